@@ -1,0 +1,45 @@
+"""The kinds of error that reach a user; `cli.errors` maps each kind to its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class G2LError(Exception):
+    """Base of every error that is told to the user in one line.
+
+    Args:
+        message: What is wrong: file, line or field, what was expected and what was found.
+        hint: What to do about it, or None.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the hint when the error crosses a process boundary."""
+        return (_rebuild, (type(self), self.message, self.hint))
+
+
+class InputError(G2LError):
+    """What the user gave is wrong: an option, a file, a data set. Exit code 2."""
+
+
+class OperationalError(G2LError):
+    """The input is fine but the operation failed: disk, device, diverging loss. Exit code 1."""
+
+
+def _rebuild(kind: type[G2LError], message: str, hint: str | None) -> G2LError:
+    return kind(message, hint=hint)
+
+
+def at(path: Path | str, line: int | None = None) -> str:
+    """Return the `file:line` prefix that data errors start with.
+
+    Args:
+        path: The file at fault.
+        line: 1-based line number, or None when the file as a whole is at fault.
+    """
+    return f"{path}" if line is None else f"{path}:{line}"

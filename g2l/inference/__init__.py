@@ -1,0 +1,1 @@
+"""Prediction over feature files: sessions, predictor, writers."""

@@ -1,0 +1,1 @@
+"""Segment metrics of action segmentation: pure numpy, percentages."""

@@ -1,0 +1,109 @@
+"""What a model file says of itself: enough to rebuild the network and to repeat its preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from g2l.config import BackboneConfig, Normalization
+from g2l.errors import InputError
+from g2l.files import canonical_json
+from g2l.structure import DilationStructure
+
+SCHEMA = "g2l.model/1"
+METADATA_KEY = "g2l"
+"""Key of the one JSON text in the metadata of `model.safetensors` and in `metadata_props` of `model.onnx`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetadata:
+    """Everything beside the weights.
+
+    Attributes:
+        structure: Dilation rates.
+        backbone: Size of the network.
+        classes: Class names in index order, length C.
+        background: Class names left out of Edit and F1.
+        feature_dim: D of the feature files.
+        sample_rate: Every r-th frame is used; predictions are repeated r times.
+        normalize: Standardisation of the features.
+        mean: Row means, length D, when `normalize` is `train`.
+        std: Row standard deviations, length D, when `normalize` is `train`.
+        fps: Frames per second of the feature files, or None.
+        seed: Seed of the training.
+        metrics: Metrics of these weights and the partition they were measured on in each key
+            (`holdout/f1@10`, `test/edit`).
+        run_id: MLflow run that made them, or None.
+        dataset: Name, split and fingerprint of the training data.
+    """
+
+    structure: DilationStructure
+    backbone: BackboneConfig
+    classes: tuple[str, ...]
+    feature_dim: int
+    background: tuple[str, ...] = ("background",)
+    sample_rate: int = 1
+    normalize: Normalization = Normalization.NONE
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    fps: float | None = None
+    seed: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    run_id: str | None = None
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the one JSON text that model files hold."""
+        value = asdict(self)
+        value |= {
+            "schema": SCHEMA,
+            "structure": self.structure.as_lists(),
+            "backbone": self.backbone.as_dict(),
+        }
+        value["normalize"] = self.normalize.value
+        return canonical_json(value)
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> ModelMetadata:
+        """Parse the metadata of a model file.
+
+        Args:
+            text: What `to_json` returned.
+            source: File name for the error.
+
+        Raises:
+            InputError: The text is not metadata of this schema; the field at fault is named.
+        """
+        try:
+            value = json.loads(text)
+            if value.pop("schema") != SCHEMA:
+                raise ValueError(f"its schema is not {SCHEMA}")
+            return cls(
+                **value
+                | {
+                    "structure": DilationStructure(tuple(map(tuple, value["structure"]))),
+                    "backbone": BackboneConfig(**value["backbone"]).validate(),
+                    "normalize": Normalization(value["normalize"]),
+                    "classes": _names(value["classes"]),
+                    "background": _names(value["background"]),
+                    "mean": _numbers(value["mean"]),
+                    "std": _numbers(value["std"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, InputError, RecursionError) as error:
+            raise InputError(
+                f"{source}: its `{METADATA_KEY}` metadata cannot be read ({error}).",
+                hint="the file was not written by g2l, or by a newer version.",
+            ) from None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError("expected a list of names")
+    return tuple(value)
+
+
+def _numbers(value: Any) -> tuple[float, ...] | None:
+    return None if value is None else tuple(float(item) for item in value)

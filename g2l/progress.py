@@ -1,0 +1,43 @@
+"""Progress as the library reports it; `cli.console` draws it, tests and scripts may ignore it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One bar: a known or unknown number of equal pieces of work."""
+
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        """Count `count` pieces as done and show `note` (a score, say) beside the bar."""
+        ...
+
+
+class Progress(Protocol):
+    """Makes bars. Called from one thread only."""
+
+    def task(self, description: str, total: int | None) -> _TaskContext:
+        """Return a context manager that yields a `Task` and removes its bar at the end."""
+        ...
+
+
+class _TaskContext(Protocol):
+    def __enter__(self) -> Task: ...
+
+    def __exit__(self, *exception: object) -> bool | None: ...
+
+
+class _NullTask:
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        """Ignore the progress."""
+
+
+class NullProgress:
+    """Draws nothing."""
+
+    @contextmanager
+    def task(self, description: str, total: int | None) -> Iterator[Task]:
+        """Yield a task that ignores what it is told."""
+        yield _NullTask()

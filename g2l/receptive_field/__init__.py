@@ -1,0 +1,1 @@
+"""Layers with several dilation branches: conversion, estimate and expand."""

@@ -1,0 +1,1 @@
+"""The global (genetic) and local (expectation-guided) searches; knows nothing of training."""
