@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from g2l.training.loss import segmentation_loss
+from tests.oracles.naive_loss import naive_loss
+
+
+def batch(lengths, *, stages=2, classes=3, seed=0, scale=1.0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    logits = scale * torch.randn(stages, len(lengths), classes, longest, generator=generator, dtype=dtype)
+    targets = torch.randint(classes, (len(lengths), longest), generator=generator)
+    mask = torch.zeros(len(lengths), 1, longest)
+    for video, length in enumerate(lengths):
+        targets[video, length:] = -100
+        mask[video, :, :length] = 1
+    return logits.requires_grad_(), targets, mask
+
+
+def value_and_gradient(loss, logits):
+    (gradient,) = torch.autograd.grad(loss, logits)
+    return loss.detach(), gradient
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=3),
+    stages=st.integers(1, 3),
+    scale=st.sampled_from([0.5, 6.0]),
+    seed=st.integers(0, 1000),
+)
+def test_values_and_gradients_equal_the_naive_loss(lengths, stages, scale, seed):
+    logits, targets, mask = batch(lengths, stages=stages, seed=seed, scale=scale)
+    ours = segmentation_loss(logits, targets, mask, smoothing_weight=0.15, smoothing_clamp=4.0)
+    naive = naive_loss(logits, targets, mask, weight=0.15, clamp=4.0)
+    for got, expected in zip(
+        value_and_gradient(ours, logits), value_and_gradient(naive, logits), strict=True
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_literal_value_of_uniform_logits():
+    logits = torch.zeros(4, 1, 5, 6)
+    loss = segmentation_loss(
+        logits,
+        torch.zeros(1, 6, dtype=torch.long),
+        torch.ones(1, 1, 6),
+        smoothing_weight=0.15,
+        smoothing_clamp=4,
+    )
+    assert loss.item() == pytest.approx(4 * math.log(5))
+
+
+def test_large_changes_are_cut_at_the_square_of_the_clamp():
+    logits = torch.tensor([[[[0.0, 1000.0], [1000.0, 0.0]]]])
+    loss = segmentation_loss(
+        logits, torch.tensor([[1, 0]]), torch.ones(1, 1, 2), smoothing_weight=1.0, smoothing_clamp=4.0
+    )
+    assert loss.item() == pytest.approx(16.0)
+
+
+def test_one_frame_has_no_smoothing_and_no_nan():
+    logits, targets, mask = batch([1])
+    with_term = segmentation_loss(logits, targets, mask, smoothing_weight=5.0, smoothing_clamp=4.0)
+    without = segmentation_loss(logits, targets, mask, smoothing_weight=0.0, smoothing_clamp=4.0)
+    loss, gradient = value_and_gradient(with_term, logits)
+    assert loss == without
+    assert torch.isfinite(gradient).all()
+
+
+def test_padding_changes_neither_value_nor_gradient():
+    logits, targets, mask = batch([5])
+    padded = torch.cat([logits.detach(), torch.full((2, 1, 3, 4), 7.0)], dim=3).requires_grad_()
+    longer_targets = torch.cat([targets, torch.full((1, 4), -100)], dim=1)
+    longer_mask = torch.cat([mask, torch.zeros(1, 1, 4)], dim=2)
+    options = {"smoothing_weight": 0.15, "smoothing_clamp": 4.0}
+    short = value_and_gradient(segmentation_loss(logits, targets, mask, **options), logits)
+    long = value_and_gradient(segmentation_loss(padded, longer_targets, longer_mask, **options), padded)
+    torch.testing.assert_close(long[0], short[0])
+    torch.testing.assert_close(long[1][..., :5], short[1])
+    assert not long[1][..., 5:].any()
+
+
+def test_a_batch_without_any_target_is_zero():
+    logits, targets, mask = batch([3])
+    loss = segmentation_loss(
+        logits, torch.full_like(targets, -100), 0 * mask, smoothing_weight=0.15, smoothing_clamp=4.0
+    )
+    assert loss.item() == 0.0
+
+
+def test_half_precision_logits_are_summed_in_float32():
+    logits, targets, mask = batch([6], dtype=torch.float32)
+    loss = segmentation_loss(logits.bfloat16(), targets, mask, smoothing_weight=0.15, smoothing_clamp=4.0)
+    assert loss.dtype == torch.float32
