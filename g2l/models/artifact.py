@@ -1,0 +1,116 @@
+"""`model.safetensors`: weights and, in the header, everything needed to use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from g2l.errors import InputError
+from g2l.files import atomic_path
+from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.models.registry import build_backbone
+
+
+def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
+    """Write weights and metadata to `path` atomically.
+
+    Args:
+        path: Usually `model.safetensors`.
+        model: Its weights must fit the network that `metadata` describes.
+        metadata: Everything else.
+
+    Raises:
+        InputError: They do not fit: the file could not be loaded again.
+        OperationalError: The disk refuses.
+    """
+    # Copies, since safetensors refuses tensors that share memory.
+    weights = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    rebuild(metadata, weights, str(path))
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary, metadata={"format": "pt", METADATA_KEY: metadata.to_json()})
+
+
+def read_metadata(path: Path) -> ModelMetadata:
+    """Return the metadata of a model file; only its header is read.
+
+    Raises:
+        InputError: The file is missing, is no safetensors file, is cut short, or was not written by g2l.
+    """
+    return _read(path, weights=False)[0]
+
+
+def load_model(path: Path) -> tuple[nn.Module, ModelMetadata]:
+    """Return the network in evaluation mode on the CPU, and the metadata.
+
+    A backbone named `package.module:factory` in the metadata is imported.
+
+    Raises:
+        InputError: As `read_metadata`, or the weights do not fit the network it describes.
+    """
+    metadata, weights = _read(path, weights=True)
+    return rebuild(metadata, weights, str(path)).eval(), metadata
+
+
+def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) -> nn.Module:
+    """Return the network of `metadata` with `weights`; torch's random state is left as it is.
+
+    Args:
+        metadata: Describes the network.
+        weights: A state dict.
+        source: File name for the error.
+
+    Raises:
+        InputError: A weight is missing, is not part of the network, or has another shape.
+    """
+    metadata.backbone.fit(metadata.structure, source)
+    with torch.random.fork_rng(devices=[]):
+        network = build_backbone(
+            metadata.backbone,
+            metadata.structure,
+            feature_dim=metadata.feature_dim,
+            num_classes=len(metadata.classes),
+        )
+    fault = _mismatch({name: tuple(value.shape) for name, value in network.state_dict().items()}, weights)
+    if fault is not None:
+        raise InputError(
+            f"{source}: its weights do not fit the network: {fault}.",
+            hint="check that structure, backbone settings, classes and weights belong together.",
+        )
+    network.load_state_dict(weights)
+    return network
+
+
+def _mismatch(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> str | None:
+    """Return the first difference between the shapes of a network and those of a state dict."""
+    for name, shape in expected.items():
+        if name not in weights:
+            return f"`{name}` is missing"
+        found = tuple(weights[name].shape)
+        if found != shape:
+            return f"`{name}` must have shape {shape}, but has {found} instead"
+    for name in weights:
+        if name not in expected:
+            return f"`{name}` is not part of it"
+    return None
+
+
+def _read(path: Path, *, weights: bool) -> tuple[ModelMetadata, dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if weights else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: expected a safetensors file, but it cannot be read ({error}).",
+            hint="it may be cut short; a state dict of MS-TCN code needs --structure and --mapping.",
+        ) from None
+    if METADATA_KEY not in header:
+        raise InputError(f"{path}: expected `{METADATA_KEY}` metadata in its header, but there is none.")
+    return ModelMetadata.from_json(header[METADATA_KEY], str(path)), tensors

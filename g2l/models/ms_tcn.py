@@ -1,0 +1,95 @@
+"""MS-TCN (CVPR 2019), with the dilation rate of every layer as an argument."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from g2l.models.dropout import Dropout
+from g2l.structure import KERNEL_SIZE, DilationStructure
+
+
+class MSTCN(nn.Module):
+    """Stages of dilated residual layers, each refining the class probabilities of the one before.
+
+    Parameter names are those of the checkpoints in circulation: `stage1.…` and `stages.{s}.…`.
+    Logits of valid frames do not depend on what the padded frames hold, nor on how many there are
+    (deviation: the released code pads the first layer of each stage with the bias of its 1x1
+    convolution instead of with zeros).
+
+    Args:
+        structure: Rates of all stages; rates beyond the length of a video are allowed.
+        feature_dim: D.
+        num_classes: C.
+        feature_maps: Channels F inside a stage (MS-TCN, section 3: 64).
+        dropout: Probability of dropping an element of a layer's residual (MS-TCN: 0.5).
+    """
+
+    def __init__(
+        self,
+        structure: DilationStructure,
+        *,
+        feature_dim: int,
+        num_classes: int,
+        feature_maps: int = 64,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        first, *later = structure.stages
+        self.stage1 = Stage(first, feature_dim, feature_maps, num_classes, dropout)
+        self.stages = nn.ModuleList(
+            Stage(rates, num_classes, feature_maps, num_classes, dropout) for rates in later
+        )
+
+    def forward(self, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """Return the logits of every stage.
+
+        Args:
+            features: (B, D, T).
+            frame_mask: (B, 1, T), 1 for valid frames and 0 for padding; None when all are valid.
+
+        Returns:
+            (S, B, C, T). Values at padded frames mean nothing.
+        """
+        logits = [self.stage1(features, frame_mask)]
+        for stage in self.stages:
+            logits.append(stage(functional.softmax(logits[-1], dim=1), frame_mask))
+        return torch.stack(logits)
+
+
+class Stage(nn.Module):
+    """One stage: 1x1 convolution in, dilated residual layers, 1x1 convolution out (MS-TCN, section 3.1)."""
+
+    def __init__(
+        self, rates: tuple[int, ...], in_channels: int, feature_maps: int, num_classes: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.conv_1x1 = nn.Conv1d(in_channels, feature_maps, 1)
+        self.layers = nn.ModuleList(DilatedResidualLayer(rate, feature_maps, dropout) for rate in rates)
+        self.conv_out = nn.Conv1d(feature_maps, num_classes, 1)
+
+    def forward(self, inputs: Tensor, frame_mask: Tensor | None) -> Tensor:
+        """Map (B, in_channels, T) to logits (B, C, T); `frame_mask` is (B, 1, T) or None."""
+        maps = self.conv_1x1(inputs)
+        for layer in self.layers:
+            # Only a dilated convolution looks at other frames: padding must be zero there, nowhere else.
+            maps = layer(maps if frame_mask is None else maps * frame_mask)
+        logits: Tensor = self.conv_out(maps)
+        return logits
+
+
+class DilatedResidualLayer(nn.Module):
+    """x + dropout(conv_1x1(relu(conv_dilated(x)))) (MS-TCN, equations 1 and 2)."""
+
+    def __init__(self, rate: int, feature_maps: int, dropout: float) -> None:
+        super().__init__()
+        padding = rate * (KERNEL_SIZE // 2)
+        self.conv_dilated = nn.Conv1d(feature_maps, feature_maps, KERNEL_SIZE, padding=padding, dilation=rate)
+        self.conv_1x1 = nn.Conv1d(feature_maps, feature_maps, 1)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (B, F, T) to (B, F, T)."""
+        residual: Tensor = self.dropout(self.conv_1x1(functional.relu(self.conv_dilated(maps))))
+        return maps + residual

@@ -1,0 +1,88 @@
+"""Backbones by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol
+
+from torch import nn
+
+from g2l.config import BackboneConfig
+from g2l.errors import InputError
+from g2l.models.ms_tcn import MSTCN
+from g2l.structure import DilationStructure
+
+
+class BackboneFactory(Protocol):
+    """What builds a network of given rates; a class with this constructor is one.
+
+    The network maps features (B, D, T) and a frame mask (B, 1, T) or None to logits (S, B, C, T);
+    logits of valid frames do not depend on padded ones; the last of the S outputs is the prediction.
+    """
+
+    def __call__(
+        self,
+        structure: DilationStructure,
+        *,
+        feature_dim: int,
+        num_classes: int,
+        feature_maps: int,
+        dropout: float,
+    ) -> nn.Module:
+        """Return a newly initialised network."""
+
+
+BACKBONES: dict[str, BackboneFactory] = {"ms-tcn": MSTCN}
+"""Backbones that come with g2l; others are named `package.module:factory`."""
+
+
+def build_backbone(
+    config: BackboneConfig, structure: DilationStructure, *, feature_dim: int, num_classes: int
+) -> nn.Module:
+    """Return a newly initialised network, in training mode, on the CPU.
+
+    Args:
+        config: Name and size of the network.
+        structure: Its rates.
+        feature_dim: D.
+        num_classes: C.
+
+    Raises:
+        InputError: The structure does not fit the size; the name is unknown, its module cannot be
+            imported, or what it names makes no network.
+    """
+    config.fit(structure)
+    network = _factory(config.name)(
+        structure,
+        feature_dim=feature_dim,
+        num_classes=num_classes,
+        feature_maps=config.feature_maps,
+        dropout=config.dropout,
+    )
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"`backbone` {config.name!r} must return a torch.nn.Module, "
+            f"but returned {type(network).__name__} instead."
+        )
+    return network
+
+
+def _factory(name: str) -> BackboneFactory:
+    if name in BACKBONES:
+        return BACKBONES[name]
+    module_name, separator, attribute = name.partition(":")
+    if not (module_name and separator and attribute):
+        raise InputError(
+            f"`backbone` must be a known name or package.module:factory, but is {name!r} instead.",
+            hint=f"known names: {', '.join(sorted(BACKBONES))}.",
+        )
+    try:
+        factory = getattr(import_module(module_name), attribute)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"`backbone` {name!r} cannot be imported ({error}).",
+            hint=f"put its folder on PYTHONPATH, or use one of: {', '.join(sorted(BACKBONES))}.",
+        ) from error
+    if not callable(factory):
+        raise InputError(f"`backbone` {name!r} must be callable, but is {type(factory).__name__} instead.")
+    return factory  # type: ignore[no-any-return]
