@@ -45,8 +45,8 @@ class Run(Protocol):
         """Identifier that `runs:/<run_id>/…` takes, or None when nothing is recorded."""
         ...
 
-    def child(self, *, name: str, kind: RunKind) -> Run:
-        """Start a run below this one."""
+    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> Run:
+        """Start a run below this one, or reopen `run_id` on resume."""
         ...
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -121,7 +121,7 @@ class NullRun:
 
     run_id: str | None = None
 
-    def child(self, *, name: str, kind: RunKind) -> NullRun:
+    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> NullRun:
         """Return a run that records nothing either."""
         return self
 

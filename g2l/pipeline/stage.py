@@ -1,0 +1,155 @@
+"""What every stage stands on: its folder, its record, and the run that tracks it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from g2l.errors import InputError
+from g2l.files import ensure_folder, read_json, write_json
+from g2l.progress import NullProgress, Progress
+from g2l.tracking.protocol import NullTracker, Run, RunKind, RunStatus, Tracker
+
+logger = logging.getLogger("g2l")
+
+SCHEMA = "g2l.run/1"
+RECORD = "run.json"
+RESULT = "result.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where and how stages run; the same for all stages of one command.
+
+    Attributes:
+        folder: Output folder of the stage.
+        tracker: Where root runs are opened.
+        parent: Run of the enclosing stage, or None at the root.
+        progress: Where progress is shown.
+        device: `auto`, `cpu` or `cuda`.
+        resume: Whether to continue what the folder holds.
+    """
+
+    folder: Path
+    tracker: Tracker = field(default_factory=NullTracker)
+    parent: Run | None = None
+    progress: Progress = field(default_factory=NullProgress)
+    device: str = "auto"
+    resume: bool = False
+
+    def below(self, name: str, parent: Run) -> Workplace:
+        """Return the workplace of a stage inside this one."""
+        return replace(self, folder=self.folder / name, parent=parent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One open stage.
+
+    Attributes:
+        place: Where it runs.
+        run: The run that tracks it.
+        result: What it wrote when it finished before, or None.
+    """
+
+    place: Workplace
+    run: Run
+    result: Any = None
+
+    @property
+    def folder(self) -> Path:
+        """Output folder of the stage."""
+        return self.place.folder
+
+    def below(self, name: str) -> Workplace:
+        """Return the workplace of a stage inside this one."""
+        return self.place.below(name, self.run)
+
+    def finish(self, result: Any) -> None:
+        """Write the result: from now on the stage counts as done and is not repeated on resume."""
+        write_json(self.folder / RESULT, result)
+
+
+@contextmanager
+def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str, Any]) -> Iterator[Stage]:
+    """Open the folder and the run of a stage; record how it ended.
+
+    Args:
+        place: Where it runs.
+        kind: Kind of the tracked run.
+        name: Name of the tracked run.
+        settings: The resolved configuration as JSON values; a resumed stage must have the same.
+
+    Raises:
+        InputError: The folder holds a run and resuming was not asked for, or it holds another run.
+    """
+    ensure_folder(place.folder)
+    record = _record(place, kind, settings)
+    finished = place.folder / RESULT
+    result = read_json(finished) if finished.exists() else None
+    run = _open_run(place, kind, name, record.get("run_id"))
+    if record.get("status") != RunStatus.FINISHED:
+        run.log_params(settings)
+    record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings)}
+    record |= {"run_id": run.run_id, "status": "RUNNING"}
+    write_json(place.folder / RECORD, record)
+    status, reason = RunStatus.FAILED, None
+    try:
+        yield Stage(place=place, run=run, result=result)
+        status = RunStatus.FINISHED
+    except (KeyboardInterrupt, SystemExit):
+        status, reason = RunStatus.KILLED, "interrupted"
+        raise
+    except Exception as error:
+        reason = str(error)
+        raise
+    finally:
+        write_json(place.folder / RECORD, record | {"status": status.value})
+        run.finish(status, reason)
+
+
+def _record(place: Workplace, kind: RunKind, settings: Mapping[str, Any]) -> dict[str, Any]:
+    path = place.folder / RECORD
+    if not path.exists():
+        return {}
+    if not place.resume:
+        raise InputError(
+            f"{place.folder}: already holds a {kind.value} run.",
+            hint="add --resume to continue it, or choose another --output-dir.",
+        )
+    record: dict[str, Any] = read_json(path)
+    if record.get("schema") != SCHEMA or record.get("kind") != kind.value:
+        raise InputError(f"{path}: expected a {kind.value} run, but found {record.get('kind')!r}.")
+    before = record.get("settings", {})
+    differing = sorted(
+        name for name in {*before, *settings} if _json(before.get(name)) != _json(settings.get(name))
+    )
+    if differing:
+        raise InputError(
+            f"{path}: was started with other settings: {', '.join(_change(n, before, settings) for n in differing)}.",
+            hint="resume with the settings it was started with, or choose another --output-dir.",
+        )
+    return record
+
+
+def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    return f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+
+
+def _json(value: Any) -> Any:
+    """Return the value as JSON would give it back, so that tuples compare equal to lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return value
+
+
+def _open_run(place: Workplace, kind: RunKind, name: str, run_id: str | None) -> Run:
+    if place.parent is None:
+        return place.tracker.start(name=name, kind=kind, run_id=run_id)
+    return place.parent.child(name=name, kind=kind, run_id=run_id)
