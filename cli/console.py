@@ -1,0 +1,165 @@
+"""Everything a person sees: the only module that knows rich. Data goes to stdout, the rest to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+PLAIN_INTERVAL_S = 10.0
+"""Where stderr is not a terminal, a line of progress at most this often."""
+
+_quiet = False
+
+
+def configure(*, quiet: bool) -> None:
+    """Choose how much is said and send the library's log to stderr."""
+    global _quiet
+    _quiet = quiet
+    logger = logging.getLogger("g2l")
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
+    handler = RichHandler(console=_stderr(), show_time=False, show_path=False, markup=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [handler]
+
+
+def _stderr() -> Console:
+    # Made anew each time, so that a stream replaced by a test or a caller is respected.
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def error(message: str, hint: str | None = None) -> None:
+    """Print one line for what is wrong and one for what to do about it."""
+    console = _stderr()
+    console.print(f"[bold red]error:[/] {escape(message)}")
+    if hint:
+        console.print(f"[cyan]hint:[/] {escape(hint)}")
+
+
+def say(text: str) -> None:
+    """Print a line about what happens, unless --quiet."""
+    if not _quiet:
+        _stderr().print(escape(text))
+
+
+def data(text: str) -> None:
+    """Print what the user asked for to stdout, as it is."""
+    sys.stdout.write(f"{text}\n")
+
+
+def data_json(value: Any) -> None:
+    """Print a JSON value to stdout."""
+    data(json.dumps(value, indent=2, sort_keys=True))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to stdout: the first column left-aligned, the others right-aligned."""
+    view = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        view.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        view.add_row(*map(escape, row))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(view)
+
+
+def facts(title: str, values: Mapping[str, str]) -> None:
+    """Print names and values below a title to stderr, unless --quiet."""
+    if _quiet:
+        return
+    console = _stderr()
+    console.print(f"[bold]{escape(title)}[/]")
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        console.print(f"  {escape(name.ljust(width))}  {escape(value)}")
+
+
+class _RichTask:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        if note is not None:
+            self._progress.update(self._task, note=escape(note))
+        self._progress.advance(self._task, count)
+
+
+class _PlainTask:
+    """Progress as lines, for logs and pipes."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description, self._total, self._done = description, total, 0
+        self._said = time.monotonic()
+
+    def advance(self, count: int = 1, note: str | None = None) -> None:
+        self._done += count
+        finished = self._total is not None and self._done >= self._total
+        if finished or time.monotonic() - self._said >= PLAIN_INTERVAL_S:
+            self._said = time.monotonic()
+            total = "" if self._total is None else f"/{self._total}"
+            say(f"{self._description}: {self._done}{total}{f' · {note}' if note else ''}")
+
+
+class ConsoleProgress:
+    """Bars on a terminal, lines elsewhere, nothing with --quiet. Implements `g2l.progress.Progress`."""
+
+    def __init__(self) -> None:
+        self._live: Progress | None = None
+        self._depth = 0
+
+    @contextmanager
+    def task(self, description: str, total: int | None) -> Iterator[_RichTask | _PlainTask]:
+        """Yield a task; nested tasks share one display."""
+        console = _stderr()
+        if _quiet or not console.is_terminal:
+            yield _PlainTask(description, total)
+            return
+        with self._display(console) as live:
+            task = live.add_task(escape(description), total=total, note="")
+            try:
+                yield _RichTask(live, task)
+            finally:
+                live.remove_task(task)
+
+    @contextmanager
+    def _display(self, console: Console) -> Iterator[Progress]:
+        if self._live is None:
+            self._live = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=console,
+                transient=True,
+            )
+            self._live.start()
+        self._depth += 1
+        try:
+            yield self._live
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._live.stop()
+                self._live = None
