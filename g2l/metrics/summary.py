@@ -1,0 +1,56 @@
+"""Metrics of several runs as one line: mean over splits, mean ± std over seeds (METHOD, section 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from g2l.errors import InputError
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over several runs.
+
+    Attributes:
+        mean: Mean over the runs.
+        std: Sample standard deviation (divisor runs − 1), or None of a single run.
+        runs: Number of runs.
+    """
+
+    mean: float
+    std: float | None
+    runs: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
+
+
+def summarize(runs: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
+    """Return mean and spread of each metric.
+
+    Args:
+        runs: Metrics of each seed or split; all with the same keys.
+
+    Raises:
+        InputError: There is no run, or the runs have different metrics.
+    """
+    if not runs:
+        raise InputError("`runs` must hold the metrics of at least one run, but is empty instead.")
+    names = list(runs[0])
+    for number, run in enumerate(runs):
+        if set(run) != set(names):
+            raise InputError(
+                f"`runs[{number}]` must have the metrics {', '.join(names)}, "
+                f"but has {', '.join(run)} instead."
+            )
+    return {name: _summary([float(run[name]) for run in runs]) for name in names}
+
+
+def _summary(values: list[float]) -> Summary:
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Summary(mean, None, 1)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return Summary(mean, math.sqrt(variance), len(values))

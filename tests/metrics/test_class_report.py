@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import g2l
+from g2l.errors import InputError
+from g2l.metrics.report import confusion, per_class_report
+
+NAMES = ("take", "accuracy", "never")
+ZERO_ROW = {"precision": 0.0, "recall": 0.0, "f1-score": 0.0, "support": 0}
+FRAMES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=30)
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def arrays(pairs) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([a for a, _ in pairs], np.int64), np.array([b for _, b in pairs], np.int64)
+
+
+def test_literal_numbers_and_a_class_that_is_absent():
+    report = per_class_report(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), NAMES)
+    take = {"precision": 50.0, "recall": 100.0, "f1-score": pytest.approx(200 / 3), "support": 1}
+    other = {
+        "precision": 100.0,
+        "recall": pytest.approx(200 / 3),
+        "f1-score": pytest.approx(80),
+        "support": 3,
+    }
+    assert report["classes"] == {"take": take, "accuracy": other, "never": ZERO_ROW}
+    assert report["accuracy"] == 75.0
+    # The absent class would have made it 50.
+    assert report["macro avg"]["precision"] == 75.0
+    assert report["weighted avg"]["precision"] == 87.5
+    assert report["macro avg"]["support"] == 4
+
+
+def test_a_class_that_is_predicted_but_never_true_scores_zero():
+    report = per_class_report(np.array([2, 2]), np.array([0, 0]), NAMES)
+    assert report["classes"]["never"] == ZERO_ROW
+    assert report["classes"]["take"] == ZERO_ROW | {"support": 2}
+
+
+def test_a_report_is_plain_json():
+    report = per_class_report(np.array([0, 1]), np.array([1, 1]), NAMES)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_no_frames_and_one_frame():
+    nothing = np.array([], np.int64)
+    report = per_class_report(nothing, nothing, NAMES)
+    assert report["accuracy"] == 0.0
+    assert report["classes"]["take"] == report["macro avg"] == ZERO_ROW
+    assert confusion(nothing, nothing, NAMES).tolist() == [[0] * 3] * 3
+    assert confusion(nothing, nothing, ()).shape == (0, 0)
+    assert per_class_report(np.array([1]), np.array([1]), NAMES)["classes"]["accuracy"]["f1-score"] == 100.0
+
+
+def test_rows_of_the_confusion_matrix_are_true_classes():
+    matrix = confusion(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), NAMES)
+    assert matrix.tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    assert matrix.dtype == np.int64
+
+
+@given(pairs=FRAMES)
+def test_counts_are_those_of_a_loop(pairs):
+    predicted, truth = arrays(pairs)
+    expected = np.zeros((3, 3), int)
+    for guess, label in pairs:
+        expected[label, guess] += 1
+    assert confusion(predicted, truth, NAMES).tolist() == expected.tolist()
+    report = per_class_report(predicted, truth, NAMES)
+    for index, name in enumerate(NAMES):
+        row, hits = report["classes"][name], expected[index, index]
+        assert row["support"] == expected[index].sum()
+        assert row["recall"] == pytest.approx(100 * hits / max(expected[index].sum(), 1))
+        assert row["precision"] == pytest.approx(100 * hits / max(expected[:, index].sum(), 1))
+
+
+@pytest.mark.parametrize("function", [per_class_report, confusion])
+def test_an_index_outside_the_classes_is_named(function):
+    with pytest.raises(
+        InputError, match=r"^`truth` must hold class indices in \[0, 3\), but holds -100 instead\.$"
+    ):
+        function(np.array([0, 0]), np.array([0, -100]), NAMES)
+    with pytest.raises(
+        InputError, match=r"^`predicted` must hold class indices in \[0, 3\), but holds 3 instead\.$"
+    ):
+        function(np.array([3, 0]), np.array([0, 1]), NAMES)
+
+
+def test_a_length_mismatch_is_refused():
+    with pytest.raises(InputError, match="as many frames as `truth`"):
+        per_class_report(np.array([0]), np.array([0, 1]), NAMES)
+
+
+def test_scikit_learn_is_imported_only_when_used():
+    code = """import sys, g2l.metrics.report, g2l.metrics.accumulator
+print([name for name in ("sklearn", "torch", "scipy") if name in sys.modules])"""
+    root = Path(g2l.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.errors import InputError
+from g2l.metrics.segments import Convention, Segments, scored_segments, segments
+from tests.oracles import naive_metrics
+
+LABELS = st.lists(st.integers(0, 3), max_size=40)
+
+
+def as_tuples(found: Segments) -> list[tuple[int, int, int]]:
+    return list(zip(found.labels.tolist(), found.starts.tolist(), found.ends.tolist(), strict=True))
+
+
+def test_runs_are_half_open():
+    assert as_tuples(segments(np.array([4, 4, 2, 2, 2, 4]))) == [(4, 0, 2), (2, 2, 5), (4, 5, 6)]
+
+
+def test_an_empty_video_has_no_segments():
+    found = segments(np.array([], np.int64))
+    assert len(found) == 0
+    assert as_tuples(found) == []
+
+
+def test_one_frame_is_one_segment():
+    assert as_tuples(segments(np.array([7], np.uint8))) == [(7, 0, 1)]
+
+
+def test_background_is_dropped_and_its_neighbours_are_not_joined():
+    labels = np.array([1, 0, 1, 1, 0])
+    assert as_tuples(scored_segments(labels, background=[0])) == [(1, 0, 1), (1, 2, 4)]
+    assert as_tuples(scored_segments(np.zeros(5, int), background={0})) == []
+
+
+def test_the_g2l_convention_ends_the_last_segment_one_frame_early():
+    labels = np.array([1, 1, 2, 2, 2])
+    assert as_tuples(scored_segments(labels)) == [(1, 0, 2), (2, 2, 5)]
+    assert as_tuples(scored_segments(labels, convention=Convention.G2L)) == [(1, 0, 2), (2, 2, 4)]
+
+
+def test_the_g2l_convention_spares_the_last_segment_before_background():
+    labels = np.array([1, 1, 0])
+    assert as_tuples(scored_segments(labels, background=[0], convention=Convention.G2L)) == [(1, 0, 2)]
+
+
+def test_labels_are_left_alone():
+    labels = np.array([1, 1, 2])
+    labels.flags.writeable = False
+    assert len(scored_segments(labels, convention=Convention.G2L)) == 2
+
+
+def test_a_matrix_is_refused():
+    with pytest.raises(InputError, match=r"^`labels` must have shape \(T,\), but has shape \(2, 2\) instead"):
+        segments(np.zeros((2, 2), int))
+
+
+@given(labels=LABELS, background=st.sets(st.integers(0, 3)), convention=st.sampled_from(Convention))
+def test_segments_are_those_of_the_oracle(labels, background, convention):
+    found = scored_segments(np.array(labels, np.int64), background=background, convention=convention)
+    expected = naive_metrics.frame_sets(labels, background, convention is Convention.G2L)
+    assert [(label, frozenset(range(start, end))) for label, start, end in as_tuples(found)] == expected
+
+
+@given(labels=LABELS)
+def test_segments_tell_every_frame(labels):
+    found = segments(np.array(labels, np.int64))
+    assert np.repeat(found.labels, found.ends - found.starts).tolist() == labels
+    assert np.all(found.labels[1:] != found.labels[:-1])
