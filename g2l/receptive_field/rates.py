@@ -1,0 +1,91 @@
+"""The arithmetic of the local search: from a rate to branch rates and back (G2L, section 3.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from g2l.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expansion:
+    """How a rate becomes several; see `branch_rates` for the meaning of each number.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    expansion_rate: float
+    branches: int
+    max_rate: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.expansion_rate <= 1:
+            raise InputError(f"`expansion_rate` must be in (0, 1], but is {self.expansion_rate} instead.")
+        if self.branches != 2 and (self.branches < 3 or self.branches % 2 == 0):
+            raise InputError(f"`branches` must be 2 or an odd number >= 3, but is {self.branches} instead.")
+        if self.max_rate < 1:
+            raise InputError(f"`max_rate` must be >= 1, but is {self.max_rate} instead.")
+
+    def clamp(self, rate: int) -> int:
+        """Return the allowed rate that is nearest to `rate`."""
+        return min(max(rate, 1), self.max_rate)
+
+    def branch_rates(self, rate: int) -> tuple[int, ...]:
+        """Return the branch rates around `rate`."""
+        return branch_rates(
+            rate, expansion_rate=self.expansion_rate, branches=self.branches, max_rate=self.max_rate
+        )
+
+
+def branch_rates(rate: int, *, expansion_rate: float, branches: int, max_rate: int) -> tuple[int, ...]:
+    """Expand one rate into the rates of its branches.
+
+    Three branches are (1 − ρ)d, d, (1 + ρ)d, larger odd numbers divide the same interval evenly, and two
+    branches are (1 − ρ)d, (1 + ρ)d (RF-Next, section 3.3). Deviation from the released code: neighbours are
+    at least 1 apart, or else rates of 4 and less could never move with ρ = 0.1.
+
+    Args:
+        rate: The present rate d >= 1; one above `max_rate` is taken as `max_rate`.
+        expansion_rate: ρ in (0, 1].
+        branches: Number of branches, 2 or odd.
+        max_rate: Largest rate allowed.
+
+    Returns:
+        Distinct rates in [1, max_rate], ascending. Branches that the clamp makes equal are merged, so there
+        may be fewer than `branches`.
+    """
+    centre = min(max(rate, 1), max_rate)
+    half = branches // 2
+    reach = expansion_rate * centre
+    offsets = [max(number, _round(reach * number / half)) for number in range(1, half + 1)]
+    middle = [0] if branches % 2 else []
+    shifted = [centre + offset for offset in [*(-offset for offset in offsets), *middle, *offsets]]
+    return tuple(sorted({min(max(value, 1), max_rate) for value in shifted}))
+
+
+def mixing_weights(alpha: Sequence[float]) -> tuple[float, ...]:
+    """Return w_i = |α_i| / Σ|α_j|, or equal weights where every α is zero (G2L, equation 5)."""
+    total = math.fsum(abs(value) for value in alpha)
+    if total == 0:
+        return tuple(1 / len(alpha) for _ in alpha)
+    return tuple(abs(value) / total for value in alpha)
+
+
+def expectation(rates: Sequence[int], weights: Sequence[float]) -> float:
+    """Return Σ w_i d_i (G2L, equation 6)."""
+    return math.fsum(weight * rate for rate, weight in zip(rates, weights, strict=True))
+
+
+def expected_rate(rates: Sequence[int], weights: Sequence[float], *, max_rate: int) -> int:
+    """Return the expectation as a rate: rounded, then clamped to [1, max_rate].
+
+    A tie keeps the smaller rate, so that the branches (1, 2) of a rate of 1 do not move untrained.
+    """
+    return min(max(_round(expectation(rates, weights)), 1), max_rate)
+
+
+def _round(value: float) -> int:
+    return math.ceil(value - 0.5)

@@ -1,0 +1,197 @@
+"""Expectation-guided iterative search of the rates of one network while it trains (G2L, section 3.3).
+
+Deviations from the released code: the last update leaves plain convolutions, so that the training ends
+with one rate per layer; Adam's moments of α are forgotten with α; the interval may be given in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import nn
+
+from g2l.config import LocalSearchConfig
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.receptive_field import conversion
+from g2l.receptive_field.rates import Expansion
+
+
+class SearchState(Protocol):
+    """What the search needs of a training (`g2l.training.callback.TrainingState` has it)."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerUpdate:
+    """What one update did to one layer: `weights` over `branches` made `rate_before` into `rate_after`."""
+
+    rate_before: int
+    branches: tuple[int, ...]
+    weights: tuple[float, ...]
+    expectation: float
+    rate_after: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchUpdate:
+    """One estimate of all rates.
+
+    Attributes:
+        number: 1-based; the last one of a search ends it.
+        step: Optimiser steps completed.
+        epoch: Epochs completed.
+        layers: What happened to each layer, by name, in the order of the network.
+    """
+
+    number: int
+    step: int
+    epoch: int
+    layers: Mapping[str, LayerUpdate]
+
+    @property
+    def rates(self) -> dict[str, int]:
+        """The rate of each layer after the update."""
+        return {name: layer.rate_after for name, layer in self.layers.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for a journal or a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LocalSearchUpdate:
+        """Return the update that `as_dict` gave, also after a passage through JSON."""
+        layers = {
+            name: LayerUpdate(
+                rate_before=layer["rate_before"],
+                branches=tuple(layer["branches"]),
+                weights=tuple(layer["weights"]),
+                expectation=layer["expectation"],
+                rate_after=layer["rate_after"],
+            )
+            for name, layer in values["layers"].items()
+        }
+        return cls(**{**values, "layers": layers})
+
+
+class LocalSearch:
+    """A training callback that moves the rates of a network; one object serves one training.
+
+    Call `prepare` on the network, give the optimizer `parameter_groups`, then train with this callback for
+    at least `budget`. On resume do the same with a fresh network of the same structure.
+
+    Args:
+        config: Settings of the search.
+        longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
+        on_update: Called after each update; on resume after a kill it may see an update again.
+    """
+
+    def __init__(
+        self,
+        config: LocalSearchConfig,
+        *,
+        longest_video: int,
+        on_update: Callable[[LocalSearchUpdate], None] | None = None,
+    ) -> None:
+        self.config = config.validate()
+        self.expansion = Expansion(
+            expansion_rate=config.expansion_rate,
+            branches=config.branches,
+            max_rate=config.max_rate or longest_video,
+        )
+        self.history: list[LocalSearchUpdate] = []
+        self._on_update = on_update
+
+    @property
+    def budget(self) -> Budget:
+        """The shortest training in which all updates take place."""
+        return Budget(self.config.interval.amount * self.config.updates, self.config.interval.unit)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last update has been made, and the network is plain again."""
+        return len(self.history) >= self.config.updates
+
+    def prepare(self, model: nn.Module) -> conversion.ConversionReport:
+        """Give the convolutions of `model` branches, in place.
+
+        Raises:
+            InputError: None of them can have branches.
+        """
+        report = conversion.convert(model, self.expansion)
+        if not report.converted:
+            reasons = "; ".join(f"{name} {reason}" for name, reason in report.skipped.items())
+            raise InputError(
+                f"no convolution of the network can be given branches ({reasons or 'all kernels are 1'})."
+            )
+        return report
+
+    def parameter_groups(self, model: nn.Module, *, learning_rate: float) -> list[dict[str, Any]]:
+        """Return the optimizer's parameter groups of a prepared model; the last one holds α."""
+        return conversion.parameter_groups(
+            model, learning_rate=learning_rate, branch_learning_rate=self.config.branch_learning_rate
+        )
+
+    def on_step_end(self, state: SearchState) -> None:
+        """Update the rates where the interval is in steps and one is over."""
+        self._update_if_due(state, state.step, "steps")
+
+    def on_epoch_end(self, state: SearchState, metrics: Mapping[str, float]) -> None:
+        """Update the rates where the interval is in epochs and one is over."""
+        self._update_if_due(state, state.epoch, "epochs")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the updates made so far, as plain values."""
+        return {"history": [update.as_dict() for update in self.history]}
+
+    def load_state_dict(self, saved: dict[str, Any], state: SearchState) -> None:
+        """Restore the updates, and give a freshly prepared model and its optimizer the shape they had then.
+
+        Raises:
+            InputError: The saved search was of other layers.
+        """
+        self.history = [LocalSearchUpdate.from_dict(update) for update in saved["history"]]
+        if self.history:
+            self._apply(state, self.history[-1].rates)
+
+    def _update_if_due(self, state: SearchState, done: int, unit: Literal["epochs", "steps"]) -> None:
+        interval = self.config.interval
+        if self.finished or interval.unit != unit or done % interval.amount:
+            return
+        before = conversion.layer_rates(state.model)
+        layers = {
+            name: LayerUpdate(
+                rate_before=before[name],
+                branches=found.branches,
+                weights=found.weights,
+                expectation=found.expectation,
+                rate_after=found.rate,
+            )
+            for name, found in conversion.estimate(state.model).items()
+        }
+        number = len(self.history) + 1
+        update = LocalSearchUpdate(number=number, step=state.step, epoch=state.epoch, layers=layers)
+        self.history.append(update)
+        self._apply(state, update.rates)
+        if self._on_update is not None:
+            self._on_update(update)
+
+    def _apply(self, state: SearchState, rates: Mapping[str, int]) -> None:
+        alphas = [layer.alpha for layer in conversion.branch_layers(state.model).values()]
+        for alpha in alphas:
+            state.optimizer.state.pop(alpha, None)
+        if not self.finished:
+            conversion.expand(state.model, rates)
+            return
+        conversion.collapse(state.model, rates)
+        gone = {id(alpha) for alpha in alphas}
+        # The emptied group stays, because a scheduler holds one learning rate for each group.
+        for group in state.optimizer.param_groups:
+            group["params"] = [value for value in group["params"] if id(value) not in gone]
