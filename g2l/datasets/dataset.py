@@ -1,0 +1,190 @@
+"""One split of a data set, checked when opened and read video by video."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from g2l.config import DataConfig, Normalization, Selection
+from g2l.datasets.cache import FeatureCache
+from g2l.datasets.content_address import content_address
+from g2l.datasets.faults import did_you_mean, raise_first_error
+from g2l.datasets.features import Features
+from g2l.datasets.holdout import HoldoutCut, cut_holdout
+from g2l.datasets.inspection import Inspection, VideoFiles, inspect_dataset
+from g2l.datasets.labels import Labels
+from g2l.datasets.layout import find_bundles, find_dataset
+from g2l.datasets.mapping import ClassMapping
+from g2l.datasets.normalization import Statistics, normalize, pooled_statistics
+from g2l.errors import InputError
+
+_LOGGER = logging.getLogger("g2l")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video as a network sees it.
+
+    Attributes:
+        name: Its name in the bundles.
+        features: Subsampled and standardised, (D, T'); shared with the cache, so not to be written to.
+        targets: Class indices, subsampled, (T',).
+    """
+
+    name: str
+    features: Features
+    targets: Labels
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """Which videos are trained on, selected on (empty when nothing is selected) and tested on."""
+
+    train: tuple[str, ...]
+    holdout: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class SegmentationDataset:
+    """One split of a data set. Not safe for several threads.
+
+    Attributes:
+        config: How it is read.
+        mapping: Class names and indices, C of them.
+        feature_dim: D.
+        background_indices: Indices of the configured background classes that exist, ascending.
+        notices: What was odd about the data: one sentence each.
+        statistics: Of the training frames under `normalize` train, once `standardized_on` was called.
+    """
+
+    def __init__(
+        self, config: DataConfig, inspection: Inspection, statistics: Statistics | None = None
+    ) -> None:
+        self.config = config
+        self.mapping: ClassMapping = inspection.mapping
+        self.feature_dim: int = inspection.feature_dim
+        self.background_indices: tuple[int, ...] = _background(config.background, inspection.mapping)
+        self.notices: tuple[str, ...] = tuple(map(str, inspection.faults))
+        self.statistics = statistics
+        self._inspection = inspection
+        self._train, self._test = inspection.bundles[config.split]
+        self._cache = FeatureCache(config.cache_mb)
+
+    @classmethod
+    def open(cls, config: DataConfig) -> Self:
+        """Open a split after checking the header of every feature file and all labels; warnings are logged.
+
+        Raises:
+            InputError: The configuration is out of range, or the data set, the split or any file of it is
+                missing or faulty; file and line are named.
+        """
+        config.validate()
+        folder = find_dataset(config)
+        find_bundles(folder, config.split)
+        inspection = inspect_dataset(folder, (config.split,), config.length_tolerance)
+        raise_first_error(inspection.faults)
+        for fault in inspection.faults:
+            _LOGGER.warning("%s", fault)
+        return cls(config, inspection)
+
+    def partitions(self, selection: Selection) -> Partitions:
+        """Return who is on which side.
+
+        Args:
+            selection: `best` cuts a hold-out from the train bundle; `last` trains on all of it.
+
+        Raises:
+            InputError: A hold-out is needed, but there is one training video, or `group_pattern` is unusable.
+        """
+        if selection is Selection.LAST:
+            return Partitions(self._train, (), self._test)
+        if self._cut.notice:
+            _LOGGER.warning("%s: %s", self.config.dataset, self._cut.notice)
+        return Partitions(self._cut.train, self._cut.holdout, self._test)
+
+    def standardized_on(self, names: Collection[str]) -> SegmentationDataset:
+        """Return this data set with the statistics of `names`, the training partition, bound to it.
+
+        Only `normalize` train needs them; other kinds return the data set itself.
+        """
+        if self.config.normalize is not Normalization.TRAIN:
+            return self
+        statistics = pooled_statistics(self._read(name) for name in names)
+        return SegmentationDataset(self.config, self._inspection, statistics)
+
+    def load(self, name: str) -> Video:
+        """Return one video, from RAM where the cache has it.
+
+        Raises:
+            InputError: The features hold NaN or infinity, or the name is not in this split.
+        """
+        targets = self._files(name).labels[:: self.config.sample_rate]
+        features = self._cache.get(name)
+        if features is None:
+            mean, std = (self.statistics.mean, self.statistics.std) if self.statistics else (None, None)
+            features = normalize(self._read(name), self.config.normalize, mean, std)
+            self._cache.put(name, features)
+        return Video(name, features, targets)
+
+    def ground_truth(self, name: str) -> Labels:
+        """Return the class index of every frame at full rate, (T,): what predictions are compared with."""
+        return self._files(name).labels
+
+    def num_frames(self, name: str) -> int:
+        """Return T', the frames of a video after subsampling, without reading it."""
+        return -(-len(self._files(name).labels) // self.config.sample_rate)
+
+    def longest(self, names: Iterable[str]) -> int:
+        """Return the largest T' of some videos, 0 for none."""
+        return max(map(self.num_frames, names), default=0)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits for all that training and scoring depend on (see `g2l.datasets.content_address`)."""
+        try:
+            holdout: tuple[str, ...] = self._cut.holdout
+        except InputError:  # a single training video, which has no hold-out
+            holdout = ()
+        settings = {
+            "classes": self.mapping.names,
+            "background": self.background_indices,
+            "sample_rate": self.config.sample_rate,
+            "normalize": self.config.normalize.value,
+            "train": self._train,
+            "test": self._test,
+            "holdout": holdout,
+        }
+        return content_address(self._inspection.videos, settings)
+
+    @cached_property
+    def _cut(self) -> HoldoutCut:
+        config = self.config
+        return cut_holdout(self._train, config.holdout_fraction, config.seed, config.group_pattern)
+
+    def _read(self, name: str) -> Features:
+        files = self._files(name)
+        return files.features.read(self.config.sample_rate, len(files.labels))
+
+    def _files(self, name: str) -> VideoFiles:
+        try:
+            return self._inspection.videos[name]
+        except KeyError:
+            hint = did_you_mean(name, list(self._inspection.videos))
+            raise InputError(
+                f"video {name!r} is not in split {self.config.split} of {self.config.dataset}.", hint=hint
+            ) from None
+
+
+def _background(names: Iterable[str], mapping: ClassMapping) -> tuple[int, ...]:
+    """Return the indices of the background classes; a data set need not have the default one."""
+    default = DataConfig().background
+    for name in names:
+        if name not in mapping.index and name not in default:
+            raise InputError(
+                f"`background` must name classes of the data set, but {name!r} is none of them.",
+                hint=did_you_mean(name, mapping.names) or f"classes: {', '.join(mapping.names)}.",
+            )
+    return tuple(sorted({mapping.index[name] for name in names if name in mapping.index}))

@@ -1,0 +1,145 @@
+"""Feature files: `.npy` matrices of feature_dim × frames, read through memory maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.datasets.faults import DataError, Fault
+
+Features = npt.NDArray[np.float32]
+"""Shape (D, T)."""
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """A feature file whose header was checked; its numbers stay on disk until `read`.
+
+    Attributes:
+        path: The file.
+        shape: As stored.
+        dtype: As stored: floating point or integer, of any width and byte order.
+        offset: Bytes before the first number.
+        fortran_order: Whether columns are contiguous.
+        frames_first: Whether it is stored as frames × feature_dim.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    fortran_order: bool
+    frames_first: bool = False
+
+    @property
+    def feature_dim(self) -> int:
+        """D."""
+        return self.shape[1] if self.frames_first else self.shape[0]
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return self.shape[0] if self.frames_first else self.shape[1]
+
+    @property
+    def notice(self) -> str | None:
+        """What the user should know of how the file is read, or None."""
+        if not self.frames_first:
+            return None
+        return (
+            f"stored as {self.num_frames} frames × {self.feature_dim} features; read as feature_dim × frames."
+        )
+
+    def oriented(self, feature_dim: int, *, frames_first: bool = False) -> FeatureFile:
+        """Return this file with the axis of length `feature_dim` taken as the features.
+
+        Args:
+            feature_dim: D that the file must have.
+            frames_first: Which axis it is in a square matrix, which does not tell.
+
+        Raises:
+            DataError: Neither axis has that length.
+        """
+        rows, columns = self.shape
+        if feature_dim not in self.shape:
+            message = (
+                f"expected feature_dim {feature_dim}, but its shape is {rows} × {columns} "
+                "(feature_dim × frames)."
+            )
+            raise DataError(Fault(self.path, None, message))
+        return replace(self, frames_first=frames_first if rows == columns else columns == feature_dim)
+
+    def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
+        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T').
+
+        Raises:
+            DataError: A number read is NaN or infinite in float32, or the file changed since it was opened.
+        """
+        order: Literal["F", "C"] = "F" if self.fortran_order else "C"
+        try:
+            stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
+        except (OSError, ValueError) as error:
+            raise DataError(Fault(self.path, None, f"cannot be read ({error}).")) from None
+        matrix = stored.T if self.frames_first else stored
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is reported below
+            features = np.array(matrix[:, :num_frames:sample_rate], dtype=np.float32, order="C")
+        finite = np.isfinite(features)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            message = (
+                f"features must be finite, but row {row} of frame {column * sample_rate} is "
+                f"{features[row, column]} instead (counted from 0; {np.count_nonzero(~finite)} in all)."
+            )
+            raise DataError(Fault(self.path, None, message))
+        return features
+
+
+def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
+    """Check the header of a feature file; no number is read.
+
+    Args:
+        path: A `.npy` file.
+        feature_dim: D it must have, either way round (see `FeatureFile.notice`); None takes the rows as D.
+
+    Raises:
+        DataError: The file is missing, truncated or no numpy array, its array is no matrix of numbers or is
+            empty, or neither axis has length `feature_dim`.
+    """
+    try:
+        shape, fortran_order, dtype, offset = _read_header(path)
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise DataError(Fault(path, None, "no such file.")) from None
+    except OSError as error:
+        raise DataError(Fault(path, None, f"cannot be read ({error.strerror}).")) from None
+    except (ValueError, SyntaxError, TypeError, TokenError, RecursionError, MemoryError):
+        found = "is empty" if path.stat().st_size == 0 else "has no such header"
+        raise DataError(Fault(path, None, f"expected a numpy array (.npy), but it {found}.")) from None
+    if dtype.hasobject or dtype.kind not in "fiu":
+        raise DataError(Fault(path, None, f"expected floating-point numbers, but found {dtype} instead."))
+    if len(shape) != 2:
+        raise DataError(Fault(path, None, f"expected feature_dim × frames, but its shape is {shape}."))
+    if 0 in shape:
+        raise DataError(Fault(path, None, f"expected at least one frame, but its shape is {shape}."))
+    expected = offset + shape[0] * shape[1] * dtype.itemsize
+    if size < expected:
+        raise DataError(Fault(path, None, f"is truncated: expected {expected} bytes, but found {size}."))
+    file = FeatureFile(path, (shape[0], shape[1]), dtype, offset, fortran_order)
+    return file if feature_dim is None else file.oriented(feature_dim)
+
+
+def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            header = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            header = np.lib.format.read_array_header_2_0(file)
+        else:  # version 3 exists for structured arrays only
+            raise ValueError(version)
+        return (*header, file.tell())

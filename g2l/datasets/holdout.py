@@ -1,0 +1,111 @@
+"""Cutting a hold-out from the train bundle, so that nothing is selected on test (METHOD, section 3.1).
+
+Deviation from G2L, whose released code measures fitness on the test bundle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from g2l.errors import InputError
+
+SUBJECT_PATTERNS = (
+    r"^([Ss]\d+)_",  # GTEA: S1_Cheese_C1
+    r"^rgb-(\d+)-",  # 50Salads: rgb-01-1
+    r"^(P\d+)_",  # Breakfast: P03_cam01_P03_cereals
+)
+"""Patterns tried in this order when none is given."""
+
+
+@dataclass(frozen=True)
+class HoldoutCut:
+    """The train bundle in two parts, each in the bundle's order.
+
+    Attributes:
+        train: Videos to train on.
+        holdout: Videos to select on.
+        grouped: Whether no subject is on both sides.
+        notice: Why the cut is not grouped though it could have been expected to be, or None.
+    """
+
+    train: tuple[str, ...]
+    holdout: tuple[str, ...]
+    grouped: bool
+    notice: str | None = None
+
+
+def group_of(name: str, pattern: str) -> str | None:
+    """Return what the first group of `pattern` finds in a video name, or None when it finds nothing.
+
+    Raises:
+        InputError: The pattern is no regular expression, or has no group.
+    """
+    match = _compiled(pattern).search(name)
+    return match[1] if match else None
+
+
+def cut_holdout(names: Sequence[str], fraction: float, seed: int, pattern: str | None) -> HoldoutCut:
+    """Cut the names in two, by subject where the names tell one; a function of the set of names.
+
+    Args:
+        names: The train bundle, at least two videos.
+        fraction: Share of the groups to hold out, in (0, 1); at least one group is on each side.
+        seed: Fixes the cut.
+        pattern: Regular expression whose first group is the subject; None tries `SUBJECT_PATTERNS`, "" means
+            that every video is its own group.
+
+    Raises:
+        InputError: There are fewer than two videos, or the pattern is not usable.
+    """
+    groups, notice = _groups(names, pattern)
+    grouped = groups is not None
+    if len(names) < 2:
+        raise InputError(
+            f"a hold-out needs at least 2 training videos, but the train bundle has {len(names)}.",
+            hint="add videos, or keep the last weights instead of the best (`selection` last).",
+        )
+    held = _held_out(names, groups or list(names), fraction, seed)
+    train = tuple(name for name in names if name not in held)
+    return HoldoutCut(train, tuple(name for name in names if name in held), grouped, notice)
+
+
+def _groups(names: Sequence[str], pattern: str | None) -> tuple[list[str] | None, str | None]:
+    """Return the group of every name, or None and the reason when videos are not to be grouped."""
+    if pattern == "":
+        return None, None
+    for candidate in SUBJECT_PATTERNS if pattern is None else (pattern,):
+        found = [group_of(name, candidate) for name in names]
+        groups = [group for group in found if group is not None]
+        if len(groups) < len(names):
+            continue
+        if len(set(groups)) == 1:
+            return None, f"all training videos are of subject {groups[0]!r}: the hold-out is not grouped."
+        return groups, None
+    if pattern is None:
+        return None, "no subject is known from the video names: the hold-out is not grouped."
+    missing = next(name for name in names if group_of(name, pattern) is None)
+    return None, f"`group_pattern` {pattern!r} does not match {missing!r}: the hold-out is not grouped."
+
+
+def _held_out(names: Sequence[str], groups: Sequence[str], fraction: float, seed: int) -> set[str]:
+    from sklearn.model_selection import GroupShuffleSplit  # takes half a second to import
+
+    total = len(set(groups))
+    count = min(max(round(fraction * total), 1), total - 1)
+    splitter = GroupShuffleSplit(n_splits=1, test_size=count, random_state=seed % 2**32)
+    _, held = next(splitter.split(names, groups=groups))
+    return {names[position] for position in held}
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InputError(
+            f"`group_pattern` must be a regular expression, but is {pattern!r} instead ({error})."
+        ) from None
+    if not compiled.groups:
+        raise InputError(f"`group_pattern` must have a group for the subject, but is {pattern!r} instead.")
+    return compiled
