@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from g2l.errors import InputError, OperationalError
+from g2l.export.onnx_export import export_onnx
+from g2l.export.report import Precision
+from g2l.models.metadata import METADATA_KEY, ModelMetadata
+
+
+def run(path, **inputs):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(["probabilities"], inputs)[0]
+
+
+def features(batch, frames):
+    return np.random.default_rng(frames).standard_normal((batch, 6, frames), dtype=np.float32)
+
+
+def test_the_file_is_complete_checked_and_says_what_the_network_says(network, metadata, tmp_path, capfd):
+    network.train()
+    level = logging.getLogger("torch.onnx").level
+    report = export_onnx(network, metadata, tmp_path / "model.onnx")
+
+    assert capfd.readouterr() == ("", "")
+    assert network.training
+    assert logging.getLogger("torch.onnx").level == level
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert [(check.batch, check.frames) for check in report.checks] == [(1, 1), (1, 5), (1, 17), (2, 9)]
+    assert report.max_difference < 1e-6
+    assert report.agreement == 100
+
+    proto = onnx.load(report.path)
+    assert [entry.key for entry in proto.metadata_props] == [METADATA_KEY]
+    assert ModelMetadata.from_json(proto.metadata_props[0].value, "model.onnx") == metadata
+    assert proto.opset_import[0].version == report.opset
+    assert b".py" not in report.path.read_bytes()
+
+    value = features(3, 40)
+    with torch.inference_mode():
+        expected = torch.softmax(network.eval()(torch.from_numpy(value))[-1], dim=1).numpy()
+    np.testing.assert_allclose(run(report.path, features=value), expected, atol=1e-6)
+
+
+def test_with_a_frame_mask_padding_changes_nothing(network, metadata, tmp_path):
+    path = export_onnx(network, metadata, tmp_path / "masked.onnx", frame_mask=True, opset=20).path
+    short = features(1, 7)
+    padded = np.pad(short, ((0, 0), (0, 0), (0, 5)), constant_values=9)
+    mask = (np.arange(12) < 7).astype(np.float32)[None, None]
+    alone = run(path, features=short, frame_mask=np.ones((1, 1, 7), np.float32))
+    np.testing.assert_allclose(run(path, features=padded, frame_mask=mask)[:, :, :7], alone, atol=1e-6)
+
+
+def test_half_precision_keeps_float32_at_the_edges(network, metadata, tmp_path):
+    report = export_onnx(network, metadata, tmp_path / "half.onnx", precision=Precision.FP16)
+    proto = onnx.load(report.path)
+    assert {value.type.tensor_type.elem_type for value in (*proto.graph.input, *proto.graph.output)} == {1}
+    assert onnx.TensorProto.FLOAT16 in {weight.data_type for weight in proto.graph.initializer}
+    assert report.agreement >= 99
+    assert [entry.key for entry in proto.metadata_props] == [METADATA_KEY]
+
+
+@pytest.mark.parametrize("opset", [0, 7, 17, 27, 99])
+def test_an_opset_that_cannot_work_is_refused_before_anything_is_done(network, metadata, tmp_path, opset):
+    with pytest.raises(InputError, match=rf"`opset` must be in 18…26, but is {opset} instead"):
+        export_onnx(network, metadata, tmp_path / "model.onnx", opset=opset)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_suffix_is_refused(network, metadata, tmp_path):
+    with pytest.raises(InputError, match=r"`output` must end in .onnx, but is"):
+        export_onnx(network, metadata, tmp_path / "model.safetensors")
+
+
+class DataDependent(nn.Module):
+    def forward(self, features, frame_mask=None):
+        return features[None] if features.sum() > 0 else -features[None]
+
+
+def test_a_network_that_cannot_be_traced_leaves_the_old_file(metadata, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"old")
+    with pytest.raises(OperationalError, match="the network cannot be exported to ONNX: ") as caught:
+        export_onnx(DataDependent(), metadata, tmp_path / "model.onnx")
+    assert "\n" not in caught.value.message
+    assert (tmp_path / "model.onnx").read_bytes() == b"old"
