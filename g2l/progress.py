@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -18,15 +18,9 @@ class Task(Protocol):
 class Progress(Protocol):
     """Makes bars. Called from one thread only."""
 
-    def task(self, description: str, total: int | None) -> _TaskContext:
+    def task(self, description: str, total: int | None) -> AbstractContextManager[Task]:
         """Return a context manager that yields a `Task` and removes its bar at the end."""
         ...
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exception: object) -> bool | None: ...
 
 
 class _NullTask:

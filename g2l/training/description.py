@@ -1,0 +1,51 @@
+"""What a trained model says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from g2l.config import BackboneConfig
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.models.metadata import ModelMetadata
+from g2l.structure import DilationStructure
+
+
+def model_metadata(
+    dataset: SegmentationDataset,
+    *,
+    backbone: BackboneConfig,
+    structure: DilationStructure,
+    seed: int,
+    metrics: Mapping[str, float],
+    run_id: str | None = None,
+) -> ModelMetadata:
+    """Return the metadata of a model trained on `dataset`.
+
+    Args:
+        dataset: Its training data, standardised on the training partition where `normalize` says so.
+        backbone: Size of the network.
+        structure: Its rates.
+        seed: Seed of the training.
+        metrics: Metrics with the partition in each key (`holdout/edit`).
+        run_id: MLflow run that made it, or None.
+    """
+    config = dataset.config
+    mean = std = None
+    if dataset.statistics is not None:
+        mean, std = (tuple(map(float, row)) for row in (dataset.statistics.mean, dataset.statistics.std))
+    return ModelMetadata(
+        structure=structure,
+        backbone=backbone,
+        classes=dataset.mapping.names,
+        background=config.background,
+        feature_dim=dataset.feature_dim,
+        sample_rate=config.sample_rate,
+        normalize=config.normalize,
+        mean=mean,
+        std=std,
+        fps=config.fps,
+        seed=seed,
+        metrics=metrics,
+        run_id=run_id,
+        dataset={"name": config.dataset, "split": config.split, "fingerprint": dataset.fingerprint},
+    )

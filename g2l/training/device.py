@@ -1,0 +1,54 @@
+"""Where and how exactly a training computes: device, precision, seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import torch
+
+from g2l.errors import InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+"""What a training runs on; TensorRT only predicts."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that `name` means here; `auto` is CUDA where there is a GPU.
+
+    Raises:
+        InputError: The name is unknown, or CUDA is asked for where torch finds no GPU.
+    """
+    if name not in DEVICES:
+        raise InputError(f"`device` must be one of {', '.join(DEVICES)}, but is {name!r} instead.")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "`device` is cuda, but torch finds no usable GPU.",
+            hint="use --device auto or cpu, or install a CUDA build of torch and a driver.",
+        )
+    return torch.device(name)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch, numpy and Python, and ask torch for algorithms that give the same bits every time."""
+    # cuBLAS reads this when its first handle is made; without it torch refuses to be deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)  # a foreign network may hold an op that has none
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def autocast(device: torch.device, enabled: bool) -> torch.autocast:
+    """Return the context of the forward pass: bfloat16 on a GPU that has it, float32 elsewhere.
+
+    Args:
+        device: Where the network is.
+        enabled: The user's `mixed_precision`.
+    """
+    usable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled and usable)

@@ -1,0 +1,82 @@
+"""One optimiser step, and the learning rate it is taken with."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from g2l.config import RecipeConfig
+from g2l.datasets.batching import Batch
+from g2l.errors import OperationalError
+from g2l.training.callback import TrainingState
+from g2l.training.device import autocast
+from g2l.training.loss import segmentation_loss
+
+
+def adam(model: nn.Module, recipe: RecipeConfig) -> torch.optim.Optimizer:
+    """Return Adam over all parameters, as one kernel instead of some ten per parameter."""
+    return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
+
+
+def set_learning_rate(state: TrainingState, recipe: RecipeConfig) -> float:
+    """Set each group to its own rate, decayed once `decay_epoch` epochs are over; return that of the first.
+
+    A function of the epoch alone, so that there is no scheduler to save.
+    """
+    decayed = recipe.decay_epoch is not None and state.epoch >= recipe.decay_epoch
+    for group in state.optimizer.param_groups:
+        first = group.setdefault("initial_lr", group["lr"])
+        group["lr"] = first * (recipe.decay_factor if decayed else 1.0)
+    return float(state.optimizer.param_groups[0]["lr"])
+
+
+def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device: torch.device) -> float:
+    """Take one optimiser step and return its loss.
+
+    Raises:
+        OperationalError: The loss is not finite, or memory runs out; epoch, step and videos are named.
+    """
+    try:
+        loss = _loss(state.model, batch.to(device), recipe)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise _not_finite(state, batch, value)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except torch.OutOfMemoryError as error:
+        raise OperationalError(
+            f"{_where(state, batch)}: {device} has too little memory for them, "
+            f"padded to {batch.features.shape[-1]} frames.",
+            hint="lower the batch size, or raise the sample rate.",
+        ) from error
+    if recipe.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(state.model.parameters(), recipe.gradient_clip)
+    state.optimizer.step()
+    return value
+
+
+def _loss(model: nn.Module, batch: Batch, recipe: RecipeConfig) -> Tensor:
+    with autocast(batch.features.device, recipe.mixed_precision):
+        logits = model(batch.features, batch.frame_mask)
+    return segmentation_loss(
+        logits,
+        batch.targets,
+        batch.frame_mask,
+        smoothing_weight=recipe.smoothing_weight,
+        smoothing_clamp=recipe.smoothing_clamp,
+    )
+
+
+def _not_finite(state: TrainingState, batch: Batch, value: float) -> OperationalError:
+    learning_rate = state.optimizer.param_groups[0]["lr"]
+    return OperationalError(
+        f"{_where(state, batch)}: the loss must be finite, but is {value} instead "
+        f"at learning rate {learning_rate:g}.",
+        hint="lower the learning rate, or clip the gradient.",
+    )
+
+
+def _where(state: TrainingState, batch: Batch) -> str:
+    return f"epoch {state.epoch + 1}, step {state.step + 1}, videos {', '.join(batch.names)}"

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from g2l.config import Selection
+from g2l.errors import InputError, OperationalError
+from g2l.evaluation import Budget
+from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
+
+
+class InterruptedTrainingError(Exception):
+    pass
+
+
+def without_seconds(result):
+    return [(r.epoch, r.step, r.loss, r.learning_rate, r.metrics) for r in result.history]
+
+
+def assert_same(one, other):
+    (model, result), (other_model, other_result) = one, other
+    assert without_seconds(result) == without_seconds(other_result)
+    assert (result.best_epoch, result.metrics, result.steps, result.epochs) == (
+        other_result.best_epoch,
+        other_result.metrics,
+        other_result.steps,
+        other_result.epochs,
+    )
+    weights, others = model.state_dict(), other_model.state_dict()
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def interrupt_at(event):
+    def act(now, state):
+        if now == event:
+            raise InterruptedTrainingError
+
+    return Recorder(act)
+
+
+@pytest.mark.parametrize(
+    "event", [("step", 2), ("step", 3), ("step", 5), ("epoch", 3), ("step", 12), ("epoch", 4)]
+)
+def test_resume_equals_an_uninterrupted_training(tmp_path, event):
+    path = tmp_path / "last.ckpt"
+    uninterrupted = Recorder()
+    expected = tiny_fit(callbacks=[uninterrupted])
+    with pytest.raises(InterruptedTrainingError):
+        tiny_fit(callbacks=[interrupt_at(event)], checkpoint=path)
+    resumed = Recorder()
+    # Another initialisation: all must come from the file, if there is one.
+    model = tiny_model(seed=7) if path.exists() else None
+    assert_same(tiny_fit(model, callbacks=[resumed], checkpoint=path, resume=True), expected)
+    assert resumed.calls == uninterrupted.calls
+
+
+def test_resume_after_kill_9(tmp_path):
+    points = ("step", "write")
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tests.training.tiny_training"]
+    killed = [subprocess.Popen([*command, str(tmp_path / point), point], cwd=root) for point in points]
+    assert [process.wait(timeout=120) for process in killed] == [-signal.SIGKILL] * 2
+    assert list((tmp_path / "write").glob(".last.ckpt.*.tmp"))
+    expected = tiny_fit(callbacks=[Recorder()])
+    for point in points:
+        path = tmp_path / point / "last.ckpt"
+        assert torch.load(path, weights_only=True)["epoch"] == 2
+        assert_same(tiny_fit(callbacks=[Recorder()], checkpoint=path, resume=True), expected)
+        assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_keyboard_interrupt_leaves_the_last_whole_epoch(tmp_path):
+    def act(event, state):
+        if event == ("step", STEPS_PER_EPOCH + 1):
+            raise KeyboardInterrupt
+
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(callbacks=[Recorder(act)], checkpoint=path)
+    resumed = tiny_fit(callbacks=[Recorder()], checkpoint=path, resume=True)
+    assert_same(resumed, tiny_fit(callbacks=[Recorder()]))
+
+
+def test_a_finished_training_returns_at_once(tmp_path):
+    path = tmp_path / "last.ckpt"
+    finished = tiny_fit(checkpoint=path)
+    resumed = tiny_fit(tiny_model(seed=3), checkpoint=path, resume=True, evaluate=None)
+    assert_same(resumed, finished)
+    assert resumed[1].history == finished[1].history  # seconds, too
+
+
+def test_a_budget_of_steps_resumes_and_ends_in_the_middle_of_an_epoch(tmp_path):
+    path = tmp_path / "last.ckpt"
+    budget = Budget(8, "steps")
+    with pytest.raises(InterruptedTrainingError):
+        tiny_fit(callbacks=[interrupt_at(("step", 7))], checkpoint=path, budget=budget)
+    resumed = tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True)
+    assert_same(resumed, tiny_fit(callbacks=[Recorder()], budget=budget))
+    assert_same(tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True), resumed)
+
+
+def test_without_resume_a_training_starts_anew(tmp_path):
+    path = tmp_path / "last.ckpt"
+    tiny_fit(recipe=RECIPE.replace(epochs=2), checkpoint=path)
+    _, result = tiny_fit(checkpoint=path)
+    assert result.epochs == len(result.history) == 4
+
+
+class Growing:
+    """Adds a parameter and a parameter group after epoch 1, as the local search does."""
+
+    def __init__(self):
+        self.grown = False
+
+    def on_step_end(self, state):
+        pass
+
+    def on_epoch_end(self, state, metrics):
+        if not self.grown:
+            self._grow(state)
+        else:
+            state.optimizer.state.pop(state.model.stage1.conv_out.gain)
+
+    def state_dict(self):
+        return {"grown": self.grown}
+
+    def load_state_dict(self, saved, state):
+        if saved["grown"]:
+            self._grow(state)
+
+    def _grow(self, state):
+        self.grown = True
+        layer = state.model.stage1.conv_out
+        layer.gain = nn.Parameter(torch.ones(1))
+        layer.register_forward_hook(lambda module, inputs, output: output * module.gain)
+        state.optimizer.add_param_group({"params": [layer.gain], "lr": 0.1})
+
+
+@pytest.mark.parametrize("event", [("step", 5), ("step", 11)])
+def test_a_callback_may_reshape_model_and_optimizer(tmp_path, event):
+    path = tmp_path / "last.ckpt"
+    recipe = RECIPE.replace(selection=Selection.LAST)
+    with pytest.raises(InterruptedTrainingError):
+        tiny_fit(recipe=recipe, callbacks=[Growing(), interrupt_at(event)], checkpoint=path)
+    resumed = tiny_fit(recipe=recipe, callbacks=[Growing(), Recorder()], checkpoint=path, resume=True)
+    expected = tiny_fit(recipe=recipe, callbacks=[Growing(), Recorder()])
+    assert_same(resumed, expected)
+    assert expected[0].stage1.conv_out.gain.item() != 1.0
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("learning_rate", {"recipe": RECIPE.replace(learning_rate=1e-3)}),
+        ("budget", {"budget": Budget(5, "epochs")}),
+        ("seed", {"seed": 1}),
+        ("model", {"model": tiny_model(rates=((1, 2), (1, 4)))}),
+        ("callbacks", {"callbacks": [Recorder()]}),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, field, options):
+    path = tmp_path / "last.ckpt"
+    tiny_fit(checkpoint=path, budget=Budget(1, "epochs"))
+    options = {"budget": Budget(1, "epochs")} | options
+    with pytest.raises(
+        InputError, match=rf"last\.ckpt: `{field}` must be .* as in the checkpoint, but is .* instead\."
+    ):
+        tiny_fit(checkpoint=path, resume=True, **options)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_torn_checkpoint_is_an_input_error(tmp_path, share):
+    path = tmp_path / "last.ckpt"
+    tiny_fit(checkpoint=path, budget=Budget(1, "steps"))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"last\.ckpt: cannot be read as a training checkpoint") as caught:
+        tiny_fit(checkpoint=path, budget=Budget(1, "steps"), resume=True)
+    assert "delete it" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [{"schema": "other"}, [1, 2]])
+def test_a_foreign_file_is_an_input_error(tmp_path, value):
+    path = tmp_path / "last.ckpt"
+    torch.save(value, path)
+    with pytest.raises(InputError, match=r"expected a training checkpoint of schema g2l\.training/1"):
+        tiny_fit(checkpoint=path, resume=True)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    path = tmp_path / "last.ckpt"
+    torch.save({"schema": "g2l.training/1", "identity": Path("x")}, path)
+    with pytest.raises(InputError, match="cannot be read as a training checkpoint"):
+        tiny_fit(checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    def full(value, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OperationalError, match="No space left on device"):
+        tiny_fit(checkpoint=tmp_path / "last.ckpt", budget=Budget(1, "steps"))
