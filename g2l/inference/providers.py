@@ -50,12 +50,12 @@ class ProviderPlan:
     Attributes:
         device: Cpu, cuda or tensorrt: `auto` is already decided.
         providers: Names with options, in order of preference.
-        reason: Why this device, or "" when the user named it.
+        reason: Why this device, or None when the user named it.
     """
 
     device: Device
     providers: tuple[tuple[str, Mapping[str, str]], ...]
-    reason: str = ""
+    reason: str | None = None
 
 
 def parse_device(name: str) -> Device:
@@ -75,18 +75,18 @@ def plan_providers(device: Device) -> ProviderPlan:
     """Decide what to ask of onnxruntime; `auto` takes CUDA where it is complete and the CPU elsewhere.
 
     Raises:
-        OperationalError: A GPU was named, but a piece it needs is missing; the piece is named.
+        InputError: A GPU was named, but a piece it needs is missing; the piece is named.
     """
     if device is Device.CPU:
         return ProviderPlan(device, _providers(device))
     wanted = Device.CUDA if device is Device.AUTO else device
     missing = missing_piece(wanted)
     if missing is None:
-        reason = "an NVIDIA device was found" if device is Device.AUTO else ""
+        reason = "an NVIDIA device was found" if device is Device.AUTO else None
         return ProviderPlan(wanted, _providers(wanted), reason)
     if device is Device.AUTO:
         return ProviderPlan(Device.CPU, _providers(Device.CPU), missing)
-    raise OperationalError(f"`device` {device} cannot be used: {missing}.", hint=_hint(device))
+    raise InputError(f"`device` {device} cannot be used: {missing}.", hint=_hint(device))
 
 
 def confirm(plan: ProviderPlan, active: Sequence[str]) -> str:
@@ -97,16 +97,18 @@ def confirm(plan: ProviderPlan, active: Sequence[str]) -> str:
         active: `session.get_providers()`.
 
     Raises:
-        OperationalError: A GPU was asked for, but the session runs without it.
+        OperationalError: A GPU was named, but the session runs without it.
     """
     wanted = GPU_PROVIDERS.get(plan.device)
-    if wanted is not None and wanted not in active:
-        raise OperationalError(
-            f"`device` {plan.device} cannot be used: onnxruntime did not start {wanted} "
-            f"and would run on {', '.join(active)} instead.",
-            hint="its own message above names the cause; --device cpu runs without a GPU.",
-        )
-    return f"{plan.device} by onnxruntime" + (f" ({plan.reason})" if plan.reason else "")
+    if wanted is None or wanted in active:
+        return f"{plan.device} by onnxruntime" + (f" ({plan.reason})" if plan.reason else "")
+    if plan.reason is not None:
+        return f"cpu by onnxruntime ({plan.reason}, but {wanted} did not start)"
+    raise OperationalError(
+        f"`device` {plan.device} cannot be used: onnxruntime did not start {wanted} "
+        f"and would run on {', '.join(active)} instead.",
+        hint="its own message above names the cause; --device cpu runs without a GPU.",
+    )
 
 
 def missing_piece(device: Device) -> str | None:

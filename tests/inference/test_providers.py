@@ -76,7 +76,7 @@ def test_a_real_session_by_auto_writes_nothing_to_stderr(capfd):
 )
 def test_a_named_gpu_that_cannot_work_fails_and_names_the_missing_piece(machine, state, message):
     machine(**state)
-    with pytest.raises(OperationalError, match=f"`device` cuda cannot be used: .*{message}") as caught:
+    with pytest.raises(InputError, match=f"`device` cuda cannot be used: .*{message}") as caught:
         plan_providers(Device.CUDA)
     assert "--device cpu" in caught.value.hint
     assert plan_providers(Device.AUTO).device is Device.CPU
@@ -101,9 +101,7 @@ def test_tensorrt_without_a_cache_folder_still_works(machine, monkeypatch, tmp_p
 def test_tensorrt_names_its_own_libraries(machine):
     machine(unloadable=("libnvinfer.so.10", "nvinfer_10.dll"))
     assert missing_piece(Device.CUDA) is None
-    with pytest.raises(
-        OperationalError, match=r"`device` tensorrt cannot be used: .*nvinfer.* cannot be loaded"
-    ):
+    with pytest.raises(InputError, match=r"`device` tensorrt cannot be used: .*nvinfer.* cannot be loaded"):
         plan_providers(Device.TENSORRT)
 
 
@@ -111,6 +109,14 @@ def test_a_session_that_fell_back_is_refused(machine):
     machine()
     with pytest.raises(OperationalError, match="did not start CUDAExecutionProvider and would run on CPU"):
         confirm(plan_providers(Device.CUDA), ["CPUExecutionProvider"])
+
+
+def test_auto_says_that_a_session_fell_back(machine):
+    machine()
+    report = confirm(plan_providers(Device.AUTO), ["CPUExecutionProvider"])
+    assert report == (
+        "cpu by onnxruntime (an NVIDIA device was found, but CUDAExecutionProvider did not start)"
+    )
 
 
 def test_nvidia_devices_reads_the_driver(monkeypatch):

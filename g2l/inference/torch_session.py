@@ -1,0 +1,72 @@
+"""Running a network by torch, without an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from g2l.datasets.features import Features
+from g2l.errors import InputError, OperationalError
+from g2l.inference.providers import Device
+from g2l.inference.sessions import Probabilities
+from g2l.models.artifact import load_model
+from g2l.models.metadata import ModelMetadata
+from g2l.training.device import resolve_device
+
+
+class TorchSession:
+    """Runs a network that is already in memory, such as an official checkpoint.
+
+    Args:
+        model: (features (B, D, T)) -> logits (S, B, C, T); moved to the device and put in evaluation mode.
+        metadata: Of the model.
+        device: Auto, cpu or cuda.
+        threads: CPU threads of this process, or None to leave them as they are.
+
+    Raises:
+        InputError: The device is tensorrt, or cuda without a GPU.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        metadata: ModelMetadata,
+        device: Device = Device.AUTO,
+        threads: int | None = None,
+    ) -> None:
+        if device is Device.TENSORRT:
+            raise InputError(
+                "`device` tensorrt runs exported models only.", hint="export to .onnx first: g2l export."
+            )
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.metadata = metadata
+        self._device = resolve_device(device)
+        self._model = model.to(self._device).eval()
+        self.device_report = f"{self._device.type} by torch"
+        if device is Device.AUTO and self._device.type == "cpu":
+            self.device_report += " (torch finds no usable GPU)"
+
+    def probabilities(self, features: Features) -> Probabilities:
+        """Return class probabilities (C, T) of standardised, subsampled features (D, T)."""
+        try:
+            with torch.inference_mode():
+                batch = torch.from_numpy(features)[None].to(self._device)
+                # (S, 1, C, T) -> (C, T)
+                probabilities: Probabilities = torch.softmax(self._model(batch)[-1, 0], dim=0).cpu().numpy()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise OperationalError(f"torch failed: {reason}") from error
+        return probabilities
+
+
+def open_torch_session(path: Path, device: Device = Device.AUTO, threads: int | None = None) -> TorchSession:
+    """Return a session for a `.safetensors` model.
+
+    Raises:
+        InputError: The file is missing, damaged or was not written by g2l, or the device cannot be used.
+    """
+    model, metadata = load_model(path)
+    return TorchSession(model, metadata, device, threads)
