@@ -32,6 +32,7 @@ class Workplace:
         progress: Where progress is shown.
         device: `auto`, `cpu` or `cuda`.
         resume: Whether to continue what the folder holds.
+        evaluations: Folder of candidate evaluations that runs share, or None to share none.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Workplace:
     progress: Progress = field(default_factory=NullProgress)
     device: str = "auto"
     resume: bool = False
+    evaluations: Path | None = None
 
     def below(self, name: str, parent: Run) -> Workplace:
         """Return the workplace of a stage inside this one."""

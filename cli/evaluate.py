@@ -1,0 +1,51 @@
+"""`g2l evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console
+from .options import Debug, Json, class_names
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="Folder of <video>.txt, one class name per line.")],
+    ground_truth: Annotated[Path, typer.Option(help="Folder of <video>.txt in the same form.")],
+    background: Annotated[
+        list[str] | None,
+        typer.Option(help="Class left out of Edit and F1; repeatable; '' for none. [default: background]"),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Score only the videos of this bundle.")] = None,
+    convention: Annotated[
+        str, typer.Option(help="mstcn, or g2l: the last frame of the last segment is dropped.")
+    ] = "mstcn",
+    output: Annotated[Path | None, typer.Option(help="Write metrics.json here as well.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score predictions against ground truth: accuracy, edit score, F1@10,25,50.
+
+    Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
+    """
+    from g2l.files import write_json
+    from g2l.inference.evaluate import evaluate_predictions
+    from g2l.metrics.segments import Convention
+
+    from .choices import choice
+
+    report = evaluate_predictions(
+        predictions,
+        ground_truth,
+        background=class_names(background),
+        bundle=bundle,
+        convention=choice(Convention, convention, "convention"),
+    )
+    if output is not None:
+        write_json(output, report.metrics)
+    if json:
+        console.data_json(report.metrics)
+    else:
+        console.evaluation_table(str(predictions), report)

@@ -1,0 +1,85 @@
+"""What every stage command does around its stage: folder, tracker, progress, the line to resume with."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from g2l.errors import InputError
+
+from . import console
+from .options import RunOptions
+
+if TYPE_CHECKING:
+    from g2l.pipeline.stage import Workplace
+
+RUNS = Path("runs")
+RECORD = "run.json"
+
+
+@contextmanager
+def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workplace]:
+    """Yield where a command works; at the end send what is tracked and say where the results are.
+
+    Args:
+        options: Device, folder, resume, how much is said.
+        command: Name of the command, part of the default folder.
+        subject: What it works on, such as `gtea-split1`; part of the default folder.
+    """
+    from g2l.pipeline.stage import Workplace
+    from g2l.tracking.mlflow_tracker import MlflowTracker
+
+    console.configure(quiet=options.quiet)
+    folder = output_folder(options, command, subject)
+    tracker = MlflowTracker(spool=folder / "tracking")
+    try:
+        yield Workplace(
+            folder=folder,
+            tracker=tracker,
+            progress=console.ConsoleProgress(),
+            device=options.device,
+            resume=options.resume,
+            evaluations=RUNS / "evaluations",
+        )
+    except KeyboardInterrupt:
+        console.say(f"to resume: {resume_line(sys.argv[1:], folder)}")
+        raise
+    finally:
+        unsent = tracker.close()
+        if unsent:
+            console.say(unsent)
+
+
+def announce(place: Workplace, run_id: str | None) -> None:
+    """Say, last of all, where the results are."""
+    console.say(f"results: {place.folder}" + (f" · MLflow run {run_id}" if run_id else ""))
+
+
+def output_folder(options: RunOptions, command: str, subject: str) -> Path:
+    """Return the folder of this run: the one given, the latest one on --resume, else a new one.
+
+    Raises:
+        InputError: There is nothing to resume.
+    """
+    if options.output_dir is not None:
+        return options.output_dir
+    parent = RUNS / command / subject
+    if not options.resume:
+        return parent / time.strftime("%Y%m%d-%H%M%S")
+    earlier = sorted(path.parent for path in parent.glob(f"*/{RECORD}"))
+    if not earlier:
+        raise InputError(f"{parent}: there is no run to resume.", hint="leave --resume out to start one.")
+    return earlier[-1]
+
+
+def resume_line(arguments: list[str], folder: Path) -> str:
+    """Return the command that continues an interrupted run."""
+    line = [argument for argument in arguments if argument not in ("--resume", "--no-resume")]
+    if "--output-dir" not in line:
+        line += ["--output-dir", str(folder)]
+    return shlex.join(["g2l", *line, "--resume"])

@@ -1,0 +1,51 @@
+"""`g2l train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import console
+from .options import NETWORK, RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
+from .session import announce, workplace
+from .structures import chosen_structure
+
+
+def train(
+    data: DataOptions,
+    backbone: BackboneOptions,
+    recipe: RecipeOptions,
+    run: RunOptions,
+    structure: Annotated[
+        str | None,
+        typer.Option(help="Structure file, runs:/… or models:/….", rich_help_panel=NETWORK),
+    ] = None,
+    hand_designed: Annotated[
+        bool,
+        typer.Option(
+            "--hand-designed/--no-hand-designed", help="Rates 2^l: the baseline.", rich_help_panel=NETWORK
+        ),
+    ] = False,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Trainings, with seeds SEED, SEED + 1, …", rich_help_panel=RECIPE)
+    ] = 1,
+) -> None:
+    """Train one structure and score it on the test partition.
+
+    Example: g2l train --dataset gtea --split 1 --hand-designed --seeds 3
+    """
+    from g2l.pipeline.train import Training
+    from g2l.pipeline.train import train as train_stage
+
+    chosen, size, origin = chosen_structure(backbone, structure, hand_designed=hand_designed)
+    training = Training(
+        data=data.config(run.seed), backbone=size, recipe=recipe.config(), structure=chosen, origin=origin
+    )
+    with workplace(run, "train", f"{data.dataset}-split{data.split}") as place:
+        outcome = train_stage(place, training, range(run.seed, run.seed + seeds))
+        console.score_table(
+            f"{data.dataset} split {data.split}, test partition, {seeds} seed{'s' if seeds > 1 else ''}",
+            {origin: (outcome.mean(), outcome.std(), {})},
+        )
+        announce(place, outcome.run_id)

@@ -1,0 +1,57 @@
+"""Pictures that the stages keep with their runs; made without pyplot, so that no window system is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def rate_map(updates: Sequence[Mapping[str, Sequence[int]]]) -> Figure:
+    """Return a heat map of the rate of every layer over the updates of a local search.
+
+    Args:
+        updates: For each update, by layer: the rate before and after it. All have the same layers.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    layers = list(updates[0])
+    columns = [[updates[0][name][0] for name in layers]] + [[u[name][1] for name in layers] for u in updates]
+    rates = np.array(columns).T  # (layers, updates + 1)
+    figure = Figure(figsize=(2 + 0.5 * rates.shape[1], 1.5 + 0.22 * len(layers)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(rates, norm=LogNorm(1, max(2, int(rates.max()))), cmap="cividis", aspect="auto")
+    for (row, column), rate in np.ndenumerate(rates):
+        axes.text(column, row, str(rate), ha="center", va="center", fontsize=6, color="white" if rate < rates.max() / 4 else "black")
+    axes.set_yticks(range(len(layers)), layers, fontsize=6)
+    axes.set_xticks(range(rates.shape[1]))
+    axes.set_xlabel("update (0 = start)")
+    figure.colorbar(image, ax=axes, label="dilation rate (frames)")
+    return figure
+
+
+def fitness_over_generations(best: Sequence[float], mean: Sequence[float], hand_designed: float, name: str) -> Figure:
+    """Return fitness over generations, with the hand-designed structure as a line.
+
+    Args:
+        best: Best fitness of each generation, in percent.
+        mean: Mean fitness of each generation, in percent.
+        hand_designed: Fitness of the 2^l structure by the same budget and seed.
+        name: What the fitness is.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(best, marker="o", label="best")
+    axes.plot(mean, marker="s", linestyle="--", label="mean")
+    axes.axhline(hand_designed, color="black", linestyle=":", label="hand-designed 2^l")
+    axes.set_xlabel("generation (0 = first population)")
+    axes.set_ylabel(f"hold-out {name} (%)")
+    axes.legend()
+    return figure

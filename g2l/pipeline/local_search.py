@@ -1,0 +1,195 @@
+"""The local search as a stage: a structure goes in, a refined one and the weights found with it come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
+from g2l.datasets.batching import BatchSource
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.evaluation import Budget
+from g2l.models.artifact import save_model
+from g2l.models.registry import build_backbone
+from g2l.pipeline.local_log import LocalSearchLog
+from g2l.pipeline.records import EpochLog, describe_data
+from g2l.pipeline.stage import Stage, Workplace, open_stage
+from g2l.pipeline.train import CHECKPOINT, MODEL
+from g2l.receptive_field.conversion import read_structure as read_rates
+from g2l.search.local_search import LocalSearch
+from g2l.structure import DilationStructure
+from g2l.structure_files import read_structure, write_structure
+from g2l.tracking.protocol import RunKind
+from g2l.training.description import model_metadata
+from g2l.training.device import resolve_device, seed_everything
+from g2l.training.evaluation import evaluate_model
+from g2l.training.history import TrainingResult
+from g2l.training.loop import fit
+
+STRUCTURE = "structure.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchOutcome:
+    """What the local search found.
+
+    Attributes:
+        structure: One rate per layer.
+        model: Weights trained while searching, as `model.safetensors`.
+        holdout: Their hold-out metrics in percent; empty when nothing was held out.
+        steps: Optimiser steps it took.
+        run_id: The tracked run, or None.
+    """
+
+    structure: DilationStructure
+    model: Path
+    holdout: Mapping[str, float]
+    steps: int
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchTask:
+    """What is searched.
+
+    Attributes:
+        data: Data set, split and how it is read.
+        backbone: Size of the network.
+        recipe: How it is trained meanwhile; the training lasts at least until the last update, and always
+            keeps the last weights, since earlier ones belong to other rates.
+        search: Settings of the search.
+        structure: Where it starts.
+        seed: Seed of initialisation, batches and dropout.
+    """
+
+    data: DataConfig
+    backbone: BackboneConfig
+    recipe: RecipeConfig
+    search: LocalSearchConfig
+    structure: DilationStructure
+    seed: int
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved configuration as JSON values."""
+        return {
+            "data": self.data.as_dict(),
+            "backbone": self.backbone.as_dict(),
+            "recipe": self.recipe.as_dict(),
+            "search": self.search.as_dict(),
+            "structure": self.structure.as_lists(),
+            "seed": self.seed,
+        }
+
+
+def search_locally(place: Workplace, task: LocalSearchTask) -> LocalSearchOutcome:
+    """Refine a structure by the expectation-guided iterative search (G2L, section 3.3).
+
+    Raises:
+        InputError: Data, structure or settings are wrong.
+        OperationalError: The loss diverged.
+    """
+    task.backbone.fit(task.structure)
+    dataset = SegmentationDataset.open(task.data)
+    with open_stage(place, RunKind.SEARCH_LOCAL, "search-local", task.settings()) as stage:
+        result = stage.result or _search(stage, task, dataset)
+        return LocalSearchOutcome(
+            structure=read_structure(stage.folder / STRUCTURE).structure,
+            model=stage.folder / MODEL,
+            holdout=result["holdout"],
+            steps=result["steps"],
+            run_id=stage.run.run_id,
+        )
+
+
+def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
+    partitions = dataset.partitions(task.recipe.selection)
+    dataset = dataset.standardized_on(partitions.train)
+    describe_data(stage.run, dataset, partitions)
+    device = resolve_device(stage.place.device)
+    log = LocalSearchLog(stage.folder / "journal.jsonl", stage.run)
+    search = LocalSearch(
+        task.search,
+        longest_video=dataset.longest(partitions.train),
+        on_update=lambda update: log.record(search.history),
+    )
+    model, trained = _fit(stage, task, dataset, search, device)
+    log.finish(search.history)
+    structure = read_rates(model, task.structure.shape)
+    write_structure(
+        stage.folder / STRUCTURE,
+        structure,
+        backbone=task.backbone.name,
+        provenance={
+            "search": "local",
+            "data": dataset.fingerprint,
+            "seed": task.seed,
+            "start": task.structure.as_lists(),
+        },
+    )
+    metadata = model_metadata(
+        dataset,
+        backbone=task.backbone,
+        structure=structure,
+        seed=task.seed,
+        metrics={f"holdout/{name}": value for name, value in trained.metrics.items()},
+        run_id=stage.run.run_id,
+    )
+    save_model(stage.folder / MODEL, model, metadata)
+    for name in (STRUCTURE, MODEL, CHECKPOINT):
+        stage.run.log_artifact(stage.folder / name)
+    stage.run.log_metrics(dict(metadata.metrics), step=trained.steps)
+    result = {"holdout": dict(trained.metrics), "steps": trained.steps}
+    stage.finish(result)
+    return result
+
+
+def _fit(
+    stage: Stage,
+    task: LocalSearchTask,
+    dataset: SegmentationDataset,
+    search: LocalSearch,
+    device: torch.device,
+) -> tuple[nn.Module, TrainingResult]:
+    partitions = dataset.partitions(task.recipe.selection)
+    seed_everything(task.seed)
+    model = build_backbone(
+        task.backbone, task.structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
+    )
+    search.prepare(model)
+    model.to(device)
+    groups = search.parameter_groups(model, learning_rate=task.recipe.learning_rate)
+    source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=task.seed)
+
+    def score(network: nn.Module) -> Mapping[str, float]:
+        return evaluate_model(network, dataset, partitions.holdout, device=device)
+
+    trained = fit(
+        model,
+        source,
+        replace(task.recipe, selection=Selection.LAST),
+        seed=task.seed,
+        device=device,
+        budget=_longer(Budget(task.recipe.epochs), search.budget, batches=len(source)),
+        evaluate=score if partitions.holdout else None,
+        optimizer=torch.optim.Adam(groups, fused=True),
+        callbacks=[search],
+        checkpoint=stage.folder / CHECKPOINT,
+        resume=stage.place.resume,
+        progress=stage.place.progress,
+        on_epoch=EpochLog(stage.run),
+    )
+    return model, trained
+
+
+def _longer(recipe: Budget, search: Budget, *, batches: int) -> Budget:
+    """Return the longer of two budgets, given the batches of an epoch."""
+
+    def steps(budget: Budget) -> int:
+        return budget.amount * (batches if budget.unit == "epochs" else 1)
+
+    return max(recipe, search, key=steps)

@@ -1,0 +1,50 @@
+"""Measures what one candidate costs, so that a search can say beforehand what it will."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.evaluation import Budget
+from g2l.config import Selection
+from g2l.models.registry import build_backbone
+from g2l.structure import DilationStructure
+from g2l.training.fitness import ShortTrainingFitness
+
+PROBE_STEPS = 4
+
+
+@dataclass(frozen=True)
+class CandidateCost:
+    """What one candidate takes: wall-clock seconds and bytes of weights."""
+
+    seconds: float
+    checkpoint_bytes: int
+
+
+def measure_candidate(
+    fitness: ShortTrainingFitness, structure: DilationStructure, budget: Budget, seed: int
+) -> CandidateCost:
+    """Return the estimated cost of one candidate after training one for a few steps.
+
+    The probe keeps no weights and its score is not used.
+
+    Args:
+        fitness: How candidates are trained.
+        structure: Any structure of the space; rates hardly change the time of a step.
+        budget: Training of a candidate.
+        seed: Seed of the candidates.
+    """
+    probe = replace(fitness, checkpoint_folder=None)
+    short = probe(structure, Budget(1, "steps"), seed).seconds  # the first call also opens the data
+    short = min(short, probe(structure, Budget(1, "steps"), seed).seconds)
+    longer = probe(structure, Budget(1 + PROBE_STEPS, "steps"), seed).seconds
+    step = max(longer - short, 0.0) / PROBE_STEPS
+    dataset = SegmentationDataset.open(fitness.data)
+    videos = len(dataset.partitions(Selection.BEST).train)
+    steps = budget.amount * (-(-videos // fitness.recipe.batch_size) if budget.unit == "epochs" else 1)
+    network = build_backbone(
+        fitness.backbone, structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
+    )
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    return CandidateCost(seconds=short + step * (steps - 1), checkpoint_bytes=weights)

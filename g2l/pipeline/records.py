@@ -1,0 +1,36 @@
+"""What all stages record in the same way: the data they used, each epoch."""
+
+from __future__ import annotations
+
+from g2l.datasets.dataset import Partitions, SegmentationDataset
+from g2l.tracking.protocol import Run
+from g2l.training.history import EpochRecord
+
+
+def describe_data(run: Run, dataset: SegmentationDataset, partitions: Partitions) -> None:
+    """Record the content address of the data and the videos of every partition."""
+    members = {"train": partitions.train, "holdout": partitions.holdout, "test": partitions.test}
+    for context, names in members.items():
+        if names:
+            run.log_dataset(
+                name=f"{dataset.config.dataset} split {dataset.config.split}",
+                source=dataset.config.data_root / dataset.config.dataset,
+                digest=dataset.fingerprint,
+                context=context,
+            )
+    run.log_dict({name: list(videos) for name, videos in members.items()}, "partitions.json")
+    run.set_tags({"g2l.data": dataset.fingerprint})
+
+
+class EpochLog:
+    """Records loss, learning rate and hold-out metrics of every epoch."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Record one epoch."""
+        metrics = {"train/loss": record.loss, "train/learning_rate": record.learning_rate}
+        metrics |= {f"holdout/{name}": value for name, value in record.metrics.items()}
+        self._run.log_metrics(metrics, step=record.epoch)
+
