@@ -257,8 +257,8 @@ class GlobalSearchConfig(_Config):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 yield f"`{name}` must be in [0, 1], but is {value} instead."
-        if self.survival_margin < 0:
-            yield f"`survival_margin` must be >= 0, but is {self.survival_margin} instead."
+        if not 0 <= self.survival_margin < float("inf"):
+            yield f"`survival_margin` must be >= 0 and finite, but is {self.survival_margin} instead."
 
 
 @dataclass(frozen=True, kw_only=True)
