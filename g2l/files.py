@@ -61,14 +61,14 @@ def read_json(path: Path) -> Any:
         InputError: The file is missing, unreadable, not UTF-8 or not JSON; line and column are named.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{at(path, error.lineno)}: expected JSON, but {error.msg.lower()} at column {error.colno}."
         ) from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: bad UTF-8, NaN, huge integers
         raise InputError(f"{path}: cannot be read as UTF-8 JSON ({error}).") from None
 
 
@@ -97,6 +97,10 @@ def ensure_folder(path: Path) -> None:
         ) from error
     if not os.access(path, os.W_OK):
         raise InputError(f"{path}: the output folder is not writable.", hint="choose another folder.")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _sync(path: Path) -> None:
