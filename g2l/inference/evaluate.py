@@ -68,6 +68,7 @@ def evaluate_predictions(
             are named), or the two differ in length.
     """
     found = find_predictions(predictions)
+    _require_folder(ground_truth)
     names = list(found) if bundle is None else list(read_bundle(bundle))
     _require(names, found, predictions, "prediction", f"video of {bundle}")
     truths = {name: ground_truth / f"{name}.txt" for name in names}
@@ -85,14 +86,18 @@ def find_predictions(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: The folder is missing or holds no prediction.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder.")
+    _require_folder(folder)
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     found = {path.name: path for path in files if path.suffix != ".txt" and is_recognition(path)}
     found |= {path.stem: path for path in files if path.suffix == ".txt"}
     if not found:
         raise InputError(f"{folder}: expected predictions (<video>.txt), but the folder holds none.")
     return dict(sorted(found.items()))
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder.")
 
 
 def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: str, whose: str) -> None:

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from g2l.errors import InputError
+from g2l.inference.evaluate import evaluate_predictions, find_predictions
+from g2l.inference.frame_names import write_recognition
+from g2l.metrics.segments import Convention
+
+TRUTH = {"a": "background cut cut cut pour pour", "b.c": "cut pour pour pour"}
+PREDICTED = {"a": "background cut cut pour pour pour", "b.c": "cut cut pour background"}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for folder, videos in (("truth", TRUTH), ("predicted", PREDICTED)):
+        (tmp_path / folder).mkdir()
+        for name, frames in videos.items():
+            (tmp_path / folder / f"{name}.txt").write_text("\n".join(frames.split()))
+    (tmp_path / "truth" / "train-video.txt").write_text("cut\n")
+    (tmp_path / "predicted" / "segments.csv").write_text("video,segment\n")
+    (tmp_path / "predicted" / ".a.txt.half").write_text("cut\n")
+    return tmp_path
+
+
+def evaluate(folders, **options):
+    return evaluate_predictions(folders / "predicted", folders / "truth", **options)
+
+
+def test_all_predictions_are_scored_by_name(folders):
+    report = evaluate(folders)
+    assert report.metrics == {
+        "videos": 2,
+        "frames": 10,
+        "accuracy": 70.0,
+        "edit": 100.0,
+        "f1@10": 100.0,
+        "f1@25": 100.0,
+        "f1@50": 75.0,
+    }
+    assert report.per_video["a"]["accuracy"] == pytest.approx(500 / 6)
+    assert report.per_video["b.c"]["f1@50"] == 50.0
+    assert report.classes == ("background", "cut", "pour")
+    assert report.confusion == [[1, 0, 0], [0, 3, 1], [1, 1, 3]]
+    assert report.per_class["classes"]["cut"]["precision"] == 75.0
+
+
+def test_background_may_be_none_or_a_name_that_does_not_occur(folders):
+    assert evaluate(folders, background=()).metrics["edit"] < 100
+    assert evaluate(folders, background=("SIL",)).metrics == evaluate(folders, background=()).metrics
+
+
+def test_the_convention_is_passed_on(folders):
+    assert evaluate(folders, convention=Convention.G2L).metrics["f1@50"] != evaluate(folders).metrics["f1@50"]
+
+
+def test_a_bundle_chooses_the_videos(folders):
+    (folders / "test.bundle").write_text("b.c.txt\n")
+    report = evaluate(folders, bundle=folders / "test.bundle")
+    assert list(report.per_video) == ["b.c"]
+
+
+def test_metrics_json_holds_the_metrics(folders):
+    report = evaluate(folders)
+    path = report.write(folders / "out")
+    assert path.name == "metrics.json"
+    assert json.loads(path.read_text()) == report.metrics
+
+
+def test_old_recognition_files_score_the_same(folders):
+    expected = evaluate(folders)
+    for name, frames in PREDICTED.items():
+        (folders / "predicted" / f"{name}.txt").unlink()
+        write_recognition(folders / "predicted" / name, frames.split())
+    assert evaluate(folders) == expected
+    assert sorted(path.name for path in find_predictions(folders / "predicted").values()) == ["a", "b.c"]
+
+
+def test_a_text_file_wins_over_a_recognition_file(folders):
+    write_recognition(folders / "predicted" / "a", ["cut"])
+    assert find_predictions(folders / "predicted")["a"].name == "a.txt"
+
+
+def test_different_lengths_name_both_files(folders):
+    with (folders / "predicted" / "a.txt").open("a") as file:
+        file.write("\npour\n")
+    with pytest.raises(
+        InputError, match=r"predicted/a.txt: expected 6 frames as in .*truth/a.txt, but found 7"
+    ):
+        evaluate(folders)
+
+
+def test_missing_ground_truth_is_named(folders):
+    (folders / "truth" / "b.c.txt").unlink()
+    with pytest.raises(
+        InputError, match=r"truth: expected the ground truth of every prediction, but lacks b.c"
+    ):
+        evaluate(folders)
+
+
+def test_missing_predictions_of_a_bundle_are_named_up_to_ten(folders):
+    (folders / "test.bundle").write_text("\n".join(["a.txt", *(f"v{number:02}.txt" for number in range(12))]))
+    message = r"expected the prediction of every video of .*test.bundle, but lacks v00, .*v09 and 2 more"
+    with pytest.raises(InputError, match=message):
+        evaluate(folders, bundle=folders / "test.bundle")
+
+
+def test_missing_folders_and_an_empty_one_are_told(folders):
+    with pytest.raises(InputError, match=r"gone: no such folder"):
+        evaluate_predictions(folders / "gone", folders / "truth")
+    with pytest.raises(InputError, match=r"gone: no such folder"):
+        evaluate_predictions(folders / "predicted", folders / "gone")
+    (folders / "empty").mkdir()
+    with pytest.raises(
+        InputError, match=r"empty: expected predictions \(<video>.txt\), but the folder holds"
+    ):
+        evaluate_predictions(folders / "empty", folders / "truth")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.config import Normalization
+from g2l.errors import InputError, OperationalError
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, find_videos, prepare, stretch
+
+
+def test_predictions_come_in_order_at_full_rate(fake_session, video):
+    paths = [video("b", [0, 0, 1, 1, 2, 2, 1]), video("a", [2]), video("c.d", [1, 2])]
+    session = fake_session()
+    results = list(Predictor(session).predict(paths))
+    assert [result.name for result in results] == ["b", "a", "c.d"]
+    assert [result.labels.tolist() for result in results] == [[0, 0, 1, 1, 2, 2, 1], [2], [1, 1]]
+    assert [value.shape for value in session.seen] == [(6, 4), (6, 1), (6, 1)]
+    for result in results:
+        assert result.probabilities.shape == (3, len(result.labels))
+        assert result.probabilities[result.labels, np.arange(len(result.labels))].min() == 1
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_stretching_undoes_sampling(frames, rate):
+    values = np.arange(frames)
+    assert stretch(values[::rate], rate, frames).tolist() == [frame // rate * rate for frame in range(frames)]
+
+
+def test_a_bad_video_does_not_stop_the_others(fake_session, video):
+    good, bad, last = video("good", [1, 1]), video("bad", [0, 1]), video("last", [2])
+    np.save(bad, np.full((6, 2), np.nan, np.float32))
+    wrong = video("wrong", [0])
+    np.save(wrong, np.zeros((7, 3), np.float32))
+    results = list(Predictor(fake_session()).predict([bad, good, wrong, last]))
+    assert [type(result) for result in results] == [
+        VideoFailure,
+        VideoPrediction,
+        VideoFailure,
+        VideoPrediction,
+    ]
+    assert isinstance(results[0].error, InputError)
+    assert "features must be finite" in results[0].error.message
+    assert "expected feature_dim 6" in results[2].error.message
+
+
+def test_transposed_features_are_read_with_a_notice(fake_session, video):
+    path = video("t", [1, 0, 2, 2])
+    np.save(path, np.load(path).T)
+    (result,) = Predictor(fake_session(sample_rate=1)).predict([path])
+    assert result.labels.tolist() == [1, 0, 2, 2]
+    assert "read as feature_dim × frames" in result.notice
+
+
+def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video):
+    session = fake_session()
+
+    def fail(features):
+        if features.shape[1] == 1:
+            raise OperationalError("onnxruntime failed: out of memory")
+        return np.full((3, features.shape[1]), np.nan, np.float32)
+
+    session.probabilities = fail
+    first, second = Predictor(session).predict([video("short", [0]), video("long", [0, 1, 2])])
+    assert first.error.message.endswith("short.npy: onnxruntime failed: out of memory")
+    assert "long.npy: the model gives NaN" in second.error.message
+
+
+def test_a_video_too_large_for_memory_is_a_failure(fake_session, video, monkeypatch):
+    def refuse(features, metadata):
+        raise MemoryError
+
+    monkeypatch.setattr("g2l.inference.predictor.prepare", refuse)
+    (result,) = Predictor(fake_session()).predict([video("a", [0])])
+    assert "a.npy: does not fit into memory" in result.error.message
+
+
+def test_reading_is_at_most_one_video_ahead(fake_session, video, monkeypatch):
+    read = []
+    monkeypatch.setattr("g2l.inference.predictor.prepare", lambda value, _: read.append(1) or value)
+    results = Predictor(fake_session()).predict([video(f"v{number}", [0]) for number in range(6)])
+    next(results)
+    assert len(read) <= 2
+    results.close()
+    assert len(read) <= 2
+
+
+def test_the_models_standardisation_is_repeated(metadata):
+    features = np.arange(12, dtype=np.float32).reshape(6, 2)
+    given_statistics = {"mean": tuple(range(6)), "std": (2.0,) * 6}
+    train = replace(metadata, normalize=Normalization.TRAIN, **given_statistics)
+    np.testing.assert_allclose(prepare(features, train), (features - np.arange(6)[:, None]) / 2)
+    video_wise = prepare(features, replace(metadata, normalize=Normalization.VIDEO))
+    np.testing.assert_allclose(video_wise.mean(axis=1), 0, atol=1e-6)
+    assert prepare(features, metadata) is features
+
+
+def test_a_folder_is_its_feature_files_in_order_and_a_path_counts_once(video, tmp_path):
+    paths = [video(name, [0]) for name in ("b", "a", "c")]
+    (tmp_path / "features" / "notes.txt").touch()
+    (tmp_path / "features" / "folder.npy").mkdir()
+    assert [path.stem for path in find_videos([tmp_path / "features"])] == ["a", "b", "c"]
+    again = tmp_path / "features" / ".." / "features" / "b.npy"
+    assert find_videos([paths[0], tmp_path / "features", again])[0] == paths[0]
+    assert len(find_videos([paths[0], tmp_path / "features", again])) == 3
+
+
+def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video, tmp_path):
+    predict = Predictor(fake_session()).predict
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"expected feature files .* but the folder holds none"):
+        predict([tmp_path / "empty"])
+    with pytest.raises(InputError, match=r"gone.npy: no such file or folder"):
+        predict([video("a", [0]), tmp_path / "gone.npy"])
+    with pytest.raises(InputError, match="`features` must name at least one feature file"):
+        predict([])
+
+
+def test_two_files_of_one_name_are_refused(video):
+    with pytest.raises(
+        InputError, match=r"video 'a' must occur once, but .*features/a.npy has the same name"
+    ):
+        find_videos([video("a", [0]), video("a", [0], folder="other")])
+
+
+def test_a_name_that_would_leave_the_folder_is_refused(video):
+    with pytest.raises(InputError, match="its name cannot name a video: it names a folder"):
+        find_videos([video("..", [0])])

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from g2l.errors import InputError, OperationalError
+from g2l.export.onnx_export import export_onnx
+from g2l.inference import sessions
+from g2l.inference.providers import Device, ProviderPlan
+from g2l.inference.sessions import OnnxSession, open_session
+from g2l.inference.torch_session import TorchSession
+from g2l.models.artifact import save_model
+from g2l.models.metadata import METADATA_KEY
+from g2l.models.ms_tcn import MSTCN
+
+
+@pytest.fixture(scope="session")
+def network(metadata):
+    torch.manual_seed(0)
+    return MSTCN(metadata.structure, feature_dim=6, num_classes=3, feature_maps=8).eval()
+
+
+@pytest.fixture(scope="session")
+def files(network, metadata, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    export_onnx(network, metadata, folder / "model.onnx")
+    save_model(folder / "model.safetensors", network, metadata)
+    return folder
+
+
+def features(frames):
+    return np.random.default_rng(frames).standard_normal((6, frames), dtype=np.float32)
+
+
+def write_graph(path, metadata, *, masked=False, feature_dim=3, classes=3, with_metadata=True):
+    """An ONNX file that is softmax(features [* frame_mask])."""
+
+    def value(name, rows):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", rows, "frames"])
+
+    nodes = [helper.make_node("Softmax", ["masked" if masked else "features"], ["probabilities"], axis=1)]
+    inputs = [value("features", feature_dim)]
+    if masked:
+        nodes.insert(0, helper.make_node("Mul", ["features", "frame_mask"], ["masked"]))
+        inputs.append(value("frame_mask", 1))
+    graph = helper.make_graph(nodes, "graph", inputs, [value("probabilities", classes)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    if with_metadata:
+        helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("frames", [1, 3, 50])
+def test_both_kinds_of_file_say_the_same_and_know_themselves(files, metadata, frames):
+    exported, weights = (open_session(files / name, "cpu", 1) for name in ("model.onnx", "model.safetensors"))
+    assert exported.metadata == weights.metadata == metadata
+    found = exported.probabilities(features(frames))
+    assert found.shape == (3, frames)
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(found, weights.probabilities(features(frames)), atol=1e-6)
+
+
+def test_auto_says_what_it_took(files):
+    for name in ("model.onnx", "model.safetensors"):
+        assert open_session(files / name).device_report.startswith(("cpu by ", "cuda by "))
+
+
+def test_a_file_with_a_frame_mask_gets_one(metadata, tmp_path):
+    path = write_graph(tmp_path / "m.onnx", replace(metadata, feature_dim=3), masked=True)
+    value = features(4)[:3]
+    expected = np.exp(value) / np.exp(value).sum(axis=0)
+    np.testing.assert_allclose(open_session(path, "cpu").probabilities(value), expected, rtol=1e-5)
+
+
+def test_a_foreign_onnx_file_is_refused(metadata, tmp_path):
+    path = write_graph(tmp_path / "m.onnx", metadata, with_metadata=False)
+    with pytest.raises(InputError, match=r"m.onnx: expected `g2l` metadata .* but there is none") as caught:
+        open_session(path, "cpu")
+    assert "g2l export" in caught.value.hint
+
+
+@pytest.mark.parametrize(("feature_dim", "classes"), [(5, 3), (3, 4)])
+def test_metadata_of_another_graph_is_refused(metadata, tmp_path, feature_dim, classes):
+    path = write_graph(
+        tmp_path / "m.onnx", replace(metadata, feature_dim=3), feature_dim=feature_dim, classes=classes
+    )
+    with pytest.raises(
+        InputError, match=r"m.onnx: (expected `features` with 3 rows|onnxruntime cannot load)"
+    ):
+        open_session(path, "cpu")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"garbage" * 50])
+def test_garbage_is_an_input_error_in_one_line(tmp_path, suffix, content, capfd):
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"bad{suffix}: ") as caught:
+        open_session(path, "cpu")
+    assert "\n" not in caught.value.message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_cut_short_is_refused(files, tmp_path):
+    for name in ("model.onnx", "model.safetensors"):
+        (tmp_path / name).write_bytes((files / name).read_bytes()[:-200])
+        with pytest.raises(InputError, match=name):
+            open_session(tmp_path / name, "cpu")
+
+
+@pytest.mark.parametrize("name", ["none.onnx", "none.safetensors", "none.model"])
+def test_a_missing_file_is_named(tmp_path, name):
+    with pytest.raises(InputError, match=rf"{name}: no such file"):
+        open_session(tmp_path / name, "cpu")
+
+
+def test_another_suffix_is_refused_with_the_way_for_checkpoints(tmp_path):
+    (tmp_path / "epoch-50.model").touch()
+    with pytest.raises(InputError, match=r"expected a model that ends in .onnx or .safetensors") as caught:
+        open_session(tmp_path / "epoch-50.model")
+    assert "--structure" in caught.value.hint
+
+
+def test_settings_are_checked_first(files):
+    with pytest.raises(InputError, match="`device` must be one of"):
+        open_session(files / "model.onnx", "gpu")
+    with pytest.raises(InputError, match="`threads` must be >= 1, but is 0 instead"):
+        open_session(files / "model.onnx", "cpu", 0)
+    with pytest.raises(InputError, match="`device` tensorrt runs exported models only"):
+        open_session(files / "model.safetensors", "tensorrt")
+
+
+def test_a_gpu_that_does_not_start_is_no_silent_fallback(files, monkeypatch):
+    plan = ProviderPlan(Device.CUDA, (("CPUExecutionProvider", {}),))
+    monkeypatch.setattr(sessions, "plan_providers", lambda device: plan)
+    with pytest.raises(OperationalError, match="did not start CUDAExecutionProvider"):
+        OnnxSession(files / "model.onnx", Device.CUDA)
+
+
+def test_features_that_do_not_fit_fail_in_one_line(files, metadata, network):
+    for session in (open_session(files / "model.onnx", "cpu"), TorchSession(network, metadata, Device.CPU)):
+        with pytest.raises(OperationalError, match=r"^(onnxruntime|torch) failed: [^\n]*$"):
+            session.probabilities(features(4)[:5])
