@@ -65,6 +65,7 @@ class BranchConv1d(nn.Module):
 
     def __init__(self, conv: nn.Conv1d, expansion: Expansion) -> None:
         super().__init__()
+        self._replaced = (conv,)  # in a tuple, which torch does not take for a submodule
         self.expansion = expansion
         self.in_channels, self.out_channels = conv.in_channels, conv.out_channels
         self.kernel_size, self.stride, self.groups = conv.kernel_size, conv.stride, conv.groups
@@ -113,20 +114,12 @@ class BranchConv1d(nn.Module):
             self.alpha.fill_(INITIAL_ALPHA)
 
     def collapse(self, rate: int) -> nn.Conv1d:
-        """Return a plain convolution at `rate` with the same parameters, to take the place of this one."""
-        (taps,), (stride,) = self.kernel_size, self.stride
-        conv = nn.Conv1d(
-            self.in_channels,
-            self.out_channels,
-            taps,
-            stride=stride,
-            padding=rate * (taps // 2),
-            dilation=rate,
-            groups=self.groups,
-            bias=self.bias is not None,
-            device="meta",  # no memory and no random numbers for weights that are replaced at once
-        )
+        """Return the convolution that this module stood in for, at `rate` and with the present parameters."""
+        (conv,) = self._replaced
         conv.weight, conv.bias = self.weight, self.bias
+        conv.dilation = (rate,)
+        if conv.padding != "same":
+            conv.padding = (rate * (self.kernel_size[0] // 2),)
         conv.train(self.training)
         _share_hooks(self, conv)
         return conv
@@ -137,9 +130,12 @@ class BranchConv1d(nn.Module):
 
 
 def unsupported(module: nn.Module) -> str | None:
-    """Return why a convolution cannot be given branches, or None where it can."""
-    if type(module) is not nn.Conv1d:
-        return f"is a {type(module).__name__}, only a plain Conv1d is supported"
+    """Return why a convolution cannot be given branches, or None where it can.
+
+    A subclass of `nn.Conv1d` is tried on random input, because its `forward` may do anything.
+    """
+    if not isinstance(module, nn.Conv1d):
+        return f"is a {type(module).__name__}, only Conv1d is supported"
     if "weight" not in module._parameters:
         return "its weight is computed from other parameters"
     (taps,), (rate,), (stride,) = module.kernel_size, module.dilation, module.stride
@@ -150,7 +146,20 @@ def unsupported(module: nn.Module) -> str | None:
     same = module.padding == "same" and stride == 1
     if not same and module.padding != (rate * (taps // 2),):
         return f"its padding {module.padding} does not keep the length at dilation {rate}"
+    if type(module) is not nn.Conv1d and not _computes_a_convolution(module):
+        return f"is a {type(module).__name__}, which computes something else than Conv1d"
     return None
+
+
+def _computes_a_convolution(conv: nn.Conv1d) -> bool:
+    (taps,), (rate,) = conv.kernel_size, conv.dilation
+    # Its own generator, so that the random numbers of a training stay what they are.
+    probe = torch.randn(1, conv.in_channels, taps * rate + 1, generator=torch.Generator().manual_seed(0))
+    probe = probe.to(conv.weight)
+    with torch.no_grad():
+        expected = nn.Conv1d.forward(conv, probe)
+        found = conv.forward(probe)
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-2, atol=1e-3)
 
 
 def _share_hooks(source: nn.Module, target: nn.Module) -> None:

@@ -15,6 +15,16 @@ from g2l.receptive_field.rates import Expansion
 from tests.oracles.naive_branch_conv import naive_branch_conv, naive_conv
 
 
+class Causal(nn.Conv1d):
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, (1, 0)))[..., :-1]
+
+
+class Faithful(nn.Conv1d):
+    def forward(self, x):
+        return super().forward(x) + 0
+
+
 def make_conv(rate=4, channels=6, outputs=None, kernel_size=3, dtype=torch.float64, **options) -> nn.Conv1d:
     padding = rate * (kernel_size // 2)
     conv = nn.Conv1d(channels, outputs or channels, kernel_size, padding=padding, dilation=rate, **options)
@@ -175,18 +185,35 @@ def test_set_branches_refuses_what_it_cannot_hold(rates):
         make_branches().set_branches(rates)
 
 
-def test_collapse_gives_a_plain_convolution_with_the_same_parameters_and_no_random_numbers():
-    layer = make_branches(kernel_size=5, stride=2, groups=2)
-    before = torch.get_rng_state()
+@pytest.mark.parametrize("kind", [nn.Conv1d, Faithful])
+def test_collapse_gives_a_convolution_of_the_same_kind_with_the_same_parameters(kind):
+    original = kind(6, 6, 5, padding=8, dilation=4, stride=2, groups=2).double()
+    layer = BranchConv1d(original, Expansion(expansion_rate=0.1, branches=3, max_rate=9)).eval()
     conv = layer.collapse(7)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert type(conv) is nn.Conv1d
+    assert type(conv) is kind
+    assert not conv.training
     assert (conv.dilation, conv.padding, conv.stride, conv.groups) == ((7,), (14,), (2,), 2)
     assert conv.weight is layer.weight
     assert conv.bias is layer.bias
     layer.set_branches([7])
     x = torch.randn(1, 6, 40, dtype=torch.float64)
     torch.testing.assert_close(conv(x), layer(x), rtol=1e-12, atol=1e-12)
+
+
+def test_collapse_keeps_the_length_of_a_convolution_padded_by_name():
+    conv = nn.Conv1d(6, 6, 3, padding="same", dilation=2)
+    layer = BranchConv1d(conv, Expansion(expansion_rate=0.1, branches=3, max_rate=9))
+    assert layer.collapse(5)(torch.randn(1, 6, 30)).shape == (1, 6, 30)
+
+
+def test_collapse_of_a_deepcopy_uses_the_weights_of_the_copy():
+    layer = make_branches()
+    other = copy.deepcopy(layer)
+    conv = other.collapse(5)
+    assert conv.weight is other.weight
+    assert conv.weight is not layer.weight
+    assert layer.collapse(3).dilation == (3,)
+    assert conv.dilation == (5,)
 
 
 def test_deepcopy_is_independent():
@@ -233,13 +260,12 @@ def test_an_input_that_needs_no_gradient():
 
 
 UNSUPPORTED = {
-    "is a Conv2d, only a plain Conv1d is supported": lambda: nn.Conv2d(2, 2, 3, padding=1),
-    "is a ParametrizedConv1d, only a plain Conv1d": lambda: nn.utils.parametrizations.weight_norm(
+    "is a Conv2d, only Conv1d is supported": lambda: nn.Conv2d(2, 2, 3, padding=1),
+    "its weight is computed from other parameters": lambda: nn.utils.parametrizations.weight_norm(
         nn.Conv1d(2, 2, 3, padding=1)
     ),
-    "its weight is computed from other parameters": lambda: nn.utils.weight_norm(
-        nn.Conv1d(2, 2, 3, padding=1)
-    ),
+    "its weight is computed from": lambda: nn.utils.weight_norm(nn.Conv1d(2, 2, 3, padding=1)),
+    "is a Causal, which computes something else than Conv1d": lambda: Causal(2, 2, 3, padding=1),
     "its kernel size 4 is even": lambda: nn.Conv1d(2, 2, 4),
     "its padding mode is circular": lambda: nn.Conv1d(2, 2, 3, padding=1, padding_mode="circular"),
     r"its padding \(0,\) does not keep the length at dilation 2": lambda: nn.Conv1d(2, 2, 3, dilation=2),
@@ -260,6 +286,7 @@ def test_unsupported_convolutions_have_a_reason(reason):
         make_conv(1),
         make_conv(8, kernel_size=5, stride=3),
         nn.Conv1d(2, 2, 3, padding="same", dilation=6),
+        Faithful(4, 4, 3, padding=9, dilation=9, groups=2),
     ],
 )
 def test_supported_convolutions_have_none(conv):
