@@ -1,0 +1,135 @@
+"""What the environment says about tracking, and what is recorded of it."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
+
+import g2l
+from g2l.errors import InputError
+from g2l.tracking.spool import Header
+
+DEFAULT_EXPERIMENT = "g2l"
+_PACKAGES = ("torch", "mlflow", "onnxruntime-gpu", "numpy")
+_MLFLOW_DEFAULTS = {
+    # A sender of ours repeats what fails; MLflow's own seven attempts would block it for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    # Nothing of MLflow's may reach our streams, and nothing leaves the machine unasked.
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def load_mlflow() -> ModuleType:
+    """Import MLflow quietly; it takes seconds, so nothing imports it earlier. User's own settings win."""
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    return mlflow
+
+
+def tracking_uri() -> str:
+    """Return `MLFLOW_TRACKING_URI`, or the SQLite file `mlflow.db` in the working directory.
+
+    The default is always named in full: MLflow's own one turns into a file store, which it then refuses,
+    where an old `mlruns` folder lies about.
+
+    Raises:
+        InputError: The variable names a file store.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    scheme = urlsplit(uri).scheme
+    is_folder = scheme == "file" or (not scheme and not uri.startswith(("databricks", "uc")))
+    if is_folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
+        raise InputError(
+            f"`MLFLOW_TRACKING_URI` must be a database or a server, but is the folder {uri!r} instead.",
+            hint="use sqlite:///mlflow.db or http://host:port; MLflow no longer writes to plain folders.",
+        )
+    return uri
+
+
+def header() -> Header:
+    """Return where new runs go; `MLFLOW_EXPERIMENT_ID` wins over `MLFLOW_EXPERIMENT_NAME`.
+
+    Raises:
+        InputError: `MLFLOW_TRACKING_URI` names a file store.
+    """
+    return Header(
+        uri=tracking_uri(),
+        experiment_id=os.environ.get("MLFLOW_EXPERIMENT_ID") or None,
+        experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT,
+    )
+
+
+def without_password(uri: str) -> str:
+    """Return a tracking URI that may be shown."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]).geturl()
+
+
+def common_tags() -> dict[str, str]:
+    """Return the tags of a root run: code, versions, command line.
+
+    Those that start with `mlflow.` are shown by the MLflow UI and are set by `mlflow run` itself where that
+    made the run.
+    """
+    tags = {
+        "mlflow.user": _user(),
+        "mlflow.source.name": sys.argv[0] or "python",
+        "mlflow.source.type": "LOCAL",
+        "g2l.command": shlex.join(sys.argv),
+        "g2l.version.g2l": g2l.__version__,
+        "g2l.version.python": platform.python_version(),
+    }
+    for package in _PACKAGES:
+        try:
+            tags[f"g2l.version.{package}"] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = git_commit(Path(g2l.__file__).parent)
+    if commit is not None:
+        tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
+        tags["g2l.git"] = commit
+    return tags
+
+
+def git_commit(package: Path) -> str | None:
+    """Return the commit that holds `package`, with `-dirty` behind it where files differ, or None."""
+    tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py")
+    return tracked and _git(package, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without an entry
+        return "unknown"
