@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import copy
+import io
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from g2l.config import LocalSearchConfig
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.models.ms_tcn import MSTCN
+from g2l.receptive_field.branch_conv import INITIAL_ALPHA
+from g2l.receptive_field.conversion import branch_layers, layer_rates, read_structure
+from g2l.search.local_search import LocalSearch, LocalSearchUpdate
+from g2l.structure import DilationStructure
+from g2l.training.callback import TrainingCallback, TrainingState
+
+NAMES = [f"stage1.layers.{layer}.conv_dilated" for layer in range(2)]
+
+
+def make_search(on_update=None, **changes) -> LocalSearch:
+    settings = {"interval": Budget(2, "steps"), "updates": 3, **changes}
+    return LocalSearch(LocalSearchConfig(**settings), longest_video=60, on_update=on_update)
+
+
+def start(search: LocalSearch, *, fused: bool = False) -> TrainingState:
+    torch.manual_seed(0)
+    structure = DilationStructure(((16, 4),))
+    model = MSTCN(structure, feature_dim=3, num_classes=4, feature_maps=6, dropout=0.2)
+    search.prepare(model)
+    groups = search.parameter_groups(model, learning_rate=1e-2)
+    return TrainingState(model, torch.optim.Adam(groups, fused=fused))
+
+
+def train(search: LocalSearch, state: TrainingState, until: int, steps_per_epoch: int = 4) -> None:
+    """A loop whose batches and dropout are functions of the step alone."""
+    while state.step < until:
+        torch.manual_seed(1000 + state.step)
+        features, targets = torch.randn(2, 3, 40), torch.randint(4, (2, 40))
+        loss = functional.cross_entropy(state.model(features)[-1], targets)
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
+        state.step += 1
+        search.on_step_end(state)
+        if state.step % steps_per_epoch == 0:
+            state.epoch += 1
+            search.on_epoch_end(state, {"loss": loss.item()})
+
+
+def set_alpha(state: TrainingState, *raw: float) -> None:
+    for layer in branch_layers(state.model).values():
+        layer.alpha.data.copy_(torch.tensor(raw))
+
+
+def test_it_is_a_training_callback():
+    callback: TrainingCallback = make_search()
+    assert callback.state_dict() == {"history": []}
+
+
+def test_literal_rates_through_estimate_and_expand_to_the_collapse():
+    seen = []
+    search = make_search(seen.append)
+    state = start(search)
+    for step, raw in [(2, (0.01, 0.01, 0.06)), (4, (0.0, 0.0, 1.0)), (6, (1.0, 0.0, 0.0))]:
+        set_alpha(state, *raw)
+        state.step = step - 1
+        search.on_step_end(state)
+        assert len(seen) == step // 2 - 1
+        state.step = step
+        search.on_step_end(state)
+    assert [update.rates for update in seen] == [
+        dict(zip(NAMES, rates, strict=True)) for rates in [(17, 5), (19, 6), (17, 5)]
+    ]
+    assert [(update.number, update.step, update.epoch) for update in seen] == [
+        (1, 2, 0),
+        (2, 4, 0),
+        (3, 6, 0),
+    ]
+    first = seen[0].layers[NAMES[0]]
+    assert (first.rate_before, first.branches, first.rate_after) == (16, (14, 16, 18), 17)
+    assert first.weights == pytest.approx((0.125, 0.125, 0.75))
+    assert first.expectation == pytest.approx(17.25)
+    assert seen == search.history
+    assert search.finished
+    assert layer_rates(state.model) == seen[-1].rates
+    assert read_structure(state.model, (2,)) == DilationStructure(((17, 5),))
+    assert branch_layers(state.model) == {}
+
+
+def test_intervals_in_epochs_wait_for_the_end_of_an_epoch():
+    search = make_search(interval=Budget(2, "epochs"), updates=2)
+    state = start(search)
+    train(search, state, until=7)
+    assert search.history == []
+    train(search, state, until=20)
+    assert [(update.step, update.epoch) for update in search.history] == [(8, 2), (16, 4)]
+    assert search.budget == Budget(4, "epochs")
+
+
+def test_an_update_starts_alpha_anew_together_with_its_moments():
+    search = make_search()
+    state = start(search)
+    train(search, state, until=1)
+    alphas = state.optimizer.param_groups[1]["params"]
+    assert all(alpha in state.optimizer.state for alpha in alphas)
+    weights = state.optimizer.param_groups[0]["params"]
+    train(search, state, until=2)
+    assert not any(alpha in state.optimizer.state for alpha in alphas)
+    assert all(weight in state.optimizer.state for weight in weights)
+    for alpha in alphas:
+        assert alpha.tolist() == pytest.approx([INITIAL_ALPHA] * 3)
+    train(search, state, until=3)
+    assert all(int(state.optimizer.state[alpha]["step"]) == 1 for alpha in alphas)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_training_goes_on_after_the_collapse_without_alpha(fused):
+    search = make_search()
+    state = start(search, fused=fused)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(state.optimizer, [2])
+    train(search, state, until=6)
+    assert search.finished
+    assert state.optimizer.param_groups[1]["params"] == []
+    names = [name for name, _ in state.model.named_parameters()]
+    assert not any(name.endswith("alpha") for name in names)
+    assert len(state.optimizer.param_groups[0]["params"]) == len(names)
+    before = copy.deepcopy(state.model.state_dict())
+    scheduler.step()
+    train(search, state, until=9)
+    assert len(search.history) == 3
+    after = state.model.state_dict()
+    assert all(not torch.equal(after[name], before[name]) for name in names)
+
+
+def saved_training(search: LocalSearch, state: TrainingState) -> io.BytesIO:
+    file = io.BytesIO()
+    torch.save(
+        {
+            "callback": search.state_dict(),
+            "model": state.model.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "at": (state.epoch, state.step),
+        },
+        file,
+    )
+    file.seek(0)
+    return file
+
+
+def resumed(search: LocalSearch, file: io.BytesIO) -> TrainingState:
+    saved, state = torch.load(file, weights_only=True), start(search)
+    state.epoch, state.step = saved["at"]
+    search.load_state_dict(saved["callback"], state)
+    state.model.load_state_dict(saved["model"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    return state
+
+
+@pytest.mark.parametrize("unit", ["steps", "epochs"])
+@pytest.mark.parametrize("stop", [0, 1, 2, 3, 4, 6, 7, 12, 13])
+def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit):
+    options = {"interval": Budget(2 if unit == "steps" else 1, unit), "branch_learning_rate": 0.02}
+    whole, interrupted, again = (make_search(**options) for _ in range(3))
+    whole_state, state = start(whole), start(interrupted)
+    train(whole, whole_state, until=14)
+    train(interrupted, state, until=stop)
+    state = resumed(again, saved_training(interrupted, state))
+    train(again, state, until=14)
+    assert whole.finished
+    assert again.history == whole.history
+    assert layer_rates(state.model) == layer_rates(whole_state.model)
+    expected = whole_state.model.state_dict()
+    found = state.model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_weights_round_trip_in_the_middle_of_a_search_once_rates_are_restored():
+    search = make_search(interval=Budget(5, "steps"))
+    state = start(search)
+    train(search, state, until=8)
+    state.model.eval()
+    other = make_search(interval=Budget(5, "steps"))
+    twin = resumed(other, saved_training(search, state))
+    twin.model.eval()
+    features = torch.randn(1, 3, 50)
+    assert torch.equal(twin.model(features), state.model(features))
+
+
+def test_loading_a_search_of_another_network_is_refused():
+    search = make_search()
+    state = start(search)
+    train(search, state, until=2)
+    model = nn.Sequential(nn.Conv1d(3, 3, 3, padding=1))
+    other = make_search()
+    other.prepare(model)
+    fresh = TrainingState(model, torch.optim.Adam(model.parameters()))
+    with pytest.raises(
+        InputError, match="`rates` must name the 1 layers with branches, but differs in 0, stage1"
+    ):
+        other.load_state_dict(search.state_dict(), fresh)
+
+
+def test_an_update_passes_through_json():
+    search = make_search()
+    train(search, start(search), until=2)
+    (update,) = search.history
+    assert LocalSearchUpdate.from_dict(json.loads(json.dumps(update.as_dict()))) == update
+
+
+def test_a_network_without_a_suitable_convolution_is_refused():
+    with pytest.raises(InputError, match=r"can be given branches \(all kernels are 1\)"):
+        make_search().prepare(nn.Sequential(nn.Conv1d(2, 2, 1)))
+    with pytest.raises(InputError, match=r"can be given branches \(0 its kernel size 4 is even\)"):
+        make_search().prepare(nn.Sequential(nn.Conv1d(2, 2, 4)))
+
+
+def test_the_largest_rate_is_that_of_the_settings_or_the_longest_video():
+    assert make_search().expansion.max_rate == 60
+    assert make_search(max_rate=20).expansion.max_rate == 20
+
+
+def test_settings_are_validated():
+    with pytest.raises(InputError, match=r"`expansion_rate` must be in \(0, 1\], but is 2 instead"):
+        make_search(expansion_rate=2)
+    with pytest.raises(InputError, match="`branches` must be 2 or an odd number"):
+        make_search(branches=4)
+
+
+def planted_lag(lag: int, seed: int, videos: int = 8, frames: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two smooth signals; the class of a frame is the signs they had `lag` frames before."""
+    generator = np.random.default_rng(seed)
+    bell = np.exp(-(np.arange(-32, 33) ** 2) / (2 * 8.0**2))
+    noise = generator.standard_normal((videos, 2, frames + lag + len(bell) - 1))
+    signals = np.apply_along_axis(np.convolve, 2, noise, bell / np.linalg.norm(bell), "valid")
+    targets = (signals[:, 0, :frames] > 0) + 2 * (signals[:, 1, :frames] > 0)
+    targets[:, :lag] = -100
+    return torch.tensor(signals[..., lag:], dtype=torch.float32), torch.tensor(targets)
+
+
+@pytest.mark.parametrize(("lag", "rate"), [(41, 32), (23, 16)])
+def test_a_planted_lag_is_found_from_a_rate_nearby(lag, rate):
+    found = [search_lag(lag, rate, seed) for seed in range(5)]
+    assert sum(abs(value - lag) <= 2 for value in found) >= 4, found
+
+
+def search_lag(lag: int, rate: int, seed: int) -> int:
+    features, targets = planted_lag(lag, seed)
+    torch.manual_seed(seed)
+    model = MSTCN(DilationStructure(((rate,),)), feature_dim=2, num_classes=4, feature_maps=12, dropout=0.0)
+    config = LocalSearchConfig(interval=Budget(10, "steps"), updates=20)
+    search = LocalSearch(config, longest_video=features.shape[-1])
+    search.prepare(model)
+    optimizer = torch.optim.Adam(search.parameter_groups(model, learning_rate=5e-3))
+    state = SimpleNamespace(model=model, optimizer=optimizer, epoch=0, step=0)
+    while not search.finished:
+        chosen = torch.randint(len(features), (2,))
+        loss = functional.cross_entropy(model(features[chosen])[-1], targets[chosen], ignore_index=-100)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        state.step += 1
+        search.on_step_end(state)
+    return next(iter(layer_rates(model).values()))
