@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -60,15 +61,13 @@ class SegmentationDataset:
         statistics: Of the training frames under `normalize` train, once `standardized_on` was called.
     """
 
-    def __init__(
-        self, config: DataConfig, inspection: Inspection, statistics: Statistics | None = None
-    ) -> None:
+    def __init__(self, config: DataConfig, inspection: Inspection) -> None:
         self.config = config
         self.mapping: ClassMapping = inspection.mapping
         self.feature_dim: int = inspection.feature_dim
         self.background_indices: tuple[int, ...] = _background(config.background, inspection.mapping)
         self.notices: tuple[str, ...] = tuple(map(str, inspection.faults))
-        self.statistics = statistics
+        self.statistics: Statistics | None = None
         self._inspection = inspection
         self._train, self._test = inspection.bundles[config.split]
         self._cache = FeatureCache(config.cache_mb)
@@ -101,19 +100,19 @@ class SegmentationDataset:
         """
         if selection is Selection.LAST:
             return Partitions(self._train, (), self._test)
-        if self._cut.notice:
-            _LOGGER.warning("%s: %s", self.config.dataset, self._cut.notice)
         return Partitions(self._cut.train, self._cut.holdout, self._test)
 
-    def standardized_on(self, names: Collection[str]) -> SegmentationDataset:
+    def standardized_on(self, names: Collection[str]) -> Self:
         """Return this data set with the statistics of `names`, the training partition, bound to it.
 
         Only `normalize` train needs them; other kinds return the data set itself.
         """
         if self.config.normalize is not Normalization.TRAIN:
             return self
-        statistics = pooled_statistics(self._read(name) for name in names)
-        return SegmentationDataset(self.config, self._inspection, statistics)
+        other = copy(self)
+        other.statistics = pooled_statistics(self._read(name) for name in names)
+        other._cache = FeatureCache(self.config.cache_mb)
+        return other
 
     def load(self, name: str) -> Video:
         """Return one video, from RAM where the cache has it.
@@ -162,7 +161,10 @@ class SegmentationDataset:
     @cached_property
     def _cut(self) -> HoldoutCut:
         config = self.config
-        return cut_holdout(self._train, config.holdout_fraction, config.seed, config.group_pattern)
+        cut = cut_holdout(self._train, config.holdout_fraction, config.seed, config.group_pattern)
+        if cut.notice:
+            _LOGGER.warning("%s: %s", config.dataset, cut.notice)
+        return cut
 
     def _read(self, name: str) -> Features:
         files = self._files(name)

@@ -29,7 +29,7 @@ class VideoFiles:
 
     Attributes:
         features: Header of the feature file, oriented.
-        labels: Cut to the common prefix of features and labels, (T,).
+        labels: Class indices, cut to the common prefix of features and labels, (T,).
     """
 
     features: FeatureFile
