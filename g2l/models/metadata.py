@@ -80,7 +80,7 @@ class ModelMetadata:
             value = json.loads(text)
             if value.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
-            return cls(
+            metadata = cls(
                 **value
                 | {
                     "structure": DilationStructure(tuple(map(tuple, value["structure"]))),
@@ -92,11 +92,29 @@ class ModelMetadata:
                     "std": _numbers(value["std"]),
                 }
             )
+            metadata._check()
         except (ValueError, TypeError, KeyError, AttributeError, InputError, RecursionError) as error:
             raise InputError(
                 f"{source}: its `{METADATA_KEY}` metadata cannot be read ({error}).",
                 hint="the file was not written by g2l, or by a newer version.",
             ) from None
+        return metadata
+
+    def _check(self) -> None:
+        """Raise ValueError for numbers that nothing could be computed with."""
+        for name in ("feature_dim", "sample_rate"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"`{name}` must be an integer >= 1, but is {value!r} instead")
+        if not self.classes:
+            raise ValueError("`classes` must hold at least one name, but is empty instead")
+        if self.normalize is Normalization.TRAIN:
+            for name in ("mean", "std"):
+                found = len(getattr(self, name) or ())
+                if found != self.feature_dim:
+                    raise ValueError(
+                        f"`{name}` must hold {self.feature_dim} numbers, but holds {found} instead"
+                    )
 
 
 def _names(value: Any) -> tuple[str, ...]:

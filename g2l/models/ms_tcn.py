@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from g2l.models.convolutions import PointwiseConv1d
 from g2l.models.dropout import Dropout
 from g2l.structure import KERNEL_SIZE, DilationStructure
 
@@ -65,7 +66,7 @@ class Stage(nn.Module):
         self, rates: tuple[int, ...], in_channels: int, feature_maps: int, num_classes: int, dropout: float
     ) -> None:
         super().__init__()
-        self.conv_1x1 = nn.Conv1d(in_channels, feature_maps, 1)
+        self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps)
         self.layers = nn.ModuleList(DilatedResidualLayer(rate, feature_maps, dropout) for rate in rates)
         self.conv_out = nn.Conv1d(feature_maps, num_classes, 1)
 
