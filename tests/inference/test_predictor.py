@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,8 @@ from hypothesis import strategies as st
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, find_videos, prepare, stretch
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_predictions_come_in_order_at_full_rate(fake_session, video):
@@ -86,6 +92,32 @@ def test_reading_is_at_most_one_video_ahead(fake_session, video, monkeypatch):
     assert len(read) <= 2
     results.close()
     assert len(read) <= 2
+
+
+def test_the_next_video_is_read_while_one_is_computed(fake_session, video, monkeypatch):
+    second_is_read = threading.Event()
+
+    def note(features, metadata):
+        if features.shape[1] == 2:
+            second_is_read.set()
+        return features
+
+    def wait(features):
+        assert second_is_read.wait(timeout=30)
+        return features[:3]
+
+    monkeypatch.setattr("g2l.inference.predictor.prepare", note)
+    session = fake_session()
+    session.probabilities = wait
+    assert len(list(Predictor(session).predict([video("first", [0]), video("second", [0, 1, 2])]))) == 2
+
+
+def test_predicting_by_onnx_needs_no_torch():
+    code = (
+        "import sys; import g2l.inference.predictor, g2l.inference.sessions, g2l.inference.writers, "
+        "g2l.inference.evaluate; assert not {'torch', 'matplotlib', 'sklearn'} & set(sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_models_standardisation_is_repeated(metadata):
