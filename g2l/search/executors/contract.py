@@ -84,7 +84,7 @@ def failed(task: EvaluationTask, reason: str) -> Evaluation:
 def describe(error: BaseException) -> str:
     """Return one line that says what went wrong."""
     lines = str(error).strip().splitlines()
-    message = lines[0][:LONGEST_REASON] if lines else "no message"
+    message = lines[0][:LONGEST_REASON].rstrip() if lines else "no message"
     return message if isinstance(error, G2LError) else f"{type(error).__name__}: {message}"
 
 

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.errors import InputError
+from g2l.search.space import SearchSpace
+from g2l.structure import DilationStructure
+
+
+@pytest.mark.parametrize(
+    ("max_exponent", "longest", "rates"),
+    [
+        (10, 100_000, tuple(2**e for e in range(11))),
+        (10, 300, (1, 2, 4, 8, 16, 32, 64, 128, 256)),
+        (10, 256, (1, 2, 4, 8, 16, 32, 64, 128)),
+        (10, 257, (1, 2, 4, 8, 16, 32, 64, 128, 256)),
+        (3, 300, (1, 2, 4, 8)),
+        (0, 300, (1,)),
+        (10, 1, (1,)),
+        (10, 2, (1,)),
+        (10, 3, (1, 2)),
+    ],
+)
+def test_rates_stay_below_the_longest_sequence(max_exponent, longest, rates):
+    assert SearchSpace.powers_of_two((2,), max_exponent=max_exponent, longest=longest).rates == rates
+
+
+def test_size_of_the_paper():
+    space = SearchSpace.powers_of_two((10,) * 4, max_exponent=10, longest=10_000)
+    assert space.genes == 40
+    assert space.size == 11**40
+
+
+def test_contains_needs_shape_and_rates():
+    space = SearchSpace((2, 1), (1, 2, 4))
+    assert space.contains(DilationStructure(((4, 1), (2,))))
+    assert not space.contains(DilationStructure(((4, 3), (2,))))
+    assert not space.contains(DilationStructure(((4,), (2, 1))))
+
+
+def test_samples_are_uniform_over_exponents():
+    space = SearchSpace.powers_of_two((20,), max_exponent=10, longest=5000)
+    generator = np.random.default_rng(0)
+    drawn = [rate for _ in range(1000) for rate in space.sample(generator).rates]
+    counts = np.array([drawn.count(rate) for rate in space.rates])
+    expected = len(drawn) / len(space.rates)
+    chi_square = float(((counts - expected) ** 2 / expected).sum())
+    assert chi_square < 25.2  # 99.5 % of chi-square with 10 degrees of freedom
+
+
+def test_hand_designed_is_clamped_to_the_largest_rate():
+    space = SearchSpace.powers_of_two((10,), max_exponent=10, longest=100)
+    assert space.project(DilationStructure.hand_designed(1, 10)).rates == (1, 2, 4, 8, 16, 32, 64, 64, 64, 64)
+
+
+@given(st.lists(st.integers(1, 5000), min_size=3, max_size=3), st.integers(1, 3000))
+def test_projection_lands_in_the_space_and_stays_there(rates, longest):
+    space = SearchSpace.powers_of_two((2, 1), max_exponent=10, longest=longest)
+    projected = space.project(DilationStructure.from_rates(rates, (2, 1)))
+    assert space.contains(projected)
+    assert space.project(projected) == projected
+    assert all(after <= before for after, before in zip(projected.rates, rates, strict=True))
+
+
+def test_projection_refuses_another_shape():
+    with pytest.raises(InputError, match=r"`structure` must have stages of \(2,\) layers, but has \(1,\)"):
+        SearchSpace((2,), (1, 2)).project(DilationStructure(((1,),)))
+
+
+@pytest.mark.parametrize("rates", [(), (0, 1), (2, 1), (1, 1)])
+def test_rates_must_ascend(rates):
+    with pytest.raises(InputError, match="`rates` must be ascending integers >= 1"):
+        SearchSpace((1,), rates)
+
+
+def test_other_faults_are_named():
+    with pytest.raises(InputError, match="`shape` must hold layers per stage"):
+        SearchSpace((3, 0), (1,))
+    with pytest.raises(InputError, match="`max_exponent` must be >= 0, but is -1 instead"):
+        SearchSpace.powers_of_two((1,), max_exponent=-1, longest=5)
+    with pytest.raises(InputError, match="`longest` must be >= 1, but is 0 instead"):
+        SearchSpace.powers_of_two((1,), max_exponent=1, longest=0)
