@@ -22,8 +22,6 @@ from g2l.training.device import seed_everything
 from g2l.training.history import EpochRecord, ResultSoFar, TrainingResult
 from g2l.training.step import adam, set_learning_rate, train_step
 
-__all__ = ["EpochRecord", "TrainingResult", "fit"]
-
 _NO_PROGRESS = NullProgress()
 
 

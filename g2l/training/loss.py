@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-IGNORE_INDEX = -100
-"""Target of frames that are padding; not the background class."""
+from g2l.datasets.batching import IGNORE_INDEX
 
 
 def segmentation_loss(

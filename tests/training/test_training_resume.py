@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from g2l.config import Selection
+from g2l.config import LocalSearchConfig, Selection
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget
+from g2l.search.local_search import LocalSearch
 from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
 
 
@@ -153,6 +154,28 @@ def test_a_callback_may_reshape_model_and_optimizer(tmp_path, event):
     expected = tiny_fit(recipe=recipe, callbacks=[Growing(), Recorder()])
     assert_same(resumed, expected)
     assert expected[0].stage1.conv_out.gain.item() != 1.0
+
+
+@pytest.mark.parametrize("interval", [Budget(1, "epochs"), Budget(2, "steps")])
+@pytest.mark.parametrize("step", [2, 5, 8, 11])
+def test_a_local_search_resumes_in_the_middle(tmp_path, interval, step):
+    def searched(*callbacks, **options):
+        search = LocalSearch(LocalSearchConfig(interval=interval, updates=3), longest_video=30)
+        model = tiny_model(rates=((2, 8), (1, 16)))
+        search.prepare(model)
+        optimizer = torch.optim.Adam(search.parameter_groups(model, learning_rate=RECIPE.learning_rate))
+        recipe = RECIPE.replace(selection=Selection.LAST)
+        trained = tiny_fit(model, recipe, optimizer=optimizer, callbacks=[search, *callbacks], **options)
+        return trained, search.history
+
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(InterruptedTrainingError):
+        searched(interrupt_at(("step", step)), checkpoint=path)
+    resumed, history = searched(Recorder(), checkpoint=path, resume=True)
+    expected, expected_history = searched(Recorder())
+    assert history == expected_history
+    assert len(history) == 3
+    assert_same(resumed, expected)
 
 
 @pytest.mark.parametrize(
