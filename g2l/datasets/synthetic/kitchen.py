@@ -1,9 +1,10 @@
 """A synthetic kitchen, where some actions can be told apart only by what happened long before or after.
 
-A video is a sequence of courses. Each opens with one of two markers, actions that look like no other; more actions
-follow, and some pairs of them look alike. Which variant of a pair an action is, is decided by the marker before it
-(even pairs) or by the marker after it (odd pairs). Single frames are noisy, so that local evidence has to be
-averaged too: a network needs a receptive field of a course to know the variants, and of an action to know the rest.
+A video is a sequence of courses. Each opens with one of two markers, actions that look like no other; more
+actions follow, and some pairs of them look alike. Which variant of a pair an action is, is decided by the
+marker before it (even pairs) or by the marker after it (odd pairs). Single frames are noisy, so that local
+evidence has to be averaged too: a network needs a receptive field of a course to know the variants, and of an
+action to know the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ ACTIONS_PER_COURSE = (2, 4)
 PAUSE_PROBABILITY = 0.25
 MEAN_DURATIONS = (10.0, 18.0)
 """Shortest and longest mean duration of a class, in frames."""
-SIGNAL = 0.9
+SIGNAL = 1.0
 SLOW_NOISE = 0.6
 SLOW_CORRELATION = 0.9
 WHITE_NOISE = 1.8
