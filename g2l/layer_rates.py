@@ -17,6 +17,9 @@ LARGEST_RATE = 2**24
 _LAYER = re.compile(r"(?:module\.)?(?:stage1|stages\.(\d{1,3}))\.layers\.(\d{1,4})\.conv_dilated", re.ASCII)
 """Names of the dilated layers (METHOD, section 2); `module.` is what torch's parallel wrappers prepend."""
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 60
+
 
 def read_layers(path: Path, section: str, layers: Any) -> DilationStructure:
     """Return the structure of a file that names each layer, in whatever order.
@@ -98,5 +101,5 @@ def layer_name(stage: int, layer: int) -> str:
 
 def shown(value: Any) -> str:
     """Return a value from a file on one short line; it may be huge, deep or hold line breaks."""
-    text = reprlib.repr(value)
+    text = _SHORT.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

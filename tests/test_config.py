@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from g2l.config import (
+    PRESETS,
+    BackboneConfig,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    Normalization,
+    RecipeConfig,
+)
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.files import canonical_json
+from g2l.structure import DilationStructure
+
+NAN = float("nan")
+
+
+def data(**changes):
+    return DataConfig(dataset="gtea", **changes)
+
+
+@pytest.mark.parametrize(
+    "config", [BackboneConfig(), data(), RecipeConfig(), GlobalSearchConfig(), LocalSearchConfig()]
+)
+def test_defaults_are_valid_frozen_and_json(config):
+    assert config.validate() is config
+    assert json.loads(canonical_json(config.as_dict())) == config.as_dict()
+    with pytest.raises(FrozenInstanceError):
+        config.seed = 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid(name):
+    preset = PRESETS[name]
+    for config in (preset.recipe, preset.global_search, preset.local_search):
+        config.validate()
+
+
+def test_the_paper_preset_is_the_paper():
+    paper = PRESETS["paper"]
+    search, local = paper.global_search, paper.local_search
+    assert (search.population, search.generations, search.budget) == (50, 100, Budget(5))
+    assert (search.mutation_probability, search.gene_mutation_probability) == (0.2, 0.2)
+    assert (search.max_exponent, search.survival_margin) == (10, 10.0)
+    assert (paper.recipe.epochs, paper.recipe.batch_size, paper.recipe.decay_epoch) == (65, 8, 50)
+    assert (paper.recipe.learning_rate, paper.recipe.decay_factor) == (5e-4, 0.1)
+    assert (local.expansion_rate, local.branches, local.interval, local.updates) == (0.1, 3, Budget(3), 10)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (BackboneConfig(stages=0), "`stages` must be >= 1, but is 0 instead"),
+        (BackboneConfig(dropout=1.0), r"`dropout` must be in \[0, 1\), but is 1.0 instead"),
+        (BackboneConfig(dropout=NAN), r"`dropout` must be in \[0, 1\), but is nan instead"),
+        (DataConfig(), "`dataset` must be a folder name below the data root, but is '' instead"),
+        (
+            DataConfig(dataset="a/b"),
+            "`dataset` must be a folder name below the data root, but is 'a/b' instead",
+        ),
+        (DataConfig(dataset=".."), "`dataset` must be a folder name"),
+        (data(sample_rate=0), "`sample_rate` must be >= 1, but is 0 instead"),
+        (data(holdout_fraction=1.0), r"`holdout_fraction` must be in \(0, 1\), but is 1.0 instead"),
+        (data(fps=0.0), "`fps` must be > 0 and finite, but is 0.0 instead"),
+        (data(fps=NAN), "`fps` must be > 0 and finite, but is nan instead"),
+        (RecipeConfig(learning_rate=0.0), "`learning_rate` must be > 0"),
+        (
+            RecipeConfig(learning_rate=float("inf")),
+            "`learning_rate` must be > 0 and finite, but is inf instead",
+        ),
+        (
+            RecipeConfig(smoothing_weight=-1.0),
+            "`smoothing_weight` must be >= 0 and finite, but is -1.0 instead",
+        ),
+        (RecipeConfig(monitor="loss"), "`monitor` must be one of f1, .*, accuracy, but is 'loss' instead"),
+        (RecipeConfig(decay_epoch=0), "`decay_epoch` must be >= 1, but is 0 instead"),
+        (RecipeConfig(gradient_clip=0.0), "`gradient_clip` must be > 0"),
+        (GlobalSearchConfig(population=1), "`population` must be >= 2, but is 1 instead"),
+        (
+            GlobalSearchConfig(mutation_probability=1.5),
+            r"`mutation_probability` must be in \[0, 1\], but is 1.5",
+        ),
+        (GlobalSearchConfig(gene_mutation_probability=NAN), "`gene_mutation_probability` must be in"),
+        (GlobalSearchConfig(survival_margin=NAN), "`survival_margin` must be >= 0 and finite, but is nan"),
+        (GlobalSearchConfig(fitness="loss"), "`fitness` must be one of"),
+        (GlobalSearchConfig(workers=0), "`workers` must be >= 1, but is 0 instead"),
+        (LocalSearchConfig(expansion_rate=0.0), r"`expansion_rate` must be in \(0, 1\], but is 0.0 instead"),
+        (LocalSearchConfig(branches=1), "`branches` must be >= 2, but is 1 instead"),
+        (LocalSearchConfig(max_rate=0), "`max_rate` must be >= 1, but is 0 instead"),
+        (LocalSearchConfig(branch_learning_rate=0.0), "`branch_learning_rate` must be > 0"),
+    ],
+)
+def test_faults_name_setting_range_and_value(config, message):
+    with pytest.raises(InputError, match=message):
+        config.validate()
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(InputError) as error:
+        GlobalSearchConfig(population=0, generations=-1, workers=0).validate()
+    assert all(f"`{name}`" in error.value.message for name in ("population", "generations", "workers"))
+    assert "\n" not in error.value.message
+
+
+def test_replace_takes_none_as_unchanged():
+    config = RecipeConfig(epochs=7)
+    assert config.replace(epochs=None, batch_size=2) == RecipeConfig(epochs=7, batch_size=2)
+
+
+def test_json_values_are_plain():
+    value = data(data_root=Path("x/y"), normalize=Normalization.TRAIN, background=("a", "b")).as_dict()
+    assert (value["data_root"], value["normalize"], value["background"]) == ("x/y", "train", ["a", "b"])
+    assert type(value["normalize"]) is str
+    assert GlobalSearchConfig().as_dict()["budget"] == {"amount": 120, "unit": "steps"}
+
+
+def test_a_backbone_knows_its_hand_designed_structure():
+    backbone = BackboneConfig(stages=2, layers=3)
+    assert backbone.hand_designed() == DilationStructure(((1, 2, 4), (1, 2, 4)))
+    assert backbone.fit(backbone.hand_designed()) is backbone
+
+
+def test_a_structure_that_does_not_fit_is_refused():
+    with pytest.raises(
+        InputError, match=r"s.json: expected 4 stages of 10 layers, but found stages of 2, 1 layers"
+    ):
+        BackboneConfig().fit(DilationStructure(((1, 2), (4,))), "s.json")
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "message"),
+    [
+        (0, "epochs", "`amount` must be >= 1, but is 0 instead"),
+        (1, "hours", "`unit` must be epochs or steps, but is 'hours' instead"),
+    ],
+)
+def test_budgets_are_checked(amount, unit, message):
+    with pytest.raises(InputError, match=message):
+        Budget(amount, unit)
+
+
+def test_budgets_read_well():
+    assert str(Budget(120, "steps")) == "120 steps"

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from g2l.errors import InputError
+from g2l.structure import DilationStructure
+from g2l.structure_files import LARGEST_FILE, Dialect, StructureFile, read_structure, write_structure
+
+STRUCTURES = st.lists(st.lists(st.integers(1, 5000), min_size=1, max_size=12), min_size=1, max_size=12).map(
+    lambda stages: DilationStructure(tuple(map(tuple, stages)))
+)
+TEXT = st.text(max_size=20)
+PROVENANCE = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=3)
+OFFICIAL = {"stage1.layers.0.conv_dilated": 1, "stage1.layers.1.conv_dilated": [3]}
+LATER = {"stages.0.layers.0.conv_dilated": [5], "stages.0.layers.1.conv_dilated": 7}
+
+
+def read(tmp_path, value):
+    path = tmp_path / "structure.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return read_structure(path)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@settings(max_examples=40)
+@given(structure=STRUCTURES, backbone=st.none() | TEXT, provenance=PROVENANCE)
+def test_every_dialect_is_read_as_it_was_written(tmp_path_factory, dialect, structure, backbone, provenance):
+    path = tmp_path_factory.mktemp("structures") / "s.json"
+    write_structure(path, structure, dialect, backbone=backbone, provenance=provenance)
+    assert read_structure(path) == StructureFile(
+        structure=structure, dialect=dialect, backbone=backbone, provenance=provenance
+    )
+
+
+@settings(max_examples=20)
+@given(structure=STRUCTURES, path=st.permutations(list(Dialect)))
+def test_a_tour_through_all_dialects_changes_nothing(tmp_path_factory, structure, path):
+    file = tmp_path_factory.mktemp("structures") / "s.json"
+    write_structure(file, structure, backbone="ms-tcn", provenance={"seed": 3})
+    for dialect in path:
+        found = read_structure(file)
+        write_structure(file, found.structure, dialect, backbone=found.backbone, provenance=found.provenance)
+    found = read_structure(file)
+    assert (found.structure, found.backbone, found.provenance) == (structure, "ms-tcn", {"seed": 3})
+
+
+def test_our_file(tmp_path):
+    structure = DilationStructure(((1, 2), (4, 8)))
+    write_structure(tmp_path / "s.json", structure, backbone="ms-tcn", provenance={"seed": 1})
+    assert json.loads((tmp_path / "s.json").read_text()) == {
+        "schema": "g2l.structure/1",
+        "backbone": "ms-tcn",
+        "stages": [[1, 2], [4, 8]],
+        "provenance": {"seed": 1},
+    }
+
+
+def test_official_files_hold_what_the_official_code_reads(tmp_path):
+    write_structure(tmp_path / "s.json", DilationStructure(((1, 3), (5,), (7,))), Dialect.OFFICIAL)
+    value = json.loads((tmp_path / "s.json").read_text())
+    assert value["model"] == {
+        "stage1.layers.0.conv_dilated": [1],
+        "stage1.layers.1.conv_dilated": [3],
+        "stages.0.layers.0.conv_dilated": [5],
+        "stages.1.layers.0.conv_dilated": [7],
+    }
+    needed = {"step", "max_step", "search_interval", "exp_rate", "init_alphas", "normlize", "mmin", "mmax"}
+    assert set(value["global"]) == needed | {"finetune"}
+
+
+def test_mmcv_files_name_the_wrapped_model(tmp_path):
+    write_structure(tmp_path / "s.json", DilationStructure(((3,), (5,))), Dialect.MMCV)
+    assert json.loads((tmp_path / "s.json").read_text())["structure"] == {
+        "module.stage1.layers.0.conv_dilated": [3],
+        "module.stages.0.layers.0.conv_dilated": [5],
+    }
+
+
+def test_official_files_take_numbers_lists_and_any_order(tmp_path):
+    layers = dict(reversed((OFFICIAL | LATER).items()))
+    found = read(tmp_path, {"global": {"step": 30}, "model": layers})
+    assert found.structure == DilationStructure(((1, 3), (5, 7)))
+    assert (found.dialect, found.backbone, found.provenance) == (Dialect.OFFICIAL, None, {})
+
+
+def test_ten_and_more_layers_are_ordered_by_number(tmp_path):
+    layers = {f"stage1.layers.{layer}.conv_dilated": layer + 1 for layer in (10, 2, 0, 1, 11, *range(3, 10))}
+    assert read(tmp_path, {"model": layers}).structure.rates == tuple(range(1, 13))
+
+
+def test_mmcv_files_take_equal_axes_with_and_without_wrapper(tmp_path):
+    layers = {"module.stage1.layers.0.conv_dilated": [4, 4], "stage1.layers.1.conv_dilated": [2]}
+    found = read(tmp_path, {"search": {"step": 3}, "structure": layers})
+    assert found.structure == DilationStructure(((4, 2),))
+    assert found.dialect is Dialect.MMCV
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "message"),
+    [
+        (
+            "model",
+            [3, 4, 5],
+            r"`model.stage1.layers.0.conv_dilated` must hold one rate, but holds \[3, 4, 5\]",
+        ),
+        ("structure", [4, 8], r"`structure.stage1.layers.0.conv_dilated` must hold one rate"),
+        ("model", [], "`model.stage1.layers.0.conv_dilated` must hold one rate, but is empty"),
+        ("model", 0, r"`model.stage1.layers.0.conv_dilated` must be an integer in 1 … \d+, but is 0 instead"),
+        ("model", [True], r"conv_dilated\[0\]` must be an integer in .*, but is True instead"),
+        ("model", "2", "must be an integer in .*, but is '2' instead"),
+        ("model", 2.0, "must be an integer in .*, but is 2.0 instead"),
+        ("model", None, "must be an integer in .*, but is None instead"),
+        ("model", {"rate": 2}, "must be an integer in .*, but is {'rate': 2} instead"),
+        ("model", 10**30, "must be an integer in .*, but is 10"),
+        ("model", [[1]], r"conv_dilated\[0\]` must be an integer in .*, but is \[1\] instead"),
+    ],
+)
+def test_wrong_rates_name_their_layer(tmp_path, section, value, message):
+    with pytest.raises(InputError, match=f"structure.json: .*{message}"):
+        read(tmp_path, {section: OFFICIAL | {"stage1.layers.0.conv_dilated": value}})
+
+
+def test_expanded_branches_are_explained(tmp_path):
+    with pytest.raises(InputError) as error:
+        read(tmp_path, {"model": OFFICIAL | {"stage1.layers.1.conv_dilated": [3, 4]}})
+    assert "branches expanded" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ({"stage1.layers.1.conv_dilated": 1}, "`model` lacks stage1.layers.0.conv_dilated"),
+        (OFFICIAL | {"stage1.layers.3.conv_dilated": 1}, "`model` lacks stage1.layers.2.conv_dilated"),
+        (LATER, "`model` lacks stage1.layers.0.conv_dilated"),
+        (OFFICIAL | {"stages.1.layers.0.conv_dilated": 1}, "`model` lacks stages.0.layers.0.conv_dilated"),
+        (OFFICIAL | {"module.stage1.layers.0.conv_dilated": 1}, "holds stage1.layers.0.conv_dilated twice"),
+        (OFFICIAL | {"stage1.layers.00.conv_dilated": 1}, "holds stage1.layers.0.conv_dilated twice"),
+        (OFFICIAL | {"backbone.layer1.conv2": 1}, "but holds 'backbone.layer1.conv2'"),
+        (OFFICIAL | {"stage1.layers.x.conv_dilated": 1}, "but holds 'stage1.layers.x.conv_dilated'"),
+        (OFFICIAL | {"stage1.layers.-1.conv_dilated": 1}, "but holds 'stage1.layers.-1.conv_dilated'"),
+        (OFFICIAL | {"stage1.layers.٣.conv_dilated": 1}, "`model` must hold layers such as"),
+        ({"stages.999.layers.9999.conv_dilated": 1}, "`model` lacks stage1.layers.0.conv_dilated"),
+        ({}, "`model` must map layers to rates, but is {} instead"),
+        ([1, 2], r"`model` must map layers to rates, but is \[1, 2\] instead"),
+        (None, "`model` must map layers to rates, but is None instead"),
+    ],
+)
+def test_wrong_layers_are_named(tmp_path, layers, message):
+    with pytest.raises(InputError, match=f"structure.json: .*{message}"):
+        read(tmp_path, {"model": layers})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"schema": "g2l.structure/2"},
+            "`schema` must be 'g2l.structure/1', but is 'g2l.structure/2' instead",
+        ),
+        ({"schema": None}, "`schema` must be 'g2l.structure/1', but is None instead"),
+        ({"stages": None}, "`stages` must be a list of stages, but is None instead"),
+        ({"stages": []}, r"`stages` must be a list of stages, but is \[\] instead"),
+        ({"stages": {"0": [1]}}, "`stages` must be a list of stages, but is {'0': "),
+        ({"stages": [[1], []]}, r"`stages\[1\]` must be a list of rates, but is \[\] instead"),
+        ({"stages": [1]}, r"`stages\[0\]` must be a list of rates, but is 1 instead"),
+        ({"stages": [[1, False]]}, r"`stages\[0\]\[1\]` must be an integer in .*, but is False instead"),
+        ({"stages": [[1], [2.5]]}, r"`stages\[1\]\[0\]` must be an integer in .*, but is 2.5 instead"),
+        ({"backbone": 3}, "`backbone` must be a name, but is 3 instead"),
+        ({"provenance": [1]}, r"`provenance` must be an object, but is \[1\] instead"),
+    ],
+)
+def test_wrong_fields_of_ours_are_named(tmp_path, changes, message):
+    with pytest.raises(InputError, match=f"structure.json: {message}"):
+        read(tmp_path, {"schema": "g2l.structure/1", "stages": [[1]]} | changes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1]", r"expected a JSON object, but found \[1\]"),
+        ("{}", r"expected `schema` \(g2l\), `model` \(official\) or `structure` \(mmcv\), but found \[\]"),
+        ('{"stages": [[1]]}', r"but found \['stages'\]"),
+        ('{"schema": ', "expected JSON"),
+        (" " * (LARGEST_FILE + 1), "expected a structure file of at most 1048576 bytes"),
+        ('{"schema": "g2l.structure/1", "stages": [[NaN]]}', "NaN is not JSON"),
+        ('{"schema": ' + "[" * 900 + "]" * 900 + "}", "`schema` must be"),
+        ('{"x\\ny": 1, "' + "z" * 500 + '": 2}', "but found"),
+    ],
+)
+def test_other_files_are_told_in_one_short_line(tmp_path, content, message):
+    with pytest.raises(InputError, match=message) as error:
+        read(tmp_path, content)
+    assert "\n" not in error.value.message
+    assert len(error.value.message) < 400
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"gone.json: no such file"):
+        read_structure(tmp_path / "gone.json")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-3, 40) | st.floats(allow_nan=False) | TEXT,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([*OFFICIAL, "schema", "model", "structure", "stages"]), inner)
+        ),
+        max_leaves=12,
+    )
+)
+def test_rubbish_is_read_or_refused_but_never_crashes(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("rubbish") / "s.json"
+    path.write_text(json.dumps(value))
+    message = ""
+    try:
+        assert read_structure(path).structure.rates
+    except InputError as error:
+        message = error.message
+    assert "\n" not in message
