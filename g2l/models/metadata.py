@@ -94,8 +94,11 @@ class ModelMetadata:
             )
             metadata._check()
         except (ValueError, TypeError, KeyError, AttributeError, InputError, RecursionError) as error:
+            reason = (
+                f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
+            )
             raise InputError(
-                f"{source}: its `{METADATA_KEY}` metadata cannot be read ({error}).",
+                f"{source}: its `{METADATA_KEY}` metadata cannot be read ({reason}).",
                 hint="the file was not written by g2l, or by a newer version.",
             ) from None
         return metadata

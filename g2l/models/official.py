@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -17,15 +18,28 @@ from g2l.models.artifact import rebuild
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 
+_logger = logging.getLogger("g2l")
 _LAYER = re.compile(r"(stage1|stages\.\d+)\.layers\.(\d+)\.conv_dilated\.weight")
 _FIRST = "stage1.conv_1x1.weight"
 _LAST = "stage1.conv_out.weight"
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
+# What torch.load is seen to raise for damaged files and files of other kinds.
+_LOAD_ERRORS = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
 
 
 def load_official(
     path: Path,
     *,
-    structure: DilationStructure,
+    structure: DilationStructure | None,
     classes: Sequence[str],
     background: Sequence[str] = ("background",),
     sample_rate: int = 1,
@@ -38,7 +52,7 @@ def load_official(
 
     Args:
         path: A state dict saved by `torch.save`; nothing but tensors and plain containers is unpickled.
-        structure: Its rates, which a state dict does not hold.
+        structure: Its rates, which a state dict does not hold; None assumes the 2^l of MS-TCN and warns.
         classes: Class names in index order.
         background: Class names left out of Edit and F1.
         sample_rate: That it was trained with (50Salads: 2).
@@ -49,7 +63,11 @@ def load_official(
             layers, classes or shapes are not those expected; the key is named.
     """
     weights = _read_state_dict(path)
-    backbone, feature_dim = _measure(weights, structure, len(classes), path)
+    backbone, feature_dim = _measure(weights, len(classes), path)
+    if structure is None:
+        structure = backbone.hand_designed()
+        _logger.warning("%s: no structure is given; rates 1, 2, 4, … of MS-TCN are assumed.", path)
+    backbone.fit(structure, f"{path} and the structure given")
     metadata = ModelMetadata(
         structure=structure,
         backbone=backbone,
@@ -62,10 +80,8 @@ def load_official(
     return rebuild(metadata, weights, str(path)).eval(), metadata
 
 
-def _measure(
-    weights: Mapping[str, Tensor], structure: DilationStructure, num_classes: int, path: Path
-) -> tuple[BackboneConfig, int]:
-    """Return the size of the network and D, read off the shapes."""
+def _measure(weights: Mapping[str, Tensor], num_classes: int, path: Path) -> tuple[BackboneConfig, int]:
+    """Return the size of the network and D, read off names and shapes."""
     feature_maps, feature_dim, _ = _shape(weights, _FIRST, path)
     found_classes = _shape(weights, _LAST, path)[0]
     if found_classes != num_classes:
@@ -73,15 +89,12 @@ def _measure(
             f"{path}: `{_LAST}` is of {found_classes} classes, but {num_classes} classes are given.",
             hint="give the mapping that the model was trained with.",
         )
-    shape = _layers_per_stage(weights)
-    if shape != structure.shape:
+    layers = _layers_per_stage(weights)
+    if len(set(layers)) != 1 or not layers[0]:
         raise InputError(
-            f"{path}: its weights are of stages of {_listed(shape)} layers, "
-            f"but the structure has stages of {_listed(structure.shape)} layers.",
-            hint="give the structure that the model was trained with.",
+            f"{path}: expected stages of equally many layers, but found {', '.join(map(str, layers))}."
         )
-    backbone = BackboneConfig(stages=len(shape), layers=shape[0], feature_maps=feature_maps)
-    return backbone.validate(), feature_dim
+    return BackboneConfig(stages=len(layers), layers=layers[0], feature_maps=feature_maps), feature_dim
 
 
 def _shape(weights: Mapping[str, Tensor], name: str, path: Path) -> tuple[int, ...]:
@@ -109,15 +122,17 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: no such file.")
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = _first_line(error)
+    except _LOAD_ERRORS as error:
+        # torch's own text advises how to load it unsafely, so only the name of the object is taken from it.
+        refused = _REFUSED.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if refused is None:
+            raise InputError(
+                f"{path}: expected a state dict, but the file is damaged or of another kind."
+            ) from None
         raise InputError(
-            f"{path}: expected a state dict of tensors only, but it cannot be loaded safely ({reason}).",
-            hint="save model.state_dict() with torch.save; pickled models and other objects are refused.",
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"{path}: expected a state dict, but it cannot be read ({_first_line(error)})."
+            f"{path}: expected a state dict of tensors only, but it holds a pickled {refused[1]}, "
+            "which is refused because unpickling can run any code.",
+            hint="where the model was trained, save model.state_dict() with torch.save.",
         ) from None
     return _unwrap(value, path)
 
@@ -135,11 +150,3 @@ def _kind(value: Any) -> str:
         return f"a {type(value).__name__}"
     name, item = next((name, item) for name, item in value.items() if not isinstance(item, Tensor))
     return f"a {type(item).__name__} at {name!r}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _listed(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape)) or "no"

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.errors import InputError
+from g2l.models.metadata import ModelMetadata
+
+BROKEN = [
+    (lambda value: value.update(schema="g2l.model/9"), "its schema is not g2l.model/1"),
+    (lambda value: value.pop("schema"), "`schema` is missing"),
+    (lambda value: value.pop("classes"), "`classes` is missing"),
+    (lambda value: value.update(classes="abc"), "expected a list of names"),
+    (lambda value: value.update(classes=[]), "`classes` must hold at least one name"),
+    (lambda value: value.update(surprise=1), "surprise"),
+    (lambda value: value.update(structure=[[1, 0]]), r"`stages\[0\]\[1\]` must be an integer >= 1"),
+    (lambda value: value.update(structure=None), "not iterable"),
+    (lambda value: value.update(feature_dim="6"), "`feature_dim` must be an integer >= 1, but is '6'"),
+    (lambda value: value.update(sample_rate=0), "`sample_rate` must be an integer >= 1, but is 0"),
+    (lambda value: value.update(normalize="rows"), "'rows' is not a valid Normalization"),
+    (lambda value: value.update(normalize="train"), "`mean` must hold 6 numbers, but holds 0"),
+    (lambda value: value.update(mean=["x"]), "could not convert"),
+    (lambda value: value["backbone"].update(layers=0), "`layers` must be >= 1, but is 0 instead"),
+    (lambda value: value["backbone"].update(width=1), "width"),
+]
+
+
+@pytest.mark.parametrize(("break_it", "reason"), BROKEN)
+def test_broken_metadata_names_what_is_wrong(metadata, break_it, reason):
+    value = json.loads(metadata.to_json())
+    break_it(value)
+    with pytest.raises(InputError, match=rf"^some.file: its `g2l` metadata cannot be read \(.*{reason}"):
+        ModelMetadata.from_json(json.dumps(value), "some.file")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(text=st.text(max_size=20) | json_values.map(json.dumps))
+def test_any_other_text_is_an_input_error(text):
+    with pytest.raises(InputError, match="metadata cannot be read"):
+        ModelMetadata.from_json(text, "some.file")
