@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -74,20 +74,27 @@ class FeatureFile:
             raise DataError(Fault(self.path, None, message))
         return replace(self, frames_first=frames_first if rows == columns else columns == feature_dim)
 
-    def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
-        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T').
+    def map(self) -> npt.NDArray[Any]:
+        """Return the numbers as stored, (D, T), memory-mapped.
 
         Raises:
-            DataError: A number read is NaN or infinite in float32, or the file changed since it was opened.
+            DataError: The file changed since it was opened.
         """
         order: Literal["F", "C"] = "F" if self.fortran_order else "C"
         try:
             stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
         except (OSError, ValueError) as error:
             raise DataError(Fault(self.path, None, f"cannot be read ({error}).")) from None
-        matrix = stored.T if self.frames_first else stored
+        return stored.T if self.frames_first else stored
+
+    def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
+        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T').
+
+        Raises:
+            DataError: A number read is NaN or infinite in float32, or the file changed since it was opened.
+        """
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is reported below
-            features = np.array(matrix[:, :num_frames:sample_rate], dtype=np.float32, order="C")
+            features = np.array(self.map()[:, :num_frames:sample_rate], dtype=np.float32, order="C")
         finite = np.isfinite(features)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
@@ -111,35 +118,50 @@ def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
             empty, or neither axis has length `feature_dim`.
     """
     try:
-        shape, fortran_order, dtype, offset = _read_header(path)
-        size = path.stat().st_size
+        with path.open("rb") as stream:
+            file = parse_header(path, stream, path.stat().st_size)
     except FileNotFoundError:
         raise DataError(Fault(path, None, "no such file.")) from None
     except OSError as error:
         raise DataError(Fault(path, None, f"cannot be read ({error.strerror}).")) from None
+    return file if feature_dim is None else file.oriented(feature_dim)
+
+
+def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
+    """Check the header at the start of `stream`; rows are taken as D.
+
+    Args:
+        path: The file to name in errors.
+        stream: What a `.npy` file holds.
+        size: Its length in bytes.
+
+    Raises:
+        DataError: As of `open_features`.
+        OSError: Reading failed.
+    """
+    try:
+        shape, fortran_order, dtype, offset = _read_header(stream)
     except (ValueError, SyntaxError, TypeError, TokenError, RecursionError, MemoryError):
-        found = "is empty" if path.stat().st_size == 0 else "has no such header"
+        found = "is empty" if size == 0 else "has no such header"
         raise DataError(Fault(path, None, f"expected a numpy array (.npy), but it {found}.")) from None
     if dtype.hasobject or dtype.kind not in "fiu":
         raise DataError(Fault(path, None, f"expected floating-point numbers, but found {dtype} instead."))
     if len(shape) != 2:
         raise DataError(Fault(path, None, f"expected feature_dim × frames, but its shape is {shape}."))
-    if 0 in shape:
+    if min(shape) < 1:
         raise DataError(Fault(path, None, f"expected at least one frame, but its shape is {shape}."))
     expected = offset + shape[0] * shape[1] * dtype.itemsize
     if size < expected:
         raise DataError(Fault(path, None, f"is truncated: expected {expected} bytes, but found {size}."))
-    file = FeatureFile(path, (shape[0], shape[1]), dtype, offset, fortran_order)
-    return file if feature_dim is None else file.oriented(feature_dim)
+    return FeatureFile(path, (shape[0], shape[1]), dtype, offset, fortran_order)
 
 
-def _read_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            header = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            header = np.lib.format.read_array_header_2_0(file)
-        else:  # version 3 exists for structured arrays only
-            raise ValueError(version)
-        return (*header, file.tell())
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        header = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        header = np.lib.format.read_array_header_2_0(stream)
+    else:  # version 3 exists for structured arrays only
+        raise ValueError(version)
+    return (*header, stream.tell())

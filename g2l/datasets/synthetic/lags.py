@@ -2,8 +2,8 @@
 
 Per lag L there is one smooth signal s, and one bit of the class, which is 1 where s(t − L) + s(t + L) > 0. A
 layer of kernel 3 and rate L computes that sum; a network needs one layer per lag. The signals are zero
-outside the video, as a padded convolution sees them. They are smooth over about L / 4 frames, so that a rate near L
-already sees much of the sum, and a local search feels which way to go.
+outside the video, as a padded convolution sees them. They are smooth over about L / 4 frames, so that a rate
+near L already sees much of the sum, and a local search feels which way to go.
 """
 
 from __future__ import annotations

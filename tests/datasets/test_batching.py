@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.datasets.batching import IGNORE_INDEX, BatchSource, collate
+from g2l.datasets.dataset import Video
+from g2l.errors import InputError
+
+
+class Videos:
+    """Videos whose lengths are given; loads are counted."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.lengths = {f"v{number}": length for number, length in enumerate(lengths)}
+        self.loaded: list[str] = []
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.lengths)
+
+    def load(self, name: str) -> Video:
+        self.loaded.append(name)
+        frames = self.lengths[name]
+        features = np.full((2, frames), 1 + int(name[1:]), np.float32)
+        return Video(name, features, np.arange(frames, dtype=np.int64))
+
+    def num_frames(self, name: str) -> int:
+        return self.lengths[name]
+
+
+def test_padding_is_zero_ignored_and_masked() -> None:
+    videos = Videos(3, 5)
+    batch = collate([videos.load("v0"), videos.load("v1")])
+    assert batch.names == ("v0", "v1")
+    assert batch.features.shape == (2, 2, 5)
+    assert batch.features[0, :, 3:].tolist() == [[0, 0], [0, 0]]
+    assert batch.features[0, :, :3].eq(1).all()
+    assert batch.targets.tolist() == [[0, 1, 2, IGNORE_INDEX, IGNORE_INDEX], [0, 1, 2, 3, 4]]
+    assert batch.targets.dtype == torch.int64
+    assert batch.frame_mask.tolist() == [[[1, 1, 1, 0, 0]], [[1, 1, 1, 1, 1]]]
+    assert batch.frame_mask.dtype == torch.float32
+
+
+def test_subsampled_targets_which_are_not_contiguous_are_copied_silently() -> None:
+    video = Video("v", np.zeros((1, 3), np.float32), np.arange(6, dtype=np.int64)[::2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert collate([video]).targets.tolist() == [[0, 2, 4]]
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    moved = collate([Videos(2).load("v0")]).to(torch.device("meta"))
+    assert {t.device.type for t in (moved.features, moved.targets, moved.frame_mask)} == {"meta"}
+    assert moved.names == ("v0",)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 500), min_size=1, max_size=25),
+    size=st.integers(1, 30),
+    seed=st.integers(-3, 2**40),
+    epoch=st.integers(0, 100),
+)
+def test_an_epoch_has_every_video_once_in_full_batches_but_one(
+    lengths: list[int], size: int, seed: int, epoch: int
+) -> None:
+    videos = Videos(*lengths)
+    source = BatchSource(videos, videos.names, batch_size=size, seed=seed)
+    plan = source.plan(epoch)
+    assert len(plan) == len(source) == -(-len(lengths) // size)
+    assert sorted(name for batch in plan for name in batch) == sorted(videos.names)
+    assert sum(len(batch) != size for batch in plan) <= 1
+    assert plan == BatchSource(videos, videos.names, batch_size=size, seed=seed).plan(epoch)
+    assert videos.loaded == []
+
+
+def test_epochs_and_seeds_differ() -> None:
+    videos = Videos(*range(100, 124))
+    plans = {
+        BatchSource(videos, videos.names, batch_size=4, seed=seed).plan(epoch)
+        for seed in (0, 1)
+        for epoch in range(3)
+    }
+    assert len(plans) == 6
+
+
+def test_companions_and_the_incomplete_batch_change_from_epoch_to_epoch() -> None:
+    videos = Videos(*range(100, 118))
+    source = BatchSource(videos, videos.names, batch_size=4, seed=0)
+    companions = {
+        batch for epoch in range(30) for batch in map(frozenset, source.plan(epoch)) if "v9" in batch
+    }
+    assert len(companions) > 10
+    short = {name for epoch in range(60) for batch in source.plan(epoch) if len(batch) == 2 for name in batch}
+    assert {"v0", "v17"} <= short
+
+
+def test_batches_hold_videos_of_similar_length() -> None:
+    lengths = np.random.default_rng(0).integers(50, 2000, 64).tolist()
+    videos = Videos(*lengths)
+    source = BatchSource(videos, videos.names, batch_size=8, seed=0)
+    padded = sum(max(map(videos.num_frames, batch)) * len(batch) for batch in source.plan(0))
+    assert padded < 1.25 * sum(lengths)
+
+
+def test_starting_inside_an_epoch_reads_nothing_of_what_came_before() -> None:
+    videos = Videos(5, 6, 7, 8, 9)
+    source = BatchSource(videos, videos.names, batch_size=2, seed=3)
+    whole = [batch.names for batch in source.epoch(4)]
+    assert tuple(whole) == source.plan(4)
+    videos.loaded.clear()
+    assert [batch.names for batch in source.epoch(4, start=2)] == whole[2:]
+    assert videos.loaded == list(whole[2])
+
+
+def test_faults_are_input_errors() -> None:
+    with pytest.raises(InputError, match="`names` must hold at least one video, but is empty instead"):
+        BatchSource(Videos(), (), batch_size=1, seed=0)
+    with pytest.raises(InputError, match="`batch_size` must be >= 1, but is 0 instead"):
+        BatchSource(Videos(1), ("v0",), batch_size=0, seed=0)

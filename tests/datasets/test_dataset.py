@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import copy
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from g2l.config import DataConfig, Normalization, Selection
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.faults import DataError
+from g2l.errors import InputError
+from tests.datasets.conftest import LENGTHS, TEST, TRAIN, TinyDataset, random_features
+
+
+def test_a_sound_data_set_opens_without_notices(tiny: TinyDataset) -> None:
+    dataset = tiny.open()
+    assert dataset.mapping.names == ("background", "cut", "stir")
+    assert dataset.feature_dim == 4
+    assert dataset.background_indices == (0,)
+    assert dataset.notices == ()
+    assert dataset.partitions(Selection.LAST).train == TRAIN
+    assert dataset.partitions(Selection.LAST).holdout == ()
+    assert dataset.partitions(Selection.LAST).test == TEST
+    assert dataset.longest(TRAIN) == 30
+    assert dataset.longest(()) == 0
+
+
+def test_the_hold_out_comes_from_train_by_subject_and_leaves_test_alone(tiny: TinyDataset) -> None:
+    parts = tiny.open().partitions(Selection.BEST)
+    assert sorted(parts.train + parts.holdout) == sorted(TRAIN)
+    assert not {name[:2] for name in parts.train} & {name[:2] for name in parts.holdout}
+    assert parts.test == TEST
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 40])
+def test_subsampling_takes_every_rth_frame_of_features_and_targets(tiny: TinyDataset, rate: int) -> None:
+    dataset = tiny.open(sample_rate=rate)
+    for name, frames in LENGTHS.items():
+        video = dataset.load(name)
+        np.testing.assert_array_equal(video.features, random_features(name, frames)[:, ::rate])
+        np.testing.assert_array_equal(video.targets, dataset.ground_truth(name)[::rate])
+        assert dataset.num_frames(name) == len(video.targets) == video.features.shape[1]
+        assert len(dataset.ground_truth(name)) == frames
+        repeated = np.repeat(video.targets, rate)[:frames]
+        assert len(repeated) == frames
+
+
+def test_the_second_load_comes_from_ram_and_is_the_same(tiny: TinyDataset) -> None:
+    dataset = tiny.open(normalize=Normalization.VIDEO)
+    first = dataset.load("S1_A")
+    assert dataset.load("S1_A").features is first.features
+    uncached = tiny.open(normalize=Normalization.VIDEO, cache_mb=0)
+    assert uncached.load("S1_A").features is not uncached.load("S1_A").features
+    np.testing.assert_array_equal(uncached.load("S1_A").features, first.features)
+    np.testing.assert_allclose(first.features.std(axis=1), 1, rtol=1e-4)
+
+
+def test_train_statistics_are_those_of_the_given_videos(tiny: TinyDataset) -> None:
+    dataset = tiny.open(normalize=Normalization.TRAIN, sample_rate=2)
+    with pytest.raises(InputError, match="needs the mean and std of the training frames"):
+        dataset.load("S1_A")
+    fitted = dataset.standardized_on(("S1_A", "S2_A"))
+    frames = np.concatenate([random_features(n, LENGTHS[n])[:, ::2] for n in ("S1_A", "S2_A")], axis=1)
+    assert fitted.statistics is not None
+    np.testing.assert_allclose(fitted.statistics.mean, frames.mean(axis=1), rtol=1e-4)
+    expected = (random_features("S4_A", 21)[:, ::2] - frames.mean(axis=1)[:, None]) / frames.std(axis=1)[
+        :, None
+    ]
+    np.testing.assert_allclose(fitted.load("S4_A").features, expected, rtol=1e-3, atol=1e-5)
+    assert dataset.statistics is None
+    assert tiny.open().standardized_on(TRAIN).statistics is None
+
+
+@pytest.mark.parametrize("difference", [-3, 3])
+def test_lengths_that_differ_a_little_use_the_common_prefix_and_warn_once(
+    tiny: TinyDataset, difference: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    features = random_features("S2_A", 30 + difference)
+    tiny.features("S2_A", features)
+    with caplog.at_level(logging.WARNING, "g2l"):
+        dataset = tiny.open()
+    frames = min(30, 30 + difference)
+    assert dataset.load("S2_A").features.shape == (4, frames)
+    assert len(dataset.ground_truth("S2_A")) == frames == dataset.num_frames("S2_A")
+    assert [record.name for record in caplog.records] == ["g2l"]
+    (notice,) = dataset.notices
+    assert f"has {30 + difference} frames, but " in notice
+    assert f"S2_A.txt has 30 labels; the first {frames} are used." in notice
+
+
+def test_lengths_that_differ_too_much_name_both_files_and_lengths(tiny: TinyDataset) -> None:
+    tiny.features("S2_A", random_features("S2_A", 35))
+    message = r"S2_A\.npy: has 35 frames, but .*S2_A\.txt has 30 labels; they may differ by at most 4\."
+    with pytest.raises(InputError, match=message):
+        tiny.open(length_tolerance=4)
+    assert tiny.open(length_tolerance=5).num_frames("S2_A") == 30
+
+
+def test_frames_first_files_are_turned_round_and_reported_once(tiny: TinyDataset) -> None:
+    expected = tiny.open().load("S1_A").features
+    for name, frames in LENGTHS.items():
+        tiny.features(name, random_features(name, frames).T)
+    dataset = tiny.open()
+    assert dataset.feature_dim == 4
+    np.testing.assert_array_equal(dataset.load("S1_A").features, expected)
+    (notice,) = dataset.notices
+    assert "features: 5 of 5 files are stored as frames × feature_dim and read turned round" in notice
+
+
+def test_a_file_of_another_feature_dim_is_an_input_error(tiny: TinyDataset) -> None:
+    tiny.features("S2_A", np.zeros((5, 30), np.float32))
+    with pytest.raises(InputError, match=r"S2_A\.npy: expected feature_dim 4, but its shape is 5 × 30"):
+        tiny.open()
+
+
+def test_one_frame_is_a_video(tiny: TinyDataset) -> None:
+    tiny.features("S4_A", random_features("S4_A", 1))
+    tiny.labels("S4_A", ["cut"])
+    assert tiny.open(sample_rate=3).load("S4_A").features.shape == (4, 1)
+
+
+def test_names_with_dots_and_classes_with_spaces(tiny: TinyDataset) -> None:
+    tiny.bundle("test", ["S4.cam1.v2"])
+    tiny.write("mapping.txt", "0 background\r\n1 cut\r\n2 stir\r\n3 take cup")
+    tiny.features("S4.cam1.v2", random_features("x", 3))
+    tiny.labels("S4.cam1.v2", ["take cup"] * 3)
+    dataset = tiny.open()
+    assert dataset.load("S4.cam1.v2").targets.tolist() == [3, 3, 3]
+    assert "no training frame is of class 'take cup'." in dataset.notices[0]
+
+
+def test_a_video_that_is_absent_is_named_with_its_line_in_the_bundle(tiny: TinyDataset) -> None:
+    tiny.bundle("train", ["S1_A", "S1_b"])
+    message = r"train\.split1\.bundle:2: video 'S1_b' has no features/S1_b\.npy\."
+    with pytest.raises(InputError, match=message) as caught:
+        tiny.open()
+    assert caught.value.hint is not None
+    assert "S1_B" in caught.value.hint
+    (tiny.path / "groundTruth/S1_A.txt").unlink()
+    with pytest.raises(InputError, match=r"bundle:1: video 'S1_A' has no groundTruth/S1_A\.txt\."):
+        tiny.open()
+
+
+def test_a_test_video_may_not_be_trained_on(tiny: TinyDataset) -> None:
+    tiny.bundle("test", ["S4_A", "S1_B"])
+    message = r"bundle:2: test video 'S1_B' must not be trained on, but is in train\.split1\.bundle:2\."
+    with pytest.raises(InputError, match=message):
+        tiny.open()
+
+
+def test_nan_is_found_when_the_video_is_read(tiny: TinyDataset) -> None:
+    features = random_features("S1_A", 20)
+    features[2, 7] = np.nan
+    tiny.features("S1_A", features)
+    with pytest.raises(InputError, match=r"S1_A\.npy: features must be finite, but row 2 of frame 7 is nan"):
+        tiny.open().load("S1_A")
+
+
+def test_a_missing_data_set_suggests_similar_ones(tiny: TinyDataset) -> None:
+    with pytest.raises(InputError, match=r"data/Tinny: no such data set\.") as caught:
+        SegmentationDataset.open(tiny.config().replace(dataset="Tinny"))
+    assert caught.value.hint == "did you mean tiny?"
+    with pytest.raises(InputError) as caught:
+        SegmentationDataset.open(tiny.config().replace(dataset="breakfast"))
+    assert caught.value.hint == "data sets here: tiny."
+    with pytest.raises(InputError, match=r"nowhere: no such folder of data sets\.") as caught:
+        SegmentationDataset.open(tiny.config().replace(data_root=tiny.root / "nowhere"))
+    assert caught.value.hint == "give the folder that holds data sets with --data-root."
+    (tiny.root / "empty").mkdir()
+    with pytest.raises(InputError) as caught:
+        SegmentationDataset.open(DataConfig(data_root=tiny.root / "empty", dataset="tiny"))
+    assert caught.value.hint == "make one with `g2l data synth`."
+
+
+def test_a_missing_split_lists_those_that_exist(tiny: TinyDataset) -> None:
+    tiny.bundle("train", TRAIN, split=12)
+    with pytest.raises(
+        InputError, match=r"train\.split3\.bundle: no such bundle; split 3 needs it"
+    ) as caught:
+        tiny.open(split=3)
+    assert caught.value.hint == "splits of this data set: 1, 12."
+    with pytest.raises(InputError, match=r"test\.split12\.bundle: no such bundle"):
+        tiny.open(split=12)
+    for path in (tiny.path / "splits").iterdir():
+        path.unlink()
+    with pytest.raises(InputError) as caught:
+        tiny.open()
+    assert caught.value.hint == "this data set has no splits."
+
+
+def test_background_names_must_exist_but_the_default_need_not(tiny: TinyDataset) -> None:
+    assert tiny.open(background=("stir", "background")).background_indices == (0, 2)
+    assert tiny.open(background=()).background_indices == ()
+    tiny.write("mapping.txt", "0 none\n1 cut\n2 stir\n")
+    for name in LENGTHS:
+        tiny.labels(name, ["cut"] * LENGTHS[name])
+    assert tiny.open().background_indices == ()
+    with pytest.raises(InputError, match="must name classes of the data set, but 'stirr' is none of them"):
+        tiny.open(background=("stirr",))
+
+
+def test_an_unknown_video_is_an_input_error(tiny: TinyDataset) -> None:
+    with pytest.raises(InputError, match="video 'S9_A' is not in split 1 of tiny"):
+        tiny.open().load("S9_A")
+
+
+def test_one_training_video_cannot_give_a_hold_out_but_can_be_trained_on(tiny: TinyDataset) -> None:
+    tiny.bundle("train", ["S1_A"])
+    dataset = tiny.open()
+    assert dataset.partitions(Selection.LAST).train == ("S1_A",)
+    with pytest.raises(InputError, match="at least 2 training videos"):
+        dataset.partitions(Selection.BEST)
+    assert len(dataset.fingerprint) == 16
+
+
+def test_an_ungrouped_hold_out_is_logged_once(tiny: TinyDataset, caplog: pytest.LogCaptureFixture) -> None:
+    tiny.bundle("train", ["S1_A", "S1_B"])
+    dataset = tiny.open(normalize=Normalization.TRAIN)
+    with caplog.at_level(logging.WARNING, "g2l"):
+        parts = dataset.partitions(Selection.BEST)
+        assert dataset.standardized_on(parts.train).partitions(Selection.BEST) == parts
+    assert [r.getMessage() for r in caplog.records] == [
+        "tiny: all training videos are of subject 'S1': the hold-out is not grouped."
+    ]
+
+
+def test_an_error_keeps_its_fault_across_processes(tiny: TinyDataset) -> None:
+    (tiny.path / "mapping.txt").unlink()
+    with pytest.raises(DataError, match=r"mapping\.txt: no such file\.") as caught:
+        tiny.open()
+    rebuilt = copy.copy(caught.value)  # by __reduce__, as pickle does
+    assert (str(rebuilt), rebuilt.hint, rebuilt.fault) == (
+        str(caught.value),
+        caught.value.hint,
+        caught.value.fault,
+    )
+
+
+def test_reading_data_imports_no_torch() -> None:
+    code = "import sys, g2l.datasets.dataset, g2l.datasets.validation; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.datasets.labels import read_labels, write_labels
+from g2l.datasets.mapping import ClassMapping
+from g2l.errors import InputError
+
+MAPPING = ClassMapping(("background", "cut", "pour milk"))
+
+
+def _read(folder: Path, text: str) -> list[int]:
+    path = folder / "video.txt"
+    path.write_bytes(text.encode())
+    labels = read_labels(path, MAPPING)
+    assert labels.dtype == np.int64
+    assert labels.ndim == 1
+    return labels.tolist()
+
+
+@given(labels=st.lists(st.integers(0, 2), min_size=1, max_size=30))
+def test_what_is_written_is_read(labels: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.b.txt"
+        write_labels(path, (MAPPING.names[label] for label in labels))
+        assert read_labels(path, MAPPING).tolist() == labels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cut\npour milk\nbackground\n",
+        "cut\npour milk\nbackground",
+        "cut\r\npour milk\r\nbackground\r\n",
+        "\ufeffcut\npour milk\nbackground\n",
+        "cut \n\n\tpour milk\n   \nbackground\n\n",
+    ],
+)
+def test_line_ends_marks_and_blank_lines_do_not_matter(tmp_path: Path, text: str) -> None:
+    assert _read(tmp_path, text) == [1, 2, 0]
+
+
+def test_one_frame_is_a_video(tmp_path: Path) -> None:
+    assert _read(tmp_path, "cut") == [1]
+
+
+def test_a_class_outside_the_mapping_is_named_with_its_line_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"video\.txt:3: class 'cutt' is not in the mapping\.") as caught:
+        _read(tmp_path, "cut\n\ncutt\ncut\n")
+    assert caught.value.hint == "did you mean cut?"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", " \r\n"])
+def test_an_empty_file_is_an_input_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"video\.txt: expected one class name a line, but it is empty\."):
+        _read(tmp_path, text)
