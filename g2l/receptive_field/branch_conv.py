@@ -14,7 +14,7 @@ from g2l.receptive_field.mixing import mix_taps
 from g2l.receptive_field.rates import Expansion, expectation, expected_rate, mixing_weights
 
 INITIAL_ALPHA = 0.01
-"""Raw branch weight after every expansion (G2L, section 4.1)."""
+"""Raw branch weight after every expansion, as in the released code."""
 
 _HOOK_TABLES = (
     "_forward_hooks",

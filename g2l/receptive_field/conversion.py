@@ -83,12 +83,12 @@ def parameter_groups(
 
 
 def estimate(model: nn.Module) -> dict[str, Estimate]:
-    """Return what the branch weights of each layer say (G2L, equation 6); changes nothing."""
+    """Return what the branch weights of each layer say (G2L, section 3.3); changes nothing."""
     return {name: layer.estimate() for name, layer in branch_layers(model).items()}
 
 
 def expand(model: nn.Module, rates: Mapping[str, int]) -> None:
-    """Set branches around a new rate in each layer and start their weights anew (G2L, equation 4).
+    """Set branches around a new rate in each layer and start their weights anew (G2L, section 3.3).
 
     Raises:
         InputError: `rates` names other layers than those with branches.

@@ -1,9 +1,9 @@
 """The one operation behind a branch convolution: weighted, shifted copies of its input, tap by tap.
 
 Because all branches share one weight W, Σ_i w_i conv_{d_i}(x) = Σ_taps W_k · z_k with
-z_k = Σ_i w_i shift(x, k·d_i): mix the inputs first, then one ordinary product. (METHOD of the project,
-section 4, "Cost".) Written as one autograd function, because as separate operations the shifts would keep
-and zero-pad a copy of the input per branch and tap.
+z_k = Σ_i w_i shift(x, k·d_i): mix the inputs first, then one ordinary product, whatever the
+number of branches. Written as one autograd function, because as separate operations the shifts would keep and
+zero-pad a copy of the input per branch and tap.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class _MixTaps(torch.autograd.Function):
         ctx.rates, ctx.kernel_size, ctx.stride = rates, kernel_size, stride
         mixed = x.new_zeros(*x.shape[:-1], kernel_size, -(-x.shape[-1] // stride))  # (…, T) -> (…, K, T')
         mixed[..., kernel_size // 2, :] = x[..., ::stride]
+        shares = weights.unbind()
         for tap, branch, source, target in _shifts(rates, kernel_size, stride, x.shape[-1]):
-            mixed[..., tap, target].addcmul_(x[..., source], weights[branch])
+            mixed[..., tap, target].addcmul_(x[..., source], shares[branch])
         return mixed
 
     @staticmethod
@@ -55,12 +56,12 @@ class _MixTaps(torch.autograd.Function):
         input_gradient = torch.zeros_like(x)
         input_gradient[..., :: ctx.stride] = gradient[..., ctx.kernel_size // 2, :]
         # The middle tap reads the same for every branch, so it cancels in the gradient of α below.
-        weight_gradient = torch.zeros_like(weights)
+        shares, products = weights.unbind(), list(torch.zeros_like(weights).unbind())
         for tap, branch, source, target in _shifts(ctx.rates, ctx.kernel_size, ctx.stride, x.shape[-1]):
             part = gradient[..., tap, target]
-            input_gradient[..., source].addcmul_(part, weights[branch])
-            weight_gradient[branch] += (part * x[..., source]).sum(dtype=weights.dtype)
-        total = alpha.abs().sum()
+            input_gradient[..., source].addcmul_(part, shares[branch])
+            products[branch] = products[branch] + (part * x[..., source]).sum(dtype=weights.dtype)
+        weight_gradient, total = torch.stack(products), alpha.abs().sum()
         centred = weight_gradient - (weights * weight_gradient).sum()
         alpha_gradient = torch.where(total > 0, alpha.sign() * centred / total, 0.0)
         return input_gradient, alpha_gradient, None, None, None

@@ -67,7 +67,7 @@ def branch_rates(rate: int, *, expansion_rate: float, branches: int, max_rate: i
 
 
 def mixing_weights(alpha: Sequence[float]) -> tuple[float, ...]:
-    """Return w_i = |α_i| / Σ|α_j|, or equal weights where every α is zero (G2L, equation 5)."""
+    """Return w_i = |α_i| / Σ|α_j|, or equal weights where every α is zero (G2L, section 3.3)."""
     total = math.fsum(abs(value) for value in alpha)
     if total == 0:
         return tuple(1 / len(alpha) for _ in alpha)
@@ -75,7 +75,7 @@ def mixing_weights(alpha: Sequence[float]) -> tuple[float, ...]:
 
 
 def expectation(rates: Sequence[int], weights: Sequence[float]) -> float:
-    """Return Σ w_i d_i (G2L, equation 6)."""
+    """Return Σ w_i d_i (G2L, section 3.3)."""
     return math.fsum(weight * rate for rate, weight in zip(rates, weights, strict=True))
 
 
