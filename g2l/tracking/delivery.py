@@ -37,7 +37,7 @@ class Delivery:
         Raises:
             GaveUpError: The tracker is closing and the server is away.
         """
-        events = self.spool.unread()
+        events = self.spool.read(self.spool.sent)
         batches: dict[str, Batch] = {}
         applied: list[Event] = []
         for event, end in events:

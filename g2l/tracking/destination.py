@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from g2l.tracking.environment import load_mlflow
-from g2l.tracking.events import Action, Event
+from g2l.tracking.events import Action, Event, RunRef
 from g2l.tracking.model_logging import log_model
 from g2l.tracking.names import MAX_TAG_VALUE
-from g2l.tracking.spool import RunRef, Spool
+from g2l.tracking.spool import Spool
 
 _LOCAL_ID_TAG = "g2l.local_id"
+_SOURCE_TAGS = ("mlflow.user", "mlflow.source.")
 _TABLES_TAG = "mlflow.loggedArtifacts"
 # One request may hold 1,000 metrics, 100 parameters, 100 tags and 1 MB.
 _MAX_METRICS, _MAX_TEXTS = 500, 50
@@ -128,11 +129,14 @@ class Destination:
         return self._client
 
     def _open(self, local: str, data: Mapping[str, Any]) -> RunRef:
+        parent = self._spool.runs[data["parent"]] if data["parent"] else None
+        tags = {**data["tags"], "g2l.kind": data["kind"]}
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent.run_id
         existing = self._find(data["existing"]) if data["existing"] else None
         if existing is not None:
-            self._go_on(existing, data)
+            self._go_on(existing, tags)
             return existing
-        parent = self._spool.runs[data["parent"]] if data["parent"] else None
         experiment_id = parent.experiment_id if parent else self._experiment()
         if self.cautious:
             made = self._connected().search_runs(
@@ -140,11 +144,11 @@ class Destination:
             )
             if made:
                 return RunRef(made[0].info.run_id, experiment_id)
-        tags = {**data["tags"], _LOCAL_ID_TAG: local, "g2l.kind": data["kind"]}
-        if parent is not None:
-            tags["mlflow.parentRunId"] = parent.run_id
         run = self._connected().create_run(
-            experiment_id, start_time=data["time"], tags=tags, run_name=data["name"]
+            experiment_id,
+            start_time=data["time"],
+            tags={**tags, _LOCAL_ID_TAG: local},
+            run_name=data["name"],
         )
         return RunRef(run.info.run_id, experiment_id)
 
@@ -159,12 +163,13 @@ class Destination:
             raise
         return RunRef(run_id, info.experiment_id) if info.lifecycle_stage == "active" else None
 
-    def _go_on(self, run: RunRef, data: Mapping[str, Any]) -> None:
+    def _go_on(self, run: RunRef, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
         # Whoever made the run knows its source better; `mlflow run` says PROJECT there.
-        tags = {name: value for name, value in data["tags"].items() if not name.startswith("mlflow.")}
+        kept = [RunTag(name, value) for name, value in tags.items() if not name.startswith(_SOURCE_TAGS)]
         self._connected().update_run(run.run_id, status="RUNNING")
-        for name, value in {**tags, "g2l.kind": data["kind"]}.items():
-            self._connected().set_tag(run.run_id, name, value)
+        self._connected().log_batch(run.run_id, tags=kept)
 
     def _experiment(self) -> str:
         if self._experiment_id is None:

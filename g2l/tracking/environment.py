@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import g2l
 from g2l.errors import InputError
-from g2l.tracking.spool import Header
+from g2l.tracking.events import Header
 
 DEFAULT_EXPERIMENT = "g2l"
 _PACKAGES = ("torch", "mlflow", "onnxruntime-gpu", "numpy")

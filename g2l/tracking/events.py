@@ -67,3 +67,26 @@ class Event:
             return cls(Action(value["action"]), value["run"], value["data"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"not an event: {error}") from None
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where the events of a spool belong.
+
+    Attributes:
+        uri: MLflow tracking URI.
+        experiment_id: Experiment for root runs, or None.
+        experiment_name: The same by name, where no id is given.
+    """
+
+    uri: str
+    experiment_id: str | None
+    experiment_name: str
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """A run as MLflow knows it."""
+
+    run_id: str
+    experiment_id: str

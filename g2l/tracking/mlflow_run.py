@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 
-from g2l.errors import G2LError
 from g2l.tracking.events import Action, Event
 from g2l.tracking.names import MAX_TAG_VALUE, flatten, json_text, shorten, valid_name
+from g2l.tracking.persistence import first_line
 from g2l.tracking.protocol import RunKind, RunStatus
 from g2l.tracking.sender import Sender
 from g2l.tracking.spool import Spool
@@ -42,8 +42,8 @@ def _never_raises(
     def recorded(run: MlflowRun, /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(run, *args, **kwargs)
-        except (OSError, TypeError, ValueError, RuntimeError, G2LError) as error:
-            logger.warning("tracking: `%s` recorded nothing (%s).", method.__name__, error)
+        except Exception as error:  # whatever it is, it must not stop a search
+            logger.warning("tracking: `%s` recorded nothing (%s).", method.__name__, first_line(error))
 
     return recorded
 
@@ -87,9 +87,11 @@ class MlflowRun:
         """MLflow's id of the run; waits until it exists, and is None when the server is away."""
         return self._sender.wait_for_run(self._local, self._opened_at, _RUN_ID_SECONDS)
 
-    def child(self, *, name: str, kind: RunKind) -> MlflowRun:
-        """Start a run below this one."""
-        return MlflowRun(self._spool, self._sender, name=name, kind=kind, tags={}, parent=self._local)
+    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> MlflowRun:
+        """Start a run below this one, or reopen `run_id` on resume."""
+        return MlflowRun(
+            self._spool, self._sender, name=name, kind=kind, tags={}, parent=self._local, existing=run_id
+        )
 
     @_never_raises
     def log_params(self, params: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ class MlflowTracker:
 
     Args:
         spool: Folder in which events wait until they are sent. What an earlier process left there is sent
-            too, and its unfinished runs are marked KILLED. The folder vanishes once all is sent.
+            too, and its unfinished runs are marked KILLED. Processes may share the folder.
         patience: Seconds that `close` waits for a server that does not answer.
 
     Raises:
@@ -51,7 +51,7 @@ class MlflowTracker:
         know it any more, a new run is made.
         """
         if self._root is not None:
-            return self._root.child(name=name, kind=kind)
+            return self._root.child(name=name, kind=kind, run_id=run_id)
         tags = environment.common_tags()
         if self._given and run_id and run_id != self._given:
             tags["g2l.resumes"] = run_id
@@ -82,6 +82,6 @@ class MlflowTracker:
             return None
         shown = environment.without_password(self._uri)
         return (
-            f"{unsent} tracking events wait in {self._folder}, for MLflow at {shown} does not answer; "
-            "the next run in this folder sends them."
+            f"{unsent} tracking events could not be sent to MLflow at {shown}; they wait in {self._folder} "
+            "for the next run that uses this folder."
         )

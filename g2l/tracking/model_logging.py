@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from g2l.tracking.environment import load_mlflow
-from g2l.tracking.spool import RunRef
+from g2l.tracking.events import RunRef
 
 MODEL_NAME = "model"
 _REQUIREMENTS = ("onnxruntime-gpu", "onnx", "numpy")
@@ -78,7 +78,7 @@ def _register(client: Any, run: RunRef, info: Any, name: str, alias: str | None)
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        name, source=info.model_uri, run_id=run.run_id, model_id=info.model_id
+        name, source=info.model_uri, run_id=run.run_id, model_id=info.model_id, await_creation_for=0
     )
     if alias is not None:
         client.set_registered_model_alias(name, alias, version.version)

@@ -113,7 +113,7 @@ class Sender(threading.Thread):
 
 def end_open_runs(spool: Spool, reason: str = "the process ended before the run did") -> None:
     """Record that runs which were opened and not finished were killed."""
-    now = int(spool.path.stat().st_mtime * 1000)
+    now = int(spool.modified * 1000)
     for run in spool.open_runs():
         spool.append(Event(Action.TAGS, run, {"values": {"g2l.reason": reason}}))
         spool.append(Event(Action.FINISH, run, {"status": RunStatus.KILLED.value, "time": now}))

@@ -15,38 +15,16 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from g2l.errors import OperationalError
 from g2l.files import ensure_folder
-from g2l.tracking.events import Action, Event
+from g2l.tracking.events import Action, Event, Header, RunRef
 from g2l.tracking.lines import end_last_line, read_lines
 
 logger = logging.getLogger("g2l")
-
-
-@dataclass(frozen=True)
-class Header:
-    """Where the events of a spool belong.
-
-    Attributes:
-        uri: MLflow tracking URI.
-        experiment_id: Experiment for root runs, or None.
-        experiment_name: The same by name, where no id is given.
-    """
-
-    uri: str
-    experiment_id: str | None
-    experiment_name: str
-
-
-@dataclass(frozen=True)
-class RunRef:
-    """A run as MLflow knows it."""
-
-    run_id: str
-    experiment_id: str
 
 
 class Spool:
@@ -72,33 +50,49 @@ class Spool:
 
         Raises:
             InputError: The folder cannot be made or written.
+            OperationalError: The disk is full or failing.
         """
         ensure_folder(folder)
         path = folder / f"{uuid.uuid4().hex}.jsonl"
-        # Readable by the owner only, for a tracking URI may hold a password.
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        spool = cls(path, descriptor)
-        spool._write(json.dumps(asdict(header)).encode() + b"\n")
-        return spool
+        new = path.with_suffix(".new")  # others see it once it is locked and has a header
+        try:
+            # Readable by the owner only, for a tracking URI may hold a password.
+            descriptor = os.open(new, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, json.dumps(asdict(header)).encode() + b"\n")
+            new.rename(path)
+        except OSError as error:
+            raise OperationalError(f"{folder}: cannot keep tracking events ({error.strerror}).") from error
+        return cls(path, descriptor)
 
     @classmethod
     def adopt(cls, folder: Path) -> list[Spool]:
         """Take over what processes that are gone left in `folder`, oldest first."""
-        spools = []
-        for path in sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
+        found = (cls._take_over(path) for path in folder.glob("*.jsonl"))
+        return sorted((spool for spool in found if spool is not None), key=lambda spool: spool.modified)
+
+    @classmethod
+    def _take_over(cls, path: Path) -> Spool | None:
+        try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                spool = cls(path, descriptor)
-                spool._restore()
-            except (BlockingIOError, ValueError, TypeError, KeyError) as error:
-                os.close(descriptor)
-                if not isinstance(error, BlockingIOError):
-                    logger.warning("%s: cannot be read as tracking events and is left alone.", path)
-            else:
-                spools.append(spool)
-        return spools
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            spool = cls(path, descriptor)
+            spool._restore()
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            os.close(descriptor)
+            # Another process holds it, or has just done away with it: nothing to tell.
+            if not isinstance(error, (BlockingIOError, FileNotFoundError)):
+                logger.warning("%s: cannot be read as tracking events and is left alone.", path)
+            return None
+        return spool
+
+    @property
+    def modified(self) -> float:
+        """When an event was last added, in seconds since 1970."""
+        return os.fstat(self._descriptor).st_mtime
 
     @property
     def header(self) -> Header:
@@ -107,7 +101,9 @@ class Spool:
 
     def append(self, event: Event) -> None:
         """Add an event; it survives the end of this process from here on."""
-        self._write(event.to_line())
+        line = event.to_line()
+        os.write(self._descriptor, line)
+        self.size += len(line)
 
     def new_file(self, name: str) -> Path:
         """Return a path to write a file called `name` to, which an event may then refer to."""
@@ -123,16 +119,8 @@ class Spool:
         """Return the path that an event refers to."""
         return self._files / relative
 
-    def unread(self) -> list[tuple[Event | None, int]]:
-        """Return the next events to send and the offset behind each; None stands for a damaged line."""
-        return self._read(self.sent)
-
-    def _events(self, offset: int) -> Iterator[Event | None]:
-        while events := self._read(offset):
-            offset = events[-1][1]
-            yield from (event for event, _ in events)
-
-    def _read(self, offset: int) -> list[tuple[Event | None, int]]:
+    def read(self, offset: int) -> list[tuple[Event | None, int]]:
+        """Return some events from `offset` on, each with the offset behind it; None for a damaged line."""
         events: list[tuple[Event | None, int]] = []
         for line in read_lines(self._descriptor, offset):
             offset += len(line)
@@ -173,17 +161,16 @@ class Spool:
         shutil.rmtree(self._files, ignore_errors=True)
         self._state.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.path.parent.rmdir()
         self.release()
 
     def release(self) -> None:
         """Let another process take the spool over."""
         os.close(self._descriptor)
 
-    def _write(self, line: bytes) -> None:
-        os.write(self._descriptor, line)
-        self.size += len(line)
+    def _events(self, offset: int) -> Iterator[Event | None]:
+        while events := self.read(offset):
+            offset = events[-1][1]
+            yield from (event for event, _ in events)
 
     def _note(self, value: dict[str, Any]) -> None:
         with self._state.open("a", encoding="utf-8") as state:

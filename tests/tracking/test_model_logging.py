@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from g2l.errors import InputError, OperationalError
+from g2l.tracking.environment import load_mlflow
+from g2l.tracking.mlflow_tracker import MlflowTracker
+from g2l.tracking.protocol import RunKind
+from g2l.tracking.resolve import resolve_artifact
+
+FEATURES = np.random.default_rng(1).normal(size=(2, 4, 30)).astype(np.float32)
+
+
+@pytest.fixture
+def run_id(workdir, onnx_file, client):
+    """A run with two versions of a registered model, a folder and a file."""
+    tracker = MlflowTracker(workdir / "spool")
+    run = tracker.start(name="export", kind=RunKind.EXPORT)
+    run.log_params({"seed": 3})
+    run.log_artifact(onnx_file, "files")
+    run.log_dict({"schema": "g2l.structure/1"}, "structure.json")
+    run.log_onnx_model(onnx_file, input_example=FEATURES[:1], registered_model="segmenter", alias="champion")
+    run.log_onnx_model(onnx_file, input_example=FEATURES[:1], registered_model="segmenter")
+    run.finish()
+    assert tracker.close() is None
+    return run.run_id
+
+
+def test_a_logged_model_loads_and_predicts(run_id, client, workdir, capfd, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workdir / 'mlflow.db'}")
+    assert capfd.readouterr() == ("", "")
+    mlflow = load_mlflow()
+    for uri in ("models:/segmenter@champion", "models:/segmenter/2", f"runs:/{run_id}/model"):
+        model = mlflow.pyfunc.load_model(uri)
+        probabilities = model.predict(FEATURES)["probabilities"]
+        assert probabilities.shape == (2, 3, 30)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    information = mlflow.models.get_model_info("models:/segmenter/1")
+    assert information.metadata == {"g2l": '{"schema": "g2l.model/1"}'}
+    assert information.signature.inputs.inputs[0].shape == (-1, 4, -1)
+    assert information.signature.outputs.inputs[0].name == "probabilities"
+    assert information.run_id == run_id
+    assert client.get_registered_model("segmenter").aliases["champion"] in (1, "1")
+    folder = resolve_artifact("models:/segmenter/1").parent
+    requirements = (folder / "requirements.txt").read_text()
+    assert "onnxruntime-gpu==" in requirements
+    assert "onnxruntime==" not in requirements
+
+
+def test_the_model_belongs_to_the_experiment_of_its_run(run_id, client):
+    experiment = client.get_run(run_id).info.experiment_id
+    (first, second) = client.search_logged_models([experiment])
+    assert {first.source_run_id, second.source_run_id} == {run_id}
+    assert {first.status, second.status} == {"READY"}
+    assert len(client.get_run(run_id).outputs.model_outputs) == 2
+
+
+def test_references_lead_to_files(run_id, onnx_file):
+    names = {
+        "models:/segmenter@champion": "model.onnx",
+        "models:/segmenter/1": "model.onnx",
+        f"runs:/{run_id}/model": "model.onnx",
+        f"runs:/{run_id}/files/small.onnx": "small.onnx",
+        f"runs:/{run_id}/files": "small.onnx",
+        f"runs:/{run_id}/structure.json": "structure.json",
+    }
+    for reference, name in names.items():
+        path = resolve_artifact(reference)
+        assert path.name == name
+        if name.endswith(".onnx"):
+            assert onnx.load(path).graph.name == onnx.load(onnx_file).graph.name
+
+
+def test_what_mlflow_does_not_have_is_named(run_id):
+    for reference in (
+        "models:/segmenter@nobody",
+        "models:/segmenter/9",
+        "models:/nothing/1",
+        f"runs:/{run_id}/missing.json",
+        "runs:/ffffffffffffffffffffffffffffffff/x",
+    ):
+        with pytest.raises(InputError, match=f"^{reference}: not found in MLflow at sqlite:///"):
+            resolve_artifact(reference)
+
+
+@pytest.mark.parametrize(
+    "reference", ["runs:/abc", "runs:abc/x", "models:/name", "models:/a/b/c", "models:/a@b@c", "models:/"]
+)
+def test_malformed_references_are_told(reference):
+    with pytest.raises(InputError, match="expected runs:/<run_id>/<path>, models:/<name>@<alias>"):
+        resolve_artifact(reference)
+
+
+def test_paths_are_returned_as_they_are(tmp_path):
+    assert resolve_artifact(str(tmp_path)) == tmp_path
+    with pytest.raises(InputError, match=r"missing\.onnx: no such file"):
+        resolve_artifact(str(tmp_path / "missing.onnx"))
+
+
+def test_a_folder_without_a_model_is_told(workdir, client):
+    run = client.create_run(client.create_experiment("g2l"))
+    client.log_text(run.info.run_id, "x", "folder/notes.txt")
+    with pytest.raises(InputError, match=r"expected one \.onnx file in that folder, but found none"):
+        resolve_artifact(f"runs:/{run.info.run_id}/folder")
+
+
+def test_a_server_that_is_away_is_no_fault_of_the_reference(workdir, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(OperationalError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer") as raised:
+        resolve_artifact("models:/segmenter/1")
+    assert "MLFLOW_TRACKING_URI" in raised.value.hint
+
+
+def test_a_model_with_a_frame_mask_is_logged_too(workdir, client, tmp_path):
+    from onnx import TensorProto, helper
+
+    sizes = {"features": ["batch", 4, "frames"], "frame_mask": ["batch", 1, "frames"]}
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["features", "frame_mask"], ["probabilities"])],
+        "masked",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 4, "frames"])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10),
+        tmp_path / "m.onnx",
+    )
+    tracker = MlflowTracker(workdir / "spool")
+    run = tracker.start(name="export", kind=RunKind.EXPORT)
+    run.log_onnx_model(tmp_path / "m.onnx", input_example=FEATURES[:1], registered_model="masked")
+    run.finish()
+    assert tracker.close() is None
+    model = load_mlflow().pyfunc.load_model(str(resolve_artifact("models:/masked/1").parent))
+    mask = np.ones((2, 1, 30), np.float32)
+    np.testing.assert_array_equal(
+        model.predict({"features": FEATURES, "frame_mask": mask})["probabilities"], FEATURES
+    )
