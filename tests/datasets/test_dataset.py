@@ -198,8 +198,8 @@ def test_background_names_must_exist_but_the_default_need_not(tiny: TinyDataset)
     for name in LENGTHS:
         tiny.labels(name, ["cut"] * LENGTHS[name])
     assert tiny.open().background_indices == ()
-    with pytest.raises(InputError, match="must name classes of the data set, but 'stirr' is none of them"):
-        tiny.open(background=("stirr",))
+    with pytest.raises(InputError, match="must name classes of the data set, but 'stiir' is none of them"):
+        tiny.open(background=("stiir",))
 
 
 def test_an_unknown_video_is_an_input_error(tiny: TinyDataset) -> None:
