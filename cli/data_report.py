@@ -1,0 +1,72 @@
+"""What `g2l data` says of a data set: its faults and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import console
+
+if TYPE_CHECKING:
+    from g2l.datasets.faults import Fault
+    from g2l.datasets.validation import DatasetFacts, ValidationReport
+
+
+def count(faults: Sequence[Fault]) -> str:
+    """Return such as `1 error, 2 warnings`."""
+    counts = {kind: sum(fault.severity == kind for fault in faults) for kind in ("error", "warning")}
+    return ", ".join(f"{number} {kind}{'s'[number == 1 :]}" for kind, number in counts.items() if number)
+
+
+def print_faults(faults: Sequence[Fault]) -> None:
+    """Print a line for each fault to stderr."""
+    for fault in faults:
+        if fault.severity == "error":
+            console.error(str(fault), fault.hint)
+        else:
+            console.say(f"warning: {fault}")
+            if fault.hint:
+                console.say(f"hint: {fault.hint}")
+
+
+def print_facts(path: Path, facts: DatasetFacts) -> None:
+    """Print what a data set holds to stdout."""
+    rows = [
+        ("videos", f"{facts.videos:,}"),
+        ("frames", f"{facts.frames:,}"),
+        ("longest video", f"{facts.longest:,} frames"),
+        ("classes", f"{len(facts.class_counts):,}"),
+        ("feature_dim", f"{facts.feature_dim:,}" if facts.feature_dim else "unknown"),
+    ]
+    for split, (train, test) in facts.splits.items():
+        rows.append((f"split {split}", f"{train:,} train, {test:,} test"))
+    console.table(str(path), ("", "found"), rows)
+    if facts.class_counts:
+        total = max(facts.frames, 1)
+        shares = [(name, f"{n:,}", f"{100 * n / total:.1f}") for name, n in facts.class_counts.items()]
+        console.table("frames by class", ("class", "frames", "%"), shares)
+
+
+def as_json(report: ValidationReport) -> dict[str, Any]:
+    """Return a report as a JSON value."""
+    facts = report.facts
+    return {
+        "videos": facts.videos,
+        "frames": facts.frames,
+        "feature_dim": facts.feature_dim,
+        "longest": facts.longest,
+        "classes": len(facts.class_counts),
+        "class_frames": dict(facts.class_counts),
+        "splits": {str(split): {"train": a, "test": b} for split, (a, b) in facts.splits.items()},
+        "faults": [
+            {
+                "path": str(fault.path),
+                "line": fault.line,
+                "severity": fault.severity.value,
+                "message": fault.message,
+                "hint": fault.hint,
+            }
+            for fault in report.faults
+        ],
+    }

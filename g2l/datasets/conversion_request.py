@@ -1,0 +1,62 @@
+"""What to convert into a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from g2l.datasets.feature_sources import Layout
+from g2l.datasets.segment_table import label_fault
+from g2l.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionRequest:
+    """What to convert.
+
+    Attributes:
+        features: Folder of `<video>.npy` or `<video>.npz` files.
+        segments: Table of segments, `.csv` or `.tsv`.
+        data_root: Folder that holds data sets.
+        dataset: Name of the data set to make.
+        layout: Axes of the feature files, or None to tell from their shapes.
+        feature_dim: D, or None to tell from the shapes.
+        fps: None: the table is in frames; otherwise it is in seconds, and this is the rate of the features.
+        background: Class of the frames that no segment covers.
+        bundles: Folder of bundles, or None to cut one split.
+        test_fraction: Share of the subjects to test on where a split is cut.
+        group_pattern: Regular expression whose first group in a video name is the subject; None tries the
+            known ones, "" means that there are no subjects.
+        seed: Of the cut.
+    """
+
+    features: Path
+    segments: Path
+    data_root: Path
+    dataset: str
+    layout: Layout | None = None
+    feature_dim: int | None = None
+    fps: float | None = None
+    background: str = "background"
+    bundles: Path | None = None
+    test_fraction: float = 0.25
+    group_pattern: str | None = None
+    seed: int = 0
+
+    def validate(self) -> None:
+        """Check the settings.
+
+        Raises:
+            InputError: Some are out of range; all of them are named.
+        """
+        wrong = []
+        if self.feature_dim is not None and self.feature_dim < 1:
+            wrong.append(f"`feature_dim` must be >= 1, but is {self.feature_dim} instead.")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            wrong.append(f"`fps` must be > 0, but is {self.fps} instead.")
+        if not 0 < self.test_fraction < 1:
+            wrong.append(f"`test_fraction` must be in (0, 1), but is {self.test_fraction} instead.")
+        if label_fault(self.background) or self.background != self.background.strip():
+            wrong.append(f"`background` must be a class name, but is {self.background!r} instead.")
+        if wrong:
+            raise InputError(" ".join(wrong))

@@ -1,0 +1,92 @@
+"""From the segments of one video to a class for every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from g2l.config import DataConfig
+from g2l.datasets.faults import Fault, Severity
+from g2l.datasets.segment_table import Segment
+
+TOLERANCE = DataConfig.length_tolerance
+"""Frames by which segments may reach beyond the features: as many as labels may when a data set is read."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All frames of a video in order.
+
+    Attributes:
+        runs: Class name and number of frames.
+        filled: Frames that no segment covers.
+    """
+
+    runs: tuple[tuple[str, int], ...]
+    filled: int
+
+
+def make_timeline(
+    table: Path, segments: Sequence[Segment], num_frames: int, background: str, faults: list[Fault]
+) -> Timeline:
+    """Return the classes of all frames, appending what is wrong with the segments to `faults`.
+
+    Args:
+        table: File to name in faults.
+        segments: Of one video, in any order.
+        num_frames: T.
+        background: Class of the frames that no segment covers.
+        faults: Added to: segments that overlap, or end more than `TOLERANCE` frames after the features (both
+            errors), or end after them at all (a warning; they are clipped).
+    """
+    ordered = sorted(segments, key=lambda segment: (segment.start, segment.line))
+    _check_overlaps(table, ordered, faults)
+    _check_ends(table, ordered, num_frames, faults)
+    runs: list[tuple[str, int]] = []
+    covered = filled = 0
+    for segment in ordered:
+        start, end = min(segment.start, num_frames), min(segment.end, num_frames)
+        if start > covered:
+            runs.append((background, start - covered))
+            filled += start - covered
+        if end > start:
+            runs.append((segment.label, end - start))
+        covered = max(covered, end)
+    if num_frames > covered:
+        runs.append((background, num_frames - covered))
+        filled += num_frames - covered
+    return Timeline(tuple(runs), filled)
+
+
+def _check_overlaps(table: Path, ordered: Sequence[Segment], faults: list[Fault]) -> None:
+    longest: Segment | None = None
+    for segment in ordered:
+        if longest is not None and segment.start < longest.end:
+            message = (
+                f"segments must not overlap, but {segment.label!r} starts at frame {segment.start}, before "
+                f"{longest.label!r} of line {longest.line} ends ({longest.end})."
+            )
+            faults.append(Fault(table, segment.line, message))
+        if longest is None or segment.end > longest.end:
+            longest = segment
+
+
+def _check_ends(table: Path, ordered: Sequence[Segment], num_frames: int, faults: list[Fault]) -> None:
+    for segment in ordered:
+        if segment.end <= num_frames:
+            continue
+        message = f"{segment.label!r} ends at frame {segment.end}, but the video has {num_frames} frames"
+        if segment.end > num_frames + TOLERANCE:
+            message += f"; a segment may end at most {TOLERANCE} frames later."
+            faults.append(
+                Fault(
+                    table,
+                    segment.line,
+                    message,
+                    hint="times must be in frames of the features, or --fps be the rate of the features.",
+                )
+            )
+        else:
+            lost = "is left out" if segment.start >= num_frames else "is clipped"
+            faults.append(Fault(table, segment.line, f"{message}: it {lost}.", Severity.WARNING))
