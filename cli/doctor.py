@@ -11,7 +11,17 @@ from pathlib import Path
 from . import console
 from .options import Debug, Json
 
-PACKAGES = ("g2l", "torch", "mlflow", "onnx", "onnxruntime-gpu", "onnxscript", "scikit-learn", "numpy", "typer")
+PACKAGES = (
+    "g2l",
+    "torch",
+    "mlflow",
+    "onnx",
+    "onnxruntime-gpu",
+    "onnxscript",
+    "scikit-learn",
+    "numpy",
+    "typer",
+)
 
 
 def doctor(json: Json = False, debug: Debug = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import console
+from . import console, tables
 from .options import Debug, Json, class_names
 
 
@@ -30,6 +30,7 @@ def evaluate(
 
     Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
     """
+    from g2l.datasets.bundle import read_bundle
     from g2l.files import write_json
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention
@@ -40,7 +41,7 @@ def evaluate(
         predictions,
         ground_truth,
         background=class_names(background),
-        bundle=bundle,
+        videos=None if bundle is None else read_bundle(bundle),
         convention=choice(Convention, convention, "convention"),
     )
     if output is not None:
@@ -48,4 +49,4 @@ def evaluate(
     if json:
         console.data_json(report.metrics)
     else:
-        console.evaluation_table(str(predictions), report)
+        tables.evaluation(str(predictions), report)

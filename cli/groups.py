@@ -74,7 +74,7 @@ def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> li
 def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
     """Spread each parameter that is annotated with an options dataclass into the options it holds."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name in groups:

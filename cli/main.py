@@ -9,7 +9,19 @@ import typer
 
 from g2l import __version__
 
-from . import data, demo, doctor, evaluate, export, pipeline, predict, search_global, search_local, structure, train
+from . import (
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    pipeline,
+    predict,
+    search_global,
+    search_local,
+    structure,
+    train,
+)
 from .groups import G2LCommand, G2LGroup, grouped
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,18 +25,32 @@ from g2l.config import (
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 
-DATA, NETWORK, RECIPE, SEARCH, LOCAL, RUN = "Data", "Network", "Training", "Global search", "Local search", "Run"
+DATA, NETWORK, RECIPE, SEARCH, LOCAL, RUN = (
+    "Data",
+    "Network",
+    "Training",
+    "Global search",
+    "Local search",
+    "Run",
+)
 
 
 @dataclass(frozen=True)
 class DataOptions:
     """Which data, and how it is read."""
 
-    dataset: Annotated[str, typer.Option(help="Folder of the data set below the data root.", rich_help_panel=DATA)]
-    data_root: Annotated[Path, typer.Option(help="Folder that holds data sets.", rich_help_panel=DATA)] = Path("data")
-    split: Annotated[int, typer.Option(help="Fold k of splits/train.split<k>.bundle.", rich_help_panel=DATA)] = 1
+    dataset: Annotated[
+        str, typer.Option(help="Folder of the data set below the data root.", rich_help_panel=DATA)
+    ]
+    data_root: Annotated[Path, typer.Option(help="Folder that holds data sets.", rich_help_panel=DATA)] = (
+        Path("data")
+    )
+    split: Annotated[
+        int, typer.Option(help="Fold k of splits/train.split<k>.bundle.", rich_help_panel=DATA)
+    ] = 1
     sample_rate: Annotated[
-        int, typer.Option(help="Use every r-th frame; predictions are repeated r times.", rich_help_panel=DATA)
+        int,
+        typer.Option(help="Use every r-th frame; predictions are repeated r times.", rich_help_panel=DATA),
     ] = 1
     normalize: Annotated[
         Normalization,
@@ -59,7 +74,9 @@ class DataOptions:
             rich_help_panel=DATA,
         ),
     ] = None
-    cache_mb: Annotated[int, typer.Option(help="RAM for decoded videos, in MiB.", rich_help_panel=DATA)] = 1024
+    cache_mb: Annotated[int, typer.Option(help="RAM for decoded videos, in MiB.", rich_help_panel=DATA)] = (
+        1024
+    )
     fps: Annotated[
         float | None, typer.Option(help="Frames per second of the features.", rich_help_panel=DATA)
     ] = None
@@ -112,12 +129,14 @@ class RecipeOptions:
     batch_size: Annotated[
         int | None, typer.Option(help="Videos per step. [fast: 4, paper: 8]", rich_help_panel=RECIPE)
     ] = None
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of Adam. [5e-4]", rich_help_panel=RECIPE)
-    ] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam. [5e-4]", rich_help_panel=RECIPE)] = (
+        None
+    )
     decay_epoch: Annotated[
         int | None,
-        typer.Option(help="Epoch after which the rate is cut to a tenth. [paper: 50]", rich_help_panel=RECIPE),
+        typer.Option(
+            help="Epoch after which the rate is cut to a tenth. [paper: 50]", rich_help_panel=RECIPE
+        ),
     ] = None
     gradient_clip: Annotated[
         float | None, typer.Option(help="Largest gradient norm. [off]", rich_help_panel=RECIPE)
@@ -137,9 +156,7 @@ class RecipeOptions:
             InputError: There is none of that name.
         """
         if self.preset not in PRESETS:
-            raise InputError(
-                f"`preset` must be one of {', '.join(PRESETS)}, but is {self.preset!r} instead."
-            )
+            raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, but is {self.preset!r} instead.")
         return PRESETS[self.preset]
 
     def config(self) -> RecipeConfig:
@@ -163,13 +180,15 @@ class GlobalOptions:
     """The genetic search; what is not given comes from the preset."""
 
     population: Annotated[
-        int | None, typer.Option(help="Structures per generation. [fast: 12, paper: 50]", rich_help_panel=SEARCH)
+        int | None,
+        typer.Option(help="Structures per generation. [fast: 12, paper: 50]", rich_help_panel=SEARCH),
     ] = None
     generations: Annotated[
         int | None, typer.Option(help="Generations. [fast: 6, paper: 100]", rich_help_panel=SEARCH)
     ] = None
     proxy_epochs: Annotated[
-        int | None, typer.Option(help="Training of a candidate, in epochs. [paper: 5]", rich_help_panel=SEARCH)
+        int | None,
+        typer.Option(help="Training of a candidate, in epochs. [paper: 5]", rich_help_panel=SEARCH),
     ] = None
     proxy_steps: Annotated[
         int | None,
@@ -183,28 +202,35 @@ class GlobalOptions:
         ),
     ] = None
     executor: Annotated[
-        ExecutorKind | None, typer.Option(help="Where candidates are trained. [serial]", rich_help_panel=SEARCH)
+        ExecutorKind | None,
+        typer.Option(
+            help="Where candidates are trained. [process on the CPU, serial on a GPU]", rich_help_panel=SEARCH
+        ),
     ] = None
     workers: Annotated[
-        int | None, typer.Option(help="Processes; more than 1 implies --executor process.", rich_help_panel=SEARCH)
+        int | None,
+        typer.Option(help="Processes of the process executor. [one per core]", rich_help_panel=SEARCH),
     ] = None
     candidate_checkpoints: Annotated[
         CandidateCheckpoints | None,
         typer.Option(help="Which candidates keep their weights. [all]", rich_help_panel=SEARCH),
     ] = None
 
-    def config(self, defaults: GlobalSearchConfig) -> GlobalSearchConfig:
-        """Return the validated configuration."""
-        executor = self.executor
-        if executor is None and self.workers is not None and self.workers > 1:
-            executor = ExecutorKind.PROCESS
+    def config(self, defaults: GlobalSearchConfig, device: str) -> GlobalSearchConfig:
+        """Return the validated configuration.
+
+        Args:
+            defaults: Those of the preset.
+            device: `auto`, `cpu` or `cuda`, which decides where candidates are trained by default.
+        """
+        executor, workers = executor_for(device, self.executor, self.workers)
         return defaults.replace(
             population=self.population,
             generations=self.generations,
             budget=budget("proxy", self.proxy_epochs, self.proxy_steps),
             fitness=self.fitness,
             executor=executor,
-            workers=self.workers,
+            workers=workers,
             candidate_checkpoints=self.candidate_checkpoints,
         ).validate()
 
@@ -216,9 +242,12 @@ class LocalOptions:
     expansion_rate: Annotated[
         float | None, typer.Option(help="ρ: branches at (1 ± ρ)d. [0.1]", rich_help_panel=LOCAL)
     ] = None
-    branches: Annotated[int | None, typer.Option(help="Branches per layer. [3]", rich_help_panel=LOCAL)] = None
+    branches: Annotated[int | None, typer.Option(help="Branches per layer. [3]", rich_help_panel=LOCAL)] = (
+        None
+    )
     updates: Annotated[
-        int | None, typer.Option(help="Estimates; the last collapses the branches. [10]", rich_help_panel=LOCAL)
+        int | None,
+        typer.Option(help="Estimates; the last collapses the branches. [10]", rich_help_panel=LOCAL),
     ] = None
     interval_epochs: Annotated[
         int | None, typer.Option(help="Epochs between two estimates. [paper: 3]", rich_help_panel=LOCAL)
@@ -266,6 +295,29 @@ class RunOptions:
     ] = False
     quiet: Quiet = False
     debug: Debug = False
+
+
+def executor_for(device: str, executor: ExecutorKind | None, workers: int | None) -> tuple[ExecutorKind, int]:
+    """Return where candidates are trained: a process per core on the CPU, one after the other on a GPU.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+        executor: What the user chose, or None.
+        workers: What the user chose, or None.
+
+    Raises:
+        InputError: The device is unknown, or several workers are to be serial.
+    """
+    from g2l.training.device import resolve_device
+
+    if executor is ExecutorKind.SERIAL and workers is not None and workers > 1:
+        raise InputError(f"`workers` must be 1 with --executor serial, but is {workers} instead.")
+    if executor is None:
+        alone = workers == 1 or (workers is None and resolve_device(device).type == "cuda")
+        executor = ExecutorKind.SERIAL if alone else ExecutorKind.PROCESS
+    if executor is ExecutorKind.SERIAL:
+        return executor, 1
+    return executor, workers if workers is not None else os.cpu_count() or 1
 
 
 def budget(name: str, epochs: int | None, steps: int | None) -> Budget | None:

@@ -31,12 +31,41 @@ def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workp
         command: Name of the command, part of the default folder.
         subject: What it works on, such as `gtea-split1`; part of the default folder.
     """
+    folder = output_folder(options, command, subject)
+    try:
+        with _opened(options, folder) as place:
+            yield place
+    except KeyboardInterrupt:
+        console.say(f"to resume: {resume_line(sys.argv[1:], folder)}")
+        raise
+
+
+@contextmanager
+def quick_workplace(folder: Path, device: str, *, quiet: bool) -> Iterator[Workplace]:
+    """Yield where a command works that is done in one go and is never resumed.
+
+    Args:
+        folder: Where it writes.
+        device: What runs the model.
+        quiet: Whether to say only warnings and errors.
+    """
+    options = RunOptions(device=device, output_dir=folder, quiet=quiet)
+    with _opened(options, folder) as place:
+        yield place
+
+
+def announce(place: Workplace, run_id: str | None) -> None:
+    """Say, last of all, where the results are."""
+    console.say(f"results: {place.folder}" + (f" · MLflow run {run_id}" if run_id else ""))
+
+
+@contextmanager
+def _opened(options: RunOptions, folder: Path) -> Iterator[Workplace]:
     from g2l.pipeline.stage import Workplace
     from g2l.tracking.mlflow_tracker import MlflowTracker
 
     console.configure(quiet=options.quiet)
-    folder = output_folder(options, command, subject)
-    tracker = MlflowTracker(spool=folder / "tracking")
+    tracker = MlflowTracker(spool=RUNS / "tracking")
     try:
         yield Workplace(
             folder=folder,
@@ -46,18 +75,10 @@ def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workp
             resume=options.resume,
             evaluations=RUNS / "evaluations",
         )
-    except KeyboardInterrupt:
-        console.say(f"to resume: {resume_line(sys.argv[1:], folder)}")
-        raise
     finally:
         unsent = tracker.close()
         if unsent:
             console.say(unsent)
-
-
-def announce(place: Workplace, run_id: str | None) -> None:
-    """Say, last of all, where the results are."""
-    console.say(f"results: {place.folder}" + (f" · MLflow run {run_id}" if run_id else ""))
 
 
 def output_folder(options: RunOptions, command: str, subject: str) -> Path:

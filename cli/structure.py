@@ -12,8 +12,12 @@ from .options import Debug, Json
 
 
 def show(
-    file: Annotated[str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")],
-    fps: Annotated[float | None, typer.Option(min=0.001, help="Give receptive fields in seconds too.")] = None,
+    file: Annotated[
+        str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")
+    ],
+    fps: Annotated[
+        float | None, typer.Option(min=0.001, help="Give receptive fields in seconds too.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

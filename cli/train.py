@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import console
+from . import tables
 from .options import NETWORK, RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .session import announce, workplace
 from .structures import chosen_structure
@@ -44,8 +44,8 @@ def train(
     )
     with workplace(run, "train", f"{data.dataset}-split{data.split}") as place:
         outcome = train_stage(place, training, range(run.seed, run.seed + seeds))
-        console.score_table(
+        tables.scores(
             f"{data.dataset} split {data.split}, test partition, {seeds} seed{'s' if seeds > 1 else ''}",
-            {origin: (outcome.mean(), outcome.std(), {})},
+            {origin: outcome.test()},
         )
         announce(place, outcome.run_id)

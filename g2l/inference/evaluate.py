@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from g2l.datasets.bundle import read_bundle
+from g2l.config import DataConfig
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.files import write_json
@@ -17,6 +18,8 @@ from g2l.inference.frame_names import is_recognition, read_frame_names
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.report import confusion, per_class_report
 from g2l.metrics.segments import Convention
+
+_log = logging.getLogger("g2l")
 
 METRICS_FILE = "metrics.json"
 
@@ -51,30 +54,34 @@ def evaluate_predictions(
     ground_truth: Path,
     *,
     background: Collection[str] = ("background",),
-    bundle: Path | None = None,
+    videos: Sequence[str] | None = None,
     convention: Convention = Convention.MSTCN,
+    length_tolerance: int = DataConfig().length_tolerance,
 ) -> EvaluationReport:
-    """Score every prediction in a folder, or those of a bundle.
+    """Score every prediction in a folder, or those of some videos.
+
+    Real feature files and label files differ by a few frames: the common prefix is scored, with a warning.
 
     Args:
         predictions: Folder of `<video>.txt`, or of official recognition files without a suffix.
         ground_truth: Folder of `<video>.txt`; videos that were not predicted are ignored.
         background: Class names whose segments count neither for Edit nor for F1.
-        bundle: File that names the videos to score, one a line, or None for all predictions.
+        videos: Names of the videos to score, or None for all predictions.
         convention: Where the last segment of a video ends.
+        length_tolerance: Frames by which a prediction and its truth may differ in length.
 
     Raises:
         InputError: A folder is missing or holds no prediction, predictions or truths are missing (all
-            are named), or the two differ in length.
+            are named), or the two differ in length by more than the tolerance.
     """
     found = find_predictions(predictions)
     _require_folder(ground_truth)
-    names = list(found) if bundle is None else list(read_bundle(bundle))
-    _require(names, found, predictions, "prediction", f"video of {bundle}")
+    names = list(found) if videos is None else list(videos)
+    _require(names, found, predictions, "prediction", "video asked for")
     truths = {name: ground_truth / f"{name}.txt" for name in names}
     there = {name for name, path in truths.items() if path.is_file()}
     _require(names, there, ground_truth, "ground truth", "prediction")
-    pairs = {name: _read_pair(found[name], truths[name]) for name in names}
+    pairs = {name: _read_pair(found[name], truths[name], length_tolerance) for name in names}
     return _score(pairs, background, convention)
 
 
@@ -107,13 +114,18 @@ def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: s
         raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {shown}.")
 
 
-def _read_pair(prediction: Path, truth: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _read_pair(prediction: Path, truth: Path, tolerance: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     predicted, true = read_frame_names(prediction), read_frame_names(truth)
-    if len(predicted) != len(true):
+    if abs(len(predicted) - len(true)) > tolerance:
         raise InputError(
             f"{prediction}: expected {len(true)} frames as in {truth}, but found {len(predicted)} instead."
         )
-    return predicted, true
+    if len(predicted) != len(true):
+        _log.warning(
+            "%s: %d frames against %d; the common prefix is scored.", truth, len(predicted), len(true)
+        )
+    length = min(len(predicted), len(true))
+    return predicted[:length], true[:length]
 
 
 def _score(

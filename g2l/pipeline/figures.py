@@ -27,7 +27,15 @@ def rate_map(updates: Sequence[Mapping[str, Sequence[int]]]) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(rates, norm=LogNorm(1, max(2, int(rates.max()))), cmap="cividis", aspect="auto")
     for (row, column), rate in np.ndenumerate(rates):
-        axes.text(column, row, str(rate), ha="center", va="center", fontsize=6, color="white" if rate < rates.max() / 4 else "black")
+        axes.text(
+            column,
+            row,
+            str(rate),
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white" if rate < rates.max() / 4 else "black",
+        )
     axes.set_yticks(range(len(layers)), layers, fontsize=6)
     axes.set_xticks(range(rates.shape[1]))
     axes.set_xlabel("update (0 = start)")
@@ -35,7 +43,9 @@ def rate_map(updates: Sequence[Mapping[str, Sequence[int]]]) -> Figure:
     return figure
 
 
-def fitness_over_generations(best: Sequence[float], mean: Sequence[float], hand_designed: float, name: str) -> Figure:
+def fitness_over_generations(
+    best: Sequence[float], mean: Sequence[float], hand_designed: float, name: str
+) -> Figure:
     """Return fitness over generations, with the hand-designed structure as a line.
 
     Args:

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from g2l.config import BackboneConfig, CandidateCheckpoints, DataConfig, ExecutorKind, GlobalSearchConfig
-from g2l.config import RecipeConfig, Selection
+from g2l.config import (
+    BackboneConfig,
+    CandidateCheckpoints,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    RecipeConfig,
+    Selection,
+)
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.evaluation import Budget, Fitness
+from g2l.evaluation import Budget, Evaluation, Fitness
 from g2l.metrics.fitness import metric_value
 from g2l.pipeline.candidate_log import CandidateLog
 from g2l.pipeline.figures import fitness_over_generations
@@ -24,6 +31,7 @@ from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.journal import Journal
 from g2l.search.result import GlobalSearchResult
+from g2l.search.session import WITHOUT_INFLUENCE
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
@@ -53,12 +61,15 @@ class GlobalSearchTask:
     seed: int
 
     def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
+        """Return what the result depends on as JSON values: a resumed search may use other workers."""
+        search = {
+            name: value for name, value in self.search.as_dict().items() if name not in WITHOUT_INFLUENCE
+        }
         return {
             "data": self.data.as_dict(),
             "backbone": self.backbone.as_dict(),
             "recipe": self.recipe.as_dict(),
-            "search": self.search.as_dict(),
+            "search": search,
             "seed": self.seed,
         }
 
@@ -184,12 +195,17 @@ def _summary(
     if budget.unit == "epochs":
         per_candidate *= _steps_per_epoch(partitions, task.recipe)
     return {
-        "fitness": metric_value(result.best.metrics, task.search.fitness),
-        "hand_designed_fitness": metric_value(result.hand_designed.metrics, task.search.fitness),
+        "fitness": _score(result.best, task.search.fitness),
+        "hand_designed_fitness": _score(result.hand_designed, task.search.fitness),
         "evaluations": log.evaluations,
         "steps": log.evaluations * per_candidate,
         "seconds": log.seconds,
     }
+
+
+def _score(evaluation: Evaluation, metric: str) -> float:
+    """Return the fitness, 0 for a structure that could not be trained."""
+    return metric_value(evaluation.metrics, metric) if evaluation.metrics else 0.0
 
 
 def _record(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.evaluation import Budget
-from g2l.config import Selection
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness

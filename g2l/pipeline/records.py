@@ -33,4 +33,3 @@ class EpochLog:
         metrics = {"train/loss": record.loss, "train/learning_rate": record.learning_rate}
         metrics |= {f"holdout/{name}": value for name, value in record.metrics.items()}
         self._run.log_metrics(metrics, step=record.epoch)
-

@@ -93,15 +93,31 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
     record = _record(place, kind, settings)
     finished = place.folder / RESULT
     result = read_json(finished) if finished.exists() else None
-    run = _open_run(place, kind, name, record.get("run_id"))
-    if record.get("status") != RunStatus.FINISHED:
-        run.log_params(settings)
-    record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings)}
-    record |= {"run_id": run.run_id, "status": "RUNNING"}
-    write_json(place.folder / RECORD, record)
+    with tracked(place, kind, name, run_id=record.get("run_id")) as run:
+        if not record:
+            run.log_params(settings)
+        record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings), "run_id": run.run_id}
+        write_json(place.folder / RECORD, record)
+        yield Stage(place=place, run=run, result=result)
+
+
+@contextmanager
+def tracked(place: Workplace, kind: RunKind, name: str, *, run_id: str | None = None) -> Iterator[Run]:
+    """Open a run below the place's parent, or a root run, and record how it ended.
+
+    Args:
+        place: Where the work is done.
+        kind: Kind of the run.
+        name: Name of the run.
+        run_id: Run to reopen, or None for a new one.
+    """
+    if place.parent is None:
+        run: Run = place.tracker.start(name=name, kind=kind, run_id=run_id)
+    else:
+        run = place.parent.child(name=name, kind=kind, run_id=run_id)
     status, reason = RunStatus.FAILED, None
     try:
-        yield Stage(place=place, run=run, result=result)
+        yield run
         status = RunStatus.FINISHED
     except (KeyboardInterrupt, SystemExit):
         status, reason = RunStatus.KILLED, "interrupted"
@@ -110,7 +126,6 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
         reason = str(error)
         raise
     finally:
-        write_json(place.folder / RECORD, record | {"status": status.value})
         run.finish(status, reason)
 
 
@@ -149,9 +164,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_json(item) for item in value]
     return value
-
-
-def _open_run(place: Workplace, kind: RunKind, name: str, run_id: str | None) -> Run:
-    if place.parent is None:
-        return place.tracker.start(name=name, kind=kind, run_id=run_id)
-    return place.parent.child(name=name, kind=kind, run_id=run_id)

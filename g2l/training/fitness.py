@@ -18,7 +18,7 @@ from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
-from g2l.training.device import resolve_device, seed_everything
+from g2l.training.device import one_thread, resolve_device, seed_everything
 from g2l.training.evaluation import evaluate_model
 from g2l.training.loop import fit
 
@@ -27,7 +27,8 @@ from g2l.training.loop import fit
 class ShortTrainingFitness:
     """Trains a structure for a budget and scores its last weights once, on the hold-out.
 
-    Implements `g2l.evaluation.Fitness`. Under one seed every structure starts from the same weights and
+    Implements `g2l.evaluation.Fitness`. Uses one CPU thread, see `one_thread`: several candidates at a time use
+    all cores better than one candidate does. Under one seed every structure starts from the same weights and
     sees the same batches, since neither depends on the rates. Picklable: a process that gets it opens the
     data set at the first call and keeps it.
 
@@ -52,6 +53,10 @@ class ShortTrainingFitness:
             InputError: The data cannot be read, the structure does not fit the backbone, or there is no GPU.
             OperationalError: The loss is not finite, or memory runs out.
         """
+        with one_thread():
+            return self._evaluate(structure, budget, seed)
+
+    def _evaluate(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
         started = time.perf_counter()
         dataset = _open(self.data)
         device = resolve_device(self.device)

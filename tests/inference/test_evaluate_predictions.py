@@ -56,9 +56,8 @@ def test_the_convention_is_passed_on(folders):
     assert evaluate(folders, convention=Convention.G2L).metrics["f1@50"] != evaluate(folders).metrics["f1@50"]
 
 
-def test_a_bundle_chooses_the_videos(folders):
-    (folders / "test.bundle").write_text("b.c.txt\n")
-    report = evaluate(folders, bundle=folders / "test.bundle")
+def test_the_videos_can_be_chosen(folders):
+    report = evaluate(folders, videos=["b.c"])
     assert list(report.per_video) == ["b.c"]
 
 
@@ -89,7 +88,15 @@ def test_different_lengths_name_both_files(folders):
     with pytest.raises(
         InputError, match=r"predicted/a.txt: expected 6 frames as in .*truth/a.txt, but found 7"
     ):
-        evaluate(folders)
+        evaluate(folders, length_tolerance=0)
+
+
+def test_within_the_tolerance_the_common_prefix_is_scored(folders, caplog):
+    expected = evaluate(folders).metrics
+    with (folders / "predicted" / "a.txt").open("a") as file:
+        file.write("\npour\n")
+    assert evaluate(folders).metrics == expected
+    assert "7 frames against 6; the common prefix is scored" in caplog.text
 
 
 def test_missing_ground_truth_is_named(folders):
@@ -100,11 +107,11 @@ def test_missing_ground_truth_is_named(folders):
         evaluate(folders)
 
 
-def test_missing_predictions_of_a_bundle_are_named_up_to_ten(folders):
-    (folders / "test.bundle").write_text("\n".join(["a.txt", *(f"v{number:02}.txt" for number in range(12))]))
-    message = r"expected the prediction of every video of .*test.bundle, but lacks v00, .*v09 and 2 more"
+def test_missing_predictions_are_named_up_to_ten(folders):
+    videos = ["a", *(f"v{number:02}" for number in range(12))]
+    message = r"expected the prediction of every video asked for, but lacks v00, .*v09 and 2 more"
     with pytest.raises(InputError, match=message):
-        evaluate(folders, bundle=folders / "test.bundle")
+        evaluate(folders, videos=videos)
 
 
 def test_missing_folders_and_an_empty_one_are_told(folders):

@@ -1,0 +1,53 @@
+"""`g2l pipeline`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import console, tables
+from .options import (
+    RECIPE,
+    BackboneOptions,
+    DataOptions,
+    GlobalOptions,
+    LocalOptions,
+    RecipeOptions,
+    RunOptions,
+)
+from .session import announce, workplace
+
+
+def pipeline(
+    data: DataOptions,
+    backbone: BackboneOptions,
+    recipe: RecipeOptions,
+    global_search: GlobalOptions,
+    local_search: LocalOptions,
+    run: RunOptions,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Trainings of each structure.", rich_help_panel=RECIPE)
+    ] = 1,
+) -> None:
+    """Search globally, then locally, train beside the hand-designed baseline, export, predict on test.
+
+    Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
+    """
+    from g2l.pipeline.compose import PipelineTask, run_pipeline
+
+    defaults = recipe.defaults()
+    task = PipelineTask(
+        data=data.config(run.seed),
+        backbone=backbone.config(),
+        recipe=recipe.config(),
+        global_search=global_search.config(defaults.global_search, run.device),
+        local_search=local_search.config(defaults.local_search),
+        seeds=seeds,
+        seed=run.seed,
+    )
+    with workplace(run, "pipeline", f"{data.dataset}-split{data.split}") as place:
+        outcome = run_pipeline(place, task, on_plan=tables.cost_plan)
+        tables.comparison(f"{data.dataset} split {data.split}, test partition", outcome)
+        console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
+        announce(place, outcome.run_id)

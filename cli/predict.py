@@ -1,0 +1,57 @@
+"""`g2l predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console, tables
+from .models import MappingOption, ModelOption, StructureOption, open_model
+from .options import RUN, Debug, Quiet
+from .session import quick_workplace
+
+OUTPUT = "Output"
+
+
+def predict(
+    model: ModelOption,
+    features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
+    output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
+    ground_truth: Annotated[Path | None, typer.Option(help="Folder of <video>.txt to score against.")] = None,
+    structure: StructureOption = None,
+    mapping: MappingOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.", rich_help_panel=RUN)] = "auto",
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also <video>.probabilities.npy.", rich_help_panel=OUTPUT)
+    ] = False,
+    plots: Annotated[bool, typer.Option("--plots", help="Also <video>.png.", rich_help_panel=OUTPUT)] = False,
+    mstcn: Annotated[
+        bool,
+        typer.Option("--mstcn", help="Also the official recognition files.", rich_help_panel=OUTPUT),
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Label every frame of feature files; ground truth is not needed.
+
+    Example: g2l predict --model model.onnx --features data/gtea/features --output out
+    """
+    from g2l.pipeline.predict import Outputs, require_success
+    from g2l.pipeline.predict import predict as predict_stage
+
+    with quick_workplace(output, device, quiet=quiet) as place:
+        session = open_model(model, structure, mapping, device)
+        console.say(f"running on {session.device_report}")
+        outcome = predict_stage(
+            place,
+            session,
+            features,
+            ground_truth=ground_truth,
+            outputs=Outputs(probabilities=probabilities, mstcn=mstcn, plots=plots),
+        )
+        if outcome.report is not None:
+            tables.evaluation(f"{len(outcome.videos)} videos", outcome.report)
+        console.say(f"{len(outcome.videos)} videos written to {output}")
+        require_success(outcome)

@@ -1,0 +1,53 @@
+"""`g2l search-local`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import console
+from .options import NETWORK, BackboneOptions, DataOptions, LocalOptions, RecipeOptions, RunOptions
+from .session import announce, workplace
+from .structures import chosen_structure
+
+
+def search_local(
+    data: DataOptions,
+    backbone: BackboneOptions,
+    recipe: RecipeOptions,
+    search: LocalOptions,
+    run: RunOptions,
+    structure: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to start: structure file (official JSON too), runs:/… or models:/….",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    hand_designed: Annotated[
+        bool,
+        typer.Option(
+            "--hand-designed/--no-hand-designed", help="Start from the rates 2^l.", rich_help_panel=NETWORK
+        ),
+    ] = False,
+) -> None:
+    """Refine dilation rates while training; writes structure.json and the trained weights.
+
+    Example: g2l search-local --dataset gtea --split 1 --structure structure.json
+    """
+    from g2l.pipeline.local_search import LocalSearchTask, search_locally
+
+    chosen, size, _ = chosen_structure(backbone, structure, hand_designed=hand_designed)
+    task = LocalSearchTask(
+        data=data.config(run.seed),
+        backbone=size,
+        recipe=recipe.config(),
+        search=search.config(recipe.defaults().local_search),
+        structure=chosen,
+        seed=run.seed,
+    )
+    with workplace(run, "search-local", f"{data.dataset}-split{data.split}") as place:
+        found = search_locally(place, task)
+        console.say(f"{place.folder / 'structure.json'}: {found.structure}")
+        announce(place, found.run_id)

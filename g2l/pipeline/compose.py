@@ -1,0 +1,234 @@
+"""The whole pipeline: global search, local search, training against the baseline, export, prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from g2l.config import (
+    BackboneConfig,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+    Selection,
+)
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.files import write_json
+from g2l.inference.sessions import open_session
+from g2l.metrics.summary import Summary
+from g2l.models.artifact import load_model
+from g2l.pipeline.export import export_model
+from g2l.pipeline.global_search import GlobalSearchOutcome, GlobalSearchTask, search_globally
+from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
+from g2l.pipeline.predict import predict
+from g2l.pipeline.stage import Stage, Workplace, open_stage
+from g2l.pipeline.train import Training, TrainingOutcome, train
+from g2l.search.cost import CostPlan
+from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.structure import DilationStructure
+from g2l.structure_files import write_structure
+from g2l.tracking.protocol import RunKind
+
+MODEL = "model.onnx"
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineTask:
+    """What the pipeline does.
+
+    Attributes:
+        data: Data set, split and how it is read.
+        backbone: Size of the network.
+        recipe: How networks are trained, the baseline and the searched one alike.
+        global_search: Settings of the global search.
+        local_search: Settings of the local search.
+        seeds: Trainings of each structure.
+        seed: First seed; also that of both searches.
+    """
+
+    data: DataConfig
+    backbone: BackboneConfig
+    recipe: RecipeConfig
+    global_search: GlobalSearchConfig
+    local_search: LocalSearchConfig
+    seeds: int
+    seed: int
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved configuration as JSON values."""
+        return {
+            "data": self.data.as_dict(),
+            "backbone": self.backbone.as_dict(),
+            "recipe": self.recipe.as_dict(),
+            "global_search": {
+                name: value
+                for name, value in self.global_search.as_dict().items()
+                if name not in WITHOUT_INFLUENCE
+            },
+            "local_search": self.local_search.as_dict(),
+            "seeds": self.seeds,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One row of the final comparison.
+
+    Attributes:
+        structure: Its rates.
+        test: Test metrics over the seeds, in percent.
+        training_equivalents: What finding it cost, in full trainings.
+    """
+
+    structure: DilationStructure
+    test: Mapping[str, Summary]
+    training_equivalents: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineOutcome:
+    """What the pipeline made.
+
+    Attributes:
+        contenders: `hand-designed` and `searched`, by the same recipe and seeds.
+        model: The exported network of the searched structure.
+        predictions: Folder of its predictions on the test partition.
+        run_id: The tracked run, or None.
+    """
+
+    contenders: Mapping[str, Contender]
+    model: Path
+    predictions: Path
+    run_id: str | None = None
+
+
+def run_pipeline(
+    place: Workplace, task: PipelineTask, *, on_plan: Callable[[CostPlan], None]
+) -> PipelineOutcome:
+    """Search, train, export and predict; each finished stage is skipped on resume.
+
+    Args:
+        place: Output folder, tracker, progress, device.
+        task: What is done.
+        on_plan: Told what the global search will cost before it starts.
+
+    Raises:
+        InputError: Data or settings are wrong.
+        OperationalError: A stage failed.
+    """
+    dataset = SegmentationDataset.open(task.data)  # a wrong input is told before a run is opened
+    name = f"{task.data.dataset} split {task.data.split}"
+    with open_stage(place, RunKind.PIPELINE, f"pipeline {name}", task.settings()) as stage:
+        found = _search_globally(stage, task, on_plan)
+        refined = _search_locally(stage, task, found.structure)
+        write_structure(
+            stage.folder / "structure.json",
+            refined.structure,
+            backbone=task.backbone.name,
+            provenance={"search": "global, local", "seed": task.seed, "data": dataset.fingerprint},
+        )
+        baseline = _train(stage, task, task.backbone.hand_designed(), "hand-designed")
+        searched = _train(stage, task, refined.structure, "searched")
+        model = _export(stage, searched, task.recipe.monitor)
+        predictions = _predict(stage, dataset, model)
+        contenders = _compare(found, refined, baseline, searched)
+        _record(stage, contenders)
+    return PipelineOutcome(
+        contenders=contenders, model=model, predictions=predictions, run_id=stage.run.run_id
+    )
+
+
+def _search_globally(
+    stage: Stage, task: PipelineTask, on_plan: Callable[[CostPlan], None]
+) -> GlobalSearchOutcome:
+    search = GlobalSearchTask(
+        data=task.data,
+        backbone=task.backbone,
+        recipe=task.recipe,
+        search=task.global_search,
+        seed=task.seed,
+    )
+    return search_globally(stage.below("search-global"), search, on_plan=on_plan)
+
+
+def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) -> LocalSearchOutcome:
+    search = LocalSearchTask(
+        data=task.data,
+        backbone=task.backbone,
+        recipe=task.recipe,
+        search=task.local_search,
+        structure=start,
+        seed=task.seed,
+    )
+    return search_locally(stage.below("search-local"), search)
+
+
+def _train(stage: Stage, task: PipelineTask, structure: DilationStructure, origin: str) -> TrainingOutcome:
+    training = Training(
+        data=task.data, backbone=task.backbone, recipe=task.recipe, structure=structure, origin=origin
+    )
+    place = stage.below(f"train-{origin}")
+    return train(place, training, range(task.seed, task.seed + task.seeds))
+
+
+def _export(stage: Stage, searched: TrainingOutcome, monitor: str) -> Path:
+    """Export the seed that is best on the hold-out, unless that was done before."""
+    output = stage.folder / MODEL
+    if not output.exists():
+        model, metadata = load_model(searched.chosen(monitor).model)
+        export_model(stage.below("export"), model, metadata, output)
+    return output
+
+
+def _predict(stage: Stage, dataset: SegmentationDataset, model: Path) -> Path:
+    """Predict the test partition with the exported file alone."""
+    root = dataset.config.data_root / dataset.config.dataset
+    place = stage.below("predictions")
+    videos = [root / "features" / f"{name}.npy" for name in dataset.partitions(Selection.LAST).test]
+    session = open_session(model, stage.place.device)
+    predict(place, session, videos, ground_truth=root / "groundTruth")
+    return place.folder
+
+
+def _compare(
+    found: GlobalSearchOutcome,
+    refined: LocalSearchOutcome,
+    baseline: TrainingOutcome,
+    searched: TrainingOutcome,
+) -> dict[str, Contender]:
+    full = baseline.seeds[0].steps
+    return {
+        "hand-designed": Contender(
+            structure=baseline.structure, test=baseline.test(), training_equivalents=0.0
+        ),
+        "searched": Contender(
+            structure=searched.structure,
+            test=searched.test(),
+            training_equivalents=(found.steps + refined.steps) / full,
+        ),
+    }
+
+
+def _record(stage: Stage, contenders: Mapping[str, Contender]) -> None:
+    summary = {
+        name: {
+            "structure": contender.structure.as_lists(),
+            "receptive_field": contender.structure.receptive_field(),
+            "training_equivalents": contender.training_equivalents,
+            "test": {
+                metric: {"mean": s.mean, "std": s.std, "runs": s.runs} for metric, s in contender.test.items()
+            },
+        }
+        for name, contender in contenders.items()
+    }
+    write_json(stage.folder / SUMMARY, summary)
+    stage.run.log_artifact(stage.folder / SUMMARY)
+    stage.run.log_artifact(stage.folder / "structure.json")
+    for name, contender in contenders.items():
+        stage.run.log_metrics({f"{name}/{metric}": s.mean for metric, s in contender.test.items()})
+    stage.finish(summary)

@@ -1,0 +1,131 @@
+"""Predicting feature files with one model, writing what people use, scoring where the truth is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from g2l.errors import OperationalError
+from g2l.inference.evaluate import EvaluationReport, evaluate_predictions
+from g2l.inference.predictor import Predictor, VideoFailure, find_videos
+from g2l.inference.sessions import Session
+from g2l.inference.writers import PredictionWriter
+from g2l.pipeline.stage import Workplace, tracked
+from g2l.tracking.protocol import Run, RunKind
+
+logger = logging.getLogger("g2l")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What is written beside `<video>.txt` and `segments.csv`."""
+
+    probabilities: bool = False
+    mstcn: bool = False
+    plots: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOutcome:
+    """What was predicted.
+
+    Attributes:
+        videos: Names of the videos that were written.
+        failures: Those that could not be predicted.
+        report: Scores, where ground truth was given.
+        device_report: What ran the model.
+    """
+
+    videos: tuple[str, ...]
+    failures: tuple[VideoFailure, ...]
+    report: EvaluationReport | None
+    device_report: str
+
+
+def predict(
+    place: Workplace,
+    session: Session,
+    features: Sequence[Path],
+    *,
+    ground_truth: Path | None = None,
+    outputs: Outputs | None = None,
+) -> PredictOutcome:
+    """Predict videos into `place.folder`; a file that cannot be read does not stop the others.
+
+    Args:
+        place: Output folder, tracker and parent run.
+        session: The model, ready to run.
+        features: Feature files and folders of them.
+        ground_truth: Folder of `<video>.txt` to score against, or None.
+        outputs: What else is written.
+
+    Raises:
+        InputError: There is nothing to predict, or the only videos there are cannot be read.
+        OperationalError: The disk refuses.
+    """
+    outputs = outputs or Outputs()
+    videos = find_videos(features)
+    writer = PredictionWriter(
+        place.folder,
+        session.metadata,
+        probabilities=outputs.probabilities,
+        mstcn=outputs.mstcn,
+        plots=outputs.plots,
+        ground_truth=ground_truth,
+    )
+    with tracked(place, RunKind.PREDICT, "predict") as run:
+        run.log_params({"videos": len(videos), "device": session.device_report})
+        written, failures = _write_all(place, session, videos, writer)
+        if not written:
+            raise failures[0].error
+        run.log_artifact(writer.finish())
+        report = _score(run, place.folder, written, ground_truth, session)
+    return PredictOutcome(
+        videos=tuple(written), failures=tuple(failures), report=report, device_report=session.device_report
+    )
+
+
+def _write_all(
+    place: Workplace, session: Session, videos: Sequence[Path], writer: PredictionWriter
+) -> tuple[list[str], list[VideoFailure]]:
+    written: list[str] = []
+    failures: list[VideoFailure] = []
+    with place.progress.task("predicting", len(videos)) as task:
+        for result in Predictor(session).predict(videos):
+            if isinstance(result, VideoFailure):
+                failures.append(result)
+            else:
+                if result.notice:
+                    logger.warning("%s", result.notice)
+                writer.add(result)
+                written.append(result.name)
+            task.advance(note=result.name)
+    return written, failures
+
+
+def _score(
+    run: Run, folder: Path, written: Sequence[str], ground_truth: Path | None, session: Session
+) -> EvaluationReport | None:
+    if ground_truth is None:
+        return None
+    report = evaluate_predictions(
+        folder, ground_truth, background=session.metadata.background, videos=written
+    )
+    run.log_artifact(report.write(folder))
+    run.log_metrics(report.metrics)
+    run.log_dict(report.per_class, "per_class.json")
+    run.log_dict({"classes": list(report.classes), "frames": report.confusion}, "confusion.json")
+    return report
+
+
+def require_success(outcome: PredictOutcome) -> None:
+    """Return if every video was predicted.
+
+    Raises:
+        OperationalError: Some were not; all are named with the reason.
+    """
+    if outcome.failures:
+        reasons = "; ".join(failure.error.message for failure in outcome.failures)
+        raise OperationalError(f"{len(outcome.failures)} videos could not be predicted: {reasons}")
