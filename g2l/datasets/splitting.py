@@ -70,7 +70,7 @@ def cut_split(
     """
     if len(names) < 2:
         message = (
-            f"a split into train and test needs at least 2 videos with segments, but there are {len(names)}."
+            f"a split into train and test needs at least 2 videos with segments, but found {len(names)}."
         )
         raise DataError(Fault(folder, None, message))
     cut = cut_holdout(names, test_fraction, seed, group_pattern)

@@ -129,7 +129,7 @@ def _search(
         longest=dataset.longest(partitions.train),
     )
     fitness = _fitness(task, stage)
-    on_plan(_plan(task, space, partitions, fitness))
+    on_plan(_plan(task, space, dataset, fitness))
     identity = {
         "data": dataset.fingerprint,
         "backbone": task.backbone.as_dict(),
@@ -168,14 +168,16 @@ def _fitness(task: GlobalSearchTask, stage: Stage) -> ShortTrainingFitness:
 
 
 def _plan(
-    task: GlobalSearchTask, space: SearchSpace, partitions: Partitions, fitness: ShortTrainingFitness
+    task: GlobalSearchTask, space: SearchSpace, dataset: SegmentationDataset, fitness: ShortTrainingFitness
 ) -> CostPlan:
     measured = measure_candidate(fitness, task.backbone.hand_designed(), task.search.budget, task.seed)
+    # A final training may see all of train, where a candidate leaves the hold-out alone.
+    whole = _steps_per_epoch(dataset.partitions(task.recipe.selection), task.recipe)
     return plan_search(
         task.search,
         space,
-        full_training=Budget(task.recipe.epochs),
-        steps_per_epoch=_steps_per_epoch(partitions, task.recipe),
+        full_training=Budget(task.recipe.epochs * whole, "steps"),
+        steps_per_epoch=_steps_per_epoch(dataset.partitions(Selection.BEST), task.recipe),
         seconds_per_evaluation=measured.seconds,
         bytes_per_checkpoint=measured.checkpoint_bytes,
     )

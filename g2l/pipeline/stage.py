@@ -146,15 +146,12 @@ def _record(place: Workplace, kind: RunKind, settings: Mapping[str, Any]) -> dic
         name for name in {*before, *settings} if _json(before.get(name)) != _json(settings.get(name))
     )
     if differing:
+        changes = ", ".join(f"{n} was {before.get(n)!r} and is {settings.get(n)!r}" for n in differing)
         raise InputError(
-            f"{path}: was started with other settings: {', '.join(_change(n, before, settings) for n in differing)}.",
+            f"{path}: was started with other settings: {changes}.",
             hint="resume with the settings it was started with, or choose another --output-dir.",
         )
     return record
-
-
-def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    return f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
 
 
 def _json(value: Any) -> Any:

@@ -38,31 +38,34 @@ class _MixTaps(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, alpha: Tensor, rates: tuple[int, ...], kernel_size: int, stride: int
     ) -> Tensor:
-        total = alpha.abs().sum()
-        weights = torch.where(total > 0, alpha.abs() / total, 1 / len(rates))
-        ctx.save_for_backward(x, alpha, weights)
+        magnitudes = alpha.abs()
+        total = magnitudes.sum()
+        weights = torch.where(total > 0, magnitudes / total, 1 / len(rates))
+        ctx.save_for_backward(x, alpha, weights, total)
         ctx.rates, ctx.kernel_size, ctx.stride = rates, kernel_size, stride
         mixed = x.new_zeros(*x.shape[:-1], kernel_size, -(-x.shape[-1] // stride))  # (…, T) -> (…, K, T')
-        mixed[..., kernel_size // 2, :] = x[..., ::stride]
-        shares = weights.unbind()
+        taps, shares = mixed.unbind(-2), weights.unbind()
+        taps[kernel_size // 2].copy_(x[..., ::stride])
         for tap, branch, source, target in _shifts(rates, kernel_size, stride, x.shape[-1]):
-            mixed[..., tap, target].addcmul_(x[..., source], shares[branch])
+            taps[tap][..., target].addcmul_(x[..., source], shares[branch])
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        x, alpha, weights = ctx.saved_tensors
-        input_gradient = torch.zeros_like(x)
-        input_gradient[..., :: ctx.stride] = gradient[..., ctx.kernel_size // 2, :]
-        # The middle tap reads the same for every branch, so it cancels in the gradient of α below.
-        shares, products = weights.unbind(), list(torch.zeros_like(weights).unbind())
+        x, alpha, weights, total = ctx.saved_tensors
+        taps = gradient.unbind(-2)
+        # What each branch alone would hand to the input; both gradients below are sums over it. The middle
+        # tap reads the same for every branch: to the input it adds once, and in that of α it cancels.
+        by_branch = x.new_zeros(len(ctx.rates), *x.shape)  # (branches, …, T)
+        branches = by_branch.unbind()
         for tap, branch, source, target in _shifts(ctx.rates, ctx.kernel_size, ctx.stride, x.shape[-1]):
-            part = gradient[..., tap, target]
-            input_gradient[..., source].addcmul_(part, shares[branch])
-            products[branch] = products[branch] + (part * x[..., source]).sum(dtype=weights.dtype)
-        weight_gradient, total = torch.stack(products), alpha.abs().sum()
-        centred = weight_gradient - (weights * weight_gradient).sum()
+            branches[branch][..., source].add_(taps[tap][..., target])
+        flat = by_branch.flatten(1)
+        input_gradient = torch.mv(flat.T, weights.to(x.dtype)).view(x.shape)
+        input_gradient[..., :: ctx.stride] += taps[ctx.kernel_size // 2]
+        weight_gradient = torch.mv(flat, x.flatten()).to(weights.dtype)
+        centred = weight_gradient - torch.dot(weights, weight_gradient)
         alpha_gradient = torch.where(total > 0, alpha.sign() * centred / total, 0.0)
         return input_gradient, alpha_gradient, None, None, None
 
