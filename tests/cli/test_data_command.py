@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli import console
+from cli.main import app
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console, "_quiet", False)  # whatever a test before this one asked for
+    return tmp_path
+
+
+def g2l(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["data", *arguments])
+
+
+@pytest.fixture
+def source(workplace: Path) -> Path:
+    (workplace / "i3d").mkdir()
+    for subject, frames in ((1, 20), (2, 25), (3, 30)):
+        np.save(workplace / "i3d" / f"S{subject}_A.npy", np.ones((frames, 4)) * np.arange(frames)[:, None])
+    rows = "S1_A,cut,0,9\nS2_A,stir,3,9\nS3_A,cut,4,30\n"
+    (workplace / "rows.csv").write_text("video,class,start,end\n" + rows)
+    return workplace
+
+
+CONVERT = ("convert", "--features", "i3d", "--segments", "rows.csv", "--dataset", "mine")
+
+
+def test_synth_validate_and_the_next_command(workplace: Path) -> None:
+    made = g2l("synth", "--dataset", "my data", "--videos", "6", "--frames", "60", "--classes", "6")
+    assert made.exit_code == 0
+    assert "data/my data: 6 videos" in made.stderr
+    assert "g2l pipeline --data-root data --dataset 'my data' --split 1" in made.stderr
+    assert made.stdout == ""
+    checked = g2l("validate", "--dataset", "my data")
+    assert checked.exit_code == 0
+    for text in ("longest video", "feature_dim", "split 2", "frames by class", "take_bowl"):
+        assert text in checked.stdout
+
+
+def test_synth_is_a_function_of_its_seed(workplace: Path) -> None:
+    for root, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        options = ("--videos", "3", "--frames", "80", "--kind", "lags", "--lags", "9, 3")
+        assert g2l("synth", "--data-root", root, "--dataset", "x", "--seed", seed, *options).exit_code == 0
+    first, same, other = (Path(root, "x", "features", "S1_Lags_V1.npy").read_bytes() for root in "abc")
+    assert first == same
+    assert first != other
+    assert len(Path("a/x/mapping.txt").read_text().splitlines()) == 4
+
+
+def test_lags_are_41_by_default(workplace: Path) -> None:
+    assert g2l("synth", "--dataset", "x", "--kind", "lags", "--videos", "3").exit_code == 0
+    assert Path("data/x/mapping.txt").read_text() == "0 lag41_low\n1 lag41_high\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--kind", "lags", "--classes", "4"), "`classes` is for --kind kitchen"),
+        (("--lags", "41"), "`lags` is for --kind lags, but the kind is kitchen."),
+        (("--kind", "lags", "--lags", "41,x"), "`lags` must be frames separated by commas, such as 41,7"),
+        (("--kind", "lags", "--lags", "0"), "`lags` must be 1 to 6 different integers >= 1"),
+        (("--videos", "1"), "`videos` must be >= 3, but is 1 instead."),
+        (("--seed", "-1"), "--seed"),
+    ],
+)
+def test_synth_refuses_in_one_line(workplace: Path, options: tuple[str, ...], message: str) -> None:
+    refused = g2l("synth", "--dataset", "x", *options)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert refused.stderr.count("error:") == 1
+    assert not Path("data").exists()
+
+
+def test_synth_refuses_to_overwrite(workplace: Path) -> None:
+    Path("data/x").mkdir(parents=True)
+    refused = g2l("synth", "--dataset", "x")
+    assert refused.exit_code == 2
+    assert "error: data/x: already exists." in refused.stderr
+
+
+def test_validate_prints_every_fault(workplace: Path) -> None:
+    g2l("synth", "--dataset", "x", "--videos", "6", "--frames", "60")
+    path = Path("data/x/groundTruth/S1_Kitchen_V1.txt")
+    path.write_text("nonsense\n" + path.read_text().partition("\n")[2])
+    Path("data/x/splits/train.split2.bundle").unlink()
+    checked = g2l("validate", "--dataset", "x")
+    assert checked.exit_code == 2
+    assert f"error: {path}:1: class 'nonsense' is not in the mapping." in checked.stderr
+    assert "train.split2.bundle: no such bundle" in checked.stderr
+    assert "error: data/x: 2 errors" in checked.stderr
+    assert "split 1" in checked.stdout
+
+
+def test_validate_forgives_warnings(workplace: Path) -> None:
+    g2l("synth", "--dataset", "x", "--videos", "6", "--frames", "60")
+    path = Path("data/x/features/S1_Kitchen_V1.npy")
+    np.save(path, np.load(path)[:, :-2])
+    checked = g2l("validate", "--dataset", "x")
+    assert checked.exit_code == 0
+    assert f"warning: {path}: has " in checked.stderr
+
+
+def test_validate_as_json(workplace: Path) -> None:
+    g2l("synth", "--dataset", "x", "--videos", "6", "--frames", "60")
+    Path("data/x/features/S1_Kitchen_V1.npy").write_bytes(b"")
+    checked = g2l("validate", "--dataset", "x", "--json")
+    report = json.loads(checked.stdout)
+    assert checked.exit_code == 2
+    assert report["videos"] == 5
+    assert report["splits"]["1"] == {"train": 4, "test": 2}
+    assert report["classes"] == len(report["class_frames"]) == 10
+    broken = report["faults"][0]
+    assert (broken["severity"], broken["path"]) == ("error", "data/x/features/S1_Kitchen_V1.npy")
+
+
+def test_validate_of_no_data_set(workplace: Path) -> None:
+    refused = g2l("validate", "--dataset", "x")
+    assert refused.exit_code == 2
+    assert "error: data: no such folder of data sets." in refused.stderr
+
+
+def test_convert_then_validate(source: Path) -> None:
+    made = g2l(*CONVERT, "--background", "idle")
+    assert made.exit_code == 0, made.stderr
+    assert "frames that no segment covers, taken as 'idle': 34." in made.stderr
+    assert "try: g2l data validate --data-root data --dataset mine" in made.stderr
+    assert Path("data/mine/mapping.txt").read_text() == "0 idle\n1 cut\n2 stir\n"
+    assert g2l("validate", "--dataset", "mine").exit_code == 0
+    again = g2l(*CONVERT)
+    assert again.exit_code == 2
+    assert "data/mine: already exists." in again.stderr
+
+
+def test_a_dry_run_writes_nothing(source: Path) -> None:
+    planned = g2l(*CONVERT, "--dry-run")
+    assert planned.exit_code == 0
+    assert "2 train, 1 test" in planned.stdout
+    assert "nothing was written" in planned.stderr
+    assert not Path("data").exists()
+
+
+def test_convert_prints_every_fault(source: Path) -> None:
+    with Path("rows.csv").open("a") as rows:
+        rows.write("S1_A,cut,5,7\nS4_A,cut,0,9\n")
+    refused = g2l(*CONVERT)
+    assert refused.exit_code == 2
+    assert "error: rows.csv:5: segments must not overlap" in refused.stderr
+    assert "error: rows.csv:6: video 'S4_A' has no features in i3d." in refused.stderr
+    assert "error: data/mine: not made; 2 errors." in refused.stderr
+    assert not Path("data").exists()
+
+
+def test_convert_asks_for_the_layout(source: Path) -> None:
+    for path in Path("i3d").iterdir():
+        np.save(path, np.zeros((30, 30)))
+    refused = g2l(*CONVERT)
+    assert refused.exit_code == 2
+    assert "hint: give --layout dt" in refused.stderr
+    assert g2l(*CONVERT, "--layout", "td").exit_code == 0
+    assert "`layout` must be one of dt, td, but is 'tt'" in g2l(*CONVERT, "--layout", "tt").stderr
+
+
+@pytest.mark.parametrize("command", ["synth", "validate", "convert"])
+def test_help(command: str) -> None:
+    shown = g2l(command, "--help")
+    assert shown.exit_code == 0
+    assert f"g2l data {command} " in shown.stdout
