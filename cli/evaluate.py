@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from . import console, tables
 from .options import Debug, Json, class_names
+from .session import quick_workplace
 
 
 def evaluate(
@@ -34,6 +36,7 @@ def evaluate(
     from g2l.files import write_json
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention
+    from g2l.pipeline.predict import record_evaluation
 
     from .choices import choice
 
@@ -44,6 +47,9 @@ def evaluate(
         videos=None if bundle is None else read_bundle(bundle),
         convention=choice(Convention, convention, "convention"),
     )
+    if os.environ.get("MLFLOW_RUN_ID"):  # under `mlflow run`; by hand it would only cost seconds
+        with quick_workplace(Path(), "cpu", quiet=True) as place:
+            record_evaluation(place, report)
     if output is not None:
         write_json(output, report.metrics)
     if json:

@@ -113,11 +113,22 @@ def _score(
     report = evaluate_predictions(
         folder, ground_truth, background=session.metadata.background, videos=written
     )
-    run.log_artifact(report.write(folder))
+    report.write(folder)
+    _log_report(run, report)
+    return report
+
+
+def record_evaluation(place: Workplace, report: EvaluationReport) -> None:
+    """Keep the scores of predictions that were made before with a run of their own."""
+    with tracked(place, RunKind.EVALUATE, "evaluate") as run:
+        _log_report(run, report)
+
+
+def _log_report(run: Run, report: EvaluationReport) -> None:
     run.log_metrics(report.metrics)
+    run.log_dict(report.metrics, "metrics.json")
     run.log_dict(report.per_class, "per_class.json")
     run.log_dict({"classes": list(report.classes), "frames": report.confusion}, "confusion.json")
-    return report
 
 
 def require_success(outcome: PredictOutcome) -> None:

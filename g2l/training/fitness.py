@@ -27,10 +27,10 @@ from g2l.training.loop import fit
 class ShortTrainingFitness:
     """Trains a structure for a budget and scores its last weights once, on the hold-out.
 
-    Implements `g2l.evaluation.Fitness`. Uses one CPU thread, see `one_thread`: several candidates at a
-    time use all cores better than one candidate does. Under one seed every structure starts from the same weights and
-    sees the same batches, since neither depends on the rates. Picklable: a process that gets it opens the
-    data set at the first call and keeps it.
+    Implements `g2l.evaluation.Fitness`. Uses one CPU thread (see `one_thread`), since several candidates at
+    a time use all cores better than one does. Under one seed every structure starts from the same weights
+    and sees the same batches, since neither depends on the rates. Picklable: a process that gets it opens
+    the data set at the first call and keeps it.
 
     Attributes:
         data: Data set, split and how it is read.
