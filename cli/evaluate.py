@@ -18,7 +18,7 @@ def evaluate(
     ground_truth: Annotated[Path, typer.Option(help="Folder of <video>.txt in the same form.")],
     background: Annotated[
         list[str] | None,
-        typer.Option(help="Class left out of Edit and F1; repeatable; '' for none. [default: background]"),
+        typer.Option(help="Class left out of Edit and F1; repeatable; '' for none. (default: background)"),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Score only the videos of this bundle.")] = None,
     convention: Annotated[

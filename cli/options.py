@@ -59,7 +59,7 @@ class DataOptions:
     background: Annotated[
         list[str] | None,
         typer.Option(
-            help="Class left out of Edit and F1; repeatable; '' for none. [default: background]",
+            help="Class left out of Edit and F1; repeatable; '' for none. (default: background)",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -70,7 +70,7 @@ class DataOptions:
         str | None,
         typer.Option(
             help="Regular expression whose group is the subject in a video name; '' for none. "
-            "[default: GTEA, 50Salads and Breakfast names]",
+            "(default: GTEA, 50Salads and Breakfast names)",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -124,27 +124,27 @@ class RecipeOptions:
         str, typer.Option(help="Defaults of all stages: fast or paper.", rich_help_panel=RECIPE)
     ] = "fast"
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs. [fast: 50, paper: 65]", rich_help_panel=RECIPE)
+        int | None, typer.Option(help="Epochs. (fast: 50, paper: 65)", rich_help_panel=RECIPE)
     ] = None
     batch_size: Annotated[
-        int | None, typer.Option(help="Videos per step. [fast: 4, paper: 8]", rich_help_panel=RECIPE)
+        int | None, typer.Option(help="Videos per step. (fast: 4, paper: 8)", rich_help_panel=RECIPE)
     ] = None
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam. [5e-4]", rich_help_panel=RECIPE)] = (
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam. (5e-4)", rich_help_panel=RECIPE)] = (
         None
     )
     decay_epoch: Annotated[
         int | None,
         typer.Option(
-            help="Epoch after which the rate is cut to a tenth. [paper: 50]", rich_help_panel=RECIPE
+            help="Epoch after which the rate is cut to a tenth. (paper: 50)", rich_help_panel=RECIPE
         ),
     ] = None
     gradient_clip: Annotated[
-        float | None, typer.Option(help="Largest gradient norm. [off]", rich_help_panel=RECIPE)
+        float | None, typer.Option(help="Largest gradient norm. (off)", rich_help_panel=RECIPE)
     ] = None
     selection: Annotated[
         Selection | None,
         typer.Option(
-            help="best: best epoch on a hold-out cut from train; last: all of train, last epoch. [best]",
+            help="best: best epoch on a hold-out cut from train; last: all of train, last epoch. (best)",
             rich_help_panel=RECIPE,
         ),
     ] = None
@@ -181,39 +181,39 @@ class GlobalOptions:
 
     population: Annotated[
         int | None,
-        typer.Option(help="Structures per generation. [fast: 12, paper: 50]", rich_help_panel=SEARCH),
+        typer.Option(help="Structures per generation. (fast: 12, paper: 50)", rich_help_panel=SEARCH),
     ] = None
     generations: Annotated[
-        int | None, typer.Option(help="Generations. [fast: 6, paper: 100]", rich_help_panel=SEARCH)
+        int | None, typer.Option(help="Generations. (fast: 6, paper: 100)", rich_help_panel=SEARCH)
     ] = None
     proxy_epochs: Annotated[
         int | None,
-        typer.Option(help="Training of a candidate, in epochs. [paper: 5]", rich_help_panel=SEARCH),
+        typer.Option(help="Training of a candidate, in epochs. (paper: 5)", rich_help_panel=SEARCH),
     ] = None
     proxy_steps: Annotated[
         int | None,
-        typer.Option(help="Training of a candidate, in optimiser steps. [fast: 120]", rich_help_panel=SEARCH),
+        typer.Option(help="Training of a candidate, in optimiser steps. (fast: 120)", rich_help_panel=SEARCH),
     ] = None
     fitness: Annotated[
         str | None,
         typer.Option(
-            help="Hold-out metric: f1 (mean of F1@10,25,50), f1@10, f1@25, f1@50, edit, accuracy. [f1]",
+            help="Hold-out metric: f1 (mean of F1@10,25,50), f1@10, f1@25, f1@50, edit, accuracy. (f1)",
             rich_help_panel=SEARCH,
         ),
     ] = None
     executor: Annotated[
         ExecutorKind | None,
         typer.Option(
-            help="Where candidates are trained. [process on the CPU, serial on a GPU]", rich_help_panel=SEARCH
+            help="Where candidates are trained. (process on the CPU, serial on a GPU)", rich_help_panel=SEARCH
         ),
     ] = None
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes of the process executor. [one per core]", rich_help_panel=SEARCH),
+        typer.Option(help="Processes of the process executor. (one per core)", rich_help_panel=SEARCH),
     ] = None
     candidate_checkpoints: Annotated[
         CandidateCheckpoints | None,
-        typer.Option(help="Which candidates keep their weights. [all]", rich_help_panel=SEARCH),
+        typer.Option(help="Which candidates keep their weights. (all)", rich_help_panel=SEARCH),
     ] = None
 
     def config(self, defaults: GlobalSearchConfig, device: str) -> GlobalSearchConfig:
@@ -240,23 +240,23 @@ class LocalOptions:
     """The expectation-guided search; what is not given comes from the preset."""
 
     expansion_rate: Annotated[
-        float | None, typer.Option(help="ρ: branches at (1 ± ρ)d. [0.1]", rich_help_panel=LOCAL)
+        float | None, typer.Option(help="ρ: branches at (1 ± ρ)d. (0.1)", rich_help_panel=LOCAL)
     ] = None
-    branches: Annotated[int | None, typer.Option(help="Branches per layer. [3]", rich_help_panel=LOCAL)] = (
+    branches: Annotated[int | None, typer.Option(help="Branches per layer. (3)", rich_help_panel=LOCAL)] = (
         None
     )
     updates: Annotated[
         int | None,
-        typer.Option(help="Estimates; the last collapses the branches. [10]", rich_help_panel=LOCAL),
+        typer.Option(help="Estimates; the last collapses the branches. (10)", rich_help_panel=LOCAL),
     ] = None
     interval_epochs: Annotated[
-        int | None, typer.Option(help="Epochs between two estimates. [paper: 3]", rich_help_panel=LOCAL)
+        int | None, typer.Option(help="Epochs between two estimates. (paper: 3)", rich_help_panel=LOCAL)
     ] = None
     interval_steps: Annotated[
-        int | None, typer.Option(help="Steps between two estimates. [fast: 20]", rich_help_panel=LOCAL)
+        int | None, typer.Option(help="Steps between two estimates. (fast: 20)", rich_help_panel=LOCAL)
     ] = None
     branch_learning_rate: Annotated[
-        float | None, typer.Option(help="Adam's rate for the branch weights. [2e-3]", rich_help_panel=LOCAL)
+        float | None, typer.Option(help="Adam's rate for the branch weights. (2e-3)", rich_help_panel=LOCAL)
     ] = None
 
     def config(self, defaults: LocalSearchConfig) -> LocalSearchConfig:
@@ -283,7 +283,7 @@ class RunOptions:
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=RUN)] = "auto"
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="[default: runs/<command>/<dataset>-split<k>/<run>]", rich_help_panel=RUN),
+        typer.Option(help="(default: runs/<command>/<dataset>-split<k>/<run>)", rich_help_panel=RUN),
     ] = None
     resume: Annotated[
         bool,
