@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from g2l.inference.sessions import Session
     from g2l.models.metadata import ModelMetadata
 
-OWN_SUFFIXES = (".safetensors", ".onnx")
-
 ModelOption = Annotated[
     str, typer.Option(help="Model file (.onnx, .safetensors, official .model), runs:/… or models:/….")
 ]
 StructureOption = Annotated[
     Path | None, typer.Option(help="Structure of an official state dict; 2^l when not given.")
 ]
+BackboneOption = Annotated[
+    str | None, typer.Option(help="package.module:factory that a .safetensors model may name.")
+]
 MappingOption = Annotated[Path | None, typer.Option(help="mapping.txt of an official state dict.")]
 
 
 def load_network(
-    source: str, structure: Path | None, mapping: Path | None
+    source: str, structure: Path | None, mapping: Path | None, backbone: str | None
 ) -> tuple[nn.Module, ModelMetadata]:
     """Return network and metadata of a `.safetensors` file or an official state dict.
 
@@ -42,7 +43,7 @@ def load_network(
     if path.suffix == ".safetensors":
         from g2l.models.artifact import load_model
 
-        return load_model(path)
+        return load_model(path, backbone=backbone)
     if mapping is None:
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
@@ -58,7 +59,9 @@ def load_network(
     )
 
 
-def open_model(source: str, structure: Path | None, mapping: Path | None, device: str) -> Session:
+def open_model(
+    source: str, structure: Path | None, mapping: Path | None, backbone: str | None, device: str
+) -> Session:
     """Return a session for any model argument.
 
     Raises:
@@ -71,9 +74,9 @@ def open_model(source: str, structure: Path | None, mapping: Path | None, device
 
     path = resolve_artifact(source)
     chosen = parse_device(device)
-    if path.suffix in OWN_SUFFIXES:
+    if path.suffix == ".onnx":
         return open_session(path, device)
     from g2l.inference.torch_session import TorchSession
 
-    network, metadata = load_network(str(path), structure, mapping)
+    network, metadata = load_network(str(path), structure, mapping, backbone)
     return TorchSession(network, metadata, chosen)

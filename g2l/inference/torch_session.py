@@ -63,7 +63,7 @@ class TorchSession:
 
 
 def open_torch_session(path: Path, device: Device = Device.AUTO, threads: int | None = None) -> TorchSession:
-    """Return a session for a `.safetensors` model.
+    """Return a session for a `.safetensors` model of a backbone of ours.
 
     Raises:
         InputError: The file is missing, damaged or was not written by g2l, or the device cannot be used.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from g2l.errors import InputError
 from g2l.files import atomic_path
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
-from g2l.models.registry import build_backbone
+from g2l.models.registry import BACKBONES, build_backbone
 
 
 def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
@@ -44,15 +44,25 @@ def read_metadata(path: Path) -> ModelMetadata:
     return _read(path, weights=False)[0]
 
 
-def load_model(path: Path) -> tuple[nn.Module, ModelMetadata]:
+def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, ModelMetadata]:
     """Return the network in evaluation mode on the CPU, and the metadata.
 
-    A backbone named `package.module:factory` in the metadata is imported.
+    Args:
+        path: A `model.safetensors`.
+        backbone: The `package.module:factory` that the caller expects. A file never makes us import code by
+            a name that only the file gives.
 
     Raises:
-        InputError: As `read_metadata`, or the weights do not fit the network it describes.
+        InputError: As `read_metadata`, or the weights do not fit the network it describes, or it names a
+            backbone that is neither ours nor the one expected.
     """
     metadata, weights = _read(path, weights=True)
+    name = metadata.backbone.name
+    if name not in BACKBONES and name != backbone:
+        raise InputError(
+            f"{path}: expected a backbone of {', '.join(sorted(BACKBONES))}, but it names {name!r}.",
+            hint=f"if you trust that code, add --backbone {name}.",
+        )
     return rebuild(metadata, weights, str(path)).eval(), metadata
 
 

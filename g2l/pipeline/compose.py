@@ -134,7 +134,7 @@ def run_pipeline(
         )
         baseline = _train(stage, task, task.backbone.hand_designed(), "hand-designed")
         searched = _train(stage, task, refined.structure, "searched")
-        model = _export(stage, searched, task.recipe.monitor)
+        model = _export(stage, task, searched)
         predictions = _predict(stage, dataset, model)
         contenders = _compare(found, refined, baseline, searched)
         _record(stage, contenders)
@@ -176,11 +176,11 @@ def _train(stage: Stage, task: PipelineTask, structure: DilationStructure, origi
     return train(place, training, range(task.seed, task.seed + task.seeds))
 
 
-def _export(stage: Stage, searched: TrainingOutcome, monitor: str) -> Path:
+def _export(stage: Stage, task: PipelineTask, searched: TrainingOutcome) -> Path:
     """Export the seed that is best on the hold-out, unless that was done before."""
     output = stage.folder / MODEL
     if not output.exists():
-        model, metadata = load_model(searched.chosen(monitor).model)
+        model, metadata = load_model(searched.chosen(task.recipe.monitor).model, backbone=task.backbone.name)
         export_model(stage.below("export"), model, metadata, output)
     return output
 

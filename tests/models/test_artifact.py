@@ -129,3 +129,15 @@ def test_weights_of_somebody_else(tmp_path):
     save_file({"weight": torch.zeros(1)}, path)
     with pytest.raises(InputError, match="expected `g2l` metadata in its header, but there is none"):
         read_metadata(path)
+
+
+def test_a_file_alone_never_chooses_code_to_import(tmp_path, network, metadata):
+    path = tmp_path / "model.safetensors"
+    name = "g2l.models.ms_tcn:MSTCN"
+    save_model(path, network, replace(metadata, backbone=replace(metadata.backbone, name=name)))
+    with pytest.raises(
+        InputError, match=r"expected a backbone of ms-tcn, but it names 'g2l.models.ms_tcn:MSTCN'"
+    ):
+        load_model(path)
+    loaded, _ = load_model(path, backbone=name)
+    assert type(loaded).__name__ == "MSTCN"
