@@ -25,9 +25,17 @@ from g2l.inference.writers import PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 
-TARGET = 0.80
 FEATURE_DIM = 2048
 CLASSES = 48
+
+
+def measure(*, videos: int, pairs: int, threads: int | None = None) -> Ratio:
+    """Return seconds of the bare loop over seconds of predict: the share of its speed that is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        paths = _write_videos(root / "features", _lengths(videos))
+        model = _write_model(root / "model.onnx")
+        return compare(model, paths, root / "out", pairs=pairs, threads=threads)
 
 
 def main() -> None:
@@ -37,17 +45,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        lengths = _lengths(options.videos)
-        videos = _write_videos(root / "features", lengths)
-        model = _write_model(root / "model.onnx")
-        ratio = compare(model, videos, root / "out", pairs=options.pairs, threads=options.threads)
-    frames = sum(lengths)
-    print(f"{len(lengths)} videos of {min(lengths)} to {max(lengths)} frames, feature_dim {FEATURE_DIM}")
+    ratio = measure(videos=options.videos, pairs=options.pairs, threads=options.threads)
+    frames = sum(_lengths(options.videos))
     print(f"bare onnxruntime: {frames / ratio.a_seconds:,.0f} frames/s")
     print(f"g2l predict:      {frames / ratio.b_seconds:,.0f} frames/s")
-    print(f"kept: {ratio.median:.0%} ({ratio.low:.0%} to {ratio.high:.0%}), target {TARGET:.0%}")
+    print(f"kept: {ratio.median:.0%} ({ratio.low:.0%} to {ratio.high:.0%})")
 
 
 def compare(model: Path, videos: Sequence[Path], output: Path, *, pairs: int, threads: int | None) -> Ratio:
