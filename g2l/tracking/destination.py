@@ -16,6 +16,7 @@ from g2l.tracking.spool import Spool
 _LOCAL_ID_TAG = "g2l.local_id"
 _SOURCE_TAGS = ("mlflow.user", "mlflow.source.")
 _TABLES_TAG = "mlflow.loggedArtifacts"
+_RESOLVED = "resolved."
 # One request may hold 1,000 metrics, 100 parameters, 100 tags and 1 MB.
 _MAX_METRICS, _MAX_TEXTS = 500, 50
 
@@ -78,6 +79,7 @@ class Destination:
         self._spool = spool
         self._header = spool.header
         self._client: Any = None
+        self._given: dict[str, Mapping[str, str]] = {}
         self._experiment_id = self._header.experiment_id
 
     def probe(self) -> None:
@@ -113,13 +115,20 @@ class Destination:
             client.set_terminated(run.run_id, data["status"], data["time"])
 
     def log_batch(self, run: str, batch: Batch) -> None:
-        """Send a batch that fits one request."""
+        """Send a batch that fits one request.
+
+        MLflow never changes a parameter, and `mlflow run` has recorded what it was given, such as a path
+        where we record the structure: ours is called `resolved.structure` then.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
+        run_id = self._spool.runs[run].run_id
+        given = self._given.get(run_id, {})
+        params = batch.params.items()
         self._connected().log_batch(
-            self._spool.runs[run].run_id,
+            run_id,
             metrics=[Metric(*metric) for metric in batch.metrics],
-            params=[Param(name, value) for name, value in batch.params.items()],
+            params=[Param(n if given.get(n, v) == v else f"{_RESOLVED}{n}", v) for n, v in params],
             tags=[RunTag(name, value) for name, value in batch.tags.items()],
         )
 
@@ -156,12 +165,15 @@ class Destination:
         from mlflow.exceptions import MlflowException
 
         try:
-            info = self._connected().get_run(run_id).info
+            found = self._connected().get_run(run_id)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        return RunRef(run_id, info.experiment_id) if info.lifecycle_stage == "active" else None
+        if found.info.lifecycle_stage != "active":
+            return None
+        self._given[run_id] = found.data.params
+        return RunRef(run_id, found.info.experiment_id)
 
     def _go_on(self, run: RunRef, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag

@@ -177,6 +177,27 @@ def test_under_mlflow_run_there_is_one_root_run(workdir, client, monkeypatch):
     assert found[name].data.tags["g2l.resumes"] == "0" * 32
 
 
+def test_what_mlflow_run_was_given_stays_beside_what_it_became(workdir, client, monkeypatch, caplog):
+    made = client.create_run(client.create_experiment("mine")).info.run_id
+    for name, value in {"structure": "runs:/1/structure.json", "seed": "0", "opset": "''"}.items():
+        client.log_param(made, name, value)
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    tracker = MlflowTracker(workdir / "spool")
+    run = root(tracker)
+    run.log_params({"structure": [[1, 2]], "seed": 0, "opset": None, "origin": "searched"})
+    run.finish()
+    assert tracker.close() is None
+    assert client.get_run(made).data.params == {
+        "structure": "runs:/1/structure.json",
+        "resolved.structure": "[[1, 2]]",
+        "seed": "0",
+        "opset": "''",
+        "resolved.opset": "None",
+        "origin": "searched",
+    }
+    assert not caplog.records
+
+
 def test_runs_are_reopened_on_resume(workdir, client):
     tracker = MlflowTracker(workdir / "spool")
     run = root(tracker)
