@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -38,9 +37,21 @@ def configure(*, quiet: bool) -> None:
     logger = logging.getLogger("g2l")
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
-    handler = RichHandler(console=_stderr(), show_time=False, show_path=False, markup=False)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.handlers = [handler]
+    logger.handlers = [_LogHandler()]
+
+
+class _LogHandler(logging.Handler):
+    """One line per record, however long, so that it can be searched for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = escape(one_line(record.getMessage()))
+        warning = record.levelno >= logging.WARNING
+        _stderr().print(f"[yellow]warning:[/] {text}" if warning else text)
+
+
+def one_line(text: str) -> str:
+    """Return the text without line breaks."""
+    return " ".join(text.splitlines())
 
 
 def _stderr() -> Console:
@@ -51,7 +62,7 @@ def _stderr() -> Console:
 def error(message: str, hint: str | None = None) -> None:
     """Print one line for what is wrong and one for what to do about it."""
     console = _stderr()
-    console.print(f"[bold red]error:[/] {escape(message)}")
+    console.print(f"[bold red]error:[/] {escape(one_line(message))}")
     if hint:
         console.print(f"[cyan]hint:[/] {escape(hint)}")
 

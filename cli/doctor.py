@@ -29,6 +29,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
     import torch
 
     from g2l.inference.providers import Device, missing_piece
+    from g2l.tracking.environment import without_password
 
     gpu = {device.value: missing_piece(device) or "ready" for device in (Device.CUDA, Device.TENSORRT)}
     facts = {
@@ -38,7 +39,9 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         **{f"onnxruntime on {device}": state for device, state in gpu.items()},
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "free disk here": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB",
-        "tracking store": os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db (default)"),
+        "tracking store": without_password(
+            os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db (default)"
+        ),
     }
     if json:
         console.data_json(facts)

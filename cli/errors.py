@@ -55,5 +55,6 @@ def _usage_error(error: Exception) -> int:
         sys.stdout.write(f"{message()}\n")
         return EXIT_INPUT
     command = context.command_path if context is not None else "g2l"
-    console.error(message().replace("\n", " "), f"`{command} --help` lists the options.")
+    # pydantic, which checks values for Typer, puts its own name of the fault before Typer's.
+    console.error(message().replace("Value error, ", ""), f"`{command} --help` lists the options.")
     return EXIT_INPUT

@@ -24,7 +24,9 @@ def evaluate(
     convention: Annotated[
         str, typer.Option(help="mstcn, or g2l: the last frame of the last segment is dropped.")
     ] = "mstcn",
-    output: Annotated[Path | None, typer.Option(help="Write metrics.json here as well.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write metrics.json here as well.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -11,8 +11,10 @@ import inspect
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, get_type_hints
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .errors import exit_code
@@ -31,7 +33,12 @@ class G2LCommand(TyperCommand):
             if getattr(parameter, "is_bool_flag", False):
                 negative = parameter.secondary_opts[0] if parameter.secondary_opts else None
                 flags |= dict.fromkeys(parameter.opts, negative)
-        return super().parse_args(ctx, translate_arguments(args, flags))
+        arguments = translate_arguments(args, flags)
+        try:
+            return super().parse_args(ctx, [*arguments])
+        except typer.BadParameter as error:
+            error.message += _found(error, arguments)
+            raise
 
 
 class G2LGroup(TyperGroup):
@@ -47,7 +54,7 @@ class G2LGroup(TyperGroup):
 
 
 def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> list[str]:
-    """Return the arguments as Typer expects them.
+    """Return the arguments as Typer expects them; `--option=value` is the same as `--option value`.
 
     Args:
         args: The command line after the command's name.
@@ -59,6 +66,9 @@ def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> li
         argument = remaining.pop(0)
         if argument == "--":
             return [*result, argument, *remaining]
+        name, equals, value = argument.partition("=")
+        if equals and name.startswith("--") and (name in flags or value == ""):
+            argument, remaining = name, [value, *remaining]
         following = remaining[0].lower() if remaining else None
         if argument in flags and following in ("true", "false", ""):
             remaining.pop(0)
@@ -69,6 +79,13 @@ def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> li
         else:
             result.append(argument)
     return result
+
+
+def _found(error: typer.BadParameter, args: Sequence[str]) -> str:
+    """Return what an option was given, which Typer does not say of numbers."""
+    options = error.param.opts if error.param is not None else []
+    given = [value for name, value in pairwise(args) if name in options]
+    return f", but is {given[-1]!r} instead." if given and repr(given[-1]) not in error.message else ""
 
 
 def grouped(function: Callable[..., Any]) -> Callable[..., Any]:

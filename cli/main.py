@@ -10,6 +10,7 @@ import typer
 from g2l import __version__
 
 from . import (
+    console,
     data,
     demo,
     doctor,
@@ -47,6 +48,7 @@ def root(
     ] = False,
 ) -> None:
     """Search the receptive fields of temporal action-segmentation networks, train them, ship them."""
+    console.configure(quiet=False)  # until the command knows better: all may warn
 
 
 def _add(target: typer.Typer, name: str, function: Callable[..., Any], panel: str | None = None) -> None:

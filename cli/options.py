@@ -34,6 +34,9 @@ DATA, NETWORK, RECIPE, SEARCH, LOCAL, RUN = (
     "Run",
 )
 
+LARGEST_SEED = 2**31 - 1
+"""What torch, numpy and scikit-learn all take, with room for the seeds after it."""
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -111,6 +114,9 @@ class BackboneOptions:
 
     def config(self) -> BackboneConfig:
         """Return the validated configuration."""
+        from g2l.models.registry import find_backbone
+
+        find_backbone(self.backbone)  # an unknown one is told before anything is written
         return BackboneConfig(
             name=self.backbone, stages=self.stages, layers=self.layers, feature_maps=self.feature_maps
         ).validate()
@@ -279,7 +285,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 class RunOptions:
     """How a command runs."""
 
-    seed: Annotated[int, typer.Option(help="Seed of everything random.", rich_help_panel=RUN)] = 0
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.", rich_help_panel=RUN)
+    ] = 0
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=RUN)] = "auto"
     output_dir: Annotated[
         Path | None,
@@ -310,7 +318,7 @@ def executor_for(device: str, executor: ExecutorKind | None, workers: int | None
     """
     from g2l.training.device import resolve_device
 
-    if executor is ExecutorKind.SERIAL and workers is not None and workers > 1:
+    if executor is ExecutorKind.SERIAL and workers not in (None, 1):
         raise InputError(f"`workers` must be 1 with --executor serial, but is {workers} instead.")
     if executor is None:
         alone = workers == 1 or (workers is None and resolve_device(device).type == "cuda")
@@ -324,10 +332,13 @@ def budget(name: str, epochs: int | None, steps: int | None) -> Budget | None:
     """Return the budget that was given, None when none was.
 
     Raises:
-        InputError: Both units were given.
+        InputError: Both units were given, or one is below 1.
     """
     if epochs is not None and steps is not None:
         raise InputError(f"give --{name}-epochs or --{name}-steps, not both.")
+    for unit, amount in (("epochs", epochs), ("steps", steps)):
+        if amount is not None and amount < 1:
+            raise InputError(f"`{name}_{unit}` must be >= 1, but is {amount} instead.")
     if epochs is not None:
         return Budget(epochs, "epochs")
     return None if steps is None else Budget(steps, "steps")

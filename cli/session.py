@@ -31,6 +31,9 @@ def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workp
         command: Name of the command, part of the default folder.
         subject: What it works on, such as `gtea-split1`; part of the default folder.
     """
+    from g2l.training.device import resolve_device
+
+    resolve_device(options.device)  # a wrong one is told before anything is written
     folder = output_folder(options, command, subject)
     try:
         with _opened(options, folder) as place:
@@ -88,19 +91,44 @@ def output_folder(options: RunOptions, command: str, subject: str) -> Path:
         InputError: There is nothing to resume.
     """
     if options.output_dir is not None:
+        # A folder without a record is fine: a run may be killed before it writes one.
+        if options.resume and not options.output_dir.exists():
+            raise _nothing_to_resume(options.output_dir)
         return options.output_dir
     parent = RUNS / command / subject
     if not options.resume:
         return parent / time.strftime("%Y%m%d-%H%M%S")
     earlier = sorted(path.parent for path in parent.glob(f"*/{RECORD}"))
     if not earlier:
-        raise InputError(f"{parent}: there is no run to resume.", hint="leave --resume out to start one.")
+        raise _nothing_to_resume(parent)
     return earlier[-1]
 
 
 def resume_line(arguments: list[str], folder: Path) -> str:
-    """Return the command that continues an interrupted run."""
-    line = [argument for argument in arguments if argument not in ("--resume", "--no-resume")]
-    if "--output-dir" not in line:
-        line += ["--output-dir", str(folder)]
-    return shlex.join(["g2l", *line, "--resume"])
+    """Return the command that continues an interrupted run.
+
+    Args:
+        arguments: The command line, also as `mlflow run` writes it: `--resume false --output-dir ''`.
+        folder: The run's output folder.
+    """
+    line: list[str] = []
+    remaining = [part for argument in arguments for part in _split(argument)]
+    while remaining:
+        argument = remaining.pop(0)
+        if argument == "--output-dir":
+            del remaining[:1]
+        elif argument in ("--resume", "--no-resume"):
+            if remaining and remaining[0].lower() in ("true", "false", ""):
+                del remaining[:1]
+        else:
+            line.append(argument)
+    return shlex.join(["g2l", *line, "--output-dir", str(folder), "--resume"])
+
+
+def _split(argument: str) -> list[str]:
+    name, equals, value = argument.partition("=")
+    return [name, value] if equals and name in ("--output-dir", "--resume") else [argument]
+
+
+def _nothing_to_resume(folder: Path) -> InputError:
+    return InputError(f"{folder}: there is no run to resume.", hint="leave --resume out to start one.")

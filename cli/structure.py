@@ -47,7 +47,7 @@ def show(
 
 def convert(
     source: Annotated[Path, typer.Argument(help="Structure file in any dialect.")],
-    target: Annotated[Path, typer.Argument(help="File to write.")],
+    target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
     to: Annotated[str, typer.Option(help="Dialect to write: g2l, official or mmcv.")] = "g2l",
     debug: Debug = False,
 ) -> None:

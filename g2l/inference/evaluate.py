@@ -75,12 +75,9 @@ def evaluate_predictions(
             are named), or the two differ in length by more than the tolerance.
     """
     found = find_predictions(predictions)
-    _require_folder(ground_truth)
     names = list(found) if videos is None else list(videos)
     _require(names, found, predictions, "prediction", "video asked for")
-    truths = {name: ground_truth / f"{name}.txt" for name in names}
-    there = {name for name, path in truths.items() if path.is_file()}
-    _require(names, there, ground_truth, "ground truth", "prediction")
+    truths = find_truths(names, ground_truth)
     pairs = {name: _read_pair(found[name], truths[name], length_tolerance) for name in names}
     return _score(pairs, background, convention)
 
@@ -100,6 +97,19 @@ def find_predictions(folder: Path) -> dict[str, Path]:
     if not found:
         raise InputError(f"{folder}: expected predictions (<video>.txt), but the folder holds none.")
     return dict(sorted(found.items()))
+
+
+def find_truths(names: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Return the label file of each video.
+
+    Raises:
+        InputError: The folder is missing or lacks some of them; all are named.
+    """
+    _require_folder(folder)
+    truths = {name: folder / f"{name}.txt" for name in names}
+    there = {name for name, path in truths.items() if path.is_file()}
+    _require(names, there, folder, "ground truth", "prediction")
+    return truths
 
 
 def _require_folder(folder: Path) -> None:

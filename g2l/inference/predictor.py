@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.bundle import name_fault
+from g2l.datasets.faults import DataError
 from g2l.datasets.features import Features, open_features
 from g2l.datasets.labels import Labels
 from g2l.datasets.normalization import normalize
@@ -98,6 +99,9 @@ class Predictor:
             file = open_features(path, metadata.feature_dim)
             features = prepare(file.read(metadata.sample_rate), metadata)
             return _Loaded(path, features, file.num_frames, file.notice)
+        except DataError as error:
+            # Without the hint of data sets, of which this file need not be part.
+            return VideoFailure(path.stem, path, InputError(error.message, hint=error.fault.hint))
         except G2LError as error:
             return VideoFailure(path.stem, path, error)
         except MemoryError:

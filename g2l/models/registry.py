@@ -52,7 +52,7 @@ def build_backbone(
             imported, or what it names makes no network.
     """
     config.fit(structure)
-    network = _factory(config.name)(
+    network = find_backbone(config.name)(
         structure,
         feature_dim=feature_dim,
         num_classes=num_classes,
@@ -67,7 +67,12 @@ def build_backbone(
     return network
 
 
-def _factory(name: str) -> BackboneFactory:
+def find_backbone(name: str) -> BackboneFactory:
+    """Return the backbone of a name.
+
+    Raises:
+        InputError: The name is unknown, or its module cannot be imported.
+    """
     if name in BACKBONES:
         return BACKBONES[name]
     module_name, separator, attribute = name.partition(":")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from g2l.errors import OperationalError
-from g2l.inference.evaluate import EvaluationReport, evaluate_predictions
+from g2l.inference.evaluate import EvaluationReport, evaluate_predictions, find_truths
 from g2l.inference.predictor import Predictor, VideoFailure, find_videos
 from g2l.inference.sessions import Session
 from g2l.inference.writers import PredictionWriter
@@ -62,11 +62,13 @@ def predict(
         outputs: What else is written.
 
     Raises:
-        InputError: There is nothing to predict, or the only videos there are cannot be read.
+        InputError: There is nothing to predict, a ground truth is missing, or no video can be read.
         OperationalError: The disk refuses.
     """
     outputs = outputs or Outputs()
     videos = find_videos(features)
+    if ground_truth is not None:
+        find_truths([video.stem for video in videos], ground_truth)  # before hours of predicting
     writer = PredictionWriter(
         place.folder,
         session.metadata,
@@ -98,7 +100,7 @@ def _write_all(
                 failures.append(result)
             else:
                 if result.notice:
-                    logger.warning("%s", result.notice)
+                    logger.warning("%s: %s", result.path, result.notice)
                 writer.add(result)
                 written.append(result.name)
             task.advance(note=result.name)

@@ -141,12 +141,10 @@ def _record(place: Workplace, kind: RunKind, settings: Mapping[str, Any]) -> dic
     record: dict[str, Any] = read_json(path)
     if record.get("schema") != SCHEMA or record.get("kind") != kind.value:
         raise InputError(f"{path}: expected a {kind.value} run, but found {record.get('kind')!r}.")
-    before = record.get("settings", {})
-    differing = sorted(
-        name for name in {*before, *settings} if _json(before.get(name)) != _json(settings.get(name))
-    )
+    before, now = _flat(record.get("settings", {})), _flat(settings)
+    differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if differing:
-        changes = ", ".join(f"{n} was {before.get(n)!r} and is {settings.get(n)!r}" for n in differing)
+        changes = ", ".join(f"`{n}` was {before.get(n)!r} and is {now.get(n)!r}" for n in differing)
         raise InputError(
             f"{path}: was started with other settings: {changes}.",
             hint="resume with the settings it was started with, or choose another --output-dir.",
@@ -154,10 +152,17 @@ def _record(place: Workplace, kind: RunKind, settings: Mapping[str, Any]) -> dic
     return record
 
 
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted names, each as JSON would give it back."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = _json(value)
+    return flat
+
+
 def _json(value: Any) -> Any:
-    """Return the value as JSON would give it back, so that tuples compare equal to lists."""
-    if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    return value
+    """Return a sequence as JSON would give it back, so that tuples compare equal to lists."""
+    return [_json(item) for item in value] if isinstance(value, list | tuple) else value
