@@ -281,7 +281,8 @@ class LocalSearchConfig(_Config):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
-        yield from _at_least("branches", self.branches, 2)
+        if self.branches < 2 or (self.branches > 2 and self.branches % 2 == 0):
+            yield f"`branches` must be 2 or an odd number >= 3, but is {self.branches} instead."
         yield from _at_least("updates", self.updates, 1)
         yield from _positive("branch_learning_rate", self.branch_learning_rate)
         if not 0 < self.expansion_rate <= 1:

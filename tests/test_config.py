@@ -93,7 +93,7 @@ def test_the_paper_preset_is_the_paper():
         (GlobalSearchConfig(fitness="loss"), "`fitness` must be one of"),
         (GlobalSearchConfig(workers=0), "`workers` must be >= 1, but is 0 instead"),
         (LocalSearchConfig(expansion_rate=0.0), r"`expansion_rate` must be in \(0, 1\], but is 0.0 instead"),
-        (LocalSearchConfig(branches=1), "`branches` must be >= 2, but is 1 instead"),
+        (LocalSearchConfig(branches=4), "`branches` must be 2 or an odd number >= 3, but is 4 instead"),
         (LocalSearchConfig(max_rate=0), "`max_rate` must be >= 1, but is 0 instead"),
         (LocalSearchConfig(branch_learning_rate=0.0), "`branch_learning_rate` must be > 0"),
     ],
