@@ -16,8 +16,9 @@ def demo(run: RunOptions) -> None:
 
     Example: g2l demo
     """
-    from g2l.config import PRESETS, BackboneConfig, DataConfig
+    from g2l.config import BackboneConfig, DataConfig
     from g2l.pipeline.compose import PipelineTask, run_pipeline
+    from g2l.presets import PRESETS
 
     preset = PRESETS["demo"]
     executor, workers = executor_for(run.device, None, None)

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from g2l.config import (
-    PRESETS,
     BackboneConfig,
     CandidateCheckpoints,
     DataConfig,
@@ -18,12 +17,12 @@ from g2l.config import (
     GlobalSearchConfig,
     LocalSearchConfig,
     Normalization,
-    Preset,
     RecipeConfig,
     Selection,
 )
 from g2l.errors import InputError
 from g2l.evaluation import Budget
+from g2l.presets import PRESETS, Preset
 
 DATA, NETWORK, RECIPE, SEARCH, LOCAL, RUN = (
     "Data",

@@ -6,13 +6,14 @@ A configuration holds what the user chose, never results. `validate()` reports a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Self
 
 from g2l.errors import InputError
 from g2l.evaluation import Budget
+from g2l.settings import Settings, at_least, not_negative, one_of, positive
 from g2l.structure import DilationStructure
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
@@ -52,37 +53,7 @@ class ExecutorKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Config:
-    """Common behaviour of the settings below."""
-
-    section: ClassVar[str] = ""
-
-    def faults(self) -> Iterator[str]:
-        """Yield one sentence per setting that is out of range."""
-        yield from ()
-
-    def validate(self) -> Self:
-        """Return self.
-
-        Raises:
-            InputError: Some settings are out of range; all are named.
-        """
-        faults = list(self.faults())
-        if faults:
-            raise InputError(" ".join(faults))
-        return self
-
-    def replace(self, **changes: Any) -> Self:
-        """Return a copy with `changes` applied, None meaning unchanged."""
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackboneConfig(_Config):
+class BackboneConfig(Settings):
     """Size of the network (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5)."""
 
     name: str = "ms-tcn"
@@ -93,9 +64,9 @@ class BackboneConfig(_Config):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
-        yield from _at_least("stages", self.stages, 1)
-        yield from _at_least("layers", self.layers, 1)
-        yield from _at_least("feature_maps", self.feature_maps, 1)
+        yield from at_least("stages", self.stages, 1)
+        yield from at_least("layers", self.layers, 1)
+        yield from at_least("feature_maps", self.feature_maps, 1)
         if not 0 <= self.dropout < 1:
             yield f"`dropout` must be in [0, 1), but is {self.dropout} instead."
 
@@ -124,7 +95,7 @@ class BackboneConfig(_Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(_Config):
+class DataConfig(Settings):
     """Which data, and how it is read.
 
     Attributes:
@@ -160,18 +131,18 @@ class DataConfig(_Config):
         """Yield one sentence per setting that is out of range."""
         if not self.dataset or Path(self.dataset).name != self.dataset or self.dataset in (".", ".."):
             yield f"`dataset` must be a folder name below the data root, but is {self.dataset!r} instead."
-        yield from _at_least("split", self.split, 0)
-        yield from _at_least("sample_rate", self.sample_rate, 1)
-        yield from _at_least("length_tolerance", self.length_tolerance, 0)
-        yield from _at_least("cache_mb", self.cache_mb, 0)
+        yield from at_least("split", self.split, 0)
+        yield from at_least("sample_rate", self.sample_rate, 1)
+        yield from at_least("length_tolerance", self.length_tolerance, 0)
+        yield from at_least("cache_mb", self.cache_mb, 0)
         if not 0 < self.holdout_fraction < 1:
             yield f"`holdout_fraction` must be in (0, 1), but is {self.holdout_fraction} instead."
         if self.fps is not None:
-            yield from _positive("fps", self.fps)
+            yield from positive("fps", self.fps)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeConfig(_Config):
+class RecipeConfig(Settings):
     """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3).
 
     Attributes:
@@ -202,21 +173,21 @@ class RecipeConfig(_Config):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
-        yield from _at_least("epochs", self.epochs, 1)
-        yield from _at_least("batch_size", self.batch_size, 1)
-        yield from _positive("learning_rate", self.learning_rate)
-        yield from _positive("decay_factor", self.decay_factor)
-        yield from _positive("smoothing_clamp", self.smoothing_clamp)
+        yield from at_least("epochs", self.epochs, 1)
+        yield from at_least("batch_size", self.batch_size, 1)
+        yield from positive("learning_rate", self.learning_rate)
+        yield from positive("decay_factor", self.decay_factor)
+        yield from positive("smoothing_clamp", self.smoothing_clamp)
         if self.decay_epoch is not None:
-            yield from _at_least("decay_epoch", self.decay_epoch, 1)
-        yield from _not_negative("smoothing_weight", self.smoothing_weight)
+            yield from at_least("decay_epoch", self.decay_epoch, 1)
+        yield from not_negative("smoothing_weight", self.smoothing_weight)
         if self.gradient_clip is not None:
-            yield from _positive("gradient_clip", self.gradient_clip)
-        yield from _one_of("monitor", self.monitor, FITNESS_METRICS)
+            yield from positive("gradient_clip", self.gradient_clip)
+        yield from one_of("monitor", self.monitor, FITNESS_METRICS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalSearchConfig(_Config):
+class GlobalSearchConfig(Settings):
     """The genetic search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
 
     Attributes:
@@ -247,20 +218,20 @@ class GlobalSearchConfig(_Config):
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
-        yield from _at_least("population", self.population, 2)
-        yield from _at_least("generations", self.generations, 0)
-        yield from _at_least("max_exponent", self.max_exponent, 0)
-        yield from _at_least("workers", self.workers, 1)
-        yield from _one_of("fitness", self.fitness, FITNESS_METRICS)
+        yield from at_least("population", self.population, 2)
+        yield from at_least("generations", self.generations, 0)
+        yield from at_least("max_exponent", self.max_exponent, 0)
+        yield from at_least("workers", self.workers, 1)
+        yield from one_of("fitness", self.fitness, FITNESS_METRICS)
         for name in ("mutation_probability", "gene_mutation_probability"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 yield f"`{name}` must be in [0, 1], but is {value} instead."
-        yield from _not_negative("survival_margin", self.survival_margin)
+        yield from not_negative("survival_margin", self.survival_margin)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalSearchConfig(_Config):
+class LocalSearchConfig(Settings):
     """The expectation-guided iterative search (G2L, section 3.3; RF-Next, section 3.3).
 
     Attributes:
@@ -283,74 +254,9 @@ class LocalSearchConfig(_Config):
         """Yield one sentence per setting that is out of range."""
         if self.branches < 2 or (self.branches > 2 and self.branches % 2 == 0):
             yield f"`branches` must be 2 or an odd number >= 3, but is {self.branches} instead."
-        yield from _at_least("updates", self.updates, 1)
-        yield from _positive("branch_learning_rate", self.branch_learning_rate)
+        yield from at_least("updates", self.updates, 1)
+        yield from positive("branch_learning_rate", self.branch_learning_rate)
         if not 0 < self.expansion_rate <= 1:
             yield f"`expansion_rate` must be in (0, 1], but is {self.expansion_rate} instead."
         if self.max_rate is not None:
-            yield from _at_least("max_rate", self.max_rate, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A named set of defaults for the whole pipeline."""
-
-    recipe: RecipeConfig
-    global_search: GlobalSearchConfig
-    local_search: LocalSearchConfig
-
-
-PRESETS = {
-    # Steps, not epochs, because a few epochs of a small data set rank nothing. Candidates differ by more
-    # points of F1 than of accuracy, which the paper's margin of 10 is meant for.
-    "fast": Preset(
-        recipe=RecipeConfig(),
-        global_search=GlobalSearchConfig(survival_margin=20.0),
-        local_search=LocalSearchConfig(interval=Budget(20, "steps")),
-    ),
-    # A few minutes on two cores: for `g2l demo`, whose networks are small and whose videos are short. After
-    # 60 steps its candidates are still ranked the wrong way round, after 100 they are not.
-    "demo": Preset(
-        recipe=RecipeConfig(epochs=60, learning_rate=1e-3),
-        global_search=GlobalSearchConfig(
-            population=6, generations=2, budget=Budget(100, "steps"), survival_margin=20.0
-        ),
-        local_search=LocalSearchConfig(interval=Budget(12, "steps")),
-    ),
-    # G2L, section 4.1, with the faults of the released code mended (see `g2l.search`).
-    "paper": Preset(
-        recipe=RecipeConfig(epochs=65, batch_size=8, decay_epoch=50),
-        global_search=GlobalSearchConfig(population=50, generations=100, budget=Budget(5, "epochs")),
-        local_search=LocalSearchConfig(),
-    ),
-}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _at_least(name: str, value: int, minimum: int) -> Iterator[str]:
-    if value < minimum:
-        yield f"`{name}` must be >= {minimum}, but is {value} instead."
-
-
-def _positive(name: str, value: float) -> Iterator[str]:
-    if not 0 < value < float("inf"):
-        yield f"`{name}` must be > 0 and finite, but is {value} instead."
-
-
-def _not_negative(name: str, value: float) -> Iterator[str]:
-    if not 0 <= value < float("inf"):
-        yield f"`{name}` must be >= 0 and finite, but is {value} instead."
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Iterator[str]:
-    if value not in allowed:
-        yield f"`{name}` must be one of {', '.join(allowed)}, but is {value!r} instead."
+            yield from at_least("max_rate", self.max_rate, 1)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from g2l.config import (
-    PRESETS,
     BackboneConfig,
     DataConfig,
     GlobalSearchConfig,
@@ -18,6 +17,7 @@ from g2l.config import (
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.files import canonical_json
+from g2l.presets import PRESETS
 from g2l.structure import DilationStructure
 
 NAN = float("nan")

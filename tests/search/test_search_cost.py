@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from search_landscapes import Landscape
 
-from g2l.config import PRESETS, CandidateCheckpoints, GlobalSearchConfig
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
+from g2l.presets import PRESETS
 from g2l.search.cost import expected_evaluations, maximal_evaluations, plan_search
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
