@@ -48,12 +48,18 @@ class CandidateLog:
         if identifier in self._tracked:
             return
         self._track(evaluation, generation, cached=cached)
-        self._tracked.add(identifier)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{identifier}\n")
+        self._remember(identifier)
 
     def on_generation(self, summary: GenerationSummary) -> None:
         """Record one generation; with `elite`, delete the weights of all that did not survive."""
+        identifier = f"generation-{summary.generation:03d}"
+        if identifier not in self._tracked:
+            self._describe(summary, f"population/{identifier}.json")
+            self._remember(identifier)
+        if self._keep is CandidateCheckpoints.ELITE:
+            self._delete_except({member.structure.key for member in summary.population})
+
+    def _describe(self, summary: GenerationSummary, table: str) -> None:
         numbers = ("best", "mean", "median", "diversity", "evaluations", "cache_hits", "failures")
         self._stage.run.log_metrics(
             {f"generation/{name}": float(getattr(summary, name)) for name in numbers}, step=summary.generation
@@ -67,10 +73,13 @@ class CandidateLog:
                 "origin": [member.origin.value for member in members],
                 "receptive_field": [member.structure.receptive_field() for member in members],
             },
-            f"population/generation-{summary.generation:03d}.json",
+            table,
         )
-        if self._keep is CandidateCheckpoints.ELITE:
-            self._delete_except({member.structure.key for member in members})
+
+    def _remember(self, identifier: str) -> None:
+        self._tracked.add(identifier)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{identifier}\n")
 
     def _track(self, evaluation: Evaluation, generation: int, *, cached: bool) -> None:
         run = self._stage.run.child(name=f"candidate {evaluation.structure.key}", kind=RunKind.CANDIDATE)

@@ -23,7 +23,7 @@ from g2l.models.artifact import load_model
 from g2l.pipeline.export import export_model
 from g2l.pipeline.global_search import GlobalSearchOutcome, GlobalSearchTask, search_globally
 from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
-from g2l.pipeline.predict import predict
+from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.search.cost import CostPlan
@@ -137,7 +137,8 @@ def run_pipeline(
         model = _export(stage, task, searched)
         predictions = _predict(stage, dataset, model)
         contenders = _compare(found, refined, baseline, searched)
-        _record(stage, contenders)
+        if stage.result is None:
+            _record(stage, contenders)
     return PipelineOutcome(
         contenders=contenders, model=model, predictions=predictions, run_id=stage.run.run_id
     )
@@ -179,20 +180,26 @@ def _train(stage: Stage, task: PipelineTask, structure: DilationStructure, origi
 def _export(stage: Stage, task: PipelineTask, searched: TrainingOutcome) -> Path:
     """Export the seed that is best on the hold-out, unless that was done before."""
     output = stage.folder / MODEL
-    if not output.exists():
+
+    def export(place: Workplace) -> None:
         model, metadata = load_model(searched.chosen(task.recipe.monitor).model, backbone=task.backbone.name)
-        export_model(stage.below("export"), model, metadata, output)
+        export_model(place, model, metadata, output)
+
+    stage.once("export", export)
     return output
 
 
 def _predict(stage: Stage, dataset: SegmentationDataset, model: Path) -> Path:
-    """Predict the test partition with the exported file alone."""
+    """Predict the test partition with the exported file alone, unless that was done before."""
     root = dataset.config.data_root / dataset.config.dataset
-    place = stage.below("predictions")
     videos = [root / "features" / f"{name}.npy" for name in dataset.partitions(Selection.LAST).test]
-    session = open_session(model, stage.place.device)
-    predict(place, session, videos, ground_truth=root / "groundTruth")
-    return place.folder
+
+    def predict_test(place: Workplace) -> None:
+        session = open_session(model, place.device)
+        require_success(predict(place, session, videos, ground_truth=root / "groundTruth"))
+
+    stage.once("predictions", predict_test)
+    return stage.folder / "predictions"
 
 
 def _compare(

@@ -111,6 +111,8 @@ def search_globally(
         InputError: Data or settings are wrong.
         OperationalError: No candidate could be trained.
     """
+    for config in (task.backbone, task.recipe, task.search):
+        config.validate()
     dataset = SegmentationDataset.open(task.data)
     with open_stage(place, RunKind.SEARCH_GLOBAL, "search-global", task.settings()) as stage:
         result = stage.result or _search(stage, task, dataset, on_plan)

@@ -93,7 +93,9 @@ def search_locally(place: Workplace, task: LocalSearchTask) -> LocalSearchOutcom
         InputError: Data, structure or settings are wrong.
         OperationalError: The loss diverged.
     """
-    task.backbone.fit(task.structure)
+    task.recipe.validate()
+    task.search.validate()
+    task.backbone.validate().fit(task.structure)
     dataset = SegmentationDataset.open(task.data)
     with open_stage(place, RunKind.SEARCH_LOCAL, "search-local", task.settings()) as stage:
         result = stage.result or _search(stage, task, dataset)
@@ -142,7 +144,7 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
     save_model(stage.folder / MODEL, model, metadata)
     for name in (STRUCTURE, MODEL, CHECKPOINT):
         stage.run.log_artifact(stage.folder / name)
-    stage.run.log_metrics(dict(metadata.metrics), step=trained.steps)
+    stage.run.log_metrics(dict(metadata.metrics), step=trained.epochs)
     result = {"holdout": dict(trained.metrics), "steps": trained.steps}
     stage.finish(result)
     return result

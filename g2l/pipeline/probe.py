@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
+from g2l.errors import OperationalError
 from g2l.evaluation import Budget
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
@@ -13,12 +15,14 @@ from g2l.training.fitness import ShortTrainingFitness
 
 PROBE_STEPS = 4
 
+logger = logging.getLogger("g2l")
+
 
 @dataclass(frozen=True)
 class CandidateCost:
-    """What one candidate takes: wall-clock seconds and bytes of weights."""
+    """What one candidate takes: wall-clock seconds, None when it cannot be measured, and bytes of weights."""
 
-    seconds: float
+    seconds: float | None
     checkpoint_bytes: int
 
 
@@ -35,11 +39,6 @@ def measure_candidate(
         budget: Training of a candidate.
         seed: Seed of the candidates.
     """
-    probe = replace(fitness, checkpoint_folder=None)
-    short = probe(structure, Budget(1, "steps"), seed).seconds  # the first call also opens the data
-    short = min(short, probe(structure, Budget(1, "steps"), seed).seconds)
-    longer = probe(structure, Budget(1 + PROBE_STEPS, "steps"), seed).seconds
-    step = max(longer - short, 0.0) / PROBE_STEPS
     dataset = SegmentationDataset.open(fitness.data)
     videos = len(dataset.partitions(Selection.BEST).train)
     steps = budget.amount * (-(-videos // fitness.recipe.batch_size) if budget.unit == "epochs" else 1)
@@ -47,4 +46,17 @@ def measure_candidate(
         fitness.backbone, structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
     )
     weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    return CandidateCost(seconds=short + step * (steps - 1), checkpoint_bytes=weights)
+    try:
+        seconds = _seconds(replace(fitness, checkpoint_folder=None), structure, steps, seed)
+    except OperationalError as error:  # a candidate that fails ends no search
+        logger.warning("the time of a candidate cannot be measured: %s", error)
+        seconds = None
+    return CandidateCost(seconds=seconds, checkpoint_bytes=weights)
+
+
+def _seconds(probe: ShortTrainingFitness, structure: DilationStructure, steps: int, seed: int) -> float:
+    short = probe(structure, Budget(1, "steps"), seed).seconds  # the first call also opens the data
+    short = min(short, probe(structure, Budget(1, "steps"), seed).seconds)
+    longer = probe(structure, Budget(1 + PROBE_STEPS, "steps"), seed).seconds
+    step = max(longer - short, 0.0) / PROBE_STEPS
+    return short + step * (steps - 1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +12,6 @@ from g2l.errors import InputError
 from g2l.files import ensure_folder, read_json, write_json
 from g2l.progress import NullProgress, Progress
 from g2l.tracking.protocol import NullTracker, Run, RunKind, RunStatus, Tracker
-
-logger = logging.getLogger("g2l")
 
 SCHEMA = "g2l.run/1"
 RECORD = "run.json"
@@ -75,6 +72,18 @@ class Stage:
         """Write the result: from now on the stage counts as done and is not repeated on resume."""
         write_json(self.folder / RESULT, result)
 
+    def once(self, name: str, work: Callable[[Workplace], None]) -> None:
+        """Do a short stage inside this one that is repeated from its start, unless it was finished before.
+
+        Args:
+            name: Its folder below that of this stage.
+            work: Does it in the workplace it is given.
+        """
+        place = self.below(name)
+        if not (place.folder / RESULT).exists():
+            work(place)
+            write_json(place.folder / RESULT, {})
+
 
 @contextmanager
 def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str, Any]) -> Iterator[Stage]:
@@ -94,8 +103,7 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
     finished = place.folder / RESULT
     result = read_json(finished) if finished.exists() else None
     with tracked(place, kind, name, run_id=record.get("run_id")) as run:
-        if not record:
-            run.log_params(settings)
+        run.log_params(settings)  # on resume too: the store may not know the run any more
         record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings), "run_id": run.run_id}
         write_json(place.folder / RECORD, record)
         yield Stage(place=place, run=run, result=result)

@@ -104,7 +104,8 @@ def train(place: Workplace, training: Training, seeds: Sequence[int]) -> Trainin
         InputError: Data, structure or settings are wrong.
         OperationalError: The loss diverged.
     """
-    training.backbone.fit(training.structure, training.origin)
+    training.recipe.validate()
+    training.backbone.validate().fit(training.structure, training.origin)
     dataset = SegmentationDataset.open(training.data)
     partitions = dataset.partitions(training.recipe.selection)
     dataset = dataset.standardized_on(partitions.train)
@@ -117,11 +118,17 @@ def train(place: Workplace, training: Training, seeds: Sequence[int]) -> Trainin
             seeds=tuple(_train_seed(stage.below(f"seed-{seed}"), training, dataset, seed) for seed in seeds),
             run_id=stage.run.run_id,
         )
-        scores = outcome.test()
-        stage.run.log_metrics({f"test/{name}": score.mean for name, score in scores.items()})
-        stage.run.log_metrics({f"test_std/{n}": s.std for n, s in scores.items() if s.std is not None})
-        stage.finish({"seeds": list(seeds), "test": {name: str(score) for name, score in scores.items()}})
+        if stage.result is None:
+            _record(stage, outcome)
     return outcome
+
+
+def _record(stage: Stage, outcome: TrainingOutcome) -> None:
+    scores = outcome.test()
+    stage.run.log_metrics({f"test/{name}": score.mean for name, score in scores.items()})
+    stage.run.log_metrics({f"test_std/{n}": s.std for n, s in scores.items() if s.std is not None})
+    seeds = [seed.seed for seed in outcome.seeds]
+    stage.finish({"seeds": seeds, "test": {name: str(score) for name, score in scores.items()}})
 
 
 def _train_seed(place: Workplace, training: Training, dataset: SegmentationDataset, seed: int) -> SeedOutcome:
@@ -156,7 +163,7 @@ def _fit_and_score(
     )
     save_model(stage.folder / MODEL, model, metadata)
     write_json(stage.folder / "metrics.json", test)
-    stage.run.log_metrics(metadata.metrics, step=trained.steps)
+    stage.run.log_metrics(metadata.metrics, step=trained.epochs)  # counted as the epochs before it are
     for name in (MODEL, CHECKPOINT, "metrics.json"):
         stage.run.log_artifact(stage.folder / name)
     result = {"holdout": holdout, "test": test, "steps": trained.steps, "best_epoch": trained.best_epoch}

@@ -1,0 +1,148 @@
+"""Stages of some hundred milliseconds on a data set of eight short videos, shared by the tests of this folder.
+
+`run_stage` is what they kill: it runs one stage in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from g2l.config import (
+    BackboneConfig,
+    CandidateCheckpoints,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+)
+from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic.writer import write_dataset
+from g2l.evaluation import Budget
+from g2l.models.ms_tcn import MSTCN
+from g2l.pipeline.compose import PipelineTask, run_pipeline
+from g2l.pipeline.global_search import GlobalSearchTask, search_globally
+from g2l.pipeline.local_search import LocalSearchTask, search_locally
+from g2l.pipeline.stage import Workplace
+from g2l.pipeline.train import Training, train
+from g2l.structure import DilationStructure
+
+BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)
+RECIPE = RecipeConfig(epochs=3, batch_size=2, learning_rate=5e-2)
+GLOBAL = GlobalSearchConfig(
+    population=3, generations=2, budget=Budget(4, "steps"), fitness="accuracy", max_exponent=4
+)
+LOCAL = LocalSearchConfig(
+    interval=Budget(3, "steps"), updates=2, branch_learning_rate=0.5, expansion_rate=0.5
+)
+STRUCTURE = DilationStructure(((2, 8), (4, 1)))
+SEEDS = (0, 1)
+BROKEN = DilationStructure(((1, 2), (1, 2)))
+
+
+def write_tiny(root: Path, name: str = "tiny") -> DataConfig:
+    """Write the data set and return how it is read: 5 training videos of 4 subjects, 3 test videos."""
+    data = kitchen(np.random.default_rng(5), videos=8, frames=60, classes=5, feature_dim=4)
+    write_dataset(root, name, data)
+    return DataConfig(data_root=root, dataset=name)
+
+
+def global_task(data: DataConfig, backbone=BACKBONE, seed=0, **changes) -> GlobalSearchTask:
+    return GlobalSearchTask(
+        data=data, backbone=backbone, recipe=RECIPE, search=GLOBAL.replace(**changes), seed=seed
+    )
+
+
+def local_task(data: DataConfig, structure=STRUCTURE, recipe=RECIPE, **changes) -> LocalSearchTask:
+    return LocalSearchTask(
+        data=data,
+        backbone=BACKBONE,
+        recipe=recipe,
+        search=LOCAL.replace(**changes),
+        structure=structure,
+        seed=0,
+    )
+
+
+def training(data: DataConfig, **changes) -> Training:
+    """Return what is trained; `changes` are of the recipe."""
+    return Training(
+        data=data,
+        backbone=BACKBONE,
+        recipe=RECIPE.replace(**changes),
+        structure=STRUCTURE,
+        origin="searched",
+    )
+
+
+def pipeline_task(data: DataConfig) -> PipelineTask:
+    return PipelineTask(
+        data=data,
+        backbone=BACKBONE,
+        recipe=RECIPE,
+        global_search=GLOBAL,
+        local_search=LOCAL,
+        seeds=1,
+        seed=0,
+    )
+
+
+class Picky(MSTCN):
+    """A network that cannot be built with one structure, as if it needed more memory than there is."""
+
+    def __init__(self, structure: DilationStructure, **size) -> None:
+        if structure != BROKEN and max(structure.stages[0]) == 16:
+            raise RuntimeError(f"no memory for {structure}")
+        super().__init__(structure, **size)
+
+
+def run_stage(stage: str, folder: Path, data: DataConfig, kill_at: int | None = None, workers: int = 0):
+    """Run a stage with no tracker, going on with what `folder` holds.
+
+    Args:
+        stage: Which one.
+        folder: Its output folder.
+        data: The data set.
+        kill_at: Number of the flush to disk, from 1, before which the process kills itself: no handler, no
+            clean-up. Every file that matters is flushed, and between two flushes nothing is kept.
+        workers: Processes of the global search, 0 for none.
+    """
+    torch.set_num_threads(1)
+    if kill_at is not None:
+        _kill_at_flush(kill_at)
+    place = Workplace(folder=folder, device="cpu", resume=True)
+    if stage == "search-global":
+        executor = ExecutorKind.PROCESS if workers else ExecutorKind.SERIAL
+        search_globally(
+            place,
+            global_task(
+                data,
+                executor=executor,
+                workers=workers or 1,
+                candidate_checkpoints=CandidateCheckpoints.ELITE,
+            ),
+            on_plan=lambda plan: None,
+        )
+    elif stage == "search-local":
+        search_locally(place, local_task(data, recipe=RECIPE.replace(epochs=4)))
+    elif stage == "train":
+        train(place, training(data), SEEDS)
+    else:
+        run_pipeline(place, pipeline_task(data), on_plan=lambda plan: None)
+
+
+def _kill_at_flush(number: int) -> None:
+    flush, flushes = os.fsync, []
+
+    def counted(descriptor: int) -> None:
+        flushes.append(descriptor)
+        if len(flushes) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        flush(descriptor)
+
+    os.fsync = counted
