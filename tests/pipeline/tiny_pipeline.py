@@ -1,4 +1,4 @@
-"""Stages of some hundred milliseconds on a data set of eight short videos, shared by the tests of this folder.
+"""Stages of some hundred milliseconds on eight short videos, shared by the tests of this folder.
 
 `run_stage` is what they kill: it runs one stage in a process of its own.
 """
@@ -24,7 +24,6 @@ from g2l.config import (
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
-from g2l.models.ms_tcn import MSTCN
 from g2l.pipeline.compose import PipelineTask, run_pipeline
 from g2l.pipeline.global_search import GlobalSearchTask, search_globally
 from g2l.pipeline.local_search import LocalSearchTask, search_locally
@@ -42,7 +41,6 @@ LOCAL = LocalSearchConfig(
 )
 STRUCTURE = DilationStructure(((2, 8), (4, 1)))
 SEEDS = (0, 1)
-BROKEN = DilationStructure(((1, 2), (1, 2)))
 
 
 def write_tiny(root: Path, name: str = "tiny") -> DataConfig:
@@ -90,15 +88,6 @@ def pipeline_task(data: DataConfig) -> PipelineTask:
         seeds=1,
         seed=0,
     )
-
-
-class Picky(MSTCN):
-    """A network that cannot be built with one structure, as if it needed more memory than there is."""
-
-    def __init__(self, structure: DilationStructure, **size) -> None:
-        if structure != BROKEN and max(structure.stages[0]) == 16:
-            raise RuntimeError(f"no memory for {structure}")
-        super().__init__(structure, **size)
 
 
 def run_stage(stage: str, folder: Path, data: DataConfig, kill_at: int | None = None, workers: int = 0):
