@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import console, tables
-from .options import RunOptions, executor_for
+from .options import RunOptions
+from .search_options import executor_for
 from .session import announce, workplace
 
 DATASET = "kitchen"

@@ -7,15 +7,8 @@ from typing import Annotated
 import typer
 
 from . import console, tables
-from .options import (
-    RECIPE,
-    BackboneOptions,
-    DataOptions,
-    GlobalOptions,
-    LocalOptions,
-    RecipeOptions,
-    RunOptions,
-)
+from .options import RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
+from .search_options import GlobalOptions, LocalOptions
 from .session import announce, workplace
 
 

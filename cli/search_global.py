@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import console, tables
-from .options import BackboneOptions, DataOptions, GlobalOptions, RecipeOptions, RunOptions
+from .options import BackboneOptions, DataOptions, RecipeOptions, RunOptions
+from .search_options import GlobalOptions
 from .session import announce, workplace
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from . import console
-from .options import NETWORK, BackboneOptions, DataOptions, LocalOptions, RecipeOptions, RunOptions
+from .options import NETWORK, BackboneOptions, DataOptions, RecipeOptions, RunOptions
+from .search_options import LocalOptions
 from .session import announce, workplace
 from .structures import chosen_structure
 
