@@ -212,8 +212,7 @@ def test_collapse_of_a_deepcopy_uses_the_weights_of_the_copy():
     conv = other.collapse(5)
     assert conv.weight is other.weight
     assert conv.weight is not layer.weight
-    assert layer.collapse(3).dilation == (3,)
-    assert conv.dilation == (5,)
+    assert (layer.collapse(3).dilation, conv.dilation) == ((3,), (5,))
 
 
 def test_deepcopy_is_independent():

@@ -1,44 +1,20 @@
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 
 import numpy as np
 import pytest
 from search_landscapes import BUDGET, METRICS, Landscape, evaluation, score
+from small_searches import HAND, SPACE, TARGET, config, search
 
-from g2l.config import GlobalSearchConfig
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import EvaluationStatus
 from g2l.search.breeding import Breeder
 from g2l.search.executors.contract import attempt
-from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
 from g2l.search.population import Candidate, Origin
-from g2l.search.random_search import run_random_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
-
-SPACE = SearchSpace((4, 4), (1, 2, 4, 8, 16, 32))
-HAND = DilationStructure.hand_designed(2, 4)
-TARGET = SPACE.from_rates([4, 1, 16, 2, 32, 8, 1, 4])
-
-
-def config(**changes):
-    return GlobalSearchConfig(population=8, generations=5, budget=BUDGET).replace(**changes)
-
-
-def search(fitness=None, *, space=SPACE, seed=0, executor=None, **options):
-    settings = options.pop("config", config())
-    return run_global_search(
-        space,
-        settings,
-        executor or SerialExecutor(fitness or Landscape(TARGET)),
-        seed=seed,
-        hand_designed=options.pop("hand_designed", HAND),
-        **options,
-    )
 
 
 class Recorder:
@@ -246,63 +222,6 @@ def test_another_shape_seed_or_setting_is_refused():
         search(seed=-1)
     with pytest.raises(InputError, match="`population` must be >= 2"):
         search(config=config(population=1))
-
-
-def test_random_search_evaluates_exactly_its_budget():
-    fitness = Landscape(TARGET)
-    settings = config(population=4)
-    result = run_random_search(
-        SPACE, settings, SerialExecutor(fitness), evaluations=10, seed=0, hand_designed=HAND
-    )
-    assert result.evaluations == len(fitness.calls) == len(set(fitness.calls)) == 10
-    assert fitness.calls[0] == HAND.key
-    assert [summary.evaluations for summary in result.generations] == [4, 4, 2]
-    assert len(result.population) == 4
-    scores = [score(DilationStructure(e.structure.stages), TARGET) for e in result.population]
-    assert scores == sorted(scores, reverse=True)
-
-
-def test_random_search_ends_where_the_space_does():
-    space = SearchSpace((1,), (1, 2, 4))
-    result = run_random_search(
-        space,
-        config(population=2),
-        SerialExecutor(Landscape(space.from_rates([4]))),
-        evaluations=50,
-        seed=0,
-        hand_designed=space.from_rates([1]),
-    )
-    assert result.best.structure.rates == (4,)
-    assert result.evaluations == 3
-
-
-def test_random_search_needs_an_evaluation():
-    with pytest.raises(InputError, match="`evaluations` must be >= 1, but is 0 instead"):
-        run_random_search(
-            SPACE, config(), SerialExecutor(Landscape(TARGET)), evaluations=0, seed=0, hand_designed=HAND
-        )
-
-
-def test_genetic_beats_random_search_at_equal_evaluations():
-    space = SearchSpace.powers_of_two((10,) * 2, max_exponent=10, longest=5000)
-    hand = DilationStructure.hand_designed(2, 10)
-    settings = config(population=12, generations=6, survival_margin=100.0)
-    gains = []
-    for seed in range(8):
-        target = space.sample(np.random.default_rng(1000 + seed))
-        genetic = search(Landscape(target), space=space, hand_designed=hand, config=settings, seed=seed)
-        random = run_random_search(
-            space,
-            settings,
-            SerialExecutor(Landscape(target)),
-            evaluations=genetic.evaluations,
-            seed=seed,
-            hand_designed=hand,
-        )
-        assert random.evaluations == genetic.evaluations
-        gains.append(genetic.best.metrics["f1@10"] - random.best.metrics["f1@10"])
-    assert statistics.fmean(gains) > 2.0
-    assert sum(gain > 0 for gain in gains) >= 6
 
 
 def test_progress_covers_every_evaluation():

@@ -1,0 +1,31 @@
+"""A search small enough to run many times in a test."""
+
+from __future__ import annotations
+
+from search_landscapes import BUDGET, Landscape
+
+from g2l.config import GlobalSearchConfig
+from g2l.search.executors.serial import SerialExecutor
+from g2l.search.global_search import run_global_search
+from g2l.search.space import SearchSpace
+from g2l.structure import DilationStructure
+
+SPACE = SearchSpace((4, 4), (1, 2, 4, 8, 16, 32))
+HAND = DilationStructure.hand_designed(2, 4)
+TARGET = SPACE.from_rates([4, 1, 16, 2, 32, 8, 1, 4])
+
+
+def config(**changes):
+    return GlobalSearchConfig(population=8, generations=5, budget=BUDGET).replace(**changes)
+
+
+def search(fitness=None, *, space=SPACE, seed=0, executor=None, **options):
+    settings = options.pop("config", config())
+    return run_global_search(
+        space,
+        settings,
+        executor or SerialExecutor(fitness or Landscape(TARGET)),
+        seed=seed,
+        hand_designed=options.pop("hand_designed", HAND),
+        **options,
+    )
