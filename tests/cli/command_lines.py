@@ -1,0 +1,44 @@
+"""Command lines small enough to run in a test, and the running of them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+
+Run = Callable[..., Result]
+
+DATA = ("--dataset", "tiny", "--device", "cpu")
+NETWORK = ("--stages", "1", "--layers", "2", "--feature-maps", "4")
+SMALL = (*DATA, *NETWORK, "--epochs", "1", "--batch-size", "2")
+SEARCH = ("--population", "2", "--generations", "1", "--proxy-steps", "2", "--executor", "serial")
+LOCAL = ("--updates", "1", "--interval-steps", "1")
+TRAIN = ("train", *SMALL, "--hand-designed")
+
+
+def invoke(*arguments: str) -> Result:
+    """Run a command line in this process."""
+    before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+    sys.argv = ["g2l", *arguments]
+    try:
+        return CliRunner().invoke(app, list(arguments))
+    finally:
+        sys.argv = before
+        signal.signal(signal.SIGTERM, handler)
+
+
+def refusal(told: Result) -> str:
+    """Return the `error:` line of wrong input, having checked that it stands alone."""
+    assert told.exit_code == 2, told.stderr
+    assert "Traceback" not in told.stderr
+    assert told.stdout == ""
+    lines = told.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, told.stderr
+    assert all(line.startswith("hint: ") for line in lines[lines.index(errors[0]) + 1 :])
+    assert len(lines) - lines.index(errors[0]) <= 2
+    return "\n".join(lines[lines.index(errors[0]) :])

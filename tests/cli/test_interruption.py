@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM: exit code 130, and the line that continues the run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_lines import LOCAL, SEARCH, SMALL, TRAIN, Run
+from typer.testing import Result
+
+ROOT = Path(__file__).parents[2]
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def resume_arguments(told: Result) -> list[str]:
+    assert told.exit_code == 130, told.stderr
+    assert "Traceback" not in told.stderr
+    (line,) = [line for line in told.stderr.splitlines() if line.startswith("to resume: ")]
+    program, *arguments = shlex.split(line.removeprefix("to resume: "))
+    assert program == "g2l"
+    assert arguments[-1] == "--resume"
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("line", "stage", "output"),
+    [
+        (TRAIN, "g2l.pipeline.train.fit", ()),
+        (TRAIN, "g2l.pipeline.train.fit", ("--output-dir", "my run")),
+        (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.local_search.fit", ()),
+        (("search-global", *SMALL, *SEARCH), "g2l.pipeline.global_search.run_global_search", ()),
+        (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.local_search.fit", ()),
+    ],
+    ids=["train", "train-given-folder", "search-local", "search-global", "pipeline"],
+)
+def test_the_printed_line_resumes(
+    run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...], stage: str, output: tuple[str, ...]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, interrupt)
+        arguments = resume_arguments(run(*line, *output))
+    folder = Path(arguments[arguments.index("--output-dir") + 1])
+    assert folder.parent == Path() if output else folder.parts[:2] == ("runs", line[0])
+    assert (folder / "run.json").is_file()
+    assert not (folder / "result.json").exists()
+    told = run(*arguments)
+    assert told.exit_code == 0, told.stderr
+    assert (folder / "result.json").is_file()
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import g2l.pipeline.train
+from g2l.tracking import mlflow_tracker
+from g2l.tracking.protocol import NullTracker
+def fit(*_, **__):
+    Path("started").touch()
+    time.sleep(60)
+g2l.pipeline.train.fit = fit
+mlflow_tracker.MlflowTracker = lambda spool: NullTracker()
+from cli.main import main
+main()
+"""
+
+
+def test_sigterm_is_an_interruption(workdir: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, *TRAIN, "--output-dir", "out"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while not Path("started").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "to resume: g2l train" in told
+    assert told.rstrip().endswith("--output-dir out --resume")
+    assert "Traceback" not in told

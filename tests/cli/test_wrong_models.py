@@ -1,0 +1,146 @@
+"""Models and features that do not belong together, and predictions that cannot be made."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_lines import Run, refusal
+from safetensors.torch import load_file
+from typer.testing import Result
+
+FEATURES = ("--features", "data/tiny/features")
+OUTPUT = ("--output", "out")
+
+
+@pytest.fixture(params=["safetensors", "onnx"])
+def any_model(request: pytest.FixtureRequest, model: Path, exported: tuple[Path, Result]) -> str:
+    return str(model if request.param == "safetensors" else exported[0])
+
+
+@pytest.fixture
+def official(workdir: Path, model: Path) -> str:
+    """The weights as the official code saves them."""
+    torch.save(load_file(model), "epoch-1.model")
+    return "epoch-1.model"
+
+
+def nothing_written() -> bool:
+    return not Path("out").exists() or not list(Path("out").iterdir())
+
+
+def test_features_of_another_dimension(run: Run, any_model: str) -> None:
+    Path("wide").mkdir()
+    np.save("wide/a.npy", np.zeros((6, 50), np.float32))
+    message = refusal(run("predict", "--model", any_model, "--features", "wide", *OUTPUT))
+    assert message == (
+        "error: wide/a.npy: expected feature_dim 4, but its shape is 6 × 50 (feature_dim × frames)."
+    )
+    assert nothing_written()
+
+
+def test_features_that_are_not_finite(run: Run, any_model: str) -> None:
+    np.save("a.npy", np.full((4, 50), np.inf, np.float32))
+    message = refusal(run("predict", "--model", any_model, "--features", "a.npy", *OUTPUT))
+    assert "error: a.npy: features must be finite, but row 0 of frame 0 is inf instead" in message
+    assert nothing_written()
+
+
+def test_one_bad_file_does_not_stop_the_others(run: Run, any_model: str) -> None:
+    np.save("a.npy", np.zeros((6, 50), np.float32))
+    told = run("predict", "--model", any_model, "--features", "a.npy", *FEATURES, *OUTPUT)
+    assert told.exit_code == 1
+    assert "8 videos written to out" in told.stderr
+    assert "error: 1 videos could not be predicted: a.npy: expected feature_dim 4" in told.stderr
+    assert len(list(Path("out").glob("*.txt"))) == 8
+
+
+def test_transposed_features_are_turned_and_said(run: Run, any_model: str) -> None:
+    values = np.load("data/tiny/features/S1_Kitchen_V1.npy")
+    Path("turned").mkdir()
+    np.save("turned/S1_Kitchen_V1.npy", values.T)
+    told = run("predict", "--model", any_model, "--features", "turned", *OUTPUT)
+    assert told.exit_code == 0
+    assert f"warning: turned/S1_Kitchen_V1.npy: stored as {values.shape[1]} frames × 4" in told.stderr
+    run(
+        "predict",
+        "--model",
+        any_model,
+        "--features",
+        "data/tiny/features/S1_Kitchen_V1.npy",
+        "--output",
+        "as",
+    )
+    name = "S1_Kitchen_V1.txt"
+    assert Path("out", name).read_text() == Path("as", name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ((*FEATURES, "--ground-truth", "none"), ["error: none: no such folder."]),
+        ((*FEATURES, "--ground-truth", "some"), ["error: some: expected the ground truth of every", "S2_"]),
+        (("--features", "none"), ["error: none: no such file or folder."]),
+        (("--features", "some"), ["error: some: expected feature files (.npy)"]),
+        ((*FEATURES, "--device", "gpu"), ["`device` must be one of auto, cpu, cuda, tensorrt, but is 'gpu'"]),
+        ((*FEATURES, "--output", "data/tiny/mapping.txt/out"), ["cannot be used as an output folder"]),
+        ((*FEATURES, "--output", "data/tiny/mapping.txt"), ["cannot be used as an output folder"]),
+    ],
+)
+def test_nothing_is_predicted(run: Run, any_model: str, options: tuple[str, ...], parts: list[str]) -> None:
+    Path("some").mkdir()
+    shutil.copy("data/tiny/groundTruth/S1_Kitchen_V1.txt", "some")
+    message = refusal(run("predict", "--model", any_model, *OUTPUT, *options))
+    for part in parts:
+        assert part in message
+    assert nothing_written()
+
+
+def test_a_gpu_that_is_not_there(run: Run, any_model: str) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    message = refusal(run("predict", "--model", any_model, *FEATURES, *OUTPUT, "--device", "cuda"))
+    assert "`device`" in message
+    assert "cuda" in message
+    assert "hint: " in message
+    assert nothing_written()
+
+
+@pytest.mark.parametrize("name", ["cut.onnx", "cut.safetensors"])
+def test_a_damaged_model(run: Run, name: str, model: Path, exported: tuple[Path, Result]) -> None:
+    source = exported[0] if name.endswith("onnx") else model
+    Path(name).write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    message = refusal(run("predict", "--model", name, *FEATURES, *OUTPUT, "--device", "cpu"))
+    assert message.startswith(f"error: {name}: ")
+    assert nothing_written()
+
+
+def test_official_state_dicts(run: Run, official: str) -> None:
+    predict = ("predict", "--model", official, *FEATURES, *OUTPUT)
+    assert "does not name its classes" in refusal(run(*predict))
+    Path("four.txt").write_text("0 a\n1 b\n2 c\n3 d\n")
+    message = refusal(run(*predict, "--mapping", "four.txt"))
+    assert "epoch-1.model: `stage1.conv_out.weight` is of 5 classes, but 4 classes are given." in message
+    Path("s.json").write_text('{"schema": "g2l.structure/1", "stages": [[1, 2, 4]]}')
+    mapping = ("--mapping", "data/tiny/mapping.txt")
+    message = refusal(run(*predict, *mapping, "--structure", "s.json"))
+    assert "expected 1 stages of 2 layers, but found stages of 3 layers." in message
+    assert nothing_written()
+    told = run(*predict, *mapping)
+    assert told.exit_code == 0, told.stderr
+    assert "warning: epoch-1.model: no structure is given" in told.stderr
+    assert len(list(Path("out").glob("*.txt"))) == 8
+
+
+def test_export_refuses(run: Run, model: Path, exported: tuple[Path, Result]) -> None:
+    line = ("export", "--model", str(model))
+    assert "is exported already." in refusal(run("export", "--model", str(exported[0])))
+    assert "`output` must end in .onnx" in refusal(run(*line, "--output", "model.bin"))
+    assert "`opset` must be in " in refusal(run(*line, "--opset", "3"))
+    assert "`precision` must be one of fp32, fp16" in refusal(run(*line, "--precision", "int8"))
+    message = refusal(run(*line, "--output", "data/tiny/mapping.txt/model.onnx"))
+    assert "error: data/tiny/mapping.txt: cannot be used as an output folder" in message
+    assert not list(Path().glob("*.onnx"))
