@@ -28,7 +28,7 @@ def labels() -> Path:
 
 def rename_first_class() -> None:
     lines = labels().read_text().splitlines()
-    lines[2] = "bakground"
+    lines[2] = "xbackground"
     labels().write_text("\n".join(lines))
 
 
@@ -52,7 +52,7 @@ def square_features() -> None:
         ),
         (
             rename_first_class,
-            [".txt:3: class 'bakground' is not in the mapping.", "did you mean background?"],
+            [".txt:3: class 'xbackground' is not in the mapping.", "did you mean background?"],
         ),
         (
             lambda: labels().write_text(labels().read_text() + "background\n" * 40),

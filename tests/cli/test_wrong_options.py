@@ -83,7 +83,7 @@ def wrote(workdir: Path) -> set[str]:
         (("train", "--split", "1"), ["Missing option '--dataset'", "hint: `g2l train --help`"]),
         ((*TRAIN, "--sede", "1"), ["No such option: --sede", "--seed", "hint: `g2l train --help`"]),
         (("tran", *DATA), ["No such command 'tran'.", "'train'", "hint: `g2l --help`"]),
-        (("data", "vaildate"), ["No such command 'vaildate'.", "'validate'", "hint: `g2l data --help`"]),
+        (("data", "validat_e"), ["No such command 'validat_e'.", "'validate'", "hint: `g2l data --help`"]),
         (("evaluate", "--predictions", "a", "--ground-truth", "b"), ["error: a: no such folder."]),
         (("export", "--model", "m.onnx"), ["error: m.onnx: no such file."]),
         (("export", "--model", "data/tiny/mapping.txt"), ["does not name its classes", "--mapping"]),
