@@ -38,9 +38,7 @@ def demo(run: RunOptions) -> None:
         outcome = run_pipeline(place, task, on_plan=tables.cost_plan)
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
-        console.say(
-            "every candidate, rate, metric and checkpoint: mlflow ui --backend-store-uri sqlite:///mlflow.db"
-        )
+        console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
         announce(place, outcome.run_id)
 
 
@@ -53,3 +51,10 @@ def _make_data(root: Path, seed: int) -> None:
 
     if not (root / DATASET).exists():
         write_dataset(root, DATASET, kitchen(np.random.default_rng(seed)))
+
+
+def _where_to_look() -> str:
+    from g2l.tracking.environment import tracking_uri, without_password
+
+    store = without_password(tracking_uri())
+    return store if store.startswith("http") else f"mlflow ui --backend-store-uri {store}"

@@ -8,17 +8,15 @@ from typing import Annotated
 import typer
 
 from . import console
-from .models import BackboneOption, MappingOption, ModelOption, StructureOption, load_network
+from .models import ForeignOptions, ModelOption, load_network
 from .options import Debug, Quiet
 from .session import quick_workplace
 
 
 def export(
     model: ModelOption,
+    foreign: ForeignOptions,
     output: Annotated[Path, typer.Option(help="File to write, ending in .onnx.")] = Path("model.onnx"),
-    structure: StructureOption = None,
-    mapping: MappingOption = None,
-    backbone: BackboneOption = None,
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
     opset: Annotated[
         int | None, typer.Option(help="ONNX operator set; torch's own choice if not given.")
@@ -46,7 +44,7 @@ def export(
     if alias is not None and register is None:
         raise InputError("--alias needs --register NAME.")
     kind = choice(Precision, precision, "precision")
-    network, metadata = load_network(model, structure, mapping, backbone)
+    network, metadata = load_network(model, foreign)
     with quick_workplace(output.parent, "cpu", quiet=quiet) as place:
         report = export_model(
             place,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from g2l.errors import InputError
+
+from .options import class_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,18 +21,43 @@ if TYPE_CHECKING:
 ModelOption = Annotated[
     str, typer.Option(help="Model file (.onnx, .safetensors, official .model), runs:/… or models:/….")
 ]
-StructureOption = Annotated[
-    Path | None, typer.Option(help="Structure of an official state dict; 2^l when not given.")
-]
-BackboneOption = Annotated[
-    str | None, typer.Option(help="package.module:factory that a .safetensors model may name.")
-]
-MappingOption = Annotated[Path | None, typer.Option(help="mapping.txt of an official state dict.")]
+FOREIGN = "Models that do not say it themselves"
 
 
-def load_network(
-    source: str, structure: Path | None, mapping: Path | None, backbone: str | None
-) -> tuple[nn.Module, ModelMetadata]:
+@dataclass(frozen=True)
+class ForeignOptions:
+    """What a state dict of the official code does not hold, and what no file may decide alone."""
+
+    structure: Annotated[
+        Path | None,
+        typer.Option(help="Structure of a state dict; 2^l when not given.", rich_help_panel=FOREIGN),
+    ] = None
+    mapping: Annotated[
+        Path | None, typer.Option(help="mapping.txt of a state dict.", rich_help_panel=FOREIGN)
+    ] = None
+    sample_rate: Annotated[
+        int, typer.Option(min=1, help="That a state dict was trained with.", rich_help_panel=FOREIGN)
+    ] = 1
+    background: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its classes left out of Edit and F1; repeatable; '' for none. (default: background)",
+            rich_help_panel=FOREIGN,
+        ),
+    ] = None
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames per second of a state dict's features.", rich_help_panel=FOREIGN),
+    ] = None
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="package.module:factory that a .safetensors file may name.", rich_help_panel=FOREIGN
+        ),
+    ] = None
+
+
+def load_network(source: str, foreign: ForeignOptions) -> tuple[nn.Module, ModelMetadata]:
     """Return network and metadata of a `.safetensors` file or an official state dict.
 
     Raises:
@@ -43,8 +71,12 @@ def load_network(
     if path.suffix == ".safetensors":
         from g2l.models.artifact import load_model
 
-        return load_model(path, backbone=backbone)
-    if mapping is None:
+        return load_model(path, backbone=foreign.backbone)
+    return _load_state_dict(path, foreign)
+
+
+def _load_state_dict(path: Path, foreign: ForeignOptions) -> tuple[nn.Module, ModelMetadata]:
+    if foreign.mapping is None:
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
         )
@@ -54,14 +86,15 @@ def load_network(
 
     return load_official(
         path,
-        structure=None if structure is None else read_structure(structure).structure,
-        classes=read_mapping(mapping).names,
+        structure=None if foreign.structure is None else read_structure(foreign.structure).structure,
+        classes=read_mapping(foreign.mapping).names,
+        background=class_names(foreign.background),
+        sample_rate=foreign.sample_rate,
+        fps=foreign.fps,
     )
 
 
-def open_model(
-    source: str, structure: Path | None, mapping: Path | None, backbone: str | None, device: str
-) -> Session:
+def open_model(source: str, foreign: ForeignOptions, device: str) -> Session:
     """Return a session for any model argument.
 
     Raises:
@@ -78,5 +111,5 @@ def open_model(
         return open_session(path, device)
     from g2l.inference.torch_session import TorchSession
 
-    network, metadata = load_network(str(path), structure, mapping, backbone)
+    network, metadata = load_network(str(path), foreign)
     return TorchSession(network, metadata, chosen)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import console, tables
-from .models import BackboneOption, MappingOption, ModelOption, StructureOption, open_model
+from .models import ForeignOptions, ModelOption, open_model
 from .options import RUN, Debug, Quiet
 from .session import quick_workplace
 
@@ -17,12 +17,10 @@ OUTPUT = "Output"
 
 def predict(
     model: ModelOption,
+    foreign: ForeignOptions,
     features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
     output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
     ground_truth: Annotated[Path | None, typer.Option(help="Folder of <video>.txt to score against.")] = None,
-    structure: StructureOption = None,
-    mapping: MappingOption = None,
-    backbone: BackboneOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.", rich_help_panel=RUN)] = "auto",
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also <video>.probabilities.npy.", rich_help_panel=OUTPUT)
@@ -43,7 +41,7 @@ def predict(
     from g2l.pipeline.predict import predict as predict_stage
 
     with quick_workplace(output, device, quiet=quiet) as place:
-        session = open_model(model, structure, mapping, backbone, device)
+        session = open_model(model, foreign, device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
             place,
