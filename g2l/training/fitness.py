@@ -58,7 +58,7 @@ class ShortTrainingFitness:
 
     def _evaluate(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
         started = time.perf_counter()
-        dataset = _open(self.data)
+        dataset = _open(self.data.replace(data_root=self.data.data_root.absolute()))
         device = resolve_device(self.device)
         partitions = dataset.partitions(Selection.BEST)
         seed_everything(seed)
