@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; more threads only wait for each other
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+LONGEST_FIRST = ("test_mlflow_run", "test_pipeline_kill")
+"""Modules of minutes: when several workers share the tests, none should be left with one of these at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest modules first; the order of all else stays."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST_FIRST)

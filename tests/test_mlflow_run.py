@@ -21,8 +21,7 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.tracking.environment import load_mlflow
 
-# The calls build on each other; with `--dist loadgroup` one worker takes them all.
-pytestmark = [pytest.mark.xdist_group("mlflow-run"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[1]
 PARENT = "mlflow.parentRunId"
