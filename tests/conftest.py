@@ -11,7 +11,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 LONGEST_FIRST = ("test_mlflow_run", "test_pipeline_kill")
-"""Modules of minutes: when several workers share the tests, none should be left with one of these at the end."""
+"""Modules of minutes: when workers share the tests, none should be left with one of these at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
