@@ -13,7 +13,8 @@ def describe_data(run: Run, dataset: SegmentationDataset, partitions: Partitions
     for context, names in members.items():
         if names:
             run.log_dataset(
-                name=f"{dataset.config.dataset} split {dataset.config.split}",
+                # One name each, for MLflow keeps one input per name and digest.
+                name=f"{dataset.config.dataset} split {dataset.config.split} {context}",
                 source=dataset.config.data_root / dataset.config.dataset,
                 digest=dataset.fingerprint,
                 context=context,

@@ -16,6 +16,7 @@ from g2l.tracking.spool import Spool
 _LOCAL_ID_TAG = "g2l.local_id"
 _SOURCE_TAGS = ("mlflow.user", "mlflow.source.")
 _TABLES_TAG = "mlflow.loggedArtifacts"
+_REASON_TAG = "g2l.reason"
 _RESOLVED = "resolved."
 # One request may hold 1,000 metrics, 100 parameters, 100 tags and 1 MB.
 _MAX_METRICS, _MAX_TEXTS = 500, 50
@@ -182,6 +183,8 @@ class Destination:
         kept = [RunTag(name, value) for name, value in tags.items() if not name.startswith(_SOURCE_TAGS)]
         self._connected().update_run(run.run_id, status="RUNNING")
         self._connected().log_batch(run.run_id, tags=kept)
+        if _REASON_TAG in self._connected().get_run(run.run_id).data.tags:  # why it ended before
+            self._connected().delete_tag(run.run_id, _REASON_TAG)
 
     def _experiment(self) -> str:
         if self._experiment_id is None:
