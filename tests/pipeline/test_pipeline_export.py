@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from g2l.errors import InputError
+from g2l.inference.sessions import open_session
+from g2l.models.metadata import ModelMetadata
+from g2l.models.registry import build_backbone
+from g2l.pipeline.export import export_model
+from g2l.tracking.protocol import RunKind, RunStatus
+from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE
+
+
+@pytest.fixture(scope="module")
+def metadata():
+    return ModelMetadata(
+        structure=STRUCTURE, backbone=BACKBONE, classes=("background", "a", "b"), feature_dim=4
+    )
+
+
+@pytest.fixture(scope="module")
+def network(metadata):
+    return build_backbone(BACKBONE, STRUCTURE, feature_dim=4, num_classes=3)
+
+
+def test_an_export_is_a_file_an_artifact_and_a_model(place, tracker, network, metadata, tmp_path):
+    path = tmp_path / "deep" / "model.onnx"
+    report = export_model(place, network, metadata, path, registered_model="tiny", alias="best")
+    run = tracker.only(RunKind.EXPORT)
+    assert (run.status, run.params["precision"]) == (RunStatus.FINISHED, "fp32")
+    assert run.latest() == {"max_difference": report.max_difference, "label_agreement": 100.0}
+    assert run.artifacts["model.onnx"] == path.read_bytes()
+    (model,) = run.models
+    assert model["bytes"] == path.read_bytes()
+    assert (model["registered_model"], model["alias"]) == ("tiny", "best")
+    assert model["input_example"].shape[:2] == (1, 4)
+    session = open_session(path, "cpu")
+    assert session.metadata == metadata
+    assert session.probabilities(np.zeros((4, 9), np.float32)).shape == (3, 9)
+
+
+def test_a_file_with_a_frame_mask_is_no_pyfunc_model(place, tracker, network, metadata, tmp_path):
+    export_model(place, network, metadata, tmp_path / "model.onnx", frame_mask=True)
+    run = tracker.only(RunKind.EXPORT)
+    assert (set(run.artifacts), run.models) == ({"model.onnx"}, [])
+
+
+def test_a_refused_export_is_a_failed_run(place, tracker, network, metadata, tmp_path):
+    with pytest.raises(InputError, match=r"`output` must end in \.onnx"):
+        export_model(place, network, metadata, tmp_path / "model.bin")
+    run = tracker.only(RunKind.EXPORT)
+    assert run.status is RunStatus.FAILED
+    assert "must end in .onnx" in run.reason
