@@ -13,6 +13,9 @@ from g2l.errors import InputError
 from g2l.receptive_field.mixing import mix_taps
 from g2l.receptive_field.rates import Expansion, expectation, expected_rate, mixing_weights
 
+SHORT = 1024
+"""Frames below which, on a CPU, a matrix product is quicker than torch's convolution (measured: 300 frames by
+1.5 to 3 times, 1,100 frames no more)."""
 INITIAL_ALPHA = 0.01
 """Raw branch weight after every expansion, as in the released code."""
 
@@ -81,8 +84,15 @@ class BranchConv1d(nn.Module):
         (taps,), (stride,) = self.kernel_size, self.stride
         mixed = mix_taps(x, self.alpha[: len(self.rates)], self.rates, taps, stride)
         # (…, C_in, K, T') -> (…, C_in·K, T'); the weight (C_out, C_in / groups, K) flattens alike.
-        weight = self.weight.flatten(1).unsqueeze(-1)
-        return functional.conv1d(mixed.flatten(-3, -2), weight, self.bias, groups=self.groups)
+        return self._product(mixed.flatten(-3, -2), self.weight.flatten(1))
+
+    def _product(self, mixed: Tensor, weight: Tensor) -> Tensor:
+        """Return the 1x1 convolution of `mixed` (…, C_in·K, T') by `weight` (C_out, C_in·K / groups)."""
+        short = mixed.dim() == 3 and mixed.shape[-1] < SHORT and mixed.device.type == "cpu"
+        if not short or self.groups > 1 or self.bias is None:
+            return functional.conv1d(mixed, weight.unsqueeze(-1), self.bias, groups=self.groups)
+        matrix = weight.expand(len(mixed), -1, -1)  # (O, I) -> (B, O, I)
+        return torch.baddbmm(self.bias.unsqueeze(1).expand(len(mixed), -1, 1), matrix, mixed)
 
     def estimate(self) -> Estimate:
         """Return what the branch weights say; changes nothing."""

@@ -58,7 +58,7 @@ class ShortTrainingFitness:
 
     def _evaluate(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
         started = time.perf_counter()
-        dataset = _open(self.data.replace(data_root=self.data.data_root.absolute()))
+        dataset = _open(self.data, Path.cwd())
         device = resolve_device(self.device)
         partitions = dataset.partitions(Selection.BEST)
         seed_everything(seed)
@@ -98,6 +98,7 @@ class ShortTrainingFitness:
 
 
 @lru_cache(maxsize=1)
-def _open(config: DataConfig) -> SegmentationDataset:
+def _open(config: DataConfig, working_folder: Path) -> SegmentationDataset:
+    """Return the data set, which a relative data root names only together with the working folder."""
     dataset = SegmentationDataset.open(config)
     return dataset.standardized_on(dataset.partitions(Selection.BEST).train)

@@ -12,6 +12,7 @@ from tracked_runs import files, root, runs
 
 from g2l.errors import InputError
 from g2l.tracking import environment
+from g2l.tracking.environment import load_mlflow
 from g2l.tracking.mlflow_tracker import MlflowTracker
 from g2l.tracking.protocol import NullTracker, RunKind, RunStatus, Tracker
 
@@ -67,6 +68,8 @@ def test_tables_and_figures_are_shown(tracker, client, workdir):
     assert listed == [{"path": f"population/{index}.json", "type": "table"} for index in range(2)]
     assert {item.path for item in client.list_artifacts(run.run_id, "plots")} == {"plots/rates.png"}
     found = client.get_experiment_by_name("g2l").experiment_id
+    # This call of the client searches the store of the process, which another test may have set.
+    load_mlflow().set_tracking_uri(client.tracking_uri)
     shown = client.load_table(found, "population/0.json", run_ids=[run.run_id])
     assert list(shown["structure"]) == ["1 2", "4 8"]
 

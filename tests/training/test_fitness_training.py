@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     assert (metadata.structure, metadata.seed, metadata.normalize) == (LARGE, 5, normalize)
     assert (metadata.mean is None) == (normalize is not Normalization.TRAIN)
     assert metadata.metrics == {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
-    dataset = fitness_module._open(fitness.data)
+    dataset = fitness_module._open(fitness.data, Path.cwd())
     holdout = dataset.partitions(fitness.recipe.selection).holdout
     assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
 
