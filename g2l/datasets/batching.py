@@ -106,14 +106,9 @@ class BatchSource:
         ]
         return tuple(batches[number] for number in generator.permutation(len(batches)))
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch.
-
-        Args:
-            number: Epoch, from 0.
-            start: Batches to leave out, unread: those before an interruption.
-        """
-        for names in self.plan(number)[start:]:
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of epoch `number`, which counts from 0."""
+        for names in self.plan(number):
             yield collate([self.dataset.load(name) for name in names])
 
 
