@@ -157,6 +157,8 @@ def test_other_values(path, value):
 @given(content=st.binary(max_size=60) | st.binary(max_size=20).map(lambda tail: b"\x80\x02" + tail))
 @example(content=b"PK\x03\x04broken")
 @example(content=bytes(100))
+@example(content=b"r")
+@example(content=b"M")
 @settings(deadline=None)
 def test_files_of_another_kind(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("official") / "epoch-1.model"
