@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +33,49 @@ class Budget:
         return f"{self.amount} {self.unit}"
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training that ends before the whole does: weights do not depend on rates, so these may change.
+
+    Attributes:
+        until: Optimiser steps completed when it ends, counted from the start of the training, >= 1.
+        structure: Rates during the phase, or None when every step draws rates of its own.
+        rates: What is drawn from, each layer alone and uniformly, when `structure` is None; else empty.
+
+    Raises:
+        InputError: `until` is below 1, or not exactly one of `structure` and `rates` is given.
+    """
+
+    until: int
+    structure: DilationStructure | None = None
+    rates: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.until < 1:
+            raise InputError(f"`until` must be >= 1, but is {self.until} instead.")
+        if (self.structure is None) != bool(self.rates):
+            raise InputError("a phase must have either a structure or the rates to draw from.")
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """One structure to train and score.
+
+    Attributes:
+        structure: The candidate.
+        budget: How long it is trained, from the very start: the steps of its lineage count.
+        seed: Seed of its initialisation and of the order of its batches; the same for all candidates
+            that are compared, so that they differ by structure only.
+        lineage: With which rates its weights were trained before its own, earliest first; empty when it
+            starts from its initialisation.
+    """
+
+    structure: DilationStructure
+    budget: Budget
+    seed: int
+    lineage: tuple[Phase, ...] = ()
+
+
 class EvaluationStatus(StrEnum):
     """How the evaluation of a candidate ended."""
 
@@ -48,6 +91,7 @@ class Evaluation:
         structure: The candidate.
         budget: How long it was trained.
         seed: Seed of its initialisation and of the order of its batches.
+        lineage: With which rates its weights were trained before its own.
         metrics: Hold-out metrics in percent (`accuracy`, `edit`, `f1@10`, …); empty when failed.
         seconds: Wall-clock time of the evaluation.
         status: Done or failed.
@@ -58,19 +102,31 @@ class Evaluation:
     structure: DilationStructure
     budget: Budget
     seed: int
+    lineage: tuple[Phase, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     status: EvaluationStatus = EvaluationStatus.DONE
     reason: str | None = None
     checkpoint: Path | None = None
 
+    @property
+    def task(self) -> EvaluationTask:
+        """What was evaluated."""
+        return EvaluationTask(self.structure, self.budget, self.seed, self.lineage)
+
 
 class Fitness(Protocol):
-    """Trains a structure briefly and scores it on the hold-out; picklable, so that processes can run it.
+    """Trains structures briefly and scores them on the hold-out; picklable, so that processes can run it.
 
-    A fitness may raise: the executor retries, then records the candidate as failed.
+    A score is a function of its task alone: neither of the other tasks of its group nor of what was trained
+    before. A fitness may raise: the executor retries, then records the candidate as failed.
     """
 
-    def __call__(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
-        """Return the evaluation of `structure` trained for `budget` under `seed`."""
+    @property
+    def group_size(self) -> int:
+        """How many tasks of one group are trained as one network; 1 when they are trained one by one."""
+        ...
+
+    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
+        """Return the evaluations of at most `group_size` tasks with one budget, seed and length of lineage."""
         ...
