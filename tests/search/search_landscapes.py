@@ -6,10 +6,11 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from g2l.evaluation import Budget, Evaluation
+from g2l.evaluation import Budget, Evaluation, EvaluationTask
 from g2l.structure import DilationStructure
 
 BUDGET = Budget(7, "steps")
@@ -30,6 +31,17 @@ def evaluation(structure: DilationStructure, value: float, seed: int = 0, **chan
     )
 
 
+def scored(task: EvaluationTask, target: DilationStructure, **metrics: float) -> Evaluation:
+    return Evaluation(
+        structure=task.structure,
+        budget=task.budget,
+        seed=task.seed,
+        lineage=task.lineage,
+        metrics=dict.fromkeys(METRICS, score(task.structure, target)) | metrics,
+        seconds=0.25,
+    )
+
+
 @dataclass
 class Landscape:
     """Distance to a hidden target; counts its calls and fails where told to."""
@@ -37,18 +49,16 @@ class Landscape:
     target: DilationStructure
     broken: frozenset[str] = frozenset()
     calls: list[str] = field(default_factory=list)
+    group_size: int = 1
 
-    def __call__(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
-        self.calls.append(structure.key)
-        if structure.key in self.broken:
-            raise RuntimeError(f"no memory for {structure.key}\nsecond line")
-        return Evaluation(
-            structure=structure,
-            budget=budget,
-            seed=seed,
-            metrics=dict.fromkeys(METRICS, score(structure, self.target)),
-            seconds=0.25,
-        )
+    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
+        return [self._evaluate(task) for task in group]
+
+    def _evaluate(self, task: EvaluationTask) -> Evaluation:
+        self.calls.append(task.structure.key)
+        if task.structure.key in self.broken:
+            raise RuntimeError(f"no memory for {task.structure.key}\nsecond line")
+        return scored(task, self.target)
 
 
 @dataclass(frozen=True)
@@ -57,19 +67,23 @@ class Scripted:
 
     target: DilationStructure
     folder: Path
+    group_size: int = 1
 
-    def __call__(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
+    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
+        return [self._evaluate(task) for task in group]
+
+    def _evaluate(self, task: EvaluationTask) -> Evaluation:
         (self.folder / f"pid-{os.getpid()}").touch()
-        name = structure.key.replace("/", "_")
+        name = task.structure.key.replace("/", "_")
+        with (self.folder / f"runs-{name}").open("a") as runs:
+            runs.write("x")
         once = self.folder / f"kill-{name}"
         if once.exists() or (self.folder / f"always-{name}").exists():
             once.unlink(missing_ok=True)
             os.kill(os.getpid(), signal.SIGKILL)
         if (self.folder / f"sleep-{name}").exists():
             time.sleep(600)
-        threads = float(os.environ["OMP_NUM_THREADS"])
-        metrics = dict.fromkeys(METRICS, score(structure, self.target)) | {"threads": threads}
-        return Evaluation(structure=structure, budget=budget, seed=seed, metrics=metrics)
+        return scored(task, self.target, threads=float(os.environ["OMP_NUM_THREADS"]))
 
 
 def _die() -> Landscape:

@@ -1,75 +1,124 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_landscapes import BUDGET, Landscape, Scripted, Unstartable
+from search_landscapes import BUDGET, Landscape, Scripted, Unstartable, scored
 
-from g2l.config import GlobalSearchConfig
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import EvaluationStatus
-from g2l.search.executors.contract import LONGEST_REASON, EvaluationTask, attempt, describe
+from g2l.evaluation import EvaluationStatus, EvaluationTask, Phase
+from g2l.search.executors.contract import LONGEST_REASON, attempt, describe, failed
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
 from g2l.search.space import SearchSpace
-from g2l.structure import DilationStructure
 
 SPACE = SearchSpace((3,), (1, 2, 4, 8))
 TARGET = SPACE.from_rates([8, 1, 4])
-TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5) for rate in (1, 2, 4, 8)]
+LINEAGE = (Phase(3, SPACE.from_rates([1, 1, 1])), Phase(5, rates=SPACE.rates))
+TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5, LINEAGE) for rate in (1, 2, 4, 8)]
 
 
-def test_serial_yields_in_order_as_it_goes():
+def singly(tasks):
+    return iter([(task,) for task in tasks])
+
+
+def test_serial_yields_in_order_and_asks_for_work_when_it_is_idle():
     fitness = Landscape(TARGET)
+    asked = []
+
+    def groups():
+        for group in (TASKS[:1], TASKS[1:3], TASKS[3:]):
+            asked.append(len(group))
+            yield tuple(group)
+
     with SerialExecutor(fitness) as executor:
-        outcomes = executor.evaluate(TASKS)
-        assert next(outcomes).structure == TASKS[0].structure
-        assert len(fitness.calls) == 1
-        assert [outcome.structure for outcome in outcomes] == [task.structure for task in TASKS[1:]]
+        assert executor.slots == 1
+        evaluations = executor.evaluate(groups())
+        assert next(evaluations).task == TASKS[0]
+        assert (len(fitness.calls), asked) == (1, [1])
+        assert next(evaluations).task == TASKS[1]
+        assert (len(fitness.calls), asked) == (3, [1, 2])
+        assert [evaluation.task for evaluation in evaluations] == TASKS[2:]
 
 
 def test_a_failure_is_tried_once_more():
     fitness = Landscape(TARGET)
     outcomes = [OSError(28, "No space left on device")]
 
-    def flaky(structure, budget, seed):
+    def flaky(group):
         if outcomes:
             raise outcomes.pop()
-        return fitness(structure, budget, seed)
+        return fitness(group)
 
-    assert attempt(flaky, TASKS[0]).status is EvaluationStatus.DONE
+    (evaluation,) = attempt(flaky, (TASKS[0],))
+    assert evaluation.status is EvaluationStatus.DONE
 
 
 def test_two_failures_are_a_failed_candidate_with_the_reason():
     fitness = Landscape(TARGET, broken=frozenset(["1,2,4"]))
-    failure = attempt(fitness, TASKS[0])
+    (failure,) = attempt(fitness, (TASKS[0],))
     assert fitness.calls == ["1,2,4", "1,2,4"]
+    assert failure == failed(TASKS[0], "RuntimeError: no memory for 1,2,4")
     assert failure.status is EvaluationStatus.FAILED
-    assert failure.reason == "RuntimeError: no memory for 1,2,4"
-    assert (failure.structure, failure.budget, failure.seed) == (TASKS[0].structure, BUDGET, 5)
+    assert failure.task == TASKS[0]
+
+
+def test_a_group_that_fails_is_tried_one_by_one():
+    fitness = Landscape(TARGET, broken=frozenset(["2,2,4"]))
+    reason = "RuntimeError: no memory for 2,2,4"
+    assert attempt(fitness, tuple(TASKS[:3])) == [
+        scored(TASKS[0], TARGET),
+        failed(TASKS[1], reason),
+        scored(TASKS[2], TARGET),
+    ]
 
 
 def test_an_interruption_is_no_failure():
-    def fitness(structure, budget, seed):
+    def fitness(group):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        attempt(fitness, TASKS[0])
+    for size in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            attempt(fitness, tuple(TASKS[:size]))
 
 
-def test_an_evaluation_of_another_task_is_a_failure():
-    def fitness(structure, budget, seed):
-        return Landscape(TARGET)(TASKS[1].structure, budget, seed)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda group: [scored(TASKS[3], TARGET)],
+        lambda group: [scored(replace(group[0], lineage=()), TARGET)],
+        lambda group: [],
+        lambda group: [scored(task, TARGET) for task in (*group, *group)],
+    ],
+)
+def test_an_evaluation_of_another_task_is_a_failure(wrong):
+    reason = "ValueError: the fitness returned the evaluation of another task"
+    assert attempt(wrong, (TASKS[0],)) == [failed(TASKS[0], reason)]
+    assert attempt(wrong, (TASKS[0], TASKS[1])) == [failed(task, reason) for task in TASKS[:2]]
 
-    assert (
-        attempt(fitness, TASKS[0]).reason == "ValueError: the fitness returned the evaluation of another task"
-    )
+
+def test_a_group_in_another_order_is_tried_one_by_one():
+    def reversing(group):
+        return [scored(task, TARGET) for task in reversed(group)]
+
+    assert attempt(reversing, (TASKS[0], TASKS[1])) == [scored(task, TARGET) for task in TASKS[:2]]
+
+
+def test_a_metric_that_is_not_finite_is_a_failure():
+    def fitness(group):
+        return [scored(task, TARGET, **({"edit": math.nan} if task == TASKS[1] else {})) for task in group]
+
+    assert attempt(fitness, (TASKS[0], TASKS[1])) == [
+        scored(TASKS[0], TARGET),
+        failed(TASKS[1], "ValueError: metric `edit` is nan"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,43 +140,69 @@ def test_processes_need_a_worker():
         ProcessExecutor(Landscape(TARGET), workers=0)
 
 
-def test_processes_give_the_result_of_the_serial_executor_though_workers_die(tmp_path):
-    """One worker is killed once, another candidate kills its worker whenever it runs."""
-    config = GlobalSearchConfig(population=4, generations=2, budget=BUDGET)
-    hand = DilationStructure(((1, 2, 4),))
-    clean = Landscape(TARGET)
-    run_global_search(SPACE, config, SerialExecutor(clean), seed=0, hand_designed=hand)
-    once, always = clean.calls[1], clean.calls[2]
-    serial = Landscape(TARGET, broken=frozenset([always]))
-    expected = run_global_search(SPACE, config, SerialExecutor(serial), seed=0, hand_designed=hand)
+@pytest.mark.parametrize("make", [SerialExecutor, lambda fitness: ProcessExecutor(fitness, workers=2)])
+def test_a_search_that_waits_for_nothing_is_an_error(make):
+    fitness = Landscape(TARGET)
+    with make(fitness) as executor, pytest.raises(RuntimeError, match="none is under way"):
+        list(executor.evaluate(iter([(TASKS[0],), None, None])))
 
-    (tmp_path / f"kill-{once}").touch()
-    (tmp_path / f"always-{always}").touch()
+
+def test_processes_are_given_work_that_is_decided_while_they_run(tmp_path):
+    """At most two groups are under way, and after None nothing is asked before an evaluation is known."""
+    received, asked = [], []
+
+    def groups():
+        for number, task in enumerate(TASKS):
+            while number > 1 and len(received) < number - 1:
+                asked.append(len(received))
+                yield None
+            assert number - len(received) < 2
+            yield (task,)
+
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
-        found = run_global_search(SPACE, config, executor, seed=0, hand_designed=hand)
-    assert not (tmp_path / f"kill-{once}").exists()
-    assert outline(found) == outline(expected)
-    reasons = {e.structure.key: e.reason for e in found.population if e.reason}
-    assert set(reasons.values()) <= {"its worker process died twice (killed, or out of memory)"}
-    share = max(1, len(os.sched_getaffinity(0)) // 2)
-    assert found.best.metrics["threads"] == share
+        assert executor.slots == 2
+        for evaluation in executor.evaluate(groups()):
+            received.append(evaluation.task)
+    assert sorted(received, key=TASKS.index) == TASKS
+    assert asked == sorted(set(asked))
+
+
+def test_processes_give_the_evaluations_of_the_serial_executor_though_workers_die(tmp_path):
+    """One worker is killed once, another candidate kills its worker whenever it runs."""
+    (tmp_path / f"kill-{TASKS[0].structure}").touch()
+    (tmp_path / f"always-{TASKS[2].structure}").touch()
+    with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
+        found = {evaluation.task: evaluation for evaluation in executor.evaluate(singly(TASKS))}
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    expected = {task: scored(task, TARGET, threads=threads) for task in TASKS}
+    expected[TASKS[2]] = failed(TASKS[2], "its worker process died repeatedly (killed, or out of memory)")
+    assert found == expected
     assert not any(alive(pid) for pid in pids(tmp_path))
+
+
+def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path):
+    (tmp_path / f"always-{TASKS[1].structure}").touch()
+    with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
+        found = list(executor.evaluate(iter([tuple(TASKS[:3]), (TASKS[3],)])))
+    failures = [evaluation.task for evaluation in found if evaluation.reason]
+    assert failures == [TASKS[1]]
+    assert sorted((evaluation.task for evaluation in found), key=TASKS.index) == TASKS
 
 
 def test_an_abandoned_evaluation_leaves_no_process(tmp_path):
     (tmp_path / "sleep-1,2,4").touch()
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
-        outcomes = executor.evaluate(TASKS[:2])
-        assert next(outcomes).structure == TASKS[1].structure
+        evaluations = executor.evaluate(singly(TASKS[:2]))
+        assert next(evaluations).task == TASKS[1]
         wait_for(lambda: len(pids(tmp_path)) == 2)
     assert not any(alive(pid) for pid in pids(tmp_path))
 
 
 def test_workers_that_cannot_start_fail_their_candidates(tmp_path):
     with ProcessExecutor(Unstartable(), workers=2) as executor:
-        outcomes = list(executor.evaluate(TASKS[:3]))
-    assert {outcome.structure for outcome in outcomes} == {task.structure for task in TASKS[:3]}
-    assert {outcome.status for outcome in outcomes} == {EvaluationStatus.FAILED}
+        evaluations = list(executor.evaluate(singly(TASKS[:3])))
+    assert {evaluation.task for evaluation in evaluations} == set(TASKS[:3])
+    assert {evaluation.status for evaluation in evaluations} == {EvaluationStatus.FAILED}
 
 
 SCRIPT = """
@@ -135,12 +210,12 @@ import sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
 from search_landscapes import Scripted
-from test_executors import TARGET, TASKS
+from test_executors import TARGET, TASKS, singly
 from g2l.search.executors.process import ProcessExecutor
 
 if __name__ == "__main__":
     with ProcessExecutor(Scripted(TARGET, Path({folder!r})), workers=2) as executor:
-        list(executor.evaluate(TASKS))
+        list(executor.evaluate(singly(TASKS)))
 """
 
 
@@ -167,14 +242,6 @@ def test_workers_end_with_their_parent(tmp_path, sent):
     assert ("KeyboardInterrupt" in errors) == (sent is signal.SIGINT)
     assert "SpawnProcess" not in errors  # the workers do not say anything
     wait_for(lambda: not any(alive(pid) for pid in pids(tmp_path)))
-
-
-def outline(result):
-    return [
-        [(member.structure, member.fitness, member.order) for member in summary.population]
-        + [summary.evaluations, summary.cache_hits, summary.failures]
-        for summary in result.generations
-    ]
 
 
 def pids(folder):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, Self
 
 from g2l.errors import G2LError
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus, Fitness
-from g2l.structure import DilationStructure
+from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask, Fitness
 
 ATTEMPTS = 2
 """A candidate that fails is tried once more: a full disk or device may have been passing."""
@@ -18,23 +17,10 @@ ATTEMPTS = 2
 LONGEST_REASON = 300
 """Characters kept of an error message; some hold whole tensors."""
 
+TaskGroup = tuple[EvaluationTask, ...]
+"""Tasks that are handed to the fitness together; at least one."""
+
 _log = logging.getLogger("g2l")
-
-
-@dataclass(frozen=True)
-class EvaluationTask:
-    """One structure to train and score.
-
-    Attributes:
-        structure: The candidate.
-        budget: How long it is trained.
-        seed: Seed of its initialisation and of the order of its batches; the same for all candidates,
-            so that they differ by structure only.
-    """
-
-    structure: DilationStructure
-    budget: Budget
-    seed: int
 
 
 class Executor(Protocol):
@@ -44,11 +30,23 @@ class Executor(Protocol):
     leaves no process behind.
     """
 
-    def evaluate(self, tasks: Sequence[EvaluationTask]) -> Iterator[Evaluation]:
-        """Yield one evaluation per task, as they complete, in any order.
+    @property
+    def slots(self) -> int:
+        """How many groups run at once, now; a cluster may grow and shrink."""
+        ...
 
-        A candidate that fails is tried once more, then yielded as failed with its reason: it never
-        raises. Tasks hold distinct structures.
+    def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
+        """Yield one evaluation per task, one by one as their groups complete, in any order.
+
+        A candidate that fails is tried again, then yielded as failed with its reason: it never raises.
+
+        Args:
+            groups: Asked for the next group whenever a slot is idle, and not before. None says that there
+                is nothing to do at the moment: it is asked again when one more evaluation was yielded.
+                No two tasks are equal.
+
+        Raises:
+            RuntimeError: `groups` gives None though no evaluation is under way, so that none would follow.
         """
         ...
 
@@ -57,17 +55,19 @@ class Executor(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
-def attempt(fitness: Fitness, task: EvaluationTask) -> Evaluation:
-    """Return what `fitness` says of the task, or a failed evaluation after its last attempt."""
-    reason = ""
-    for number in range(ATTEMPTS):
+def attempt(fitness: Fitness, group: TaskGroup) -> list[Evaluation]:
+    """Return what `fitness` says of each task, or a failed evaluation after its last attempt.
+
+    A group of several that fails is taken apart, so that a candidate fails by its own fault only.
+    """
+    if len(group) > 1:
         try:
-            return _checked(fitness(task.structure, task.budget, task.seed), task)
+            return _checked(fitness(group), group)
         except Exception as error:
-            # Whatever a candidate raises is its failure and not the search's.
-            reason = describe(error)
-            _log.warning("%s: attempt %d of %d failed: %s", task.structure, number + 1, ATTEMPTS, reason)
-    return failed(task, reason)
+            _log.warning(
+                "%d candidates fail together: %s; they are tried one by one.", len(group), describe(error)
+            )
+    return [_attempt_alone(fitness, task) for task in group]
 
 
 def failed(task: EvaluationTask, reason: str) -> Evaluation:
@@ -76,6 +76,7 @@ def failed(task: EvaluationTask, reason: str) -> Evaluation:
         structure=task.structure,
         budget=task.budget,
         seed=task.seed,
+        lineage=task.lineage,
         status=EvaluationStatus.FAILED,
         reason=reason,
     )
@@ -88,16 +89,31 @@ def describe(error: BaseException) -> str:
     return message if isinstance(error, G2LError) else f"{type(error).__name__}: {message}"
 
 
-def _checked(evaluation: Evaluation, task: EvaluationTask) -> Evaluation:
-    """Return the evaluation with plain floats.
+def _attempt_alone(fitness: Fitness, task: EvaluationTask) -> Evaluation:
+    reason = ""
+    for number in range(ATTEMPTS):
+        try:
+            return _checked(fitness((task,)), (task,))[0]
+        except Exception as error:
+            # Whatever a candidate raises is its failure and not the search's.
+            reason = describe(error)
+            _log.warning("%s: attempt %d of %d failed: %s", task.structure, number + 1, ATTEMPTS, reason)
+    return failed(task, reason)
+
+
+def _checked(evaluations: Sequence[Evaluation], group: TaskGroup) -> list[Evaluation]:
+    """Return the evaluations with plain floats.
 
     Raises:
-        ValueError: It is of another task, or a metric is not finite.
+        ValueError: They are not those of `group` in its order, or a metric is not finite.
     """
-    if (evaluation.structure, evaluation.budget, evaluation.seed) != (task.structure, task.budget, task.seed):
+    if tuple(evaluation.task for evaluation in evaluations) != group:
         raise ValueError("the fitness returned the evaluation of another task")
-    metrics = {name: float(value) for name, value in evaluation.metrics.items()}
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise ValueError(f"metric `{name}` is {value}")
-    return replace(evaluation, metrics=metrics, seconds=float(evaluation.seconds))
+    checked = []
+    for evaluation in evaluations:
+        metrics = {name: float(value) for name, value in evaluation.metrics.items()}
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise ValueError(f"metric `{name}` is {value}")
+        checked.append(replace(evaluation, metrics=metrics, seconds=float(evaluation.seconds)))
+    return checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -13,8 +13,9 @@ from typing import Self
 
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation, Fitness
-from g2l.search.executors.contract import EvaluationTask, failed
-from g2l.search.executors.worker import evaluate_task, initialise
+from g2l.search.executors.contract import TaskGroup, failed
+from g2l.search.executors.dispatch import dispatch
+from g2l.search.executors.worker import evaluate_group, initialise
 
 _log = logging.getLogger("g2l")
 
@@ -22,12 +23,13 @@ _log = logging.getLogger("g2l")
 class ProcessExecutor:
     """Evaluates in worker processes that are started afresh (`spawn`), so that CUDA works in them.
 
-    The cores are divided between the workers. No more tasks are handed out than there are workers, so
-    that when a worker dies it is known which candidates are lost: these are run again one at a time,
-    which tells the one that kills its worker from those that happened to run beside it.
+    The cores are divided between the workers. No more groups are handed out than there are workers, so
+    that when a worker dies it is known which candidates are lost: their groups are run again one at a
+    time, and one that kills its worker again is taken apart. This tells the candidate that kills its
+    worker from those that happened to run beside it.
 
     Args:
-        fitness: Trains and scores one candidate; picklable.
+        fitness: Trains and scores candidates; picklable.
         workers: Number of processes, at least 1.
 
     Raises:
@@ -41,23 +43,20 @@ class ProcessExecutor:
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
         self._lifeline: Connection | None = None
-        self._running: dict[Future[Evaluation], EvaluationTask] = {}
+        self._running: dict[Future[list[Evaluation]], TaskGroup] = {}
+        self._recovering = False
 
-    def evaluate(self, tasks: Sequence[EvaluationTask]) -> Iterator[Evaluation]:
-        """Yield one evaluation per task, as they complete."""
-        waiting = list(reversed(tasks))
+    @property
+    def slots(self) -> int:
+        """The number of workers."""
+        return self._workers
+
+    def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
+        """Yield one evaluation per task, as their groups complete."""
         try:
-            while waiting or self._running:
-                whole = self._hand_out(waiting)
-                done = wait(self._running, return_when=FIRST_COMPLETED).done
-                if whole and not any(future.exception() for future in done):
-                    for future in done:
-                        del self._running[future]
-                        yield future.result()
-                else:
-                    yield from self._recover()
+            yield from dispatch(groups, self)
         finally:
-            if self._running:  # interrupted, or the caller has lost interest
+            if self.busy:  # interrupted, or the caller has lost interest
                 self._stop()
 
     def __enter__(self) -> Self:
@@ -66,37 +65,77 @@ class ProcessExecutor:
     def __exit__(self, *exception: object) -> None:
         self._stop()
 
-    def _hand_out(self, waiting: list[EvaluationTask]) -> bool:
-        """Give each idle worker a task from the end of `waiting`; return False if the pool has broken."""
-        while waiting and len(self._running) < self._workers:
-            try:
-                future = self._open_pool().submit(evaluate_task, waiting[-1])
-            except BrokenProcessPool:
-                return False
-            self._running[future] = waiting.pop()
-        return True
+    @property
+    def idle(self) -> bool:
+        """Whether a worker has nothing to do, and lost groups need not run alone."""
+        return not self._recovering and len(self._running) < self._workers
+
+    @property
+    def busy(self) -> bool:
+        """Whether groups are under way."""
+        return bool(self._running)
+
+    def start(self, group: TaskGroup) -> None:
+        """Give an idle worker a group; in a pool that has broken meanwhile it counts as lost."""
+        self._running[self._submit(group)] = group
+
+    def collect(self) -> Iterator[Evaluation]:
+        """Wait until a group has ended or a worker has died and yield what there is."""
+        done = wait(self._running, return_when=FIRST_COMPLETED).done
+        if any(future.exception() for future in done):
+            yield from self._recover()
+            return
+        for future in done:
+            del self._running[future]
+        for future in done:
+            yield from future.result()
 
     def _recover(self) -> Iterator[Evaluation]:
         """Take the broken pool down, save what it had finished, run again what it had not."""
         broken = dict(self._running)
         self._stop()
         lost = []
-        for future, task in broken.items():
-            if future.cancelled() or future.exception():
-                lost.append(task)
-            else:
-                yield future.result()
-        _log.warning("a worker process died; %d candidate(s) are run again, one at a time.", len(lost))
-        for task in lost:
-            future = self._open_pool().submit(evaluate_task, task)
-            self._running[future] = task
-            try:
-                evaluation = future.result()
-            except BrokenProcessPool:
-                evaluation = failed(task, "its worker process died twice (killed, or out of memory)")
-                self._stop()
+        self._recovering = True
+        try:
+            for future, group in broken.items():
+                if future.cancelled() or future.exception():
+                    lost.append(group)
+                else:
+                    yield from future.result()
+            _log.warning(
+                "a worker process died; %d candidate(s) are run again, one after the other.",
+                sum(map(len, lost)),
+            )
+            for group in lost:
+                yield from self._run_alone(group)
+        finally:
+            self._recovering = False
+
+    def _run_alone(self, group: TaskGroup) -> Iterator[Evaluation]:
+        """Yield the evaluations of a group beside which nothing else runs."""
+        self.start(group)
+        (future,) = self._running
+        try:
+            evaluations = future.result()
+        except BrokenProcessPool:
+            self._stop()
+        else:
             self._running.clear()
-            yield evaluation
+            yield from evaluations
+            return
+        if len(group) == 1:
+            yield failed(group[0], "its worker process died repeatedly (killed, or out of memory)")
+        else:
+            for task in group:
+                yield from self._run_alone((task,))
+
+    def _submit(self, group: TaskGroup) -> Future[list[Evaluation]]:
+        try:
+            return self._open_pool().submit(evaluate_group, group)
+        except BrokenProcessPool as error:
+            lost: Future[list[Evaluation]] = Future()
+            lost.set_exception(error)
+            return lost
 
     def _open_pool(self) -> ProcessPoolExecutor:
         if self._pool is None:

@@ -9,7 +9,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from g2l.evaluation import Evaluation, Fitness
-from g2l.search.executors.contract import EvaluationTask, attempt
+from g2l.search.executors.contract import TaskGroup, attempt
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -36,11 +36,11 @@ def initialise(fitness: Fitness, threads: int, lifeline: Connection) -> None:
         torch.set_num_threads(threads)
 
 
-def evaluate_task(task: EvaluationTask) -> Evaluation:
-    """Return the evaluation of `task` by the fitness this worker was given."""
+def evaluate_group(group: TaskGroup) -> list[Evaluation]:
+    """Return the evaluations of `group` by the fitness this worker was given."""
     if _fitness is None:
         raise RuntimeError("the worker was not initialised")
-    return attempt(_fitness, task)
+    return attempt(_fitness, group)
 
 
 def _end_with(lifeline: Connection) -> None:
