@@ -81,6 +81,14 @@ class DilationStructure:
         """Return the receptive field of each stage by itself, in frames."""
         return tuple(_receptive_field(stage, kernel_size) for stage in self.stages)
 
+    def look_ahead(self, kernel_size: int = KERNEL_SIZE) -> int:
+        """Return how many later frames the label of one frame depends on.
+
+        Half of the receptive field without the frame itself: the networks we have are symmetric, so that
+        they look as far ahead as back.
+        """
+        return (self.receptive_field(kernel_size) - 1) // 2
+
     def as_lists(self) -> list[list[int]]:
         """Return the rates as nested lists, the form that JSON files hold."""
         return [list(stage) for stage in self.stages]

@@ -36,6 +36,7 @@ def test_receptive_fields_count_frames(stages, kernel):
         return max(frames) - min(frames) + 1
 
     assert structure.receptive_field(kernel) == reach(structure.rates)
+    assert structure.look_ahead(kernel) == reach(structure.rates) // 2
     assert structure.receptive_fields(kernel) == tuple(map(reach, structure.stages))
 
 

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from g2l.errors import InputError
-from g2l.structure import DilationStructure
+from g2l.search import feasible
+from g2l.structure import KERNEL_SIZE, DilationStructure
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All structures of one shape whose rates come from one list.
+    """All structures of one shape whose rates come from one list, within limits where there are any.
 
     Args:
         shape: Layers per stage.
         rates: Allowed rates, ascending and distinct.
+        max_receptive_field: Largest receptive field of the whole network in frames, or None.
+        max_look_ahead: Most later frames that a label may depend on, or None.
 
     Raises:
-        InputError: A stage has no layer, or the rates are empty, below 1 or not ascending.
+        InputError: A stage has no layer, the rates are empty, below 1 or not ascending, or even the
+            smallest rates exceed a limit.
     """
 
     shape: tuple[int, ...]
     rates: tuple[int, ...]
+    max_receptive_field: int | None = None
+    max_look_ahead: int | None = None
 
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) < 1:
@@ -33,27 +40,54 @@ class SearchSpace:
         ascending = all(low < high for low, high in zip(self.rates, self.rates[1:], strict=False))
         if not self.rates or self.rates[0] < 1 or not ascending:
             raise InputError(f"`rates` must be ascending integers >= 1, but is {self.rates} instead.")
+        smallest = DilationStructure.from_rates([self.rates[0]] * self.genes, self.shape)
+        limits = (
+            ("max_receptive_field", self.max_receptive_field, smallest.receptive_field()),
+            ("max_look_ahead", self.max_look_ahead, smallest.look_ahead()),
+        )
+        for name, limit, least in limits:
+            if limit is not None and limit < least:
+                raise InputError(
+                    f"`{name}` must be >= {least} frames, what {self.genes} layers of rate {self.rates[0]} "
+                    f"have, but is {limit} instead."
+                )
 
     @classmethod
-    def powers_of_two(cls, shape: Sequence[int], *, max_exponent: int, longest: int) -> SearchSpace:
-        """Return the space {2^0 … 2^max_exponent} without the rates that no sequence is long enough for.
+    def powers_of_two(
+        cls,
+        shape: Sequence[int],
+        *,
+        max_exponent: int,
+        longest: int,
+        max_receptive_field: int | None = None,
+        max_look_ahead: int | None = None,
+    ) -> SearchSpace:
+        """Return the space {2^0 … 2^max_exponent} without the rates that are of no use.
 
-        A tap at distance d ≥ T sees nothing but padding, so d is useful only below the longest T.
+        A tap at distance d ≥ T sees nothing but padding, so d is useful only below the longest T. And a rate
+        that exceeds a limit even where all others are 1 is in no structure.
 
         Args:
             shape: Layers per stage.
             max_exponent: Largest exponent; 10 in the paper.
             longest: Frames of the longest training sequence, as the network sees it.
+            max_receptive_field: See `SearchSpace`.
+            max_look_ahead: See `SearchSpace`.
 
         Raises:
-            InputError: `max_exponent` is below 0 or `longest` below 1.
+            InputError: `max_exponent` is below 0, `longest` below 1, or a limit cannot be kept.
         """
         if max_exponent < 0:
             raise InputError(f"`max_exponent` must be >= 0, but is {max_exponent} instead.")
         if longest < 1:
             raise InputError(f"`longest` must be >= 1, but is {longest} instead.")
-        useful = (2**exponent for exponent in range(1, max_exponent + 1) if 2**exponent < longest)
-        return cls(tuple(shape), (1, *useful))
+        powers = tuple(2**exponent for exponent in range(max_exponent + 1))
+        short = tuple(rate for rate in powers if rate == 1 or rate < longest)
+        space = cls(tuple(shape), short, max_receptive_field, max_look_ahead)
+        if space.max_sum is None:
+            return space
+        most = space.max_sum - (space.genes - 1)
+        return replace(space, rates=tuple(rate for rate in short if rate <= most))
 
     @property
     def genes(self) -> int:
@@ -62,27 +96,50 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """Number of structures in the space."""
-        return int(len(self.rates) ** self.genes)
+        """Number of structures in the space; see `feasible.count` for its digits where there is a limit."""
+        if self.max_sum is None:
+            return int(len(self.rates) ** self.genes)
+        return feasible.count(self.rates, self.genes, self.max_sum)
+
+    @property
+    def max_sum(self) -> int | None:
+        """Largest sum of all rates that keeps to both limits, or None where every structure does.
+
+        One number says both: the receptive field is 1 + (k − 1)·Σ d, and the look-ahead (k − 1)/2·Σ d.
+        """
+        sums = [self.genes * self.rates[-1]]
+        if self.max_receptive_field is not None:
+            sums.append((self.max_receptive_field - 1) // (KERNEL_SIZE - 1))
+        if self.max_look_ahead is not None:
+            sums.append(self.max_look_ahead // (KERNEL_SIZE // 2))
+        return None if min(sums) == sums[0] else min(sums)
 
     def contains(self, structure: DilationStructure) -> bool:
-        """Tell whether `structure` is of this shape and made of these rates."""
-        return structure.shape == self.shape and set(structure.rates) <= set(self.rates)
+        """Tell whether `structure` is of this shape, made of these rates, and within the limits."""
+        return (
+            structure.shape == self.shape
+            and set(structure.rates) <= set(self.rates)
+            and (self.max_receptive_field is None or structure.receptive_field() <= self.max_receptive_field)
+            and (self.max_look_ahead is None or structure.look_ahead() <= self.max_look_ahead)
+        )
 
     def sample(self, generator: np.random.Generator) -> DilationStructure:
-        """Return a random structure; every allowed rate is equally likely in every layer.
+        """Return a random structure; each one of the space is equally likely.
 
-        Deviation (METHOD, section 3, fix 3): uniform over the exponents, where the released code is
-        uniform over numbers, which makes the two largest rates take 62 % of the draws.
+        So without a limit every allowed rate is equally likely in every layer. Deviation (METHOD, section 3,
+        fix 3): uniform over the exponents, where the released code is uniform over numbers, which makes the
+        two largest rates take 62 % of the draws.
         """
+        if self.max_sum is not None:
+            return self.from_rates(feasible.draw(self.rates, self.genes, self.max_sum, generator))
         indices = generator.integers(len(self.rates), size=self.genes)
         return self.from_rates([self.rates[index] for index in indices])
 
     def project(self, structure: DilationStructure) -> DilationStructure:
-        """Return `structure` with each rate lowered to the nearest allowed one.
+        """Return `structure` with each rate lowered to the nearest allowed one, and fitted to the limits.
 
         So 2^l becomes the largest allowed rate where 2^l exceeds it. A rate below all allowed ones
-        becomes the smallest.
+        becomes the smallest. See `from_rates` for the limits.
 
         Raises:
             InputError: The structure has another shape.
@@ -94,9 +151,16 @@ class SearchSpace:
         return self.from_rates([self.rates[max(0, bisect_right(self.rates, r) - 1)] for r in structure.rates])
 
     def from_rates(self, rates: Sequence[int]) -> DilationStructure:
-        """Return the structure of this shape whose genome is `rates`."""
+        """Return the structure of this shape whose genome is `rates`, lowered where a limit asks for it.
+
+        See `feasible.lower` for which rates are lowered.
+        """
+        if self.max_sum is not None:
+            rates = feasible.lower(rates, self.rates, self.max_sum)
         return DilationStructure.from_rates(rates, self.shape)
 
-    def as_dict(self) -> dict[str, list[int]]:
-        """Return the space as JSON values."""
-        return {"shape": list(self.shape), "rates": list(self.rates)}
+    def as_dict(self) -> dict[str, Any]:
+        """Return the space as JSON values; without limits nothing is said of them."""
+        limits = {"max_receptive_field": self.max_receptive_field, "max_look_ahead": self.max_look_ahead}
+        given = {name: limit for name, limit in limits.items() if limit is not None}
+        return {"shape": list(self.shape), "rates": list(self.rates), **given}

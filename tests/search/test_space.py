@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.errors import InputError
+from g2l.search.mutation import mutate
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
 
@@ -74,6 +77,75 @@ def test_projection_refuses_another_shape():
 def test_rates_must_ascend(rates):
     with pytest.raises(InputError, match="`rates` must be ascending integers >= 1"):
         SearchSpace((1,), rates)
+
+
+LIMITED = SearchSpace((2, 2), (1, 2, 4, 8), max_receptive_field=31, max_look_ahead=12)
+
+
+def test_without_limits_nothing_changes():
+    wide = SearchSpace((2, 2), (1, 2, 4, 8), max_receptive_field=65, max_look_ahead=32)
+    free = SearchSpace((2, 2), (1, 2, 4, 8))
+    assert free.as_dict() == {"shape": [2, 2], "rates": [1, 2, 4, 8]}
+    assert (wide.max_sum, free.max_sum, wide.size) == (None, None, 4**4)
+    assert wide.sample(np.random.default_rng(3)) == free.sample(np.random.default_rng(3))
+    assert wide.from_rates([8] * 4) == free.from_rates([8] * 4)
+
+
+def test_the_tighter_limit_counts():
+    assert LIMITED.max_sum == 12
+    assert SearchSpace((2, 2), (1, 2, 4, 8), max_receptive_field=31).max_sum == 15
+    assert LIMITED.as_dict() == {
+        "shape": [2, 2], "rates": [1, 2, 4, 8], "max_receptive_field": 31, "max_look_ahead": 12
+    }  # fmt: skip
+
+
+@given(st.lists(st.integers(1, 50), min_size=4, max_size=4), st.integers(0, 2**32 - 1))
+def test_whatever_a_limited_space_makes_keeps_to_the_limits(rates, seed):
+    generator = np.random.default_rng(seed)
+    drawn = LIMITED.sample(generator)
+    projected = LIMITED.project(DilationStructure.from_rates(rates, (2, 2)))
+    built = LIMITED.from_rates(projected.rates[::-1])
+    for structure in (drawn, projected, built, mutate(drawn, LIMITED, 1.0, generator)):
+        assert LIMITED.contains(structure)
+        assert structure.receptive_field() <= 31
+        assert structure.look_ahead() <= 12
+    assert LIMITED.project(drawn) == drawn
+
+
+@given(st.lists(st.sampled_from([1, 2, 4, 8]), min_size=4, max_size=4))
+def test_a_limited_space_contains_what_keeps_to_the_limits(rates):
+    structure = DilationStructure.from_rates(rates, (2, 2))
+    assert LIMITED.contains(structure) == (sum(rates) <= 12)
+
+
+def test_size_counts_what_keeps_to_the_limits():
+    inside = [rates for rates in product((1, 2, 4, 8), repeat=4) if sum(rates) <= 12]
+    assert LIMITED.size == len(inside)
+
+
+def test_hand_designed_is_fitted_to_the_limits():
+    space = SearchSpace.powers_of_two((6, 6), max_exponent=10, longest=999, max_receptive_field=161)
+    fitted = space.project(DilationStructure.hand_designed(2, 6))
+    assert fitted.stages == ((1, 2, 4, 8, 16, 16), (1, 2, 4, 8, 8, 8))
+    assert fitted.receptive_field() == 157
+
+
+def test_rates_that_no_structure_within_the_limits_has_are_left_out():
+    space = SearchSpace.powers_of_two((4,), max_exponent=10, longest=999, max_look_ahead=19)
+    assert space.rates == (1, 2, 4, 8, 16)
+    assert SearchSpace.powers_of_two((4,), max_exponent=10, longest=999, max_look_ahead=18).rates[-1] == 8
+    assert SearchSpace.powers_of_two((4,), max_exponent=3, longest=999, max_look_ahead=999).rates[-1] == 8
+
+
+def test_a_limit_that_nothing_keeps_to_is_refused():
+    message = "`max_receptive_field` must be >= 81 frames, what 40 layers of rate 1 have, but is 80 instead"
+    with pytest.raises(InputError, match=message):
+        SearchSpace.powers_of_two((10,) * 4, max_exponent=10, longest=999, max_receptive_field=80)
+    with pytest.raises(
+        InputError, match="`max_look_ahead` must be >= 8 frames, what 4 layers of rate 2 have"
+    ):
+        SearchSpace((4,), (2, 4), max_look_ahead=7)
+    assert SearchSpace((4,), (2, 4), max_look_ahead=8).size == 1
 
 
 def test_other_faults_are_named():
