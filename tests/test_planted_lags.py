@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -46,6 +47,18 @@ def test_the_local_search_moves_a_rate_to_the_planted_lag(tmp_path):
     assert sum(39 <= rate <= 43 for rate in found) >= 4, found
 
 
+class Remembering:
+    """Trains each structure once, under seed 0, whatever seed is asked for."""
+
+    group_size = 1
+
+    def __init__(self, fitness):
+        self.trained = cache(lambda task: fitness([task])[0])
+
+    def __call__(self, group):
+        return [replace(self.trained(replace(task, seed=0)), seed=task.seed) for task in group]
+
+
 @pytest.fixture(scope="module")
 def two_lags(tmp_path_factory):
     """A fitness over two layers that trains each structure once, whichever search asks for it."""
@@ -57,13 +70,7 @@ def two_lags(tmp_path_factory):
         recipe=RecipeConfig(learning_rate=5e-3),
         device="cpu",
     )
-    trained = cache(lambda structure, budget: fitness(structure, budget, 0))
-
-    def remembered(structure, budget, seed):
-        evaluation = trained(structure, budget)
-        return type(evaluation)(**{**vars(evaluation), "seed": seed})
-
-    return remembered
+    return Remembering(fitness)
 
 
 def test_the_global_search_beats_random_search_at_equal_budget_on_two_lags(two_lags):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget
+from g2l.evaluation import Budget, EvaluationTask
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness
@@ -55,8 +55,15 @@ def measure_candidate(
 
 
 def _seconds(probe: ShortTrainingFitness, structure: DilationStructure, steps: int, seed: int) -> float:
-    short = probe(structure, Budget(1, "steps"), seed).seconds  # the first call also opens the data
-    short = min(short, probe(structure, Budget(1, "steps"), seed).seconds)
-    longer = probe(structure, Budget(1 + PROBE_STEPS, "steps"), seed).seconds
+    _group_seconds(probe, structure, 1, seed)  # the first call also opens the data
+    short = _group_seconds(probe, structure, 1, seed)
+    longer = _group_seconds(probe, structure, 1 + PROBE_STEPS, seed)
     step = max(longer - short, 0.0) / PROBE_STEPS
     return short + step * (steps - 1)
+
+
+def _group_seconds(probe: ShortTrainingFitness, structure: DilationStructure, steps: int, seed: int) -> float:
+    """Return the seconds of each candidate of a full group, whose members differ in a search but not here."""
+    task = EvaluationTask(structure, Budget(steps, "steps"), seed)
+    group = [task] * probe.group_size
+    return sum(evaluation.seconds for evaluation in probe(group)) / len(group)

@@ -1,8 +1,8 @@
 """`last.ckpt`: everything that a killed training needs to go on as if nothing had happened.
 
-The file is replaced atomically after every epoch, so that a kill at any instant leaves the state after some
-whole epoch; the steps since are taken again and give the same bits. The order of batches is a function of
-seed and epoch, so no position inside an epoch has to be kept.
+The file is replaced atomically after every epoch and at the end of a budget, so that a kill at any instant
+leaves the state after some step; the steps since are taken again and give the same bits. The order of batches
+is a function of seed and epoch, so the number of steps says which batches of an epoch are still to come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from g2l.training.callback import TrainingCallback, TrainingState
 from g2l.training.history import EpochRecord, ResultSoFar
 from g2l.training.random_state import random_states, set_random_states
 
-SCHEMA = "g2l.training/1"
+SCHEMA = "g2l.training/2"
 
 
 def training_identity(
@@ -47,7 +47,8 @@ def training_identity(
     groups = [(group["lr"], len(group["params"])) for group in state.optimizer.param_groups]
     return {
         **recipe.as_dict(),
-        "budget": str(budget),
+        # Epochs are scored one by one, or once at the last; steps only at the end, wherever that is.
+        "budget": str(budget) if budget.unit == "epochs" else "steps",
         "seed": seed,
         "training videos": f"{len(names)} {fingerprint(list(names))}",
         # Its text shows the dilation rates, which the shapes do not.
@@ -64,7 +65,7 @@ def save_checkpoint(
     so_far: ResultSoFar,
     callbacks: Sequence[TrainingCallback],
 ) -> None:
-    """Write the state after an epoch to `path` atomically.
+    """Write the state between two steps to `path` atomically.
 
     Args:
         path: The file.
@@ -93,7 +94,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, identity: Mapping[str, Any], state: TrainingState, callbacks: Sequence[TrainingCallback]
+    path: Path,
+    identity: Mapping[str, Any],
+    state: TrainingState,
+    callbacks: Sequence[TrainingCallback],
+    last_step: int,
 ) -> ResultSoFar:
     """Bring `state`, the callbacks and the random generators to what `path` holds.
 
@@ -101,10 +106,17 @@ def load_checkpoint(
         History and best weights.
 
     Raises:
-        InputError: The file is damaged, or of a training with other settings; the first one is named.
+        InputError: The file is damaged, of a training with other settings (the first one is named), or of one
+            that is beyond `last_step` already; nothing is changed.
     """
     saved = _read(path)
     _refuse_other(path, saved["identity"], identity)
+    if saved["step"] > last_step:
+        raise InputError(
+            f"{path}: the training must end at step {saved['step']} or later, as far as the checkpoint is, "
+            f"but ends at step {last_step} instead.",
+            hint="raise the budget, or train without --resume.",
+        )
     _remove_torn_writes(path)
     state.epoch, state.step = saved["epoch"], saved["step"]
     for callback, callback_state in zip(callbacks, saved["callbacks"], strict=True):
@@ -114,6 +126,7 @@ def load_checkpoint(
     set_random_states(saved["random"])
     return ResultSoFar(
         [EpochRecord(**record) for record in saved["history"]],
+        saved["losses"],
         saved["best_epoch"],
         saved["best_score"],
         saved["best_weights"],

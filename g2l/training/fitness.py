@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,11 +13,10 @@ from torch import nn
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.evaluation import Budget, Evaluation
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
-from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
 from g2l.training.device import one_thread, resolve_device, seed_everything
 from g2l.training.evaluation import evaluate_model
@@ -38,6 +38,7 @@ class ShortTrainingFitness:
         recipe: How it is trained; its epochs and selection do not matter here.
         device: `auto`, `cpu` or `cuda`.
         checkpoint_folder: Where `<digest>/model.safetensors` is written, or None to keep no weights.
+        group_size: How many tasks of one group are trained as one network.
     """
 
     data: DataConfig
@@ -45,39 +46,40 @@ class ShortTrainingFitness:
     recipe: RecipeConfig
     device: str = "auto"
     checkpoint_folder: Path | None = None
+    group_size: int = 1
 
-    def __call__(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
-        """Return the evaluation of `structure` trained for `budget` under `seed`.
+    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
+        """Return the evaluations of some tasks, trained one by one.
 
         Raises:
             InputError: The data cannot be read, the structure does not fit the backbone, or there is no GPU.
             OperationalError: The loss is not finite, or memory runs out.
         """
         with one_thread():
-            return self._evaluate(structure, budget, seed)
+            return [self._evaluate(task) for task in group]
 
-    def _evaluate(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation:
+    def _evaluate(self, task: EvaluationTask) -> Evaluation:
         started = time.perf_counter()
         dataset = _open(self.data, Path.cwd())
         device = resolve_device(self.device)
         partitions = dataset.partitions(Selection.BEST)
-        seed_everything(seed)
+        seed_everything(task.seed)
         model = build_backbone(
             self.backbone,
-            structure,
+            task.structure,
             feature_dim=dataset.feature_dim,
             num_classes=len(dataset.mapping.names),
         )
         result = fit(
             model,
-            BatchSource(dataset, partitions.train, batch_size=self.recipe.batch_size, seed=seed),
+            BatchSource(dataset, partitions.train, batch_size=self.recipe.batch_size, seed=task.seed),
             self.recipe.replace(selection=Selection.LAST),
-            seed=seed,
+            seed=task.seed,
             device=device,
-            budget=budget,
+            budget=task.budget,
             evaluate=lambda network: evaluate_model(network, dataset, partitions.holdout, device=device),
         )
-        evaluation = Evaluation(structure=structure, budget=budget, seed=seed, metrics=result.metrics)
+        evaluation = Evaluation(**vars(task), metrics=result.metrics)
         checkpoint = self._save(model, evaluation, dataset)
         return replace(evaluation, checkpoint=checkpoint, seconds=time.perf_counter() - started)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
@@ -58,16 +58,25 @@ class ResultSoFar:
     """What a training has gathered beside its live objects.
 
     Attributes:
-        history: Records of the completed epochs.
+        history: Records of the completed epochs, and of the last one up to where it was cut short.
+        losses: Of the steps of the last epoch, which goes on when a larger budget continues the training.
         best_epoch: Epoch of the best hold-out score so far, from 1, or None before any was measured.
         best_score: That score.
         best_weights: Copies of the weights of that epoch, in RAM.
     """
 
     history: list[EpochRecord] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     best_epoch: int | None = None
     best_score: float = float("-inf")
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, record: EpochRecord) -> EpochRecord:
+        """Append the record of an epoch, or put it in place of that of its first part; return it."""
+        if self.history and self.history[-1].epoch == record.epoch:
+            record = replace(record, seconds=record.seconds + self.history.pop().seconds)
+        self.history.append(record)
+        return record
 
     def offer(self, model: nn.Module, epoch: int, score: float) -> None:
         """Keep the weights of `model` if `score` beats those before; of equals the earlier epoch stays."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -15,12 +12,11 @@ from g2l.config import RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.evaluation import Budget
 from g2l.metrics.fitness import metric_value
-from g2l.progress import NullProgress, Progress, Task
-from g2l.training.callback import TrainingCallback, TrainingState
-from g2l.training.checkpoint import load_checkpoint, save_checkpoint, training_identity
-from g2l.training.device import seed_everything
-from g2l.training.history import EpochRecord, ResultSoFar, TrainingResult
-from g2l.training.step import adam, set_learning_rate, train_step
+from g2l.progress import NullProgress, Progress
+from g2l.training.callback import TrainingCallback
+from g2l.training.checkpoint import training_identity
+from g2l.training.history import EpochRecord, TrainingResult
+from g2l.training.run import Training
 
 _NO_PROGRESS = NullProgress()
 
@@ -53,7 +49,8 @@ def fit(
         recipe: Settings.
         seed: Seed of dropout; restarts the global generators of torch, numpy and Python.
         device: Where to train.
-        budget: When to stop; None means `recipe.epochs`. Steps may end in the middle of an epoch.
+        budget: When to stop; None means `recipe.epochs`. Steps may end in the middle of an epoch, and a
+            larger budget of steps goes on from the checkpoint of a smaller one.
         evaluate: Scores the model on the hold-out, or None where there is none.
         optimizer: To be used instead of Adam over all parameters.
         callbacks: Called in this order; they may change model and optimizer, but then `Selection.LAST` is
@@ -69,56 +66,31 @@ def fit(
     """
     budget = budget or Budget(recipe.epochs)
     last_step = budget.amount if budget.unit == "steps" else budget.amount * len(source)
-    seed_everything(seed)
-    model.to(device)
-    state = TrainingState(model, optimizer or adam(model, recipe))
-    identity = training_identity(state, recipe, budget, seed, source.names, callbacks)
-    so_far = ResultSoFar()
+    training = Training(
+        model, source, recipe, seed=seed, device=device, optimizer=optimizer, callbacks=callbacks
+    )
+    identity = training_identity(training.state, recipe, budget, seed, source.names, callbacks)
     if resume and checkpoint is not None and checkpoint.exists():
-        so_far = load_checkpoint(checkpoint, identity, state, callbacks)
+        training.load(checkpoint, identity, last_step)
     selects = recipe.selection is Selection.BEST and budget.unit == "epochs"
 
+    def score() -> Mapping[str, float]:
+        if evaluate is None or not (selects or training.state.step == last_step):
+            return {}
+        metrics = {name: float(value) for name, value in evaluate(model).items()}
+        if selects:
+            training.so_far.offer(model, training.state.epoch, metric_value(metrics, recipe.monitor))
+        return metrics
+
+    def keep(record: EpochRecord) -> None:
+        if on_epoch is not None:
+            on_epoch(record)
+        if checkpoint is not None:
+            training.save(checkpoint, identity)
+
     with progress.task("training", last_step) as task:
-        task.advance(state.step)
-        while state.step < last_step:
-            started = time.perf_counter()
-            learning_rate = set_learning_rate(state, recipe)
-            loss = _train_epoch(state, source, recipe, last_step, device, callbacks, task)
-            metrics: dict[str, float] = {}
-            if evaluate is not None and (selects or state.step == last_step):
-                metrics = {name: float(value) for name, value in evaluate(model).items()}
-            if selects and metrics:
-                so_far.offer(model, state.epoch, metric_value(metrics, recipe.monitor))
-            for callback in callbacks:
-                callback.on_epoch_end(state, {"loss": loss, "learning_rate": learning_rate, **metrics})
-            seconds = time.perf_counter() - started
-            record = EpochRecord(state.epoch, state.step, loss, learning_rate, metrics, seconds)
-            so_far.history.append(record)
-            if on_epoch is not None:
-                on_epoch(record)
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, identity, state, so_far, callbacks)
-
-    return so_far.result(model, state)
-
-
-def _train_epoch(
-    state: TrainingState,
-    source: BatchSource,
-    recipe: RecipeConfig,
-    last_step: int,
-    device: torch.device,
-    callbacks: Sequence[TrainingCallback],
-    task: Task,
-) -> float:
-    """Take the steps of one epoch, or those up to `last_step`; return their mean loss."""
-    losses = []
-    state.model.train()
-    for batch in islice(source.epoch(state.epoch), last_step - state.step):
-        losses.append(train_step(state, batch, recipe, device))
-        state.step += 1
-        for callback in callbacks:
-            callback.on_step_end(state)
-        task.advance(note=f"loss {losses[-1]:.3f}")
-    state.epoch += 1
-    return math.fsum(losses) / len(losses)
+        task.advance(training.state.step)
+        training.advance(last_step, score=score, on_record=keep, task=task)
+    if not training.so_far.history[-1].metrics:  # another budget ended elsewhere, and scored there
+        training.score(score())
+    return training.so_far.result(model, training.state)

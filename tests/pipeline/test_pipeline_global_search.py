@@ -42,10 +42,10 @@ def trained(monkeypatch):
     structures = []
     call = ShortTrainingFitness.__call__
 
-    def recorded(fitness, structure, budget, seed):
+    def recorded(fitness, group):
         if fitness.checkpoint_folder is not None:  # the probe keeps no weights
-            structures.append(structure)
-        return call(fitness, structure, budget, seed)
+            structures.extend(task.structure for task in group)
+        return call(fitness, group)
 
     monkeypatch.setattr(ShortTrainingFitness, "__call__", recorded)
     return structures
@@ -167,11 +167,11 @@ def test_a_resumed_search_logs_nothing_twice_and_finds_the_same(place, tiny, tra
     calls = []
     call = ShortTrainingFitness.__call__
 
-    def interrupted(fitness, structure, budget, seed):
-        calls.append(structure)
+    def interrupted(fitness, group):
+        calls.append(group)
         if len(calls) == 9:  # 3 of the probe, 3 of the first population
             raise KeyboardInterrupt
-        return call(fitness, structure, budget, seed)
+        return call(fitness, group)
 
     monkeypatch.setattr(ShortTrainingFitness, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -227,10 +227,10 @@ def test_a_failed_candidate_ends_nothing(place, tiny, tracker, monkeypatch):
 def test_a_hand_designed_structure_that_fails_ends_nothing(place, tiny, tracker, monkeypatch):
     call = ShortTrainingFitness.__call__
 
-    def broken(fitness, structure, budget, seed):
-        if structure == BACKBONE.hand_designed():
+    def broken(fitness, group):
+        if any(task.structure == BACKBONE.hand_designed() for task in group):
             raise OperationalError("the loss must be finite, but is nan instead.")
-        return call(fitness, structure, budget, seed)
+        return call(fitness, group)
 
     monkeypatch.setattr(ShortTrainingFitness, "__call__", broken)
     outcome, (plan,) = search(place, global_task(tiny))
@@ -240,7 +240,7 @@ def test_a_hand_designed_structure_that_fails_ends_nothing(place, tiny, tracker,
 
 
 def test_a_search_in_which_nothing_trains_says_why(place, tiny, tracker, monkeypatch):
-    def broken(fitness, structure, budget, seed):
+    def broken(fitness, group):
         raise OperationalError("the GPU fell off the bus.")
 
     monkeypatch.setattr(ShortTrainingFitness, "__call__", broken)

@@ -10,7 +10,7 @@ import torch
 from g2l.config import BackboneConfig, Normalization, RecipeConfig
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
-from g2l.evaluation import Budget, EvaluationStatus
+from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
 from g2l.models.artifact import load_model
 from g2l.structure import DilationStructure
 from g2l.training import fitness as fitness_module
@@ -19,6 +19,11 @@ from g2l.training.fitness import ShortTrainingFitness
 
 BUDGET = Budget(4, "steps")
 SMALL, LARGE = DilationStructure(((1, 1), (1, 1))), DilationStructure(((1, 4), (2, 8)))
+
+
+def evaluate(fitness, structure, budget, seed, lineage=()):
+    (evaluation,) = fitness([EvaluationTask(structure, budget, seed, lineage)])
+    return evaluation
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def fitness(tiny_data):
 
 
 def test_the_same_call_gives_the_same_numbers(fitness):
-    first, second = fitness(LARGE, BUDGET, 3), fitness(LARGE, BUDGET, 3)
+    first, second = evaluate(fitness, LARGE, BUDGET, 3), evaluate(fitness, LARGE, BUDGET, 3)
     assert first.metrics == second.metrics
     assert first.metrics.keys() == {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
     assert (first.structure, first.budget, first.seed) == (LARGE, BUDGET, 3)
@@ -51,7 +56,7 @@ def test_every_structure_of_a_seed_starts_from_the_same_weights(fitness, monkeyp
 
     monkeypatch.setattr(fitness_module, "fit", noting)
     for structure, seed in ((SMALL, 0), (LARGE, 0), (LARGE, 1)):
-        fitness(structure, BUDGET, seed)
+        evaluate(fitness, structure, BUDGET, seed)
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[1], starts[2])
 
@@ -64,7 +69,7 @@ def test_it_scores_the_holdout_and_not_the_test_videos(fitness, tiny_data, monke
         return evaluate_model(model, dataset, names, device=device)
 
     monkeypatch.setattr(fitness_module, "evaluate_model", noting)
-    fitness(SMALL, Budget(2, "epochs"), 0)
+    evaluate(fitness, SMALL, Budget(2, "epochs"), 0)
     partitions = SegmentationDataset.open(tiny_data).partitions(fitness.recipe.selection)
     assert scored == [partitions.holdout]
     assert not set(partitions.holdout) & set(partitions.test)
@@ -73,7 +78,7 @@ def test_it_scores_the_holdout_and_not_the_test_videos(fitness, tiny_data, monke
 @pytest.mark.parametrize("normalize", list(Normalization))
 def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     fitness = replace(fitness, checkpoint_folder=tmp_path, data=fitness.data.replace(normalize=normalize))
-    evaluation = fitness(LARGE, BUDGET, 5)
+    evaluation = evaluate(fitness, LARGE, BUDGET, 5)
     assert evaluation.checkpoint is not None
     assert evaluation.checkpoint.relative_to(tmp_path).name == "model.safetensors"
     model, metadata = load_model(evaluation.checkpoint)
@@ -88,8 +93,8 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
 def test_each_candidate_has_its_own_checkpoint(fitness, tmp_path):
     fitness = replace(fitness, checkpoint_folder=tmp_path)
     calls = [(SMALL, BUDGET, 0), (LARGE, BUDGET, 0), (LARGE, Budget(4, "epochs"), 0), (LARGE, BUDGET, 1)]
-    assert len({fitness(*call).checkpoint for call in calls}) == 4
-    assert fitness(*calls[0]).checkpoint == fitness(*calls[0]).checkpoint
+    assert len({evaluate(fitness, *call).checkpoint for call in calls}) == 4
+    assert evaluate(fitness, *calls[0]).checkpoint == evaluate(fitness, *calls[0]).checkpoint
 
 
 def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypatch):
@@ -104,11 +109,11 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
     monkeypatch.setattr(SegmentationDataset, "open", noting)
     travelled = pickle.loads(pickle.dumps(fitness))  # noqa: S301
     assert travelled == fitness
-    travelled(SMALL, BUDGET, 0)
-    fitness(LARGE, BUDGET, 0)
+    evaluate(travelled, SMALL, BUDGET, 0)
+    evaluate(fitness, LARGE, BUDGET, 0)
     assert opened == [fitness.data]
 
 
 def test_a_structure_of_another_size_is_refused(fitness):
     with pytest.raises(InputError, match="expected 2 stages of 2 layers"):
-        fitness(DilationStructure(((1, 2, 4),)), BUDGET, 0)
+        evaluate(fitness, DilationStructure(((1, 2, 4),)), BUDGET, 0)

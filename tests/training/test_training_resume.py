@@ -13,7 +13,8 @@ from g2l.config import LocalSearchConfig, Selection
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget
 from g2l.search.local_search import LocalSearch
-from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
+from g2l.training.step import adam
+from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, Videos, tiny_fit, tiny_model
 
 
 class InterruptedTrainingError(Exception):
@@ -105,6 +106,61 @@ def test_a_budget_of_steps_resumes_and_ends_in_the_middle_of_an_epoch(tmp_path):
     resumed = tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True)
     assert_same(resumed, tiny_fit(callbacks=[Recorder()], budget=budget))
     assert_same(tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True), resumed)
+
+
+@pytest.mark.parametrize("steps", [(3,), (4, 5), (1, 2, 6, 7)])
+def test_a_larger_budget_of_steps_goes_on_from_a_smaller_one(tmp_path, steps):
+    path = tmp_path / "last.ckpt"
+    optimizers = []
+    for amount in (*steps, 8):
+        model = tiny_model(seed=amount)
+        optimizers.append(adam(model, RECIPE))
+        continued = tiny_fit(
+            model if path.exists() else tiny_model(),
+            optimizer=optimizers[-1] if path.exists() else None,
+            checkpoint=path,
+            budget=Budget(amount, "steps"),
+            resume=True,
+        )
+    model = tiny_model()
+    optimizer = adam(model, RECIPE)
+    expected = tiny_fit(model, optimizer=optimizer, budget=Budget(8, "steps"))
+    assert continued[1].metrics == expected[1].metrics
+    assert [record.loss for record in continued[1].history] == [r.loss for r in expected[1].history]
+    assert [record.step for record in continued[1].history] == [3, 6, 8]
+    assert all(map(torch.equal, continued[0].state_dict().values(), expected[0].state_dict().values()))
+    moments = [
+        [state[name] for state in one.state_dict()["state"].values() for name in ("exp_avg", "exp_avg_sq")]
+        for one in (optimizers[-1], optimizer)
+    ]
+    assert all(map(torch.equal, *moments))
+
+
+def test_a_continued_epoch_does_not_load_the_batches_it_has_taken(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    tiny_fit(checkpoint=path, budget=Budget(2, "steps"), scored=False)
+    loaded = []
+    load = Videos.load
+    monkeypatch.setattr(Videos, "load", lambda videos, name: loaded.append(name) or load(videos, name))
+    tiny_fit(checkpoint=path, budget=Budget(3, "steps"), resume=True, scored=False)
+    assert len(loaded) == RECIPE.batch_size
+
+
+def test_a_smaller_budget_is_refused(tmp_path):
+    path = tmp_path / "last.ckpt"
+    tiny_fit(checkpoint=path, budget=Budget(5, "steps"))
+    with pytest.raises(InputError, match=r"must end at step 5 or later, .* but ends at step 4 instead\."):
+        tiny_fit(checkpoint=path, budget=Budget(4, "steps"), resume=True)
+
+
+def test_a_budget_that_ends_where_a_killed_training_was_saved_is_scored(tmp_path):
+    path = tmp_path / "last.ckpt"
+    with pytest.raises(InterruptedTrainingError):
+        tiny_fit(callbacks=[interrupt_at(("step", 5))], checkpoint=path, budget=Budget(6, "steps"))
+    budget = Budget(STEPS_PER_EPOCH, "steps")
+    resumed = tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True)
+    assert_same(resumed, tiny_fit(callbacks=[Recorder()], budget=budget))
+    assert resumed[1].metrics
 
 
 def test_without_resume_a_training_starts_anew(tmp_path):
@@ -213,13 +269,13 @@ def test_a_torn_checkpoint_is_an_input_error(tmp_path, share):
 def test_a_foreign_file_is_an_input_error(tmp_path, value):
     path = tmp_path / "last.ckpt"
     torch.save(value, path)
-    with pytest.raises(InputError, match=r"expected a training checkpoint of schema g2l\.training/1"):
+    with pytest.raises(InputError, match=r"expected a training checkpoint of schema g2l\.training/2"):
         tiny_fit(checkpoint=path, resume=True)
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     path = tmp_path / "last.ckpt"
-    torch.save({"schema": "g2l.training/1", "identity": Path("x")}, path)
+    torch.save({"schema": "g2l.training/2", "identity": Path("x")}, path)
     with pytest.raises(InputError, match="cannot be read as a training checkpoint"):
         tiny_fit(checkpoint=path, resume=True)
 
