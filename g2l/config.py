@@ -52,6 +52,26 @@ class ExecutorKind(StrEnum):
     PROCESS = "process"
 
 
+class Strategy(StrEnum):
+    """How a global search decides what to train next; see `g2l.search.strategies`."""
+
+    RANDOM = "random"
+    GENETIC = "genetic"
+    HALVING = "halving"
+    INHERITANCE = "inheritance"
+    ONE_SHOT = "one-shot"
+    SURROGATE = "surrogate"
+
+
+class ProxyChoice(StrEnum):
+    """Who chooses how long a candidate is trained."""
+
+    FIXED = "fixed"
+    """The settings: `budget`."""
+    AUTO = "auto"
+    """A pilot: the shortest training that ranks a few structures as long ones do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Settings):
     """Size of the network (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5)."""
@@ -188,12 +208,21 @@ class RecipeConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalSearchConfig(Settings):
-    """The genetic search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
+    """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
 
     Attributes:
+        strategy: How it decides what to train next.
+        trainings: What the whole search may cost, pilot, re-runs and final comparison included, in full
+            trainings of one network; None means that `generations` end it.
         population: Structures kept from one generation to the next.
         generations: Rounds of crossover, mutation and survival after the first population.
-        budget: Training of one candidate.
+        proxy: Who chooses how long a candidate is trained.
+        budget: Training of one candidate where `proxy` is fixed.
+        averaging: Decay of the averaged weights that are scored, or None to score the last ones.
+        leaders: Structures that are trained again under new seeds before the winner is named; 0 for none.
+        final_seeds: Full trainings, each of the winner and of the hand-designed structure, whose test scores
+            are compared at the end; 0 for none.
+        candidates_per_batch: Candidates that are trained as one network.
         fitness: Hold-out metric that ranks candidates.
         max_exponent: Rates are 2^0 … 2^max_exponent, capped at the longest training video.
         mutation_probability: Chance that a child spawns a mutant.
@@ -204,9 +233,16 @@ class GlobalSearchConfig(Settings):
         workers: Processes of the process executor.
     """
 
+    strategy: Strategy = Strategy.GENETIC
+    trainings: float | None = None
     population: int = 12
     generations: int = 6
+    proxy: ProxyChoice = ProxyChoice.FIXED
     budget: Budget = Budget(120, "steps")
+    averaging: float | None = None
+    leaders: int = 0
+    final_seeds: int = 0
+    candidates_per_batch: int = 1
     fitness: str = "f1"
     max_exponent: int = 10
     mutation_probability: float = 0.2
@@ -222,6 +258,13 @@ class GlobalSearchConfig(Settings):
         yield from at_least("generations", self.generations, 0)
         yield from at_least("max_exponent", self.max_exponent, 0)
         yield from at_least("workers", self.workers, 1)
+        yield from at_least("leaders", self.leaders, 0)
+        yield from at_least("final_seeds", self.final_seeds, 0)
+        yield from at_least("candidates_per_batch", self.candidates_per_batch, 1)
+        if self.trainings is not None:
+            yield from positive("trainings", self.trainings)
+        if self.averaging is not None and not 0 < self.averaging < 1:
+            yield f"`averaging` must be in (0, 1), but is {self.averaging} instead."
         yield from one_of("fitness", self.fitness, FITNESS_METRICS)
         for name in ("mutation_probability", "gene_mutation_probability"):
             value = getattr(self, name)

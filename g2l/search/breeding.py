@@ -71,6 +71,21 @@ class Breeder:
                 mutants += self._propose(Origin.MUTATION, mutant)
         return children + mutants
 
+    def child(self, population: Sequence[Candidate], config: GlobalSearchConfig) -> Proposal:
+        """Return one child of the population, mutated where neither twin is new.
+
+        Args:
+            population: Parents, all evaluated, two or more.
+            config: Chances of mutation.
+        """
+        twins = self._pair(population)
+        child = next(filter(self._is_new, twins), twins[0])
+        mutated = self._generator.random() < config.mutation_probability
+        if not mutated and self._is_new(child):
+            return self._propose(Origin.CROSSOVER, child)[0]
+        mutant = self._mutant(child, config.gene_mutation_probability)
+        return self._propose(Origin.MUTATION, mutant)[0]
+
     def _pair(self, population: Sequence[Candidate]) -> tuple[DilationStructure, DilationStructure]:
         fitness = [member.fitness for member in population]
         for _ in range(ATTEMPTS):

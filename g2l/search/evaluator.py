@@ -1,15 +1,17 @@
-"""Evaluates each structure once: from the journal, else from the store, else by training it."""
+"""Evaluates each task once: from the journal, else from the store, else by training it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus
-from g2l.progress import Progress
-from g2l.search.executors.contract import EvaluationTask, Executor
+from g2l.evaluation import Evaluation, EvaluationTask
+from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
-from g2l.search.population import Candidate, GenerationSummary, Proposal, Tally, fitness_of, ranked
+from g2l.search.ledger import Ledger
+from g2l.search.population import Candidate, GenerationSummary, Origin, Tally, fitness_of
+from g2l.search.status import SearchStatus
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
@@ -18,7 +20,7 @@ class SearchObserver(Protocol):
     """Is told what a search does, in the thread of the search."""
 
     def on_evaluation(self, evaluation: Evaluation, generation: int, cached: bool) -> None:
-        """Called once for each new structure, in the order in which they complete.
+        """Called once for each new task, in the order in which they complete.
 
         Args:
             evaluation: Its metrics, or why it failed.
@@ -28,25 +30,35 @@ class SearchObserver(Protocol):
         """
         ...
 
+    def on_status(self, status: SearchStatus) -> None:
+        """Called after each evaluation with where the search stands."""
+        ...
+
     def on_generation(self, summary: GenerationSummary) -> None:
         """Called after each generation; a resumed search repeats these calls from generation 0."""
         ...
 
 
+@dataclass(frozen=True)
+class Request:
+    """A task and where its structure came from."""
+
+    task: EvaluationTask
+    origin: Origin
+
+
 class Evaluator:
-    """The memory of a search: what it has evaluated, under one budget and one seed.
+    """The memory of a search.
 
     Deviation (METHOD, section 3, fix 5): the released code trains duplicates again.
 
     Args:
         executor: Trains the new ones.
         metric: Name of the fitness.
-        budget: Training of one candidate.
-        seed: Seed of every training: candidates differ by structure only.
+        group_size: Tasks that are handed to the executor together where they are alike.
         journal: Where evaluations are recorded, already begun, or None.
         store: Evaluations of all runs, or None.
-        observers: Told of every new evaluation.
-        progress: Draws a bar per batch.
+        listener: Told of every new evaluation, whether another run had made it, and its candidate.
     """
 
     def __init__(
@@ -54,94 +66,113 @@ class Evaluator:
         executor: Executor,
         *,
         metric: str,
-        budget: Budget,
-        seed: int,
+        group_size: int,
         journal: Journal | None,
         store: EvaluationStore | None,
-        observers: Sequence[SearchObserver],
-        progress: Progress,
+        listener: Callable[[Candidate, bool], None],
     ) -> None:
         self._executor = executor
         self._metric = metric
-        self._budget = budget
-        self._seed = seed
+        self._group_size = group_size
         self._journal = journal
         self._store = store
-        self._observers = observers
-        self._progress = progress
-        self._candidates: dict[DilationStructure, Candidate] = {}
-        self._evaluations = self._cache_hits = self._failures = 0
+        self._listener = listener
+        self._known: dict[EvaluationTask, Candidate] = {}
+        self._orders: dict[DilationStructure, int] = {}
+        self._cached: set[EvaluationTask] = set()
+        self._repeats = 0
+        self.ledger = Ledger()
+        self.generation = 0
 
     def __contains__(self, structure: object) -> bool:
-        return structure in self._candidates
+        return structure in self._orders
 
     @property
-    def leader(self) -> Candidate:
-        """The best candidate so far; ties go to the one that was proposed earlier."""
-        return ranked(self._candidates.values())[0]
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All that was evaluated, in the order in which it became known."""
+        return tuple(self._known.values())
 
-    @property
-    def first(self) -> Candidate:
-        """The candidate that was proposed first: the hand-designed one."""
-        return min(self._candidates.values(), key=lambda candidate: candidate.order)
+    def take_tally(self, learned: Sequence[Candidate]) -> Tally:
+        """Return the counts of a generation.
 
-    def take_tally(self) -> Tally:
-        """Return the counts since the last call."""
-        tally = Tally(self._evaluations, self._cache_hits, self._failures)
-        self._evaluations = self._cache_hits = self._failures = 0
-        return tally
+        Args:
+            learned: The candidates that became known in it.
+        """
+        cached = sum(candidate.evaluation.task in self._cached for candidate in learned)
+        hits, self._repeats = cached + self._repeats, 0
+        return Tally(len(learned) - cached, hits, sum(candidate.failed for candidate in learned))
 
-    def evaluate(self, proposals: Sequence[Proposal], generation: int) -> tuple[Candidate, ...]:
-        """Return the candidates of `proposals` in their order, training only those never seen before."""
-        fresh: dict[DilationStructure, Proposal] = {}
-        for proposal in proposals:
-            if proposal.structure not in self:
-                fresh.setdefault(proposal.structure, proposal)
-        known = len(self._candidates)
-        orders = {structure: known + number for number, structure in enumerate(fresh)}
-        self._cache_hits += len(proposals) - len(fresh)
-        with self._progress.task(f"generation {generation}", len(fresh)) as bar:
-            for evaluation, cached in self._obtain(list(fresh), generation):
-                structure = evaluation.structure
-                score = fitness_of(evaluation, self._metric)
-                origin = fresh[structure].origin
-                self._candidates[structure] = Candidate(evaluation, score, orders[structure], origin)
-                self._count(evaluation, cached)
-                bar.advance(note=f"{self._metric} {score:.2f}")
-                for observer in self._observers:
-                    observer.on_evaluation(evaluation, generation, cached)
-        return tuple(self._candidates[proposal.structure] for proposal in proposals)
+    def evaluate(self, requests: Sequence[Request]) -> tuple[Candidate, ...]:
+        """Return the candidates of `requests` in their order, training only those never seen before."""
+        found: dict[EvaluationTask, Candidate] = {}
+        distinct = {request.task: request for request in requests}
+        self._repeats += len(requests) - len(distinct)
+        self.stream(
+            iter([tuple(distinct.values())]),
+            lambda candidate: found.setdefault(candidate.evaluation.task, candidate),
+        )
+        return tuple(found[request.task] for request in requests)
 
-    def _obtain(
-        self, structures: Sequence[DilationStructure], generation: int
-    ) -> Iterator[tuple[Evaluation, bool]]:
-        """Yield each evaluation as it becomes known, and whether another run had made it."""
-        tasks = []
-        for structure in structures:
-            recorded = self._journal.find(structure) if self._journal else None
-            stored = None
-            if recorded is None and self._store is not None:
-                stored = self._store.get(structure, self._budget, self._seed)
-            if recorded is not None:
-                yield recorded
-            elif stored is not None:
-                self._record(stored, generation, cached=True)
-                yield stored, True
-            else:
-                tasks.append(EvaluationTask(structure, self._budget, self._seed))
-        for evaluation in self._executor.evaluate(tasks) if tasks else ():
+    def stream(
+        self, requests: Iterator[tuple[Request, ...] | None], receive: Callable[[Candidate], object]
+    ) -> None:
+        """Evaluate requests that are decided while others run.
+
+        Args:
+            requests: Pulled whenever the executor has room; None when nothing can be decided before
+                another evaluation has been received.
+            receive: Called for each request, as it becomes known.
+        """
+        origins: dict[EvaluationTask, Origin] = {}
+
+        def groups() -> Iterator[tuple[EvaluationTask, ...] | None]:
+            for batch in requests:
+                if batch is None:
+                    yield None
+                    continue
+                for request in batch:
+                    self._orders.setdefault(request.task.structure, len(self._orders))
+                    # Now, not when it completes: what is left to spend must not depend on who is faster.
+                    self.ledger.charge(request.task)
+                    origins[request.task] = request.origin
+                fresh = [request.task for request in batch if not self._recall(request, receive)]
+                size = self._group_size
+                yield from (tuple(fresh[start : start + size]) for start in range(0, len(fresh), size))
+
+        for evaluation in self._executor.evaluate(groups()):
             # The journal first: were the store first, a kill between the two would turn this training
             # into a cache hit on resume, and the counts into others than those of an unbroken run.
-            self._record(evaluation, generation, cached=False)
+            self._record(evaluation, cached=False)
             if self._store is not None:
                 self._store.put(evaluation)
-            yield evaluation, False
+            receive(self._learn(evaluation, origins[evaluation.task], cached=False))
 
-    def _record(self, evaluation: Evaluation, generation: int, *, cached: bool) -> None:
+    def _recall(self, request: Request, receive: Callable[[Candidate], object]) -> bool:
+        """Answer a request without training, if that can be done; return whether it could."""
+        known = self._known.get(request.task)
+        if known is not None:
+            self._repeats += 1
+            receive(known)
+            return True
+        recorded = self._journal.find(request.task) if self._journal else None
+        if recorded is None:
+            stored = self._store.get(request.task) if self._store else None
+            if stored is None:
+                return False
+            self._record(stored, cached=True)
+            recorded = stored, True
+        receive(self._learn(recorded[0], request.origin, cached=recorded[1]))
+        return True
+
+    def _learn(self, evaluation: Evaluation, origin: Origin, *, cached: bool) -> Candidate:
+        score = fitness_of(evaluation, self._metric)
+        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], origin)
+        self._known[evaluation.task] = candidate
+        if cached:
+            self._cached.add(evaluation.task)
+        self._listener(candidate, cached)
+        return candidate
+
+    def _record(self, evaluation: Evaluation, *, cached: bool) -> None:
         if self._journal is not None:
-            self._journal.record_evaluation(evaluation, generation, cached=cached)
-
-    def _count(self, evaluation: Evaluation, cached: bool) -> None:
-        self._evaluations += not cached
-        self._cache_hits += cached
-        self._failures += evaluation.status is EvaluationStatus.FAILED
+            self._journal.record_evaluation(evaluation, self.generation, cached=cached)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from g2l.errors import InputError, OperationalError, at
-from g2l.evaluation import Evaluation
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import canonical_json, ensure_folder
 from g2l.search.journal_lines import JournalContent, parse_journal
 from g2l.search.records import evaluation_to_json
@@ -74,9 +74,9 @@ class Journal:
         self._compare(self._content.header, header)
         self._truncate(self._content.length)
 
-    def find(self, structure: DilationStructure) -> tuple[Evaluation, bool] | None:
+    def find(self, task: EvaluationTask) -> tuple[Evaluation, bool] | None:
         """Return the evaluation that the file held when it was opened, and whether it was a cache hit."""
-        return self._content.evaluations.get(structure.key)
+        return self._content.evaluations.get(task)
 
     def record_evaluation(self, evaluation: Evaluation, generation: int, *, cached: bool) -> None:
         """Append an evaluation; `cached` says that it came from another run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from g2l.errors import InputError, OperationalError, at
-from g2l.evaluation import Evaluation
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.search.records import evaluation_from_json
 
 
@@ -27,14 +27,14 @@ class JournalContent:
 
     Attributes:
         header: Its first line, or None when not even that is whole.
-        evaluations: By structure key: the evaluation, and whether it came from another run.
+        evaluations: By task: the evaluation, and whether it came from another run.
         generations: By number.
         ended: Whether the search had ended.
         length: Bytes of the whole lines.
     """
 
     header: Mapping[str, Any] | None = None
-    evaluations: dict[str, tuple[Evaluation, bool]] = field(default_factory=dict)
+    evaluations: dict[EvaluationTask, tuple[Evaluation, bool]] = field(default_factory=dict)
     generations: dict[int, RecordedGeneration] = field(default_factory=dict)
     ended: bool = False
     length: int = 0
@@ -82,7 +82,7 @@ def _take(value: Any, number: int, content: JournalContent) -> None:
         content.header = value
     elif event == "evaluation":
         evaluation = evaluation_from_json(value.get("evaluation"))
-        content.evaluations[evaluation.structure.key] = (evaluation, value.get("cached") is True)
+        content.evaluations[evaluation.task] = (evaluation, value.get("cached") is True)
     elif event == "generation":
         content.generations[int(value["generation"])] = RecordedGeneration(number, value)
     elif event == "end":

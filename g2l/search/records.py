@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from g2l.errors import InputError
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.evaluation import Budget, Evaluation, EvaluationStatus, EvaluationTask, Phase
 from g2l.structure import DilationStructure
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return `evaluation` as a JSON value from which it can be read back exactly."""
-    return {
-        "structure": evaluation.structure.as_lists(),
-        "budget": budget_to_json(evaluation.budget),
-        "seed": evaluation.seed,
+    return task_to_json(evaluation.task) | {
         "metrics": dict(evaluation.metrics),
         "seconds": evaluation.seconds,
         "status": evaluation.status.value,
@@ -36,6 +33,7 @@ def evaluation_from_json(value: Any) -> Evaluation:
             structure=DilationStructure(tuple(tuple(stage) for stage in value["structure"])),
             budget=Budget(_integer(value["budget"]["amount"]), value["budget"]["unit"]),
             seed=_integer(value["seed"]),
+            lineage=tuple(_phase(phase) for phase in value.get("lineage", ())),
             metrics={str(name): _number(metric) for name, metric in value["metrics"].items()},
             seconds=_number(value["seconds"]),
             status=EvaluationStatus(value["status"]),
@@ -48,9 +46,29 @@ def evaluation_from_json(value: Any) -> Evaluation:
         raise ValueError(str(error)) from None
 
 
-def budget_to_json(budget: Budget) -> dict[str, Any]:
-    """Return `budget` as a JSON value."""
-    return {"amount": budget.amount, "unit": budget.unit}
+def task_to_json(task: EvaluationTask) -> dict[str, Any]:
+    """Return `task` as a JSON value; a lineage appears only where there is one."""
+    value = {
+        "structure": task.structure.as_lists(),
+        "budget": {"amount": task.budget.amount, "unit": task.budget.unit},
+        "seed": task.seed,
+    }
+    if task.lineage:
+        value["lineage"] = [
+            {
+                "until": phase.until,
+                "structure": None if phase.structure is None else phase.structure.as_lists(),
+                "rates": list(phase.rates),
+            }
+            for phase in task.lineage
+        ]
+    return value
+
+
+def _phase(value: Any) -> Phase:
+    stages = value["structure"]
+    structure = None if stages is None else DilationStructure(tuple(tuple(stage) for stage in stages))
+    return Phase(_integer(value["until"]), structure, tuple(_integer(rate) for rate in value["rates"]))
 
 
 def _integer(value: Any) -> int:

@@ -19,6 +19,7 @@ class GlobalSearchResult:
         generations: One summary per generation, first population included.
         evaluations: Candidates trained.
         cache_hits: Proposals that needed no training.
+        steps: Optimiser steps that it spent, those of other runs' results included.
     """
 
     best: Evaluation
@@ -27,3 +28,4 @@ class GlobalSearchResult:
     generations: tuple[GenerationSummary, ...]
     evaluations: int
     cache_hits: int
+    steps: int

@@ -1,23 +1,25 @@
-"""One run of a search: its randomness, its memory and its record; the genetic and the random one share it."""
+"""One run of a search: its randomness, its memory, its money and its record; all strategies share it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from g2l.config import GlobalSearchConfig
 from g2l.errors import InputError, OperationalError
+from g2l.evaluation import Budget, EvaluationTask, Phase
 from g2l.files import fingerprint
 from g2l.progress import NullProgress, Progress
 from g2l.search.breeding import Breeder
-from g2l.search.evaluator import Evaluator, SearchObserver
+from g2l.search.evaluator import Evaluator, Request, SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.population import Candidate, GenerationSummary, Origin, Proposal, summarise
-from g2l.search.result import GlobalSearchResult
 from g2l.search.space import SearchSpace
+from g2l.search.status import SearchStatus
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
@@ -30,16 +32,25 @@ class SearchSession:
 
     Args:
         space: Allowed structures.
-        config: Settings of the search.
+        config: Settings of the search, its budget in steps.
         executor: Trains the candidates.
-        kind: Which search it is, for the journal.
         seed: Seed of the search and of every training in it, >= 0.
         hand_designed: Structure that is evaluated first; projected onto the space.
+        full_steps: Optimiser steps of one final training; needed where the settings speak of trainings.
         journal: Record to write and to resume from, or None.
         store: Evaluations shared across runs, or None.
         observers: Told of every evaluation and generation.
         progress: Draws bars, or None.
-        extra: Further settings that the result depends on.
+
+    Attributes:
+        space: Allowed structures.
+        config: Settings of the search.
+        seed: Seed of every training whose score selects.
+        hand_designed: The hand-designed structure, projected onto the space.
+        generator: The search's one source of randomness.
+        full_steps: Optimiser steps of one final training, or None.
+        proxy: Optimiser steps of one candidate.
+        allowed: Optimiser steps there may be in all before the leaders are trained again, or None.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -51,45 +62,124 @@ class SearchSession:
         config: GlobalSearchConfig,
         executor: Executor,
         *,
-        kind: str,
         seed: int,
         hand_designed: DilationStructure,
+        full_steps: int | None,
         journal: Journal | None,
         store: EvaluationStore | None,
         observers: Sequence[SearchObserver],
         progress: Progress | None,
-        extra: Mapping[str, Any] | None = None,
     ) -> None:
         config.validate()
         if seed < 0:
             raise InputError(f"`seed` must be >= 0, but is {seed} instead.")
+        if config.budget.unit != "steps":
+            raise InputError(f"`budget` of a search must be in steps, but is {config.budget} instead.")
+        self.space = space
+        self.config = config
+        self.seed = seed
+        self.hand_designed = space.project(hand_designed)
+        self.generator = np.random.default_rng(seed)
         self.progress = progress or NullProgress()
-        self._space = space
-        self._hand_designed = space.project(hand_designed)
-        self._generator = np.random.default_rng(seed)
+        self.full_steps = full_steps
+        self.proxy = config.budget.amount
+        self.allowed = allowed_steps(config, full_steps)
         self._journal = journal
         self._observers = observers
+        self._heard_since: list[Candidate] = []
         self._summaries: list[GenerationSummary] = []
+        self._advance: Callable[..., None] = _ignore
+        self._counts = dict.fromkeys(("evaluations", "cache_hits", "pruned", "failures"), 0)
         if journal is not None:
-            journal.begin({"kind": kind, "seed": seed, **self._settings(config), **(extra or {})})
+            journal.begin(self._settings(full_steps))
         self._evaluator = Evaluator(
             executor,
             metric=config.fitness,
-            budget=config.budget,
-            seed=seed,
+            group_size=config.candidates_per_batch,
             journal=journal,
             store=store,
-            observers=observers,
-            progress=self.progress,
+            listener=self._heard,
         )
+
+    @property
+    def spent(self) -> int:
+        """Optimiser steps decided on so far."""
+        return self._evaluator.ledger.spent
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation that is being evaluated, from 0."""
+        return len(self._summaries)
+
+    @property
+    def generations(self) -> tuple[GenerationSummary, ...]:
+        """Those that were closed."""
+        return tuple(self._summaries)
+
+    @property
+    def first(self) -> Candidate:
+        """The hand-designed structure's first evaluation."""
+        return next(candidate for candidate in self.candidates if candidate.order == 0)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All evaluations so far, in the order in which they became known: that may differ between runs."""
+        return self._evaluator.candidates
+
+    def task(
+        self,
+        structure: DilationStructure,
+        *,
+        steps: int | None = None,
+        seed: int | None = None,
+        lineage: tuple[Phase, ...] = (),
+    ) -> EvaluationTask:
+        """Return the task of a structure: the proxy's steps and the search's seed where none are given."""
+        budget = Budget(self.proxy if steps is None else steps, "steps")
+        return EvaluationTask(structure, budget, self.seed if seed is None else seed, lineage)
+
+    def affords(self, tasks: Sequence[EvaluationTask]) -> int:
+        """Return how many of `tasks`, from the first on, are within the allowed steps."""
+        if self.allowed is None:
+            return len(tasks)
+        left = self.allowed - self.spent
+        for number, task in enumerate(tasks):
+            left -= self._evaluator.ledger.price(task)
+            if left < 0:
+                return number
+        return len(tasks)
+
+    def affords_new(self) -> bool:
+        """Tell whether a structure that was never trained may be trained for the proxy's budget."""
+        return self.allowed is None or self.spent + self.proxy <= self.allowed
 
     def breeder(self) -> Breeder:
         """Return the source of the proposals of one generation."""
-        return Breeder(self._space, self._evaluator, self._generator)
+        return Breeder(self.space, self._evaluator, self.generator)
 
-    def evaluate(self, proposals: Sequence[Proposal]) -> tuple[Candidate, ...]:
-        """Return the candidates of `proposals`, in their order."""
-        return self._evaluator.evaluate(proposals, len(self._summaries))
+    def evaluate(
+        self, proposals: Sequence[Proposal], *, steps: int | None = None, seed: int | None = None
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates of `proposals` in their order, as many as are within the allowed steps."""
+        requests = [
+            Request(self.task(proposal.structure, steps=steps, seed=seed), proposal.origin)
+            for proposal in proposals
+        ]
+        return self.answer(requests[: self.affords([request.task for request in requests])])
+
+    def answer(self, requests: Sequence[Request]) -> tuple[Candidate, ...]:
+        """Return the candidates of `requests` in their order, whatever they cost."""
+        with self.progress.task(f"generation {self.generation}", len(requests)) as bar:
+            self._advance = bar.advance
+            return self._evaluator.evaluate(requests)
+
+    def stream(
+        self, requests: Iterator[tuple[Request, ...] | None], receive: Callable[[Candidate], object]
+    ) -> None:
+        """Evaluate requests that are decided while others run; see `Evaluator.stream`."""
+        with self.progress.task("candidates", None) as bar:
+            self._advance = bar.advance
+            self._evaluator.stream(requests, receive)
 
     def evaluate_first(self, count: int) -> tuple[Candidate, ...]:
         """Return the hand-designed structure and `count` − 1 random ones, evaluated.
@@ -98,45 +188,119 @@ class SearchSession:
             OperationalError: None could be trained, so that there is nothing to go on from.
         """
         breeder = self.breeder()
-        hand_designed = breeder.given(self._hand_designed, Origin.HAND_DESIGNED)
+        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
         candidates = self.evaluate([hand_designed, *breeder.random(count - 1)])
-        if all(candidate.failed for candidate in candidates):
-            reason = candidates[0].evaluation.reason
-            raise OperationalError(
-                f"none of the first {len(candidates)} candidates could be trained; the first one: {reason}"
-            )
+        require_one(candidates)
         return candidates
 
-    def close_generation(self, population: Sequence[Candidate]) -> None:
-        """Write a generation down, after survival, and tell the observers."""
-        summary = summarise(len(self._summaries), population, self._evaluator.take_tally())
+    def note_pruned(self, count: int) -> None:
+        """Count candidates that are given up before the end of their budget."""
+        self._counts["pruned"] += count
+
+    def close_generation(
+        self, population: Sequence[Candidate], learned: Sequence[Candidate] | None = None
+    ) -> None:
+        """Write a generation down, after survival, and tell the observers.
+
+        Args:
+            population: Its members, best first.
+            learned: Those that became known in it; None means all since the last one, which is right
+                where generations are evaluated as a whole.
+        """
+        tally = self._evaluator.take_tally(self._heard_since if learned is None else learned)
+        self._heard_since = []
+        summary = summarise(self.generation, population, tally)
         self._summaries.append(summary)
+        self._evaluator.generation = self.generation
         if self._journal is not None:
             # The state of the generator lets a replay prove that it is one.
-            state = fingerprint(self._generator.bit_generator.state)
+            state = fingerprint(self.generator.bit_generator.state)
             self._journal.record_generation(summary.as_dict() | {"generator": state})
         for observer in self._observers:
             observer.on_generation(summary)
 
-    def finish(self, population: Sequence[Candidate]) -> GlobalSearchResult:
-        """Write down that the search has ended and return its result."""
-        best = self._evaluator.leader.evaluation
+    def record_end(self, winner: DilationStructure) -> None:
+        """Write down that the search has ended."""
         if self._journal is not None:
-            self._journal.record_end(best.structure)
-        return GlobalSearchResult(
-            best=best,
-            hand_designed=self._evaluator.first.evaluation,
-            population=tuple(member.evaluation for member in population),
-            generations=tuple(self._summaries),
-            evaluations=sum(summary.evaluations for summary in self._summaries),
-            cache_hits=sum(summary.cache_hits for summary in self._summaries),
+            self._journal.record_end(winner)
+
+    def _heard(self, candidate: Candidate, cached: bool) -> None:
+        evaluation = candidate.evaluation
+        self._heard_since.append(candidate)
+        self._counts["evaluations"] += 1
+        self._counts["cache_hits"] += cached
+        self._counts["failures"] += candidate.failed
+        self._advance(note=f"{self.config.fitness} {candidate.fitness:.2f}")
+        status = self._status()
+        for observer in self._observers:
+            observer.on_evaluation(evaluation, self.generation, cached)
+            observer.on_status(status)
+
+    def _status(self) -> SearchStatus:
+        deciding = [candidate for candidate in self.candidates if not candidate.failed]
+        longest = max((candidate.evaluation.budget.amount for candidate in deciding), default=0)
+        scores = [c.fitness for c in deciding if c.evaluation.budget.amount == longest] or [0.0]
+        return SearchStatus(
+            generation=self.generation,
+            best=max(scores),
+            median=median(scores),
+            steps=self.spent,
+            allowed_steps=self.allowed,
+            **self._counts,
         )
 
-    def _settings(self, config: GlobalSearchConfig) -> dict[str, Any]:
+    def _settings(self, full_steps: int | None) -> dict[str, Any]:
         """Return what the result depends on, as JSON values."""
-        chosen = {name: value for name, value in config.as_dict().items() if name not in WITHOUT_INFLUENCE}
-        return {
-            "config": chosen,
-            "space": self._space.as_dict(),
-            "hand_designed": self._hand_designed.as_lists(),
+        config = {
+            name: value for name, value in self.config.as_dict().items() if name not in WITHOUT_INFLUENCE
         }
+        return {
+            "seed": self.seed,
+            "config": config,
+            "space": self.space.as_dict(),
+            "hand_designed": self.hand_designed.as_lists(),
+            "full_steps": full_steps,
+        }
+
+
+def allowed_steps(config: GlobalSearchConfig, full_steps: int | None) -> int | None:
+    """Return the optimiser steps of a search without its final comparison, or None when there is no limit.
+
+    Args:
+        config: Settings of the search.
+        full_steps: Optimiser steps of one final training, or None.
+
+    Raises:
+        InputError: The settings speak of trainings whose length is not known, or the comparison at the end
+            leaves nothing for the search.
+    """
+    if config.trainings is None:
+        return None
+    if full_steps is None:
+        raise InputError("`trainings` can only be set where the length of a full training is known.")
+    left = config.trainings - 2 * config.final_seeds
+    allowed = int(left * full_steps)
+    if allowed < 2 * config.budget.amount:
+        raise InputError(
+            f"`trainings` must leave two candidates of {config.budget} beside the final comparison of "
+            f"2 x {config.final_seeds} trainings of {full_steps} steps, but is {config.trainings:g} instead.",
+            hint="allow more trainings, or give fewer final seeds or a shorter proxy.",
+        )
+    return allowed
+
+
+def _ignore(**_: object) -> None:
+    """Stand in for a bar."""
+
+
+def require_one(candidates: Sequence[Candidate]) -> None:
+    """Raise unless one of the first candidates could be trained.
+
+    Raises:
+        OperationalError: None could, so that there is nothing to go on from.
+    """
+    if all(candidate.failed for candidate in candidates):
+        reason = candidates[0].evaluation.reason
+        raise OperationalError(
+            f"none of the first {len(candidates)} candidates could be trained; the first one: {reason}"
+        )

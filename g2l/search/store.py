@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from g2l.errors import InputError
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
 from g2l.files import canonical_json, fingerprint, read_json, write_json
-from g2l.search.records import budget_to_json, evaluation_from_json, evaluation_to_json
-from g2l.structure import DilationStructure
+from g2l.search.records import evaluation_from_json, evaluation_to_json, task_to_json
 
 SCHEMA = "g2l.evaluation/1"
 
@@ -27,7 +26,7 @@ class EvaluationStore:
 
     Args:
         folder: Where the files are; made when the first one is written.
-        identity: All that a score depends on beside structure, budget and seed, as JSON values:
+        identity: All that a score depends on beside its task, as JSON values:
             data fingerprint, recipe, backbone.
     """
 
@@ -35,12 +34,12 @@ class EvaluationStore:
         self._folder = folder
         self._identity = dict(identity)
 
-    def get(self, structure: DilationStructure, budget: Budget, seed: int) -> Evaluation | None:
+    def get(self, task: EvaluationTask) -> Evaluation | None:
         """Return the stored evaluation, or None. A checkpoint that is gone is left out of it.
 
         A damaged file counts as absent, and is overwritten when its structure has been evaluated again.
         """
-        question = self._question(structure, budget, seed)
+        question = self._question(task)
         path = self._path(question)
         if not path.is_file():
             return None
@@ -66,17 +65,12 @@ class EvaluationStore:
         """
         if evaluation.status is not EvaluationStatus.DONE:
             return
-        question = self._question(evaluation.structure, evaluation.budget, evaluation.seed)
+        question = self._question(evaluation.task)
         value = {"schema": SCHEMA, "question": question, "evaluation": evaluation_to_json(evaluation)}
         write_json(self._path(question), value)
 
-    def _question(self, structure: DilationStructure, budget: Budget, seed: int) -> dict[str, Any]:
-        return {
-            "structure": structure.as_lists(),
-            "budget": budget_to_json(budget),
-            "seed": seed,
-            "identity": self._identity,
-        }
+    def _question(self, task: EvaluationTask) -> dict[str, Any]:
+        return task_to_json(task) | {"identity": self._identity}
 
     def _path(self, question: Mapping[str, Any]) -> Path:
         key = fingerprint(question)

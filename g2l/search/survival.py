@@ -8,16 +8,24 @@ from g2l.search.population import Candidate, ranked
 
 
 def survivors(candidates: Iterable[Candidate], count: int) -> tuple[Candidate, ...]:
-    """Return the best `count` distinct candidates, best first."""
+    """Return the best `count` distinct candidates, best first; see `ranked` for what is best."""
     return ranked(candidates)[:count]
 
 
 def within_margin(population: Sequence[Candidate], margin: float) -> tuple[Candidate, ...]:
     """Return the members that are at most `margin` points of fitness below the leader.
 
+    Where costs differ, each is compared with the fittest of those that cost no more: a cheap structure need
+    not be as fit as an expensive one, and the first front always stays.
+
     Args:
         population: Best first, its leader not failed.
         margin: Points; 10 in the paper.
     """
-    leader = population[0].fitness
-    return tuple(member for member in population if leader - member.fitness <= margin)
+
+    def leader(member: Candidate) -> float:
+        return max(other.fitness for other in population if other.cost <= member.cost)
+
+    return tuple(
+        member for member in population if not member.failed and leader(member) - member.fitness <= margin
+    )

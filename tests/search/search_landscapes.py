@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from g2l.evaluation import Budget, Evaluation, EvaluationTask
+from g2l.search.executors.contract import attempt
 from g2l.structure import DilationStructure
 
+END = object()
 BUDGET = Budget(7, "steps")
 METRICS = ("accuracy", "edit", "f1@10", "f1@25", "f1@50")
 
@@ -59,6 +63,31 @@ class Landscape:
         if task.structure.key in self.broken:
             raise RuntimeError(f"no memory for {task.structure.key}\nsecond line")
         return scored(task, self.target)
+
+
+class Shuffled:
+    """An executor that completes its groups in another order, as processes do."""
+
+    def __init__(self, fitness, seed: int, slots: int = 3) -> None:
+        self.fitness, self.slots, self.generator = fitness, slots, np.random.default_rng(seed)
+
+    def evaluate(self, groups):
+        running, more = [], True
+        while more or running:
+            while more and len(running) < self.slots:
+                group = next(groups, END)
+                more = group is not END
+                if group is None or not more:
+                    break
+                running.append(group)
+            if running:
+                yield from attempt(self.fitness, running.pop(self.generator.integers(len(running))))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search_landscapes import BUDGET, Landscape
 
-from g2l.config import GlobalSearchConfig
+from g2l.config import GlobalSearchConfig, Strategy
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.space import SearchSpace
@@ -17,6 +17,13 @@ TARGET = SPACE.from_rates([4, 1, 16, 2, 32, 8, 1, 4])
 
 def config(**changes):
     return GlobalSearchConfig(population=8, generations=5, budget=BUDGET).replace(**changes)
+
+
+def random_search(fitness, *, evaluations, **options):
+    """As many evaluations as full trainings are allowed, each as long as one."""
+    settings = options.pop("config", config())
+    settings = settings.replace(strategy=Strategy.RANDOM, trainings=evaluations)
+    return search(fitness, config=settings, full_steps=BUDGET.amount, **options)
 
 
 def search(fitness=None, *, space=SPACE, seed=0, executor=None, **options):

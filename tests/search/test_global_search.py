@@ -4,13 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from search_landscapes import BUDGET, METRICS, Landscape, evaluation, score
+from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score, scored
 from small_searches import HAND, SPACE, TARGET, config, search
 
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import EvaluationStatus
 from g2l.search.breeding import Breeder
-from g2l.search.executors.contract import attempt
 from g2l.search.population import Candidate, Origin
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
@@ -19,30 +18,28 @@ from g2l.structure import DilationStructure
 
 class Recorder:
     def __init__(self):
-        self.evaluations, self.summaries = [], []
+        self.evaluations, self.summaries, self.statuses = [], [], []
 
     def on_evaluation(self, evaluation, generation, cached):
         self.evaluations.append((evaluation.structure, generation, cached))
+
+    def on_status(self, status):
+        self.statuses.append(status)
 
     def on_generation(self, summary):
         self.summaries.append(summary)
 
 
-class Shuffled:
-    """Completes its tasks in another order, as processes do."""
+def alone(score_of):
+    """Make a fitness of a function of one task."""
 
-    def __init__(self, fitness, seed):
-        self.fitness, self.generator = fitness, np.random.default_rng(seed)
+    class Alone:
+        group_size = 1
 
-    def evaluate(self, tasks):
-        for index in self.generator.permutation(len(tasks)):
-            yield attempt(self.fitness, tasks[index])
+        def __call__(self, group):
+            return [score_of(task) for task in group]
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        return None
+    return Alone()
 
 
 def test_it_climbs_and_never_falls_below_the_hand_designed():
@@ -69,11 +66,11 @@ def test_no_structure_is_trained_twice_and_counts_add_up():
 def test_every_candidate_has_the_same_seed_and_budget():
     seen = set()
 
-    def fitness(structure, budget, seed):
-        seen.add((budget, seed))
-        return evaluation(structure, score(structure, TARGET), seed=seed)
+    def score_of(task):
+        seen.add((task.budget, task.seed))
+        return scored(task, TARGET)
 
-    search(fitness, seed=11)
+    search(alone(score_of), seed=11)
     assert seen == {(BUDGET, 11)}
 
 
@@ -92,20 +89,22 @@ def test_rates_above_the_cap_are_projected():
 
 
 def test_a_tie_goes_to_the_hand_designed():
-    result = search(lambda structure, budget, seed: evaluation(structure, 50.0))
+    result = search(alone(lambda task: evaluation(task.structure, 50.0)))
     assert result.best.structure == HAND
     assert result.best == result.hand_designed
 
 
 def test_all_scores_zero_is_survived():
-    result = search(lambda structure, budget, seed: evaluation(structure, 0.0))
+    result = search(alone(lambda task: evaluation(task.structure, 0.0)))
     assert result.best.structure == HAND
 
 
 def test_the_fitness_decides():
-    def fitness(structure, budget, seed):
-        high = dict.fromkeys(METRICS, 10.0) | {"edit": score(structure, TARGET)}
-        return evaluation(structure, 0, metrics=high)
+    def score_of(task):
+        high = dict.fromkeys(METRICS, 10.0) | {"edit": score(task.structure, TARGET)}
+        return evaluation(task.structure, 0, metrics=high)
+
+    fitness = alone(score_of)
 
     assert search(fitness, config=config(fitness="accuracy")).best.structure == HAND
     assert search(fitness, config=config(fitness="edit")).best.structure != HAND
@@ -132,18 +131,18 @@ def test_hand_designed_may_fail():
 
 
 def test_a_first_population_that_fails_entirely_ends_it():
-    def fitness(structure, budget, seed):
+    def score_of(task):
         raise InputError("data/x: no such folder.")
 
     with pytest.raises(OperationalError, match=r"none of the first 8 candidates .*: data/x: no such folder"):
-        search(fitness)
+        search(alone(score_of))
 
 
 def test_a_score_that_is_not_finite_is_a_failure():
-    def fitness(structure, budget, seed):
-        return evaluation(structure, float("nan") if structure != HAND else 5.0)
+    def score_of(task):
+        return evaluation(task.structure, float("nan") if task.structure != HAND else 5.0)
 
-    result = search(fitness, config=config(generations=1))
+    result = search(alone(score_of), config=config(generations=1))
     assert result.best.structure == HAND
     assert {member.reason for member in result.population[1:]} == {"ValueError: metric `accuracy` is nan"}
 

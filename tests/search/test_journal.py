@@ -9,13 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from search_landscapes import BUDGET, Landscape, evaluation
 
-from g2l.config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
+from g2l.config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget, EvaluationStatus
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.journal import Journal
-from g2l.search.random_search import run_random_search
 from g2l.search.records import evaluation_from_json, evaluation_to_json
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
@@ -183,19 +182,12 @@ def test_a_journal_that_does_not_replay_is_told(whole, tmp_path):
         search(path, resume=True, fitness=Landscape(TARGET, broken=broken))
 
 
-def test_random_search_resumes_too(tmp_path):
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_every_strategy_resumes(tmp_path, strategy):
+    settings = CONFIG.replace(strategy=strategy, trainings=20.0)
+
     def run(path):
-        fitness = Landscape(TARGET)
-        with Journal(path, resume=True, identity=IDENTITY) as journal:
-            return run_random_search(
-                SPACE,
-                CONFIG,
-                SerialExecutor(fitness),
-                evaluations=9,
-                seed=1,
-                hand_designed=HAND,
-                journal=journal,
-            )
+        return search(path, resume=True, config=settings, full_steps=4 * BUDGET.amount)
 
     result = run(tmp_path / "whole.jsonl")
     lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
@@ -204,8 +196,13 @@ def test_random_search_resumes_too(tmp_path):
         path.write_bytes(b"".join(lines[:count]))
         assert run(path) == result
         assert path.read_bytes() == b"".join(lines)
-    with pytest.raises(InputError, match="`kind`"):
-        search(tmp_path / "whole.jsonl", resume=True)
+
+
+def test_a_journal_of_another_strategy_is_refused(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    search(path)
+    with pytest.raises(InputError, match=r"`config\.strategy` \('genetic' there, 'random' now\)"):
+        search(path, resume=True, config=CONFIG.replace(strategy=Strategy.RANDOM))
 
 
 def test_two_searches_cannot_use_one_journal(tmp_path):
@@ -243,10 +240,10 @@ def test_an_interrupted_search_with_a_store_counts_as_an_unbroken_one(tmp_path):
     def run(name, resume=False, interrupt_after=None):
         fitness = Landscape(TARGET)
 
-        def interrupted(structure, budget, seed):
+        def interrupted(group):
             if interrupt_after is not None and len(fitness.calls) == interrupt_after:
                 raise KeyboardInterrupt
-            return fitness(structure, budget, seed)
+            return fitness(group)
 
         store = EvaluationStore(tmp_path / f"{name}-store", IDENTITY)
         path = tmp_path / f"{name}.jsonl"

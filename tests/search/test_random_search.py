@@ -3,24 +3,20 @@ from __future__ import annotations
 import statistics
 
 import numpy as np
-import pytest
-from search_landscapes import Landscape, score
-from small_searches import HAND, SPACE, TARGET, config, search
+from search_landscapes import BUDGET, Landscape, score
+from small_searches import HAND, TARGET, config, random_search, search
 
-from g2l.errors import InputError
-from g2l.search.executors.serial import SerialExecutor
-from g2l.search.random_search import run_random_search
+from g2l.config import Strategy
+from g2l.search.cost import expected_evaluations
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
 
 
 def test_random_search_evaluates_exactly_its_budget():
     fitness = Landscape(TARGET)
-    settings = config(population=4)
-    result = run_random_search(
-        SPACE, settings, SerialExecutor(fitness), evaluations=10, seed=0, hand_designed=HAND
-    )
+    result = random_search(fitness, evaluations=10, config=config(population=4))
     assert result.evaluations == len(fitness.calls) == len(set(fitness.calls)) == 10
+    assert result.steps == 10 * BUDGET.amount
     assert fitness.calls[0] == HAND.key
     assert [summary.evaluations for summary in result.generations] == [4, 4, 2]
     assert len(result.population) == 4
@@ -28,25 +24,22 @@ def test_random_search_evaluates_exactly_its_budget():
     assert scores == sorted(scores, reverse=True)
 
 
+def test_random_search_without_a_limit_makes_as_many_evaluations_as_the_genetic_one_is_expected_to():
+    settings = config(strategy=Strategy.RANDOM)
+    assert search(Landscape(TARGET), config=settings).evaluations == expected_evaluations(settings)
+
+
 def test_random_search_ends_where_the_space_does():
     space = SearchSpace((1,), (1, 2, 4))
-    result = run_random_search(
-        space,
-        config(population=2),
-        SerialExecutor(Landscape(space.from_rates([4]))),
+    result = random_search(
+        Landscape(space.from_rates([4])),
         evaluations=50,
-        seed=0,
+        space=space,
+        config=config(population=2),
         hand_designed=space.from_rates([1]),
     )
     assert result.best.structure.rates == (4,)
     assert result.evaluations == 3
-
-
-def test_random_search_needs_an_evaluation():
-    with pytest.raises(InputError, match="`evaluations` must be >= 1, but is 0 instead"):
-        run_random_search(
-            SPACE, config(), SerialExecutor(Landscape(TARGET)), evaluations=0, seed=0, hand_designed=HAND
-        )
 
 
 def test_genetic_beats_random_search_at_equal_evaluations():
@@ -57,11 +50,11 @@ def test_genetic_beats_random_search_at_equal_evaluations():
     for seed in range(8):
         target = space.sample(np.random.default_rng(1000 + seed))
         genetic = search(Landscape(target), space=space, hand_designed=hand, config=settings, seed=seed)
-        random = run_random_search(
-            space,
-            settings,
-            SerialExecutor(Landscape(target)),
+        random = random_search(
+            Landscape(target),
             evaluations=genetic.evaluations,
+            space=space,
+            config=settings,
             seed=seed,
             hand_designed=hand,
         )

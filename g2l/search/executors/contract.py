@@ -17,6 +17,9 @@ ATTEMPTS = 2
 LONGEST_REASON = 300
 """Characters kept of an error message; some hold whole tensors."""
 
+WORKER_DIED = "its worker process died repeatedly (killed, or out of memory)"
+"""Why a candidate failed that nobody lived to tell of."""
+
 TaskGroup = tuple[EvaluationTask, ...]
 """Tasks that are handed to the fitness together; at least one."""
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation, Fitness
-from g2l.search.executors.contract import TaskGroup, failed
+from g2l.search.executors.contract import WORKER_DIED, TaskGroup, failed
 from g2l.search.executors.dispatch import dispatch
 from g2l.search.executors.worker import evaluate_group, initialise
 
@@ -124,7 +124,7 @@ class ProcessExecutor:
             yield from evaluations
             return
         if len(group) == 1:
-            yield failed(group[0], "its worker process died repeatedly (killed, or out of memory)")
+            yield failed(group[0], WORKER_DIED)
         else:
             for task in group:
                 yield from self._run_alone((task,))

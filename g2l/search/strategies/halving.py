@@ -1,0 +1,136 @@
+"""Successive halving without barriers, after ASHA (Li et al., MLSys 2020), with children as newcomers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from g2l.search.asynchronous import run_asynchronously
+from g2l.search.evaluator import Request
+from g2l.search.population import Candidate, Origin, Proposal, ranked
+from g2l.search.session import SearchSession, require_one
+from g2l.structure import DilationStructure
+
+REDUCTION = 3
+"""One of so many candidates of a rung is promoted to the next one."""
+GROWTH = 2
+"""Budget of a rung over that of the rung below; a promoted candidate goes on from its own weights."""
+RUNGS = 3
+"""Most rungs there are: the proxy's budget, twice and four times that."""
+
+
+def search_by_halving(session: SearchSession) -> tuple[Candidate, ...]:
+    """Train many candidates for the proxy's budget and the best of them longer; return the longest trained.
+
+    The first candidates are the hand-designed structure and random ones, as many as the population of the
+    settings; later ones are children of the best. A candidate is promoted as soon as it is among the best
+    third of its rung. Ends where the allowed steps do; without such a limit after as many first-rung
+    candidates as generations x population.
+
+    Args:
+        session: The running search.
+
+    Returns:
+        Best first: those of the highest rung, then those of the one below that were not promoted.
+
+    Raises:
+        OperationalError: None of the first ones could be trained.
+    """
+    halving = _Halving(session)
+    run_asynchronously(session, halving, window=max(2, session.config.population // 2))
+    session.note_pruned(halving.pruned)
+    halving.close_generation()
+    return halving.standing()
+
+
+def rung_budgets(proxy: int, full_steps: int | None) -> tuple[int, ...]:
+    """Return the budgets of the rungs in optimiser steps, ascending, none above a full training."""
+    budgets = [proxy * GROWTH**rung for rung in range(RUNGS)]
+    return tuple(budget for budget in budgets if full_steps is None or budget <= full_steps) or (proxy,)
+
+
+class _Halving:
+    """What decides: see `search_by_halving`."""
+
+    def __init__(self, session: SearchSession) -> None:
+        self._session = session
+        self._budgets = rung_budgets(session.proxy, session.full_steps)
+        self._rungs: list[list[Candidate]] = [[] for _ in self._budgets]
+        self._promoted: list[set[int]] = [set() for _ in self._budgets]
+        self._started = self._closed = 0
+        self.told: list[Candidate] = []
+
+    @property
+    def pruned(self) -> int:
+        """Candidates that stay below the highest rung."""
+        return sum(
+            len(told) - len(up) for told, up in zip(self._rungs[:-1], self._promoted[:-1], strict=True)
+        )
+
+    def ask(self) -> Request | None:
+        """Return a promotion where one is due, else a newcomer, None when neither can be paid for."""
+        for rung in reversed(range(len(self._budgets) - 1)):
+            candidate = self._due(rung)
+            if candidate is not None:
+                request = self._request(candidate.structure, candidate.origin, rung + 1)
+                if self._session.affords([request.task]):
+                    self._promoted[rung].add(candidate.order)
+                    return request
+        return self._newcomer()
+
+    def tell(self, candidate: Candidate) -> None:
+        """File a candidate under its rung; a generation is closed for every population of them."""
+        rung = self._budgets.index(candidate.evaluation.budget.amount)
+        self._rungs[rung].append(candidate)
+        self.told.append(candidate)
+        if len(self.told) % self._session.config.population == 0:
+            self.close_generation()
+
+    def close_generation(self) -> None:
+        """Close a generation of those that were told since the last one."""
+        require_one(self.told)
+        self._session.close_generation(
+            self.standing()[: self._session.config.population], self.told[self._closed :]
+        )
+        self._closed = len(self.told)
+
+    def standing(self) -> tuple[Candidate, ...]:
+        """Return every candidate once, by its longest training: highest rung first, best first."""
+        standing: list[Candidate] = []
+        for told in reversed(self._rungs):
+            above = {candidate.order for candidate in standing}
+            standing += [candidate for candidate in ranked(told) if candidate.order not in above]
+        return tuple(standing)
+
+    def _due(self, rung: int) -> Candidate | None:
+        """Return the best candidate that is among the best of its rung and was not promoted yet."""
+        best = ranked(self._rungs[rung])[: len(self._rungs[rung]) // REDUCTION]
+        waiting = [c for c in best if c.order not in self._promoted[rung] and not c.failed]
+        return waiting[0] if waiting else None
+
+    def _newcomer(self) -> Request | None:
+        config = self._session.config
+        if self._session.allowed is None and self._started >= config.population * max(1, config.generations):
+            return None
+        if not self._session.affords_new():  # before the generator is drawn from
+            return None
+        proposal = self._proposal()
+        if proposal is None:
+            return None
+        self._started += 1
+        return self._request(proposal.structure, proposal.origin, 0)
+
+    def _proposal(self) -> Proposal | None:
+        breeder = self._session.breeder()
+        if self._started == 0:
+            return breeder.given(self._session.hand_designed, Origin.HAND_DESIGNED)
+        parents = self._parents()
+        if self._started < self._session.config.population or len(parents) < 2:
+            return next(iter(breeder.random(1)), None)
+        return breeder.child(parents, self._session.config)
+
+    def _parents(self) -> Sequence[Candidate]:
+        alive = [candidate for candidate in self.standing() if not candidate.failed]
+        return alive[: max(2, len(alive) // REDUCTION)]
+
+    def _request(self, structure: DilationStructure, origin: Origin, rung: int) -> Request:
+        return Request(self._session.task(structure, steps=self._budgets[rung]), origin)
