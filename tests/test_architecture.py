@@ -58,6 +58,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "safetensors": {"models"},
     "sklearn": {"datasets", "metrics"},
+    "scipy": {"metrics", "search"},
     "matplotlib": {"inference", "pipeline", "tracking"},
     "torch": {
         "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",

@@ -79,18 +79,19 @@ def compare(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
         raise InputError("`ours` must hold at least one score, but is empty instead.")
     if not all(map(math.isfinite, (*ours, *theirs))):
         raise InputError("`ours` and `theirs` must be finite, but are not.")
-    differences = [first - second for first, second in zip(ours, theirs, strict=True)]
+    # Sorted, so that not even the last bit depends on the order of the seeds.
+    differences = sorted(first - second for first, second in zip(ours, theirs, strict=True))
     count = len(differences)
     mean = math.fsum(differences) / count
     if count == 1:
         return Comparison(mean, None, None, None, 1)
     error = float(np.std(differences, ddof=1)) / math.sqrt(count)
-    low, high = _interval(sorted(differences), mean)
+    low, high = _interval(differences, mean)
     return Comparison(mean, error, low, high, count)
 
 
 def _interval(differences: Sequence[float], mean: float) -> tuple[float, float]:
-    """Return the interval of `compare`; sorted differences make it independent of the order of the seeds."""
+    """Return the interval that `compare` describes."""
     from scipy import stats  # takes half a second to import
 
     found = stats.bootstrap(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_ladders():
 def test_ladders_ascend_to_half_of_the_training(full):
     ladder = pilot_ladder(full)
     assert ladder[-1] == math.ceil(full / 2)
-    assert all(low < high <= 2 * low + 1 for low, high in zip(ladder, ladder[1:], strict=False))
+    assert all(low < high <= 2 * low + 1 for low, high in pairwise(ladder))
     assert len(ladder) == 1 or FEWEST_STEPS <= ladder[0] < 2 * FEWEST_STEPS + 1
 
 
