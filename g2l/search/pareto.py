@@ -1,4 +1,4 @@
-"""Two objectives at once: non-dominated sorting and crowding distance (NSGA-II, Deb et al. 2002, section III).
+"""Several objectives: non-dominated sorting and crowding (NSGA-II, Deb et al. 2002, section III).
 
 Everything is minimised. A row dominates another that it is nowhere worse than and somewhere better.
 """
@@ -20,8 +20,8 @@ def fronts(values: Values) -> NDArray[np.intp]:
     Args:
         values: Shape (n, m).
     """
-    no_worse = (values[:, None] <= values[None]).all(axis=2)
-    better = (values[:, None] < values[None]).any(axis=2)
+    no_worse = np.all(values[:, None] <= values[None], axis=2)
+    better = np.any(values[:, None] < values[None], axis=2)
     dominates = no_worse & better  # (n, n): row over column
     front = np.zeros(len(values), dtype=np.intp)
     left = np.ones(len(values), dtype=np.bool_)

@@ -27,6 +27,8 @@ class Origin(StrEnum):
     RANDOM = "random"
     CROSSOVER = "crossover"
     MUTATION = "mutation"
+    PILOT = "pilot"
+    RACE = "race"
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class GenerationSummary:
     population: tuple[Candidate, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON values; the fitness of a failed candidate is null, a cost of 0 left out."""
+        """Return the summary as JSON values; a failed candidate's fitness is null, a cost of 0 left out."""
         members = [
             {
                 "structure": member.structure.as_lists(),
