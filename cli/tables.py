@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from g2l.search.cost import CostPlan, SearchCost
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
+COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
 
 
 def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
@@ -23,7 +24,7 @@ def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
 
 
 def comparison(title: str, outcome: PipelineOutcome) -> None:
-    """Print the hand-designed and the searched structure side by side."""
+    """Print the hand-designed and the searched structure side by side, and whether they differ."""
     rows = [
         (
             name,
@@ -34,6 +35,12 @@ def comparison(title: str, outcome: PipelineOutcome) -> None:
         for name, contender in outcome.contenders.items()
     ]
     console.table(title, ("structure", *METRICS.values(), "receptive field", "search cost"), rows)
+    baseline, searched = outcome.contenders["hand-designed"], outcome.contenders["searched"]
+    if searched.structure == baseline.structure:
+        console.data("The search kept the hand-designed structure.")
+        return
+    for metric, difference in outcome.differences.items():
+        console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
 
 
 def evaluation(title: str, report: EvaluationReport) -> None:

@@ -18,8 +18,9 @@ from g2l.config import (
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json
 from g2l.inference.sessions import open_session
-from g2l.metrics.summary import Summary
+from g2l.metrics.comparison import Comparison
 from g2l.models.artifact import load_model
+from g2l.pipeline.contest import Contender, differences, tracked_differences
 from g2l.pipeline.export import export_model
 from g2l.pipeline.global_search import GlobalSearchOutcome, GlobalSearchTask, search_globally
 from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
@@ -76,32 +77,19 @@ class PipelineTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
-    """One row of the final comparison.
-
-    Attributes:
-        structure: Its rates.
-        test: Test metrics over the seeds, in percent.
-        training_equivalents: What finding it cost, in full trainings.
-    """
-
-    structure: DilationStructure
-    test: Mapping[str, Summary]
-    training_equivalents: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class PipelineOutcome:
     """What the pipeline made.
 
     Attributes:
         contenders: `hand-designed` and `searched`, by the same recipe and seeds.
+        differences: Searched minus hand-designed on test, by metric, paired by seed.
         model: The exported network of the searched structure.
         predictions: Folder of its predictions on the test partition.
         run_id: The tracked run, or None.
     """
 
     contenders: Mapping[str, Contender]
+    differences: Mapping[str, Comparison]
     model: Path
     predictions: Path
     run_id: str | None = None
@@ -136,12 +124,16 @@ def run_pipeline(
         searched = _train(stage, task, refined.structure, "searched")
         model = _export(stage, task, searched)
         predictions = _predict(stage, dataset, model)
-        contenders = _compare(found, refined, baseline, searched)
+        outcome = PipelineOutcome(
+            contenders=_contenders(found, refined, baseline, searched),
+            differences=differences(searched, baseline),
+            model=model,
+            predictions=predictions,
+            run_id=stage.run.run_id,
+        )
         if stage.result is None:
-            _record(stage, contenders)
-    return PipelineOutcome(
-        contenders=contenders, model=model, predictions=predictions, run_id=stage.run.run_id
-    )
+            _record(stage, outcome)
+    return outcome
 
 
 def _search_globally(
@@ -202,7 +194,7 @@ def _predict(stage: Stage, dataset: SegmentationDataset, model: Path) -> Path:
     return stage.folder / "predictions"
 
 
-def _compare(
+def _contenders(
     found: GlobalSearchOutcome,
     refined: LocalSearchOutcome,
     baseline: TrainingOutcome,
@@ -221,21 +213,13 @@ def _compare(
     }
 
 
-def _record(stage: Stage, contenders: Mapping[str, Contender]) -> None:
-    summary = {
-        name: {
-            "structure": contender.structure.as_lists(),
-            "receptive_field": contender.structure.receptive_field(),
-            "training_equivalents": contender.training_equivalents,
-            "test": {
-                metric: {"mean": s.mean, "std": s.std, "runs": s.runs} for metric, s in contender.test.items()
-            },
-        }
-        for name, contender in contenders.items()
-    }
+def _record(stage: Stage, outcome: PipelineOutcome) -> None:
+    summary: dict[str, Any] = {name: contender.as_dict() for name, contender in outcome.contenders.items()}
+    summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
     write_json(stage.folder / SUMMARY, summary)
     stage.run.log_artifact(stage.folder / SUMMARY)
     stage.run.log_artifact(stage.folder / "structure.json")
-    for name, contender in contenders.items():
+    for name, contender in outcome.contenders.items():
         stage.run.log_metrics({f"{name}/{metric}": s.mean for metric, s in contender.test.items()})
+    stage.run.log_metrics(tracked_differences(outcome.differences))
     stage.finish(summary)

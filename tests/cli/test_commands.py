@@ -90,7 +90,11 @@ def test_pipeline(run: Run) -> None:
         assert text in told.stdout
     assert "model: out/model.onnx · predictions: out/predictions" in told.stderr
     summary = load("out/summary.json")
-    assert summary.keys() == {"hand-designed", "searched"}
+    assert summary.keys() == {"hand-designed", "searched", "difference"}
+    if summary["searched"]["structure"] != summary["hand-designed"]["structure"]:
+        said = summary["difference"]["f1"]["words"]
+        assert f"Searched against hand-designed, mean F1: {said}." in told.stdout
+        assert "one seed cannot show a difference" in said
     assert read_structure(Path("out/structure.json")).structure.as_lists() == summary["searched"]["structure"]
     tested = [
         name.removesuffix(".txt") for name in Path("data/tiny/splits/test.split1.bundle").read_text().split()

@@ -10,6 +10,7 @@ from g2l.config import Normalization
 from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.inference.sessions import open_session
+from g2l.metrics.comparison import compare
 from g2l.metrics.fitness import metric_value
 from g2l.models.artifact import read_metadata
 from g2l.pipeline.compose import run_pipeline
@@ -67,6 +68,28 @@ def test_the_outcome_compares_two_structures_by_one_recipe(finished, task):
             assert summary[name]["test"][metric] == {"mean": score.mean, "std": score.std, "runs": 2}
 
 
+def test_the_difference_is_paired_by_seed(finished):
+    place, outcome = finished
+    summary = read_json(place.folder / "summary.json")
+    assert list(outcome.differences) == ["f1", "accuracy"]
+    for metric, found in outcome.differences.items():
+        scores = {
+            name: [
+                read_json(place.folder / f"train-{name}" / f"seed-{seed}" / "metrics.json") for seed in SEEDS
+            ]
+            for name in outcome.contenders
+        }
+        values = {name: [metric_value(run, metric) for run in runs] for name, runs in scores.items()}
+        assert found == compare(values["searched"], values["hand-designed"])
+        assert summary["difference"][metric] == found.as_dict()
+        tracked = place.tracker.roots[0].latest()
+        assert tracked[f"difference/{metric}"] == found.mean
+        assert (tracked[f"difference/{metric}_low"], tracked[f"difference/{metric}_high"]) == (
+            found.low,
+            found.high,
+        )
+
+
 def test_all_stages_are_below_one_run(finished):
     place, outcome = finished
     (root,) = place.tracker.roots
@@ -106,6 +129,7 @@ def test_a_finished_pipeline_repeats_nothing(finished, task, tmp_path):
     before = {run_id: (list(run.metrics), len(run.children)) for run_id, run in runs.items()}
     found = run_pipeline(replace(place, folder=folder, resume=True), task, on_plan=ignore)
     assert found.contenders == expected.contenders
+    assert found.differences == expected.differences
     assert {path: path.stat().st_mtime_ns for path in files} == written
     assert {run_id: (run.metrics, len(run.children)) for run_id, run in runs.items()} == before
 

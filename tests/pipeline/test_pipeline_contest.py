@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from g2l.metrics.comparison import Comparison, compare
+from g2l.pipeline.contest import differences, tracked_differences
+from g2l.pipeline.train import SeedOutcome, TrainingOutcome
+from tests.pipeline.tiny_pipeline import STRUCTURE
+
+
+def outcome(*scores):
+    """Return a training with one seed per pair of F1@10 (F1@25 and F1@50 are 3 and 6 below) and accuracy."""
+    return TrainingOutcome(
+        structure=STRUCTURE,
+        seeds=tuple(
+            SeedOutcome(
+                seed=seed,
+                model=Path("model.safetensors"),
+                holdout={},
+                test={"f1@10": f1, "f1@25": f1 - 3, "f1@50": f1 - 6, "accuracy": accuracy},
+                steps=1,
+            )
+            for seed, (f1, accuracy) in enumerate(scores)
+        ),
+    )
+
+
+def test_seeds_are_paired():
+    found = differences(outcome((70.0, 80.0), (60.0, 81.0)), outcome((68.0, 80.0), (59.0, 82.0)))
+    assert found == {
+        "f1": compare([67.0, 57.0], [65.0, 56.0]),
+        "accuracy": compare([80.0, 81.0], [80.0, 82.0]),
+    }
+    assert found["f1"].mean == pytest.approx(1.5)
+
+
+def test_trainings_with_other_numbers_of_seeds_do_not_pair():
+    with pytest.raises(ValueError, match="zip"):
+        differences(outcome((70.0, 80.0)), outcome((68.0, 80.0), (59.0, 82.0)))
+
+
+def test_an_interval_is_tracked_where_there_is_one():
+    found = {"f1": Comparison(2.0, 0.5, 1.0, 3.0, 3), "accuracy": Comparison(1.0, None, None, None, 1)}
+    assert tracked_differences(found) == {
+        "difference/f1": 2.0,
+        "difference/f1_low": 1.0,
+        "difference/f1_high": 3.0,
+        "difference/accuracy": 1.0,
+    }
