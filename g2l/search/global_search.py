@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from g2l.config import GlobalSearchConfig, Strategy
+from g2l.config import GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.errors import InputError
+from g2l.evaluation import Evaluation
 from g2l.progress import Progress
 from g2l.search.evaluator import SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
+from g2l.search.noise_control import reserve, run_pilot, run_race
 from g2l.search.population import Candidate
 from g2l.search.result import GlobalSearchResult
 from g2l.search.session import SearchSession
@@ -80,15 +83,53 @@ def run_global_search(
         observers=observers,
         progress=progress,
     )
+    pilot = run_pilot(session) if config.proxy is ProxyChoice.AUTO else None
+    session.allowed = _allowed_steps(session)
     population = STRATEGIES[config.strategy](session)
-    best = population[0]
-    session.record_end(best.structure)
+    session.allowed = None  # what follows has been set aside
+    race = run_race(session, population, pilot.seed_spread if pilot else None)
+    winner = race.choice.winner.structure if race else population[0].structure
+    session.record_end(winner)
     return GlobalSearchResult(
-        best=best.evaluation,
+        winner=winner,
+        best=_evaluation_of(winner, population, session),
         hand_designed=session.first.evaluation,
         population=tuple(member.evaluation for member in population),
         generations=session.generations,
-        evaluations=sum(summary.evaluations for summary in session.generations),
-        cache_hits=sum(summary.cache_hits for summary in session.generations),
+        evaluations=session.evaluations,
+        cache_hits=session.cache_hits,
         steps=session.spent,
+        proxy=session.proxy,
+        pilot=pilot,
+        race=race,
     )
+
+
+def _allowed_steps(session: SearchSession) -> int | None:
+    """Return the steps that the strategy may reach, or None when there is no limit.
+
+    Raises:
+        InputError: The settings speak of trainings whose length is not known, or leave nothing to search
+            with.
+    """
+    config, full_steps = session.config, session.full_steps
+    if config.trainings is None:
+        return None
+    if full_steps is None:
+        raise InputError("`trainings` can only be set where the length of a full training is known.")
+    allowed = int(config.trainings * full_steps) - reserve(config, session.proxy, full_steps)
+    if allowed < session.spent + 2 * session.proxy:
+        raise InputError(
+            f"`trainings` must leave room for two candidates of {session.proxy} steps beside pilot, race and "
+            f"final comparison, but is {config.trainings:g} trainings of {full_steps} steps instead.",
+            hint="allow more trainings, fix the candidates' budget, or give fewer final seeds.",
+        )
+    return allowed
+
+
+def _evaluation_of(
+    winner: DilationStructure, population: Sequence[Candidate], session: SearchSession
+) -> Evaluation:
+    """Return the score by which the strategy ranked a structure."""
+    found = next((member for member in population if member.structure == winner), session.first)
+    return found.evaluation

@@ -49,8 +49,9 @@ class SearchSession:
         hand_designed: The hand-designed structure, projected onto the space.
         generator: The search's one source of randomness.
         full_steps: Optimiser steps of one final training, or None.
-        proxy: Optimiser steps of one candidate.
-        allowed: Optimiser steps there may be in all before the leaders are trained again, or None.
+        proxy: Optimiser steps of one candidate; the pilot may change it.
+        allowed: Optimiser steps that may be spent before the race of the leaders, or None for no limit.
+        piloted: Structures that the pilot has trained; for the first population, where they cost nothing.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -83,7 +84,8 @@ class SearchSession:
         self.progress = progress or NullProgress()
         self.full_steps = full_steps
         self.proxy = config.budget.amount
-        self.allowed = allowed_steps(config, full_steps)
+        self.allowed: int | None = None
+        self.piloted: tuple[DilationStructure, ...] = ()
         self._journal = journal
         self._observers = observers
         self._heard_since: list[Candidate] = []
@@ -117,9 +119,20 @@ class SearchSession:
         return tuple(self._summaries)
 
     @property
+    def evaluations(self) -> int:
+        """Trainings so far, in this run."""
+        return self._counts["evaluations"] - self._counts["cache_hits"]
+
+    @property
+    def cache_hits(self) -> int:
+        """Proposals that needed no training, up to the last generation."""
+        return sum(summary.cache_hits for summary in self._summaries)
+
+    @property
     def first(self) -> Candidate:
-        """The hand-designed structure's first evaluation."""
-        return next(candidate for candidate in self.candidates if candidate.order == 0)
+        """The hand-designed structure, trained like every candidate."""
+        task = self.task(self.hand_designed)
+        return next(candidate for candidate in self.candidates if candidate.evaluation.task == task)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -181,15 +194,21 @@ class SearchSession:
             self._advance = bar.advance
             self._evaluator.stream(requests, receive)
 
+    def first_proposals(self, count: int) -> list[Proposal]:
+        """Return `count` structures to begin with: the hand-designed one, those of the pilot, random ones."""
+        breeder = self.breeder()
+        known = [self.hand_designed, *(s for s in self.piloted if s != self.hand_designed)][:count]
+        given = [breeder.given(structure, Origin.PILOT) for structure in known[1:]]
+        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
+        return [hand_designed, *given, *breeder.random(count - len(known))]
+
     def evaluate_first(self, count: int) -> tuple[Candidate, ...]:
-        """Return the hand-designed structure and `count` − 1 random ones, evaluated.
+        """Return the first `count` candidates, evaluated.
 
         Raises:
             OperationalError: None could be trained, so that there is nothing to go on from.
         """
-        breeder = self.breeder()
-        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
-        candidates = self.evaluate([hand_designed, *breeder.random(count - 1)])
+        candidates = self.evaluate(self.first_proposals(count))
         require_one(candidates)
         return candidates
 
@@ -261,32 +280,6 @@ class SearchSession:
             "hand_designed": self.hand_designed.as_lists(),
             "full_steps": full_steps,
         }
-
-
-def allowed_steps(config: GlobalSearchConfig, full_steps: int | None) -> int | None:
-    """Return the optimiser steps of a search without its final comparison, or None when there is no limit.
-
-    Args:
-        config: Settings of the search.
-        full_steps: Optimiser steps of one final training, or None.
-
-    Raises:
-        InputError: The settings speak of trainings whose length is not known, or the comparison at the end
-            leaves nothing for the search.
-    """
-    if config.trainings is None:
-        return None
-    if full_steps is None:
-        raise InputError("`trainings` can only be set where the length of a full training is known.")
-    left = config.trainings - 2 * config.final_seeds
-    allowed = int(left * full_steps)
-    if allowed < 2 * config.budget.amount:
-        raise InputError(
-            f"`trainings` must leave two candidates of {config.budget} beside the final comparison of "
-            f"2 x {config.final_seeds} trainings of {full_steps} steps, but is {config.trainings:g} instead.",
-            hint="allow more trainings, or give fewer final seeds or a shorter proxy.",
-        )
-    return allowed
 
 
 def _ignore(**_: object) -> None:

@@ -56,6 +56,7 @@ class _Halving:
         self._budgets = rung_budgets(session.proxy, session.full_steps)
         self._rungs: list[list[Candidate]] = [[] for _ in self._budgets]
         self._promoted: list[set[int]] = [set() for _ in self._budgets]
+        self._first = session.first_proposals(session.config.population)
         self._started = self._closed = 0
         self.told: list[Candidate] = []
 
@@ -120,11 +121,11 @@ class _Halving:
         return self._request(proposal.structure, proposal.origin, 0)
 
     def _proposal(self) -> Proposal | None:
-        breeder = self._session.breeder()
-        if self._started == 0:
-            return breeder.given(self._session.hand_designed, Origin.HAND_DESIGNED)
+        if self._first:
+            return self._first.pop(0)
         parents = self._parents()
-        if self._started < self._session.config.population or len(parents) < 2:
+        breeder = self._session.breeder()
+        if len(parents) < 2:
             return next(iter(breeder.random(1)), None)
         return breeder.child(parents, self._session.config)
 

@@ -1,0 +1,123 @@
+"""What a search spends on knowing its noise: a pilot before it, a race of the leaders after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from g2l.config import GlobalSearchConfig, ProxyChoice
+from g2l.errors import InputError
+from g2l.search.evaluator import Request
+from g2l.search.pilot import PilotReport, choose_budget
+from g2l.search.pilot_plan import pilot_ladder, pilot_structures
+from g2l.search.population import Candidate, Origin
+from g2l.search.racing import Choice, Standing, choose, next_round, standings
+from g2l.search.session import SearchSession
+from g2l.structure import DilationStructure
+
+PILOT_STRUCTURES = 7
+"""The hand-designed one, all-ones, and five random ones: the fewest for which chance rarely looks usable."""
+PILOT_SEEDS = 2
+RACE_ROUNDS = 3
+"""Fresh seeds of a race; a fourth would cost more than the structures it could still tell apart are worth."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """How the race of the leaders ended.
+
+    Attributes:
+        standings: Every structure of the race, best first.
+        choice: The winner, and why.
+    """
+
+    standings: tuple[Standing, ...]
+    choice: Choice
+
+
+def pilot_steps(full_steps: int) -> int:
+    """Return the optimiser steps of a pilot: every one of its trainings goes up the ladder once."""
+    return PILOT_STRUCTURES * PILOT_SEEDS * pilot_ladder(full_steps)[-1]
+
+
+def race_budget(proxy: int, full_steps: int | None) -> int:
+    """Return the steps of one training of the race: twice the proxy's, unless half a training is less."""
+    return 2 * proxy if full_steps is None else min(2 * proxy, max(proxy, full_steps // 2))
+
+
+def race_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> int:
+    """Return the most optimiser steps that a race can take, 0 where there is none."""
+    return (config.leaders + 1) * RACE_ROUNDS * race_budget(proxy, full_steps) if config.leaders else 0
+
+
+def run_pilot(session: SearchSession) -> PilotReport:
+    """Train a few structures under two seeds, score them on the way, and set the session's proxy budget.
+
+    Its trainings under the search's own seed are scores like all others: the search does not repeat them.
+
+    Args:
+        session: The running search.
+
+    Raises:
+        InputError: The length of a full training is not known.
+        OperationalError: None of the structures could be trained.
+    """
+    if session.full_steps is None:
+        raise InputError("`proxy` can only be auto where the length of a full training is known.")
+    structures = pilot_structures(session.space, session.hand_designed, PILOT_STRUCTURES, session.generator)
+    seeds = range(session.seed, session.seed + PILOT_SEEDS)
+    scores: dict[DilationStructure, dict[int, dict[int, float]]] = {
+        structure: {seed: {} for seed in seeds} for structure in structures
+    }
+    for steps in pilot_ladder(session.full_steps):
+        tasks = [session.task(s, steps=steps, seed=seed) for seed in seeds for s in structures]
+        for candidate in session.answer([Request(task, Origin.PILOT) for task in tasks]):
+            task = candidate.evaluation.task
+            scores[task.structure][task.seed][steps] = candidate.fitness
+    report = choose_budget(scores)
+    session.proxy, session.piloted = report.budget, structures
+    return report
+
+
+def run_race(session: SearchSession, population: Sequence[Candidate], noise: float | None) -> Race | None:
+    """Train the leaders and the hand-designed structure again under fresh seeds, and choose the winner.
+
+    Args:
+        session: The running search; its generations are over.
+        population: What the strategy found, best first.
+        noise: Standard deviation of a structure between seeds from the pilot, in points, or None.
+
+    Returns:
+        None when the settings ask for no race, or the hand-designed structure has no rival.
+    """
+    leaders = _leaders(session, population)
+    if not session.config.leaders or len(leaders) < 2:
+        return None
+    scores: dict[DilationStructure, list[float]] = {structure: [] for structure in leaders}
+    orders = {structure: number for number, structure in enumerate(leaders)}
+    steps = race_budget(session.proxy, session.full_steps)
+    for number in range(RACE_ROUNDS):
+        running = next_round(standings(scores, orders), session.hand_designed, noise=noise)
+        seed = session.seed + PILOT_SEEDS + number
+        tasks = [session.task(structure, steps=steps, seed=seed) for structure in running]
+        for candidate in session.answer([Request(task, Origin.RACE) for task in tasks]):
+            scores[candidate.structure].append(candidate.fitness)
+    race = standings(scores, orders)
+    return Race(race, choose(race, session.hand_designed, noise=noise))
+
+
+def reserve(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> int:
+    """Return the steps that a strategy must leave: those of the race and of the final comparison."""
+    final = 2 * config.final_seeds * (full_steps or 0)
+    return race_steps(config, proxy, full_steps) + final
+
+
+def planned_pilot_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
+    """Return the steps of the pilot that the settings ask for, 0 where they fix the budget."""
+    return pilot_steps(full_steps) if config.proxy is ProxyChoice.AUTO and full_steps else 0
+
+
+def _leaders(session: SearchSession, population: Sequence[Candidate]) -> list[DilationStructure]:
+    """Return the hand-designed structure and the best others, in the order of ties."""
+    others = [c.structure for c in population if not c.failed and c.structure != session.hand_designed]
+    return [session.hand_designed, *dict.fromkeys(others)][: session.config.leaders + 1]
