@@ -86,7 +86,17 @@ def test_the_structure_that_is_always_last_is_no_evidence():
     report = choose_budget(
         pilot((*SHUFFLED, 5.0), (*GOOD, 5.0), (*GOOD, 5.0), structures=[*SENSIBLE, ALL_ONES])
     )
-    assert report == choose_budget(pilot(SHUFFLED, GOOD, GOOD))
+    without = choose_budget(pilot(SHUFFLED, GOOD, GOOD))
+    assert (report.budget, report.correlations) == (without.budget, without.correlations)
+    assert (report.seed_spread, report.structure_spread) == (without.seed_spread, without.structure_spread)
+    assert without.worth is None
+    assert report.worth == pytest.approx(55.0)
+    assert report.verdict == f"{without.verdict} The best one is 55.0 points above rate 1 everywhere."
+
+
+def test_rates_that_are_worth_nothing_are_said_to_be():
+    report = choose_budget(pilot(*[(*GOOD, 61.5)] * 3, structures=[*SENSIBLE, ALL_ONES]))
+    assert report.verdict.endswith("The best one is 1.5 points below rate 1 everywhere.")
 
 
 def test_a_failed_structure_takes_no_part():
@@ -179,3 +189,9 @@ def test_a_pilot_of_one_structure_is_refused():
     space = SearchSpace((2,), (1, 2))
     with pytest.raises(InputError, match=r"^`count` must be >= 2, but is 1 instead\.$"):
         pilot_structures(space, ALL_ONES, 1, np.random.default_rng(0))
+
+
+def test_a_pilot_of_which_everything_failed_judges_nothing():
+    report = choose_budget(pilot(*[[-math.inf] * 6] * 3))
+    assert (report.budget, report.worth) == (200, None)
+    assert report.verdict.startswith("Only 0 structures could be compared")
