@@ -10,7 +10,7 @@ from g2l.config import GlobalSearchConfig
 from g2l.search.crossover import two_point_crossover
 from g2l.search.mutation import mutate
 from g2l.search.population import Candidate, Origin, Proposal
-from g2l.search.selection import roulette
+from g2l.search.selection import roulette, strengths
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
 
@@ -87,12 +87,14 @@ class Breeder:
         return self._propose(Origin.MUTATION, mutant)[0]
 
     def _pair(self, population: Sequence[Candidate]) -> tuple[DilationStructure, DilationStructure]:
-        fitness = [member.fitness for member in population]
+        fitness = strengths(population)
         for _ in range(ATTEMPTS):
             first, second = roulette(fitness, 2, self._generator)
-            pair = two_point_crossover(
+            left, right = two_point_crossover(
                 population[first].structure, population[second].structure, self._generator
             )
+            # Both parents keep to the limits of the space, but a child may take the large rates of both.
+            pair = (self._space.from_rates(left.rates), self._space.from_rates(right.rates))
             if pair[0] != pair[1] and all(map(self._is_new, pair)):
                 break
         return pair

@@ -1,0 +1,53 @@
+"""A search whose space has limits: nothing that exceeds them is ever trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from search_landscapes import Landscape, evaluation
+from small_searches import HAND, config, search
+
+from g2l.search.breeding import Breeder
+from g2l.search.population import Candidate, Origin, ranked
+from g2l.search.space import SearchSpace
+
+LIMITED = SearchSpace((4, 4), (1, 2, 4, 8, 16, 32), max_receptive_field=81, max_look_ahead=45)
+TARGET = LIMITED.from_rates([4, 1, 16, 2, 8, 4, 1, 4])
+
+
+def test_children_and_mutants_keep_to_the_limits():
+    generator = np.random.default_rng(0)
+    structures = [LIMITED.sample(generator) for _ in range(20)]
+    parents = ranked(
+        Candidate(evaluation(structure, 50.0), 50.0, order, Origin.RANDOM)
+        for order, structure in enumerate(structures)
+    )
+    breeder = Breeder(LIMITED, (), generator)
+    proposals = breeder.offspring(parents, config(population=200, mutation_probability=0.5))
+    assert all(LIMITED.contains(proposal.structure) for proposal in proposals)
+    assert max(proposal.structure.receptive_field() for proposal in proposals) == 81
+    assert LIMITED.contains(breeder.child(parents, config()).structure)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whatever_is_trained_keeps_to_the_limits(seed):
+    fitness = Landscape(TARGET)
+    result = search(fitness, space=LIMITED, seed=seed)
+    trained = {call.split(":")[0] for call in fitness.calls}
+    assert {LIMITED.project(HAND).key, result.best.structure.key} <= trained
+    for key in trained:
+        rates = [int(rate) for stage in key.split("/") for rate in stage.split(",")]
+        assert LIMITED.contains(LIMITED.from_rates(rates))
+        assert sum(rates) <= 40
+    assert result.best.metrics["edit"] > result.hand_designed.metrics["edit"]
+
+
+def test_parents_are_drawn_by_place_where_costs_differ():
+    structures = [LIMITED.from_rates([rate] * 8) for rate in (1, 2, 4)]
+    scores = [(0.0, 1.0), (1.0, 9.0), (0.5, 12.0)]  # by fitness alone the first is never a parent
+    parents = ranked(
+        Candidate(evaluation(structure, fitness), fitness, order, Origin.RANDOM, cost)
+        for order, (structure, (fitness, cost)) in enumerate(zip(structures, scores, strict=True))
+    )
+    proposals = Breeder(LIMITED, (), np.random.default_rng(0)).offspring(parents, config(population=20))
+    assert any(1 in proposal.structure.rates for proposal in proposals)
