@@ -21,11 +21,12 @@ from g2l.structure import DilationStructure
 BEYOND_NOISE = 1.5
 """Standard errors by which a mean paired difference must exceed 0 to count.
 
-Simulated for four leaders and the hand-designed structure, three fresh seeds, 1.9 points between seeds:
-where all are equal, a leader replaces the hand-designed one in 20 % of races, at no loss (with 1.0: 38 %,
-with 2.0: 10 %). Where true differences have a standard deviation of 1 or 3 points, the winner is worse than
-the hand-designed one in 3 or 1 % of races, and 0.7 or 0.6 points below the best one (with 2.0: 0.8 or 0.9).
-What is claimed of the winner is left to the paired comparison of whole trainings.
+Simulated races of four leaders and the hand-designed structure over at most three fresh seeds, 1.9 points
+between seeds: where all are equal, a leader replaces the hand-designed one in 27 % of races, at no loss (with
+1.0: 44 %, with 2.0: 13 %). Where true differences have a standard deviation of 1 or 3 points, the winner is
+worse than the hand-designed one in 6 or 1 % of races (11 or 2; 3 or 1), and 0.7 or 0.6 points below the best
+one (0.6 or 0.4; 0.8 or 0.9), for 12 or 10 trainings of 15. What is claimed of the winner is left to the
+paired comparison of whole trainings.
 """
 
 PILOT_WEIGHT = 4
