@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from g2l.config import CandidateCheckpoints, GlobalSearchConfig
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
-from g2l.evaluation import Budget
+from g2l.search.noise_control import PILOT_SEEDS, PILOT_STRUCTURES, planned_pilot_steps, race_steps
 from g2l.search.space import SearchSpace
+
+CONTINUED = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
+"""Strategies whose trainings go on from checkpoints, which take disk while the search runs."""
+
+CHECKPOINT_SIZE = 4
+"""Size of such a checkpoint in networks: weights, two moments of Adam, averaged weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +22,27 @@ class SearchCost:
 
     Attributes:
         evaluations: Candidates trained.
-        training: Epochs or steps of all of them together.
-        training_equivalents: The same in full trainings.
-        seconds: Wall-clock time, or None when the time of one evaluation is not known.
-        bytes: Disk that the candidates' checkpoints take, or None when the size of one is not known.
+        steps: Optimiser steps of each part: `pilot`, `search`, `race`, `final comparison`.
+        full_steps: Optimiser steps of one full training.
+        seconds: Wall-clock time, or None when the time of a step is not known.
+        bytes: Disk that checkpoints take while it runs, or None when the size of one is not known.
     """
 
     evaluations: int
-    training: Budget
-    training_equivalents: float
+    steps: dict[str, int]
+    full_steps: int
     seconds: float | None
     bytes: int | None
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of all parts."""
+        return sum(self.steps.values())
+
+    @property
+    def training_equivalents(self) -> float:
+        """The same in full trainings."""
+        return self.total_steps / self.full_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +50,10 @@ class CostPlan:
     """What a search is expected to cost, and what it can cost at most.
 
     Attributes:
-        expected: As many mutants as their chance says, no duplicates, no newcomers.
-        maximal: Every child spawns a mutant; all but the leader are replaced in every generation.
+        expected: A pilot chooses a quarter of a full training; as many mutants as their chance says, no
+            duplicates, no newcomers.
+        maximal: As many candidates as can be: the shortest budget, every child spawns a mutant, all but the
+            leader are replaced in every generation.
     """
 
     expected: SearchCost
@@ -46,55 +64,76 @@ def plan_search(
     config: GlobalSearchConfig,
     space: SearchSpace,
     *,
-    full_training: Budget,
-    steps_per_epoch: int,
-    seconds_per_evaluation: float | None = None,
+    full_steps: int,
+    seconds_per_step: float | None = None,
     bytes_per_checkpoint: int | None = None,
 ) -> CostPlan:
-    """Return the cost of `run_global_search` with these settings.
+    """Return the cost of `run_global_search` with these settings, and of the comparison that follows.
 
     Args:
-        config: Settings of the search.
+        config: Settings of the search, its budget in steps.
         space: Its space; no more structures are evaluated than it holds.
-        full_training: Training of one final model.
-        steps_per_epoch: Batches of one epoch, >= 1.
-        seconds_per_evaluation: Measured time of one candidate, or None.
+        full_steps: Optimiser steps of one final training, >= 1.
+        seconds_per_step: Measured time of one optimiser step of one candidate, or None.
         bytes_per_checkpoint: Size of one candidate's weights, or None.
 
     Raises:
         InputError: The settings are out of range.
     """
     config.validate()
-    if steps_per_epoch < 1:
-        raise InputError(f"`steps_per_epoch` must be >= 1, but is {steps_per_epoch} instead.")
-    share = _steps(config.budget, steps_per_epoch) / _steps(full_training, steps_per_epoch)
+    if full_steps < 1:
+        raise InputError(f"`full_steps` must be >= 1, but is {full_steps} instead.")
 
-    def cost(evaluations: int) -> SearchCost:
-        rounds = -(-evaluations // config.workers)
-        kept = _kept(config, evaluations)
+    def cost(candidates: int, proxy: int) -> SearchCost:
+        steps = _parts(config, min(space.size, candidates), proxy, full_steps)
+        evaluations = _evaluations(config, steps, proxy)
         return SearchCost(
             evaluations=evaluations,
-            training=Budget(evaluations * config.budget.amount, config.budget.unit),
-            training_equivalents=evaluations * share,
-            seconds=None if seconds_per_evaluation is None else rounds * seconds_per_evaluation,
-            bytes=None if bytes_per_checkpoint is None else kept * bytes_per_checkpoint,
+            steps=steps,
+            full_steps=full_steps,
+            seconds=None
+            if seconds_per_step is None
+            else sum(steps.values()) * seconds_per_step / config.workers,
+            bytes=None
+            if bytes_per_checkpoint is None
+            else _networks_on_disk(config, evaluations) * bytes_per_checkpoint,
         )
 
-    expected, maximal = expected_evaluations(config), maximal_evaluations(config)
-    return CostPlan(expected=cost(min(space.size, expected)), maximal=cost(min(space.size, maximal)))
+    proxy = max(1, full_steps // 4) if config.proxy is ProxyChoice.AUTO else config.budget.amount
+    return CostPlan(
+        expected=cost(expected_evaluations(config), proxy), maximal=cost(maximal_evaluations(config), proxy)
+    )
 
 
 def expected_evaluations(config: GlobalSearchConfig) -> int:
-    """Return the number of candidates when no duplicate and no newcomer occurs."""
+    """Return the number of candidates of the genetic search when no duplicate and no newcomer occurs."""
     offspring = round(config.generations * _children(config) * (1 + config.mutation_probability))
     return config.population + offspring
 
 
 def maximal_evaluations(config: GlobalSearchConfig) -> int:
-    """Return the largest possible number of candidates."""
+    """Return the largest possible number of candidates of the genetic search."""
     mutants = _children(config) if config.mutation_probability > 0 else 0
     newcomers = max(0, config.generations - 1) * (config.population - 1)
     return config.population + config.generations * (_children(config) + mutants) + newcomers
+
+
+def _parts(config: GlobalSearchConfig, candidates: int, proxy: int, full_steps: int) -> dict[str, int]:
+    """Return the steps of each part; a limit in trainings makes the search take what the others leave."""
+    pilot = planned_pilot_steps(config, full_steps)
+    race = race_steps(config, proxy, full_steps)
+    final = 2 * config.final_seeds * full_steps
+    search = candidates * proxy
+    if config.trainings is not None:
+        search = max(0, int(config.trainings * full_steps) - pilot - race - final)
+    parts = {"pilot": pilot, "search": search, "race": race, "final comparison": final}
+    return {name: steps for name, steps in parts.items() if steps}
+
+
+def _evaluations(config: GlobalSearchConfig, steps: dict[str, int], proxy: int) -> int:
+    pilot = PILOT_STRUCTURES * PILOT_SEEDS if "pilot" in steps else 0
+    race = steps.get("race", 0) // max(1, 2 * proxy)
+    return pilot + steps.get("search", 0) // proxy + race
 
 
 def _children(config: GlobalSearchConfig) -> int:
@@ -102,14 +141,11 @@ def _children(config: GlobalSearchConfig) -> int:
     return config.population + config.population % 2
 
 
-def _kept(config: GlobalSearchConfig, evaluations: int) -> int:
+def _networks_on_disk(config: GlobalSearchConfig, evaluations: int) -> int:
     kept = {
         CandidateCheckpoints.ALL: evaluations,
         CandidateCheckpoints.ELITE: min(config.population, evaluations),
         CandidateCheckpoints.NONE: 0,
     }
-    return kept[config.candidate_checkpoints]
-
-
-def _steps(budget: Budget, steps_per_epoch: int) -> int:
-    return budget.amount * (steps_per_epoch if budget.unit == "epochs" else 1)
+    continued = config.strategy in CONTINUED or config.proxy is ProxyChoice.AUTO
+    return kept[config.candidate_checkpoints] + CHECKPOINT_SIZE * evaluations * continued

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from search_landscapes import Landscape
 
-from g2l.config import CandidateCheckpoints, GlobalSearchConfig
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.presets import PRESETS
@@ -17,36 +17,46 @@ SPACE = SearchSpace.powers_of_two((10,) * 4, max_exponent=10, longest=5000)
 
 
 def test_the_settings_of_the_paper():
-    config = PRESETS["paper"].global_search
+    config = PRESETS["paper"].global_search.replace(budget=Budget(5 * 5, "steps"))
     plan = plan_search(
-        config,
-        SPACE,
-        full_training=Budget(65),
-        steps_per_epoch=5,
-        seconds_per_evaluation=10.0,
-        bytes_per_checkpoint=3_000_000,
+        config, SPACE, full_steps=65 * 5, seconds_per_step=0.4, bytes_per_checkpoint=3_000_000
     )
     assert plan.expected.evaluations == 50 + 100 * 60  # METHOD, section 3: about 5,800
     assert plan.maximal.evaluations == 50 + 100 * 100 + 99 * 49
-    assert plan.expected.training == Budget(30_250)
+    assert plan.expected.steps == {"search": 6050 * 25}
     assert plan.expected.training_equivalents == pytest.approx(6050 * 5 / 65)
-    assert plan.expected.seconds == 60_500
+    assert plan.expected.seconds == pytest.approx(60_500)
     assert plan.expected.bytes == 6050 * 3_000_000
 
 
-def test_steps_and_epochs_convert():
-    config = GlobalSearchConfig(population=4, generations=0, budget=Budget(120, "steps"))
-    plan = plan_search(config, SPACE, full_training=Budget(50), steps_per_epoch=10)
-    assert plan.expected.training == Budget(480, "steps")
-    assert plan.expected.training_equivalents == pytest.approx(4 * 120 / 500)
+def test_a_limit_in_trainings_is_the_sum_of_the_parts():
+    config = GlobalSearchConfig(
+        strategy=Strategy.HALVING, trainings=24.0, proxy=ProxyChoice.AUTO, leaders=3, final_seeds=3
+    )
+    plan = plan_search(config, SPACE, full_steps=200)
+    assert plan.expected.steps == {
+        "pilot": 7 * 2 * 100,
+        "search": 24 * 200 - 1400 - 1200 - 1200,
+        "race": 4 * 3 * 100,
+        "final comparison": 2 * 3 * 200,
+    }
+    assert plan.expected.training_equivalents == plan.maximal.training_equivalents == 24.0
+    assert plan.expected.evaluations == 14 + 1000 // 50 + 12
     assert plan.expected.seconds is None
     assert plan.expected.bytes is None
 
 
 def test_workers_share_the_time():
-    config = GlobalSearchConfig(population=5, generations=0, workers=2)
-    plan = plan_search(config, SPACE, full_training=Budget(1), steps_per_epoch=1, seconds_per_evaluation=10.0)
-    assert plan.expected.seconds == 30.0
+    config = GlobalSearchConfig(population=4, generations=0, budget=Budget(10, "steps"), workers=2)
+    assert plan_search(config, SPACE, full_steps=1, seconds_per_step=1.0).expected.seconds == 20.0
+
+
+def test_trainings_that_go_on_take_disk():
+    config = GlobalSearchConfig(
+        strategy=Strategy.HALVING, population=4, generations=0, budget=Budget(10, "steps")
+    )
+    plan = plan_search(config, SPACE, full_steps=10, bytes_per_checkpoint=7)
+    assert plan.expected.bytes == 4 * (1 + 4) * 7
 
 
 @pytest.mark.parametrize(("keep", "files"), [("all", 64), ("elite", 4), ("none", 0)])
@@ -57,13 +67,13 @@ def test_disk_follows_the_kept_checkpoints(keep, files):
         mutation_probability=0.0,
         candidate_checkpoints=CandidateCheckpoints(keep),
     )
-    plan = plan_search(config, SPACE, full_training=Budget(1), steps_per_epoch=1, bytes_per_checkpoint=7)
+    plan = plan_search(config, SPACE, full_steps=1, bytes_per_checkpoint=7)
     assert plan.expected.bytes == files * 7
 
 
 def test_no_more_than_the_space_holds():
     space = SearchSpace((2,), (1, 2))
-    plan = plan_search(GlobalSearchConfig(), space, full_training=Budget(1), steps_per_epoch=1)
+    plan = plan_search(GlobalSearchConfig(), space, full_steps=1)
     assert plan.expected.evaluations == plan.maximal.evaluations == 4
 
 
@@ -83,5 +93,5 @@ def test_real_searches_stay_within_the_plan(population, chance, margin):
 
 
 def test_a_wrong_number_of_steps_is_refused():
-    with pytest.raises(InputError, match="`steps_per_epoch` must be >= 1, but is 0 instead"):
-        plan_search(GlobalSearchConfig(), SPACE, full_training=Budget(1), steps_per_epoch=0)
+    with pytest.raises(InputError, match="`full_steps` must be >= 1, but is 0 instead"):
+        plan_search(GlobalSearchConfig(), SPACE, full_steps=0)
