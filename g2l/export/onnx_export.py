@@ -56,8 +56,8 @@ def export_onnx(
     if output.suffix != ".onnx":
         raise InputError(f"`output` must end in .onnx, but is {str(output)!r} instead.")
     # A copy, since the caller's may be on a GPU or in training.
-    network = _Probabilities(copy.deepcopy(model)).cpu().eval()
-    proto = _exported(network, metadata, opset, frame_mask)
+    network = DeployedNetwork(copy.deepcopy(model)).cpu().eval()
+    proto = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
     if opset not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} is none that torch {torch.__version__} can write.")
     if precision is Precision.FP16:
@@ -78,21 +78,39 @@ def export_onnx(
     return report
 
 
-class _Probabilities(nn.Module):
-    """The network as it is deployed: softmax of the last stage."""
+class DeployedNetwork(nn.Module):
+    """The network as it is deployed: softmax of the last stage.
+
+    Args:
+        network: (features (B, D, T), frame_mask (B, 1, T) or None) -> logits (S, B, C, T).
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """Return the probabilities (B, C, T) of features (B, D, T); `frame_mask` is (B, 1, T) or None."""
         # (S, B, C, T) -> (B, C, T)
         return functional.softmax(self.network(features, frame_mask)[-1], dim=1)
 
 
-def _exported(network: nn.Module, metadata: ModelMetadata, opset: int | None, frame_mask: bool) -> Any:
+def exported_proto(
+    network: DeployedNetwork, feature_dim: int, *, opset: int | None = None, frame_mask: bool = False
+) -> Any:
+    """Return the `onnx.ModelProto` of a network on the CPU, of any batch and length, as torch writes it.
+
+    Args:
+        network: In evaluation mode.
+        feature_dim: D.
+        opset: Version of the operator set, or None for torch's own choice.
+        frame_mask: Whether it takes a frame mask.
+
+    Raises:
+        OperationalError: The network cannot be exported.
+    """
     # Sizes of 1 would be frozen by the exporter.
-    inputs = {"features": torch.zeros(2, metadata.feature_dim, 16)}
+    inputs = {"features": torch.zeros(2, feature_dim, 16)}
     if frame_mask:
         inputs["frame_mask"] = torch.ones(2, 1, 16)
     dynamic = {0: torch.export.Dim("batch"), 2: torch.export.Dim("frames")}

@@ -45,21 +45,26 @@ def check_lengths(structure: DilationStructure) -> tuple[tuple[int, int], ...]:
 
 
 def compare(
-    path: Path, network: nn.Module, structure: DilationStructure, *, feature_dim: int, frame_mask: bool
+    model: Path | bytes,
+    network: nn.Module,
+    structure: DilationStructure,
+    *,
+    feature_dim: int,
+    frame_mask: bool,
 ) -> tuple[ParityCheck, ...]:
-    """Run the model at `path` on the CPU and compare it with `network` on random features.
+    """Run `model` on the CPU and compare it with `network` on random features.
 
     Args:
-        path: An ONNX file.
+        model: An ONNX file, or what it would hold.
         network: (features (B, D, T), frame_mask (B, 1, T) if asked for) -> probabilities (B, C, T).
         structure: Decides the lengths, see `check_lengths`.
         feature_dim: D.
         frame_mask: Whether both take a frame mask; the second video of a batch is then padded.
 
     Raises:
-        OperationalError: onnxruntime cannot load or run the file.
+        OperationalError: onnxruntime cannot load or run the model.
     """
-    run = _runner(path)
+    run = _runner(model)
     generator = np.random.default_rng(0)
     checks = []
     for batch, frames in check_lengths(structure):
@@ -74,13 +79,13 @@ def compare(
     return tuple(checks)
 
 
-def _runner(path: Path) -> Callable[[dict[str, Probabilities]], Probabilities]:
+def _runner(model: Path | bytes) -> Callable[[dict[str, Probabilities]], Probabilities]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common base class
         raise OperationalError(f"onnxruntime cannot load the export: {_line(error)}") from error
 
