@@ -30,7 +30,8 @@ def search_by_halving(session: SearchSession) -> tuple[Candidate, ...]:
         session: The running search.
 
     Returns:
-        Best first: those of the highest rung, then those of the one below that were not promoted.
+        Best first: those of the highest rung, then those of the one below that were not promoted. One that
+        failed when it was promoted keeps the place it had below.
 
     Raises:
         OperationalError: None of the first ones could be trained.
@@ -38,7 +39,8 @@ def search_by_halving(session: SearchSession) -> tuple[Candidate, ...]:
     halving = _Halving(session)
     run_asynchronously(session, halving, window=max(2, session.config.population // 2))
     session.note_pruned(halving.pruned)
-    halving.close_generation()
+    if halving.unclosed:
+        halving.close_generation()
     return halving.standing()
 
 
@@ -57,8 +59,9 @@ class _Halving:
         self._rungs: list[list[Candidate]] = [[] for _ in self._budgets]
         self._promoted: list[set[int]] = [set() for _ in self._budgets]
         self._first = session.first_proposals(session.config.population)
-        self._started = self._closed = 0
-        self.told: list[Candidate] = []
+        self._started: set[DilationStructure] = set()
+        self._closed = 0
+        self._told: list[Candidate] = []
 
     @property
     def pruned(self) -> int:
@@ -66,6 +69,11 @@ class _Halving:
         return sum(
             len(told) - len(up) for told, up in zip(self._rungs[:-1], self._promoted[:-1], strict=True)
         )
+
+    @property
+    def unclosed(self) -> int:
+        """Candidates since the last generation was closed."""
+        return len(self._told) - self._closed
 
     def ask(self) -> Request | None:
         """Return a promotion where one is due, else a newcomer, None when neither can be paid for."""
@@ -82,25 +90,28 @@ class _Halving:
         """File a candidate under its rung; a generation is closed for every population of them."""
         rung = self._budgets.index(candidate.evaluation.budget.amount)
         self._rungs[rung].append(candidate)
-        self.told.append(candidate)
-        if len(self.told) % self._session.config.population == 0:
+        self._told.append(candidate)
+        if self.unclosed == self._session.config.population:
             self.close_generation()
 
     def close_generation(self) -> None:
         """Close a generation of those that were told since the last one."""
-        require_one(self.told)
+        require_one(self._told)
         self._session.close_generation(
-            self.standing()[: self._session.config.population], self.told[self._closed :]
+            self.standing()[: self._session.config.population], self._told[self._closed :]
         )
-        self._closed = len(self.told)
+        self._closed = len(self._told)
 
     def standing(self) -> tuple[Candidate, ...]:
-        """Return every candidate once, by its longest training: highest rung first, best first."""
-        standing: list[Candidate] = []
+        """Return every candidate once, by its longest training that did not fail: highest rung first."""
+        standing: dict[int, Candidate] = {}
         for told in reversed(self._rungs):
-            above = {candidate.order for candidate in standing}
-            standing += [candidate for candidate in ranked(told) if candidate.order not in above]
-        return tuple(standing)
+            for candidate in ranked(told):
+                if not candidate.failed:
+                    standing.setdefault(candidate.order, candidate)
+        for candidate in self._rungs[0]:
+            standing.setdefault(candidate.order, candidate)
+        return tuple(standing.values())
 
     def _due(self, rung: int) -> Candidate | None:
         """Return the best candidate that is among the best of its rung and was not promoted yet."""
@@ -110,14 +121,15 @@ class _Halving:
 
     def _newcomer(self) -> Request | None:
         config = self._session.config
-        if self._session.allowed is None and self._started >= config.population * max(1, config.generations):
+        most = config.population * max(1, config.generations)
+        if self._session.allowed is None and len(self._started) >= most:
             return None
         if not self._session.affords_new():  # before the generator is drawn from
             return None
         proposal = self._proposal()
         if proposal is None:
             return None
-        self._started += 1
+        self._started.add(proposal.structure)
         return self._request(proposal.structure, proposal.origin, 0)
 
     def _proposal(self) -> Proposal | None:
@@ -125,9 +137,11 @@ class _Halving:
             return self._first.pop(0)
         parents = self._parents()
         breeder = self._session.breeder()
-        if len(parents) < 2:
+        child = breeder.child(parents, self._session.config) if len(parents) > 1 else None
+        # Where draws run out the breeder returns a known one: it costs nothing, so no limit would end it.
+        if child is None or child.structure in self._started:
             return next(iter(breeder.random(1)), None)
-        return breeder.child(parents, self._session.config)
+        return child
 
     def _parents(self) -> Sequence[Candidate]:
         alive = [candidate for candidate in self.standing() if not candidate.failed]
