@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -23,6 +24,10 @@ from g2l.training.history import EpochRecord, ResultSoFar
 from g2l.training.random_state import random_states, set_random_states
 
 SCHEMA = "g2l.training/2"
+
+
+class BeyondBudgetError(InputError):
+    """A checkpoint is further on than the training that wants to go on from it will ever be."""
 
 
 def training_identity(
@@ -106,13 +111,13 @@ def load_checkpoint(
         History and best weights.
 
     Raises:
-        InputError: The file is damaged, of a training with other settings (the first one is named), or of one
-            that is beyond `last_step` already; nothing is changed.
+        InputError: The file is damaged, or of a training with other settings; the first one is named.
+        BeyondBudgetError: It is beyond `last_step` already.
     """
     saved = _read(path)
     _refuse_other(path, saved["identity"], identity)
     if saved["step"] > last_step:
-        raise InputError(
+        raise BeyondBudgetError(
             f"{path}: the training must end at step {saved['step']} or later, as far as the checkpoint is, "
             f"but ends at step {last_step} instead.",
             hint="raise the budget, or train without --resume.",
@@ -135,6 +140,9 @@ def load_checkpoint(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        with ZipFile(path) as archive:  # torch does not look at the checksums, and one wrong bit is a weight
+            if (torn := archive.testzip()) is not None:
+                raise BadZipFile(torn)
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise any of a dozen kinds
         raise InputError(

@@ -5,22 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
-from g2l.datasets.batching import BatchSource
-from g2l.datasets.dataset import SegmentationDataset
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.models.artifact import save_model
-from g2l.models.registry import build_backbone
+from g2l.training.candidate import CandidateTraining
 from g2l.training.description import model_metadata
-from g2l.training.device import one_thread, resolve_device, seed_everything
-from g2l.training.evaluation import evaluate_model
-from g2l.training.loop import fit
+from g2l.training.device import one_thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +23,19 @@ class ShortTrainingFitness:
 
     Implements `g2l.evaluation.Fitness`. Uses one CPU thread (see `one_thread`), since several candidates at
     a time use all cores better than one does. Under one seed every structure starts from the same weights
-    and sees the same batches, since neither depends on the rates. Picklable: a process that gets it opens
-    the data set at the first call and keeps it.
+    and sees the same batches and dropout, since none depends on the rates. Picklable: a process that gets it
+    opens the data set at the first call and keeps it.
 
     Attributes:
         data: Data set, split and how it is read.
         backbone: Size of the network.
         recipe: How it is trained; its epochs and selection do not matter here.
         device: `auto`, `cpu` or `cuda`.
+        averaging: Decay of the exponential moving average of the weights that is scored and kept (see
+            `AveragedWeights`), or None for the last weights themselves.
         checkpoint_folder: Where `<digest>/model.safetensors` is written, or None to keep no weights.
+        training_folder: Where each training leaves the `last.ckpt` that larger budgets and heirs go on from
+            (see `CandidateTraining`), or None. It changes no score.
         group_size: How many tasks of one group are trained as one network.
     """
 
@@ -45,14 +43,21 @@ class ShortTrainingFitness:
     backbone: BackboneConfig
     recipe: RecipeConfig
     device: str = "auto"
+    averaging: float | None = None
     checkpoint_folder: Path | None = None
+    training_folder: Path | None = None
     group_size: int = 1
+
+    def identity(self) -> dict[str, Any]:
+        """Return, as JSON values, what scores depend on beside task, data, backbone and recipe."""
+        return {"averaging": self.averaging, "group_size": self.group_size}
 
     def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
         """Return the evaluations of some tasks, trained one by one.
 
         Raises:
-            InputError: The data cannot be read, the structure does not fit the backbone, or there is no GPU.
+            InputError: The data cannot be read, a structure does not fit the backbone, a lineage cannot be
+                followed, or there is no GPU.
             OperationalError: The loss is not finite, or memory runs out.
         """
         with one_thread():
@@ -60,47 +65,40 @@ class ShortTrainingFitness:
 
     def _evaluate(self, task: EvaluationTask) -> Evaluation:
         started = time.perf_counter()
-        dataset = _open(self.data, Path.cwd())
-        device = resolve_device(self.device)
-        partitions = dataset.partitions(Selection.BEST)
-        seed_everything(task.seed)
-        model = build_backbone(
-            self.backbone,
-            task.structure,
-            feature_dim=dataset.feature_dim,
-            num_classes=len(dataset.mapping.names),
+        candidate = CandidateTraining(
+            task,
+            data=self.data,
+            backbone=self.backbone,
+            recipe=self.recipe,
+            device=self.device,
+            averaging=self.averaging,
+            folder=self.training_folder,
         )
-        result = fit(
-            model,
-            BatchSource(dataset, partitions.train, batch_size=self.recipe.batch_size, seed=task.seed),
-            self.recipe.replace(selection=Selection.LAST),
-            seed=task.seed,
-            device=device,
-            budget=task.budget,
-            evaluate=lambda network: evaluate_model(network, dataset, partitions.holdout, device=device),
-        )
-        evaluation = Evaluation(**vars(task), metrics=result.metrics)
-        checkpoint = self._save(model, evaluation, dataset)
+        candidate.train()
+        with candidate.averaged_weights():
+            evaluation = Evaluation(**vars(task), metrics=candidate.score())
+            checkpoint = self._save(candidate, evaluation)
         return replace(evaluation, checkpoint=checkpoint, seconds=time.perf_counter() - started)
 
-    def _save(self, model: nn.Module, evaluation: Evaluation, dataset: SegmentationDataset) -> Path | None:
+    def _save(self, candidate: CandidateTraining, evaluation: Evaluation) -> Path | None:
         if self.checkpoint_folder is None:
             return None
-        digest = fingerprint([evaluation.structure.as_lists(), str(evaluation.budget), evaluation.seed])
-        path = self.checkpoint_folder / digest / "model.safetensors"
+        path = self.checkpoint_folder / _digest(evaluation) / "model.safetensors"
         metadata = model_metadata(
-            dataset,
+            candidate.dataset,
             backbone=self.backbone,
             structure=evaluation.structure,
             seed=evaluation.seed,
             metrics={f"holdout/{name}": value for name, value in evaluation.metrics.items()},
         )
-        save_model(path, model, metadata)
+        save_model(path, candidate.model, metadata)
         return path
 
 
-@lru_cache(maxsize=1)
-def _open(config: DataConfig, working_folder: Path) -> SegmentationDataset:
-    """Return the data set, which a relative data root names only together with the working folder."""
-    dataset = SegmentationDataset.open(config)
-    return dataset.standardized_on(dataset.partitions(Selection.BEST).train)
+def _digest(evaluation: Evaluation) -> str:
+    task = [evaluation.structure.as_lists(), str(evaluation.budget), evaluation.seed]
+    lineage = [
+        [phase.until, phase.structure and phase.structure.as_lists(), list(phase.rates)]
+        for phase in evaluation.lineage
+    ]
+    return fingerprint([*task, lineage] if lineage else task)

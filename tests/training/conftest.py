@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from g2l.config import DataConfig
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.training.fitness import ShortTrainingFitness
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,14 @@ def tiny_data(tmp_path_factory):
     for bundle, members in (("train", names[:8]), ("test", names[8:])):
         (folder / "splits" / f"{bundle}.split1.bundle").write_text("".join(f"{n}.txt\n" for n in members))
     return DataConfig(data_root=root, dataset="tiny")
+
+
+@pytest.fixture
+def fitness(tiny_data):
+    """A fitness that trains some milliseconds; an epoch has 3 steps."""
+    return ShortTrainingFitness(
+        data=tiny_data,
+        backbone=BackboneConfig(stages=2, layers=2, feature_maps=8),
+        recipe=RecipeConfig(batch_size=2),
+        device="cpu",
+    )

@@ -7,39 +7,33 @@ from pathlib import Path
 import pytest
 import torch
 
-from g2l.config import BackboneConfig, Normalization, RecipeConfig
+from g2l.config import Normalization
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
-from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
+from g2l.evaluation import Budget, EvaluationStatus
 from g2l.models.artifact import load_model
 from g2l.structure import DilationStructure
-from g2l.training import fitness as fitness_module
+from g2l.training import candidate as candidate_module
 from g2l.training.evaluation import evaluate_model
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.run import Training
+from tests.training.tiny_fitness import LARGE, SMALL, evaluate
 
 BUDGET = Budget(4, "steps")
-SMALL, LARGE = DilationStructure(((1, 1), (1, 1))), DilationStructure(((1, 4), (2, 8)))
-
-
-def evaluate(fitness, structure, budget, seed, lineage=()):
-    (evaluation,) = fitness([EvaluationTask(structure, budget, seed, lineage)])
-    return evaluation
-
-
-@pytest.fixture
-def fitness(tiny_data):
-    return ShortTrainingFitness(
-        data=tiny_data,
-        backbone=BackboneConfig(stages=2, layers=2, feature_maps=8),
-        recipe=RecipeConfig(batch_size=2),
-        device="cpu",
-    )
 
 
 def test_the_same_call_gives_the_same_numbers(fitness):
     first, second = evaluate(fitness, LARGE, BUDGET, 3), evaluate(fitness, LARGE, BUDGET, 3)
     assert first.metrics == second.metrics
-    assert first.metrics.keys() == {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
+    assert first.metrics.keys() == {
+        "videos",
+        "frames",
+        "accuracy",
+        "edit",
+        "f1@10",
+        "f1@25",
+        "f1@50",
+        "likelihood",
+    }
     assert (first.structure, first.budget, first.seed) == (LARGE, BUDGET, 3)
     assert first.status is EvaluationStatus.DONE
     assert first.seconds > 0
@@ -48,13 +42,12 @@ def test_the_same_call_gives_the_same_numbers(fitness):
 
 def test_every_structure_of_a_seed_starts_from_the_same_weights(fitness, monkeypatch):
     starts = []
-    fit = fitness_module.fit
 
     def noting(model, *args, **options):
         starts.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
-        return fit(model, *args, **options)
+        return Training(model, *args, **options)
 
-    monkeypatch.setattr(fitness_module, "fit", noting)
+    monkeypatch.setattr(candidate_module, "Training", noting)
     for structure, seed in ((SMALL, 0), (LARGE, 0), (LARGE, 1)):
         evaluate(fitness, structure, BUDGET, seed)
     assert torch.equal(starts[0], starts[1])
@@ -68,7 +61,7 @@ def test_it_scores_the_holdout_and_not_the_test_videos(fitness, tiny_data, monke
         scored.append(names)
         return evaluate_model(model, dataset, names, device=device)
 
-    monkeypatch.setattr(fitness_module, "evaluate_model", noting)
+    monkeypatch.setattr(candidate_module, "evaluate_model", noting)
     evaluate(fitness, SMALL, Budget(2, "epochs"), 0)
     partitions = SegmentationDataset.open(tiny_data).partitions(fitness.recipe.selection)
     assert scored == [partitions.holdout]
@@ -85,7 +78,7 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     assert (metadata.structure, metadata.seed, metadata.normalize) == (LARGE, 5, normalize)
     assert (metadata.mean is None) == (normalize is not Normalization.TRAIN)
     assert metadata.metrics == {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
-    dataset = fitness_module._open(fitness.data, Path.cwd())
+    dataset = candidate_module.open_dataset(fitness.data, Path.cwd())
     holdout = dataset.partitions(fitness.recipe.selection).holdout
     assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
 
@@ -105,7 +98,7 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
         opened.append(config)
         return open_dataset(config)
 
-    fitness_module._open.cache_clear()
+    candidate_module.open_dataset.cache_clear()
     monkeypatch.setattr(SegmentationDataset, "open", noting)
     travelled = pickle.loads(pickle.dumps(fitness))  # noqa: S301
     assert travelled == fitness

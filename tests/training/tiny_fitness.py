@@ -1,0 +1,15 @@
+"""Structures and calls that the tests of the fitness share."""
+
+from __future__ import annotations
+
+from g2l.evaluation import EvaluationTask
+from g2l.structure import DilationStructure
+
+SMALL = DilationStructure(((1, 1), (1, 1)))
+LARGE = DilationStructure(((1, 4), (2, 8)))
+
+
+def evaluate(fitness, structure, budget, seed, lineage=()):
+    """Return the evaluation of one task."""
+    (evaluation,) = fitness([EvaluationTask(structure, budget, seed, lineage)])
+    return evaluation
