@@ -52,6 +52,16 @@ class ExecutorKind(StrEnum):
     PROCESS = "process"
 
 
+class SecondObjective(StrEnum):
+    """What a global search may minimise beside maximising the fitness."""
+
+    RECEPTIVE_FIELD = "receptive-field"
+    LOOK_AHEAD = "look-ahead"
+    PARAMETERS = "parameters"
+    FLOPS = "flops"
+    LATENCY = "latency"
+
+
 class Strategy(StrEnum):
     """How a global search decides what to train next; see `g2l.search.strategies`."""
 
