@@ -18,7 +18,7 @@ from g2l.structure import DilationStructure
 from g2l.tracking.protocol import RunKind, RunStatus
 from tests.pipeline.tiny_pipeline import RECIPE, SEEDS, STRUCTURE, training
 
-METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
+METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50", "likelihood"}
 
 
 def same_weights(one, other):
