@@ -1,0 +1,110 @@
+"""Experiment B as numbers: test score of the incumbents against optimiser steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.search_efficiency.correlate import trained
+from benchmarks.search_efficiency.incumbents import incumbent_at
+from benchmarks.search_efficiency.problems import Problem
+from benchmarks.search_efficiency.records import Record, Records
+from benchmarks.search_efficiency.search import GENETIC, RANDOM
+from benchmarks.search_efficiency.statistics import Numbers, standard_error
+from g2l.structure import DilationStructure
+
+FILE = "tests.jsonl"
+TEST_SEEDS = (1000, 1001)
+"""Of the full trainings that judge an incumbent; no search has these."""
+SHARES = (1 / 100, 1 / 40, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1)
+"""Reported budgets as shares of what the paper's algorithm spends."""
+BEYOND_NOISE = 2.0
+"""Standard errors of a difference."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One way of searching on one problem, at the reported budgets.
+
+    Attributes:
+        arm: Its name.
+        scores: Test F1 of the incumbents, (searches, budgets); NaN before the first score of a search.
+        spent: Steps that each search has spent in all, (searches,).
+    """
+
+    arm: str
+    scores: Numbers
+    spent: Numbers
+
+    @property
+    def means(self) -> Numbers:
+        """Over searches, (budgets,); NaN where one has no incumbent yet."""
+        return np.asarray(self.scores.mean(axis=0), dtype=np.float64)
+
+    @property
+    def errors(self) -> Numbers:
+        """Standard errors of the means, (budgets,)."""
+        return np.array([standard_error(column) for column in self.scores.T])
+
+
+def reported_budgets(searches: Sequence[Record]) -> tuple[int, ...]:
+    """Return the budgets in steps at which the searches of one problem are compared."""
+    spent = [record["steps"] for record in searches if record["arm"] == GENETIC.name]
+    return tuple(round(share * float(np.mean(spent))) for share in SHARES)
+
+
+def curve(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], work: Path) -> Curve:
+    """Return the curve of the searches of one arm, training incumbents that were never judged.
+
+    Args:
+        problem: Where they searched.
+        searches: Their records.
+        budgets: In steps.
+        work: Folder of all records.
+    """
+    records = Records(work / FILE)
+    scores = [
+        [_score(problem, incumbent_at(search["events"], budget), records) for budget in budgets]
+        for search in searches
+    ]
+    spent = np.array([search["steps"] for search in searches], dtype=np.float64)
+    return Curve(searches[0]["arm"], np.array(scores), spent)
+
+
+def share_to_reach(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
+    """Return the smallest reported share of the paper's steps whose mean score is at least `goal`, or None.
+
+    Args:
+        curve: Whose mean counts.
+        budgets: In steps, the last one being what the paper's algorithm spends.
+        goal: A test score.
+    """
+    reached = [budget for budget, mean in zip(budgets, curve.means, strict=True) if mean >= goal]
+    return reached[0] / budgets[-1] if reached else None
+
+
+def below(curve: Curve, other: Curve) -> list[int]:
+    """Return the positions of the budgets at which a curve is below another one beyond noise."""
+    difference = curve.means - other.means
+    error = np.sqrt(curve.errors**2 + other.errors**2)
+    return [int(place) for place in np.flatnonzero(difference < -BEYOND_NOISE * error)]
+
+
+def goals(curves: Sequence[Curve]) -> tuple[Curve, Curve]:
+    """Return the curves of the paper's algorithm and of random search."""
+    by_name = {one.arm: one for one in curves}
+    return by_name[GENETIC.name], by_name[RANDOM.name]
+
+
+def _score(problem: Problem, structure: DilationStructure | None, records: Records) -> float:
+    """Return the mean test F1 of full trainings of a structure."""
+    if structure is None:
+        return float("nan")
+    values = []
+    for seed in TEST_SEEDS:
+        record = trained(problem, structure, seed, records, ladder=(problem.full_steps,), decays=())
+        values += [score["values"]["f1"] for score in record["scores"] if score["part"] == "test"]
+    return float(np.mean(values))

@@ -1,0 +1,43 @@
+"""What a search would have answered after so many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.search_efficiency.records import Record
+from g2l.structure import DilationStructure
+
+
+def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructure]]:
+    """Yield the steps spent at each change of mind, ascending, and the structure from there on.
+
+    The incumbent is the leader that the strategy itself has named last, or a structure that has scored
+    better since, in a training of the same kind that was no shorter.
+
+    Args:
+        events: Of one search, in their order.
+    """
+    incumbent: Record | None = None
+    for event in events:
+        if event["kind"] == "evaluation" and not (incumbent is None or _beats(event, incumbent)):
+            continue
+        if incumbent is None or event["structure"] != incumbent["structure"]:
+            yield event["steps"], DilationStructure(tuple(map(tuple, event["structure"])))
+        incumbent = event
+
+
+def incumbent_at(events: Sequence[Record], steps: int) -> DilationStructure | None:
+    """Return the incumbent once `steps` are spent, None before the first score."""
+    answer = None
+    for spent, structure in incumbents(events):
+        if spent > steps:
+            break
+        answer = structure
+    return answer
+
+
+def _beats(event: Record, incumbent: Record) -> bool:
+    comparable = event["seed"] == incumbent["seed"] and event["inherited"] == incumbent["inherited"]
+    return bool(
+        comparable and event["budget"] >= incumbent["budget"] and event["fitness"] > incumbent["fitness"]
+    )

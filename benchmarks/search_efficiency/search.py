@@ -1,0 +1,157 @@
+"""Experiment B: searches, each recorded with all that it trained and what that cost."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search_efficiency.problems import Problem, search_space
+from benchmarks.search_efficiency.records import Record, Records
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Strategy
+from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.files import fingerprint
+from g2l.metrics.fitness import metric_value
+from g2l.search.executors.serial import SerialExecutor
+from g2l.search.global_search import run_global_search
+from g2l.search.ledger import Ledger
+from g2l.search.population import GenerationSummary
+from g2l.search.result import GlobalSearchResult
+from g2l.search.status import SearchStatus
+from g2l.search.store import EvaluationStore
+from g2l.training.fitness import ShortTrainingFitness
+
+FILE = "searches.jsonl"
+PAPER = {"population": 16, "generations": 12, "survival_margin": 20.0}
+"""The proportions of the paper's algorithm, scaled down."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way of searching that is compared.
+
+    Attributes:
+        name: What the tables call it.
+        settings: Of `GlobalSearchConfig`, beside the budget of a candidate.
+    """
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, problem: Problem, trainings: float | None) -> GlobalSearchConfig:
+        """Return the settings of the search.
+
+        Args:
+            problem: Whose proxy's budget candidates are trained for.
+            trainings: What it may cost in full trainings, or None where generations end it.
+        """
+        return GlobalSearchConfig(
+            budget=Budget(problem.proxy_steps, "steps"),
+            candidate_checkpoints=CandidateCheckpoints.NONE,
+            trainings=trainings,
+            **(PAPER | self.settings),
+        )
+
+
+GENETIC = Arm("genetic (paper)", {"strategy": Strategy.GENETIC})
+RANDOM = Arm("random", {"strategy": Strategy.RANDOM})
+ARMS = {arm.name: arm for arm in (GENETIC, RANDOM, Arm("halving", {"strategy": Strategy.HALVING}))}
+TRAININGS = 25.0
+"""What every strategy but the paper's and its yardstick may spend, in full trainings."""
+
+
+def run(arm: Arm, problem: Problem, seed: int, work: Path) -> Record:
+    """Return the record of one search, from `work` or else by running it.
+
+    Random search may spend what the paper's algorithm has spent under the same seed; that comes first.
+
+    Args:
+        arm: How it searches.
+        problem: Where.
+        seed: Of the search and of its trainings.
+        work: Folder of all records; trainings in it are shared by all searches.
+    """
+    trainings: float | None = TRAININGS
+    if arm == GENETIC:
+        trainings = None
+    elif arm == RANDOM:
+        trainings = run(GENETIC, problem, seed, work)["steps"] / problem.full_steps
+    config = arm.config(problem, trainings)
+    records = Records(work / FILE)
+    key = search_key(problem, config, seed)
+    record = records.find(key)
+    if record is None:
+        record = {"key": key, "problem": problem.name, "arm": arm.name, "seed": seed}
+        record |= _search(problem, config, seed, work)
+        records.append(record)
+    return record
+
+
+def search_key(problem: Problem, config: GlobalSearchConfig, seed: int) -> str:
+    """Return what names a search of these settings."""
+    return fingerprint({"problem": problem.identity(), "config": config.as_dict(), "seed": seed})
+
+
+def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path) -> Record:
+    started = time.perf_counter()
+    identity = problem.identity() | {"averaging": config.averaging}
+    fitness = ShortTrainingFitness(
+        data=problem.data,
+        backbone=problem.backbone,
+        recipe=problem.recipe,
+        device="cpu",
+        averaging=config.averaging,
+        training_folder=work / "trainings" / fingerprint(identity),
+        group_size=config.candidates_per_batch,
+    )
+    observer = _Observer(config.fitness)
+    with SerialExecutor(fitness) as executor:
+        result = run_global_search(
+            search_space(problem),
+            config,
+            executor,
+            seed=seed,
+            hand_designed=problem.backbone.hand_designed(),
+            full_steps=problem.full_steps,
+            store=EvaluationStore(work / "evaluations", identity),
+            observers=[observer],
+        )
+    return observer.record(result) | {"seconds": round(time.perf_counter() - started, 1)}
+
+
+class _Observer:
+    """Writes down what a search is told, and what it had cost by then."""
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._ledger = Ledger()
+        self._events: list[Record] = []
+
+    def on_evaluation(self, evaluation: Evaluation, generation: int, cached: bool) -> None:
+        self._ledger.charge(evaluation.task)
+        if evaluation.status is EvaluationStatus.DONE:
+            self._note("evaluation", evaluation)
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        self._note("leader", summary.population[0].evaluation)
+
+    def on_status(self, status: SearchStatus) -> None:
+        pass
+
+    def record(self, result: GlobalSearchResult) -> Record:
+        """Return the whole search, its winner being the last event."""
+        self._note("winner", result.best, structure=result.winner.as_lists())
+        return {"steps": self._ledger.spent, "proxy": result.proxy, "events": self._events}
+
+    def _note(self, kind: str, evaluation: Evaluation, **changes: object) -> None:
+        event: Record = {
+            "kind": kind,
+            "steps": self._ledger.spent,
+            "structure": evaluation.structure.as_lists(),
+            "budget": evaluation.budget.amount,
+            "inherited": bool(evaluation.lineage),
+            "seed": evaluation.seed,
+            "fitness": round(metric_value(evaluation.metrics, self._metric), 3),
+        }
+        self._events.append(event | changes)
