@@ -19,7 +19,8 @@ def search_global(
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """
-    from g2l.pipeline.global_search import GlobalSearchTask, search_globally
+    from g2l.pipeline.candidates import GlobalSearchTask
+    from g2l.pipeline.global_search import search_globally
 
     task = GlobalSearchTask(
         data=data.config(run.seed),

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from g2l.config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, LocalSearchConfig
+from g2l.config import (
+    CandidateCheckpoints,
+    ExecutorKind,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    ProxyChoice,
+    Strategy,
+)
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 
@@ -17,8 +24,40 @@ SEARCH, LOCAL = "Global search", "Local search"
 
 @dataclass(frozen=True)
 class GlobalOptions:
-    """The genetic search; what is not given comes from the preset."""
+    """The global search; what is not given comes from the preset."""
 
+    strategy: Annotated[
+        Strategy | None,
+        typer.Option(
+            help="How it decides what to train next. (fast: halving, paper: genetic)", rich_help_panel=SEARCH
+        ),
+    ] = None
+    trainings: Annotated[
+        float | None,
+        typer.Option(
+            help="Most that the search may cost, all included, in full trainings. (fast: 24; paper: no limit)",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None
+    proxy: Annotated[
+        ProxyChoice | None,
+        typer.Option(
+            help="Who chooses how long a candidate is trained: auto is a pilot. (fast: auto, paper: fixed)",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None
+    final_seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Full trainings of the winner and of the hand-designed structure that are compared on test at "
+            "the end; not used by pipeline, which does so by --seeds. (fast: 3, paper: 0)",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None
+    candidates_per_batch: Annotated[
+        int | None,
+        typer.Option(help="Candidates that are trained as one network. (1)", rich_help_panel=SEARCH),
+    ] = None
     population: Annotated[
         int | None,
         typer.Option(help="Structures per generation. (fast: 12, paper: 50)", rich_help_panel=SEARCH),
@@ -64,10 +103,18 @@ class GlobalOptions:
             device: `auto`, `cpu` or `cuda`, which decides where candidates are trained by default.
         """
         executor, workers = executor_for(device, self.executor, self.workers)
+        given = budget("proxy", self.proxy_epochs, self.proxy_steps)
+        if given is not None and self.proxy is ProxyChoice.AUTO:
+            raise InputError("give --proxy auto, or the length in --proxy-steps or --proxy-epochs, not both.")
         return defaults.replace(
+            strategy=self.strategy,
+            trainings=self.trainings,
+            final_seeds=self.final_seeds,
+            candidates_per_batch=self.candidates_per_batch,
             population=self.population,
             generations=self.generations,
-            budget=budget("proxy", self.proxy_epochs, self.proxy_steps),
+            proxy=self.proxy if given is None else ProxyChoice.FIXED,
+            budget=given,
             fitness=self.fitness,
             executor=executor,
             workers=workers,

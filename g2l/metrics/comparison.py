@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -53,6 +53,12 @@ class Comparison:
             "seeds": self.seeds,
             "words": self.words(),
         }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Return the comparison that `as_dict` wrote."""
+        fields = ("mean", "standard_error", "low", "high", "seeds")
+        return cls(**{name: value[name] for name in fields})
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float]) -> Comparison:

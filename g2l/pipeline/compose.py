@@ -22,7 +22,8 @@ from g2l.metrics.comparison import Comparison
 from g2l.models.artifact import load_model
 from g2l.pipeline.contest import Contender, differences, tracked_differences
 from g2l.pipeline.export import export_model
-from g2l.pipeline.global_search import GlobalSearchOutcome, GlobalSearchTask, search_globally
+from g2l.pipeline.candidates import GlobalSearchTask
+from g2l.pipeline.global_search import GlobalSearchOutcome, search_globally
 from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.stage import Stage, Workplace, open_stage
@@ -143,7 +144,7 @@ def _search_globally(
         data=task.data,
         backbone=task.backbone,
         recipe=task.recipe,
-        search=task.global_search,
+        search=task.global_search.replace(final_seeds=0),  # the pipeline compares at its own end
         seed=task.seed,
     )
     return search_globally(stage.below("search-global"), search, on_plan=on_plan)

@@ -1,77 +1,47 @@
-"""The global search as a stage: data goes in, a coarse structure comes out."""
+"""The global search as a stage: data goes in, a coarse structure comes out, and what it is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from g2l.config import (
-    BackboneConfig,
-    CandidateCheckpoints,
-    DataConfig,
-    ExecutorKind,
-    GlobalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
-from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.evaluation import Budget, Evaluation, Fitness
+from g2l.config import Selection
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.evaluation import Evaluation
+from g2l.metrics.comparison import Comparison
 from g2l.metrics.fitness import metric_value
 from g2l.pipeline.candidate_log import CandidateLog
+from g2l.pipeline.candidates import (
+    TRAININGS,
+    GlobalSearchTask,
+    bytes_of_weights,
+    candidate_fitness,
+    full_steps,
+    identity,
+    make_executor,
+    search_in_steps,
+    seconds_per_step,
+)
+from g2l.pipeline.contest import differences, tracked_differences
 from g2l.pipeline.figures import fitness_over_generations
-from g2l.pipeline.probe import measure_candidate
 from g2l.pipeline.records import describe_data
 from g2l.pipeline.stage import Stage, Workplace, open_stage
+from g2l.pipeline.standings import Leader, leaders_of
+from g2l.pipeline.train import Training, train
 from g2l.search.cost import CostPlan, plan_search
-from g2l.search.executors.contract import Executor
-from g2l.search.executors.process import ProcessExecutor
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.evaluator import SearchObserver
 from g2l.search.global_search import run_global_search
 from g2l.search.journal import Journal
 from g2l.search.result import GlobalSearchResult
-from g2l.search.session import WITHOUT_INFLUENCE
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind
-from g2l.training.fitness import ShortTrainingFitness
 
 STRUCTURE = "structure.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GlobalSearchTask:
-    """What is searched.
-
-    Attributes:
-        data: Data set, split and how it is read.
-        backbone: Size of the network.
-        recipe: How candidates are trained; the search's budget replaces its epochs.
-        search: Settings of the search.
-        seed: Seed of the search and of every candidate's training.
-    """
-
-    data: DataConfig
-    backbone: BackboneConfig
-    recipe: RecipeConfig
-    search: GlobalSearchConfig
-    seed: int
-
-    def settings(self) -> dict[str, Any]:
-        """Return what the result depends on as JSON values: a resumed search may use other workers."""
-        search = {
-            name: value for name, value in self.search.as_dict().items() if name not in WITHOUT_INFLUENCE
-        }
-        return {
-            "data": self.data.as_dict(),
-            "backbone": self.backbone.as_dict(),
-            "recipe": self.recipe.as_dict(),
-            "search": search,
-            "seed": self.seed,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +49,20 @@ class GlobalSearchOutcome:
     """What the global search found.
 
     Attributes:
-        structure: The leader.
+        structure: The winner.
         fitness: Its hold-out fitness after the candidates' budget, in percent.
         hand_designed_fitness: That of the 2^l structure by the same budget and seed.
-        evaluations: Candidates trained, in this run or, where they were shared, in another.
-        steps: Optimiser steps of all candidates.
+        evaluations: Trainings of candidates, in this run or, where they were shared, in another.
+        steps: Optimiser steps of all of them.
+        final_steps: Optimiser steps of the final comparison.
+        full_steps: Optimiser steps of one full training.
         seconds: Time that training the candidates took.
+        proxy_steps: Optimiser steps of one candidate.
+        pilot: Why as many, in plain words; None where they were given.
+        leaders: The best structures, best first.
+        reason: Why the winner is the winner, in plain words.
+        differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
+            are the same structure, or no comparison was asked for.
         run_id: The tracked run, or None.
     """
 
@@ -93,19 +71,36 @@ class GlobalSearchOutcome:
     hand_designed_fitness: float
     evaluations: int
     steps: int
+    final_steps: int
+    full_steps: int
     seconds: float
+    proxy_steps: int
+    pilot: str | None
+    leaders: tuple[Leader, ...]
+    reason: str
+    differences: Mapping[str, Comparison]
     run_id: str | None = None
+
+    @property
+    def training_equivalents(self) -> float:
+        """What the search cost in full trainings, its final comparison included."""
+        return (self.steps + self.final_steps) / self.full_steps
 
 
 def search_globally(
-    place: Workplace, task: GlobalSearchTask, *, on_plan: Callable[[CostPlan], None]
+    place: Workplace,
+    task: GlobalSearchTask,
+    *,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver] = (),
 ) -> GlobalSearchOutcome:
-    """Search coarse rates with the genetic algorithm (G2L, section 3.2).
+    """Search coarse rates (G2L, section 3.2).
 
     Args:
         place: Where it runs.
         task: What is searched.
         on_plan: Told what the search will cost before it starts.
+        observers: Told of every evaluation and generation, beside the tracked run.
 
     Raises:
         InputError: Data or settings are wrong.
@@ -115,121 +110,157 @@ def search_globally(
         config.validate()
     dataset = SegmentationDataset.open(task.data)
     with open_stage(place, RunKind.SEARCH_GLOBAL, "search-global", task.settings()) as stage:
-        result = stage.result or _search(stage, task, dataset, on_plan)
+        found = stage.result or _search(stage, task, dataset, on_plan, observers)
         structure = read_structure(stage.folder / STRUCTURE).structure
-        return GlobalSearchOutcome(structure=structure, run_id=stage.run.run_id, **result)
+        return _outcome(structure, found, stage.run.run_id)
+
+
+def plan(task: GlobalSearchTask, device: str) -> CostPlan:
+    """Return what a search would cost, without starting it; nothing is written.
+
+    Args:
+        task: What would be searched.
+        device: `auto`, `cpu` or `cuda`, where the time of a step is measured.
+
+    Raises:
+        InputError: Data or settings are wrong.
+    """
+    dataset = SegmentationDataset.open(task.data)
+    fitness = candidate_fitness(task, device, folder=None)
+    return plan_search(
+        search_in_steps(task, dataset),
+        search_space(task, dataset),
+        full_steps=full_steps(task, dataset),
+        seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), task.seed),
+        bytes_per_checkpoint=bytes_of_weights(task, dataset),
+    )
+
+
+def search_space(task: GlobalSearchTask, dataset: SegmentationDataset) -> SearchSpace:
+    """Return the structures that are allowed: powers of two, shorter than the longest training video."""
+    longest = dataset.longest(dataset.partitions(Selection.BEST).train)
+    return SearchSpace.powers_of_two(
+        task.backbone.shape, max_exponent=task.search.max_exponent, longest=longest
+    )
 
 
 def _search(
-    stage: Stage, task: GlobalSearchTask, dataset: SegmentationDataset, on_plan: Callable[[CostPlan], None]
+    stage: Stage,
+    task: GlobalSearchTask,
+    dataset: SegmentationDataset,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver],
 ) -> dict[str, Any]:
-    partitions = dataset.partitions(Selection.BEST)
-    describe_data(stage.run, dataset, partitions)
-    space = SearchSpace.powers_of_two(
-        task.backbone.shape,
-        max_exponent=task.search.max_exponent,
-        longest=dataset.longest(partitions.train),
-    )
-    fitness = _fitness(task, stage)
-    on_plan(_plan(task, space, dataset, fitness))
-    identity = {
-        "data": dataset.fingerprint,
-        "backbone": task.backbone.as_dict(),
-        "recipe": task.recipe.replace(epochs=1, selection=Selection.LAST).as_dict(),
-    }
+    describe_data(stage.run, dataset, dataset.partitions(Selection.BEST))
+    on_plan(plan(task, stage.place.device))
     log = CandidateLog(stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness)
-    store = None if stage.place.evaluations is None else EvaluationStore(stage.place.evaluations, identity)
-    journal = Journal(stage.folder / "journal.jsonl", resume=stage.place.resume, identity=identity)
-    with journal, _executor(task.search, fitness) as executor:
-        result = run_global_search(
-            space,
-            task.search,
+    result = _run(stage, task, dataset, (log, *observers))
+    provenance = {"search": "global", "data": dataset.fingerprint, "seed": task.seed}
+    scores = {"fitness": _score(result.best, task), "hand_designed_fitness": _score(result.hand_designed, task)}
+    write_structure(
+        stage.folder / STRUCTURE,
+        result.winner,
+        backbone=task.backbone.name,
+        provenance=provenance | scores | {"steps": result.steps},
+    )
+    compared, final_steps = _compare(stage, task, result.winner)
+    leaders, reason = leaders_of(result, task.search.fitness)
+    found = scores | {
+        "evaluations": log.evaluations,
+        "steps": result.steps,
+        "final_steps": final_steps,
+        "full_steps": full_steps(task, dataset),
+        "seconds": log.seconds,
+        "proxy_steps": result.proxy,
+        "pilot": result.pilot.verdict if result.pilot else None,
+        "leaders": [leader.as_dict() for leader in leaders],
+        "reason": reason,
+        "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
+    }
+    _record(stage, task, result, found, compared)
+    shutil.rmtree(stage.folder / TRAININGS, ignore_errors=True)
+    stage.finish(found)
+    return found
+
+
+def _run(
+    stage: Stage,
+    task: GlobalSearchTask,
+    dataset: SegmentationDataset,
+    observers: Sequence[SearchObserver],
+) -> GlobalSearchResult:
+    depends_on = identity(task, dataset)
+    shared = stage.place.evaluations
+    journal = Journal(stage.folder / "journal.jsonl", resume=stage.place.resume, identity=depends_on)
+    fitness = candidate_fitness(task, stage.place.device, folder=stage.folder)
+    with journal, make_executor(task.search, fitness) as executor:
+        return run_global_search(
+            search_space(task, dataset),
+            search_in_steps(task, dataset),
             executor,
             seed=task.seed,
             hand_designed=task.backbone.hand_designed(),
+            full_steps=full_steps(task, dataset),
             journal=journal,
-            store=store,
-            observers=[log],
+            store=None if shared is None else EvaluationStore(shared, depends_on),
+            observers=observers,
             progress=stage.place.progress,
         )
-    summary = _summary(task, result, log, partitions)
-    _record(stage, task, dataset, result, summary)
-    stage.finish(summary)
-    return summary
 
 
-def _fitness(task: GlobalSearchTask, stage: Stage) -> ShortTrainingFitness:
-    keeps = task.search.candidate_checkpoints is not CandidateCheckpoints.NONE
-    return ShortTrainingFitness(
-        data=task.data,
-        backbone=task.backbone,
-        recipe=task.recipe,
-        device=stage.place.device,
-        checkpoint_folder=stage.folder / "candidates" if keeps else None,
-    )
+def _compare(
+    stage: Stage, task: GlobalSearchTask, winner: DilationStructure
+) -> tuple[dict[str, Comparison], int]:
+    """Train the winner and the hand-designed structure in full, under the same seeds, and score on test."""
+    hand_designed = task.backbone.hand_designed()
+    if winner == hand_designed or not task.search.final_seeds:
+        return {}, 0
+    seeds = range(task.seed, task.seed + task.search.final_seeds)
+    contenders = [
+        train(
+            stage.below(f"final-{origin}"),
+            Training(
+                data=task.data,
+                backbone=task.backbone,
+                recipe=task.recipe,
+                structure=structure,
+                origin=origin,
+            ),
+            seeds,
+        )
+        for origin, structure in (("winner", winner), ("hand-designed", hand_designed))
+    ]
+    steps = sum(seed.steps for contender in contenders for seed in contender.seeds)
+    return differences(*contenders), steps
 
 
-def _plan(
-    task: GlobalSearchTask, space: SearchSpace, dataset: SegmentationDataset, fitness: ShortTrainingFitness
-) -> CostPlan:
-    measured = measure_candidate(fitness, task.backbone.hand_designed(), task.search.budget, task.seed)
-    # A final training may see all of train, where a candidate leaves the hold-out alone.
-    whole = _steps_per_epoch(dataset.partitions(task.recipe.selection), task.recipe)
-    return plan_search(
-        task.search,
-        space,
-        full_training=Budget(task.recipe.epochs * whole, "steps"),
-        steps_per_epoch=_steps_per_epoch(dataset.partitions(Selection.BEST), task.recipe),
-        seconds_per_evaluation=measured.seconds,
-        bytes_per_checkpoint=measured.checkpoint_bytes,
-    )
-
-
-def _executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
-    if search.executor is ExecutorKind.PROCESS:
-        return ProcessExecutor(fitness, workers=search.workers)
-    return SerialExecutor(fitness)
-
-
-def _summary(
-    task: GlobalSearchTask, result: GlobalSearchResult, log: CandidateLog, partitions: Partitions
-) -> dict[str, Any]:
-    budget = task.search.budget
-    per_candidate = budget.amount
-    if budget.unit == "epochs":
-        per_candidate *= _steps_per_epoch(partitions, task.recipe)
-    return {
-        "fitness": _score(result.best, task.search.fitness),
-        "hand_designed_fitness": _score(result.hand_designed, task.search.fitness),
-        "evaluations": log.evaluations,
-        "steps": log.evaluations * per_candidate,
-        "seconds": log.seconds,
+def _outcome(
+    structure: DilationStructure, found: Mapping[str, Any], run_id: str | None
+) -> GlobalSearchOutcome:
+    parsed = {
+        "leaders": tuple(map(Leader.from_dict, found["leaders"])),
+        "differences": {name: Comparison.from_dict(one) for name, one in found["differences"].items()},
     }
+    return GlobalSearchOutcome(structure=structure, run_id=run_id, **{**found, **parsed})
 
 
-def _score(evaluation: Evaluation, metric: str) -> float:
+def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:
     """Return the fitness, 0 for a structure that could not be trained."""
-    return metric_value(evaluation.metrics, metric) if evaluation.metrics else 0.0
+    return metric_value(evaluation.metrics, task.search.fitness) if evaluation.metrics else 0.0
 
 
 def _record(
     stage: Stage,
     task: GlobalSearchTask,
-    dataset: SegmentationDataset,
     result: GlobalSearchResult,
-    summary: dict[str, Any],
+    found: Mapping[str, Any],
+    compared: Mapping[str, Comparison],
 ) -> None:
-    provenance = {"search": "global", "data": dataset.fingerprint, "seed": task.seed, **summary}
-    path: Path = stage.folder / STRUCTURE
-    write_structure(path, result.best.structure, backbone=task.backbone.name, provenance=provenance)
-    stage.run.log_artifact(path)
+    stage.run.log_artifact(stage.folder / STRUCTURE)
     stage.run.log_artifact(stage.folder / "journal.jsonl")
-    stage.run.log_metrics({name: float(value) for name, value in summary.items()})
+    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    stage.run.log_metrics(numbers | tracked_differences(compared))
     best = [generation.best for generation in result.generations]
     mean = [generation.mean for generation in result.generations]
-    figure = fitness_over_generations(best, mean, summary["hand_designed_fitness"], task.search.fitness)
+    figure = fitness_over_generations(best, mean, found["hand_designed_fitness"], task.search.fitness)
     stage.run.log_figure(figure, "fitness.png")
-
-
-def _steps_per_epoch(partitions: Partitions, recipe: RecipeConfig) -> int:
-    return -(-len(partitions.train) // recipe.batch_size)

@@ -27,13 +27,19 @@ from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.search.strategies.genetic import search_genetically
 from g2l.search.strategies.halving import search_by_halving
+from g2l.search.strategies.inheritance import search_by_inheritance
+from g2l.search.strategies.one_shot import search_one_shot
 from g2l.search.strategies.random import search_randomly
+from g2l.search.strategies.surrogate import search_with_surrogate
 from g2l.structure import DilationStructure
 
 STRATEGIES: Mapping[Strategy, Callable[[SearchSession], tuple[Candidate, ...]]] = {
     Strategy.RANDOM: search_randomly,
     Strategy.GENETIC: search_genetically,
     Strategy.HALVING: search_by_halving,
+    Strategy.INHERITANCE: search_by_inheritance,
+    Strategy.ONE_SHOT: search_one_shot,
+    Strategy.SURROGATE: search_with_surrogate,
 }
 
 
@@ -99,6 +105,7 @@ def run_global_search(
         evaluations=session.evaluations,
         cache_hits=session.cache_hits,
         steps=session.spent,
+        full_steps=full_steps,
         proxy=session.proxy,
         pilot=pilot,
         race=race,

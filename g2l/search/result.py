@@ -24,6 +24,7 @@ class GlobalSearchResult:
         evaluations: Candidates trained.
         cache_hits: Proposals that needed no training.
         steps: Optimiser steps that it spent, those of other runs' results included.
+        full_steps: Optimiser steps of one full training, or None where that is not known.
         proxy: Optimiser steps of one candidate.
         pilot: How that was chosen, or None when it was given.
         race: The race of the leaders, or None when there was none.
@@ -37,6 +38,7 @@ class GlobalSearchResult:
     evaluations: int
     cache_hits: int
     steps: int
+    full_steps: int | None
     proxy: int
     pilot: PilotReport | None
     race: Race | None

@@ -25,7 +25,8 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.compose import PipelineTask, run_pipeline
-from g2l.pipeline.global_search import GlobalSearchTask, search_globally
+from g2l.pipeline.candidates import GlobalSearchTask
+from g2l.pipeline.global_search import search_globally
 from g2l.pipeline.local_search import LocalSearchTask, search_locally
 from g2l.pipeline.stage import Workplace
 from g2l.pipeline.train import Training, train
