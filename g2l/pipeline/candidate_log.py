@@ -11,6 +11,7 @@ from g2l.files import fingerprint
 from g2l.metrics.fitness import metric_value
 from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary
+from g2l.search.status import Finding, SearchStatus
 from g2l.tracking.protocol import RunKind, RunStatus
 
 TRACKED = "tracked.txt"
@@ -38,8 +39,9 @@ class CandidateLog:
         self.evaluations = 0
         self.seconds = 0.0
 
-    def on_evaluation(self, evaluation: Evaluation, generation: int, cached: bool) -> None:
+    def on_evaluation(self, finding: Finding) -> None:
         """Record one candidate."""
+        evaluation = finding.evaluation
         self.evaluations += 1
         self.seconds += evaluation.seconds
         if evaluation.checkpoint is not None:
@@ -47,8 +49,11 @@ class CandidateLog:
         identifier = fingerprint(evaluation.structure.as_lists())
         if identifier in self._tracked:
             return
-        self._track(evaluation, generation, cached=cached)
+        self._track(evaluation, finding.generation, cached=finding.cached)
         self._remember(identifier)
+
+    def on_status(self, status: SearchStatus) -> None:
+        """Record nothing: generations hold the same numbers, at less cost."""
 
     def on_generation(self, summary: GenerationSummary) -> None:
         """Record one generation; with `elite`, delete the weights of all that did not survive."""

@@ -11,7 +11,7 @@ from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.ledger import Ledger
 from g2l.search.population import Candidate, GenerationSummary, Origin, Tally, fitness_of
-from g2l.search.status import SearchStatus
+from g2l.search.status import Finding, SearchStatus
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
@@ -19,14 +19,10 @@ from g2l.structure import DilationStructure
 class SearchObserver(Protocol):
     """Is told what a search does, in the thread of the search."""
 
-    def on_evaluation(self, evaluation: Evaluation, generation: int, cached: bool) -> None:
+    def on_evaluation(self, finding: Finding) -> None:
         """Called once for each new task, in the order in which they complete.
 
-        Args:
-            evaluation: Its metrics, or why it failed.
-            generation: In which generation it was proposed.
-            cached: Whether it came from another run through the store. A resumed search repeats the calls
-                of the evaluations that its journal holds.
+        A resumed search repeats the calls of the evaluations that its journal holds.
         """
         ...
 
@@ -41,10 +37,17 @@ class SearchObserver(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """A task and where its structure came from."""
+    """A task and where its structure came from.
+
+    Attributes:
+        task: What is evaluated.
+        origin: How its structure came to be.
+        provisional: Whether the same training may go on to a larger budget.
+    """
 
     task: EvaluationTask
     origin: Origin
+    provisional: bool = False
 
 
 class Evaluator:
@@ -58,7 +61,7 @@ class Evaluator:
         group_size: Tasks that are handed to the executor together where they are alike.
         journal: Where evaluations are recorded, already begun, or None.
         store: Evaluations of all runs, or None.
-        listener: Told of every new evaluation, whether another run had made it, and its candidate.
+        listener: Told of every new candidate, its request, and whether another run had evaluated it.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Evaluator:
         group_size: int,
         journal: Journal | None,
         store: EvaluationStore | None,
-        listener: Callable[[Candidate, bool], None],
+        listener: Callable[[Candidate, Request, bool], None],
     ) -> None:
         self._executor = executor
         self._metric = metric
@@ -123,7 +126,7 @@ class Evaluator:
                 another evaluation has been received.
             receive: Called for each request, as it becomes known.
         """
-        origins: dict[EvaluationTask, Origin] = {}
+        asked: dict[EvaluationTask, Request] = {}
 
         def groups() -> Iterator[tuple[EvaluationTask, ...] | None]:
             for batch in requests:
@@ -134,7 +137,7 @@ class Evaluator:
                     self._orders.setdefault(request.task.structure, len(self._orders))
                     # Now, not when it completes: what is left to spend must not depend on who is faster.
                     self.ledger.charge(request.task)
-                    origins[request.task] = request.origin
+                    asked[request.task] = request
                 fresh = [request.task for request in batch if not self._recall(request, receive)]
                 size = self._group_size
                 yield from (tuple(fresh[start : start + size]) for start in range(0, len(fresh), size))
@@ -145,7 +148,8 @@ class Evaluator:
             self._record(evaluation, cached=False)
             if self._store is not None:
                 self._store.put(evaluation)
-            receive(self._learn(evaluation, origins[evaluation.task], cached=False))
+            self.ledger.complete(evaluation.task, trained=True)
+            receive(self._learn(evaluation, asked[evaluation.task], cached=False))
 
     def _recall(self, request: Request, receive: Callable[[Candidate], object]) -> bool:
         """Answer a request without training, if that can be done; return whether it could."""
@@ -161,16 +165,17 @@ class Evaluator:
                 return False
             self._record(stored, cached=True)
             recorded = stored, True
-        receive(self._learn(recorded[0], request.origin, cached=recorded[1]))
+        self.ledger.complete(request.task, trained=False)
+        receive(self._learn(recorded[0], request, cached=recorded[1]))
         return True
 
-    def _learn(self, evaluation: Evaluation, origin: Origin, *, cached: bool) -> Candidate:
+    def _learn(self, evaluation: Evaluation, request: Request, *, cached: bool) -> Candidate:
         score = fitness_of(evaluation, self._metric)
-        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], origin)
+        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], request.origin)
         self._known[evaluation.task] = candidate
         if cached:
             self._cached.add(evaluation.task)
-        self._listener(candidate, cached)
+        self._listener(candidate, request, cached)
         return candidate
 
     def _record(self, evaluation: Evaluation, *, cached: bool) -> None:

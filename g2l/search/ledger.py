@@ -13,11 +13,19 @@ class Ledger:
 
     A charge does not depend on what other runs have left in the store, so that a budget buys the same
     search everywhere.
+
+    Attributes:
+        spent: Steps charged so far.
+        completed: Those of them whose result is known.
+        trained: Those of them that were trained now.
     """
 
     def __init__(self) -> None:
         self._reached: dict[_Course, set[int]] = {}
+        self._under_way: dict[EvaluationTask, int] = {}
         self.spent = 0
+        self.completed = 0
+        self.trained = 0
 
     def price(self, task: EvaluationTask) -> int:
         """Return the steps that `task` costs on top of all that were charged so far.
@@ -39,7 +47,19 @@ class Ledger:
         for course, until in _courses(task):
             self._reached.setdefault(course, set()).add(until)
         self.spent += price
+        self._under_way[task] = self._under_way.get(task, 0) + price
         return price
+
+    def complete(self, task: EvaluationTask, *, trained: bool) -> None:
+        """Count what was charged for `task` as completed.
+
+        Args:
+            task: Charged before.
+            trained: Whether it was trained now, and not known from an earlier or another run.
+        """
+        steps = self._under_way.pop(task, 0)
+        self.completed += steps
+        self.trained += steps if trained else 0
 
 
 def _courses(task: EvaluationTask) -> list[tuple[_Course, int]]:

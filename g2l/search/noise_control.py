@@ -13,6 +13,7 @@ from g2l.search.pilot_plan import pilot_ladder, pilot_structures
 from g2l.search.population import Candidate, Origin
 from g2l.search.racing import Choice, Standing, choose, next_round, standings
 from g2l.search.session import SearchSession
+from g2l.search.status import SearchPhase
 from g2l.structure import DilationStructure
 
 PILOT_STRUCTURES = 7
@@ -66,16 +67,20 @@ def run_pilot(session: SearchSession) -> PilotReport:
         raise InputError("`proxy` can only be auto where the length of a full training is known.")
     structures = pilot_structures(session.space, session.hand_designed, PILOT_STRUCTURES, session.generator)
     seeds = range(session.seed, session.seed + PILOT_SEEDS)
+    ladder = pilot_ladder(session.full_steps)
+    session.monitor.phase = SearchPhase.PILOT
     scores: dict[DilationStructure, dict[int, dict[int, float]]] = {
         structure: {seed: {} for seed in seeds} for structure in structures
     }
-    for steps in pilot_ladder(session.full_steps):
+    for steps in ladder:
         tasks = [session.task(s, steps=steps, seed=seed) for seed in seeds for s in structures]
-        for candidate in session.answer([Request(task, Origin.PILOT) for task in tasks]):
+        goes_on = steps < ladder[-1]
+        for candidate in session.answer([Request(task, Origin.PILOT, goes_on) for task in tasks]):
             task = candidate.evaluation.task
             scores[task.structure][task.seed][steps] = candidate.fitness
     report = choose_budget(scores)
     session.proxy, session.piloted = report.budget, structures
+    session.monitor.phase = SearchPhase.SEARCH
     return report
 
 
@@ -96,6 +101,7 @@ def run_race(session: SearchSession, population: Sequence[Candidate], noise: flo
     scores: dict[DilationStructure, list[float]] = {structure: [] for structure in leaders}
     orders = {structure: number for number, structure in enumerate(leaders)}
     steps = race_budget(session.proxy, session.full_steps)
+    session.monitor.phase = SearchPhase.RACE
     for number in range(RACE_ROUNDS):
         running = next_round(standings(scores, orders), session.hand_designed, noise=noise)
         seed = session.seed + PILOT_SEEDS + number

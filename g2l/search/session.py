@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from g2l.search.breeding import Breeder
 from g2l.search.evaluator import Evaluator, Request, SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
+from g2l.search.monitor import Monitor
 from g2l.search.population import Candidate, GenerationSummary, Origin, Proposal, summarise
 from g2l.search.space import SearchSpace
-from g2l.search.status import SearchStatus
+from g2l.search.status import SearchPhase
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
@@ -52,6 +52,7 @@ class SearchSession:
         proxy: Optimiser steps of one candidate; the pilot may change it.
         allowed: Optimiser steps that may be spent before the race of the leaders, or None for no limit.
         piloted: Structures that the pilot has trained; for the first population, where they cost nothing.
+        monitor: Tells the observers.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -87,13 +88,13 @@ class SearchSession:
         self.allowed: int | None = None
         self.piloted: tuple[DilationStructure, ...] = ()
         self._journal = journal
-        self._observers = observers
+        self.monitor = Monitor(observers, seed=seed, full_steps=full_steps)
         self._heard_since: list[Candidate] = []
         self._summaries: list[GenerationSummary] = []
         self._advance: Callable[..., None] = _ignore
-        self._counts = dict.fromkeys(("evaluations", "cache_hits", "pruned", "failures"), 0)
         if journal is not None:
             journal.begin(self._settings(full_steps))
+        self._executor = executor
         self._evaluator = Evaluator(
             executor,
             metric=config.fitness,
@@ -121,7 +122,7 @@ class SearchSession:
     @property
     def evaluations(self) -> int:
         """Trainings so far, in this run."""
-        return self._counts["evaluations"] - self._counts["cache_hits"]
+        return self.monitor.evaluations - self.monitor.cache_hits
 
     @property
     def cache_hits(self) -> int:
@@ -182,7 +183,7 @@ class SearchSession:
 
     def answer(self, requests: Sequence[Request]) -> tuple[Candidate, ...]:
         """Return the candidates of `requests` in their order, whatever they cost."""
-        with self.progress.task(f"generation {self.generation}", len(requests)) as bar:
+        with self.progress.task(self._name(), len(requests)) as bar:
             self._advance = bar.advance
             return self._evaluator.evaluate(requests)
 
@@ -213,8 +214,8 @@ class SearchSession:
         return candidates
 
     def note_pruned(self, count: int) -> None:
-        """Count candidates that are given up before the end of their budget."""
-        self._counts["pruned"] += count
+        """Say how many candidates wait, or were given up, before the end of the longest budget."""
+        self.monitor.pruned = count
 
     def close_generation(
         self, population: Sequence[Candidate], learned: Sequence[Candidate] | None = None
@@ -235,37 +236,28 @@ class SearchSession:
             # The state of the generator lets a replay prove that it is one.
             state = fingerprint(self.generator.bit_generator.state)
             self._journal.record_generation(summary.as_dict() | {"generator": state})
-        for observer in self._observers:
-            observer.on_generation(summary)
+        self.monitor.generation(summary)
 
     def record_end(self, winner: DilationStructure) -> None:
         """Write down that the search has ended."""
         if self._journal is not None:
             self._journal.record_end(winner)
 
-    def _heard(self, candidate: Candidate, cached: bool) -> None:
-        evaluation = candidate.evaluation
-        self._heard_since.append(candidate)
-        self._counts["evaluations"] += 1
-        self._counts["cache_hits"] += cached
-        self._counts["failures"] += candidate.failed
-        self._advance(note=f"{self.config.fitness} {candidate.fitness:.2f}")
-        status = self._status()
-        for observer in self._observers:
-            observer.on_evaluation(evaluation, self.generation, cached)
-            observer.on_status(status)
+    def _name(self) -> str:
+        """Return what is evaluated now, for a bar."""
+        phase = self.monitor.phase
+        return f"generation {self.generation}" if phase is SearchPhase.SEARCH else phase.value
 
-    def _status(self) -> SearchStatus:
-        deciding = [candidate for candidate in self.candidates if not candidate.failed]
-        longest = max((candidate.evaluation.budget.amount for candidate in deciding), default=0)
-        scores = [c.fitness for c in deciding if c.evaluation.budget.amount == longest] or [0.0]
-        return SearchStatus(
+    def _heard(self, candidate: Candidate, request: Request, cached: bool) -> None:
+        self._heard_since.append(candidate)
+        self._advance(note=f"{self.config.fitness} {candidate.fitness:.2f}")
+        self.monitor.evaluated(
+            candidate,
+            request,
+            cached=cached,
             generation=self.generation,
-            best=max(scores),
-            median=median(scores),
-            steps=self.spent,
-            allowed_steps=self.allowed,
-            **self._counts,
+            ledger=self._evaluator.ledger,
+            executor=self._executor,
         )
 
     def _settings(self, full_steps: int | None) -> dict[str, Any]:

@@ -20,8 +20,8 @@ class Recorder:
     def __init__(self):
         self.evaluations, self.summaries, self.statuses = [], [], []
 
-    def on_evaluation(self, evaluation, generation, cached):
-        self.evaluations.append((evaluation.structure, generation, cached))
+    def on_evaluation(self, finding):
+        self.evaluations.append((finding.evaluation.structure, finding.generation, finding.cached))
 
     def on_status(self, status):
         self.statuses.append(status)

@@ -21,8 +21,8 @@ class Recorder:
     def __init__(self):
         self.evaluations, self.summaries = [], []
 
-    def on_evaluation(self, evaluation, generation, cached):
-        self.evaluations.append(evaluation)
+    def on_evaluation(self, finding):
+        self.evaluations.append(finding.evaluation)
 
     def on_status(self, status):
         pass
