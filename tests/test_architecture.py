@@ -57,13 +57,14 @@ ONLY_IN = {
     "typer": {"cli"},
     "rich": {"cli"},
     "safetensors": {"models"},
-    "sklearn": {"datasets", "metrics"},
+    "sklearn": {"datasets", "metrics", "search/strategies/screening.py"},
     "scipy": {"metrics", "search"},
     "matplotlib": {"inference", "pipeline", "tracking"},
     "torch": {
         "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",
         "datasets/batching.py", "search/local_search.py",
     },
+    "ray": {"search/executors/ray_cluster.py"},
     "numpy": set(ALLOWED) - BASE,
 }  # fmt: skip
 """Where other people's packages may be imported: package of ours, or single file."""
@@ -71,9 +72,11 @@ ONLY_IN = {
 IMPORT_NAMES = {"onnxruntime-gpu": "onnxruntime", "scikit-learn": "sklearn", "onnx-ir": "onnx_ir"}
 CARD = {"torch", "mlflow", "typer", "rich", "onnx", "onnxruntime-gpu", "scikit-learn"}
 NOT_IMPORTED = {"onnxscript"}  # torch's ONNX exporter imports it
+OPTIONAL = {"ray"}  # an extra of the same name
 
 SOURCES = [path for folder in ("g2l", "cli") for path in sorted((ROOT / folder).rglob("*.py"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 
 
 def name(path: Path) -> str:
@@ -137,7 +140,18 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    heavy = {"torch", "mlflow", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib", "numpy", "pandas"}
+    heavy = {
+        "torch",
+        "mlflow",
+        "onnx",
+        "onnxruntime",
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "numpy",
+        "pandas",
+        "ray",
+    }
     assert heavy & set(done.stdout.split()) == set()
 
 
@@ -156,7 +170,8 @@ def dependencies() -> dict[str, Requirement]:
 
 def test_dependencies_are_used_and_what_is_used_is_a_dependency():
     declared = {IMPORT_NAMES.get(name, name) for name in dependencies().keys() - NOT_IMPORTED}
-    assert declared == set().union(*map(other_packages, SOURCES))
+    assert declared | OPTIONAL == set().union(*map(other_packages, SOURCES))
+    assert {Requirement(line).name for name in OPTIONAL for line in EXTRAS[name]} == OPTIONAL
     assert dependencies().keys() >= CARD
 
 
@@ -164,7 +179,7 @@ def test_every_dependency_has_a_tested_version():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     versions = dict(line.split("==") for line in lines)
     tested = {canonicalize_name(name): version for name, version in versions.items()}
-    extras = [line for group in PROJECT["project"]["optional-dependencies"].values() for line in group]
+    extras = [line for group in EXTRAS.values() for line in group]
     wanted = [*dependencies().values(), *(Requirement(line) for line in extras if not line.startswith("g2l"))]
     for requirement in wanted:
         assert requirement.specifier.contains(tested[canonicalize_name(requirement.name)]), requirement

@@ -96,16 +96,16 @@ class Scripted:
 
     target: DilationStructure
     folder: Path
+    seconds: float = 0.0
     group_size: int = 1
 
     def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
         return [self._evaluate(task) for task in group]
 
     def _evaluate(self, task: EvaluationTask) -> Evaluation:
+        time.sleep(self.seconds)
         (self.folder / f"pid-{os.getpid()}").touch()
         name = task.structure.key.replace("/", "_")
-        with (self.folder / f"runs-{name}").open("a") as runs:
-            runs.write("x")
         once = self.folder / f"kill-{name}"
         if once.exists() or (self.folder / f"always-{name}").exists():
             once.unlink(missing_ok=True)

@@ -1,0 +1,251 @@
+"""Candidates on the machines of a Ray cluster, or on a small Ray started on this one.
+
+Ray is an extra and imported nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+from g2l.errors import InputError
+from g2l.evaluation import Evaluation, Fitness
+from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, TaskGroup, attempt, describe, failed
+from g2l.search.executors.dispatch import dispatch
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""Ray tells nobody that it is used, and does not print what happened to its processes among our results."""
+
+RETRIES = 3
+"""Of a group whose machine or process is lost, by Ray itself."""
+
+REFRESH_SECONDS = 2.0
+"""How long the size of the cluster is taken as known: machines join and leave."""
+
+KNOCK_SECONDS = 10.0
+"""How long the address of a cluster may take to answer."""
+
+STORE_BYTES = 100 * 2**20
+"""Of a Ray started here: no large object is ever passed."""
+
+_log = logging.getLogger("g2l")
+
+
+class RayExecutor:
+    """Hands groups to a Ray cluster, as many at once as it has room for.
+
+    A group takes one CPU and a share of a GPU. With a GPU its process ends after it, which frees the
+    memory of the device. The machines must have this package, and see the data and the run under the same
+    paths.
+
+    Args:
+        fitness: Trains and scores candidates; picklable.
+        workers: Most groups at once, or None for as many as there is room for.
+        address: Of a running cluster as `ray.init` takes it, or None to start one of `workers` CPUs here.
+        gpus_per_candidate: Share of a GPU, or number of GPUs, that a group takes.
+
+    Raises:
+        InputError: Ray is not installed, `workers` is below 1, or none is given where Ray is started.
+    """
+
+    def __init__(
+        self,
+        fitness: Fitness,
+        *,
+        workers: int | None = None,
+        address: str | None = None,
+        gpus_per_candidate: float = 0.0,
+    ) -> None:
+        if workers is None and address is None:
+            raise InputError("`workers` must be given where Ray is started on this machine.")
+        if workers is not None and workers < 1:
+            raise InputError(f"`workers` must be >= 1, but is {workers} instead.")
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        try:
+            import ray
+        except ImportError:
+            raise InputError("Ray is not installed.", hint="pip install 'g2l[ray]'") from None
+        self._ray = ray
+        self._fitness = fitness
+        self._workers = workers
+        self._address = address
+        self._gpus = gpus_per_candidate
+        self._evaluate: Any = None
+        self._shared: Any = None
+        self._started = False
+        self._running: dict[Any, TaskGroup] = {}
+        self._slots = 0
+        self._counted = 0.0
+
+    @property
+    def slots(self) -> int:
+        """Groups that the machines have room for now, at least one: it may wait for a machine to join."""
+        self._connect()
+        if time.monotonic() >= self._counted + REFRESH_SECONDS:
+            room = self._room()
+            self._slots = max(1, room if self._workers is None else min(room, self._workers))
+            self._counted = time.monotonic()
+        return self._slots
+
+    def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
+        """Yield one evaluation per task, as their groups complete."""
+        try:
+            yield from dispatch(groups, self)
+        finally:
+            self._cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._cancel()
+        if self._started:
+            self._ray.shutdown()
+        self._started, self._evaluate = False, None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is room for another group."""
+        return len(self._running) < self.slots
+
+    @property
+    def busy(self) -> bool:
+        """Whether groups are under way."""
+        return bool(self._running)
+
+    def start(self, group: TaskGroup) -> None:
+        """Hand a group to Ray."""
+        self._connect()
+        self._running[self._evaluate.remote(self._shared, group)] = group
+
+    def collect(self) -> Iterator[Evaluation]:
+        """Wait until a group has ended, or the cluster may have grown, and yield what there is."""
+        ready, _ = self._ray.wait(list(self._running), timeout=REFRESH_SECONDS)
+        for reference in ready:
+            group = self._running.pop(reference)
+            try:
+                evaluations = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                yield from self._lost(group, _reason(self._ray, error))
+            else:
+                yield from evaluations
+
+    def _lost(self, group: TaskGroup, reason: str) -> Iterator[Evaluation]:
+        """Take a group apart that Ray has given up; one candidate alone has failed."""
+        if len(group) == 1:
+            yield failed(group[0], reason)
+        else:
+            _log.warning("%d candidates fail together: %s; they are tried one by one.", len(group), reason)
+            for task in group:
+                self.start((task,))
+
+    def _connect(self) -> None:
+        if self._evaluate is not None:
+            return
+        if not self._ray.is_initialized():
+            _initialise(self._ray, self._address, self._workers)
+            self._started = True
+        if not self._room():
+            message = f"no machine has room for a candidate (1 CPU, {self._gpus:g} GPU)"
+            if self._address is None:
+                raise InputError(f"{message}.")
+            _log.warning("%s; waiting until one joins the Ray cluster at %s.", message, self._address)
+        self._shared = self._ray.put(self._fitness)
+        self._evaluate = self._ray.remote(
+            num_cpus=1, num_gpus=self._gpus, max_calls=1 if self._gpus else 0, max_retries=RETRIES
+        )(attempt)
+
+    def _room(self) -> int:
+        nodes: Any = self._ray.nodes  # not typed
+        return count_slots(nodes(), self._gpus)
+
+    def _cancel(self) -> None:
+        """End all groups that are under way."""
+        for reference in self._running:
+            self._ray.cancel(reference, force=True)
+        self._running.clear()
+
+
+def count_slots(nodes: Sequence[Mapping[str, Any]], gpus_per_candidate: float) -> int:
+    """Return how many groups, of one CPU each, run at once on machines as `ray.nodes` describes them."""
+    slots = 0
+    for node in nodes:
+        if not node["Alive"]:
+            continue
+        room = int(node["Resources"].get("CPU", 0))
+        if gpus_per_candidate:
+            gpus = int(node["Resources"].get("GPU", 0))
+            # A share lies on one GPU; the tiny number makes 1 / 0.1 ten whatever the rounding.
+            share = int(1 / gpus_per_candidate + 1e-6)
+            room = min(room, gpus * share if share else int(gpus / gpus_per_candidate))
+        slots += room
+    return slots
+
+
+def _initialise(ray: Any, address: str | None, workers: int | None) -> None:
+    """Connect to a cluster, or start one that only this machine can reach.
+
+    Raises:
+        InputError: There is none at the address.
+    """
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        options |= {
+            "address": "local",
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "object_store_memory": STORE_BYTES,
+            "_node_ip_address": "127.0.0.1",
+        }
+    else:
+        options["address"] = address
+        _knock(address)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**options)
+    except (ConnectionError, ValueError) as error:
+        raise _unreachable(address, error) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
+
+
+def _knock(address: str) -> None:
+    """Find out whether anybody answers: Ray itself tries for minutes, then ends the process.
+
+    Raises:
+        InputError: Nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # a name like `auto`, which Ray knows how to look up
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from None
+
+
+def _unreachable(address: str | None, error: Exception) -> InputError:
+    hint = "start one with `ray start --head` and give its address, or leave the address out."
+    return InputError(f"no Ray cluster at {address}: {describe(error)}", hint=hint)
+
+
+def _reason(ray: Any, error: Exception) -> str:
+    """Return one line that says why Ray has given a group up."""
+    if isinstance(
+        error, ray.exceptions.RayTaskError
+    ):  # its message ends with that of the error in the worker
+        return str(error).strip().splitlines()[-1][:LONGEST_REASON]
+    if isinstance(
+        error,
+        (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError),
+    ):
+        return WORKER_DIED
+    return describe(error)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from search_landscapes import BUDGET, Landscape, Scripted, scored
+from test_executors import TARGET, TASKS, alive, pids, singly, wait_for
+
+from g2l.errors import InputError
+from g2l.evaluation import EvaluationTask
+from g2l.search.executors import ray_cluster
+from g2l.search.executors.contract import WORKER_DIED, failed
+from g2l.search.executors.ray_cluster import QUIET, RayExecutor, count_slots
+from g2l.search.executors.serial import SerialExecutor
+from g2l.search.space import SearchSpace
+
+if find_spec("ray") is None:  # not imported: the executor first sets what Ray reads while it is imported
+    pytest.skip("Ray is not installed", allow_module_level=True)
+
+HERE = Path(__file__).parent
+SPACE = SearchSpace((3,), (1, 2, 4, 8))
+MANY = [
+    EvaluationTask(SPACE.from_rates([first, second, 4]), BUDGET, seed)
+    for seed in range(5)
+    for first in (1, 2, 4, 8)
+    for second in (1, 8)
+]
+TINY = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    """Processes of Ray find this package and the fitnesses of the tests, and Ray says nothing."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)  # read when Ray is imported
+
+
+def node(alive=True, **resources):
+    return {"Alive": alive, "Resources": {name: float(value) for name, value in resources.items()}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "gpus", "slots"),
+    [
+        ([], 0, 0),
+        ([node(CPU=4), node(CPU=2), node(alive=False, CPU=8), node(memory=1)], 0, 6),
+        ([node(CPU=4), node(CPU=16, GPU=2)], 0.25, 8),
+        ([node(CPU=16, GPU=1)], 0.1, 10),
+        ([node(CPU=16, GPU=1)], 0.3, 3),
+        ([node(CPU=3, GPU=2)], 0.25, 3),
+        ([node(CPU=16, GPU=5)], 2, 2),
+        ([node(CPU=16, GPU=5)], 1, 5),
+    ],
+)
+def test_a_cluster_has_room_for_as_many_groups_as_its_machines_can_run(nodes, gpus, slots):
+    assert count_slots(nodes, gpus) == slots
+
+
+def test_wrong_settings_are_input_errors(monkeypatch):
+    with pytest.raises(InputError, match="`workers` must be given where Ray is started"):
+        RayExecutor(Landscape(TARGET))
+    with pytest.raises(InputError, match="`workers` must be >= 1, but is 0 instead"):
+        RayExecutor(Landscape(TARGET), workers=0)
+    with pytest.raises(InputError, match=r"no Ray cluster at 127.0.0.1:9: ConnectionRefusedError"):
+        _ = RayExecutor(Landscape(TARGET), address="127.0.0.1:9").slots
+    with pytest.raises(InputError, match="no Ray cluster at nowhere: ValueError"):
+        _ = RayExecutor(Landscape(TARGET), address="nowhere").slots
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match="Ray is not installed") as caught:
+        RayExecutor(Landscape(TARGET), workers=1)
+    assert caught.value.hint == "pip install 'g2l[ray]'"
+
+
+def test_a_search_survives_a_machine_that_is_lost(tmp_path, monkeypatch):
+    """One raylet of three dies while both of its neighbours and it itself are at work."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the fitness reports, here and on every machine
+    fitness = Scripted(TARGET, tmp_path, seconds=0.1)
+    with SerialExecutor(fitness) as executor:
+        expected = {evaluation.task: evaluation for evaluation in executor.evaluate(singly(MANY))}
+    (tmp_path / f"pid-{os.getpid()}").unlink()
+    cluster = Cluster(initialize_head=True, head_node_args=TINY)
+    try:
+        lost = [cluster.add_node(**TINY), cluster.add_node(**TINY)][0]
+        with RayExecutor(fitness, address=cluster.address) as executor:
+            assert executor.slots == 3
+            found = {}
+            for evaluation in executor.evaluate(singly(MANY)):
+                found[evaluation.task] = evaluation
+                if len(found) == 9:
+                    wait_for(lambda: len(pids(tmp_path)) >= 3)
+                    cluster.remove_node(lost, allow_graceful=False)
+            wait_for(lambda: executor.slots == 2)
+    finally:
+        cluster.shutdown()
+    assert found == expected
+    assert not any(alive(pid) for pid in pids(tmp_path))
+
+
+def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(ray_cluster, "RETRIES", 1)
+    handler = signal.getsignal(signal.SIGTERM)
+    (tmp_path / f"kill-{TASKS[0].structure}").touch()
+    (tmp_path / f"always-{TASKS[1].structure}").touch()
+    with RayExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
+        assert executor.slots == 2
+        found = {e.task: e for e in executor.evaluate(iter([tuple(TASKS[:2]), tuple(TASKS[2:])]))}
+    expected = {task: scored(task, TARGET, threads=1.0) for task in TASKS}
+    assert found == expected | {TASKS[1]: failed(TASKS[1], WORKER_DIED)}
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not any(alive(pid) for pid in pids(tmp_path))
+    assert capfd.readouterr().out == ""
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from search_landscapes import Scripted
+from test_executors import TARGET, TASKS, singly
+from g2l.search.executors.ray_cluster import RayExecutor
+
+with RayExecutor(Scripted(TARGET, Path({folder!r})), workers=2) as executor:
+    list(executor.evaluate(singly(TASKS)))
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_ray_ends_with_its_parent(tmp_path, sent):
+    for task in TASKS:
+        (tmp_path / f"sleep-{task.structure}").touch()
+    (tmp_path / f"kill-{TASKS[0].structure}").touch()  # which Ray would report among our results
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(folder=str(tmp_path))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len(pids(tmp_path)) == 3)
+        if sent is signal.SIGINT:
+            os.killpg(parent.pid, sent)  # as a terminal does: the processes of Ray get it too
+        else:
+            parent.send_signal(sent)
+        started = time.monotonic()
+        output, errors = parent.communicate(timeout=60)
+    finally:
+        parent.kill()
+    assert parent.returncode == -sent
+    assert time.monotonic() - started < 30
+    assert output == ""
+    assert errors.count("Traceback") == (sent is signal.SIGINT)
+    wait_for(lambda: not any(alive(pid) for pid in pids(tmp_path)))
