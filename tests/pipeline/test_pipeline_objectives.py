@@ -65,7 +65,7 @@ def test_frames_come_from_the_structure(tmp_path):
     assert (field.label, ahead.label) == ("receptive field (frames)", "look-ahead (frames)")
 
 
-@pytest.mark.parametrize(("objective", "value"), [("parameters", 247.0), ("flops", 30 * 2 * 228.0)])
+@pytest.mark.parametrize(("objective", "value"), [("parameters", 259.0), ("flops", 30 * 2 * 228.0)])
 def test_what_rates_do_not_change_makes_a_front_of_one_and_is_said(tmp_path, objective, value):
     cost = cost_of(SecondObjective(objective), tmp_path)
     assert cost(SMALL) == cost(LARGE) == value
@@ -74,15 +74,15 @@ def test_what_rates_do_not_change_makes_a_front_of_one_and_is_said(tmp_path, obj
 
 
 def test_latency_that_rates_change_is_kept_for_a_resumed_search(clocked, tmp_path):
-    cost, clock = clocked(lambda structure, count: sum(structure.rates) + 0.25 * count)
+    cost, clock = clocked(lambda structure, count: sum(structure.rates) + (0.0, 0.1, 0.5)[count])
     assert cost.remark is None
-    assert cost(LARGE) == 24.5  # rounded to the noise, 0.5
+    assert cost(LARGE) == 24.0  # rounded to the noise, 0.5
     assert cost(DilationStructure(((1, 2, 8),))) == 11.0
     assert len(clock.calls) == 3 * 3 + 1
     assert clock.calls[:3] == clock.calls[3:6]  # in turns, so that a slow moment hits all
 
     again, other = clocked(lambda structure, count: pytest.fail("measured again"))
-    assert again(LARGE) == 24.5
+    assert again(LARGE) == 24.0
     assert again(DilationStructure(((1, 2, 8),))) == 11.0
     assert again.remark is None
     assert not other.calls
