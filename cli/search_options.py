@@ -88,7 +88,24 @@ class GlobalOptions:
     ] = None
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes of the process executor. (one per core)", rich_help_panel=SEARCH),
+        typer.Option(
+            help="Candidates at once, by processes or by a Ray started here. (one per core)",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster to train on, host:port or auto; all its room is used. (one is started here)",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None
+    gpus_per_candidate: Annotated[
+        float | None,
+        typer.Option(
+            help="GPUs that a candidate takes in Ray, 0.25 for four on each. (1 with --device cuda, else 0)",
+            rich_help_panel=SEARCH,
+        ),
     ] = None
     candidate_checkpoints: Annotated[
         CandidateCheckpoints | None,
@@ -102,7 +119,12 @@ class GlobalOptions:
             defaults: Those of the preset.
             device: `auto`, `cpu` or `cuda`, which decides where candidates are trained by default.
         """
+        if self.ray_address is not None and self.workers is not None:
+            raise InputError("give --ray-address, whose cluster has its own size, or --workers, not both.")
         executor, workers = executor_for(device, self.executor, self.workers)
+        gpus = self.gpus_per_candidate
+        if gpus is None and executor is ExecutorKind.RAY and device == "cuda":
+            gpus = 1.0
         given = budget("proxy", self.proxy_epochs, self.proxy_steps)
         if given is not None and self.proxy is ProxyChoice.AUTO:
             raise InputError("give --proxy auto, or the length in --proxy-steps or --proxy-epochs, not both.")
@@ -118,6 +140,8 @@ class GlobalOptions:
             fitness=self.fitness,
             executor=executor,
             workers=workers,
+            ray_address=self.ray_address,
+            gpus_per_candidate=gpus,
             candidate_checkpoints=self.candidate_checkpoints,
         ).validate()
 

@@ -50,6 +50,7 @@ class ExecutorKind(StrEnum):
 
     SERIAL = "serial"
     PROCESS = "process"
+    RAY = "ray"
 
 
 class SecondObjective(StrEnum):
@@ -240,7 +241,9 @@ class GlobalSearchConfig(Settings):
         survival_margin: Survivors this many points of fitness below the leader are replaced by random ones.
         candidate_checkpoints: Which candidates keep their weights.
         executor: Where candidates are trained.
-        workers: Processes of the process executor.
+        workers: Processes of the process executor, or of a Ray that is started on this machine.
+        ray_address: Of a running Ray cluster, whose size then decides how many are trained at once.
+        gpus_per_candidate: Share of a GPU that Ray gives to a group of candidates.
     """
 
     strategy: Strategy = Strategy.GENETIC
@@ -261,6 +264,8 @@ class GlobalSearchConfig(Settings):
     candidate_checkpoints: CandidateCheckpoints = CandidateCheckpoints.ALL
     executor: ExecutorKind = ExecutorKind.SERIAL
     workers: int = 1
+    ray_address: str | None = None
+    gpus_per_candidate: float = 0.0
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
@@ -268,6 +273,10 @@ class GlobalSearchConfig(Settings):
         yield from at_least("generations", self.generations, 0)
         yield from at_least("max_exponent", self.max_exponent, 0)
         yield from at_least("workers", self.workers, 1)
+        yield from not_negative("gpus_per_candidate", self.gpus_per_candidate)
+        for name in ("ray_address", "gpus_per_candidate"):
+            if getattr(self, name) and self.executor is not ExecutorKind.RAY:
+                yield f"`{name}` must be left out unless `executor` is ray, which is {self.executor} instead."
         yield from at_least("leaders", self.leaders, 0)
         yield from at_least("final_seeds", self.final_seeds, 0)
         yield from at_least("candidates_per_batch", self.candidates_per_batch, 1)

@@ -22,6 +22,7 @@ from g2l.evaluation import Budget, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
 from g2l.search.executors.contract import Executor
 from g2l.search.executors.process import ProcessExecutor
+from g2l.search.executors.ray_cluster import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.session import WITHOUT_INFLUENCE
 from g2l.structure import DilationStructure
@@ -102,8 +103,12 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
         folder: Output folder of the search, or None to keep nothing.
     """
     keeps = task.search.candidate_checkpoints is not CandidateCheckpoints.NONE
+    data = task.data
+    if task.search.executor is ExecutorKind.RAY:  # whose processes may have another working folder
+        data = data.replace(data_root=data.data_root.absolute())
+        folder = folder and folder.absolute()
     return ShortTrainingFitness(
-        data=task.data,
+        data=data,
         backbone=task.backbone,
         recipe=task.recipe,
         device=device,
@@ -118,6 +123,11 @@ def make_executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
     """Return where the candidates are trained; its context is entered by the caller."""
     if search.executor is ExecutorKind.PROCESS:
         return ProcessExecutor(fitness, workers=search.workers)
+    if search.executor is ExecutorKind.RAY:
+        gpus = search.gpus_per_candidate
+        if search.ray_address is not None:
+            return RayExecutor(fitness, address=search.ray_address, gpus_per_candidate=gpus)
+        return RayExecutor(fitness, workers=search.workers, gpus_per_candidate=gpus)
     return SerialExecutor(fitness)
 
 

@@ -59,6 +59,16 @@ def wrote(workdir: Path) -> set[str]:
         ((*GLOBAL, "--proxy-steps", "0"), ["`proxy_steps` must be >= 1, but is 0 instead."]),
         ((*GLOBAL, "--workers", "4"), ["`workers` must be 1 with --executor serial, but is 4 instead."]),
         ((*GLOBAL, "--workers", "0"), ["`workers` must be 1 with --executor serial, but is 0 instead."]),
+        ((*GLOBAL, "--ray-address", "auto"), ["`ray_address` must be left out unless `executor` is ray"]),
+        ((*GLOBAL, "--gpus-per-candidate", "1"), ["`gpus_per_candidate` must be left out unless"]),
+        (
+            (*GLOBAL, "--executor", "ray", "--ray-address", "127.0.0.1:9", "--workers", "2"),
+            ["give --ray-address, whose cluster has its own size, or --workers, not both."],
+        ),
+        (
+            (*GLOBAL, "--executor", "ray", "--gpus-per-candidate", "-1"),
+            ["`gpus_per_candidate` must be >= 0 and finite, but is -1.0 instead."],
+        ),
         (
             (*GLOBAL, "--population", "1", "--fitness", "best"),
             ["`population` must be >= 2, but is 1", "`fitness` must be one of", "'best'"],

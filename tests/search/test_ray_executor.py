@@ -64,8 +64,9 @@ def test_a_cluster_has_room_for_as_many_groups_as_its_machines_can_run(nodes, gp
 
 
 def test_wrong_settings_are_input_errors(monkeypatch):
-    with pytest.raises(InputError, match="`workers` must be given where Ray is started"):
-        RayExecutor(Landscape(TARGET))
+    for workers, address in [(None, None), (2, "auto")]:
+        with pytest.raises(InputError, match="give either `workers` of a Ray to start or the `address`"):
+            RayExecutor(Landscape(TARGET), workers=workers, address=address)
     with pytest.raises(InputError, match="`workers` must be >= 1, but is 0 instead"):
         RayExecutor(Landscape(TARGET), workers=0)
     with pytest.raises(InputError, match=r"no Ray cluster at 127.0.0.1:9: ConnectionRefusedError"):

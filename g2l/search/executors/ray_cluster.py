@@ -46,12 +46,13 @@ class RayExecutor:
 
     Args:
         fitness: Trains and scores candidates; picklable.
-        workers: Most groups at once, or None for as many as there is room for.
-        address: Of a running cluster as `ray.init` takes it, or None to start one of `workers` CPUs here.
+        workers: CPUs of the Ray that is started on this machine; None with an address.
+        address: Of a running cluster as `ray.init` takes it, or None.
         gpus_per_candidate: Share of a GPU, or number of GPUs, that a group takes.
 
     Raises:
-        InputError: Ray is not installed, `workers` is below 1, or none is given where Ray is started.
+        InputError: Ray is not installed, `workers` is below 1, or not exactly one of `workers` and `address`
+            is given.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class RayExecutor:
         address: str | None = None,
         gpus_per_candidate: float = 0.0,
     ) -> None:
-        if workers is None and address is None:
-            raise InputError("`workers` must be given where Ray is started on this machine.")
+        if (workers is None) == (address is None):
+            raise InputError("give either `workers` of a Ray to start or the `address` of one that runs.")
         if workers is not None and workers < 1:
             raise InputError(f"`workers` must be >= 1, but is {workers} instead.")
         for name, value in QUIET.items():
@@ -89,8 +90,7 @@ class RayExecutor:
         """Groups that the machines have room for now, at least one: it may wait for a machine to join."""
         self._connect()
         if time.monotonic() >= self._counted + REFRESH_SECONDS:
-            room = self._room()
-            self._slots = max(1, room if self._workers is None else min(room, self._workers))
+            self._slots = max(1, self._room())
             self._counted = time.monotonic()
         return self._slots
 
