@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -23,6 +24,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+SEPARATOR = " · "
 
 PLAIN_INTERVAL_S = 10.0
 """Where stderr is not a terminal, a line of progress at most this often."""
@@ -104,6 +108,36 @@ def facts(title: str, values: Mapping[str, str]) -> None:
         console.print(f"  {escape(name.ljust(width))}  {escape(value)}")
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def wrapped(fields: Sequence[str], width: int) -> list[str]:
+    """Return fields as lines of at most `width` characters, broken between fields where there is one."""
+    lines: list[str] = []
+    for field in fields:
+        if lines and len(lines[-1]) + len(SEPARATOR) + len(field) <= width:
+            lines[-1] += SEPARATOR + field
+        else:
+            lines.append(field)
+    return lines
+
+
+class _Bars(Progress):
+    """Bars with a few lines below them."""
+
+    status: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield the bars, then the lines."""
+        yield self.make_tasks_table(self.tasks)
+        if self.status:
+            yield Text("\n".join(wrapped(self.status, self.console.width)))
+
+
 class _RichTask:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -134,8 +168,10 @@ class ConsoleProgress:
     """Bars on a terminal, lines elsewhere, nothing with --quiet. Implements `g2l.progress.Progress`."""
 
     def __init__(self) -> None:
-        self._live: Progress | None = None
+        self._live: _Bars | None = None
         self._depth = 0
+        self._status: Sequence[str] = ()
+        self._said = -math.inf
 
     @contextmanager
     def task(self, description: str, total: int | None) -> Iterator[_RichTask | _PlainTask]:
@@ -151,10 +187,19 @@ class ConsoleProgress:
             finally:
                 live.remove_task(task)
 
+    def show(self, fields: Sequence[str]) -> None:
+        """Show short facts below the bars until others are shown; a line of them now and then elsewhere."""
+        self._status = fields
+        if self._live is not None:
+            self._live.status = fields
+        elif fields and not _stderr().is_terminal and time.monotonic() - self._said >= PLAIN_INTERVAL_S:
+            self._said = time.monotonic()
+            say(SEPARATOR.join(fields))
+
     @contextmanager
     def _display(self, console: Console) -> Iterator[Progress]:
         if self._live is None:
-            self._live = Progress(
+            self._live = _Bars(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -165,6 +210,7 @@ class ConsoleProgress:
                 console=console,
                 transient=True,
             )
+            self._live.status = self._status
             self._live.start()
         self._depth += 1
         try:

@@ -62,17 +62,11 @@ def cost_plan(plan: CostPlan) -> None:
 def _cost(cost: SearchCost) -> str:
     parts = [
         f"{cost.evaluations} evaluations",
-        f"{cost.training}",
+        f"{cost.total_steps:,} steps",
         f"{cost.training_equivalents:.1f} full trainings",
     ]
     if cost.seconds is not None:
-        parts.append(f"about {_duration(cost.seconds)}")
+        parts.append(f"about {console.duration(cost.seconds)}")
     if cost.bytes is not None:
         parts.append(f"{cost.bytes / 2**20:,.0f} MiB of checkpoints")
     return " · ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -55,6 +55,9 @@ class CandidateLog:
     def on_status(self, status: SearchStatus) -> None:
         """Record nothing: generations hold the same numbers, at less cost."""
 
+    def on_end(self) -> None:
+        """Do nothing: every candidate is recorded already."""
+
     def on_generation(self, summary: GenerationSummary) -> None:
         """Record one generation; with `elite`, delete the weights of all that did not survive."""
         identifier = f"generation-{summary.generation:03d}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,16 @@ from g2l.files import write_json
 from g2l.inference.sessions import open_session
 from g2l.metrics.comparison import Comparison
 from g2l.models.artifact import load_model
+from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.contest import Contender, differences, tracked_differences
 from g2l.pipeline.export import export_model
-from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.global_search import GlobalSearchOutcome, search_globally
 from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.search.cost import CostPlan
+from g2l.search.evaluator import SearchObserver
 from g2l.search.session import WITHOUT_INFLUENCE
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
@@ -97,7 +98,11 @@ class PipelineOutcome:
 
 
 def run_pipeline(
-    place: Workplace, task: PipelineTask, *, on_plan: Callable[[CostPlan], None]
+    place: Workplace,
+    task: PipelineTask,
+    *,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver] = (),
 ) -> PipelineOutcome:
     """Search, train, export and predict; each finished stage is skipped on resume.
 
@@ -105,6 +110,7 @@ def run_pipeline(
         place: Output folder, tracker, progress, device.
         task: What is done.
         on_plan: Told what the global search will cost before it starts.
+        observers: Told of every evaluation and generation of the global search.
 
     Raises:
         InputError: Data or settings are wrong.
@@ -113,7 +119,7 @@ def run_pipeline(
     dataset = SegmentationDataset.open(task.data)  # a wrong input is told before a run is opened
     name = f"{task.data.dataset} split {task.data.split}"
     with open_stage(place, RunKind.PIPELINE, f"pipeline {name}", task.settings()) as stage:
-        found = _search_globally(stage, task, on_plan)
+        found = _search_globally(stage, task, on_plan, observers)
         refined = _search_locally(stage, task, found.structure)
         write_structure(
             stage.folder / "structure.json",
@@ -138,7 +144,10 @@ def run_pipeline(
 
 
 def _search_globally(
-    stage: Stage, task: PipelineTask, on_plan: Callable[[CostPlan], None]
+    stage: Stage,
+    task: PipelineTask,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver],
 ) -> GlobalSearchOutcome:
     search = GlobalSearchTask(
         data=task.data,
@@ -147,7 +156,7 @@ def _search_globally(
         search=task.global_search.replace(final_seeds=0),  # the pipeline compares at its own end
         seed=task.seed,
     )
-    return search_globally(stage.below("search-global"), search, on_plan=on_plan)
+    return search_globally(stage.below("search-global"), search, on_plan=on_plan, observers=observers)
 
 
 def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) -> LocalSearchOutcome:

@@ -16,13 +16,17 @@ CHECKPOINT_SIZE = 4
 """Size of such a checkpoint in networks: weights, two moments of Adam, averaged weights."""
 
 
+FINAL_COMPARISON = "final comparison"
+"""The part that follows the search: whole trainings of the winner and of the hand-designed structure."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchCost:
     """One estimate of a search.
 
     Attributes:
         evaluations: Candidates trained.
-        steps: Optimiser steps of each part: `pilot`, `search`, `race`, `final comparison`.
+        steps: Optimiser steps of each part: `pilot`, `search`, `race`, and the final comparison.
         full_steps: Optimiser steps of one full training.
         seconds: Wall-clock time, or None when the time of a step is not known.
         bytes: Disk that checkpoints take while it runs, or None when the size of one is not known.
@@ -126,7 +130,7 @@ def _parts(config: GlobalSearchConfig, candidates: int, proxy: int, full_steps: 
     search = candidates * proxy
     if config.trainings is not None:
         search = max(0, int(config.trainings * full_steps) - pilot - race - final)
-    parts = {"pilot": pilot, "search": search, "race": race, "final comparison": final}
+    parts = {"pilot": pilot, "search": search, "race": race, FINAL_COMPARISON: final}
     return {name: steps for name, steps in parts.items() if steps}
 
 

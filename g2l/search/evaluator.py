@@ -34,6 +34,10 @@ class SearchObserver(Protocol):
         """Called after each generation; a resumed search repeats these calls from generation 0."""
         ...
 
+    def on_end(self) -> None:
+        """Called once, when nothing more will be evaluated."""
+        ...
+
 
 @dataclass(frozen=True)
 class Request:

@@ -16,6 +16,7 @@ from g2l.config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
 from g2l.progress import Progress
+from g2l.search.cost import FINAL_COMPARISON, plan_search
 from g2l.search.evaluator import SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
@@ -89,6 +90,7 @@ def run_global_search(
         observers=observers,
         progress=progress,
     )
+    session.monitor.planned_steps, session.monitor.limited = _planned_steps(session)
     pilot = run_pilot(session) if config.proxy is ProxyChoice.AUTO else None
     session.allowed = _allowed_steps(session)
     population = STRATEGIES[config.strategy](session)
@@ -110,6 +112,15 @@ def run_global_search(
         pilot=pilot,
         race=race,
     )
+
+
+def _planned_steps(session: SearchSession) -> tuple[int | None, bool]:
+    """Return the steps of pilot, search and race, or None, and whether they are a limit or an estimate."""
+    limited = session.config.trainings is not None
+    if session.full_steps is None:
+        return None, limited
+    parts = plan_search(session.config, session.space, full_steps=session.full_steps).expected.steps
+    return sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON), limited
 
 
 def _allowed_steps(session: SearchSession) -> int | None:

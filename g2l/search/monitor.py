@@ -88,6 +88,11 @@ class Monitor:
         for observer in self._observers:
             observer.on_generation(summary)
 
+    def end(self) -> None:
+        """Tell that the search is over."""
+        for observer in self._observers:
+            observer.on_end()
+
     def _status(self, generation: int, ledger: Ledger, executor: Executor) -> SearchStatus:
         scores = self._deciding() or [0.0]
         return SearchStatus(
@@ -109,7 +114,19 @@ class Monitor:
         )
 
     def _deciding(self) -> list[float]:
-        """Return the scores of the longest trainings by which the strategy, or else the pilot, ranks."""
+        """Return the scores of the longest trainings by which the strategy, or else the pilot, ranks.
+
+        Inherited weights score higher whatever the structure: only trainings that began like the latest one
+        are compared with it.
+        """
         searched = [one for one in self._scored if one.origin not in REPLICATED] or self._scored
-        longest = max((one.evaluation.budget.amount for one in searched), default=0)
-        return [one.fitness for one in self._scored if one.evaluation.budget.amount == longest]
+        if not searched:
+            return []
+        inherits = bool(searched[-1].evaluation.lineage)
+        alike = [one for one in searched if bool(one.evaluation.lineage) is inherits]
+        longest = max(one.evaluation.budget.amount for one in alike)
+        return [
+            one.fitness
+            for one in self._scored
+            if one.evaluation.budget.amount == longest and bool(one.evaluation.lineage) is inherits
+        ]

@@ -23,7 +23,7 @@ from g2l.search.status import SearchPhase
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
-WITHOUT_INFLUENCE = ("executor", "workers", "candidate_checkpoints")
+WITHOUT_INFLUENCE = ("executor", "workers", "ray_address", "gpus_per_candidate", "candidate_checkpoints")
 """Settings that do not change which structure is found, so that a resumed search may change them."""
 
 
@@ -242,6 +242,7 @@ class SearchSession:
         """Write down that the search has ended."""
         if self._journal is not None:
             self._journal.record_end(winner)
+        self.monitor.end()
 
     def _name(self) -> str:
         """Return what is evaluated now, for a bar."""

@@ -29,6 +29,9 @@ class Recorder:
     def on_generation(self, summary):
         self.summaries.append(summary)
 
+    def on_end(self):
+        pass
+
 
 def alone(score_of):
     """Make a fitness of a function of one task."""

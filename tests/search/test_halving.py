@@ -30,6 +30,9 @@ class Recorder:
     def on_generation(self, summary):
         self.summaries.append(summary)
 
+    def on_end(self):
+        pass
+
 
 class Scores:
     """A fitness made of a function of one task; counts its tasks."""
