@@ -17,7 +17,6 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.tracking import mlflow_tracker
 from g2l.tracking.protocol import NullTracker
-from g2l.training import fitness
 
 MLFLOW_TRACKER = mlflow_tracker.MlflowTracker
 
@@ -56,7 +55,6 @@ def workdir(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """The working directory, with a copy of the data in `data/tiny`."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny, tmp_path / "data")
-    fitness._open.cache_clear()  # the data of another working directory has the same relative path
     return tmp_path
 
 
