@@ -13,9 +13,9 @@ from g2l.errors import InputError, OperationalError
 from g2l.export.rewriting import RewritableExport
 from g2l.structure import DilationStructure
 
-WARM_UPS = 3
+WARM_UPS = 2
 """Runs before the clock counts: the first ones allocate, and on a GPU choose algorithms."""
-RUNS = 15
+RUNS = 9
 CPU: tuple[tuple[str, Mapping[str, str]], ...] = (("CPUExecutionProvider", {}),)
 
 

@@ -19,7 +19,7 @@ from g2l.models.size import count_flops, count_parameters
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
 
-ROUNDS = 3
+ROUNDS = 5
 """Measurements of each of a few structures, taken in turns, that tell differences from noise."""
 
 
