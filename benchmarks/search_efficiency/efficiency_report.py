@@ -35,7 +35,7 @@ class Comparison:
         problem: Where they searched.
         budgets: Reported, in steps.
         curves: One per arm, the paper's algorithm and random search among them.
-        spread: Of the test scores of the benchmark structures, those that one seed finds the better half.
+        spread: Of the test scores of the benchmark structures, those that one seed finds the best third.
     """
 
     problem: Problem
@@ -74,7 +74,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
                     ", ".join(f"{comparison.budgets[place]:,}" for place in under) or "nowhere",
                 ]
             )
-    head = ["data set", "good structures differ beyond noise", "search", "searches", "full trainings spent"]
+    head = ["data set", "best structures differ beyond noise", "search", "searches", "full trainings spent"]
     tail = ["final score", f"steps to reach the end of {GENETIC.name}", "below random beyond noise at"]
     return table([*head, *tail], rows)
 

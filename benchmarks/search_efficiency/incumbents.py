@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from benchmarks.search_efficiency.records import Record
 from g2l.structure import DilationStructure
 
+DECIDED = ("leader", "winner")
+"""Kinds of events in which a strategy names its answer."""
+
 
 def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructure]]:
     """Yield the steps spent at each change of mind, ascending, and the structure from there on.
@@ -19,7 +22,7 @@ def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructur
     """
     incumbent: Record | None = None
     for event in events:
-        if event["kind"] == "evaluation" and not (incumbent is None or _beats(event, incumbent)):
+        if event["kind"] not in DECIDED and not (incumbent is None or _beats(event, incumbent)):
             continue
         if incumbent is None or event["structure"] != incumbent["structure"]:
             yield event["steps"], DilationStructure(tuple(map(tuple, event["structure"])))
@@ -37,7 +40,11 @@ def incumbent_at(events: Sequence[Record], steps: int) -> DilationStructure | No
 
 
 def _beats(event: Record, incumbent: Record) -> bool:
-    comparable = event["seed"] == incumbent["seed"] and event["inherited"] == incumbent["inherited"]
+    comparable = (
+        event["kind"] == "evaluation"
+        and event["seed"] == incumbent["seed"]
+        and event["inherited"] == incumbent["inherited"]
+    )
     return bool(
         comparable and event["budget"] >= incumbent["budget"] and event["fitness"] > incumbent["fitness"]
     )

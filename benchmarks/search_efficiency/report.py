@@ -13,7 +13,7 @@ from benchmarks.search_efficiency.problems import Problem
 from benchmarks.search_efficiency.records import Record, read_records
 from benchmarks.search_efficiency.scores import ScoreTable, score_table
 from benchmarks.search_efficiency.search import ARMS, FILE, GENETIC, RANDOM
-from benchmarks.search_efficiency.statistics import spread_of_the_better_half
+from benchmarks.search_efficiency.statistics import spread_of_the_best
 
 RESULTS = Path(__file__).with_name("results")
 MIN_SEEDS = 3
@@ -54,5 +54,5 @@ def comparison(problem: Problem, work: Path, scores: ScoreTable | None) -> Compa
         problem,
         budgets,
         tuple(curve(problem, records, budgets, work) for records in by_arm.values() if records),
-        None if scores is None else spread_of_the_better_half(scores.final("holdout"), scores.final("test")),
+        None if scores is None else spread_of_the_best(scores.final("holdout"), scores.final("test")),
     )

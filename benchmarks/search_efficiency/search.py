@@ -18,7 +18,7 @@ from g2l.search.global_search import run_global_search
 from g2l.search.ledger import Ledger
 from g2l.search.population import GenerationSummary
 from g2l.search.result import GlobalSearchResult
-from g2l.search.status import SearchStatus
+from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search.store import EvaluationStore
 from g2l.training.fitness import ShortTrainingFitness
 
@@ -56,15 +56,25 @@ class Arm:
 
 GENETIC = Arm("genetic (paper)", {"strategy": Strategy.GENETIC})
 RANDOM = Arm("random", {"strategy": Strategy.RANDOM})
-ARMS = {arm.name: arm for arm in (GENETIC, RANDOM, Arm("halving", {"strategy": Strategy.HALVING}))}
-TRAININGS = 25.0
-"""What every strategy but the paper's and its yardstick may spend, in full trainings."""
+ARMS = {
+    arm.name: arm
+    for arm in (
+        GENETIC,
+        RANDOM,
+        Arm("halving", {"strategy": Strategy.HALVING}),
+        Arm("inheritance", {"strategy": Strategy.INHERITANCE}),
+        Arm("one-shot", {"strategy": Strategy.ONE_SHOT}),
+        Arm("surrogate", {"strategy": Strategy.SURROGATE}),
+    )
+}
+CONTINUING = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
+"""Strategies with trainings that go on from others; checkpoints save them time and change no score."""
+TRAININGS = 15.0
+"""What every search but the paper's may spend, in full trainings."""
 
 
 def run(arm: Arm, problem: Problem, seed: int, work: Path) -> Record:
     """Return the record of one search, from `work` or else by running it.
-
-    Random search may spend what the paper's algorithm has spent under the same seed; that comes first.
 
     Args:
         arm: How it searches.
@@ -72,12 +82,7 @@ def run(arm: Arm, problem: Problem, seed: int, work: Path) -> Record:
         seed: Of the search and of its trainings.
         work: Folder of all records; trainings in it are shared by all searches.
     """
-    trainings: float | None = TRAININGS
-    if arm == GENETIC:
-        trainings = None
-    elif arm == RANDOM:
-        trainings = run(GENETIC, problem, seed, work)["steps"] / problem.full_steps
-    config = arm.config(problem, trainings)
+    config = arm.config(problem, None if arm == GENETIC else TRAININGS)
     records = Records(work / FILE)
     key = search_key(problem, config, seed)
     record = records.find(key)
@@ -96,13 +101,14 @@ def search_key(problem: Problem, config: GlobalSearchConfig, seed: int) -> str:
 def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path) -> Record:
     started = time.perf_counter()
     identity = problem.identity() | {"averaging": config.averaging}
+    trainings = work / "trainings" / fingerprint(identity)
     fitness = ShortTrainingFitness(
         data=problem.data,
         backbone=problem.backbone,
         recipe=problem.recipe,
         device="cpu",
         averaging=config.averaging,
-        training_folder=work / "trainings" / fingerprint(identity),
+        training_folder=trainings if config.strategy in CONTINUING else None,
         group_size=config.candidates_per_batch,
     )
     observer = _Observer(config.fitness)
@@ -128,10 +134,11 @@ class _Observer:
         self._ledger = Ledger()
         self._events: list[Record] = []
 
-    def on_evaluation(self, evaluation: Evaluation, generation: int, cached: bool) -> None:
-        self._ledger.charge(evaluation.task)
-        if evaluation.status is EvaluationStatus.DONE:
-            self._note("evaluation", evaluation)
+    def on_evaluation(self, finding: Finding) -> None:
+        self._ledger.charge(finding.evaluation.task)
+        if finding.evaluation.status is EvaluationStatus.DONE:
+            kind = "evaluation" if finding.phase is SearchPhase.SEARCH else finding.phase.value
+            self._note(kind, finding.evaluation)
 
     def on_generation(self, summary: GenerationSummary) -> None:
         self._note("leader", summary.population[0].evaluation)

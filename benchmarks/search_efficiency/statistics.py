@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 RESAMPLES = 1000
+BEST = 1 / 3
+"""Share of the structures that is called the best: what a search has to tell apart in the end."""
 LOW, HIGH = 2.5, 97.5
 """Percentiles of a 95 % interval."""
 
@@ -110,8 +112,8 @@ def spread(scores: Numbers, resamples: int = RESAMPLES) -> Spread:
     )
 
 
-def spread_of_the_better_half(signal: Numbers, score: Numbers) -> Spread:
-    """Return the spread of `score` among the structures that one seed's `signal` puts into the better half.
+def spread_of_the_best(signal: Numbers, score: Numbers) -> Spread:
+    """Return the spread of `score` among the best third of the structures by one seed's `signal`.
 
     Chosen by one seed and measured by the others, so that no choice flatters itself; averaged over the one.
 
@@ -121,7 +123,7 @@ def spread_of_the_better_half(signal: Numbers, score: Numbers) -> Spread:
     """
     parts = []
     for seed, values in enumerate(signal):
-        better = np.argsort(-values, kind="stable")[: (len(values) + 1) // 2]
+        better = np.argsort(-values, kind="stable")[: math.ceil(len(values) * BEST)]
         parts.append(spread(np.delete(score, seed, axis=0)[:, better], resamples=RESAMPLES // 4))
     return Spread(
         seeds=math.sqrt(np.mean([part.seeds**2 for part in parts])),

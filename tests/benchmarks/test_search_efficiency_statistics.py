@@ -16,7 +16,7 @@ from benchmarks.search_efficiency.statistics import (
     regret,
     spearman,
     spread,
-    spread_of_the_better_half,
+    spread_of_the_best,
     standard_error,
 )
 
@@ -75,9 +75,9 @@ def test_spread_parts_seeds_from_structures():
     assert none.p_value > 0.05
 
 
-def test_the_better_half_is_not_flattered_by_its_choice():
+def test_the_best_are_not_flattered_by_their_choice():
     noise = np.random.default_rng(3).normal(size=(3, 60))
-    found = spread_of_the_better_half(noise, noise)
+    found = spread_of_the_best(noise, noise)
     assert found.seeds == pytest.approx(1.0, rel=0.2)
     assert found.structures < 0.5
 
