@@ -25,12 +25,13 @@ class FeatureCache:
             self._entries.move_to_end(name)
         return self._entries.get(name)
 
-    def put(self, name: str, features: Features) -> None:
-        """Keep `features`, dropping others until they fit; what is larger than the budget is not kept."""
+    def put(self, name: str, features: Features) -> Features:
+        """Keep and return `features`, dropping others until they fit; too large ones are not kept."""
         if features.nbytes > self._budget:
-            return
+            return features
         while self._used + features.nbytes > self._budget:
             _, dropped = self._entries.popitem(last=False)
             self._used -= dropped.nbytes
         self._entries[name] = features
         self._used += features.nbytes
+        return features

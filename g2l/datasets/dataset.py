@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 from g2l.config import DataConfig, Normalization, Selection
@@ -20,7 +21,9 @@ from g2l.datasets.labels import Labels
 from g2l.datasets.layout import find_bundles, find_dataset
 from g2l.datasets.mapping import ClassMapping
 from g2l.datasets.normalization import Statistics, normalize, pooled_statistics
+from g2l.datasets.shared_features import SharedFeatures
 from g2l.errors import InputError
+from g2l.files import fingerprint
 
 _LOGGER = logging.getLogger("g2l")
 
@@ -70,7 +73,7 @@ class SegmentationDataset:
         self.statistics: Statistics | None = None
         self._inspection = inspection
         self._train, self._test = inspection.bundles[config.split]
-        self._cache = FeatureCache(config.cache_mb)
+        self._cache: FeatureCache | SharedFeatures = FeatureCache(config.cache_mb)
 
     @classmethod
     def open(cls, config: DataConfig) -> Self:
@@ -114,8 +117,20 @@ class SegmentationDataset:
         other._cache = FeatureCache(self.config.cache_mb)
         return other
 
+    def shared_in(self, folder: Path) -> Self:
+        """Return this data set, whose videos are read through maps that processes share, not kept in RAM.
+
+        Args:
+            folder: Where videos are put that are not stored as they are used, each by the first process
+                that needs it. Data sets and ways of reading them do not mix there.
+        """
+        statistics = self.statistics and (self.statistics.mean.tolist(), self.statistics.std.tolist())
+        other = copy(self)
+        other._cache = SharedFeatures(folder / fingerprint([self.fingerprint, statistics]))
+        return other
+
     def load(self, name: str) -> Video:
-        """Return one video, from RAM where the cache has it.
+        """Return one video, from RAM or mapped where the cache has it.
 
         Raises:
             InputError: The features hold NaN or infinity, or the name is not in this split.
@@ -123,9 +138,7 @@ class SegmentationDataset:
         targets = self._files(name).labels[:: self.config.sample_rate]
         features = self._cache.get(name)
         if features is None:
-            mean, std = (self.statistics.mean, self.statistics.std) if self.statistics else (None, None)
-            features = normalize(self._read(name), self.config.normalize, mean, std)
-            self._cache.put(name, features)
+            features = self._cache.put(name, self._prepare(name))
         return Video(name, features, targets)
 
     def ground_truth(self, name: str) -> Labels:
@@ -169,6 +182,16 @@ class SegmentationDataset:
     def _read(self, name: str) -> Features:
         files = self._files(name)
         return files.features.read(self.config.sample_rate, len(files.labels))
+
+    def _prepare(self, name: str) -> Features:
+        mean, std = (self.statistics.mean, self.statistics.std) if self.statistics else (None, None)
+        features = normalize(self._read(name), self.config.normalize, mean, std)
+        unchanged = self.config.normalize is Normalization.NONE and self.config.sample_rate == 1
+        if isinstance(self._cache, SharedFeatures) and unchanged:
+            stored = self._files(name).features.map_as_read()
+            if stored is not None and stored.shape == features.shape:
+                return stored
+        return features
 
     def _files(self, name: str) -> VideoFiles:
         try:

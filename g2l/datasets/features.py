@@ -87,6 +87,15 @@ class FeatureFile:
             raise DataError(Fault(self.path, None, f"cannot be read ({error}).")) from None
         return stored.T if self.frames_first else stored
 
+    def map_as_read(self) -> Features | None:
+        """Return the numbers memory-mapped if they are stored as `read` returns them, else None.
+
+        The map is writable but private: what is written to it never reaches the file.
+        """
+        if self.frames_first or self.fortran_order or self.dtype != np.dtype(np.float32):
+            return None
+        return np.memmap(self.path, self.dtype, "c", self.offset, self.shape)
+
     def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
         """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T').
 

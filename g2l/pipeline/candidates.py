@@ -31,6 +31,8 @@ from g2l.training.fitness import ShortTrainingFitness
 PROBE_STEPS = 4
 TRAININGS = "trainings"
 """Folder of the checkpoints that trainings go on from; deleted when the search has ended."""
+FEATURES = "features"
+"""Folder in that one, of the features that processes share."""
 
 logger = logging.getLogger("g2l")
 
@@ -103,6 +105,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
         folder: Output folder of the search, or None to keep nothing.
     """
     keeps = task.search.candidate_checkpoints is not CandidateCheckpoints.NONE
+    alone = task.search.executor is ExecutorKind.SERIAL
     data = task.data
     if task.search.executor is ExecutorKind.RAY:  # whose processes may have another working folder
         data = data.replace(data_root=data.data_root.absolute())
@@ -115,6 +118,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
         averaging=task.search.averaging,
         checkpoint_folder=folder / "candidates" if folder is not None and keeps else None,
         training_folder=None if folder is None else folder / TRAININGS,
+        feature_folder=None if folder is None or alone else folder / TRAININGS / FEATURES,
         group_size=task.search.candidates_per_batch,
     )
 

@@ -34,6 +34,7 @@ class CandidateTraining:
         device: `auto`, `cpu` or `cuda`.
         averaging: Decay of the averaged weights, or None to keep none.
         folder: Where the courses keep their checkpoints, or None.
+        feature_folder: Where processes share decoded features, or None to keep them in RAM.
 
     Attributes:
         dataset: The data, standardised on what is trained on.
@@ -55,8 +56,9 @@ class CandidateTraining:
         device: str,
         averaging: float | None = None,
         folder: Path | None = None,
+        feature_folder: Path | None = None,
     ) -> None:
-        self.dataset = open_dataset(data, Path.cwd())
+        self.dataset = open_dataset(data, Path.cwd(), feature_folder)
         partitions = self.dataset.partitions(Selection.BEST)
         recipe = recipe.replace(selection=Selection.LAST)
         source = BatchSource(self.dataset, partitions.train, batch_size=recipe.batch_size, seed=task.seed)
@@ -149,12 +151,16 @@ class CandidateTraining:
 
 
 @lru_cache(maxsize=1)
-def open_dataset(config: DataConfig, working_folder: Path) -> SegmentationDataset:
+def open_dataset(
+    config: DataConfig, working_folder: Path, feature_folder: Path | None = None
+) -> SegmentationDataset:
     """Return the data set as candidates see it, opened once in a process.
 
     Args:
         config: What is opened.
         working_folder: What a relative data root is relative to.
+        feature_folder: Where processes share decoded features, or None to keep them in RAM.
     """
     dataset = SegmentationDataset.open(config)
-    return dataset.standardized_on(dataset.partitions(Selection.BEST).train)
+    dataset = dataset.standardized_on(dataset.partitions(Selection.BEST).train)
+    return dataset if feature_folder is None else dataset.shared_in(feature_folder)

@@ -36,6 +36,8 @@ class ShortTrainingFitness:
         checkpoint_folder: Where `<digest>/model.safetensors` is written, or None to keep no weights.
         training_folder: Where each training leaves the `last.ckpt` that larger budgets and heirs go on from
             (see `CandidateTraining`), or None. It changes no score.
+        feature_folder: Where the processes of an executor share decoded features, or None to keep them in
+            RAM. It changes no score.
         group_size: How many tasks of one group are trained as one network.
     """
 
@@ -46,6 +48,7 @@ class ShortTrainingFitness:
     averaging: float | None = None
     checkpoint_folder: Path | None = None
     training_folder: Path | None = None
+    feature_folder: Path | None = None
     group_size: int = 1
 
     def identity(self) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class ShortTrainingFitness:
             device=self.device,
             averaging=self.averaging,
             folder=self.training_folder,
+            feature_folder=self.feature_folder,
         )
         candidate.train()
         with candidate.averaged_weights():

@@ -1,0 +1,58 @@
+"""Decoded videos in files that all processes of a machine map, so that they are in memory once."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from g2l.datasets.features import Features
+from g2l.errors import G2LError
+from g2l.files import atomic_path, fingerprint
+
+_LOGGER = logging.getLogger("g2l")
+
+
+class SharedFeatures:
+    """Features by video name, as `FeatureCache` but in files. Safe for several processes.
+
+    What is mapped counts as memory of no process: the system reads it when it is needed, and drops it when
+    memory is. It is private where it is written to, which nobody should.
+
+    Args:
+        folder: Of these features alone; made when the first ones are put there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mapped: dict[str, Features] = {}
+
+    def get(self, name: str) -> Features | None:
+        """Return the features of `name`, memory-mapped, or None if no process has put them there."""
+        if name not in self._mapped:
+            try:
+                self._mapped[name] = self._map(name)
+            except OSError:
+                return None
+        return self._mapped[name]
+
+    def put(self, name: str, features: Features) -> Features:
+        """Return `features` memory-mapped after writing them, unless they are, or cannot be written."""
+        if not isinstance(features, np.memmap):
+            try:
+                with atomic_path(self._path(name)) as path, path.open("wb") as stream:
+                    np.lib.format.write_array(stream, features, allow_pickle=False)
+            except G2LError as error:
+                _LOGGER.warning("video %r cannot be shared between processes: %s", name, error)
+                return features
+            features = self._map(name)
+        self._mapped[name] = features
+        return features
+
+    def _map(self, name: str) -> Features:
+        mapped: Features = np.load(self._path(name), mmap_mode="c", allow_pickle=False)
+        return mapped
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{fingerprint(name)}.npy"  # a name may hold what a file name must not
