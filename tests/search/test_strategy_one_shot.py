@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+from search_landscapes import BUDGET, Landscape, Shuffled, evaluation, score, scored
+from small_searches import HAND, SPACE, TARGET, config, search
+
+from g2l.config import Strategy
+from g2l.errors import OperationalError
+from g2l.evaluation import Phase
+from g2l.search.space import SearchSpace
+
+PROXY = BUDGET.amount
+FULL = 4 * PROXY
+ONE_SHOT = config(strategy=Strategy.ONE_SHOT)
+
+
+class Tasks:
+    """A fitness made of a function of one task; keeps its tasks."""
+
+    group_size = 1
+
+    def __init__(self, score_of=lambda task: scored(task, TARGET)):
+        self.score_of, self.tasks = score_of, []
+
+    def __call__(self, group):
+        self.tasks += group
+        return [self.score_of(task) for task in group]
+
+    @property
+    def shared(self):
+        return [task for task in self.tasks if task.lineage]
+
+    @property
+    def alone(self):
+        return [task for task in self.tasks if not task.lineage]
+
+
+def test_the_super_network_is_paid_for_once():
+    fitness = Tasks()
+    result = search(fitness, config=ONE_SHOT.replace(trainings=10.0), full_steps=FULL)
+    assert {(task.budget.amount, task.lineage) for task in fitness.shared} == {
+        (FULL, (Phase(until=FULL, rates=SPACE.rates),))
+    }
+    assert len(fitness.shared) > 100
+    assert {task.budget for task in fitness.alone} == {BUDGET}
+    assert result.steps == FULL + PROXY * len(fitness.alone) == 10 * FULL
+
+
+@pytest.mark.parametrize(
+    ("trainings", "full_steps", "steps", "verified"),
+    [(None, None, 3 * PROXY, 8), (None, FULL, FULL, 8), (1.0, FULL, FULL // 2, 2), (2.0, PROXY, PROXY, 1)],
+)
+def test_it_is_as_long_as_a_full_training_or_half_of_what_is_allowed(trainings, full_steps, steps, verified):
+    fitness = Tasks()
+    result = search(fitness, config=ONE_SHOT.replace(trainings=trainings), full_steps=full_steps)
+    assert {task.budget.amount for task in fitness.shared} == {steps}
+    assert len(fitness.alone) == verified
+    assert result.steps == steps + verified * PROXY
+
+
+def test_the_hand_designed_is_verified_first_and_the_others_by_rank():
+    fitness = Tasks()
+    result = search(fitness, config=ONE_SHOT)
+    assert fitness.tasks[0].structure == fitness.alone[0].structure == HAND
+    distinct = {task.structure for task in fitness.shared} - {HAND}
+    best = sorted((score(structure, TARGET) for structure in distinct), reverse=True)
+    assert [score(task.structure, TARGET) for task in fitness.alone[1:]] == best[:7]
+    assert all(not member.lineage for member in result.population)
+    assert result.best == result.population[0]
+    assert result.hand_designed in result.population
+
+
+def test_shared_scores_that_mislead_do_not_name_the_winner():
+    """The super-network likes what is far from the target; among what it proposes the truth decides."""
+
+    def misleading(task):
+        good = score(task.structure, TARGET)
+        value = 200.0 - good if task.lineage else good
+        return evaluation(task.structure, value, budget=task.budget, lineage=task.lineage)
+
+    result = search(Tasks(misleading), config=ONE_SHOT)
+    assert result.best.structure == HAND
+    assert result.best.metrics["edit"] == score(HAND, TARGET)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_completion_order_does_not_matter(order):
+    settings = ONE_SHOT.replace(trainings=10.0)
+    shuffled = search(executor=Shuffled(Tasks(), order), config=settings, full_steps=FULL)
+    assert shuffled == search(Tasks(), config=settings, full_steps=FULL)
+
+
+def test_nobody_asks_for_the_network_before_one_has_trained_it():
+    fitness = Tasks()
+    done = []
+
+    class Watching(Shuffled):
+        def evaluate(self, groups):
+            done.append(len(fitness.tasks))
+            yield from super().evaluate(groups)
+
+    search(executor=Watching(fitness, 0), config=ONE_SHOT)
+    assert done[:2] == [0, 1]
+
+
+def test_failures_are_not_verified():
+    clean = Landscape(TARGET)
+    search(clean, config=ONE_SHOT)
+    broken = frozenset(clean.calls[1:8:2])
+    result = search(Landscape(TARGET, broken=broken), config=ONE_SHOT)
+    assert not broken & {member.structure.key for member in result.population}
+    assert result.best.reason is None
+
+
+def test_best_ones_that_all_fail_alone_end_it():
+    def fragile(task):
+        if not task.lineage:
+            raise RuntimeError("no memory")
+        return scored(task, TARGET)
+
+    with pytest.raises(OperationalError, match=r"none of the first 8 candidates .*: RuntimeError: no memory"):
+        search(Tasks(fragile), config=ONE_SHOT)
+
+
+@pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
+@pytest.mark.parametrize("trainings", [None, 5.0, 50.0])
+def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
+    space = SearchSpace((genes,), rates)
+    target = space.from_rates([rates[-1]] * genes)
+    fitness = Tasks(lambda task: scored(task, target))
+    result = search(
+        fitness,
+        config=ONE_SHOT.replace(trainings=trainings),
+        full_steps=FULL,
+        space=space,
+        hand_designed=space.from_rates([rates[0]] * genes),
+    )
+    assert len(fitness.shared) == len(fitness.alone) == space.size
+    assert result.winner == target
