@@ -32,35 +32,20 @@ class Tasks:
         return [self.score_of(task) for task in group]
 
 
-class Summaries:
-    def __init__(self):
-        self.of = []
-
-    def on_evaluation(self, *finding):
-        pass
-
-    def on_status(self, status):
-        pass
-
-    def on_generation(self, summary):
-        self.of.append(summary)
-
-
 def ages(summary):
     return {member.evaluation.budget.amount for member in summary.population}
 
 
 def test_all_of_a_generation_have_one_age():
-    summaries = Summaries()
-    search(Tasks(), config=INHERITANCE, observers=[summaries])
+    generations = search(Tasks(), config=INHERITANCE).generations
     # Four generations, the best from scratch; then the fifth and last generation, the best from scratch.
-    assert [ages(summary) for summary in summaries.of] == [{40}, {50}, {60}, {70}, {80}, {40}, {50}, {40}]
-    assert [summary.evaluations for summary in summaries.of][:6] == [8, 8, 8, 8, 8, 2]
+    assert [ages(summary) for summary in generations] == [{40}, {50}, {60}, {70}, {80}, {40}, {50}, {40}]
+    assert [summary.evaluations for summary in generations][:6] == [8, 8, 8, 8, 8, 2]
 
 
 def test_a_child_goes_on_where_a_parent_is():
-    fitness, summaries = Tasks(), Summaries()
-    search(fitness, config=INHERITANCE, observers=[summaries])
+    fitness = Tasks()
+    result = search(fitness, config=INHERITANCE)
     trained = {(task.structure, task.lineage, task.budget.amount) for task in fitness.tasks}
     children = [task for task in fitness.tasks if task.lineage]
     assert children
@@ -70,7 +55,7 @@ def test_a_child_goes_on_where_a_parent_is():
         assert all(earlier.until < later.until for earlier, later in pairwise(task.lineage))
     second = fitness.tasks[8:16]
     assert [task.lineage != () for task in second] == [True] * 4 + [False] * 4  # children first
-    best = [member.structure for member in summaries.of[0].population[:4]]
+    best = [member.structure for member in result.generations[0].population[:4]]
     assert [task.structure for task in second[4:]] == best
     for task in second[:4]:
         assert task.lineage == (Phase(until=PROXY, structure=closest_of(task.structure, best)),)
