@@ -27,7 +27,8 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
     ]
     if seconds_left is not None:
         fields.append(f"{'at most' if status.limited else 'about'} {console.duration(seconds_left)} left")
-    fields.append(f"{status.evaluations:,} evaluations, {status.cache_hits:,} cached, {status.pruned:,} pruned")
+    fields += [f"{status.evaluations:,} evaluations", f"{status.cache_hits:,} cached"]
+    fields.append(f"{status.pruned:,} pruned")
     if status.failures:
         fields.append(f"{status.failures:,} failed")
     return [*fields, f"{status.workers} worker{'s' if status.workers != 1 else ''}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 from g2l.config import CandidateCheckpoints
@@ -11,14 +12,24 @@ from g2l.files import fingerprint
 from g2l.metrics.fitness import metric_value
 from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary
+from g2l.search.records import task_to_json
 from g2l.search.status import Finding, SearchStatus
-from g2l.tracking.protocol import RunKind, RunStatus
+from g2l.tracking.protocol import Run, RunKind, RunStatus
 
 TRACKED = "tracked.txt"
+END = "end"
+
+STATUS_INTERVAL_S = 5.0
+"""The status is recorded at most this often, and with every generation: a point for each of thousands of
+candidates of a second each would say no more."""
 
 
 class CandidateLog:
     """A search observer: candidates become child runs, generations metrics and a table.
+
+    A child run is one training: a structure under a seed. Rungs, and the pilot, score a training on its way,
+    so that it has metrics at several steps. It stays open while it may go on, and ends as KILLED when it was
+    given up.
 
     A resumed search shows again what its journal holds; what was recorded before is in `tracked.txt` and
     is not recorded twice.
@@ -35,37 +46,54 @@ class CandidateLog:
         self._metric = metric
         self._path: Path = stage.folder / TRACKED
         self._tracked = set(self._path.read_text(encoding="utf-8").split()) if self._path.exists() else set()
-        self._checkpoints: dict[str, Path] = {}
+        self._open: dict[str, Run] = {}
+        self._undecided: dict[str, Evaluation] = {}
+        self._status: SearchStatus | None = None
+        self._status_at = time.monotonic()
+        self._checkpoints: dict[Path, str] = {}
         self.evaluations = 0
         self.seconds = 0.0
 
     def on_evaluation(self, finding: Finding) -> None:
-        """Record one candidate."""
+        """Record one score of a candidate."""
         evaluation = finding.evaluation
         self.evaluations += 1
         self.seconds += evaluation.seconds
         if evaluation.checkpoint is not None:
-            self._checkpoints[evaluation.structure.key] = evaluation.checkpoint
-        identifier = fingerprint(evaluation.structure.as_lists())
-        if identifier in self._tracked:
-            return
-        self._track(evaluation, finding.generation, cached=finding.cached)
-        self._remember(identifier)
+            self._checkpoints[evaluation.checkpoint] = evaluation.structure.key
+        training, identifier = _training(evaluation), fingerprint(task_to_json(evaluation.task))
+        self._undecided.pop(training, None)
+        if finding.provisional and evaluation.status is EvaluationStatus.DONE:
+            self._undecided[training] = evaluation
+        if identifier not in self._tracked:
+            self._track(finding, training)
+            # Both at once: what a training was started for is recorded with its first score only.
+            self._remember(identifier, training)
 
     def on_status(self, status: SearchStatus) -> None:
-        """Record nothing: generations hold the same numbers, at less cost."""
-
-    def on_end(self) -> None:
-        """Do nothing: every candidate is recorded already."""
+        """Record where the search stands, now and then; not what a resumed search only repeats."""
+        self._status = status
+        if status.trained_steps and time.monotonic() - self._status_at >= STATUS_INTERVAL_S:
+            self._record_status()
 
     def on_generation(self, summary: GenerationSummary) -> None:
         """Record one generation; with `elite`, delete the weights of all that did not survive."""
         identifier = f"generation-{summary.generation:03d}"
         if identifier not in self._tracked:
             self._describe(summary, f"population/{identifier}.json")
+            self._record_status()
             self._remember(identifier)
         if self._keep is CandidateCheckpoints.ELITE:
             self._delete_except({member.structure.key for member in summary.population})
+
+    def on_end(self) -> None:
+        """End the runs of what was given up."""
+        if END in self._tracked:
+            return
+        for training, evaluation in self._undecided.items():
+            self._run(training, evaluation).finish(RunStatus.KILLED, f"given up after {evaluation.budget}")
+        self._record_status()
+        self._remember(END)
 
     def _describe(self, summary: GenerationSummary, table: str) -> None:
         numbers = ("best", "mean", "median", "diversity", "evaluations", "cache_hits", "failures")
@@ -84,37 +112,62 @@ class CandidateLog:
             table,
         )
 
-    def _remember(self, identifier: str) -> None:
-        self._tracked.add(identifier)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{identifier}\n")
+    def _record_status(self) -> None:
+        status, self._status_at = self._status, time.monotonic()
+        if status is None:
+            return
+        names = ("generation", "best", "median", "cache_hits", "pruned", "failures", "steps", "workers")
+        numbers = {f"search/{name}": float(getattr(status, name)) for name in names}
+        if status.full_steps is not None:
+            numbers["search/training_equivalents"] = status.steps / status.full_steps
+        self._stage.run.log_metrics(numbers, step=status.evaluations)
 
-    def _track(self, evaluation: Evaluation, generation: int, *, cached: bool) -> None:
-        run = self._stage.run.child(name=f"candidate {evaluation.structure.key}", kind=RunKind.CANDIDATE)
-        run.log_params(
-            {
-                "structure": evaluation.structure.key,
-                "budget": str(evaluation.budget),
-                "seed": evaluation.seed,
-                "generation": generation,
-                "cached": cached,
-            }
+    def _remember(self, *identifiers: str) -> None:
+        self._tracked.update(identifiers)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{' '.join(identifiers)}\n")
+
+    def _run(self, training: str, evaluation: Evaluation) -> Run:
+        """Return the run of a training, opened again where it was ended or left by an earlier process."""
+        return self._open.pop(training, None) or self._stage.run.child(
+            name=f"candidate {evaluation.structure.key}", kind=RunKind.CANDIDATE, key=training
         )
-        run.log_dict(evaluation.structure.as_lists(), "structure.json")
+
+    def _track(self, finding: Finding, training: str) -> None:
+        evaluation = finding.evaluation
+        run = self._run(training, evaluation)
+        if training not in self._tracked:
+            started = {"origin": finding.origin.value, "phase": finding.phase.value, "cached": finding.cached}
+            place = {"structure": evaluation.structure.key, "seed": evaluation.seed}
+            run.log_params(place | started | {"generation": finding.generation})
+            run.log_dict(evaluation.structure.as_lists(), "structure.json")
+        run.set_tags({"g2l.budget": str(evaluation.budget)})
         if evaluation.status is EvaluationStatus.FAILED:
             run.finish(RunStatus.FAILED, evaluation.reason)
             return
-        fields = {"receptive_field": float(evaluation.structure.receptive_field())}
+        self._record_scores(run, evaluation)
+        if finding.provisional:
+            self._open[training] = run
+        else:
+            run.finish()
+
+    def _record_scores(self, run: Run, evaluation: Evaluation) -> None:
         scores = {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
-        fitness = {"fitness": metric_value(evaluation.metrics, self._metric), "seconds": evaluation.seconds}
-        run.log_metrics(scores | fitness | fields)
+        scores |= {"fitness": metric_value(evaluation.metrics, self._metric), "seconds": evaluation.seconds}
+        scores["receptive_field"] = float(evaluation.structure.receptive_field())
+        run.log_metrics(scores, step=evaluation.budget.amount)
         if self._keep is CandidateCheckpoints.ALL and evaluation.checkpoint is not None:
             run.log_artifact(evaluation.checkpoint)
-        run.finish()
 
     def _delete_except(self, survivors: set[str]) -> None:
         folder = self._stage.folder.resolve()
-        for key in [key for key in self._checkpoints if key not in survivors]:
-            path = self._checkpoints.pop(key)
+        for path in [path for path, key in self._checkpoints.items() if key not in survivors]:
+            del self._checkpoints[path]
             if path.resolve().is_relative_to(folder):  # never those of another run
                 shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _training(evaluation: Evaluation) -> str:
+    """Return what one training is known by, whatever its budget."""
+    task = task_to_json(evaluation.task)
+    return fingerprint({name: value for name, value in task.items() if name != "budget"})

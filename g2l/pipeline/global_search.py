@@ -24,9 +24,9 @@ from g2l.pipeline.candidates import (
     search_in_steps,
     seconds_per_step,
 )
-from g2l.pipeline.contest import differences, tracked_differences
-from g2l.pipeline.figures import fitness_over_generations
+from g2l.pipeline.contest import differences
 from g2l.pipeline.records import describe_data
+from g2l.pipeline.search_record import record_result
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.standings import Leader, leaders_of
 from g2l.pipeline.train import Training, train
@@ -42,6 +42,7 @@ from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind
 
 STRUCTURE = "structure.json"
+JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class GlobalSearchOutcome:
 
     Attributes:
         structure: The winner.
+        hand_designed: The 2^l structure as it is in the space that was searched.
         fitness: Its hold-out fitness after the candidates' budget, in percent.
         hand_designed_fitness: That of the 2^l structure by the same budget and seed.
         evaluations: Trainings of candidates, in this run or, where they were shared, in another.
@@ -67,6 +69,7 @@ class GlobalSearchOutcome:
     """
 
     structure: DilationStructure
+    hand_designed: DilationStructure
     fitness: float
     hand_designed_fitness: float
     evaluations: int
@@ -156,7 +159,10 @@ def _search(
     log = CandidateLog(stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness)
     result = _run(stage, task, dataset, (log, *observers))
     provenance = {"search": "global", "data": dataset.fingerprint, "seed": task.seed}
-    scores = {"fitness": _score(result.best, task), "hand_designed_fitness": _score(result.hand_designed, task)}
+    scores = {
+        "fitness": _score(result.best, task),
+        "hand_designed_fitness": _score(result.hand_designed, task),
+    }
     write_structure(
         stage.folder / STRUCTURE,
         result.winner,
@@ -170,6 +176,7 @@ def _search(
         "steps": result.steps,
         "final_steps": final_steps,
         "full_steps": full_steps(task, dataset),
+        "hand_designed": result.hand_designed.structure.as_lists(),
         "seconds": log.seconds,
         "proxy_steps": result.proxy,
         "pilot": result.pilot.verdict if result.pilot else None,
@@ -177,7 +184,9 @@ def _search(
         "reason": reason,
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
-    _record(stage, task, result, found, compared)
+    for name in (STRUCTURE, JOURNAL):
+        stage.run.log_artifact(stage.folder / name)
+    record_result(stage.run, result, fitness=task.search.fitness, found=found, compared=compared)
     shutil.rmtree(stage.folder / TRAININGS, ignore_errors=True)
     stage.finish(found)
     return found
@@ -191,7 +200,7 @@ def _run(
 ) -> GlobalSearchResult:
     depends_on = identity(task, dataset)
     shared = stage.place.evaluations
-    journal = Journal(stage.folder / "journal.jsonl", resume=stage.place.resume, identity=depends_on)
+    journal = Journal(stage.folder / JOURNAL, resume=stage.place.resume, identity=depends_on)
     fitness = candidate_fitness(task, stage.place.device, folder=stage.folder)
     with journal, make_executor(task.search, fitness) as executor:
         return run_global_search(
@@ -238,6 +247,7 @@ def _outcome(
     structure: DilationStructure, found: Mapping[str, Any], run_id: str | None
 ) -> GlobalSearchOutcome:
     parsed = {
+        "hand_designed": DilationStructure(tuple(map(tuple, found["hand_designed"]))),
         "leaders": tuple(map(Leader.from_dict, found["leaders"])),
         "differences": {name: Comparison.from_dict(one) for name, one in found["differences"].items()},
     }
@@ -247,20 +257,3 @@ def _outcome(
 def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:
     """Return the fitness, 0 for a structure that could not be trained."""
     return metric_value(evaluation.metrics, task.search.fitness) if evaluation.metrics else 0.0
-
-
-def _record(
-    stage: Stage,
-    task: GlobalSearchTask,
-    result: GlobalSearchResult,
-    found: Mapping[str, Any],
-    compared: Mapping[str, Comparison],
-) -> None:
-    stage.run.log_artifact(stage.folder / STRUCTURE)
-    stage.run.log_artifact(stage.folder / "journal.jsonl")
-    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
-    stage.run.log_metrics(numbers | tracked_differences(compared))
-    best = [generation.best for generation in result.generations]
-    mean = [generation.mean for generation in result.generations]
-    figure = fitness_over_generations(best, mean, found["hand_designed_fitness"], task.search.fitness)
-    stage.run.log_figure(figure, "fitness.png")

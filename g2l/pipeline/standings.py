@@ -92,7 +92,7 @@ def _reason(race: Race, result: GlobalSearchResult) -> str:
         )
     if choice.tie:
         return (
-            f"The best leader is {choice.difference:.1f} points above the hand-designed structure under fresh "
-            f"seeds (standard error {error}): no more than noise, and ties go to the hand-designed one."
+            f"The best leader is {choice.difference:.1f} points above the hand-designed structure under "
+            f"fresh seeds (standard error {error}): no more than noise, and ties go to the hand-designed one."
         )
     return "No leader is above the hand-designed structure under fresh seeds."

@@ -148,12 +148,12 @@ class Destination:
             self._go_on(existing, tags)
             return existing
         experiment_id = parent.experiment_id if parent else self._experiment()
-        if self.cautious:
-            made = self._connected().search_runs(
-                [experiment_id], f"tags.`{_LOCAL_ID_TAG}` = '{local}'", max_results=1
-            )
-            if made:
-                return RunRef(made[0].info.run_id, experiment_id)
+        opened = self._spool.runs.get(local)
+        if opened is None and (self.cautious or data.get("again")):
+            opened = self._opened_as(local, experiment_id)
+        if opened is not None:
+            self._go_on(opened, tags)
+            return opened
         run = self._connected().create_run(
             experiment_id,
             start_time=data["time"],
@@ -161,6 +161,13 @@ class Destination:
             run_name=data["name"],
         )
         return RunRef(run.info.run_id, experiment_id)
+
+    def _opened_as(self, local: str, experiment_id: str) -> RunRef | None:
+        """Return the run that was made for a local id, by a failed attempt or an earlier process."""
+        made = self._connected().search_runs(
+            [experiment_id], f"tags.`{_LOCAL_ID_TAG}` = '{local}'", max_results=1
+        )
+        return RunRef(made[0].info.run_id, experiment_id) if made else None
 
     def _find(self, run_id: str) -> RunRef | None:
         from mlflow.exceptions import MlflowException

@@ -13,7 +13,8 @@ class Action(StrEnum):
     """What an event does to its run."""
 
     OPEN = "open"
-    """`name`, `kind`, `time`, `tags`, `parent` (local id or None), `existing` (MLflow id or None)."""
+    """`name`, `kind`, `time`, `tags`, `parent` (local id or None), `existing` (MLflow id or None), `again`
+    (whether a process before this one may have opened a run of the same local id)."""
     PARAMS = "params"
     """`values`: name → text."""
     TAGS = "tags"

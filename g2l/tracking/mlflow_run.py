@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
@@ -62,6 +63,8 @@ class MlflowRun:
         tags: More tags.
         parent: Local id of the parent, or None for a root run.
         existing: MLflow run to go on with, or None for a new one.
+        local: Local id, where an earlier process may have opened the run under it; None for a new one.
+        again: Whether that is to be expected, which costs a request.
     """
 
     def __init__(
@@ -74,12 +77,16 @@ class MlflowRun:
         tags: Mapping[str, str],
         parent: str | None = None,
         existing: str | None = None,
+        local: str | None = None,
+        again: bool = False,
     ) -> None:
         self._spool = spool
         self._sender = sender
-        self._local = uuid.uuid4().hex
+        self._local = local or uuid.uuid4().hex
+        self._resumes = existing is not None
         self._finished = False
-        self._open({"name": name, "kind": kind, "tags": dict(tags), "parent": parent, "existing": existing})
+        fields = {"name": name, "kind": kind, "tags": dict(tags), "parent": parent, "existing": existing}
+        self._open(fields | {"again": again})
         self._opened_at = spool.size
 
     @property
@@ -87,10 +94,20 @@ class MlflowRun:
         """MLflow's id of the run; waits until it exists, and is None when the server is away."""
         return self._sender.wait_for_run(self._local, self._opened_at, _RUN_ID_SECONDS)
 
-    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> MlflowRun:
-        """Start a run below this one, or reopen `run_id` on resume."""
+    def child(
+        self, *, name: str, kind: RunKind, run_id: str | None = None, key: str | None = None
+    ) -> MlflowRun:
+        """Start a run below this one, or reopen `run_id`, or the child that was opened with `key`."""
         return MlflowRun(
-            self._spool, self._sender, name=name, kind=kind, tags={}, parent=self._local, existing=run_id
+            self._spool,
+            self._sender,
+            name=name,
+            kind=kind,
+            tags={},
+            parent=self._local,
+            existing=run_id,
+            local=None if key is None else self._local_of(key),
+            again=key is not None and self._resumes,
         )
 
     @_never_raises
@@ -179,6 +196,10 @@ class MlflowRun:
     @_never_raises
     def _open(self, data: Mapping[str, Any]) -> None:
         self._record(Action.OPEN, **data, time=_now())
+
+    def _local_of(self, key: str) -> str:
+        """Return the local id of the child with `key`, the same in every process that knows this run."""
+        return hashlib.sha256(f"{self.run_id or self._local}/{key}".encode()).hexdigest()[:32]
 
     def _record(self, action: Action, **data: Any) -> None:
         self._spool.append(Event(action, self._local, data))

@@ -45,8 +45,16 @@ class Run(Protocol):
         """Identifier that `runs:/<run_id>/…` takes, or None when nothing is recorded."""
         ...
 
-    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> Run:
-        """Start a run below this one, or reopen `run_id` on resume."""
+    def child(self, *, name: str, kind: RunKind, run_id: str | None = None, key: str | None = None) -> Run:
+        """Start a run below this one, or reopen one on resume.
+
+        Args:
+            name: Name of a new one.
+            kind: Kind of a new one.
+            run_id: Run to reopen, or None.
+            key: Unique among the children of this run: the child that was opened with it before, in this
+                process or in an earlier one, is reopened. None for a child that is always new.
+        """
         ...
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -121,7 +129,9 @@ class NullRun:
 
     run_id: str | None = None
 
-    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> NullRun:
+    def child(
+        self, *, name: str, kind: RunKind, run_id: str | None = None, key: str | None = None
+    ) -> NullRun:
         """Return a run that records nothing either."""
         return self
 

@@ -21,6 +21,7 @@ class RecordedRun:
     kind: RunKind
     parent: RecordedRun | None = None
     children: list[RecordedRun] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
@@ -34,8 +35,13 @@ class RecordedRun:
     reason: str | None = None
     opened: int = 1
 
-    def child(self, *, name: str, kind: RunKind, run_id: str | None = None) -> RecordedRun:
-        return self.tracker._open(name, kind, run_id, self)
+    def child(
+        self, *, name: str, kind: RunKind, run_id: str | None = None, key: str | None = None
+    ) -> RecordedRun:
+        run = self.tracker._open(name, kind, self.keys.get(key, run_id), self)
+        if key is not None:
+            self.keys[key] = run.run_id
+        return run
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         for key, value in params.items():

@@ -84,7 +84,8 @@ def test_every_candidate_is_a_child_run(place, tiny, tracker):
     for child, line in zip(run.children, lines, strict=True):
         key = "/".join(",".join(map(str, stage)) for stage in line["structure"])
         assert child.status is RunStatus.FINISHED
-        expected = {"structure": key, "budget": "4 steps", "seed": 0, "cached": False}
+        expected = {"structure": key, "seed": 0, "cached": False, "phase": "search"}
+        assert child.tags["g2l.budget"] == "4 steps"
         assert expected.items() <= child.params.items()
         assert child.dicts["structure.json"] == line["structure"]
         scores = {f"holdout/{name}": value for name, value in line["metrics"].items()}

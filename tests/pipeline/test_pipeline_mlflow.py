@@ -94,7 +94,7 @@ def test_stages_are_below_the_pipeline_and_candidates_and_seeds_below_stages(sto
 def test_every_candidate_has_its_structure_metrics_and_weights(store):
     for run in store.of_kind("candidate"):
         assert run.data.params["structure"].count("/") == 1
-        assert run.data.params["budget"] == "4 steps"
+        assert run.data.tags["g2l.budget"] == "4 steps"
         metrics = {"holdout/accuracy", "holdout/edit", "holdout/f1_at_10", "fitness", "seconds"}
         assert metrics <= run.data.metrics.keys()
         assert store.artifacts(run) == {"structure.json", "model.safetensors"}

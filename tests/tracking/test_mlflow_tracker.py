@@ -208,6 +208,32 @@ def test_runs_are_reopened_on_resume(workdir, client):
     assert {one.info.status for one in runs(client)} == {"FINISHED"}
 
 
+def test_a_child_with_a_key_is_reopened_by_it_in_the_same_process_and_in_the_next_one(workdir, client):
+    tracker = MlflowTracker(workdir / "spool")
+    run = root(tracker)
+    for step in (1, 2):
+        child = run.child(name="candidate", kind=RunKind.CANDIDATE, key="1,2/0")
+        child.log_metrics({"fitness": 10.0 * step}, step=step)
+        child.finish()
+    undecided = run.child(name="candidate", kind=RunKind.CANDIDATE, key="1,4/0")
+    undecided.log_metrics({"fitness": 5.0}, step=1)
+    run.finish(RunStatus.KILLED)
+    tracker.close()
+    tracker = MlflowTracker(workdir / "spool")
+    again = root(tracker, run_id=run.run_id)
+    for key, status in (("1,2/0", RunStatus.FINISHED), ("1,4/0", RunStatus.KILLED), ("1,8/0", RunStatus.FAILED)):
+        child = again.child(name="candidate", kind=RunKind.CANDIDATE, key=key)
+        child.log_metrics({"fitness": 30.0}, step=3)
+        child.finish(status)
+    again.finish()
+    tracker.close()
+    children = [one for one in runs(client) if "mlflow.parentRunId" in one.data.tags]
+    assert sorted(one.info.status for one in children) == ["FAILED", "FINISHED", "KILLED"]
+    assert not any("g2l.reason" in one.data.tags for one in children)
+    series = [[m.step for m in client.get_metric_history(one.info.run_id, "fitness")] for one in children]
+    assert sorted(series) == [[1, 2, 3], [1, 3], [3]]
+
+
 @pytest.mark.parametrize("deleted", [True, False])
 def test_a_run_that_is_gone_is_replaced(workdir, client, deleted):
     run_id = "f" * 32

@@ -1,0 +1,89 @@
+"""What is recorded of a whole search once it is over: its pilot, its race, its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from g2l.metrics.comparison import Comparison
+from g2l.pipeline.contest import tracked_differences
+from g2l.pipeline.figures import fitness_over_generations
+from g2l.search.pilot import PilotReport
+from g2l.search.racing import Standing
+from g2l.search.result import GlobalSearchResult
+from g2l.structure import DilationStructure
+from g2l.tracking.protocol import Run
+
+PILOT_TABLE = "pilot.json"
+RACE_TABLE = "race.json"
+
+
+def record_result(
+    run: Run,
+    result: GlobalSearchResult,
+    *,
+    fitness: str,
+    found: Mapping[str, Any],
+    compared: Mapping[str, Comparison],
+) -> None:
+    """Record numbers, tables, tags and a figure of a finished search.
+
+    Args:
+        run: The run of the search.
+        result: What it found.
+        fitness: Name of the fitness.
+        found: What the stage writes as its result.
+        compared: Winner minus hand-designed after full trainings, by metric.
+    """
+    numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+    run.log_metrics(numbers | tracked_differences(compared))
+    hand_designed = result.hand_designed.structure
+    run.set_tags(
+        {"g2l.winner": "hand-designed" if result.winner == hand_designed else "searched"}
+        | {"g2l.reason_of_winner": found["reason"]}
+        | {f"g2l.difference.{metric}": difference.words() for metric, difference in compared.items()}
+    )
+    if result.pilot is not None:
+        _record_pilot(run, result.pilot)
+    if result.race is not None:
+        run.log_table(race_columns(result.race.standings, hand_designed), RACE_TABLE)
+    best = [generation.best for generation in result.generations]
+    mean = [generation.mean for generation in result.generations]
+    figure = fitness_over_generations(best, mean, found["hand_designed_fitness"], fitness)
+    run.log_figure(figure, "fitness.png")
+
+
+def pilot_columns(report: PilotReport) -> dict[str, list[Any]]:
+    """Return the table of a pilot: each budget, and how well its scores rank structures."""
+    return {
+        "steps": list(report.correlations),
+        "rank_correlation": list(report.correlations.values()),
+        "chosen": [steps == report.budget for steps in report.correlations],
+    }
+
+
+def race_columns(standings: Sequence[Standing], hand_designed: DilationStructure) -> dict[str, list[Any]]:
+    """Return the table of a race, best first."""
+    return {
+        "rank": list(range(1, len(standings) + 1)),
+        "structure": [one.structure.key for one in standings],
+        "hand_designed": [one.structure == hand_designed for one in standings],
+        "receptive_field": [one.structure.receptive_field() for one in standings],
+        "mean": [None if one.failed else one.mean for one in standings],
+        "standard_error": [one.standard_error for one in standings],
+        "seeds": [len(one.scores) for one in standings],
+    }
+
+
+def _record_pilot(run: Run, report: PilotReport) -> None:
+    run.log_table(pilot_columns(report), PILOT_TABLE)
+    run.set_tags({"g2l.pilot": report.verdict})
+    numbers = {
+        "pilot/seed_spread": report.seed_spread,
+        "pilot/structure_spread": report.structure_spread,
+        "pilot/worth_of_rates": report.worth,
+    }
+    run.log_metrics({name: value for name, value in numbers.items() if value is not None})
+    for steps, correlation in report.correlations.items():
+        if correlation is not None:
+            run.log_metrics({"pilot/rank_correlation": correlation}, step=steps)
