@@ -97,5 +97,25 @@ class DilationStructure:
         return self.key
 
 
+def largest_sum(
+    max_receptive_field: int | None, max_look_ahead: int | None, kernel_size: int = KERNEL_SIZE
+) -> int | None:
+    """Return the largest sum of all rates that keeps to both limits, or None where there is none.
+
+    One number says both: the receptive field is 1 + (k − 1)·Σ d, and the look-ahead (k − 1)/2·Σ d.
+
+    Args:
+        max_receptive_field: Frames of the whole network, or None.
+        max_look_ahead: Later frames that a label may depend on, or None.
+        kernel_size: Taps k, odd and above 1.
+    """
+    sums = []
+    if max_receptive_field is not None:
+        sums.append((max_receptive_field - 1) // (kernel_size - 1))
+    if max_look_ahead is not None:
+        sums.append(max_look_ahead // (kernel_size // 2))
+    return min(sums, default=None)
+
+
 def _receptive_field(rates: Iterable[int], kernel_size: int) -> int:
     return 1 + sum((kernel_size - 1) * rate for rate in rates)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.errors import InputError
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, largest_sum
 
 STAGES = st.lists(st.lists(st.integers(1, 2048), min_size=1, max_size=12), min_size=1, max_size=5)
 
@@ -38,6 +38,17 @@ def test_receptive_fields_count_frames(stages, kernel):
     assert structure.receptive_field(kernel) == reach(structure.rates)
     assert structure.look_ahead(kernel) == reach(structure.rates) // 2
     assert structure.receptive_fields(kernel) == tuple(map(reach, structure.stages))
+
+
+@given(STAGES, st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([3, 5, 7]))
+def test_one_sum_of_rates_says_both_limits(stages, field, ahead, kernel):
+    structure = DilationStructure(tuple(map(tuple, stages)))
+    inside = structure.receptive_field(kernel) <= field, structure.look_ahead(kernel) <= ahead
+    total = sum(structure.rates)
+    assert (total <= largest_sum(field, ahead, kernel)) == all(inside)
+    assert (total <= largest_sum(field, None, kernel)) == inside[0]
+    assert (total <= largest_sum(None, ahead, kernel)) == inside[1]
+    assert largest_sum(None, None, kernel) is None
 
 
 @given(STAGES, STAGES)

@@ -18,6 +18,7 @@ from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.receptive_field import conversion
 from g2l.receptive_field.rates import Expansion
+from g2l.search import feasible
 
 
 class SearchState(Protocol):
@@ -90,6 +91,8 @@ class LocalSearch:
     Args:
         config: Settings of the search.
         longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
+        max_sum: Largest sum of all rates, see `g2l.structure.largest_sum`, or None. An update that exceeds it
+            is lowered, a frame at a time and the largest rate first.
         on_update: Called after each update; on resume after a kill it may see an update again.
     """
 
@@ -98,6 +101,7 @@ class LocalSearch:
         config: LocalSearchConfig,
         *,
         longest_video: int,
+        max_sum: int | None = None,
         on_update: Callable[[LocalSearchUpdate], None] | None = None,
     ) -> None:
         self.config = config.validate()
@@ -107,6 +111,7 @@ class LocalSearch:
             max_rate=config.max_rate or longest_video,
         )
         self.history: list[LocalSearchUpdate] = []
+        self._max_sum = max_sum
         self._on_update = on_update
 
     @property
@@ -123,13 +128,18 @@ class LocalSearch:
         """Give the convolutions of `model` branches, in place.
 
         Raises:
-            InputError: None of them can have branches.
+            InputError: None of them can have branches, or so many do that even rates of 1 exceed the limit.
         """
         report = conversion.convert(model, self.expansion)
         if not report.converted:
             reasons = "; ".join(f"{name} {reason}" for name, reason in report.skipped.items())
             raise InputError(
                 f"no convolution of the network can be given branches ({reasons or 'all kernels are 1'})."
+            )
+        if self._max_sum is not None and self._max_sum < len(report.converted):
+            raise InputError(
+                f"{len(report.converted)} layers of rate 1 exceed the largest sum of rates, {self._max_sum}, "
+                "that the limit of receptive field or look-ahead allows."
             )
         return report
 
@@ -166,15 +176,17 @@ class LocalSearch:
         if self.finished or interval.unit != unit or done % interval.amount:
             return
         before = conversion.layer_rates(state.model)
+        estimates = conversion.estimate(state.model)
+        after = self._within_limit([found.rate for found in estimates.values()])
         layers = {
             name: LayerUpdate(
                 rate_before=before[name],
                 branches=found.branches,
                 weights=found.weights,
                 expectation=found.expectation,
-                rate_after=found.rate,
+                rate_after=rate,
             )
-            for name, found in conversion.estimate(state.model).items()
+            for (name, found), rate in zip(estimates.items(), after, strict=True)
         }
         number = len(self.history) + 1
         update = LocalSearchUpdate(number=number, step=state.step, epoch=state.epoch, layers=layers)
@@ -182,6 +194,11 @@ class LocalSearch:
         self._apply(state, update.rates)
         if self._on_update is not None:
             self._on_update(update)
+
+    def _within_limit(self, rates: list[int]) -> list[int]:
+        if self._max_sum is None:
+            return rates
+        return feasible.lower(rates, tuple(range(1, max(rates) + 1)), self._max_sum)
 
     def _apply(self, state: SearchState, rates: Mapping[str, int]) -> None:
         alphas = [layer.alpha for layer in conversion.branch_layers(state.model).values()]

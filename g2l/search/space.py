@@ -11,7 +11,7 @@ import numpy as np
 
 from g2l.errors import InputError
 from g2l.search import feasible
-from g2l.structure import KERNEL_SIZE, DilationStructure
+from g2l.structure import DilationStructure, largest_sum
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,9 @@ class SearchSpace:
 
     @property
     def max_sum(self) -> int | None:
-        """Largest sum of all rates that keeps to both limits, or None where every structure does.
-
-        One number says both: the receptive field is 1 + (k − 1)·Σ d, and the look-ahead (k − 1)/2·Σ d.
-        """
-        sums = [self.genes * self.rates[-1]]
-        if self.max_receptive_field is not None:
-            sums.append((self.max_receptive_field - 1) // (KERNEL_SIZE - 1))
-        if self.max_look_ahead is not None:
-            sums.append(self.max_look_ahead // (KERNEL_SIZE // 2))
-        return None if min(sums) == sums[0] else min(sums)
+        """Largest sum of all rates that keeps to both limits, or None where every structure does."""
+        limit = largest_sum(self.max_receptive_field, self.max_look_ahead)
+        return None if limit is None or limit >= self.genes * self.rates[-1] else limit
 
     def contains(self, structure: DilationStructure) -> bool:
         """Tell whether `structure` is of this shape, made of these rates, and within the limits."""

@@ -24,9 +24,9 @@ from g2l.training.callback import TrainingCallback, TrainingState
 NAMES = [f"stage1.layers.{layer}.conv_dilated" for layer in range(2)]
 
 
-def make_search(on_update=None, **changes) -> LocalSearch:
+def make_search(on_update=None, max_sum=None, **changes) -> LocalSearch:
     settings = {"interval": Budget(2, "steps"), "updates": 3, **changes}
-    return LocalSearch(LocalSearchConfig(**settings), longest_video=60, on_update=on_update)
+    return LocalSearch(LocalSearchConfig(**settings), longest_video=60, max_sum=max_sum, on_update=on_update)
 
 
 def start(search: LocalSearch, *, fused: bool = False) -> TrainingState:
@@ -92,6 +92,22 @@ def test_literal_rates_through_estimate_and_expand_to_the_collapse():
     assert layer_rates(state.model) == seen[-1].rates
     assert read_structure(state.model, (2,)) == DilationStructure(((17, 5),))
     assert branch_layers(state.model) == {}
+
+
+def test_updates_keep_to_a_limit_of_the_sum_of_rates():
+    search = make_search(max_sum=22)
+    state = start(search)
+    for step, raw in [(2, (0.01, 0.01, 0.06)), (4, (0.0, 0.0, 1.0)), (6, (1.0, 0.0, 0.0))]:
+        set_alpha(state, *raw)
+        state.step = step
+        search.on_step_end(state)
+    # 17 + 5 is within it, 19 + 6 is not, and from (16, 6) on the last update is.
+    assert [tuple(update.rates.values()) for update in search.history] == [(17, 5), (16, 6), (14, 5)]
+
+
+def test_a_limit_that_rates_of_one_exceed_is_refused():
+    with pytest.raises(InputError, match="2 layers of rate 1 exceed the largest sum of rates, 1, that"):
+        start(make_search(max_sum=1))
 
 
 def test_intervals_in_epochs_wait_for_the_end_of_an_epoch():
