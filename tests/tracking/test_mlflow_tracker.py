@@ -221,7 +221,8 @@ def test_a_child_with_a_key_is_reopened_by_it_in_the_same_process_and_in_the_nex
     tracker.close()
     tracker = MlflowTracker(workdir / "spool")
     again = root(tracker, run_id=run.run_id)
-    for key, status in (("1,2/0", RunStatus.FINISHED), ("1,4/0", RunStatus.KILLED), ("1,8/0", RunStatus.FAILED)):
+    ends = {"1,2/0": RunStatus.FINISHED, "1,4/0": RunStatus.KILLED, "1,8/0": RunStatus.FAILED}
+    for key, status in ends.items():
         child = again.child(name="candidate", kind=RunKind.CANDIDATE, key=key)
         child.log_metrics({"fitness": 30.0}, step=3)
         child.finish(status)

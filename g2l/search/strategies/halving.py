@@ -38,7 +38,6 @@ def search_by_halving(session: SearchSession) -> tuple[Candidate, ...]:
     """
     halving = _Halving(session)
     run_asynchronously(session, halving, window=max(2, session.config.population // 2))
-    session.note_pruned(halving.pruned)
     if halving.unclosed:
         halving.close_generation()
     return halving.standing()
@@ -91,6 +90,7 @@ class _Halving:
         rung = self._budgets.index(candidate.evaluation.budget.amount)
         self._rungs[rung].append(candidate)
         self._told.append(candidate)
+        self._session.note_pruned(self.pruned)
         if self.unclosed == self._session.config.population:
             self.close_generation()
 
@@ -148,4 +148,5 @@ class _Halving:
         return alive[: max(2, len(alive) // REDUCTION)]
 
     def _request(self, structure: DilationStructure, origin: Origin, rung: int) -> Request:
-        return Request(self._session.task(structure, steps=self._budgets[rung]), origin)
+        task = self._session.task(structure, steps=self._budgets[rung])
+        return Request(task, origin, provisional=rung + 1 < len(self._budgets))

@@ -92,7 +92,7 @@ def _generation(session: SearchSession, population: Sequence[Candidate]) -> tupl
     age = parents[0].evaluation.budget.amount + _further(session)
     return session.answer(
         [
-            Request(session.task(proposal.structure, steps=age, lineage=lineage), proposal.origin)
+            Request(session.task(proposal.structure, steps=age, lineage=lineage), proposal.origin, True)
             for proposal, lineage in (*inherited, *continued)
         ]
     )
