@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import console, tables
+from .live import SearchView
 from .options import RunOptions
 from .search_options import executor_for
 from .session import announce, workplace
@@ -35,7 +36,9 @@ def demo(run: RunOptions) -> None:
             seeds=2,
             seed=run.seed,
         )
-        outcome = run_pipeline(place, task, on_plan=tables.cost_plan)
+        outcome = run_pipeline(
+            place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
+        )
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import console, tables
+from .live import SearchView
 from .options import RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .search_options import GlobalOptions, LocalOptions
 from .session import announce, workplace
@@ -40,7 +41,9 @@ def pipeline(
         seed=run.seed,
     )
     with workplace(run, "pipeline", f"{data.dataset}-split{data.split}") as place:
-        outcome = run_pipeline(place, task, on_plan=tables.cost_plan)
+        outcome = run_pipeline(
+            place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
+        )
         tables.comparison(f"{data.dataset} split {data.split}, test partition", outcome)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         announce(place, outcome.run_id)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from . import console, tables
-from .options import BackboneOptions, DataOptions, RecipeOptions, RunOptions
+from .live import SearchView
+from .options import RUN, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .search_options import GlobalOptions
 from .session import announce, workplace
+
+if TYPE_CHECKING:
+    from g2l.pipeline.candidates import GlobalSearchTask
 
 
 def search_global(
@@ -14,8 +22,14 @@ def search_global(
     recipe: RecipeOptions,
     search: GlobalOptions,
     run: RunOptions,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what the search would cost and write nothing.", rich_help_panel=RUN
+        ),
+    ] = False,
 ) -> None:
-    """Find coarse dilation rates with the genetic search; writes structure.json.
+    """Find coarse dilation rates with the global search; writes structure.json.
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """
@@ -29,11 +43,22 @@ def search_global(
         search=search.config(recipe.defaults().global_search, run.device),
         seed=run.seed,
     )
+    subject = f"{data.dataset} split {data.split}"
+    if dry_run:
+        _plan(task, run, f"A search on {subject} would cost")
+        return
     with workplace(run, "search-global", f"{data.dataset}-split{data.split}") as place:
-        found = search_globally(place, task, on_plan=tables.cost_plan)
-        console.say(
-            f"hold-out {task.search.fitness} after {task.search.budget}, one seed: {found.fitness:.1f}, "
-            f"hand-designed {found.hand_designed_fitness:.1f}; a difference of a point or two is noise"
-        )
-        console.say(f"{place.folder / 'structure.json'}: {found.structure}")
+        view = SearchView(place.progress.show)
+        found = search_globally(place, task, on_plan=tables.cost_plan, observers=[view])
+        tables.best_structures(f"The best structures, {subject}", found, task.search.fitness)
+        for line in tables.search_summary(found, trainings=task.search.trainings):
+            console.data(line)
+        console.say(f"structure: {place.folder / 'structure.json'}")
         announce(place, found.run_id)
+
+
+def _plan(task: GlobalSearchTask, run: RunOptions, title: str) -> None:
+    from g2l.pipeline.global_search import plan
+
+    console.configure(quiet=run.quiet)
+    tables.dry_run(title, plan(task, run.device))

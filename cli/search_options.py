@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from g2l.config import (
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.search_config import (
     CandidateCheckpoints,
     ExecutorKind,
     GlobalSearchConfig,
@@ -16,8 +18,6 @@ from g2l.config import (
     ProxyChoice,
     Strategy,
 )
-from g2l.errors import InputError
-from g2l.evaluation import Budget
 
 SEARCH, LOCAL = "Global search", "Local search"
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from g2l.inference.evaluate import EvaluationReport
     from g2l.metrics.summary import Summary
     from g2l.pipeline.compose import PipelineOutcome
+    from g2l.pipeline.global_search import GlobalSearchOutcome
+    from g2l.pipeline.standings import Leader
     from g2l.search.cost import CostPlan, SearchCost
+    from g2l.structure import DilationStructure
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
 COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
@@ -54,9 +57,91 @@ def evaluation(title: str, report: EvaluationReport) -> None:
     console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), rows)
 
 
+def best_structures(title: str, found: GlobalSearchOutcome, fitness: str) -> None:
+    """Print the best structures of a search, with their fitness by mean and standard error."""
+    rows = [
+        (
+            ", ".join(_names(leader.structure, found)) or str(place),
+            "\n".join(",".join(map(str, stage)) for stage in leader.structure.stages),
+            f"{leader.structure.receptive_field():,} frames",
+            _fitness(leader),
+            f"{leader.steps:,} steps",
+            str(leader.seeds),
+        )
+        for place, leader in enumerate(found.leaders, start=1)
+    ]
+    columns = ("structure", "rates, a line per stage", "receptive field", f"hold-out {fitness}")
+    console.table(title, (*columns, "trained for", "seeds"), rows)
+
+
+def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> list[str]:
+    """Return what a search found out, in plain words.
+
+    Args:
+        found: Its outcome.
+        trainings: What it was allowed to cost in full trainings, or None.
+    """
+    lines = [] if found.pilot is None else [f"Pilot: {found.pilot}"]
+    kept = found.structure == found.hand_designed
+    lines.append(f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}")
+    lines += [
+        f"Winner against hand-designed after full trainings, {COMPARED[metric]} on test: {one.words()}."
+        for metric, one in found.differences.items()
+    ]
+    allowed = "" if trainings is None else f" of at most {trainings:.1f}"
+    parts = f"{found.steps:,} steps of {found.evaluations:,} evaluations"
+    if found.final_steps:
+        parts += f", {found.final_steps:,} steps of the final comparison"
+    lines.append(f"Cost: {found.training_equivalents:.1f}{allowed} full trainings ({parts}).")
+    return lines
+
+
+def _names(structure: DilationStructure, found: GlobalSearchOutcome) -> list[str]:
+    roles = {"winner": found.structure, "hand-designed": found.hand_designed}
+    return [name for name, one in roles.items() if one == structure]
+
+
+def _fitness(leader: Leader) -> str:
+    if leader.fitness is None:
+        return "failed"
+    error = "" if leader.standard_error is None else f" ± {leader.standard_error:.1f}"
+    return f"{leader.fitness:.1f}{error}"
+
+
 def cost_plan(plan: CostPlan) -> None:
     """Say what a search will cost."""
     console.facts("The search will cost", {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)})
+
+
+def dry_run(title: str, plan: CostPlan) -> None:
+    """Print what a search would cost, part by part."""
+    expected, maximal = plan.expected, plan.maximal
+    rows = [
+        (
+            part,
+            f"{steps:,}",
+            f"{steps / expected.full_steps:.1f}",
+            _share_of_time(expected, steps),
+            f"{maximal.steps.get(part, 0) / maximal.full_steps:.1f}",
+        )
+        for part, steps in (*expected.steps.items(), ("all", expected.total_steps))
+    ]
+    rows[-1] = (*rows[-1][:-1], f"{maximal.training_equivalents:.1f}")
+    columns = ("part", "steps", "full trainings", "time", "full trainings at most")
+    console.table(title, columns, rows)
+    full = f"A full training is {expected.full_steps:,} steps."
+    kept = "" if expected.bytes is None else f" Checkpoints take {_mebibytes(expected.bytes)} while it runs."
+    console.data(full + kept)
+
+
+def _share_of_time(cost: SearchCost, steps: int) -> str:
+    if cost.seconds is None or not cost.total_steps:
+        return "unknown"
+    return console.duration(cost.seconds * steps / cost.total_steps)
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"
 
 
 def _cost(cost: SearchCost) -> str:
@@ -68,5 +153,5 @@ def _cost(cost: SearchCost) -> str:
     if cost.seconds is not None:
         parts.append(f"about {console.duration(cost.seconds)}")
     if cost.bytes is not None:
-        parts.append(f"{cost.bytes / 2**20:,.0f} MiB of checkpoints")
+        parts.append(f"{_mebibytes(cost.bytes)} of checkpoints")
     return " · ".join(parts)

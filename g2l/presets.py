@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from g2l.config import GlobalSearchConfig, LocalSearchConfig, ProxyChoice, RecipeConfig, Strategy
+from g2l.config import RecipeConfig
 from g2l.evaluation import Budget
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig, ProxyChoice, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -22,6 +22,10 @@ class Progress(Protocol):
         """Return a context manager that yields a `Task` and removes its bar at the end."""
         ...
 
+    def show(self, fields: Sequence[str]) -> None:
+        """Show short facts beside the bars until others are shown, or none any more."""
+        ...
+
 
 class _NullTask:
     def advance(self, count: int = 1, note: str | None = None) -> None:
@@ -35,3 +39,6 @@ class NullProgress:
     def task(self, description: str, total: int | None) -> Iterator[Task]:
         """Yield a task that ignores what it is told."""
         yield _NullTask()
+
+    def show(self, fields: Sequence[str]) -> None:
+        """Ignore the facts."""

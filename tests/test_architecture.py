@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 MAX_LINES = 300
 
 STAGES = {"datasets", "metrics", "models", "receptive_field", "search", "training", "export", "inference"}
-BASE = {"errors", "files", "progress", "structure", "evaluation", "config"}
+BASE = {"errors", "files", "progress", "structure", "evaluation", "config", "search_config"}
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
@@ -30,7 +30,8 @@ ALLOWED = {
     "evaluation": {"errors", "structure"},
     "settings": {"errors"},
     "config": {"errors", "structure", "evaluation", "settings"},
-    "presets": {"config", "evaluation"},
+    "search_config": {"config", "evaluation", "settings"},
+    "presets": {"config", "evaluation", "search_config"},
     "layer_rates": {"errors", "structure"},
     "structure_files": {"errors", "files", "structure", "layer_rates"},
     "metrics": {"errors"},

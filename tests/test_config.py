@@ -6,18 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from g2l.config import (
-    BackboneConfig,
-    DataConfig,
-    GlobalSearchConfig,
-    LocalSearchConfig,
-    Normalization,
-    RecipeConfig,
-)
+from g2l.config import BackboneConfig, DataConfig, Normalization, RecipeConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.files import canonical_json
 from g2l.presets import PRESETS
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 
 NAN = float("nan")

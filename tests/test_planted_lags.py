@@ -8,15 +8,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from g2l.search.random_search import run_random_search
 
-from g2l.config import (
-    BackboneConfig,
-    DataConfig,
-    GlobalSearchConfig,
-    LocalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.synthetic.lags import lags
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
@@ -24,8 +18,8 @@ from g2l.pipeline.local_search import LocalSearchTask, search_locally
 from g2l.pipeline.stage import Workplace
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
-from g2l.search.random_search import run_random_search
 from g2l.search.space import SearchSpace
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness
 

@@ -6,7 +6,6 @@ import shutil
 import time
 from pathlib import Path
 
-from g2l.config import CandidateCheckpoints
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.fitness import metric_value
@@ -14,6 +13,7 @@ from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary
 from g2l.search.records import task_to_json
 from g2l.search.status import Finding, SearchStatus
+from g2l.search_config import CandidateCheckpoints
 from g2l.tracking.protocol import Run, RunKind, RunStatus
 
 TRACKED = "tracked.txt"

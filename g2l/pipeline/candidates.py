@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from g2l.config import (
-    BackboneConfig,
-    CandidateCheckpoints,
-    DataConfig,
-    ExecutorKind,
-    GlobalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import OperationalError
 from g2l.evaluation import Budget, EvaluationTask, Fitness
@@ -25,6 +17,7 @@ from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray_cluster import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness
 

@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from g2l.config import (
-    BackboneConfig,
-    DataConfig,
-    GlobalSearchConfig,
-    LocalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json
 from g2l.inference.sessions import open_session
@@ -31,6 +24,7 @@ from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.search.cost import CostPlan
 from g2l.search.evaluator import SearchObserver
 from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.tracking.protocol import RunKind

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.evaluation import Budget
@@ -22,6 +22,7 @@ from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import CHECKPOINT, MODEL
 from g2l.receptive_field.conversion import read_structure as read_rates
 from g2l.search.local_search import LocalSearch
+from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind

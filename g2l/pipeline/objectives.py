@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-from g2l.config import BackboneConfig, SecondObjective
+from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.export.latency import LatencyMeter
 from g2l.export.rewriting import RewritableExport
@@ -17,6 +17,7 @@ from g2l.inference.providers import parse_device, plan_providers
 from g2l.models.registry import build_backbone
 from g2l.models.size import count_flops, count_parameters
 from g2l.search.space import SearchSpace
+from g2l.search_config import SecondObjective
 from g2l.structure import DilationStructure
 
 ROUNDS = 5

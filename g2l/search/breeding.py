@@ -6,12 +6,12 @@ from collections.abc import Container, Sequence
 
 import numpy as np
 
-from g2l.config import GlobalSearchConfig
 from g2l.search.crossover import two_point_crossover
 from g2l.search.mutation import mutate
 from g2l.search.population import Candidate, Origin, Proposal
 from g2l.search.selection import roulette, strengths
 from g2l.search.space import SearchSpace
+from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 
 ATTEMPTS = 16

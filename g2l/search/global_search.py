@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from g2l.config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
 from g2l.progress import Progress
@@ -32,6 +31,7 @@ from g2l.search.strategies.inheritance import search_by_inheritance
 from g2l.search.strategies.one_shot import search_one_shot
 from g2l.search.strategies.random import search_randomly
 from g2l.search.strategies.surrogate import search_with_surrogate
+from g2l.search_config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 
 STRATEGIES: Mapping[Strategy, Callable[[SearchSession], tuple[Candidate, ...]]] = {

@@ -13,12 +13,12 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import nn
 
-from g2l.config import LocalSearchConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.receptive_field import conversion
 from g2l.receptive_field.rates import Expansion
 from g2l.search import feasible
+from g2l.search_config import LocalSearchConfig
 
 
 class SearchState(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from g2l.config import GlobalSearchConfig, ProxyChoice
 from g2l.errors import InputError
 from g2l.search.evaluator import Request
 from g2l.search.pilot import PilotReport, choose_budget
@@ -14,6 +13,7 @@ from g2l.search.population import Candidate, Origin
 from g2l.search.racing import Choice, Standing, choose, next_round, standings
 from g2l.search.session import SearchSession
 from g2l.search.status import SearchPhase
+from g2l.search_config import GlobalSearchConfig, ProxyChoice
 from g2l.structure import DilationStructure
 
 PILOT_STRUCTURES = 7

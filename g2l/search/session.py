@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from g2l.config import GlobalSearchConfig
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget, EvaluationTask, Phase
 from g2l.files import fingerprint
@@ -21,6 +20,7 @@ from g2l.search.population import Candidate, GenerationSummary, Origin, Proposal
 from g2l.search.space import SearchSpace
 from g2l.search.status import SearchPhase
 from g2l.search.store import EvaluationStore
+from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 
 WITHOUT_INFLUENCE = ("executor", "workers", "ray_address", "gpus_per_candidate", "candidate_checkpoints")

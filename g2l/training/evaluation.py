@@ -81,7 +81,7 @@ def predict_labels(
 def predict_logits(model: nn.Module, dataset: SegmentationDataset, name: str, device: torch.device) -> Tensor:
     """Return the logits (S, 1, C, T') of one video, computed in evaluation mode."""
     features = torch.from_numpy(dataset.load(name).features).unsqueeze(0)  # (D, T') -> (1, D, T')
-    with _evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         logits: Tensor = model(features.to(device))
     return logits
 
@@ -93,7 +93,8 @@ def _labels(dataset: SegmentationDataset, name: str, logits: Tensor) -> NDArray[
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Let `model` be in evaluation mode inside a `with`."""
     was_training = model.training
     model.eval()
     try:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from g2l.config import ProxyChoice, Strategy
 from g2l.pipeline.candidates import TRAININGS
 from g2l.pipeline.global_search import search_globally
+from g2l.search_config import ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, global_task
 

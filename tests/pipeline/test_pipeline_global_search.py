@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from g2l.config import CandidateCheckpoints
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget
@@ -16,6 +15,7 @@ from g2l.models.ms_tcn import MSTCN
 from g2l.models.registry import BACKBONES
 from g2l.pipeline.global_search import search_globally
 from g2l.pipeline.stage import Workplace
+from g2l.search_config import CandidateCheckpoints
 from g2l.structure_files import read_structure
 from g2l.tracking.protocol import RunKind, RunStatus
 from g2l.training.fitness import ShortTrainingFitness

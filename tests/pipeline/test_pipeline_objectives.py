@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from g2l.config import BackboneConfig, SecondObjective
+from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.pipeline import objectives
 from g2l.pipeline.objectives import StructureCost
 from g2l.search.space import SearchSpace
+from g2l.search_config import SecondObjective
 from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=1, layers=3, feature_maps=4)

@@ -12,24 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from g2l.config import (
-    BackboneConfig,
-    CandidateCheckpoints,
-    DataConfig,
-    ExecutorKind,
-    GlobalSearchConfig,
-    LocalSearchConfig,
-    RecipeConfig,
-)
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
-from g2l.pipeline.compose import PipelineTask, run_pipeline
 from g2l.pipeline.candidates import GlobalSearchTask
+from g2l.pipeline.compose import PipelineTask, run_pipeline
 from g2l.pipeline.global_search import search_globally
 from g2l.pipeline.local_search import LocalSearchTask, search_locally
 from g2l.pipeline.stage import Workplace
 from g2l.pipeline.train import Training, train
+from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)

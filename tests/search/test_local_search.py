@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from g2l.config import LocalSearchConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
 from g2l.receptive_field.branch_conv import INITIAL_ALPHA
 from g2l.receptive_field.conversion import branch_layers, layer_rates, read_structure
 from g2l.search.local_search import LocalSearch, LocalSearchUpdate
+from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.callback import TrainingCallback, TrainingState
 

@@ -8,10 +8,10 @@ import pytest
 from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, score
 from small_searches import HAND, TARGET, config, search
 
-from g2l.config import ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
 from g2l.search.pilot_plan import pilot_ladder
+from g2l.search_config import ProxyChoice, Strategy
 
 FULL = 200
 

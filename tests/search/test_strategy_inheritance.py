@@ -7,11 +7,11 @@ import pytest
 from search_landscapes import Landscape, Shuffled, evaluation, score, scored
 from small_searches import HAND, TARGET, config, search
 
-from g2l.config import Strategy
 from g2l.evaluation import Budget, Phase
 from g2l.search.population import Candidate, Origin
 from g2l.search.space import SearchSpace
 from g2l.search.strategies.inheritance import closest
+from g2l.search_config import Strategy
 from g2l.structure import DilationStructure
 
 PROXY, FURTHER = 40, 10

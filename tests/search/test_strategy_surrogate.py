@@ -7,10 +7,10 @@ import pytest
 from search_landscapes import BUDGET, Landscape, Shuffled, evaluation, score
 from small_searches import HAND, SPACE, TARGET, config, search
 
-from g2l.config import Strategy
 from g2l.search.population import Candidate, Origin
 from g2l.search.space import SearchSpace
 from g2l.search.strategies.screening import features, optimistic_scores
+from g2l.search_config import Strategy
 from g2l.structure import DilationStructure
 
 SURROGATE = config(strategy=Strategy.SURROGATE)
