@@ -31,8 +31,8 @@ def search_by_inheritance(session: SearchSession) -> tuple[Candidate, ...]:
     next round and the winner.
 
     Costs one proxy for each of the first population, then a quarter of it for each member and generation,
-    of which every other member is new, and one for each that is verified. Ends where the allowed steps do;
-    without such a limit after the generations of the settings.
+    of which every other member is new, and one for each that is verified. Ends where the allowed steps do,
+    the last of which buy children from scratch; without such a limit after the generations of the settings.
 
     Args:
         session: The running search.
@@ -84,7 +84,7 @@ def _live(session: SearchSession, founders: Sequence[Candidate], length: int) ->
 def _generation(session: SearchSession, population: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Replace the worse half of a population by children, and train all for the same further steps."""
     size = session.config.population
-    parents = [member for member in survivors(population, (size + 1) // 2) if not member.failed]
+    parents = _parents(population, size)
     born = _children(session, parents, size - len(parents))
     # Children first: a survivor that goes on leaves behind the weights that its children start from.
     inherited = [(child, _lineage(closest(child.structure, parents))) for child in born]
@@ -119,15 +119,24 @@ def _lineage(parent: Candidate) -> tuple[Phase, ...]:
 def _verify(
     session: SearchSession, population: Sequence[Candidate], verified: Sequence[Candidate]
 ) -> tuple[Candidate, ...]:
-    """Train the best newcomers from scratch: a few, or all that can be paid for where no generation can."""
-    known = {candidate.structure for candidate in verified}
-    newcomers = [
-        Proposal(member.structure, member.origin)
-        for member in population
-        if not member.failed and member.structure not in known
-    ]
+    """Train the best newcomers from scratch.
+
+    A few, or where no further generation can be paid for all, and children of those verified for the rest.
+    """
+    proposals = [Proposal(member.structure, member.origin) for member in population if not member.failed]
     last = session.allowed is not None and not _affords_generation(session)
+    if last:
+        size = session.config.population
+        proposals += _children(session, _parents(verified, size), size)
+    known = {candidate.structure for candidate in verified}
+    distinct = {proposal.structure: proposal for proposal in proposals if proposal.structure not in known}
+    newcomers = list(distinct.values())
     return session.evaluate(newcomers if last else newcomers[: _verified(session)])
+
+
+def _parents(population: Sequence[Candidate], size: int) -> list[Candidate]:
+    """Return the better half of a population of `size`, without those that failed."""
+    return [member for member in survivors(population, (size + 1) // 2) if not member.failed]
 
 
 def _affords_generation(session: SearchSession) -> bool:
