@@ -27,20 +27,24 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
     ]
     if seconds_left is not None:
         fields.append(f"{'at most' if status.limited else 'about'} {console.duration(seconds_left)} left")
-    fields += [f"{status.evaluations:,} evaluations", f"{status.cache_hits:,} cached"]
+    fields += [_count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
     fields.append(f"{status.pruned:,} pruned")
     if status.failures:
         fields.append(f"{status.failures:,} failed")
-    return [*fields, f"{status.workers} worker{'s' if status.workers != 1 else ''}"]
+    return [*fields, _count(status.workers, "worker")]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _steps(status: SearchStatus) -> str:
     about = "" if status.limited else "about "
     planned = status.planned_steps
-    steps = f"{status.steps:,}" + ("" if planned is None else f" of {about}{planned:,}") + " steps"
+    steps = f"{status.completed_steps:,}" + ("" if planned is None else f" of {about}{planned:,}") + " steps"
     if status.full_steps is None:
         return steps
-    spent = f"{status.steps / status.full_steps:.1f}"
+    spent = f"{status.completed_steps / status.full_steps:.1f}"
     return f"{steps} ({spent}{'' if planned is None else f' of {planned / status.full_steps:.1f}'} trainings)"
 
 

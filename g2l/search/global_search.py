@@ -20,6 +20,7 @@ from g2l.search.evaluator import SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.noise_control import reserve, run_pilot, run_race
+from g2l.search.pilot import PilotReport
 from g2l.search.population import Candidate
 from g2l.search.result import GlobalSearchResult
 from g2l.search.session import SearchSession
@@ -95,7 +96,7 @@ def run_global_search(
     session.allowed = _allowed_steps(session)
     population = STRATEGIES[config.strategy](session)
     session.allowed = None  # what follows has been set aside
-    race = run_race(session, population, pilot.seed_spread if pilot else None)
+    race = run_race(session, population, _noise(pilot))
     winner = race.choice.winner.structure if race else population[0].structure
     session.record_end(winner)
     return GlobalSearchResult(
@@ -143,6 +144,11 @@ def _allowed_steps(session: SearchSession) -> int | None:
             hint="allow more trainings, fix the candidates' budget, or give fewer final seeds.",
         )
     return allowed
+
+
+def _noise(pilot: PilotReport | None) -> float | None:
+    """Return what the race may take for the noise of a score; none at all says that nothing was learnt."""
+    return None if pilot is None else pilot.seed_spread or None
 
 
 def _evaluation_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from g2l.search.session import SearchSession
 from g2l.search.status import SearchPhase
 from g2l.search_config import GlobalSearchConfig, ProxyChoice
 from g2l.structure import DilationStructure
+
+logger = logging.getLogger("g2l")
 
 PILOT_STRUCTURES = 7
 """The hand-designed one, all-ones, and five random ones: the fewest for which chance rarely looks usable."""
@@ -79,6 +82,7 @@ def run_pilot(session: SearchSession) -> PilotReport:
             task = candidate.evaluation.task
             scores[task.structure][task.seed][steps] = candidate.fitness
     report = choose_budget(scores)
+    logger.info("pilot: %s", report.verdict)
     session.proxy, session.piloted = report.budget, structures
     session.monitor.phase = SearchPhase.SEARCH
     return report
