@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.search_efficiency.problems import Problem, search_space
 from benchmarks.search_efficiency.records import Record, Records
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.fitness import metric_value
@@ -19,7 +20,6 @@ from g2l.search.population import GenerationSummary
 from g2l.search.result import GlobalSearchResult
 from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search.store import EvaluationStore
-from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.training.fitness import ShortTrainingFitness
 
 FILE = "searches.jsonl"
@@ -144,6 +144,9 @@ class _Observer:
         self._note("leader", summary.population[0].evaluation)
 
     def on_status(self, status: SearchStatus) -> None:
+        pass
+
+    def on_end(self) -> None:
         pass
 
     def record(self, result: GlobalSearchResult) -> Record:
