@@ -9,7 +9,7 @@ import typer
 from . import console, tables
 from .live import SearchView
 from .options import RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
-from .search_options import GlobalOptions, LocalOptions
+from .search_options import GlobalOptions, LimitOptions, LocalOptions
 from .session import announce, workplace
 
 
@@ -19,6 +19,7 @@ def pipeline(
     recipe: RecipeOptions,
     global_search: GlobalOptions,
     local_search: LocalOptions,
+    limits: LimitOptions,
     run: RunOptions,
     seeds: Annotated[
         int, typer.Option(min=1, help="Trainings of each structure.", rich_help_panel=RECIPE)
@@ -35,8 +36,8 @@ def pipeline(
         data=data.config(run.seed),
         backbone=backbone.config(),
         recipe=recipe.config(),
-        global_search=global_search.config(defaults.global_search, run.device),
-        local_search=local_search.config(defaults.local_search),
+        global_search=limits.within(global_search.config(defaults.global_search, run.device)),
+        local_search=limits.within(local_search.config(defaults.local_search)),
         seeds=seeds,
         seed=run.seed,
     )

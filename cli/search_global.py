@@ -9,7 +9,7 @@ import typer
 from . import console, tables
 from .live import SearchView
 from .options import RUN, BackboneOptions, DataOptions, RecipeOptions, RunOptions
-from .search_options import GlobalOptions
+from .search_options import GlobalOptions, LimitOptions
 from .session import announce, workplace
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def search_global(
     backbone: BackboneOptions,
     recipe: RecipeOptions,
     search: GlobalOptions,
+    limits: LimitOptions,
     run: RunOptions,
     dry_run: Annotated[
         bool,
@@ -40,7 +41,7 @@ def search_global(
         data=data.config(run.seed),
         backbone=backbone.config(),
         recipe=recipe.config(),
-        search=search.config(recipe.defaults().global_search, run.device),
+        search=limits.within(search.config(recipe.defaults().global_search, run.device)),
         seed=run.seed,
     )
     subject = f"{data.dataset} split {data.split}"
@@ -51,6 +52,7 @@ def search_global(
         view = SearchView(place.progress.show)
         found = search_globally(place, task, on_plan=tables.cost_plan, observers=[view])
         tables.best_structures(f"The best structures, {subject}", found, task.search.fitness)
+        tables.tradeoff(found, task.search.fitness)
         for line in tables.search_summary(found, trainings=task.search.trainings):
             console.data(line)
         console.say(f"structure: {place.folder / 'structure.json'}")

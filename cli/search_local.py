@@ -8,7 +8,7 @@ import typer
 
 from . import console
 from .options import NETWORK, BackboneOptions, DataOptions, RecipeOptions, RunOptions
-from .search_options import LocalOptions
+from .search_options import LimitOptions, LocalOptions
 from .session import announce, workplace
 from .structures import chosen_structure
 
@@ -18,6 +18,7 @@ def search_local(
     backbone: BackboneOptions,
     recipe: RecipeOptions,
     search: LocalOptions,
+    limits: LimitOptions,
     run: RunOptions,
     structure: Annotated[
         str | None,
@@ -44,7 +45,7 @@ def search_local(
         data=data.config(run.seed),
         backbone=size,
         recipe=recipe.config(),
-        search=search.config(recipe.defaults().local_search),
+        search=limits.within(search.config(recipe.defaults().local_search)),
         structure=chosen,
         seed=run.seed,
     )

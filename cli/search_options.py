@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -16,10 +16,33 @@ from g2l.search_config import (
     GlobalSearchConfig,
     LocalSearchConfig,
     ProxyChoice,
+    SecondObjective,
     Strategy,
 )
 
-SEARCH, LOCAL = "Global search", "Local search"
+SEARCH, LOCAL, LIMITS = "Global search", "Local search", "Limits"
+
+Config = TypeVar("Config", GlobalSearchConfig, LocalSearchConfig)
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """What no structure of a search may exceed."""
+
+    max_receptive_field: Annotated[
+        int | None,
+        typer.Option(help="Most frames that a label may depend on. (no limit)", rich_help_panel=LIMITS),
+    ] = None
+    max_look_ahead: Annotated[
+        int | None,
+        typer.Option(help="Most later frames that a label may depend on. (no limit)", rich_help_panel=LIMITS),
+    ] = None
+
+    def within(self, config: Config) -> Config:
+        """Return the settings of a search with these limits, validated."""
+        return config.replace(
+            max_receptive_field=self.max_receptive_field, max_look_ahead=self.max_look_ahead
+        ).validate()
 
 
 @dataclass(frozen=True)
@@ -35,7 +58,7 @@ class GlobalOptions:
     trainings: Annotated[
         float | None,
         typer.Option(
-            help="Most that the search may cost, all included, in full trainings. (fast: 24; paper: no limit)",
+            help="What the search may cost in full trainings, all included. (fast: 24, paper: no limit)",
             rich_help_panel=SEARCH,
         ),
     ] = None
@@ -49,14 +72,22 @@ class GlobalOptions:
     final_seeds: Annotated[
         int | None,
         typer.Option(
-            help="Full trainings of the winner and of the hand-designed structure that are compared on test at "
-            "the end; not used by pipeline, which does so by --seeds. (fast: 3, paper: 0)",
+            help="Full trainings, each of the winner and of the hand-designed structure, that are compared on "
+            "test at the end; `pipeline` takes --seeds instead. (fast: 3, paper: 0)",
             rich_help_panel=SEARCH,
         ),
     ] = None
     candidates_per_batch: Annotated[
         int | None,
         typer.Option(help="Candidates that are trained as one network. (1)", rich_help_panel=SEARCH),
+    ] = None
+    minimize: Annotated[
+        SecondObjective | None,
+        typer.Option(
+            help="A second objective: shows the front of fitness against it, beside the fittest structure. "
+            "(none)",
+            rich_help_panel=SEARCH,
+        ),
     ] = None
     population: Annotated[
         int | None,
@@ -133,6 +164,7 @@ class GlobalOptions:
             trainings=self.trainings,
             final_seeds=self.final_seeds,
             candidates_per_batch=self.candidates_per_batch,
+            minimize=self.minimize,
             population=self.population,
             generations=self.generations,
             proxy=self.proxy if given is None else ProxyChoice.FIXED,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from g2l.inference.evaluate import EvaluationReport
     from g2l.metrics.summary import Summary
     from g2l.pipeline.compose import PipelineOutcome
-    from g2l.pipeline.global_search import GlobalSearchOutcome
+    from g2l.pipeline.search_outcome import GlobalSearchOutcome
     from g2l.pipeline.standings import Leader
     from g2l.search.cost import CostPlan, SearchCost
     from g2l.structure import DilationStructure
@@ -44,6 +44,28 @@ def comparison(title: str, outcome: PipelineOutcome) -> None:
         return
     for metric, difference in outcome.differences.items():
         console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
+
+
+def tradeoff(found: GlobalSearchOutcome, fitness: str) -> None:
+    """Print fitness against what was minimised beside it: the front, and the hand-designed structure."""
+    if found.minimized is None:
+        return
+    rows = [
+        (
+            row["structure"],
+            f"{row['receptive_field']:,} frames",
+            f"{row['fitness']:.1f}",
+            f"{row['cost']:,.6g}",
+            "front" if row["on_front"] else "hand-designed",
+        )
+        for row in found.tradeoff
+        if row["on_front"] or row["hand_designed"]
+    ]
+    console.table(
+        f"{fitness} against {found.minimized}",
+        ("structure", "receptive field", fitness, found.minimized, ""),
+        rows,
+    )
 
 
 def evaluation(title: str, report: EvaluationReport) -> None:

@@ -126,10 +126,7 @@ class GlobalSearchConfig(Settings):
         yield from at_least("leaders", self.leaders, 0)
         yield from at_least("final_seeds", self.final_seeds, 0)
         yield from at_least("candidates_per_batch", self.candidates_per_batch, 1)
-        if self.max_receptive_field is not None:
-            yield from at_least("max_receptive_field", self.max_receptive_field, 1)
-        if self.max_look_ahead is not None:
-            yield from at_least("max_look_ahead", self.max_look_ahead, 0)
+        yield from _limits(self.max_receptive_field, self.max_look_ahead)
         if self.trainings is not None:
             yield from positive("trainings", self.trainings)
         if self.averaging is not None and not 0 < self.averaging < 1:
@@ -153,6 +150,8 @@ class LocalSearchConfig(Settings):
         updates: Estimates in all; the last one collapses every layer to one rate.
         branch_learning_rate: Adam's learning rate of the branch weights α.
         max_rate: Largest rate, or None for the longest training video.
+        max_receptive_field: Most frames that a label may depend on, or None.
+        max_look_ahead: Most later frames that a label may depend on, or None.
     """
 
     expansion_rate: float = 0.1
@@ -161,6 +160,8 @@ class LocalSearchConfig(Settings):
     updates: int = 10
     branch_learning_rate: float = 2e-3
     max_rate: int | None = None
+    max_receptive_field: int | None = None
+    max_look_ahead: int | None = None
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
@@ -172,3 +173,11 @@ class LocalSearchConfig(Settings):
             yield f"`expansion_rate` must be in (0, 1], but is {self.expansion_rate} instead."
         if self.max_rate is not None:
             yield from at_least("max_rate", self.max_rate, 1)
+        yield from _limits(self.max_receptive_field, self.max_look_ahead)
+
+
+def _limits(receptive_field: int | None, look_ahead: int | None) -> Iterator[str]:
+    if receptive_field is not None:
+        yield from at_least("max_receptive_field", receptive_field, 1)
+    if look_ahead is not None:
+        yield from at_least("max_look_ahead", look_ahead, 0)

@@ -74,7 +74,7 @@ def test_the_paper_preset_is_the_paper():
             RecipeConfig(smoothing_weight=-1.0),
             "`smoothing_weight` must be >= 0 and finite, but is -1.0 instead",
         ),
-        (RecipeConfig(monitor="loss"), "`monitor` must be one of f1, .*, accuracy, but is 'loss' instead"),
+        (RecipeConfig(monitor="loss"), "`monitor` must be one of f1, .*, likelihood, but is 'loss' instead"),
         (RecipeConfig(decay_epoch=0), "`decay_epoch` must be >= 1, but is 0 instead"),
         (RecipeConfig(gradient_clip=0.0), "`gradient_clip` must be > 0"),
         (GlobalSearchConfig(population=1), "`population` must be >= 2, but is 1 instead"),

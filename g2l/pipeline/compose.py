@@ -16,9 +16,10 @@ from g2l.models.artifact import load_model
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.contest import Contender, differences, tracked_differences
 from g2l.pipeline.export import export_model
-from g2l.pipeline.global_search import GlobalSearchOutcome, search_globally
+from g2l.pipeline.global_search import search_globally
 from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.predict import predict, require_success
+from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.search.cost import CostPlan

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from g2l.config import Selection
@@ -25,10 +25,12 @@ from g2l.pipeline.candidates import (
     seconds_per_step,
 )
 from g2l.pipeline.contest import differences
+from g2l.pipeline.objectives import StructureCost
 from g2l.pipeline.records import describe_data
+from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.search_record import record_result
 from g2l.pipeline.stage import Stage, Workplace, open_stage
-from g2l.pipeline.standings import Leader, leaders_of
+from g2l.pipeline.standings import leaders_of
 from g2l.pipeline.train import Training, train
 from g2l.search.cost import CostPlan, plan_search
 from g2l.search.evaluator import SearchObserver
@@ -42,52 +44,10 @@ from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind
 
 STRUCTURE = "structure.json"
+LATENCIES = "latencies.json"
+
+logger = logging.getLogger("g2l")
 JOURNAL = "journal.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GlobalSearchOutcome:
-    """What the global search found.
-
-    Attributes:
-        structure: The winner.
-        hand_designed: The 2^l structure as it is in the space that was searched.
-        fitness: Its hold-out fitness after the candidates' budget, in percent.
-        hand_designed_fitness: That of the 2^l structure by the same budget and seed.
-        evaluations: Trainings of candidates, in this run or, where they were shared, in another.
-        steps: Optimiser steps of all of them.
-        final_steps: Optimiser steps of the final comparison.
-        full_steps: Optimiser steps of one full training.
-        seconds: Time that training the candidates took.
-        proxy_steps: Optimiser steps of one candidate.
-        pilot: Why as many, in plain words; None where they were given.
-        leaders: The best structures, best first.
-        reason: Why the winner is the winner, in plain words.
-        differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
-            are the same structure, or no comparison was asked for.
-        run_id: The tracked run, or None.
-    """
-
-    structure: DilationStructure
-    hand_designed: DilationStructure
-    fitness: float
-    hand_designed_fitness: float
-    evaluations: int
-    steps: int
-    final_steps: int
-    full_steps: int
-    seconds: float
-    proxy_steps: int
-    pilot: str | None
-    leaders: tuple[Leader, ...]
-    reason: str
-    differences: Mapping[str, Comparison]
-    run_id: str | None = None
-
-    @property
-    def training_equivalents(self) -> float:
-        """What the search cost in full trainings, its final comparison included."""
-        return (self.steps + self.final_steps) / self.full_steps
 
 
 def search_globally(
@@ -115,7 +75,7 @@ def search_globally(
     with open_stage(place, RunKind.SEARCH_GLOBAL, "search-global", task.settings()) as stage:
         found = stage.result or _search(stage, task, dataset, on_plan, observers)
         structure = read_structure(stage.folder / STRUCTURE).structure
-        return _outcome(structure, found, stage.run.run_id)
+        return GlobalSearchOutcome.from_result(structure, found, stage.run.run_id)
 
 
 def plan(task: GlobalSearchTask, device: str) -> CostPlan:
@@ -143,7 +103,29 @@ def search_space(task: GlobalSearchTask, dataset: SegmentationDataset) -> Search
     """Return the structures that are allowed: powers of two, shorter than the longest training video."""
     longest = dataset.longest(dataset.partitions(Selection.BEST).train)
     return SearchSpace.powers_of_two(
-        task.backbone.shape, max_exponent=task.search.max_exponent, longest=longest
+        task.backbone.shape,
+        max_exponent=task.search.max_exponent,
+        longest=longest,
+        max_receptive_field=task.search.max_receptive_field,
+        max_look_ahead=task.search.max_look_ahead,
+    )
+
+
+def structure_cost(
+    task: GlobalSearchTask, dataset: SegmentationDataset, space: SearchSpace, stage: Stage
+) -> StructureCost | None:
+    """Return what is minimised beside the fitness, for the longest training video, or None."""
+    if task.search.minimize is None:
+        return None
+    return StructureCost(
+        task.search.minimize,
+        task.backbone,
+        space,
+        feature_dim=dataset.feature_dim,
+        num_classes=len(dataset.mapping.names),
+        frames=dataset.longest(dataset.partitions(Selection.BEST).train),
+        memory=stage.folder / LATENCIES,
+        device=stage.place.device,
     )
 
 
@@ -157,7 +139,9 @@ def _search(
     describe_data(stage.run, dataset, dataset.partitions(Selection.BEST))
     on_plan(plan(task, stage.place.device))
     log = CandidateLog(stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness)
-    result = _run(stage, task, dataset, (log, *observers))
+    space = search_space(task, dataset)
+    cost = structure_cost(task, dataset, space, stage)
+    result = _run(stage, task, dataset, space, cost, (log, *observers))
     provenance = {"search": "global", "data": dataset.fingerprint, "seed": task.seed}
     scores = {
         "fitness": _score(result.best, task),
@@ -182,6 +166,8 @@ def _search(
         "pilot": result.pilot.verdict if result.pilot else None,
         "leaders": [leader.as_dict() for leader in leaders],
         "reason": reason,
+        "minimized": None if cost is None else cost.label,
+        "tradeoff": [row.as_dict() for row in result.tradeoff],
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
     for name in (STRUCTURE, JOURNAL):
@@ -196,15 +182,19 @@ def _run(
     stage: Stage,
     task: GlobalSearchTask,
     dataset: SegmentationDataset,
+    space: SearchSpace,
+    cost: StructureCost | None,
     observers: Sequence[SearchObserver],
 ) -> GlobalSearchResult:
     depends_on = identity(task, dataset)
+    if cost is not None and cost.remark is not None:
+        logger.warning("%s", cost.remark)
     shared = stage.place.evaluations
     journal = Journal(stage.folder / JOURNAL, resume=stage.place.resume, identity=depends_on)
     fitness = candidate_fitness(task, stage.place.device, folder=stage.folder)
     with journal, make_executor(task.search, fitness) as executor:
         return run_global_search(
-            search_space(task, dataset),
+            space,
             search_in_steps(task, dataset),
             executor,
             seed=task.seed,
@@ -214,6 +204,7 @@ def _run(
             store=None if shared is None else EvaluationStore(shared, depends_on),
             observers=observers,
             progress=stage.place.progress,
+            cost=cost,
         )
 
 
@@ -241,17 +232,6 @@ def _compare(
     ]
     steps = sum(seed.steps for contender in contenders for seed in contender.seeds)
     return differences(*contenders), steps
-
-
-def _outcome(
-    structure: DilationStructure, found: Mapping[str, Any], run_id: str | None
-) -> GlobalSearchOutcome:
-    parsed = {
-        "hand_designed": DilationStructure(tuple(map(tuple, found["hand_designed"]))),
-        "leaders": tuple(map(Leader.from_dict, found["leaders"])),
-        "differences": {name: Comparison.from_dict(one) for name, one in found["differences"].items()},
-    }
-    return GlobalSearchOutcome(structure=structure, run_id=run_id, **{**found, **parsed})
 
 
 def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:

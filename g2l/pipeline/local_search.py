@@ -23,7 +23,7 @@ from g2l.pipeline.train import CHECKPOINT, MODEL
 from g2l.receptive_field.conversion import read_structure as read_rates
 from g2l.search.local_search import LocalSearch
 from g2l.search_config import LocalSearchConfig
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, largest_sum
 from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind
 from g2l.training.description import model_metadata
@@ -118,6 +118,7 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
     search = LocalSearch(
         task.search,
         longest_video=dataset.longest(partitions.train),
+        max_sum=largest_sum(task.search.max_receptive_field, task.search.max_look_ahead),
         on_update=lambda update: log.record(search.history),
     )
     model, trained = _fit(stage, task, dataset, search, device)

@@ -7,15 +7,17 @@ from typing import Any
 
 from g2l.metrics.comparison import Comparison
 from g2l.pipeline.contest import tracked_differences
-from g2l.pipeline.figures import fitness_over_generations
+from g2l.pipeline.figures import fitness_over_cost, fitness_over_generations
 from g2l.search.pilot import PilotReport
 from g2l.search.racing import Standing
 from g2l.search.result import GlobalSearchResult
+from g2l.search.tradeoff import TradeoffRow
 from g2l.structure import DilationStructure
 from g2l.tracking.protocol import Run
 
 PILOT_TABLE = "pilot.json"
 RACE_TABLE = "race.json"
+TRADEOFF_TABLE = "pareto.json"
 
 
 def record_result(
@@ -47,10 +49,18 @@ def record_result(
         _record_pilot(run, result.pilot)
     if result.race is not None:
         run.log_table(race_columns(result.race.standings, hand_designed), RACE_TABLE)
+    if result.tradeoff:
+        _record_tradeoff(run, result.tradeoff, fitness, found["minimized"])
     best = [generation.best for generation in result.generations]
     mean = [generation.mean for generation in result.generations]
     figure = fitness_over_generations(best, mean, found["hand_designed_fitness"], fitness)
     run.log_figure(figure, "fitness.png")
+
+
+def _record_tradeoff(run: Run, rows: Sequence[TradeoffRow], fitness: str, cost: str) -> None:
+    tables = [row.as_dict() for row in rows]
+    run.log_table({name: [row[name] for row in tables] for name in tables[0]}, TRADEOFF_TABLE)
+    run.log_figure(fitness_over_cost(rows, fitness, cost), "pareto.png")
 
 
 def pilot_columns(report: PilotReport) -> dict[str, list[Any]]:

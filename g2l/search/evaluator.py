@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from g2l.evaluation import Evaluation, EvaluationTask
+from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.ledger import Ledger
@@ -66,6 +66,7 @@ class Evaluator:
         journal: Where evaluations are recorded, already begun, or None.
         store: Evaluations of all runs, or None.
         listener: Told of every new candidate, its request, and whether another run had evaluated it.
+        cost: What is minimised beside the fitness, or None.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Evaluator:
         journal: Journal | None,
         store: EvaluationStore | None,
         listener: Callable[[Candidate, Request, bool], None],
+        cost: Callable[[DilationStructure], float] | None,
     ) -> None:
         self._executor = executor
         self._metric = metric
@@ -84,6 +86,7 @@ class Evaluator:
         self._journal = journal
         self._store = store
         self._listener = listener
+        self._cost = cost
         self._known: dict[EvaluationTask, Candidate] = {}
         self._orders: dict[DilationStructure, int] = {}
         self._cached: set[EvaluationTask] = set()
@@ -175,7 +178,9 @@ class Evaluator:
 
     def _learn(self, evaluation: Evaluation, request: Request, *, cached: bool) -> Candidate:
         score = fitness_of(evaluation, self._metric)
-        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], request.origin)
+        failed = evaluation.status is EvaluationStatus.FAILED
+        cost = 0.0 if self._cost is None or failed else self._cost(evaluation.structure)
+        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], request.origin, cost)
         self._known[evaluation.task] = candidate
         if cached:
             self._cached.add(evaluation.task)

@@ -32,6 +32,7 @@ from g2l.search.strategies.inheritance import search_by_inheritance
 from g2l.search.strategies.one_shot import search_one_shot
 from g2l.search.strategies.random import search_randomly
 from g2l.search.strategies.surrogate import search_with_surrogate
+from g2l.search.tradeoff import TradeoffRow, tradeoff
 from g2l.search_config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 
@@ -57,6 +58,7 @@ def run_global_search(
     store: EvaluationStore | None = None,
     observers: Sequence[SearchObserver] = (),
     progress: Progress | None = None,
+    cost: Callable[[DilationStructure], float] | None = None,
 ) -> GlobalSearchResult:
     """Search the space.
 
@@ -74,6 +76,7 @@ def run_global_search(
         store: Evaluations shared across runs, or None.
         observers: Told of every evaluation and generation.
         progress: Draws bars, or None.
+        cost: What is minimised beside the fitness, or None: a constant of each structure.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -90,6 +93,7 @@ def run_global_search(
         store=store,
         observers=observers,
         progress=progress,
+        cost=cost,
     )
     session.monitor.planned_steps, session.monitor.limited = _planned_steps(session)
     pilot = run_pilot(session) if config.proxy is ProxyChoice.AUTO else None
@@ -112,6 +116,7 @@ def run_global_search(
         proxy=session.proxy,
         pilot=pilot,
         race=race,
+        tradeoff=_tradeoff(session) if cost is not None else (),
     )
 
 
@@ -149,6 +154,12 @@ def _allowed_steps(session: SearchSession) -> int | None:
 def _noise(pilot: PilotReport | None) -> float | None:
     """Return what the race may take for the noise of a score; none at all says that nothing was learnt."""
     return None if pilot is None else pilot.seed_spread or None
+
+
+def _tradeoff(session: SearchSession) -> tuple[TradeoffRow, ...]:
+    """Return fitness and cost of all structures that were trained alike: once, for the proxy's budget."""
+    alike = [one for one in session.candidates if one.evaluation.task == session.task(one.structure)]
+    return tradeoff(alike)
 
 
 def _evaluation_of(

@@ -8,6 +8,7 @@ from g2l.evaluation import Evaluation
 from g2l.search.noise_control import Race
 from g2l.search.pilot import PilotReport
 from g2l.search.population import GenerationSummary
+from g2l.search.tradeoff import TradeoffRow
 from g2l.structure import DilationStructure
 
 
@@ -28,6 +29,7 @@ class GlobalSearchResult:
         proxy: Optimiser steps of one candidate.
         pilot: How that was chosen, or None when it was given.
         race: The race of the leaders, or None when there was none.
+        tradeoff: Fitness against what is minimised beside it, cheapest first; empty where nothing is.
     """
 
     winner: DilationStructure
@@ -42,3 +44,4 @@ class GlobalSearchResult:
     proxy: int
     pilot: PilotReport | None
     race: Race | None
+    tradeoff: tuple[TradeoffRow, ...]

@@ -41,6 +41,7 @@ class SearchSession:
         store: Evaluations shared across runs, or None.
         observers: Told of every evaluation and generation.
         progress: Draws bars, or None.
+        cost: What is minimised beside the fitness, or None.
 
     Attributes:
         space: Allowed structures.
@@ -71,6 +72,7 @@ class SearchSession:
         store: EvaluationStore | None,
         observers: Sequence[SearchObserver],
         progress: Progress | None,
+        cost: Callable[[DilationStructure], float] | None,
     ) -> None:
         config.validate()
         if seed < 0:
@@ -102,6 +104,7 @@ class SearchSession:
             journal=journal,
             store=store,
             listener=self._heard,
+            cost=cost,
         )
 
     @property
