@@ -14,6 +14,7 @@ from g2l.search.population import GenerationSummary
 from g2l.search.records import task_to_json
 from g2l.search.status import Finding, SearchStatus
 from g2l.search_config import CandidateCheckpoints
+from g2l.structure import DilationStructure
 from g2l.tracking.protocol import Run, RunKind, RunStatus
 
 TRACKED = "tracked.txt"
@@ -50,7 +51,9 @@ class CandidateLog:
         self._undecided: dict[str, Evaluation] = {}
         self._status: SearchStatus | None = None
         self._status_at = time.monotonic()
-        self._checkpoints: dict[Path, str] = {}
+        self._checkpoints: dict[Path, Evaluation] = {}
+        self._survivors: set[DilationStructure] = set()
+        self._compared: set[Path] = set()
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -60,7 +63,7 @@ class CandidateLog:
         self.evaluations += 1
         self.seconds += evaluation.seconds
         if evaluation.checkpoint is not None:
-            self._checkpoints[evaluation.checkpoint] = evaluation.structure.key
+            self._checkpoints[evaluation.checkpoint] = evaluation
         training, identifier = _training(evaluation), fingerprint(task_to_json(evaluation.task))
         self._undecided.pop(training, None)
         if finding.provisional and evaluation.status is EvaluationStatus.DONE:
@@ -84,10 +87,17 @@ class CandidateLog:
             self._record_status()
             self._remember(identifier)
         if self._keep is CandidateCheckpoints.ELITE:
-            self._delete_except({member.structure.key for member in summary.population})
+            self._survivors = {member.structure for member in summary.population}
+            self._delete_fallen()
+            # What is known may still wait to be compared, until the next generation at most.
+            self._compared = set(self._checkpoints)
 
     def on_end(self) -> None:
-        """End the runs of what was given up."""
+        """End the runs of what was given up; with `elite`, keep one set of weights of each survivor."""
+        if self._keep is CandidateCheckpoints.ELITE:
+            self._delete_fallen()
+            longest = {e.structure: path for path, e in sorted(self._checkpoints.items(), key=_length)}
+            self._delete(self._checkpoints.keys() - longest.values())
         if END in self._tracked:
             return
         for training, evaluation in self._undecided.items():
@@ -159,12 +169,23 @@ class CandidateLog:
         if self._keep is CandidateCheckpoints.ALL and evaluation.checkpoint is not None:
             run.log_artifact(evaluation.checkpoint)
 
-    def _delete_except(self, survivors: set[str]) -> None:
+    def _delete_fallen(self) -> None:
+        """Delete the weights of what was compared and is not in the population."""
+        known = self._compared & self._checkpoints.keys()
+        self._delete({path for path in known if self._checkpoints[path].structure not in self._survivors})
+
+    def _delete(self, paths: set[Path]) -> None:
         folder = self._stage.folder.resolve()
-        for path in [path for path, key in self._checkpoints.items() if key not in survivors]:
+        for path in paths:
             del self._checkpoints[path]
             if path.resolve().is_relative_to(folder):  # never those of another run
                 shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _length(kept: tuple[Path, Evaluation]) -> tuple[int, int, str]:
+    """Return what the weights of a structure are sorted by: in the end, one and the same are kept always."""
+    path, evaluation = kept
+    return evaluation.budget.amount, -evaluation.seed, path.parent.name
 
 
 def _training(evaluation: Evaluation) -> str:

@@ -51,8 +51,22 @@ def test_train(trained: tuple[Path, Result]) -> None:
 def test_search_global_then_local_then_train(run: Run) -> None:
     told = run("search-global", *SMALL, *SEARCH, "--output-dir", "global")
     assert told.exit_code == 0, told.stderr
-    for text in ("The search will cost", "expected", "evaluations", "hand-designed", "results: global"):
+    for text in (
+        "The search will cost",
+        "expected",
+        "evaluations",
+        "generation 0 · best",
+        "results: global",
+    ):
         assert text in told.stderr
+    for text in (
+        "The best structures",
+        "winner",
+        "hand-designed",
+        "Winner: ",
+        "of at most 24.0 full trainings",
+    ):
+        assert text in told.stdout
     coarse = read_structure(Path("global/structure.json"))
     assert coarse.backbone == "ms-tcn"
     assert coarse.structure.shape == (2,)
@@ -74,13 +88,27 @@ def test_search_global_then_local_then_train(run: Run) -> None:
     assert read_metadata(Path("train/seed-0/model.safetensors")).structure == found.structure
 
 
+def test_a_dry_run_tells_the_cost_and_writes_nothing(run: Run) -> None:
+    before = sorted(Path().rglob("*"))
+    told = run("search-global", *SMALL, "--epochs", "20", "--dry-run")
+    assert told.exit_code == 0, told.stderr
+    for text in ("pilot", "search", "race", "final comparison", "24.0", "A full training is 40 steps."):
+        assert text in told.stdout
+    assert sorted(Path().rglob("*")) == before
+    paper = run("search-global", *SMALL, "--preset", "paper", "--epochs", "5", "--dry-run", "--quiet")
+    assert "pilot" not in paper.stdout
+    assert paper.stderr == ""
+
+
 def test_candidates_may_be_forgotten(run: Run) -> None:
     line = ("search-global", *SMALL, *SEARCH, "--candidate-checkpoints")
     assert run(*line, "none", "--output-dir", "none").exit_code == 0
     assert not Path("none/candidates").exists()
     told = run(*line, "elite", "--output-dir", "elite", "--seed", "1")
     assert told.exit_code == 0, told.stderr
-    assert len(list(Path("elite/candidates").glob("*/model.safetensors"))) <= 2
+    assert (
+        len(list(Path("elite/candidates").glob("*/model.safetensors"))) <= 4
+    )  # the race: three and the hand-designed one
 
 
 def test_pipeline(run: Run) -> None:
@@ -222,7 +250,7 @@ def test_structure_show_and_convert(run: Run) -> None:
 def test_demo_composes_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = []
 
-    def run_pipeline(place, task, *, on_plan):
+    def run_pipeline(place, task, *, on_plan, observers):
         tasks.append(task)
         raise KeyboardInterrupt
 
