@@ -72,8 +72,8 @@ class GlobalOptions:
     final_seeds: Annotated[
         int | None,
         typer.Option(
-            help="Full trainings, each of the winner and of the hand-designed structure, that are compared on "
-            "test at the end; `pipeline` takes --seeds instead. (fast: 3, paper: 0)",
+            help="Full trainings, each of the winner and of the hand-designed structure, that are compared "
+            "on test at the end; `pipeline` takes --seeds instead. (fast: 3, paper: 0)",
             rich_help_panel=SEARCH,
         ),
     ] = None

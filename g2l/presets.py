@@ -27,7 +27,6 @@ PRESETS = {
             strategy=Strategy.HALVING,
             trainings=24.0,
             proxy=ProxyChoice.AUTO,
-            averaging=0.98,
             leaders=3,
             final_seeds=3,
             survival_margin=20.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
@@ -91,6 +92,7 @@ class Evaluator:
         self._orders: dict[DilationStructure, int] = {}
         self._cached: set[EvaluationTask] = set()
         self._repeats = 0
+        self._proposed_in: dict[EvaluationTask, int] = {}
         self.ledger = Ledger()
         self.generation = 0
 
@@ -101,6 +103,10 @@ class Evaluator:
     def candidates(self) -> tuple[Candidate, ...]:
         """All that was evaluated, in the order in which it became known."""
         return tuple(self._known.values())
+
+    def proposed_in(self, task: EvaluationTask) -> int:
+        """Return the generation in which a task was asked for; when it completes depends on who is faster."""
+        return self._proposed_in[task]
 
     def take_tally(self, learned: Sequence[Candidate]) -> Tally:
         """Return the counts of a generation.
@@ -145,9 +151,9 @@ class Evaluator:
                     # Now, not when it completes: what is left to spend must not depend on who is faster.
                     self.ledger.charge(request.task)
                     asked[request.task] = request
+                    self._proposed_in.setdefault(request.task, self.generation)
                 fresh = [request.task for request in batch if not self._recall(request, receive)]
-                size = self._group_size
-                yield from (tuple(fresh[start : start + size]) for start in range(0, len(fresh), size))
+                yield from grouped(fresh, self._group_size)
 
         for evaluation in self._executor.evaluate(groups()):
             # The journal first: were the store first, a kill between the two would turn this training
@@ -189,4 +195,16 @@ class Evaluator:
 
     def _record(self, evaluation: Evaluation, *, cached: bool) -> None:
         if self._journal is not None:
-            self._journal.record_evaluation(evaluation, self.generation, cached=cached)
+            self._journal.record_evaluation(evaluation, self.proposed_in(evaluation.task), cached=cached)
+
+
+def grouped(tasks: Sequence[EvaluationTask], size: int) -> Iterator[tuple[EvaluationTask, ...]]:
+    """Cut tasks into groups that may be trained as one network: neighbours of one budget, seed and age.
+
+    Args:
+        tasks: In the order in which they should start.
+        size: Most tasks of a group.
+    """
+    for _, alike in groupby(tasks, key=lambda task: (task.budget, task.seed, len(task.lineage))):
+        same = list(alike)
+        yield from (tuple(same[start : start + size]) for start in range(0, len(same), size))
