@@ -184,14 +184,14 @@ class SegmentationDataset:
         return files.features.read(self.config.sample_rate, len(files.labels))
 
     def _prepare(self, name: str) -> Features:
-        mean, std = (self.statistics.mean, self.statistics.std) if self.statistics else (None, None)
-        features = normalize(self._read(name), self.config.normalize, mean, std)
+        files = self._files(name)
         unchanged = self.config.normalize is Normalization.NONE and self.config.sample_rate == 1
         if isinstance(self._cache, SharedFeatures) and unchanged:
-            stored = self._files(name).features.map_as_read()
-            if stored is not None and stored.shape == features.shape:
+            stored = files.features.map_as_read() if files.features.num_frames == len(files.labels) else None
+            if stored is not None:
                 return stored
-        return features
+        mean, std = (self.statistics.mean, self.statistics.std) if self.statistics else (None, None)
+        return normalize(self._read(name), self.config.normalize, mean, std)
 
     def _files(self, name: str) -> VideoFiles:
         try:

@@ -88,12 +88,17 @@ class FeatureFile:
         return stored.T if self.frames_first else stored
 
     def map_as_read(self) -> Features | None:
-        """Return the numbers memory-mapped if they are stored as `read` returns them, else None.
+        """Return the numbers memory-mapped if they are stored as `read` returns all of them, else None.
 
         The map is writable but private: what is written to it never reaches the file.
+
+        Raises:
+            DataError: As of `read`.
         """
         if self.frames_first or self.fortran_order or self.dtype != np.dtype(np.float32):
             return None
+        if not all(np.isfinite(row).all() for row in self.map()):  # without a copy of the whole
+            self.read()  # says where
         return np.memmap(self.path, self.dtype, "c", self.offset, self.shape)
 
     def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,30 @@ class SharedFeatures:
         """Return `features` memory-mapped after writing them, unless they are, or cannot be written."""
         if not isinstance(features, np.memmap):
             try:
-                with atomic_path(self._path(name)) as path, path.open("wb") as stream:
-                    np.lib.format.write_array(stream, features, allow_pickle=False)
-            except G2LError as error:
+                self._write(name, features)
+                features = self._map(name)
+            except (G2LError, OSError) as error:
                 _LOGGER.warning("video %r cannot be shared between processes: %s", name, error)
                 return features
-            features = self._map(name)
         self._mapped[name] = features
         return features
+
+    def _write(self, name: str, features: Features) -> None:
+        """Write a file under a name of our own, then give it the shared name unless there is one already.
+
+        If it were replaced, those who have mapped the first one would keep it in memory beside the second.
+        """
+        path = self._path(name)
+        own = path.with_suffix(f".{os.getpid()}")
+        with atomic_path(own) as temporary, temporary.open("wb") as stream:
+            np.lib.format.write_array(stream, features, allow_pickle=False)
+        try:
+            path.hardlink_to(own)
+        except FileExistsError:
+            pass
+        except OSError:  # this file system has no hard links
+            own.replace(path)
+        own.unlink(missing_ok=True)
 
     def _map(self, name: str) -> Features:
         mapped: Features = np.load(self._path(name), mmap_mode="c", allow_pickle=False)

@@ -106,6 +106,7 @@ class ShortTrainingFitness:
             device=self.device,
             averaging=self.averaging,
             folder=self.training_folder,
+            feature_folder=self.feature_folder,
         )
         candidate.train()
         with candidate.averaged_weights():
@@ -120,6 +121,7 @@ class ShortTrainingFitness:
             recipe=self.recipe,
             device=self.device,
             averaging=self.averaging,
+            feature_folder=self.feature_folder,
         )
         group.train()
         with group.averaged_weights():

@@ -118,6 +118,7 @@ class Training:
             if before_step is not None:
                 before_step(state.step)
             loss = train_step(state, batch, self.recipe, self.device)
+            del batch  # before the next one is made: it may be the largest thing in memory
             self.so_far.losses.append(loss)
             state.step += 1
             for callback in self.callbacks:

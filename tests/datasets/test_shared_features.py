@@ -9,6 +9,7 @@ import pytest
 from g2l.config import Normalization, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.faults import DataError
+from g2l.datasets.shared_features import SharedFeatures
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
 
 STORED = {
@@ -87,3 +88,23 @@ def test_where_nothing_can_be_written_each_process_has_its_own(
         video = tiny.open(sample_rate=2).shared_in(tmp_path / "shared").load("S1_A")
     np.testing.assert_array_equal(video.features, random_features("S1_A", 20)[:, ::2])
     assert "video 'S1_A' cannot be shared between processes" in caplog.text
+
+
+def test_processes_that_decode_at_the_same_time_map_the_same_file(tmp_path: Path) -> None:
+    first, second = SharedFeatures(tmp_path), SharedFeatures(tmp_path)
+    features = random_features("S1_A", 20)
+    first.put("S1_A", features)
+    (file,) = files(tmp_path)
+    inode = file.stat().st_ino
+    second.put("S1_A", features)
+    assert [path.stat().st_ino for path in files(tmp_path)] == [inode]
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    features = random_features("S1_A", 20)
+    assert SharedFeatures(tmp_path).put("S1_A", features).tobytes() == features.tobytes()
+    assert len(files(tmp_path)) == 1

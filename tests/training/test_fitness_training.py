@@ -107,6 +107,14 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
     assert opened == [fitness.data]
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_features_shared_between_processes_change_no_score(fitness, tmp_path, size):
+    fitness = replace(fitness, group_size=size, data=fitness.data.replace(normalize=Normalization.TRAIN))
+    sharing = replace(fitness, feature_folder=tmp_path / "shared")
+    assert evaluate(sharing, LARGE, BUDGET, 3).metrics == evaluate(fitness, LARGE, BUDGET, 3).metrics
+    assert list((tmp_path / "shared").rglob("*.npy"))
+
+
 def test_a_structure_of_another_size_is_refused(fitness):
     with pytest.raises(InputError, match="expected 2 stages of 2 layers"):
         evaluate(fitness, DilationStructure(((1, 2, 4),)), BUDGET, 0)
