@@ -259,7 +259,7 @@ class SearchSession:
             candidate,
             request,
             cached=cached,
-            generation=self.generation,
+            generation=self._evaluator.proposed_in(request.task),
             ledger=self._evaluator.ledger,
             executor=self._executor,
         )
