@@ -128,7 +128,7 @@ def draw_noise() -> Figure:
         axes.plot(counts, [worth[rows, one].mean() for one in leaders], marker="s", label="its worth")
         axes.set_xscale("log")
         axes.set_title(
-            f"{name}: {spread} points between structures, {seeds} of seeds", fontsize="x-small"
+            f"{name}:\n{spread} points between structures, {seeds} between seeds", fontsize="x-small"
         )
         axes.set_xlabel("candidates")
         axes.set_ylabel("points above the mean")

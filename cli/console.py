@@ -91,7 +91,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """Print a table to stdout: the first column left-aligned, the others right-aligned."""
     view = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        view.add_column(column, justify="left" if number == 0 else "right")
+        view.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         view.add_row(*map(escape, row))
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(view)

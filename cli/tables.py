@@ -83,17 +83,17 @@ def best_structures(title: str, found: GlobalSearchOutcome, fitness: str) -> Non
     """Print the best structures of a search, with their fitness by mean and standard error."""
     rows = [
         (
-            ", ".join(_names(leader.structure, found)) or str(place),
-            "\n".join(",".join(map(str, stage)) for stage in leader.structure.stages),
-            f"{leader.structure.receptive_field():,} frames",
+            "\n".join(_names(leader.structure, found)) or str(place),
+            "\n".join(" ".join(map(str, stage)) for stage in leader.structure.stages),
+            f"{leader.structure.receptive_field():,}",
             _fitness(leader),
-            f"{leader.steps:,} steps",
+            f"{leader.steps:,}",
             str(leader.seeds),
         )
         for place, leader in enumerate(found.leaders, start=1)
     ]
-    columns = ("structure", "rates, a line per stage", "receptive field", f"hold-out {fitness}")
-    console.table(title, (*columns, "trained for", "seeds"), rows)
+    columns = ("structure", "rates, a line per stage", "receptive field (frames)", f"hold-out {fitness}")
+    console.table(title, (*columns, "steps", "seeds"), rows)
 
 
 def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> list[str]:

@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli import tables
-from g2l.metrics.comparison import Comparison
+from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.summary import Summary
 from g2l.pipeline.compose import PipelineOutcome
 from g2l.pipeline.contest import Contender
+from g2l.pipeline.global_search import GlobalSearchOutcome
+from g2l.pipeline.standings import Leader
+from g2l.search.cost import CostPlan, SearchCost
 from g2l.structure import DilationStructure
 
 HAND_DESIGNED, FOUND = DilationStructure(((1, 2),)), DilationStructure(((1, 4),))
@@ -43,3 +46,90 @@ def test_the_comparison_of_a_structure_with_itself_is_none(capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "The search kept the hand-designed structure."
     assert "Searched against" not in out
+
+
+def search_outcome(winner, **changes):
+    leaders = [
+        Leader(structure=FOUND, fitness=61.24, standard_error=0.83, seeds=3, steps=240),
+        Leader(structure=HAND_DESIGNED, fitness=60.0, standard_error=None, seeds=1, steps=240),
+        Leader(structure=DilationStructure(((8, 8),)), fitness=None, standard_error=None, seeds=1, steps=240),
+    ]
+    fields = {
+        "structure": winner,
+        "hand_designed": HAND_DESIGNED,
+        "fitness": 61.0,
+        "hand_designed_fitness": 60.0,
+        "evaluations": 40,
+        "steps": 6000,
+        "final_steps": 3000,
+        "full_steps": 500,
+        "seconds": 100.0,
+        "proxy_steps": 120,
+        "pilot": "A candidate trains 120 steps.",
+        "leaders": tuple(leaders),
+        "reason": "It is better.",
+        "minimized": None,
+        "tradeoff": (),
+        "differences": {"f1": compare([62.0, 63.0, 61.5], [60.0, 60.5, 60.0])},
+    }
+    return GlobalSearchOutcome(**fields | changes)
+
+
+def test_the_best_structures_are_shown_with_their_error(capsys):
+    tables.best_structures("The best structures", search_outcome(FOUND), "f1")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert [row for row in rows if row] == [
+        ["winner", "1 4", "11", "61.2 ± 0.8", "240", "3"],
+        ["hand-designed", "1 2", "7", "60.0", "240", "1"],
+        ["3", "8 8", "33", "failed", "240", "1"],
+    ]
+
+
+def test_a_table_of_full_networks_fits_its_width(capsys):
+    network = DilationStructure(((1024,) * 10,) * 4)
+    leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=24000)
+    found = search_outcome(network, hand_designed=network, leaders=(leader,))
+    tables.best_structures("The best structures, 50salads split 1", found, "likelihood")
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 120
+    assert "winner" in out
+    assert "hand-designed" in out
+    assert "…" not in out
+    assert out.count("1024") == 40
+
+
+def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
+    assert tables.search_summary(search_outcome(FOUND), trainings=24.0) == [
+        "Pilot: A candidate trains 120 steps.",
+        "Winner: 1,4. It is better.",
+        "Winner against hand-designed after full trainings, mean F1 on test: better by 2.0 ± 0.3 "
+        "(95 % interval 0.7 to 3.3, 3 seeds).",
+        "Cost: 18.0 of at most 24.0 full trainings (6,000 steps of 40 evaluations, "
+        "3,000 steps of the final comparison).",
+    ]
+
+
+def test_the_summary_of_a_search_that_kept_the_hand_designed_structure():
+    found = search_outcome(HAND_DESIGNED, pilot=None, differences={}, final_steps=0)
+    assert tables.search_summary(found, trainings=None) == [
+        "Winner: the hand-designed structure. It is better.",
+        "Cost: 12.0 full trainings (6,000 steps of 40 evaluations).",
+    ]
+
+
+def test_a_dry_run_prints_the_parts_and_their_sum(capsys):
+    parts = {"pilot": 700, "search": 1000, "final comparison": 300}
+    expected = SearchCost(evaluations=20, steps=parts, full_steps=100, seconds=400.0, bytes=3 * 2**20)
+    maximal = SearchCost(
+        evaluations=90, steps=parts | {"search": 4000}, full_steps=100, seconds=None, bytes=None
+    )
+    tables.dry_run("A search would cost", CostPlan(expected=expected, maximal=maximal))
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    assert [row for row in rows if row] == [
+        ["pilot", "700", "7.0", "2 min", "7.0"],
+        ["search", "1,000", "10.0", "3 min", "40.0"],
+        ["final comparison", "300", "3.0", "60 s", "3.0"],
+        ["all", "2,000", "20.0", "7 min", "50.0"],
+    ]
+    assert out.splitlines()[-1] == "A full training is 100 steps. Checkpoints take 3 MiB while it runs."
