@@ -16,7 +16,7 @@ from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask
 from g2l.search.executors import ray_cluster
 from g2l.search.executors.contract import WORKER_DIED, failed
-from g2l.search.executors.ray_cluster import QUIET, RayExecutor, count_slots
+from g2l.search.executors.ray_cluster import ENVIRONMENT, RayExecutor, count_slots
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
 
@@ -36,9 +36,9 @@ TINY = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch):
-    """Processes of Ray find this package and the fitnesses of the tests, and Ray says nothing."""
+    """Processes of Ray find this package and the fitnesses of the tests, and Ray keeps quiet."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)  # read when Ray is imported
 
 
