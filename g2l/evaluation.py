@@ -35,7 +35,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training that ends before the whole does: weights do not depend on rates, so these may change.
+    """A part of a training that ends before the whole: rates do not change weights, so they may change.
 
     Attributes:
         until: Optimiser steps completed when it ends, counted from the start of the training, >= 1.
@@ -128,5 +128,5 @@ class Fitness(Protocol):
         ...
 
     def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
-        """Return the evaluations of at most `group_size` tasks with one budget, seed and length of lineage."""
+        """Return the evaluations of at most `group_size` tasks of one budget, seed and length of lineage."""
         ...

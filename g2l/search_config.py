@@ -57,6 +57,10 @@ class SecondObjective(StrEnum):
     LATENCY = "latency"
 
 
+CONTINUED = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
+"""Strategies whose trainings go on from checkpoints, which take disk while the search runs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GlobalSearchConfig(Settings):
     """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
@@ -126,6 +130,11 @@ class GlobalSearchConfig(Settings):
         yield from at_least("leaders", self.leaders, 0)
         yield from at_least("final_seeds", self.final_seeds, 0)
         yield from at_least("candidates_per_batch", self.candidates_per_batch, 1)
+        if self.candidates_per_batch > 1 and (self.proxy is ProxyChoice.AUTO or self.strategy in CONTINUED):
+            yield (
+                "`candidates_per_batch` must be 1 where trainings go on from earlier ones (proxy auto, "
+                f"strategies {', '.join(CONTINUED)}), but is {self.candidates_per_batch} instead."
+            )
         yield from _limits(self.max_receptive_field, self.max_look_ahead)
         if self.trainings is not None:
             yield from positive("trainings", self.trainings)

@@ -11,7 +11,7 @@ from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.files import canonical_json
 from g2l.presets import PRESETS
-from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig, ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 
 NAN = float("nan")
@@ -143,3 +143,11 @@ def test_budgets_are_checked(amount, unit, message):
 
 def test_budgets_read_well():
     assert str(Budget(120, "steps")) == "120 steps"
+
+
+def test_groups_cannot_go_on_from_earlier_trainings():
+    with pytest.raises(InputError, match="`candidates_per_batch` must be 1 where trainings go on"):
+        GlobalSearchConfig(strategy=Strategy.HALVING, candidates_per_batch=2).validate()
+    with pytest.raises(InputError, match="`candidates_per_batch` must be 1 where trainings go on"):
+        GlobalSearchConfig(proxy=ProxyChoice.AUTO, candidates_per_batch=2).validate()
+    GlobalSearchConfig(strategy=Strategy.SURROGATE, candidates_per_batch=2).validate()

@@ -107,7 +107,7 @@ class BatchSource:
         return tuple(batches[number] for number in generator.permutation(len(batches)))
 
     def epoch(self, number: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
-        """Yield batches `start` to `stop` of epoch `number`, all counted from 0; the others are not loaded."""
+        """Yield batches `start` to `stop` of epoch `number`, all counted from 0; no others are loaded."""
         for names in self.plan(number)[start:stop]:
             yield collate([self.dataset.load(name) for name in names])
 

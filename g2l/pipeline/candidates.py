@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
     if task.search.executor is ExecutorKind.RAY:  # whose processes may have another working folder
         data = data.replace(data_root=data.data_root.absolute())
         folder = folder and folder.absolute()
+    grouped = task.search.candidates_per_batch > 1
     return ShortTrainingFitness(
         data=data,
         backbone=task.backbone,
@@ -110,7 +111,8 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
         device=device,
         averaging=task.search.averaging,
         checkpoint_folder=folder / "candidates" if folder is not None and keeps else None,
-        training_folder=None if folder is None else folder / TRAININGS,
+        # One network for several candidates always starts from the beginning.
+        training_folder=None if folder is None or grouped else folder / TRAININGS,
         feature_folder=None if folder is None or alone else folder / TRAININGS / FEATURES,
         group_size=task.search.candidates_per_batch,
     )
@@ -131,7 +133,7 @@ def make_executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
 def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure, seed: int) -> float | None:
     """Return the time of one optimiser step of a candidate after training one for a few steps.
 
-    Scoring is left out.
+    Scoring is left out, and so is what training several as one network saves.
 
     Args:
         fitness: How candidates are trained; it should keep nothing.
@@ -141,8 +143,10 @@ def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure
     Returns:
         Seconds, or None when it cannot be measured: a candidate that fails ends no search.
     """
+    alone = replace(fitness, group_size=1)
+
     def seconds(steps: int) -> float:
-        return fitness([EvaluationTask(structure, Budget(steps, "steps"), seed)])[0].seconds
+        return alone([EvaluationTask(structure, Budget(steps, "steps"), seed)])[0].seconds
 
     try:
         seconds(1)  # opens the data

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from g2l.errors import InputError
 from g2l.search.noise_control import PILOT_SEEDS, PILOT_STRUCTURES, planned_pilot_steps, race_steps
 from g2l.search.space import SearchSpace
-from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
-
-CONTINUED = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
-"""Strategies whose trainings go on from checkpoints, which take disk while the search runs."""
+from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
 
 CHECKPOINT_SIZE = 4
 """Size of such a checkpoint in networks: weights, two moments of Adam, averaged weights."""
