@@ -31,6 +31,10 @@ class OperationalError(G2LError):
     """The input is fine but the operation failed: disk, device, diverging loss. Exit code 1."""
 
 
+class DiskFullError(OperationalError):
+    """A disk or a quota is full: no fault of what was to be written, and of no candidate that wrote it."""
+
+
 def _rebuild(kind: type[G2LError], message: str, hint: str | None) -> G2LError:
     return kind(message, hint=hint)
 

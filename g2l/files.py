@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from g2l.errors import InputError, OperationalError, at
+from g2l.errors import DiskFullError, InputError, OperationalError, at
 
 
 @contextmanager
@@ -22,13 +23,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path: Final name. Missing parent folders are made.
 
     Raises:
-        OperationalError: The folder cannot be made or written (full disk, lost mount).
+        OperationalError: The folder cannot be made or written (lost mount).
+        DiskFullError: There is no room.
     """
     ensure_folder(path.parent)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
-        raise OperationalError(f"{path.parent}: cannot write there ({error.strerror}).") from error
+        raise unwritable(path.parent, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,9 +40,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise OperationalError(f"{path}: cannot write ({error.strerror or error}).") from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> OperationalError:
+    """Return what to raise where `path` could not be written."""
+    kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OperationalError
+    return kind(f"{path}: cannot write ({error.strerror or error}).")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from g2l.errors import InputError
@@ -31,8 +31,9 @@ def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
     # Copies, since safetensors refuses tensors that share memory.
     weights = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
     rebuild(metadata, weights, str(path))
-    with atomic_path(path) as temporary:
-        save_file(weights, temporary, metadata={"format": "pt", METADATA_KEY: metadata.to_json()})
+    content = save(weights, metadata={"format": "pt", METADATA_KEY: metadata.to_json()})
+    with atomic_path(path) as temporary:  # ours, since safetensors hides that a disk is full
+        temporary.write_bytes(content)
 
 
 def read_metadata(path: Path) -> ModelMetadata:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from g2l.evaluation import Evaluation, EvaluationStatus
-from g2l.files import fingerprint
+from g2l.files import fingerprint, unwritable
 from g2l.metrics.fitness import metric_value
 from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary
@@ -134,8 +134,11 @@ class CandidateLog:
 
     def _remember(self, *identifiers: str) -> None:
         self._tracked.update(identifiers)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{' '.join(identifiers)}\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{' '.join(identifiers)}\n")
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def _run(self, training: str, evaluation: Evaluation) -> Run:
         """Return the run of a training, opened again where it was ended or left by an earlier process."""

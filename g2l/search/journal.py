@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from g2l.errors import InputError, OperationalError, at
 from g2l.evaluation import Evaluation, EvaluationTask
-from g2l.files import canonical_json, ensure_folder
+from g2l.files import canonical_json, ensure_folder, unwritable
 from g2l.search.journal_lines import JournalContent, parse_journal
 from g2l.search.records import evaluation_to_json
 from g2l.structure import DilationStructure
@@ -126,7 +126,7 @@ class Journal:
                 line = line[os.write(self._descriptor, line) :]
             os.fsync(self._descriptor)
         except OSError as error:
-            raise OperationalError(f"{self._path}: cannot write ({error.strerror}).") from error
+            raise unwritable(self._path, error) from error
 
     def _truncate(self, length: int) -> None:
         if self._descriptor is not None:

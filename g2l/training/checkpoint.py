@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -94,8 +95,10 @@ def save_checkpoint(
         **vars(so_far),
         "history": [asdict(record) for record in so_far.history],
     }
+    content = BytesIO()  # what torch raises when it writes to a full disk itself does not say so
+    torch.save(saved, content)
     with atomic_path(path) as temporary:
-        torch.save(saved, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(

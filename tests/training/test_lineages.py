@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -174,11 +175,15 @@ def test_a_damaged_checkpoint_is_told_and_replaced(keeping, tmp_path, taken, cap
 
 
 def test_a_disk_that_refuses_costs_no_score(keeping, tmp_path, caplog, monkeypatch):
-    def full(value, path):
-        raise OSError(28, "No space left on device")
+    write = Path.write_bytes
+
+    def full(path, content):
+        if "last.ckpt" in path.name:
+            raise OSError(28, "No space left on device")
+        write(path, content)
 
     expected = anew(keeping, tmp_path, LARGE, steps(4), 1)
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     assert_same(evaluate(keeping, LARGE, steps(4), 1), expected)
     assert "No space left on device" in caplog.text
     assert "cannot be continued later" in caplog.text

@@ -107,16 +107,16 @@ def _kill_in_epoch_3(event, state):
 
 
 def _kill_in_third_write():
-    write, writes = torch.save, []
+    write, writes = Path.write_bytes, []
 
-    def torn(value, path):
+    def torn(path, content):
         writes.append(path)
-        write(value, path)
+        write(path, content)
         if len(writes) == 3:
-            os.truncate(path, Path(path).stat().st_size // 2)
+            os.truncate(path, path.stat().st_size // 2)
             _kill()
 
-    torch.save = torn
+    Path.write_bytes = torn
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, Self
 
-from g2l.errors import G2LError
+from g2l.errors import DiskFullError, G2LError
 from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask, Fitness
 
 ATTEMPTS = 2
@@ -41,7 +41,7 @@ class Executor(Protocol):
     def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
         """Yield one evaluation per task, one by one as their groups complete, in any order.
 
-        A candidate that fails is tried again, then yielded as failed with its reason: it never raises.
+        A candidate that fails is tried again, then yielded as failed with its reason.
 
         Args:
             groups: Asked for the next group whenever a slot is idle, and not before. None says that there
@@ -49,6 +49,8 @@ class Executor(Protocol):
                 No two tasks are equal.
 
         Raises:
+            DiskFullError: There is no room for its weights. The search can go on when there is; a candidate
+                that were called a failure would never be tried again.
             RuntimeError: `groups` gives None though no evaluation is under way, so that none would follow.
         """
         ...
@@ -62,6 +64,9 @@ def attempt(fitness: Fitness, group: TaskGroup) -> list[Evaluation]:
     """Return what `fitness` says of each task, or a failed evaluation after its last attempt.
 
     A group of several that fails is taken apart, so that a candidate fails by its own fault only.
+
+    Raises:
+        DiskFullError: There is no room, at the last attempt neither.
     """
     if len(group) > 1:
         try:
@@ -99,6 +104,8 @@ def _attempt_alone(fitness: Fitness, task: EvaluationTask) -> Evaluation:
             return _checked(fitness((task,)), (task,))[0]
         except Exception as error:
             # Whatever a candidate raises is its failure and not the search's.
+            if isinstance(error, DiskFullError) and number == ATTEMPTS - 1:
+                raise
             reason = describe(error)
             _log.warning("%s: attempt %d of %d failed: %s", task.structure, number + 1, ATTEMPTS, reason)
     return failed(task, reason)

@@ -82,7 +82,7 @@ class ProcessExecutor:
     def collect(self) -> Iterator[Evaluation]:
         """Wait until a group has ended or a worker has died and yield what there is."""
         done = wait(self._running, return_when=FIRST_COMPLETED).done
-        if any(future.exception() for future in done):
+        if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
             yield from self._recover()
             return
         for future in done:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from g2l.errors import InputError
+from g2l.errors import DiskFullError, InputError
 from g2l.evaluation import Evaluation, Fitness
 from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, TaskGroup, attempt, describe, failed
 from g2l.search.executors.dispatch import dispatch
@@ -138,6 +138,9 @@ class RayExecutor:
             try:
                 evaluations = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None)
+                if isinstance(cause, DiskFullError):
+                    raise cause from None
                 yield from self._lost(group, _reason(self._ray, error))
             else:
                 yield from evaluations
