@@ -19,8 +19,10 @@ from g2l.structure import DilationStructure
 FILE = "tests.jsonl"
 TEST_SEEDS = (1000, 1001)
 """Of the full trainings that judge an incumbent; no search has these."""
-SHARES = (1 / 100, 1 / 40, 1 / 20, 1 / 10, 1 / 5, 1 / 2, 1)
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Reported budgets as shares of what the paper's algorithm spends."""
+ROUNDING = 0.03
+"""Share of its money that a search may leave unspent because no candidate is that cheap."""
 BEYOND_NOISE = 2.0
 """Standard errors of a difference."""
 
@@ -49,6 +51,11 @@ class Curve:
         """Standard errors of the means, (budgets,)."""
         return np.array([standard_error(column) for column in self.scores.T])
 
+    def running(self, budgets: Sequence[int]) -> list[int]:
+        """Return the positions of the budgets that a search was not over before, but for a candidate."""
+        last = float(self.spent.max()) * (1 + ROUNDING)
+        return [place for place, budget in enumerate(budgets) if budget <= last]
+
 
 def reported_budgets(searches: Sequence[Record]) -> tuple[int, ...]:
     """Return the budgets in steps at which the searches of one problem are compared."""
@@ -75,22 +82,22 @@ def curve(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], 
 
 
 def share_to_reach(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
-    """Return the smallest reported share of the paper's steps whose mean score is at least `goal`, or None.
+    """Return the share of the paper's steps after which the mean score is at least `goal`, or None.
 
     Args:
-        curve: Whose mean counts.
+        curve: Whose mean counts, at the reported budgets; a search that had ended before one spent less.
         budgets: In steps, the last one being what the paper's algorithm spends.
         goal: A test score.
     """
     reached = [budget for budget, mean in zip(budgets, curve.means, strict=True) if mean >= goal]
-    return reached[0] / budgets[-1] if reached else None
+    return min(reached[0], float(curve.spent.mean())) / budgets[-1] if reached else None
 
 
-def below(curve: Curve, other: Curve) -> list[int]:
-    """Return the positions of the budgets at which a curve is below another one beyond noise."""
+def below(curve: Curve, other: Curve, budgets: Sequence[int]) -> list[int]:
+    """Return the budgets at which a curve is below another one beyond noise, while that one went on."""
     difference = curve.means - other.means
-    error = np.sqrt(curve.errors**2 + other.errors**2)
-    return [int(place) for place in np.flatnonzero(difference < -BEYOND_NOISE * error)]
+    noise = BEYOND_NOISE * np.sqrt(curve.errors**2 + other.errors**2)
+    return [budgets[place] for place in other.running(budgets) if difference[place] < -noise[place]]
 
 
 def goals(curves: Sequence[Curve]) -> tuple[Curve, Curve]:

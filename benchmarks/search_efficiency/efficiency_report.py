@@ -61,7 +61,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
         paper, random = goals(comparison.curves)
         for curve in comparison.curves:
             share = share_to_reach(curve, comparison.budgets, float(paper.means[-1]))
-            under = below(curve, random) if curve is not random else []
+            under = below(curve, random, comparison.budgets)
             rows.append(
                 [
                     comparison.problem.name,
@@ -71,7 +71,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
                     f"{curve.spent.mean() / comparison.problem.full_steps:.0f}",
                     f"{curve.means[-1]:.1f} ± {curve.errors[-1]:.1f}",
                     "not reached" if share is None else f"{100 * share:.0f} %",
-                    ", ".join(f"{comparison.budgets[place]:,}" for place in under) or "nowhere",
+                    ", ".join(f"{budget:,} steps" for budget in under) or "nowhere",
                 ]
             )
     head = ["data set", "best structures differ beyond noise", "search", "searches", "full trainings spent"]
@@ -83,11 +83,11 @@ def scores(comparison: Comparison) -> str:
     """Return the scores at all budgets; those of a search that had ended before are in italics."""
     rows = []
     for curve in comparison.curves:
-        cells = []
-        for budget, mean, error in zip(comparison.budgets, curve.means, curve.errors, strict=True):
+        row, running = [curve.arm], curve.running(comparison.budgets)
+        for place, (mean, error) in enumerate(zip(curve.means, curve.errors, strict=True)):
             cell = "" if np.isnan(mean) else f"{mean:.1f} ± {error:.1f}"
-            cells.append(f"*{cell}*" if cell and budget > 1.02 * curve.spent.max() else cell)
-        rows.append([curve.arm, *cells])
+            row.append(cell if place in running or not cell else f"*{cell}*")
+        rows.append(row)
     return table(["search \\ steps", *(f"{budget:,}" for budget in comparison.budgets)], rows)
 
 
@@ -104,11 +104,12 @@ def _plot(comparison: Comparison, path: Path) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for curve in comparison.curves:
-        kept = [
-            place for place, budget in enumerate(comparison.budgets) if budget <= 1.02 * curve.spent.max()
-        ]
-        steps = np.array(comparison.budgets)[kept]
-        means, errors = curve.means[kept], curve.errors[kept]
+        kept = curve.running(comparison.budgets)
+        # The last column is what it had found when it ended, wherever that was.
+        steps = np.append(np.array(comparison.budgets)[kept], curve.spent.mean())
+        order = np.argsort(steps, kind="stable")
+        steps = steps[order]
+        means, errors = (np.append(side[kept], side[-1])[order] for side in (curve.means, curve.errors))
         (line,) = axes.plot(steps, means, marker="o", label=curve.arm)
         axes.fill_between(steps, means - errors, means + errors, color=line.get_color(), alpha=0.15)
     axes.set_xscale("log")

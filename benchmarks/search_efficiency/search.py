@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.search_efficiency.problems import Problem, search_space
 from benchmarks.search_efficiency.records import Record, Records
-from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.fitness import metric_value
+from g2l.presets import PRESETS
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.ledger import Ledger
@@ -20,11 +19,14 @@ from g2l.search.population import GenerationSummary
 from g2l.search.result import GlobalSearchResult
 from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search.store import EvaluationStore
+from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.training.fitness import ShortTrainingFitness
 
 FILE = "searches.jsonl"
-PAPER = {"population": 16, "generations": 12, "survival_margin": 20.0}
-"""The proportions of the paper's algorithm, scaled down."""
+TOGETHER = 8
+"""Candidates that are trained as one network where none goes on from another: faster, and the same steps."""
+TRAININGS = 12.0
+"""What the compared strategies may spend, in full trainings; the paper's algorithm ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -33,44 +35,43 @@ class Arm:
 
     Attributes:
         name: What the tables call it.
-        settings: Of `GlobalSearchConfig`, beside the budget of a candidate.
+        config: Its settings, beside the budget of a candidate.
     """
 
     name: str
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def config(self, problem: Problem, trainings: float | None) -> GlobalSearchConfig:
-        """Return the settings of the search.
-
-        Args:
-            problem: Whose proxy's budget candidates are trained for.
-            trainings: What it may cost in full trainings, or None where generations end it.
-        """
-        return GlobalSearchConfig(
-            budget=Budget(problem.proxy_steps, "steps"),
-            candidate_checkpoints=CandidateCheckpoints.NONE,
-            trainings=trainings,
-            **(PAPER | self.settings),
-        )
+    config: GlobalSearchConfig
 
 
-GENETIC = Arm("genetic (paper)", {"strategy": Strategy.GENETIC})
-RANDOM = Arm("random", {"strategy": Strategy.RANDOM})
+def _compared(strategy: Strategy, trainings: float | None = TRAININGS) -> GlobalSearchConfig:
+    """Return the settings of a strategy in the proportions of the paper, scaled down."""
+    return GlobalSearchConfig(
+        strategy=strategy,
+        trainings=trainings,
+        population=16,
+        generations=12,
+        survival_margin=20.0,
+        candidates_per_batch=1 if strategy in CONTINUED else TOGETHER,
+        candidate_checkpoints=CandidateCheckpoints.NONE,
+    )
+
+
+GENETIC = Arm("genetic (paper)", _compared(Strategy.GENETIC, trainings=None))
+RANDOM = Arm("random", _compared(Strategy.RANDOM))
+DEFAULT = Arm(
+    "default", PRESETS["fast"].global_search.replace(candidate_checkpoints=CandidateCheckpoints.NONE)
+)
 ARMS = {
     arm.name: arm
     for arm in (
         GENETIC,
         RANDOM,
-        Arm("halving", {"strategy": Strategy.HALVING}),
-        Arm("inheritance", {"strategy": Strategy.INHERITANCE}),
-        Arm("one-shot", {"strategy": Strategy.ONE_SHOT}),
-        Arm("surrogate", {"strategy": Strategy.SURROGATE}),
+        Arm("halving", _compared(Strategy.HALVING)),
+        Arm("surrogate", _compared(Strategy.SURROGATE)),
+        Arm("inheritance", _compared(Strategy.INHERITANCE)),
+        Arm("one-shot", _compared(Strategy.ONE_SHOT)),
+        DEFAULT,
     )
 }
-CONTINUING = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
-"""Strategies with trainings that go on from others; checkpoints save them time and change no score."""
-TRAININGS = 15.0
-"""What every search but the paper's may spend, in full trainings."""
 
 
 def run(arm: Arm, problem: Problem, seed: int, work: Path) -> Record:
@@ -82,7 +83,7 @@ def run(arm: Arm, problem: Problem, seed: int, work: Path) -> Record:
         seed: Of the search and of its trainings.
         work: Folder of all records; trainings in it are shared by all searches.
     """
-    config = arm.config(problem, None if arm == GENETIC else TRAININGS)
+    config = arm.config.replace(budget=Budget(problem.proxy_steps, "steps"))
     records = Records(work / FILE)
     key = search_key(problem, config, seed)
     record = records.find(key)
@@ -100,15 +101,14 @@ def search_key(problem: Problem, config: GlobalSearchConfig, seed: int) -> str:
 
 def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path) -> Record:
     started = time.perf_counter()
-    identity = problem.identity() | {"averaging": config.averaging}
-    trainings = work / "trainings" / fingerprint(identity)
+    folder = work / "trainings" / fingerprint(problem.identity())
     fitness = ShortTrainingFitness(
         data=problem.data,
         backbone=problem.backbone,
         recipe=problem.recipe,
         device="cpu",
         averaging=config.averaging,
-        training_folder=trainings if config.strategy in CONTINUING else None,
+        training_folder=folder if config.candidates_per_batch == 1 else None,
         group_size=config.candidates_per_batch,
     )
     observer = _Observer(config.fitness)
@@ -120,7 +120,7 @@ def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path)
             seed=seed,
             hand_designed=problem.backbone.hand_designed(),
             full_steps=problem.full_steps,
-            store=EvaluationStore(work / "evaluations", identity),
+            store=EvaluationStore(work / "evaluations", problem.identity() | fitness.identity()),
             observers=[observer],
         )
     return observer.record(result) | {"seconds": round(time.perf_counter() - started, 1)}

@@ -51,10 +51,13 @@ def test_the_share_is_that_of_the_first_budget_whose_mean_reaches_the_goal():
     assert share_to_reach(some, [10, 100, 1000], goal=30) == 0.1
     assert share_to_reach(some, [10, 100, 1000], goal=41) is None
     assert share_to_reach(curve([np.nan, 30], [10, 30]), [10, 1000], goal=5) == 1
+    assert share_to_reach(some, [10, 20, 10_000], goal=35) == 0.1  # it had ended after 1,000
 
 
 def test_below_means_by_more_than_the_noise_of_both():
-    assert below(curve([10, 10, 10], [12, 12, 12]), curve([11, 30, 12], [13, 34, 14])) == [1]
+    low, high = curve([10, 10, 10], [12, 12, 12]), curve([11, 30, 12], [13, 34, 14])
+    assert below(low, high, [10, 100, 1000]) == [100]
+    assert below(low, high, [10, 2000, 3000]) == []  # the other one had ended after 1,000
 
 
 def test_budgets_are_shares_of_what_the_paper_spends():
