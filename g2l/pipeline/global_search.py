@@ -153,7 +153,7 @@ def _search(
         backbone=task.backbone.name,
         provenance=provenance | scores | {"steps": result.steps},
     )
-    compared, final_steps = _compare(stage, task, result.winner)
+    compared, final_steps = _compare(stage, task, space, result.winner)
     leaders, reason = leaders_of(result, task.search.fitness)
     found = scores | {
         "evaluations": log.evaluations,
@@ -209,11 +209,11 @@ def _run(
 
 
 def _compare(
-    stage: Stage, task: GlobalSearchTask, winner: DilationStructure
+    stage: Stage, task: GlobalSearchTask, space: SearchSpace, winner: DilationStructure
 ) -> tuple[dict[str, Comparison], int]:
     """Train the winner and the hand-designed structure in full, under the same seeds, and score on test."""
     hand_designed = task.backbone.hand_designed()
-    if winner == hand_designed or not task.search.final_seeds:
+    if winner in (hand_designed, space.project(hand_designed)) or not task.search.final_seeds:
         return {}, 0
     seeds = range(task.seed, task.seed + task.search.final_seeds)
     contenders = [

@@ -33,6 +33,9 @@ Where nothing is learnt yet, the order is that of the first thing learnt, not of
 of F1 came with a correlation of 0, and 40 steps of 50salads_synth with a negative one (METHOD, section 7).
 """
 
+SAME_SCORE = 1e-6
+"""Points of spread below which scores are equal but for rounding."""
+
 FEWEST_STRUCTURES = 4
 """Of three structures, every sixth order agrees with the horizon's by luck."""
 
@@ -171,6 +174,11 @@ def _verdict(
 ) -> str:
     horizon = max(correlations)
     correlation = correlations[budget]
+    if max(seed_spread, structure_spread) < SAME_SCORE:
+        return (
+            f"After {horizon} steps, half of a full training, all structures score alike: nothing was learnt. "
+            "Train longer, or raise the learning rate; this search can only guess."
+        )
     spreads = f"{structure_spread:.1f} points between structures, {seed_spread:.1f} between seeds"
     if budget < horizon:
         told = (

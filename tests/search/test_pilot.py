@@ -65,6 +65,12 @@ def test_equal_scores_are_not_usable():
     assert (report.budget, report.correlations[50]) == (100, None)
 
 
+def test_a_pilot_that_learnt_nothing_says_so():
+    report = choose_budget(pilot(*[(0.0,) * 6] * 3, seeds=(0, 1)))
+    assert report.budget == report.horizon == 200
+    assert "nothing was learnt" in report.verdict
+
+
 def test_structures_that_do_not_differ_are_said_not_to():
     noise = {0: SHUFFLED, 1: (48.0, 56.0, 44.0, 60.0, 40.0, 52.0)}
     scores = {
