@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; more th
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-LONGEST_FIRST = ("test_mlflow_run", "test_pipeline_kill", "test_ray_executor")
+LONGEST_FIRST = ("test_mlflow_run", "test_pipeline_kill", "test_pipeline_random_kills", "test_ray_executor")
 """Modules of minutes: when workers share the tests, none should be left with one of these at the end."""
 
 

@@ -1,0 +1,239 @@
+"""How often a search that is killed at a random moment and started again gives the result of an unbroken one.
+
+`python -m benchmarks.kills` kills (−9) whole searches in this machine's processes: everything at once, only
+the main process, or only a worker. It needs Linux, and Ray for the Ray executor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from benchmarks.careful_search import differences, outcome, run, write_data
+from g2l.config import DataConfig
+from g2l.search_config import ExecutorKind
+
+PATIENCE_SECONDS = 600.0
+LATEST = 0.95
+"""Of the time of an unbroken run: later moments often come after the end."""
+
+
+class Victim(StrEnum):
+    """What is killed."""
+
+    EVERYTHING = "everything"
+    MAIN = "main process"
+    WORKER = "worker"
+
+
+VICTIMS = {
+    ExecutorKind.SERIAL: (Victim.EVERYTHING,),
+    ExecutorKind.PROCESS: tuple(Victim),
+    ExecutorKind.RAY: tuple(Victim),
+}
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill, as it turned out.
+
+    Attributes:
+        victim: What was killed.
+        seconds: When, counted from the start.
+        lines: Lines of the journal then.
+        differing: Files that are not those of the unbroken run after all, empty when the results are
+            identical.
+    """
+
+    victim: Victim
+    seconds: float
+    lines: int
+    differing: list[str]
+
+
+class Killer:
+    """Runs searches in processes of their own, and kills them.
+
+    Args:
+        folder: Where searches are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        self._folder = folder
+        self._log = folder / "log.txt"
+        self._data: DataConfig = write_data(folder / "data")
+        self._server = multiprocessing.get_context("forkserver")
+        self._server.set_forkserver_preload(["benchmarks.careful_search"])
+
+    def start(self, folder: Path, executor: ExecutorKind, evaluations: Path | None = None) -> BaseProcess:
+        """Start or resume a search, which may share its evaluations."""
+        place = (folder, self._data, executor, self._log, evaluations)
+        process = self._server.Process(target=run, args=place)
+        process.start()
+        return process
+
+    def unbroken(self, executor: ExecutorKind) -> tuple[dict[str, Any], float]:
+        """Return what a search leaves that nobody disturbs, and how many seconds it took."""
+        folder, started = self._folder / f"{executor}-unbroken", time.monotonic()
+        self.finish(folder, executor)
+        return outcome(folder), time.monotonic() - started
+
+    def finish(self, folder: Path, executor: ExecutorKind) -> None:
+        """Search to the end."""
+        self.wait(self.start(folder, executor))
+
+    def wait(self, process: BaseProcess) -> None:
+        """Wait until a search has come to its end.
+
+        Raises:
+            RuntimeError: It fails, or takes too long.
+        """
+        process.join(PATIENCE_SECONDS)
+        if process.exitcode != 0:
+            _kill(process.pid or 0)
+            told = "\n".join(self._log.read_text(errors="replace").splitlines()[-30:])
+            raise RuntimeError(f"a search ended with {process.exitcode} instead of 0:\n{told}")
+
+    def kill(self, folder: Path, executor: ExecutorKind, victim: Victim, delay: float) -> Kill | None:
+        """Start or resume a search and kill it; a worker's end it survives. None if it was too fast."""
+        started, process = time.monotonic(), self.start(folder, executor)
+        process.join(delay)
+        doomed = _chosen(process, victim)
+        if not doomed:
+            self.wait(process)
+            return None
+        journal = folder / "journal.jsonl"
+        lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+        seconds = time.monotonic() - started
+        family = [*descendants(process), process.pid or 0]
+        for pid in doomed:
+            _kill(pid)
+        if victim is Victim.WORKER:
+            self.wait(process)
+        else:
+            process.join(PATIENCE_SECONDS)
+        return Kill(victim, seconds, lines, [f"process {pid} is left" for pid in _left(family)])
+
+
+def descendants(process: BaseProcess) -> list[int]:
+    """Return the processes below one."""
+    children: dict[int, list[int]] = {}
+    for pid, parent, _ in _processes():
+        children.setdefault(parent, []).append(pid)
+    found = [process.pid or 0]
+    for pid in found:
+        found += children.get(pid, ())
+    return found[1:]
+
+
+def _chosen(process: BaseProcess, victim: Victim) -> list[int]:
+    """Return what to kill; for a worker, wait until there is one."""
+    while process.is_alive():
+        below = descendants(process)
+        if victim is Victim.EVERYTHING:
+            return [process.pid or 0, *below]
+        if victim is Victim.MAIN:
+            return [process.pid or 0]
+        workers = [pid for pid in below if _works(pid)]
+        if workers:
+            return [random.choice(workers)]
+        time.sleep(0.02)
+    return []
+
+
+def _works(pid: int) -> bool:
+    command = _command(pid)
+    return command.startswith("ray::attempt") or "multiprocessing.spawn" in command
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Yield number, parent and state of every process."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has just ended
+            continue
+        yield int(path.parent.name), int(parent), state
+
+
+def _left(family: list[int]) -> list[int]:
+    """Return those of a family that do not end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        left = [pid for pid, _, state in _processes() if pid in family and state != "Z"]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def kills(killer: Killer, folder: Path, executor: ExecutorKind, number: int) -> Iterator[Kill]:
+    """Yield `number` kills of searches that are each killed once."""
+    expected, seconds = killer.unbroken(executor)
+    victims = VICTIMS[executor]
+    done = attempts = 0
+    while done < number:
+        attempts += 1
+        place = folder / f"{executor}-{attempts}"
+        killed = killer.kill(
+            place, executor, victims[done % len(victims)], random.uniform(0, LATEST * seconds)
+        )
+        if killed is not None:
+            killer.finish(place, executor)
+            killed.differing.extend(differences(outcome(place), expected))
+            done += 1
+            yield killed
+
+
+def main() -> None:
+    """Print a line for each kill, and how many results were identical."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=30, help="divided evenly between the executors")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--executors", nargs="+", default=list(VICTIMS), type=ExecutorKind)
+    options = parser.parse_args()
+    random.seed(options.seed)
+    identical = total = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        killer = Killer(folder)
+        for executor in options.executors:
+            for killed in kills(killer, folder, executor, options.kills // len(options.executors)):
+                total += 1
+                identical += not killed.differing
+                verdict = ", ".join(killed.differing) or "identical"
+                moment = f"{killed.victim} killed after {killed.seconds:4.1f} s, {killed.lines:2d} lines"
+                print(f"{executor:7} {total:2d}  {moment}: {verdict}", flush=True)
+        outcomes = [outcome(folder / f"{executor}-unbroken") for executor in options.executors]
+    same = all(not differences(outcomes[0], other) for other in outcomes[1:])
+    print(f"{total} kills, {identical} identical results; unbroken runs of all executors identical: {same}")
+    sys.exit(identical < total or not same)
+
+
+if __name__ == "__main__":
+    main()
