@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.search_efficiency.correlate import trained
 from benchmarks.search_efficiency.incumbents import incumbent_at
-from benchmarks.search_efficiency.problems import Problem
+from benchmarks.search_efficiency.problems import Problem, search_space
 from benchmarks.search_efficiency.records import Record, Records
 from benchmarks.search_efficiency.search import GENETIC, RANDOM
 from benchmarks.search_efficiency.statistics import Numbers, standard_error
@@ -33,7 +33,7 @@ class Curve:
 
     Attributes:
         arm: Its name.
-        scores: Test F1 of the incumbents, (searches, budgets); NaN before the first score of a search.
+        scores: Test F1 of the incumbents, (searches, budgets).
         spent: Steps that each search has spent in all, (searches,).
     """
 
@@ -43,7 +43,7 @@ class Curve:
 
     @property
     def means(self) -> Numbers:
-        """Over searches, (budgets,); NaN where one has no incumbent yet."""
+        """Over searches, (budgets,)."""
         return np.asarray(self.scores.mean(axis=0), dtype=np.float64)
 
     @property
@@ -73,8 +73,9 @@ def curve(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], 
         work: Folder of all records.
     """
     records = Records(work / FILE)
+    first = search_space(problem).project(problem.backbone.hand_designed())
     scores = [
-        [_score(problem, incumbent_at(search["events"], budget), records) for budget in budgets]
+        [_score(problem, incumbent_at(search["events"], budget, first), records) for budget in budgets]
         for search in searches
     ]
     spent = np.array([search["steps"] for search in searches], dtype=np.float64)
@@ -106,10 +107,8 @@ def goals(curves: Sequence[Curve]) -> tuple[Curve, Curve]:
     return by_name[GENETIC.name], by_name[RANDOM.name]
 
 
-def _score(problem: Problem, structure: DilationStructure | None, records: Records) -> float:
+def _score(problem: Problem, structure: DilationStructure, records: Records) -> float:
     """Return the mean test F1 of full trainings of a structure."""
-    if structure is None:
-        return float("nan")
     values = []
     for seed in TEST_SEEDS:
         record = trained(problem, structure, seed, records, ladder=(problem.full_steps,), decays=())

@@ -29,9 +29,15 @@ def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructur
         incumbent = event
 
 
-def incumbent_at(events: Sequence[Record], steps: int) -> DilationStructure | None:
-    """Return the incumbent once `steps` are spent, None before the first score."""
-    answer = None
+def incumbent_at(events: Sequence[Record], steps: int, before: DilationStructure) -> DilationStructure:
+    """Return the incumbent once `steps` are spent.
+
+    Args:
+        events: Of one search, in their order.
+        steps: Optimiser steps.
+        before: What one answers without any score: the hand-designed structure.
+    """
+    answer = before
     for spent, structure in incumbents(events):
         if spent > steps:
             break

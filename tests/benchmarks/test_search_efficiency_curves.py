@@ -9,6 +9,7 @@ from benchmarks.search_efficiency.efficiency import Curve, below, reported_budge
 from benchmarks.search_efficiency.incumbents import incumbent_at, incumbents
 from benchmarks.search_efficiency.markdown import table
 from benchmarks.search_efficiency.search import GENETIC, RANDOM
+from g2l.structure import DilationStructure
 
 
 def event(steps: int, rate: int, fitness: float, **changes: object) -> dict:
@@ -37,9 +38,10 @@ def test_a_score_of_another_kind_of_training_beats_nothing(difference):
 
 def test_the_incumbent_at_a_budget_is_the_last_one_within_it():
     events = [event(40, 1, 50), event(80, 2, 60)]
-    assert incumbent_at(events, 39) is None
-    assert incumbent_at(events, 79).key == "1"
-    assert incumbent_at(events, 10_000).key == "2"
+    first = DilationStructure(((7,),))
+    assert incumbent_at(events, 39, first) == first
+    assert incumbent_at(events, 79, first).key == "1"
+    assert incumbent_at(events, 10_000, first).key == "2"
 
 
 def curve(*rows: list[float]) -> Curve:

@@ -42,7 +42,8 @@ def test_the_verdict_says_who_needs_how_much_and_who_is_below_random(comparison)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [row[2] for row in cells] == [GENETIC.name, RANDOM.name, "clever", "unlucky"]
     assert [row[6] for row in cells] == ["100 %", "not reached", "10 %", "not reached"]
-    assert [row[7] for row in cells] == ["nowhere", "nowhere", "nowhere", "1,000 steps, 10,000 steps"]
+    assert [row[7] for row in cells] == ["100 %", "not reached", "10 %", "not reached"]
+    assert [row[8] for row in cells] == ["nowhere", "nowhere", "nowhere", "1,000 steps, 10,000 steps"]
     assert all(row[1].startswith("yes: 4.0 against 1.0") for row in cells)
     assert cells[2][4] == "10"  # 1,600 steps in trainings of 160
 
