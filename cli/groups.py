@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .errors import exit_code
+from .interruption import listen
 
 KEEPS_EMPTY = {"--background", "--group-pattern"}
 """Options for which an empty value says something: no background class, no grouping."""
@@ -48,7 +48,7 @@ class G2LGroup(TyperGroup):
         """Run a command line and leave with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
-        signal.signal(signal.SIGTERM, _interrupt)
+        listen()
         run = super().main
         sys.exit(exit_code(lambda: run(arguments, *positional, **options), debug="--debug" in arguments))
 
@@ -124,7 +124,3 @@ def _fields(group: Any) -> list[inspect.Parameter]:
         )
         for field in dataclasses.fields(group)
     ]
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt

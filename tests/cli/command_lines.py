@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from typer.testing import CliRunner, Result
 
+from cli.interruption import SIGNALS
 from cli.main import app
 
 Run = Callable[..., Result]
@@ -23,13 +24,15 @@ TRAIN = ("train", *SMALL, "--hand-designed")
 
 def invoke(*arguments: str) -> Result:
     """Run a command line in this process."""
-    before, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+    before = sys.argv
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     sys.argv = ["g2l", *arguments]
     try:
         return CliRunner().invoke(app, list(arguments))
     finally:
         sys.argv = before
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def refusal(told: Result) -> str:

@@ -85,3 +85,50 @@ def test_sigterm_is_an_interruption(workdir: Path) -> None:
     assert "to resume: g2l train" in told
     assert told.rstrip().endswith("--output-dir out --resume")
     assert "Traceback" not in told
+
+
+SEARCHING = """
+import sys
+from cli.main import main
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("moment", ["out/journal.jsonl", "out/trainings/*/last.ckpt"])
+def test_ctrl_c_ends_a_search_and_its_workers(workdir: Path, moment: str, presses: int) -> None:
+    """While workers start and while they train, and again while they are ended."""
+    script = workdir / "search.py"
+    script.write_text(SEARCHING)
+    line = ("search-global", *SMALL, "--population", "2", "--generations", "300", "--proxy-steps", "2")
+    line += ("--trainings", "2000", "--executor", "process", "--workers", "2")
+    process = subprocess.Popen(
+        [sys.executable, str(script), *line, "--output-dir", "out"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not any(Path().glob(moment)) and process.poll() is None:
+        time.sleep(0.01)
+    for _ in range(presses):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        time.sleep(0.05)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert "to resume: g2l search-global" in told
+    deadline = time.monotonic() + 60
+    while _exists(process.pid):  # the last one, of Python itself, sees that the others are gone
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Self
@@ -131,7 +133,8 @@ class ProcessExecutor:
 
     def _submit(self, group: TaskGroup) -> Future[list[Evaluation]]:
         try:
-            return self._open_pool().submit(evaluate_group, group)
+            with _deaf():
+                return self._open_pool().submit(evaluate_group, group)
         except BrokenProcessPool as error:
             lost: Future[list[Evaluation]] = Future()
             lost.set_exception(error)
@@ -158,6 +161,16 @@ class ProcessExecutor:
             self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = self._lifeline = None
         self._running.clear()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that are started here never hear a terminal's Ctrl-C: they need seconds to say so."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _cores() -> int:
