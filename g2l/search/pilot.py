@@ -176,8 +176,9 @@ def _verdict(
     correlation = correlations[budget]
     if max(seed_spread, structure_spread) < SAME_SCORE:
         return (
-            f"After {horizon} steps, half of a full training, all structures score alike: nothing was learnt. "
-            "Train longer, or raise the learning rate; this search can only guess."
+            f"After {horizon} steps, half of a full training, all structures score alike: nothing was "
+            "learnt, and this search can only guess. "
+            "Train longer, or raise the learning rate."
         )
     spreads = f"{structure_spread:.1f} points between structures, {seed_spread:.1f} between seeds"
     if budget < horizon:

@@ -42,8 +42,11 @@ def test_the_super_network_is_paid_for_once():
         (FULL, (Phase(until=FULL, rates=SPACE.rates),))
     }
     assert len(fitness.shared) > 100
-    assert {task.budget for task in fitness.alone} == {BUDGET}
-    assert result.steps == FULL + PROXY * len(fitness.alone) == 10 * FULL
+    assert {task.budget.amount for task in fitness.alone} == {PROXY, 2 * PROXY, 4 * PROXY}
+    rungs = [task.budget.amount for task in fitness.alone]
+    going_on = {PROXY: PROXY, 2 * PROXY: PROXY, 4 * PROXY: 2 * PROXY}
+    assert result.steps == FULL + sum(going_on[budget] for budget in rungs)
+    assert 10 * FULL - PROXY < result.steps <= 10 * FULL
 
 
 @pytest.mark.parametrize(
@@ -54,8 +57,8 @@ def test_it_is_as_long_as_a_full_training_or_half_of_what_is_allowed(trainings, 
     fitness = Tasks()
     result = search(fitness, config=ONE_SHOT.replace(trainings=trainings), full_steps=full_steps)
     assert {task.budget.amount for task in fitness.shared} == {steps}
-    assert len(fitness.alone) == verified
-    assert result.steps == steps + verified * PROXY
+    assert len({task.structure for task in fitness.alone}) == verified
+    assert result.steps >= steps + verified * PROXY
 
 
 def test_the_hand_designed_is_verified_first_and_the_others_by_rank():
@@ -64,10 +67,11 @@ def test_the_hand_designed_is_verified_first_and_the_others_by_rank():
     assert fitness.tasks[0].structure == fitness.alone[0].structure == HAND
     distinct = {task.structure for task in fitness.shared} - {HAND}
     best = sorted((score(structure, TARGET) for structure in distinct), reverse=True)
-    assert [score(task.structure, TARGET) for task in fitness.alone[1:]] == best[:7]
+    first = [task for task in fitness.alone if task.budget == BUDGET]
+    assert [score(task.structure, TARGET) for task in first[1:]] == best[:7]
     assert all(not member.lineage for member in result.population)
     assert result.best == result.population[0]
-    assert result.hand_designed in result.population
+    assert HAND in {member.structure for member in result.population}
 
 
 def test_shared_scores_that_mislead_do_not_name_the_winner():
@@ -135,5 +139,5 @@ def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
         space=space,
         hand_designed=space.from_rates([rates[0]] * genes),
     )
-    assert len(fitness.shared) == len(fitness.alone) == space.size
+    assert len(fitness.shared) == len({task.structure for task in fitness.alone}) == space.size
     assert result.winner == target

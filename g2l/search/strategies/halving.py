@@ -36,7 +36,24 @@ def search_by_halving(session: SearchSession) -> tuple[Candidate, ...]:
     Raises:
         OperationalError: None of the first ones could be trained.
     """
-    halving = _Halving(session)
+    return halve(session, session.first_proposals(session.config.population), children=True)
+
+
+def halve(session: SearchSession, first: Sequence[Proposal], *, children: bool) -> tuple[Candidate, ...]:
+    """Train `first` in their order by successive halving, then children of the best if asked for.
+
+    Args:
+        session: The running search.
+        first: Distinct structures, at least one.
+        children: Whether children follow; else the end is where all were trained, or the steps are spent.
+
+    Returns:
+        As `search_by_halving` does.
+
+    Raises:
+        OperationalError: None of the first ones could be trained.
+    """
+    halving = _Halving(session, first, children=children)
     run_asynchronously(session, halving, window=max(2, session.config.population // 2))
     if halving.unclosed:
         halving.close_generation()
@@ -50,14 +67,15 @@ def rung_budgets(proxy: int, full_steps: int | None) -> tuple[int, ...]:
 
 
 class _Halving:
-    """What decides: see `search_by_halving`."""
+    """What decides: see `halve`."""
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: SearchSession, first: Sequence[Proposal], *, children: bool) -> None:
         self._session = session
+        self._children = children
         self._budgets = rung_budgets(session.proxy, session.full_steps)
         self._rungs: list[list[Candidate]] = [[] for _ in self._budgets]
         self._promoted: list[set[int]] = [set() for _ in self._budgets]
-        self._first = session.first_proposals(session.config.population)
+        self._first = list(first)
         self._started: set[DilationStructure] = set()
         self._closed = 0
         self._told: list[Candidate] = []
@@ -135,6 +153,8 @@ class _Halving:
     def _proposal(self) -> Proposal | None:
         if self._first:
             return self._first.pop(0)
+        if not self._children:
+            return None
         parents = self._parents()
         breeder = self._session.breeder()
         child = breeder.child(parents, self._session.config) if len(parents) > 1 else None

@@ -8,6 +8,7 @@ from g2l.evaluation import EvaluationTask, Phase
 from g2l.search.evaluator import Request
 from g2l.search.population import Candidate, Origin, Proposal, ranked
 from g2l.search.session import SearchSession, require_one
+from g2l.search.strategies.halving import halve
 from g2l.search.survival import survivors
 from g2l.structure import DilationStructure
 
@@ -23,18 +24,18 @@ def search_one_shot(session: SearchSession) -> tuple[Candidate, ...]:
     Rates change no shape of a weight. So one network is trained with rates drawn anew for every step, each
     layer's alone and uniformly (Guo et al.: what is drawn alike is ranked fairly), and a structure's score
     is that of this network with its rates. A genetic search ranks structures by such scores; the best are
-    then trained from their initialisation for the proxy's budget, and only those scores decide.
+    then trained from their initialisation by successive halving, and only those scores decide.
 
     Costs the steps of one full training (three proxies where its length is not known, at most half of what
-    is allowed) and one proxy for each verified structure: the hand-designed one first, then by rank until
-    the allowed steps are spent; without a limit as many as the population. Scores by the super-network cost
-    no steps, only a pass over the hold-out each.
+    is allowed) and those of the halving: the hand-designed structure first, then by rank until the allowed
+    steps are spent; without a limit as many as the population. Scores by the super-network cost no steps,
+    only a pass over the hold-out each.
 
     Args:
         session: The running search.
 
     Returns:
-        The verified ones, best first.
+        The verified ones, best first, by their longest training.
 
     Raises:
         OperationalError: None of the first ones could be scored, or none of the best be trained.
@@ -86,11 +87,13 @@ class _SuperNetwork:
 def _verify(session: SearchSession, leaders: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Train the leaders from scratch, the hand-designed structure before all others; return them, best first.
 
+    By successive halving: a proxy may mislead where a longer training does not, and the leaders of a
+    super-network are close together.
+
     Args:
         session: The running search.
         leaders: Best first.
     """
-    size = session.config.population
     others = [
         Proposal(leader.structure, leader.origin)
         for leader in leaders
@@ -98,13 +101,5 @@ def _verify(session: SearchSession, leaders: Sequence[Candidate]) -> tuple[Candi
     ]
     queue = [Proposal(session.hand_designed, Origin.HAND_DESIGNED), *others]
     if session.allowed is None:
-        queue = queue[:size]
-    verified: tuple[Candidate, ...] = ()
-    for start in range(0, len(queue), size):
-        batch = session.evaluate(queue[start : start + size])
-        if not batch:
-            break
-        verified = ranked((*verified, *batch))
-        require_one(verified)
-        session.close_generation(verified[:size])
-    return verified
+        queue = queue[: session.config.population]
+    return halve(session, queue, children=False)
