@@ -73,13 +73,18 @@ def curve(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], 
         work: Folder of all records.
     """
     records = Records(work / FILE)
-    first = search_space(problem).project(problem.backbone.hand_designed())
+    first = _hand_designed(problem)
     scores = [
         [_score(problem, incumbent_at(search["events"], budget, first), records) for budget in budgets]
         for search in searches
     ]
     spent = np.array([search["steps"] for search in searches], dtype=np.float64)
     return Curve(searches[0]["arm"], np.array(scores), spent)
+
+
+def hand_designed_score(problem: Problem, work: Path) -> float:
+    """Return the mean test F1 of the hand-designed structure, which all searches know from the start."""
+    return _score(problem, _hand_designed(problem), Records(work / FILE))
 
 
 def share_to_reach(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
@@ -105,6 +110,10 @@ def goals(curves: Sequence[Curve]) -> tuple[Curve, Curve]:
     """Return the curves of the paper's algorithm and of random search."""
     by_name = {one.arm: one for one in curves}
     return by_name[GENETIC.name], by_name[RANDOM.name]
+
+
+def _hand_designed(problem: Problem) -> DilationStructure:
+    return search_space(problem).project(problem.backbone.hand_designed())
 
 
 def _score(problem: Problem, structure: DilationStructure, records: Records) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.search_efficiency.correlate import recorded
 from benchmarks.search_efficiency.correlation_report import write_correlation
-from benchmarks.search_efficiency.efficiency import TEST_SEEDS, curve, reported_budgets
+from benchmarks.search_efficiency.efficiency import TEST_SEEDS, curve, hand_designed_score, reported_budgets
 from benchmarks.search_efficiency.efficiency_report import Comparison, write_efficiency
 from benchmarks.search_efficiency.problems import Problem
 from benchmarks.search_efficiency.records import Record, read_records
@@ -52,6 +52,7 @@ def comparison(problem: Problem, work: Path, scores: ScoreTable | None) -> Compa
     budgets = reported_budgets(by_arm[GENETIC.name])
     return Comparison(
         problem,
+        hand_designed_score(problem, work),
         budgets,
         tuple(curve(problem, records, budgets, work) for records in by_arm.values() if records),
         None if scores is None else spread_of_the_best(scores.final("holdout"), scores.final("test")),

@@ -28,6 +28,9 @@ TOGETHER = 8
 TRAININGS = 12.0
 """What the compared strategies may spend, in full trainings; the paper's algorithm ends by itself."""
 
+LEADERS = 3
+"""Of a race."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -60,15 +63,26 @@ RANDOM = Arm("random", _compared(Strategy.RANDOM))
 DEFAULT = Arm(
     "default", PRESETS["fast"].global_search.replace(candidate_checkpoints=CandidateCheckpoints.NONE)
 )
+
+
+def _raced(strategy: Strategy) -> Arm:
+    """Return a strategy that spends half as much again on a race of its leaders under fresh seeds."""
+    config = _compared(strategy, 1.5 * TRAININGS).replace(leaders=LEADERS)
+    return Arm(f"{strategy}, race", config)
+
+
 ARMS = {
     arm.name: arm
     for arm in (
         GENETIC,
         RANDOM,
-        Arm("halving", _compared(Strategy.HALVING)),
-        Arm("surrogate", _compared(Strategy.SURROGATE)),
-        Arm("inheritance", _compared(Strategy.INHERITANCE)),
-        Arm("one-shot", _compared(Strategy.ONE_SHOT)),
+        *(
+            Arm(strategy.value, _compared(strategy))
+            for strategy in Strategy
+            if strategy not in (Strategy.GENETIC, Strategy.RANDOM)
+        ),
+        _raced(Strategy.SURROGATE),
+        _raced(Strategy.ONE_SHOT),
         DEFAULT,
     )
 }

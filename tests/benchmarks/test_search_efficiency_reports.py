@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,7 @@ def curve(arm: str, *means: float, spent: float) -> Curve:
 def comparison() -> Comparison:
     return Comparison(
         PROBLEM,
+        15.0,
         (100, 1000, 10_000),
         (
             curve(GENETIC.name, 10, 20, 50, spent=10_000),
@@ -41,11 +44,16 @@ def test_the_verdict_says_who_needs_how_much_and_who_is_below_random(comparison)
     lines = verdicts([comparison]).splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [row[2] for row in cells] == [GENETIC.name, RANDOM.name, "clever", "unlucky"]
-    assert [row[6] for row in cells] == ["100 %", "not reached", "10 %", "not reached"]
     assert [row[7] for row in cells] == ["100 %", "not reached", "10 %", "not reached"]
-    assert [row[8] for row in cells] == ["nowhere", "nowhere", "nowhere", "1,000 steps, 10,000 steps"]
+    assert [row[8] for row in cells] == ["100 %", "not reached", "10 %", "not reached"]
+    assert [row[9] for row in cells] == ["nowhere", "nowhere", "nowhere", "1,000 steps, 10,000 steps"]
     assert all(row[1].startswith("yes: 4.0 against 1.0") for row in cells)
     assert cells[2][4] == "10"  # 1,600 steps in trainings of 160
+
+
+def test_what_the_hand_designed_structure_reaches_takes_no_search(comparison):
+    better = replace(comparison, hand_designed=49.5)
+    assert verdicts([better]).count("| from the start: 2^l |") == 4  # to within a point, by every search
 
 
 def test_scores_after_the_end_of_a_search_are_in_italics(comparison):
