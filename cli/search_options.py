@@ -52,7 +52,7 @@ class GlobalOptions:
     strategy: Annotated[
         Strategy | None,
         typer.Option(
-            help="How it decides what to train next. (fast: halving, paper: genetic)", rich_help_panel=SEARCH
+            help="How it decides what to train next. (fast: one-shot, paper: genetic)", rich_help_panel=SEARCH
         ),
     ] = None
     trainings: Annotated[

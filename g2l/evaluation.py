@@ -75,6 +75,11 @@ class EvaluationTask:
     seed: int
     lineage: tuple[Phase, ...] = ()
 
+    @property
+    def shares_weights(self) -> bool:
+        """Whether no step is taken with its own rates: it is scored with weights of others."""
+        return bool(self.lineage) and self.lineage[-1].until == self.budget.amount
+
 
 class EvaluationStatus(StrEnum):
     """How the evaluation of a candidate ended."""

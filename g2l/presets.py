@@ -24,7 +24,7 @@ PRESETS = {
     "fast": Preset(
         recipe=RecipeConfig(),
         global_search=GlobalSearchConfig(
-            strategy=Strategy.HALVING,
+            strategy=Strategy.ONE_SHOT,
             trainings=24.0,
             proxy=ProxyChoice.AUTO,
             leaders=3,

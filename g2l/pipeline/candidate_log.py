@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint, unwritable
@@ -19,6 +21,7 @@ from g2l.tracking.protocol import Run, RunKind, RunStatus
 
 TRACKED = "tracked.txt"
 END = "end"
+SHARED_TABLE = "super-network.json"
 
 STATUS_INTERVAL_S = 5.0
 """The status is recorded at most this often, and with every generation: a point for each of thousands of
@@ -30,7 +33,7 @@ class CandidateLog:
 
     A child run is one training: a structure under a seed. Rungs, and the pilot, score a training on its way,
     so that it has metrics at several steps. It stays open while it may go on, and ends as KILLED when it was
-    given up.
+    given up. What was only scored, with the weights of a super-network, is a row of a table.
 
     A resumed search shows again what its journal holds; what was recorded before is in `tracked.txt` and
     is not recorded twice.
@@ -54,6 +57,7 @@ class CandidateLog:
         self._checkpoints: dict[Path, Evaluation] = {}
         self._survivors: set[DilationStructure] = set()
         self._compared: set[Path] = set()
+        self._shared: list[Evaluation] = []
         self.evaluations = 0
         self.seconds = 0.0
 
@@ -64,6 +68,9 @@ class CandidateLog:
         self.seconds += evaluation.seconds
         if evaluation.checkpoint is not None:
             self._checkpoints[evaluation.checkpoint] = evaluation
+        if evaluation.task.shares_weights:
+            self._shared.append(evaluation)
+            return
         training, identifier = _training(evaluation), fingerprint(task_to_json(evaluation.task))
         self._undecided.pop(training, None)
         if finding.provisional and evaluation.status is EvaluationStatus.DONE:
@@ -100,6 +107,8 @@ class CandidateLog:
             self._delete(self._checkpoints.keys() - longest.values())
         if END in self._tracked:
             return
+        if self._shared:
+            self._stage.run.log_table(shared_columns(self._shared, self._metric), SHARED_TABLE)
         for training, evaluation in self._undecided.items():
             self._run(training, evaluation).finish(RunStatus.KILLED, f"given up after {evaluation.budget}")
         self._record_status()
@@ -195,3 +204,23 @@ def _training(evaluation: Evaluation) -> str:
     """Return what one training is known by, whatever its budget."""
     task = task_to_json(evaluation.task)
     return fingerprint({name: value for name, value in task.items() if name != "budget"})
+
+
+def shared_columns(evaluations: Sequence[Evaluation], metric: str) -> dict[str, list[Any]]:
+    """Return the table of what was scored with the weights of a super-network, the best first.
+
+    Args:
+        evaluations: In any order.
+        metric: Name of the fitness.
+    """
+
+    def fitness(evaluation: Evaluation) -> float | None:
+        return metric_value(evaluation.metrics, metric) if evaluation.metrics else None
+
+    rows = sorted(evaluations, key=lambda one: (-(fitness(one) or 0.0), one.structure.key))
+    return {
+        "structure": [row.structure.key for row in rows],
+        "fitness": [fitness(row) for row in rows],
+        "receptive_field": [row.structure.receptive_field() for row in rows],
+        "reason_of_failure": [row.reason for row in rows],
+    }

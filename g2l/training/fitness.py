@@ -135,9 +135,9 @@ class ShortTrainingFitness:
         task: EvaluationTask,
         metrics: Mapping[str, float],
     ) -> Evaluation:
-        """Return the evaluation of a task, and write its model where weights are kept."""
+        """Return the evaluation of a task, and write its model where weights of its own are kept."""
         evaluation = Evaluation(**vars(task), metrics=metrics)
-        if self.checkpoint_folder is None:
+        if self.checkpoint_folder is None or task.shares_weights:
             return evaluation
         path = self.checkpoint_folder / _digest(evaluation) / "model.safetensors"
         metadata = model_metadata(
