@@ -30,6 +30,9 @@ PATIENCE_SECONDS = 600.0
 LATEST = 0.95
 """Of the time of an unbroken run: later moments often come after the end."""
 
+TOO_LATE = 0.7
+"""Factor of that time where a run ended before it was killed: the machine is not as busy any more."""
+
 
 class Victim(StrEnum):
     """What is killed."""
@@ -203,7 +206,9 @@ def kills(killer: Killer, folder: Path, executor: ExecutorKind, number: int) -> 
         killed = killer.kill(
             place, executor, victims[done % len(victims)], random.uniform(0, LATEST * seconds)
         )
-        if killed is not None:
+        if killed is None:
+            seconds *= TOO_LATE
+        else:
             killer.finish(place, executor)
             killed.differing.extend(differences(outcome(place), expected))
             done += 1
