@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +35,13 @@ class Curve:
     Attributes:
         arm: Its name.
         scores: Test F1 of the incumbents, (searches, budgets).
+        answers: Keys of the incumbents, per search and budget.
         spent: Steps that each search has spent in all, (searches,).
     """
 
     arm: str
     scores: Numbers
+    answers: tuple[tuple[str, ...], ...]
     spent: Numbers
 
     @property
@@ -74,12 +77,11 @@ def curve(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], 
     """
     records = Records(work / FILE)
     first = _hand_designed(problem)
-    scores = [
-        [_score(problem, incumbent_at(search["events"], budget, first), records) for budget in budgets]
-        for search in searches
-    ]
+    answers = [[incumbent_at(search["events"], budget, first) for budget in budgets] for search in searches]
+    scores = [[_score(problem, structure, records) for structure in row] for row in answers]
+    keys = tuple(tuple(structure.key for structure in row) for row in answers)
     spent = np.array([search["steps"] for search in searches], dtype=np.float64)
-    return Curve(searches[0]["arm"], np.array(scores), spent)
+    return Curve(searches[0]["arm"], np.array(scores), keys, spent)
 
 
 def hand_designed_score(problem: Problem, work: Path) -> float:
@@ -99,11 +101,33 @@ def share_to_reach(curve: Curve, budgets: Sequence[int], goal: float) -> float |
     return min(reached[0], float(curve.spent.mean())) / budgets[-1] if reached else None
 
 
-def below(curve: Curve, other: Curve, budgets: Sequence[int]) -> list[int]:
-    """Return the budgets at which a curve is below another one beyond noise, while that one went on."""
-    difference = curve.means - other.means
-    noise = BEYOND_NOISE * np.sqrt(curve.errors**2 + other.errors**2)
-    return [budgets[place] for place in other.running(budgets) if difference[place] < -noise[place]]
+def below(curve: Curve, other: Curve, budgets: Sequence[int], judging: float) -> list[int]:
+    """Return the budgets at which a curve is below another one beyond noise, while that one went on.
+
+    Noise is what the searches of either side differ by, but no less than what judging their answers does.
+
+    Args:
+        curve: What is compared.
+        other: With which.
+        budgets: In steps.
+        judging: Standard error of the score of one answer, in points.
+    """
+    sampled = np.sqrt(curve.errors**2 + other.errors**2)
+    found = []
+    for place in other.running(budgets):
+        noise = max(sampled[place], judging * _unshared(curve, other, place))
+        if curve.means[place] - other.means[place] < -BEYOND_NOISE * noise:
+            found.append(budgets[place])
+    return found
+
+
+def _unshared(curve: Curve, other: Curve, place: int) -> float:
+    """Return the error of a difference of means for answers of unit error: those of both sides cancel."""
+    weights: dict[str, float] = defaultdict(float)
+    for side, sign in ((curve, 1.0), (other, -1.0)):
+        for row in side.answers:
+            weights[row[place]] += sign / len(side.answers)
+    return float(np.sqrt(sum(weight**2 for weight in weights.values())))
 
 
 def goals(curves: Sequence[Curve]) -> tuple[Curve, Curve]:

@@ -37,6 +37,7 @@ class Comparison:
     Attributes:
         problem: Where they searched.
         hand_designed: Test F1 of the hand-designed structure.
+        judging: Standard error of the test F1 of one answer.
         budgets: Reported, in steps.
         curves: One per arm, the paper's algorithm and random search among them.
         spread: Of the test scores of the benchmark structures, those that one seed finds the best third.
@@ -44,6 +45,7 @@ class Comparison:
 
     problem: Problem
     hand_designed: float
+    judging: float
     budgets: tuple[int, ...]
     curves: tuple[Curve, ...]
     spread: Spread | None
@@ -71,7 +73,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
         for curve in comparison.curves:
             goal = float(paper.means[-1])
             shares = [_share(comparison, curve, goal - less) for less in (0.0, TOLERANCE)]
-            under = below(curve, random, comparison.budgets)
+            under = below(curve, random, comparison.budgets, comparison.judging)
             rows.append(
                 [
                     comparison.problem.name,
@@ -79,7 +81,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
                     curve.arm,
                     str(len(curve.scores)),
                     f"{curve.spent.mean() / comparison.problem.full_steps:.0f}",
-                    f"{comparison.hand_designed:.1f}",
+                    f"{comparison.hand_designed:.1f} ± {comparison.judging:.1f}",
                     f"{curve.means[-1]:.1f} ± {curve.errors[-1]:.1f}",
                     *shares,
                     ", ".join(f"{budget:,} steps" for budget in under) or "nowhere",

@@ -15,14 +15,16 @@ def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructur
     """Yield the steps spent at each change of mind, ascending, and the structure from there on.
 
     The incumbent is the leader that the strategy itself has named last, or a structure that has scored
-    better since, in a training of the same kind that was no shorter.
+    better since in a training that was no shorter. Scores of inherited weights name nobody: the strategies
+    that use them let trainings from scratch decide.
 
     Args:
         events: Of one search, in their order.
     """
     incumbent: Record | None = None
     for event in events:
-        if event["kind"] not in DECIDED and not (incumbent is None or _beats(event, incumbent)):
+        named = event["kind"] in DECIDED or incumbent is None or _beats(event, incumbent)
+        if event["inherited"] or not named:
             continue
         if incumbent is None or event["structure"] != incumbent["structure"]:
             yield event["steps"], DilationStructure(tuple(map(tuple, event["structure"])))
@@ -46,11 +48,7 @@ def incumbent_at(events: Sequence[Record], steps: int, before: DilationStructure
 
 
 def _beats(event: Record, incumbent: Record) -> bool:
-    comparable = (
-        event["kind"] == "evaluation"
-        and event["seed"] == incumbent["seed"]
-        and event["inherited"] == incumbent["inherited"]
-    )
+    comparable = event["kind"] == "evaluation" and event["seed"] == incumbent["seed"]
     return bool(
         comparable and event["budget"] >= incumbent["budget"] and event["fitness"] > incumbent["fitness"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,10 +51,12 @@ def comparison(problem: Problem, work: Path, scores: ScoreTable | None) -> Compa
     if not by_arm[GENETIC.name] or not by_arm[RANDOM.name]:
         return None
     budgets = reported_budgets(by_arm[GENETIC.name])
+    best = None if scores is None else spread_of_the_best(scores.final("holdout"), scores.final("test"))
     return Comparison(
-        problem,
-        hand_designed_score(problem, work),
-        budgets,
-        tuple(curve(problem, records, budgets, work) for records in by_arm.values() if records),
-        None if scores is None else spread_of_the_best(scores.final("holdout"), scores.final("test")),
+        problem=problem,
+        hand_designed=hand_designed_score(problem, work),
+        judging=0.0 if best is None else best.seeds / math.sqrt(len(TEST_SEEDS)),
+        budgets=budgets,
+        curves=tuple(curve(problem, records, budgets, work) for records in by_arm.values() if records),
+        spread=best,
     )

@@ -31,7 +31,9 @@ def test_the_leader_that_a_strategy_names_counts_whatever_its_score():
     assert changes_of_mind(*events) == [(40, "1"), (80, "2"), (120, "4")]
 
 
-@pytest.mark.parametrize("difference", [{"budget": 20}, {"seed": 1}, {"inherited": True}])
+@pytest.mark.parametrize(
+    "difference", [{"budget": 20}, {"seed": 1}, {"inherited": True}, {"inherited": True, "kind": "leader"}]
+)
 def test_a_score_of_another_kind_of_training_beats_nothing(difference):
     assert changes_of_mind(event(40, 1, 50), event(80, 2, 90, **difference)) == [(40, "1")]
 
@@ -44,8 +46,9 @@ def test_the_incumbent_at_a_budget_is_the_last_one_within_it():
     assert incumbent_at(events, 10_000, first).key == "2"
 
 
-def curve(*rows: list[float]) -> Curve:
-    return Curve("some", np.array(rows), np.full(len(rows), 1000.0))
+def curve(*rows: list[float], answers: str = "abc") -> Curve:
+    named = tuple((answers[number],) * len(row) for number, row in enumerate(rows))
+    return Curve("some", np.array(rows), named, np.full(len(rows), 1000.0))
 
 
 def test_the_share_is_that_of_the_first_budget_whose_mean_reaches_the_goal():
@@ -57,9 +60,18 @@ def test_the_share_is_that_of_the_first_budget_whose_mean_reaches_the_goal():
 
 
 def test_below_means_by_more_than_the_noise_of_both():
-    low, high = curve([10, 10, 10], [12, 12, 12]), curve([11, 30, 12], [13, 34, 14])
-    assert below(low, high, [10, 100, 1000]) == [100]
-    assert below(low, high, [10, 2000, 3000]) == []  # the other one had ended after 1,000
+    low, high = curve([10, 10, 10], [12, 12, 12]), curve([11, 30, 12], [13, 34, 14], answers="xyz")
+    assert below(low, high, [10, 100, 1000], judging=0) == [100]
+    assert below(low, high, [10, 2000, 3000], judging=0) == []  # the other one had ended after 1,000
+
+
+def test_searches_that_answer_alike_share_the_noise_of_their_judgement():
+    low, high = curve([10], [10], answers="aa"), curve([20], [20], answers="bb")
+    assert low.errors.tolist() == [0]
+    assert below(low, high, [100], judging=3) == [100]
+    assert below(low, high, [100], judging=4) == []
+    different = curve([20], [20], answers="bc")
+    assert below(low, different, [100], judging=4) == [100]
 
 
 def test_budgets_are_shares_of_what_the_paper_spends():

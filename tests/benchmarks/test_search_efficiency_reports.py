@@ -21,7 +21,7 @@ PROBLEM = PROBLEMS["two_lags"]
 
 def curve(arm: str, *means: float, spent: float) -> Curve:
     rows = np.array([[mean - 1.0, mean, mean + 1.0] for mean in means]).T
-    return Curve(arm, rows, np.full(3, spent))
+    return Curve(arm, rows, (("a",) * 3, ("b",) * 3, ("c",) * 3), np.full(3, spent))
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def comparison() -> Comparison:
     return Comparison(
         PROBLEM,
         15.0,
+        0.5,
         (100, 1000, 10_000),
         (
             curve(GENETIC.name, 10, 20, 50, spent=10_000),
