@@ -10,12 +10,10 @@ import argparse
 import multiprocessing
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.process import BaseProcess
@@ -23,15 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.careful_search import differences, outcome, run, write_data
+from benchmarks.processes import PATIENCE_SECONDS, descendants, kill_process, left_of, workers_below
 from g2l.config import DataConfig
 from g2l.search_config import ExecutorKind
 
-PATIENCE_SECONDS = 600.0
 LATEST = 0.95
 """Of the time of an unbroken run: later moments often come after the end."""
 
 TOO_LATE = 0.7
 """Factor of that time where a run ended before it was killed: the machine is not as busy any more."""
+
+LONGEST_PAUSE = 0.3
+"""After a line of the journal: about as long as it takes to train a candidate."""
 
 
 class Victim(StrEnum):
@@ -57,8 +58,7 @@ class Kill:
         victim: What was killed.
         seconds: When, counted from the start.
         lines: Lines of the journal then.
-        differing: Files that are not those of the unbroken run after all, empty when the results are
-            identical.
+        differing: Files that are not those of the unbroken run after all.
     """
 
     victim: Victim
@@ -107,105 +107,76 @@ class Killer:
         """
         process.join(PATIENCE_SECONDS)
         if process.exitcode != 0:
-            _kill(process.pid or 0)
+            kill_process(process.pid or 0)
             told = "\n".join(self._log.read_text(errors="replace").splitlines()[-30:])
             raise RuntimeError(f"a search ended with {process.exitcode} instead of 0:\n{told}")
 
-    def kill(self, folder: Path, executor: ExecutorKind, victim: Victim, delay: float) -> Kill | None:
-        """Start or resume a search and kill it; a worker's end it survives. None if it was too fast."""
+    def kill(
+        self, folder: Path, executor: ExecutorKind, victim: Victim, delay: float, lines: int = 0
+    ) -> Kill | None:
+        """Start or resume a search and kill it; a worker's end it survives. None if it was too fast.
+
+        Args:
+            folder: Output folder of the search.
+            executor: Where candidates are trained.
+            victim: What is killed.
+            delay: Seconds that are waited for, once the journal is long enough.
+            lines: How many lines it must have.
+        """
         started, process = time.monotonic(), self.start(folder, executor)
+        journal = folder / "journal.jsonl"
+        while process.is_alive() and _lines(journal) < lines:
+            process.join(0.02)
         process.join(delay)
         doomed = _chosen(process, victim)
         if not doomed:
             self.wait(process)
             return None
-        journal = folder / "journal.jsonl"
-        lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+        lines = _lines(journal)
         seconds = time.monotonic() - started
-        family = [*descendants(process), process.pid or 0]
+        family = [*descendants(process.pid or 0), process.pid or 0]
         for pid in doomed:
-            _kill(pid)
+            kill_process(pid)
         if victim is Victim.WORKER:
             self.wait(process)
         else:
             process.join(PATIENCE_SECONDS)
-        return Kill(victim, seconds, lines, [f"process {pid} is left" for pid in _left(family)])
-
-
-def descendants(process: BaseProcess) -> list[int]:
-    """Return the processes below one."""
-    children: dict[int, list[int]] = {}
-    for pid, parent, _ in _processes():
-        children.setdefault(parent, []).append(pid)
-    found = [process.pid or 0]
-    for pid in found:
-        found += children.get(pid, ())
-    return found[1:]
+        return Kill(victim, seconds, lines, [f"process {pid} is left" for pid in left_of(family)])
 
 
 def _chosen(process: BaseProcess, victim: Victim) -> list[int]:
     """Return what to kill; for a worker, wait until there is one."""
     while process.is_alive():
-        below = descendants(process)
         if victim is Victim.EVERYTHING:
-            return [process.pid or 0, *below]
+            return [process.pid or 0, *descendants(process.pid or 0)]
         if victim is Victim.MAIN:
             return [process.pid or 0]
-        workers = [pid for pid in below if _works(pid)]
+        workers = workers_below(process.pid or 0)
         if workers:
             return [random.choice(workers)]
         time.sleep(0.02)
     return []
 
 
-def _works(pid: int) -> bool:
-    command = _command(pid)
-    return command.startswith("ray::attempt") or "multiprocessing.spawn" in command
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _processes() -> Iterator[tuple[int, int, str]]:
-    """Yield number, parent and state of every process."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent, *_ = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:  # it has just ended
-            continue
-        yield int(path.parent.name), int(parent), state
-
-
-def _left(family: list[int]) -> list[int]:
-    """Return those of a family that do not end."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        left = [pid for pid, _, state in _processes() if pid in family and state != "Z"]
-        if not left or time.monotonic() > deadline:
-            return left
-        time.sleep(0.1)
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _lines(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
 def kills(killer: Killer, folder: Path, executor: ExecutorKind, number: int) -> Iterator[Kill]:
-    """Yield `number` kills of searches that are each killed once."""
+    """Yield `number` kills of searches that are each killed once.
+
+    Every second one comes at a random moment of the whole run, much of which is the start of processes, the
+    others after a random number of journal lines.
+    """
     expected, seconds = killer.unbroken(executor)
-    victims = VICTIMS[executor]
+    most = len(expected["journal.jsonl"])
     done = attempts = 0
     while done < number:
         attempts += 1
-        place = folder / f"{executor}-{attempts}"
-        killed = killer.kill(
-            place, executor, victims[done % len(victims)], random.uniform(0, LATEST * seconds)
-        )
+        place, victim = folder / f"{executor}-{attempts}", VICTIMS[executor][done % len(VICTIMS[executor])]
+        lines = random.randint(1, most) if done % 2 else 0
+        delay = random.uniform(0, LONGEST_PAUSE if lines else LATEST * seconds)
+        killed = killer.kill(place, executor, victim, delay, lines)
         if killed is None:
             seconds *= TOO_LATE
         else:
