@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from g2l.search.random_search import run_random_search
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.synthetic.lags import lags
@@ -19,7 +18,7 @@ from g2l.pipeline.stage import Workplace
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.space import SearchSpace
-from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig, Strategy
 from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness
 
@@ -82,8 +81,9 @@ def test_the_global_search_beats_random_search_at_equal_budget_on_two_lags(two_l
     for seed in range(10):
         shared = {"seed": seed, "hand_designed": DilationStructure(((1, 2),))}
         ours = run_global_search(space, config, SerialExecutor(two_lags), **shared)
-        theirs = run_random_search(
-            space, config, SerialExecutor(two_lags), evaluations=ours.evaluations, **shared
+        equal = config.replace(strategy=Strategy.RANDOM, trainings=float(ours.evaluations))
+        theirs = run_global_search(
+            space, equal, SerialExecutor(two_lags), full_steps=config.budget.amount, **shared
         )
         genetic.append(ours.best)
         random.append(theirs.best)

@@ -64,13 +64,13 @@ class CandidateLog:
     def on_evaluation(self, finding: Finding) -> None:
         """Record one score of a candidate."""
         evaluation = finding.evaluation
-        self.evaluations += 1
         self.seconds += evaluation.seconds
         if evaluation.checkpoint is not None:
             self._checkpoints[evaluation.checkpoint] = evaluation
         if evaluation.task.shares_weights:
             self._shared.append(evaluation)
             return
+        self.evaluations += 1
         training, identifier = _training(evaluation), fingerprint(task_to_json(evaluation.task))
         self._undecided.pop(training, None)
         if finding.provisional and evaluation.status is EvaluationStatus.DONE:

@@ -96,9 +96,10 @@ def test_a_search_survives_a_machine_that_is_lost(tmp_path, monkeypatch):
             found = {}
             for evaluation in executor.evaluate(singly(MANY)):
                 found[evaluation.task] = evaluation
-                if len(found) == 9:
-                    wait_for(lambda: len(pids(tmp_path)) >= 3)
+                # When all three have been at work; half of the tasks are for a slow start of the third.
+                if lost and len(found) >= (9 if len(pids(tmp_path)) >= 3 else len(MANY) // 2):
                     cluster.remove_node(lost, allow_graceful=False)
+                    lost = None
             wait_for(lambda: executor.slots == 2)
     finally:
         cluster.shutdown()
