@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from search_landscapes import BUDGET, Landscape, Scripted, scored
 from test_executors import TARGET, TASKS, alive, pids, singly, wait_for
+from test_search_kills import Full
 
-from g2l.errors import InputError
+from g2l.errors import DiskFullError, InputError
 from g2l.evaluation import EvaluationTask
 from g2l.search.executors import ray_cluster
 from g2l.search.executors.contract import WORKER_DIED, failed
@@ -120,6 +121,11 @@ def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path, monke
     assert signal.getsignal(signal.SIGTERM) is handler
     assert not any(alive(pid) for pid in pids(tmp_path))
     assert capfd.readouterr().out == ""
+
+
+def test_a_full_disk_on_a_machine_is_handed_on():
+    with RayExecutor(Full(), workers=1) as executor, pytest.raises(DiskFullError, match="No space left"):
+        list(executor.evaluate(singly(TASKS[:1])))
 
 
 SCRIPT = """
