@@ -65,7 +65,8 @@ class GlobalOptions:
     proxy: Annotated[
         ProxyChoice | None,
         typer.Option(
-            help="Who chooses how long a candidate is trained: auto is a pilot. (fast: auto, paper: fixed)",
+            help="How long a candidate is trained: third of a full training, auto (a pilot finds out, for 7 "
+            "trainings), fixed by --proxy-steps or -epochs. (fast: third, paper: fixed)",
             rich_help_panel=SEARCH,
         ),
     ] = None
@@ -157,8 +158,10 @@ class GlobalOptions:
         if gpus is None and executor is ExecutorKind.RAY and device == "cuda":
             gpus = 1.0
         given = budget("proxy", self.proxy_epochs, self.proxy_steps)
-        if given is not None and self.proxy is ProxyChoice.AUTO:
-            raise InputError("give --proxy auto, or the length in --proxy-steps or --proxy-epochs, not both.")
+        if given is not None and self.proxy not in (None, ProxyChoice.FIXED):
+            raise InputError(
+                f"give --proxy {self.proxy}, or the length in --proxy-steps or --proxy-epochs, not both."
+            )
         return defaults.replace(
             strategy=self.strategy,
             trainings=self.trainings,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from g2l.errors import InputError
 from g2l.search.noise_control import PILOT_SEEDS, PILOT_STRUCTURES, planned_pilot_steps, race_steps
+from g2l.search.pilot_plan import third_of
 from g2l.search.space import SearchSpace
 from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
 
@@ -51,7 +52,7 @@ class CostPlan:
     """What a search is expected to cost, and what it can cost at most.
 
     Attributes:
-        expected: A pilot chooses a quarter of a full training; as many mutants as their chance says, no
+        expected: A pilot chooses a third of a full training; as many mutants as their chance says, no
             duplicates, no newcomers.
         maximal: As many candidates as can be: the shortest budget, every child spawns a mutant, all but the
             leader are replaced in every generation.
@@ -100,7 +101,7 @@ def plan_search(
             else _networks_on_disk(config, evaluations) * bytes_per_checkpoint,
         )
 
-    proxy = max(1, full_steps // 4) if config.proxy is ProxyChoice.AUTO else config.budget.amount
+    proxy = config.budget.amount if config.proxy is ProxyChoice.FIXED else third_of(full_steps)
     return CostPlan(
         expected=cost(expected_evaluations(config), proxy), maximal=cost(maximal_evaluations(config), proxy)
     )

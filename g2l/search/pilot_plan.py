@@ -12,6 +12,18 @@ FEWEST_STEPS = 25
 """Shortest budget that is tried: before it, Adam has hardly left the initialisation on any data set."""
 
 
+def third_of(full_steps: int) -> int:
+    """Return a third of a full training in optimiser steps.
+
+    In `benchmarks/search_efficiency` one score after a third of the training has a rank correlation of 0.80
+    to 0.92 with the result under other seeds, on four data sets; after a tenth −0.36 to 0.70.
+
+    Args:
+        full_steps: Optimiser steps of a full training, >= 1.
+    """
+    return -(-full_steps // 3)
+
+
 def pilot_ladder(full_steps: int) -> tuple[int, ...]:
     """Return the budgets that a pilot compares: half of the full training, halved again and again.
 

@@ -101,6 +101,14 @@ def test_trainings_need_the_length_of_one():
         search(Landscape(TARGET), config=config(proxy=ProxyChoice.AUTO))
 
 
+def test_a_third_of_a_full_training_needs_no_pilot():
+    result = search(Noisy(), config=settings(proxy=ProxyChoice.THIRD), full_steps=FULL)
+    assert result.proxy == 67
+    assert result.pilot is None
+    with pytest.raises(InputError, match="`proxy` can only be third where the length"):
+        search(Landscape(TARGET), config=config(proxy=ProxyChoice.THIRD))
+
+
 def test_too_few_trainings_are_refused():
     with pytest.raises(InputError, match="`trainings` must leave room for two candidates of 7 steps"):
         search(Landscape(TARGET), config=config(trainings=1.0), full_steps=BUDGET.amount)

@@ -41,7 +41,7 @@ def test_a_limit_in_trainings_is_the_sum_of_the_parts():
         "final comparison": 2 * 3 * 200,
     }
     assert plan.expected.training_equivalents == plan.maximal.training_equivalents == 24.0
-    assert plan.expected.evaluations == 14 + 1000 // 50 + 12
+    assert plan.expected.evaluations == 14 + 1000 // 67 + 1200 // 134
     assert plan.expected.seconds is None
     assert plan.expected.bytes is None
 
