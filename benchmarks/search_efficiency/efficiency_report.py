@@ -26,7 +26,7 @@ standard error over the searches. Steps are all optimiser steps of a search; a t
 an earlier one counts its rest. The paper's genetic algorithm has a population of 16 and 12 generations
 here, its bugs are fixed, and every candidate has the same proxy budget. Random search is judged the same
 way. Searches may spend {trainings:g} full trainings, those that end with a race of their leaders half as
-much again, the default what its settings say. All know 2^l, the hand-designed structure, from the start.
+much again, that with a pilot 18. All know 2^l, the hand-designed structure, from the start.
 """
 
 

@@ -19,7 +19,7 @@ from g2l.search.population import GenerationSummary
 from g2l.search.result import GlobalSearchResult
 from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search.store import EvaluationStore
-from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, Strategy
+from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.training.fitness import ShortTrainingFitness
 
 FILE = "searches.jsonl"
@@ -60,8 +60,11 @@ def _compared(strategy: Strategy, trainings: float | None = TRAININGS) -> Global
 
 GENETIC = Arm("genetic (paper)", _compared(Strategy.GENETIC, trainings=None))
 RANDOM = Arm("random", _compared(Strategy.RANDOM))
-DEFAULT = Arm(
-    "default", PRESETS["fast"].global_search.replace(candidate_checkpoints=CandidateCheckpoints.NONE)
+PILOTED = Arm(
+    "one-shot, pilot, race",
+    PRESETS["fast"].global_search.replace(
+        proxy=ProxyChoice.AUTO, candidate_checkpoints=CandidateCheckpoints.NONE
+    ),
 )
 
 
@@ -83,7 +86,7 @@ ARMS = {
         ),
         _raced(Strategy.SURROGATE),
         _raced(Strategy.ONE_SHOT),
-        DEFAULT,
+        PILOTED,
     )
 }
 
