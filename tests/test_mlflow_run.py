@@ -223,7 +223,8 @@ def test_pipeline(project):
     stages = call.children(call.root)
     counts = {kind: len(runs) for kind, runs in stages.items()}
     assert counts == {"search-global": 1, "search-local": 1, "train": 2, "export": 1, "predict": 1}
-    assert len(call.children(stages["search-global"][0])["candidate"]) == 2
+    candidates = call.children(stages["search-global"][0])["candidate"]
+    assert len({run.data.params["structure"] for run in candidates}) == 2
     assert {"hand-designed/edit", "searched/edit"} <= call.root.data.metrics.keys()
 
 

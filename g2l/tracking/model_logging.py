@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -115,14 +116,17 @@ def _fluent_state(mlflow: Any, uri: str) -> Iterator[None]:
     import onnxruntime
     from mlflow.utils.logging_utils import MLFLOW_LOGGING_STREAM
 
+    told = logging.getLogger("mlflow.onnx")  # by itself, for its handler may be another one than the stream's
     with _fluent:
-        before = os.environ.get("MLFLOW_TRACKING_URI")
+        before, level = os.environ.get("MLFLOW_TRACKING_URI"), told.level
         mlflow.set_tracking_uri(uri)
         MLFLOW_LOGGING_STREAM.enabled = False
+        told.setLevel(logging.ERROR)
         onnxruntime.set_default_logger_severity(4)
         try:
             yield
         finally:
             onnxruntime.set_default_logger_severity(2)
+            told.setLevel(level)
             MLFLOW_LOGGING_STREAM.enabled = True
             mlflow.set_tracking_uri(before)

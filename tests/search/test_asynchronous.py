@@ -24,6 +24,7 @@ def session(executor):
         store=None,
         observers=[],
         progress=None,
+        cost=None,
     )
 
 

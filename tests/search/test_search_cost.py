@@ -18,9 +18,7 @@ SPACE = SearchSpace.powers_of_two((10,) * 4, max_exponent=10, longest=5000)
 
 def test_the_settings_of_the_paper():
     config = PRESETS["paper"].global_search.replace(budget=Budget(5 * 5, "steps"))
-    plan = plan_search(
-        config, SPACE, full_steps=65 * 5, seconds_per_step=0.4, bytes_per_checkpoint=3_000_000
-    )
+    plan = plan_search(config, SPACE, full_steps=65 * 5, seconds_per_step=0.4, bytes_per_checkpoint=3_000_000)
     assert plan.expected.evaluations == 50 + 100 * 60  # METHOD, section 3: about 5,800
     assert plan.maximal.evaluations == 50 + 100 * 100 + 99 * 49
     assert plan.expected.steps == {"search": 6050 * 25}
