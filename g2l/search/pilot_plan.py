@@ -1,4 +1,4 @@
-"""What a pilot trains: which structures, and how long."""
+"""How long a candidate trains, and what a pilot trains to find out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from g2l.errors import InputError
 from g2l.search.space import SearchSpace
+from g2l.search_config import GlobalSearchConfig, ProxyChoice
 from g2l.structure import DilationStructure
 
 FEWEST_STEPS = 25
@@ -22,6 +23,19 @@ def third_of(full_steps: int) -> int:
         full_steps: Optimiser steps of a full training, >= 1.
     """
     return -(-full_steps // 3)
+
+
+def proxy_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
+    """Return the optimiser steps of one candidate, as far as no pilot chooses them.
+
+    Raises:
+        InputError: They depend on the length of a full training, which is not known.
+    """
+    if config.proxy is not ProxyChoice.THIRD:
+        return config.budget.amount
+    if full_steps is None:
+        raise InputError("`proxy` can only be third where the length of a full training is known.")
+    return third_of(full_steps)
 
 
 def pilot_ladder(full_steps: int) -> tuple[int, ...]:

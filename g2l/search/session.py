@@ -16,12 +16,12 @@ from g2l.search.evaluator import Evaluator, Request, SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.monitor import Monitor
-from g2l.search.pilot_plan import third_of
+from g2l.search.pilot_plan import proxy_steps
 from g2l.search.population import Candidate, GenerationSummary, Origin, Proposal, summarise
 from g2l.search.space import SearchSpace
 from g2l.search.status import SearchPhase
 from g2l.search.store import EvaluationStore
-from g2l.search_config import GlobalSearchConfig, ProxyChoice
+from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 
 WITHOUT_INFLUENCE = ("executor", "workers", "ray_address", "gpus_per_candidate", "candidate_checkpoints")
@@ -87,7 +87,7 @@ class SearchSession:
         self.generator = np.random.default_rng(seed)
         self.progress = progress or NullProgress()
         self.full_steps = full_steps
-        self.proxy = _proxy_steps(config, full_steps)
+        self.proxy = proxy_steps(config, full_steps)
         self.allowed: int | None = None
         self.piloted: tuple[DilationStructure, ...] = ()
         self._journal = journal
@@ -277,19 +277,6 @@ class SearchSession:
             "hand_designed": self.hand_designed.as_lists(),
             "full_steps": full_steps,
         }
-
-
-def _proxy_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
-    """Return the optimiser steps of one candidate, as far as no pilot chooses them.
-
-    Raises:
-        InputError: They depend on the length of a full training, which is not known.
-    """
-    if config.proxy is not ProxyChoice.THIRD:
-        return config.budget.amount
-    if full_steps is None:
-        raise InputError("`proxy` can only be third where the length of a full training is known.")
-    return third_of(full_steps)
 
 
 def _ignore(**_: object) -> None:
