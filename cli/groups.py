@@ -16,8 +16,8 @@ from typing import Any, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .errors import exit_code
-from .interruption import listen
+from .errors import EXIT_INTERRUPTED, exit_code
+from .interruption import ignore, listen
 
 KEEPS_EMPTY = {"--background", "--group-pattern"}
 """Options for which an empty value says something: no background class, no grouping."""
@@ -50,7 +50,10 @@ class G2LGroup(TyperGroup):
         options["standalone_mode"] = False
         listen()
         run = super().main
-        sys.exit(exit_code(lambda: run(arguments, *positional, **options), debug="--debug" in arguments))
+        code = exit_code(lambda: run(arguments, *positional, **options), debug="--debug" in arguments)
+        if code == EXIT_INTERRUPTED:
+            ignore()
+        sys.exit(code)
 
 
 def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> list[str]:

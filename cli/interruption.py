@@ -20,6 +20,15 @@ def listen() -> None:
     _answer(_stop)
 
 
+def ignore() -> None:
+    """From now on no signal does anything.
+
+    When everything is put away Python takes its handlers down before it ends, and a late second Ctrl-C would
+    make it look killed.
+    """
+    _answer(signal.SIG_IGN)
+
+
 def _stop(_signal: int, _frame: object) -> None:
     _answer(_wait)
     raise KeyboardInterrupt
@@ -33,6 +42,6 @@ def _leave(_signal: int, _frame: object) -> None:
     os._exit(EXIT_INTERRUPTED)
 
 
-def _answer(handler: Callable[[int, object], None]) -> None:
+def _answer(handler: Callable[[int, object], None] | signal.Handlers) -> None:
     for number in SIGNALS:
         signal.signal(number, handler)
