@@ -1,1 +1,1 @@
-"""Ratios of two ways of doing one thing, measured in pairs within one run; one script each."""
+"""What is claimed, measured: ratios in pairs within one run, what searches find, what survives a kill."""
