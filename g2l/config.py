@@ -14,6 +14,7 @@ from typing import Self
 from g2l.errors import InputError
 from g2l.settings import Settings, at_least, not_negative, one_of, positive
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy", "likelihood")
 """Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.likelihood`)."""
@@ -36,15 +37,53 @@ class Selection(StrEnum):
     """The last epoch, trained on the whole train bundle; nothing is selected."""
 
 
+@dataclass(frozen=True)
+class BackboneFamily:
+    """What the settings of a backbone need to know of it.
+
+    Attributes:
+        dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one$
+            more than the others (MS-TCN++, section 4.1).
+        causal: Whether there is a causal variant.
+        whole_video: See `g2l.wiring.Wiring`.
+    """
+
+    dual_prediction: bool = False
+    causal: bool = False
+    whole_video: bool = False
+
+
+FAMILIES = {
+    "ms-tcn": BackboneFamily(causal=True),
+    "ms-tcn++": BackboneFamily(causal=True, dual_prediction=True),
+    # Instance normalisation over time makes every frame depend on all others.
+    "asformer": BackboneFamily(whole_video=True),
+}
+"""Our own backbones; a user's own one (`package.module:factory`) is like MS-TCN, without a causal variant."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Settings):
-    """Size of the network (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5)."""
+    """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
+
+    Attributes:
+        name: One of `FAMILIES`, or `package.module:factory`.
+        stages: The first one predicts, the others refine (ASFormer: encoder and decoders).
+        layers: Layers per stage.
+        prediction_layers: Layers of the first stage of MS-TCN++, or None for one more than `layers`, as in
+            the paper (11 and 10).
+        feature_maps: Channels inside a stage.
+        dropout: Probability of dropping an element of a layer's residual.
+        causal: Whether no label depends on later frames.
+    """
 
     name: str = "ms-tcn"
     stages: int = 4
     layers: int = 10
+    prediction_layers: int | None = None
     feature_maps: int = 64
     dropout: float = 0.5
+    causal: bool = False
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per setting that is out of range."""
@@ -53,29 +92,66 @@ class BackboneConfig(Settings):
         yield from at_least("feature_maps", self.feature_maps, 1)
         if not 0 <= self.dropout < 1:
             yield f"`dropout` must be in [0, 1), but is {self.dropout} instead."
+        if self.prediction_layers is not None:
+            yield from at_least("prediction_layers", self.prediction_layers, 1)
+            if not self._family.dual_prediction:
+                yield f"`prediction_layers` must be left out for backbone {self.name!r}."
+        if self.causal and not self._family.causal:
+            known = ", ".join(name for name, family in FAMILIES.items() if family.causal)
+            yield f"`causal` must be false for backbone {self.name!r}: only {known} have a causal variant."
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Layers per stage."""
-        return (self.layers,) * self.stages
+        """Rates per stage; a dual dilated layer has two."""
+        return (self._first_rates, *(self.layers,) * (self.stages - 1))
+
+    @property
+    def wiring(self) -> Wiring:
+        """How its dilated convolutions are connected: what tells receptive field and look-ahead."""
+        first = 2 if self._family.dual_prediction else 1
+        return Wiring(
+            shape=self.shape,
+            parallel=(first, *(1,) * (self.stages - 1)),
+            causal=self.causal,
+            whole_video=self._family.whole_video,
+        )
 
     def hand_designed(self) -> DilationStructure:
-        """Return the 2^l structure of this size."""
-        return DilationStructure.hand_designed(self.stages, self.layers)
+        """Return the 2^l structure of this size.
+
+        The dual dilated layers of MS-TCN++ have 2^(L − 1 − l) beside 2^l (MS-TCN++, section 4.1): in the
+        first stage come the L rates of the first convolutions, then those of the second.
+        """
+        first, *later = DilationStructure.hand_designed(self.stages, self.layers).stages
+        if self._family.dual_prediction:
+            ascending = DilationStructure.hand_designed(1, self._first_rates // 2).rates
+            first = (*reversed(ascending), *ascending)
+        return DilationStructure((first, *later))
 
     def fit(self, structure: DilationStructure, source: str = "structure") -> Self:
         """Return self if the structure fits this backbone.
 
         Raises:
-            InputError: Stages or layers differ.
+            InputError: The number of stages, or of rates in one, differs.
         """
         if structure.shape != self.shape:
+            dual = f" ({self._first_rates} rates in the first)" if self._family.dual_prediction else ""
             raise InputError(
-                f"{source}: expected {self.stages} stages of {self.layers} layers, but found stages of "
+                f"{source}: expected {self.stages} stages of {self.layers} layers{dual}, but found stages of "
                 f"{', '.join(map(str, structure.shape))} layers.",
-                hint="set --stages and --layers to the structure's own, or give another structure.",
+                hint="set --backbone, --stages and --layers to the structure's own, or give another one.",
             )
         return self
+
+    @property
+    def _family(self) -> BackboneFamily:
+        return FAMILIES.get(self.name, BackboneFamily())
+
+    @property
+    def _first_rates(self) -> int:
+        if not self._family.dual_prediction:
+            return self.layers
+        return 2 * (self.prediction_layers or self.layers + 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 MAX_LINES = 300
 
 STAGES = {"datasets", "metrics", "models", "receptive_field", "search", "training", "export", "inference"}
-BASE = {"errors", "files", "progress", "structure", "evaluation", "config", "search_config"}
+BASE = {"errors", "files", "progress", "structure", "wiring", "evaluation", "config", "search_config"}
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
@@ -29,15 +29,16 @@ ALLOWED = {
     "structure": {"errors"},
     "evaluation": {"errors", "structure"},
     "settings": {"errors"},
-    "config": {"errors", "structure", "evaluation", "settings"},
+    "wiring": {"errors", "structure"},
+    "config": {"errors", "structure", "evaluation", "settings", "wiring"},
     "search_config": {"config", "evaluation", "settings"},
     "presets": {"config", "evaluation", "search_config"},
-    "layer_rates": {"errors", "structure"},
-    "structure_files": {"errors", "files", "structure", "layer_rates"},
+    "layer_rates": {"errors", "structure", "config"},
+    "structure_files": {"errors", "files", "structure", "config", "layer_rates"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "progress", "config"},
-    "models": {"errors", "files", "structure", "config"},
     "receptive_field": {"errors", "structure"},
+    "models": {"errors", "files", "structure", "wiring", "config", "receptive_field"},
     "tracking": {"errors", "files"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},
