@@ -42,8 +42,8 @@ class BackboneFamily:
     """What the settings of a backbone need to know of it.
 
     Attributes:
-        dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one$
-            more than the others (MS-TCN++, section 4.1).
+        dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
+            layer more than the others (MS-TCN++, section 4.1).
         causal: Whether there is a causal variant.
         whole_video: See `g2l.wiring.Wiring`.
     """
