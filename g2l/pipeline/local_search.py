@@ -20,7 +20,7 @@ from g2l.pipeline.local_log import LocalSearchLog
 from g2l.pipeline.records import EpochLog, describe_data
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import CHECKPOINT, MODEL
-from g2l.receptive_field.conversion import read_structure as read_rates
+from g2l.receptive_field.temporal import read_structure as read_rates
 from g2l.search.local_search import LocalSearch
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure, largest_sum

@@ -1,20 +1,38 @@
-"""Giving the convolutions of any network branches, moving their rates, and taking the branches away again.
-
-The two verbs of the local search act on whole networks here: `estimate` reads, `expand` changes.
-"""
+"""Giving the convolutions of any network branches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatchcase
+from itertools import chain
 
+import torch
 from torch import nn
 
-from g2l.errors import InputError
-from g2l.receptive_field.branch_conv import BranchConv1d, Estimate, unsupported
+from g2l.receptive_field.branch_conv import BranchConv1d, BranchConv2d, BranchConv3d
+from g2l.receptive_field.branch_layer import INITIAL_ALPHA, Branches, BranchLayer
+from g2l.receptive_field.branch_transposed import (
+    BranchConvTranspose1d,
+    BranchConvTranspose2d,
+    BranchConvTranspose3d,
+)
+from g2l.receptive_field.classes import Convolution, Derived, derive, restore_class
+from g2l.receptive_field.eligibility import layer_geometry
+from g2l.receptive_field.geometry import Geometry
+from g2l.receptive_field.layers import wide_layers
+from g2l.receptive_field.padded import PaddedLayer
 from g2l.receptive_field.rates import Expansion
-from g2l.structure import DilationStructure
+
+BRANCHED: dict[type[Convolution], type[Derived]] = {
+    nn.Conv1d: BranchConv1d,
+    nn.Conv2d: BranchConv2d,
+    nn.Conv3d: BranchConv3d,
+    nn.ConvTranspose1d: BranchConvTranspose1d,
+    nn.ConvTranspose2d: BranchConvTranspose2d,
+    nn.ConvTranspose3d: BranchConvTranspose3d,
+}
+"""Our class for each class of torch."""
 
 
 @dataclass(frozen=True)
@@ -31,129 +49,82 @@ class ConversionReport:
 
 
 def convert(
-    model: nn.Module, expansion: Expansion, *, select: Callable[[str], bool] = lambda name: True
+    model: nn.Module,
+    *,
+    max_rate: int,
+    expansion_rate: float = 0.1,
+    branches: int = 3,
+    names: str | Sequence[str] = "*",
+    kernel_sizes: Collection[int | tuple[int, ...]] | None = None,
+    types: Collection[type[nn.Module]] | None = None,
+    causal: bool | None = None,
 ) -> ConversionReport:
-    """Replace, in place, every convolution with a kernel above 1 by a branch convolution.
+    """Give every convolution with an odd kernel above 1 branches, in place.
 
-    Parameters stay the same objects (only `alpha` is new), as do device, dtype, training mode and hooks. A
-    convolution used at several places stays one module.
+    Modules and parameters stay the same objects, only `alpha` is new: whatever refers to a convolution goes
+    on working, hooks, parametrizations and the `forward` of subclasses included. A convolution that is used
+    at several places is one layer.
 
     Args:
         model: The network.
-        expansion: How a rate becomes the rates of the branches.
-        select: Tells by the name of a convolution whether it takes part.
+        max_rate: Largest rate, which only the data can tell: at most the length of the longest input. A layer
+            that starts above it is clamped.
+        expansion_rate: ρ: branch rates are (1 − ρ)d … (1 + ρ)d.
+        branches: Branches per layer, odd so that the present rate is one of them, or 2.
+        names: Patterns such as `encoder.*`; a layer takes part whose name matches one.
+        kernel_sizes: Kernel sizes that take part, a number meaning that of every axis; None for all.
+        types: Classes of convolutions that take part; None for all.
+        causal: Whether plain convolutions read nothing later along their first axis, being padded or cut
+            outside of themselves; None to tell by the padding, which is (K − 1)·d where the end is cut off
+            afterwards. Subclasses that pad themselves are tried out instead.
+
+    Returns:
+        What was converted and what was not.
+
+    Raises:
+        InputError: A number is out of range.
     """
-    made: dict[nn.Module, BranchConv1d] = {}
+    expansion = Expansion(expansion_rate=expansion_rate, branches=branches, max_rate=max_rate)
+    patterns = [names] if isinstance(names, str) else names
     converted, skipped = [], {}
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if not _is_wide(module):
-            continue
-        reason = _objection(name, module, select)
-        if reason is not None:
-            skipped[name] = reason
-            continue
-        if module not in made:
-            assert isinstance(module, nn.Conv1d)
-            made[module] = BranchConv1d(module, expansion)
+    for name, module in wide_layers(model).items():
+        if isinstance(module, BranchLayer):
+            skipped[name] = "has branches already"
+        elif not (
+            any(fnmatchcase(name, pattern) for pattern in patterns)
+            and (kernel_sizes is None or _has_kernel(module, kernel_sizes))
+            and (types is None or isinstance(module, tuple(types)))
+        ):
+            skipped[name] = "is not selected"
+        elif isinstance(geometry := layer_geometry(module, causal), str):
+            skipped[name] = geometry
+        else:
+            add_branches(module, geometry, expansion)
             converted.append(name)
-        model.set_submodule(name, made[module])
     return ConversionReport(tuple(converted), skipped)
 
 
-def branch_layers(model: nn.Module) -> dict[str, BranchConv1d]:
-    """Return the branch convolutions by name, in the order of the network."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, BranchConv1d)}
-
-
-def parameter_groups(
-    model: nn.Module, *, learning_rate: float, branch_learning_rate: float
-) -> list[dict[str, Any]]:
-    """Return two groups for an optimizer: the network's own parameters, then the branch weights α.
-
-    α has its own learning rate, because in the few steps of an interval it would hardly move with that of
-    the network, and no weight decay, which would act on nothing but the size of the next step.
-    """
-    alphas = [layer.alpha for layer in branch_layers(model).values()]
-    chosen = {id(alpha) for alpha in alphas}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-    return [
-        {"params": others, "lr": learning_rate},
-        {"params": alphas, "lr": branch_learning_rate, "weight_decay": 0.0},
-    ]
-
-
-def estimate(model: nn.Module) -> dict[str, Estimate]:
-    """Return what the branch weights of each layer say (G2L, section 3.3); changes nothing."""
-    return {name: layer.estimate() for name, layer in branch_layers(model).items()}
-
-
-def expand(model: nn.Module, rates: Mapping[str, int]) -> None:
-    """Set branches around a new rate in each layer and start their weights anew (G2L, section 3.3).
-
-    Raises:
-        InputError: `rates` names other layers than those with branches.
-    """
-    for name, layer in _matching(model, rates).items():
-        layer.expand(rates[name])
-
-
-def collapse(model: nn.Module, rates: Mapping[str, int]) -> None:
-    """Replace, in place, every branch convolution by a plain one at the given rate; names stay.
-
-    Raises:
-        InputError: `rates` names other layers than those with branches.
-    """
-    made: dict[nn.Module, nn.Conv1d] = {
-        layer: layer.collapse(rates[name]) for name, layer in _matching(model, rates).items()
-    }
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if module in made:
-            model.set_submodule(name, made[module])
-
-
-def layer_rates(model: nn.Module) -> dict[str, int]:
-    """Return the present rate of every 1-D convolution with a kernel above 1, with branches or without."""
-    rates: dict[str, int] = {}
-    for name, module in model.named_modules():
-        if isinstance(module, BranchConv1d):
-            rates[name] = module.rate
-        elif isinstance(module, nn.Conv1d) and _is_wide(module):
-            rates[name] = module.dilation[0]
-    return rates
-
-
-def read_structure(model: nn.Module, shape: Sequence[int]) -> DilationStructure:
-    """Return the structure of a network whose dilated layers come stage by stage, as in MS-TCN.
+def add_branches(conv: Convolution, geometry: Geometry, expansion: Expansion) -> BranchLayer:
+    """Make a convolution one with branches around its present rate, and return it.
 
     Args:
-        model: The network, with branches or without.
-        shape: Layers per stage.
-
-    Raises:
-        InputError: The number of dilated layers is not the sum of the shape.
+        conv: The convolution.
+        geometry: What its taps read.
+        expansion: How its rate becomes several.
     """
-    return DilationStructure.from_rates(tuple(layer_rates(model).values()), shape)
+    if isinstance(conv, PaddedLayer):
+        restore_class(conv)
+    # Not the weight itself: to compute a parametrized one may change it (spectral norm does).
+    like, rates = next(chain(conv.parameters(), conv.buffers())), conv.dilation
+    derive(conv, BRANCHED)
+    assert isinstance(conv, BranchLayer)
+    alpha = torch.full((expansion.branches,), INITIAL_ALPHA, device=like.device, dtype=like.dtype)
+    conv.alpha = nn.Parameter(alpha)
+    conv.geometry, conv.branches = geometry, Branches(rates=(rates,), expansion=expansion)
+    conv.expand(rates)
+    return conv
 
 
-def _is_wide(module: nn.Module) -> bool:
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    return isinstance(module, kinds) and any(taps > 1 for taps in module.kernel_size)
-
-
-def _objection(name: str, module: nn.Module, select: Callable[[str], bool]) -> str | None:
-    if not select(name):
-        return "is not selected"
-    if not name:
-        return "is the whole model, and can only be replaced inside another module"
-    return unsupported(module)
-
-
-def _matching(model: nn.Module, rates: Mapping[str, int]) -> dict[str, BranchConv1d]:
-    layers = branch_layers(model)
-    differing = sorted(layers.keys() ^ rates.keys())
-    if differing:
-        raise InputError(
-            f"`rates` must name the {len(layers)} layers with branches, but differs in "
-            f"{', '.join(differing)}."
-        )
-    return layers
+def _has_kernel(module: Convolution, sizes: Collection[int | tuple[int, ...]]) -> bool:
+    taps = module.kernel_size
+    return taps in sizes or (len(set(taps)) == 1 and taps[0] in sizes)

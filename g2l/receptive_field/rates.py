@@ -1,4 +1,4 @@
-"""The arithmetic of the local search: from a rate to branch rates and back (G2L, section 3.3)."""
+"""The arithmetic of the local search: from rates to branches and back (G2L, section 3.3)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from dataclasses import dataclass
 
 from g2l.errors import InputError
 
+Rates = tuple[int, ...]
+"""One dilation rate per axis."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Expansion:
-    """How a rate becomes several; see `branch_rates` for the meaning of each number.
+    """How one rate becomes those of several branches.
+
+    Three branches are (1 − ρ)d, d, (1 + ρ)d, larger odd numbers divide the same interval evenly, and two
+    branches are (1 − ρ)d, (1 + ρ)d (RF-Next, section 3.3). Deviation from the released code: neighbours are
+    at least 1 apart, or else rates of 4 and less could never move with ρ = 0.1.
+
+    Attributes:
+        expansion_rate: ρ in (0, 1].
+        branches: Number of branches, 2 or odd.
+        max_rate: Largest rate allowed, >= 1.
 
     Raises:
         InputError: A number is out of range.
@@ -33,37 +45,35 @@ class Expansion:
         """Return the allowed rate that is nearest to `rate`."""
         return min(max(rate, 1), self.max_rate)
 
-    def branch_rates(self, rate: int) -> tuple[int, ...]:
-        """Return the branch rates around `rate`."""
-        return branch_rates(
-            rate, expansion_rate=self.expansion_rate, branches=self.branches, max_rate=self.max_rate
+    def branch_rates(self, rates: Sequence[int], taps: Sequence[int]) -> tuple[Rates, ...]:
+        """Return the branches around one rate per axis.
+
+        Each axis is expanded by itself, and branch i takes the i-th rate of every axis, so that all axes grow
+        or shrink together, as there is one weight per branch (RF-Next, section 3.3).
+
+        Args:
+            rates: The present rate of each axis; one that is not allowed is clamped.
+            taps: Kernel size of each axis. One with a single tap has no rate to expand.
+
+        Returns:
+            Distinct branches, ascending, with rates in [1, max_rate]. Those that the clamp makes equal in all
+            axes are merged, so there may be fewer than `branches`.
+        """
+        axes = (
+            self._spread(rate) if size > 1 else [rate] * self.branches
+            for rate, size in zip(rates, taps, strict=True)
         )
+        return tuple(dict.fromkeys(zip(*axes, strict=True)))
 
-
-def branch_rates(rate: int, *, expansion_rate: float, branches: int, max_rate: int) -> tuple[int, ...]:
-    """Expand one rate into the rates of its branches.
-
-    Three branches are (1 − ρ)d, d, (1 + ρ)d, larger odd numbers divide the same interval evenly, and two
-    branches are (1 − ρ)d, (1 + ρ)d (RF-Next, section 3.3). Deviation from the released code: neighbours are
-    at least 1 apart, or else rates of 4 and less could never move with ρ = 0.1.
-
-    Args:
-        rate: The present rate d >= 1; one above `max_rate` is taken as `max_rate`.
-        expansion_rate: ρ in (0, 1].
-        branches: Number of branches, 2 or odd.
-        max_rate: Largest rate allowed.
-
-    Returns:
-        Distinct rates in [1, max_rate], ascending. Branches that the clamp makes equal are merged, so there
-        may be fewer than `branches`.
-    """
-    centre = min(max(rate, 1), max_rate)
-    half = branches // 2
-    reach = expansion_rate * centre
-    offsets = [max(number, _round(reach * number / half)) for number in range(1, half + 1)]
-    middle = [0] if branches % 2 else []
-    shifted = [centre + offset for offset in [*(-offset for offset in offsets), *middle, *offsets]]
-    return tuple(sorted({min(max(value, 1), max_rate) for value in shifted}))
+    def _spread(self, rate: int) -> list[int]:
+        """Return the rate of every branch along one axis, ascending; the clamp may have made some equal."""
+        centre = self.clamp(rate)
+        half = self.branches // 2
+        reach = self.expansion_rate * centre
+        offsets = [max(number, _round(reach * number / half)) for number in range(1, half + 1)]
+        middle = [0] if self.branches % 2 else []
+        spread = [*(-offset for offset in reversed(offsets)), *middle, *offsets]
+        return [self.clamp(centre + offset) for offset in spread]
 
 
 def mixing_weights(alpha: Sequence[float]) -> tuple[float, ...]:

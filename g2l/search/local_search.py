@@ -1,7 +1,7 @@
 """Expectation-guided iterative search of the rates of one network while it trains (G2L, section 3.3).
 
-Deviations from the released code: the last update leaves plain convolutions, so that the training ends
-with one rate per layer; Adam's moments of α are forgotten with α; the interval may be given in steps.
+Deviations from the released code: the last update ends the search, with one rate per layer unless told
+otherwise; Adam's moments of α are forgotten with α; the interval may be given in steps.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from torch import nn
 
 from g2l.errors import InputError
 from g2l.evaluation import Budget
-from g2l.receptive_field import conversion
+from g2l.receptive_field import Ending, estimate, parameter_groups
+from g2l.receptive_field.conversion import ConversionReport, convert
 from g2l.receptive_field.rates import Expansion
+from g2l.receptive_field.schedule import move, set_branches
+from g2l.receptive_field.temporal import layer_rates
 from g2l.search import feasible
 from g2l.search_config import LocalSearchConfig
 
@@ -93,6 +96,7 @@ class LocalSearch:
         longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
         max_sum: Largest sum of all rates, see `g2l.structure.largest_sum`, or None. An update that exceeds it
             is lowered, a frame at a time and the largest rate first.
+        ending: What the last update makes of the branches. Where they stay, `max_sum` binds the centre only.
         on_update: Called after each update; on resume after a kill it may see an update again.
     """
 
@@ -102,6 +106,7 @@ class LocalSearch:
         *,
         longest_video: int,
         max_sum: int | None = None,
+        ending: Ending = Ending.SINGLE,
         on_update: Callable[[LocalSearchUpdate], None] | None = None,
     ) -> None:
         self.config = config.validate()
@@ -111,6 +116,7 @@ class LocalSearch:
             max_rate=config.max_rate or longest_video,
         )
         self.history: list[LocalSearchUpdate] = []
+        self.ending = Ending(ending)
         self._max_sum = max_sum
         self._on_update = on_update
 
@@ -121,16 +127,23 @@ class LocalSearch:
 
     @property
     def finished(self) -> bool:
-        """Whether the last update has been made, and the network is plain again."""
+        """Whether the last update has been made, and the search has ended."""
         return len(self.history) >= self.config.updates
 
-    def prepare(self, model: nn.Module) -> conversion.ConversionReport:
-        """Give the convolutions of `model` branches, in place.
+    def prepare(self, model: nn.Module) -> ConversionReport:
+        """Give the convolutions over time in `model` branches, in place.
 
         Raises:
             InputError: None of them can have branches, or so many do that even rates of 1 exceed the limit.
         """
-        report = conversion.convert(model, self.expansion)
+        expansion = self.expansion
+        report = convert(
+            model,
+            max_rate=expansion.max_rate,
+            expansion_rate=expansion.expansion_rate,
+            branches=expansion.branches,
+            types=(nn.Conv1d,),
+        )
         if not report.converted:
             reasons = "; ".join(f"{name} {reason}" for name, reason in report.skipped.items())
             raise InputError(
@@ -145,7 +158,7 @@ class LocalSearch:
 
     def parameter_groups(self, model: nn.Module, *, learning_rate: float) -> list[dict[str, Any]]:
         """Return the optimizer's parameter groups of a prepared model; the last one holds α."""
-        return conversion.parameter_groups(
+        return parameter_groups(
             model, learning_rate=learning_rate, branch_learning_rate=self.config.branch_learning_rate
         )
 
@@ -169,21 +182,23 @@ class LocalSearch:
         """
         self.history = [LocalSearchUpdate.from_dict(update) for update in saved["history"]]
         if self.history:
+            last = self.history[-1].layers
+            set_branches(state.model, {name: _axes(layer.branches) for name, layer in last.items()})
             self._apply(state, self.history[-1].rates)
 
     def _update_if_due(self, state: SearchState, done: int, unit: Literal["epochs", "steps"]) -> None:
         interval = self.config.interval
         if self.finished or interval.unit != unit or done % interval.amount:
             return
-        before = conversion.layer_rates(state.model)
-        estimates = conversion.estimate(state.model)
-        after = self._within_limit([found.rate for found in estimates.values()])
+        before = layer_rates(state.model)
+        estimates = estimate(state.model)
+        after = self._within_limit([found.rates[0] for found in estimates.values()])
         layers = {
             name: LayerUpdate(
                 rate_before=before[name],
-                branches=found.branches,
+                branches=tuple(rate for (rate,) in found.branches),
                 weights=found.weights,
-                expectation=found.expectation,
+                expectation=found.expectation[0],
                 rate_after=rate,
             )
             for (name, found), rate in zip(estimates.items(), after, strict=True)
@@ -201,14 +216,9 @@ class LocalSearch:
         return feasible.lower(rates, tuple(range(1, max(rates) + 1)), self._max_sum)
 
     def _apply(self, state: SearchState, rates: Mapping[str, int]) -> None:
-        alphas = [layer.alpha for layer in conversion.branch_layers(state.model).values()]
-        for alpha in alphas:
-            state.optimizer.state.pop(alpha, None)
-        if not self.finished:
-            conversion.expand(state.model, rates)
-            return
-        conversion.collapse(state.model, rates)
-        gone = {id(alpha) for alpha in alphas}
-        # The emptied group stays, because a scheduler holds one learning rate for each group.
-        for group in state.optimizer.param_groups:
-            group["params"] = [value for value in group["params"] if id(value) not in gone]
+        ending = self.ending if self.finished else None
+        move(state.model, {name: (rate,) for name, rate in rates.items()}, state.optimizer, ending)
+
+
+def _axes(rates: tuple[int, ...]) -> list[tuple[int]]:
+    return [(rate,) for rate in rates]

@@ -1,90 +1,134 @@
 from __future__ import annotations
 
-import copy
-import itertools
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from g2l.errors import InputError
-from g2l.receptive_field.branch_conv import INITIAL_ALPHA, BranchConv1d, unsupported
-from g2l.receptive_field.rates import Expansion
-from tests.oracles.naive_branch_conv import naive_branch_conv, naive_conv
+from g2l.receptive_field import convert
+from g2l.receptive_field.causal import CausalConv1d
+from tests.oracles.naive_branch_conv import naive_branch_conv
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CONV_VALUES = ("weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode", "output_padding")
 
 
-class Causal(nn.Conv1d):
-    def forward(self, x):
-        return super().forward(nn.functional.pad(x, (1, 0)))[..., :-1]
-
-
-class Faithful(nn.Conv1d):
-    def forward(self, x):
-        return super().forward(x) + 0
-
-
-def make_conv(rate=4, channels=6, outputs=None, kernel_size=3, dtype=torch.float64, **options) -> nn.Conv1d:
+def make_branches(
+    rate=4, max_rate=100, channels=6, kernel_size=3, expansion_rate=0.5, dtype=torch.float64, **options
+):
     padding = rate * (kernel_size // 2)
-    conv = nn.Conv1d(channels, outputs or channels, kernel_size, padding=padding, dilation=rate, **options)
-    return conv.to(dtype)
-
-
-def make_branches(rate=4, max_rate=100, branches=3, expansion_rate=0.5, **options) -> BranchConv1d:
-    expansion = Expansion(expansion_rate=expansion_rate, branches=branches, max_rate=max_rate)
-    return BranchConv1d(make_conv(rate, **options), expansion)
+    conv = nn.Conv1d(channels, channels, kernel_size, padding=padding, dilation=rate, **options).to(dtype)
+    convert(conv, max_rate=max_rate, expansion_rate=expansion_rate)
+    return conv
 
 
 @st.composite
-def cases(draw):
+def cases(draw, transposed=False):
+    axes = draw(st.sampled_from([1, 1, 2, 3]))
+    small = axes > 1
     groups = draw(st.sampled_from([1, 1, 2, 3]))
-    kernel_size = draw(st.sampled_from([3, 3, 5, 7]))
-    rates = draw(st.lists(st.integers(1, 14), min_size=1, max_size=5, unique=True).map(sorted))
-    alpha = draw(st.lists(st.sampled_from([-0.7, -0.01, 0.01, 0.3, 2.0]), min_size=5, max_size=5))
+    mode = (
+        "zeros"
+        if transposed
+        else draw(st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular"]))
+    )
+
+    def each(values):
+        return tuple(draw(st.lists(values, min_size=axes, max_size=axes)))
+
+    taps = each(st.sampled_from([1, 3, 3, 5] if small else [3, 5, 7]))
+    rates = each(st.integers(1, 2 if small else 4))
+    stride = each(st.integers(1, 3))
+    kinds = each(st.sampled_from(["same", "causal", "other"]))
+    extra = draw(st.integers(0, 2))
+    padding = tuple(
+        {"same": size // 2 * rate, "causal": (size - 1) * rate, "other": extra}[kind]
+        for size, rate, kind in zip(taps, rates, kinds, strict=True)
+    )
+    if transposed:
+        padding = tuple(
+            min(pad, size // 2 * rate) for pad, size, rate in zip(padding, taps, rates, strict=True)
+        )
+    most = 3 if small else 9
+    branches = draw(st.lists(st.tuples(*[st.integers(1, most)] * axes), min_size=1, max_size=5, unique=True))
+    # Modes other than zeros need an input longer than what they add.
+    shortest = [(size - 1) * max(most, rate) + 1 + extra for size, rate in zip(taps, rates, strict=True)]
+    room = [
+        0 if kind == "same" and mode == "zeros" else short
+        for kind, short in zip(kinds, shortest, strict=True)
+    ]
+    options = {"stride": stride, "padding": padding, "dilation": rates, "groups": groups}
+    if transposed:
+        options["output_padding"] = tuple(min(draw(st.integers(0, 1)), step - 1) for step in stride)
     return {
-        "shape": (draw(st.integers(1, 3)), groups * draw(st.integers(1, 2)), draw(st.integers(1, 12))),
-        "outputs": groups * draw(st.integers(1, 2)),
-        "options": {
-            "groups": groups,
-            "kernel_size": kernel_size,
-            "stride": draw(st.integers(1, 4)),
-            "bias": draw(st.booleans()),
-        },
-        "rates": rates,
-        "alpha": alpha,
+        "kind": (TRANSPOSED if transposed else CONVOLUTIONS)[axes],
+        "channels": (groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))),
+        "taps": taps,
+        "options": {**options, "bias": draw(st.booleans()), "padding_mode": mode},
+        "sizes": [least + draw(st.integers(1, 3 if small else 12)) for least in room],
+        "batch": draw(st.integers(1, 2)),
+        "branches": sorted(branches),
+        "alpha": draw(st.lists(st.sampled_from([-0.7, -0.01, 0.01, 0.3, 2.0]), min_size=5, max_size=5)),
         "seed": draw(st.integers(0, 1000)),
     }
 
 
-@settings(max_examples=40, deadline=None)
-@given(case=cases())
-def test_output_and_all_gradients_are_those_of_the_oracle(case):
+def check_against_the_oracle(case, transposed=False):
     torch.manual_seed(case["seed"])
-    channels = case["shape"][1]
-    layer = make_branches(branches=5, channels=channels, outputs=case["outputs"], **case["options"])
-    layer.set_branches(case["rates"])
-    layer.alpha.data.copy_(torch.tensor(case["alpha"]))
-    x = torch.randn(case["shape"], dtype=torch.float64, requires_grad=True)
-    parameters = [x, *layer.parameters()]
-    found = layer(x)
-    expected = naive_branch_conv(
-        x,
-        layer.weight,
-        layer.bias,
-        layer.alpha[: len(case["rates"])],
-        case["rates"],
-        stride=case["options"]["stride"],
-        groups=case["options"]["groups"],
+    conv = case["kind"](*case["channels"], case["taps"], **case["options"]).double()
+    if max(case["taps"]) == 1:
+        return
+    values = {name: getattr(conv, name) for name in CONV_VALUES}
+    pairs = zip(case["taps"], values["padding"], values["dilation"], strict=True)
+    anchors = [
+        size - 1 if pad == (size - 1) * rate and not transposed else size // 2 for size, pad, rate in pairs
+    ]
+    assert convert(conv, max_rate=20, branches=5).converted == ("",)
+    conv.set_branches(case["branches"])
+    conv.alpha.data.copy_(torch.tensor(case["alpha"]))
+    x = torch.randn(
+        case["batch"], case["channels"][0], *case["sizes"], dtype=torch.float64, requires_grad=True
     )
+    found = conv(x)
+    alpha = conv.alpha[: len(case["branches"])]
+    expected = naive_branch_conv(x, values, alpha, case["branches"], anchors, transposed=transposed)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     direction = torch.randn_like(expected)
+    parameters = [x, *conv.parameters()]
     for one, other in zip(
         torch.autograd.grad(found, parameters, direction),
         torch.autograd.grad(expected, parameters, direction),
         strict=True,
     ):
-        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=cases())
+def test_output_and_all_gradients_are_those_of_the_oracle(case):
+    check_against_the_oracle(case)
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases(transposed=True))
+def test_output_and_all_gradients_of_transposed_ones_are_those_of_the_oracle(case):
+    check_against_the_oracle(case, transposed=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(case=cases())
+def test_compiled_and_eager_agree(case):
+    """The two computations: mixed inputs, and scaled weights."""
+    torch.manual_seed(case["seed"])
+    conv = case["kind"](*case["channels"], case["taps"], **case["options"]).double()
+    convert(conv, max_rate=20, branches=5)
+    x = torch.randn(case["batch"], case["channels"][0], *case["sizes"], dtype=torch.float64)
+    expected = conv(x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_by_finite_differences():
@@ -100,134 +144,54 @@ def test_gradients_by_finite_differences():
     assert torch.autograd.gradcheck(run, (x, *values))
 
 
-def test_branches_of_one_rate_are_the_plain_convolution():
-    conv = make_conv(rate=5)
-    layer = BranchConv1d(conv, Expansion(expansion_rate=0.1, branches=3, max_rate=50))
-    layer.set_branches([5])
-    x = torch.randn(2, 6, 31, dtype=torch.float64)
-    torch.testing.assert_close(layer(x), conv(x), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(layer(x), naive_conv(x, conv.weight, conv.bias, 5), rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv1d(4, 6, 3, padding=5, dilation=5),
+        nn.Conv1d(4, 4, 5, padding="same", dilation=2, padding_mode="circular"),
+        CausalConv1d(4, 6, 3, dilation=4),
+        nn.Conv2d(4, 6, (3, 5), padding=(4, 2), dilation=(4, 1), stride=2, groups=2),
+        nn.ConvTranspose2d(4, 6, 3, padding=1, dilation=2, stride=2, output_padding=1),
+    ],
+    ids=lambda conv: type(conv).__name__,
+)
+def test_branches_of_the_own_rate_are_the_plain_convolution(conv):
+    conv = conv.double()
+    x = torch.randn(2, 4, *[17] * len(conv.kernel_size), dtype=torch.float64)
+    expected = conv(x)
+    convert(conv, max_rate=9)
+    conv.set_branches([conv.dilation])
+    torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(conv(x[0]), expected[0], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 300])
 def test_input_without_a_batch_and_of_any_length(frames):
     layer = make_branches(rate=64)
     x = torch.randn(6, frames, dtype=torch.float64)
+    assert layer(x).shape == (6, frames)
     torch.testing.assert_close(layer(x), layer(x[None])[0])
 
 
-def test_all_zero_alpha_means_equal_weights_and_no_nan():
-    layer = make_branches()
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d])
+def test_all_zero_alpha_means_equal_weights_and_no_nan(kind):
+    layer = kind(2, 2, 3, padding=2, dilation=2)
+    convert(layer, max_rate=9)
+    x = torch.randn(1, 2, *[20] * len(layer.kernel_size))
+    expected = layer(x)
     layer.alpha.data.zero_()
-    x = torch.randn(1, 6, 20, dtype=torch.float64)
     found = layer(x)
-    expected = naive_branch_conv(x, layer.weight, layer.bias, layer.alpha, layer.rates)
     torch.testing.assert_close(found, expected)
     found.sum().backward()
     assert layer.alpha.grad.tolist() == [0, 0, 0]
     assert layer.estimate().weights == (1 / 3, 1 / 3, 1 / 3)
 
 
-def test_parameters_are_those_of_the_convolution_and_alpha_is_new():
-    conv = make_conv(bias=False, dtype=torch.float32)
-    conv.weight.requires_grad_(False)
-    conv.eval()
-    layer = BranchConv1d(conv, Expansion(expansion_rate=0.1, branches=3, max_rate=9))
-    assert layer.weight is conv.weight
-    assert layer.bias is None
-    assert not layer.training
-    assert layer.alpha.tolist() == pytest.approx([INITIAL_ALPHA] * 3)
-    assert sorted(layer.state_dict()) == ["alpha", "weight"]
-    assert layer.alpha.dtype is torch.float32
-
-
-def test_a_start_above_the_clamp_is_clamped():
-    layer = make_branches(rate=512, max_rate=300, expansion_rate=0.1)
-    assert (layer.rate, layer.rates) == (300, (270, 300))
-
-
-def test_estimate_and_expand_step_by_step():
-    layer = make_branches(rate=32, max_rate=41, expansion_rate=0.1)
-    alpha = layer.alpha
-    followed = []
-    for raw in [(0.01, 0.01, 0.06), (0.0, 0.01, -0.03), (0.0, 0.0, 1.0), (0.01, 0.01, 0.05), (0.1, 0.9, 1)]:
-        alpha.data.copy_(torch.tensor(raw))
-        found = layer.estimate()
-        followed.append((found.branches, found.rate))
-        layer.expand(found.rate)
-        assert layer.alpha is alpha
-        assert alpha.tolist() == pytest.approx([INITIAL_ALPHA] * 3)
-    assert followed == [
-        ((29, 32, 35), 34),
-        ((31, 34, 37), 36),
-        ((32, 36, 40), 40),
-        ((36, 40, 41), 40),
-        ((36, 40, 41), 40),
-    ]
-
-
-def test_merged_branches_leave_alpha_its_size_and_the_rest_without_effect():
-    layer = make_branches(rate=1)
-    assert layer.rates == (1, 2)
-    layer.alpha.data.copy_(torch.tensor([0.01, 0.03, 77.0]))
-    assert layer.estimate().weights == pytest.approx((0.25, 0.75))
-    layer(torch.randn(1, 6, 9, dtype=torch.float64)).sum().backward()
-    assert layer.alpha.grad[2] == 0
-    restored = make_branches(rate=7)
-    restored.expand(1)
-    restored.load_state_dict(layer.state_dict())
-    assert restored.estimate() == layer.estimate()
-
-
-@pytest.mark.parametrize("rates", [(), (1, 2, 3, 4), (0, 1)])
-def test_set_branches_refuses_what_it_cannot_hold(rates):
-    with pytest.raises(InputError, match=r"`rates` must hold 1 to 3 rates >= 1, but is \("):
-        make_branches().set_branches(rates)
-
-
-@pytest.mark.parametrize("kind", [nn.Conv1d, Faithful])
-def test_collapse_gives_a_convolution_of_the_same_kind_with_the_same_parameters(kind):
-    original = kind(6, 6, 5, padding=8, dilation=4, stride=2, groups=2).double()
-    layer = BranchConv1d(original, Expansion(expansion_rate=0.1, branches=3, max_rate=9)).eval()
-    conv = layer.collapse(7)
-    assert type(conv) is kind
-    assert not conv.training
-    assert (conv.dilation, conv.padding, conv.stride, conv.groups) == ((7,), (14,), (2,), 2)
-    assert conv.weight is layer.weight
-    assert conv.bias is layer.bias
-    layer.set_branches([7])
-    x = torch.randn(1, 6, 40, dtype=torch.float64)
-    torch.testing.assert_close(conv(x), layer(x), rtol=1e-12, atol=1e-12)
-
-
-def test_collapse_keeps_the_length_of_a_convolution_padded_by_name():
-    conv = nn.Conv1d(6, 6, 3, padding="same", dilation=2)
-    layer = BranchConv1d(conv, Expansion(expansion_rate=0.1, branches=3, max_rate=9))
-    assert layer.collapse(5)(torch.randn(1, 6, 30)).shape == (1, 6, 30)
-
-
-def test_collapse_of_a_deepcopy_uses_the_weights_of_the_copy():
-    layer = make_branches()
-    other = copy.deepcopy(layer)
-    conv = other.collapse(5)
-    assert conv.weight is other.weight
-    assert conv.weight is not layer.weight
-    assert (layer.collapse(3).dilation, conv.dilation) == ((3,), (5,))
-
-
-def test_deepcopy_is_independent():
-    layer = make_branches()
-    other = copy.deepcopy(layer)
-    other.expand(10)
-    other.weight.data.zero_()
-    assert layer.rates == (2, 4, 6)
-    assert other.rates == (5, 10, 15)
-    assert layer.weight.abs().sum() > 0
-
-
-def test_autocast_computes_in_bfloat16_and_keeps_gradients_in_float32():
-    layer = make_branches(dtype=torch.float32)
-    x = torch.randn(2, 6, 30, requires_grad=True)
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d])
+def test_autocast_computes_in_bfloat16_and_keeps_gradients_in_float32(kind):
+    layer = kind(6, 6, 3, padding=4, dilation=4)
+    convert(layer, max_rate=20)
+    x = torch.randn(2, 6, *[30] * len(layer.kernel_size), requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         found = layer(x)
         twice = layer(found)
@@ -238,63 +202,7 @@ def test_autocast_computes_in_bfloat16_and_keeps_gradients_in_float32():
     assert torch.isfinite(layer.alpha.grad).all()
 
 
-def test_hooks_move_along_and_can_still_be_removed():
-    conv, calls = make_conv(), []
-    handle = conv.register_forward_hook(lambda *_: calls.append("forward"))
-    conv.register_full_backward_hook(lambda *_: calls.append("backward"))
-    layer = BranchConv1d(conv, Expansion(expansion_rate=0.1, branches=3, max_rate=9))
-    x = torch.randn(1, 6, 9, dtype=torch.float64, requires_grad=True)
-    layer(x).sum().backward()
-    assert calls == ["forward", "backward"]
-    plain = layer.collapse(3)
-    handle.remove()
-    plain(x).sum().backward()
-    assert calls == ["forward", "backward", "backward"]
-
-
 def test_an_input_that_needs_no_gradient():
     layer = make_branches()
     layer(torch.randn(1, 6, 9, dtype=torch.float64)).sum().backward()
     assert all(parameter.grad is not None for parameter in layer.parameters())
-
-
-UNSUPPORTED = {
-    "is a Conv2d, only Conv1d is supported": lambda: nn.Conv2d(2, 2, 3, padding=1),
-    "its weight is computed from other parameters": lambda: nn.utils.parametrizations.weight_norm(
-        nn.Conv1d(2, 2, 3, padding=1)
-    ),
-    "its weight is computed from": lambda: nn.utils.weight_norm(nn.Conv1d(2, 2, 3, padding=1)),
-    "is a Causal, which computes something else than Conv1d": lambda: Causal(2, 2, 3, padding=1),
-    "its kernel size 4 is even": lambda: nn.Conv1d(2, 2, 4),
-    "its padding mode is circular": lambda: nn.Conv1d(2, 2, 3, padding=1, padding_mode="circular"),
-    r"its padding \(0,\) does not keep the length at dilation 2": lambda: nn.Conv1d(2, 2, 3, dilation=2),
-    "its padding valid does not keep the length": lambda: nn.Conv1d(2, 2, 3, padding="valid"),
-}
-
-
-@pytest.mark.parametrize("reason", UNSUPPORTED)
-def test_unsupported_convolutions_have_a_reason(reason):
-    found = unsupported(UNSUPPORTED[reason]())
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(found)
-
-
-@pytest.mark.parametrize(
-    "conv",
-    [
-        make_conv(1),
-        make_conv(8, kernel_size=5, stride=3),
-        nn.Conv1d(2, 2, 3, padding="same", dilation=6),
-        Faithful(4, 4, 3, padding=9, dilation=9, groups=2),
-    ],
-)
-def test_supported_convolutions_have_none(conv):
-    assert unsupported(conv) is None
-
-
-def test_every_kernel_rate_and_stride_keeps_the_length_of_the_convolution():
-    for kernel_size, rate, stride, frames in itertools.product((3, 5), (1, 7), (1, 2, 3), (1, 6, 25)):
-        conv = make_conv(rate, kernel_size=kernel_size, stride=stride)
-        layer = BranchConv1d(conv, Expansion(expansion_rate=0.5, branches=3, max_rate=9))
-        x = torch.randn(1, 6, frames, dtype=torch.float64)
-        assert layer(x).shape == conv(x).shape

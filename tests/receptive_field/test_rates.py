@@ -7,11 +7,15 @@ from hypothesis import strategies as st
 from g2l.errors import InputError
 from g2l.receptive_field.rates import (
     Expansion,
-    branch_rates,
     expectation,
     expected_rate,
     mixing_weights,
 )
+
+
+def branch_rates(rate, **numbers):
+    """Return the branches along a single axis, as numbers."""
+    return tuple(branch for (branch,) in Expansion(**numbers).branch_rates((rate,), (3,)))
 
 
 @pytest.mark.parametrize(
@@ -159,8 +163,23 @@ def test_two_branches_of_rf_next_step_by_step():
 
 def test_expansion_applies_its_numbers():
     expansion = Expansion(expansion_rate=0.1, branches=3, max_rate=33)
-    assert expansion.branch_rates(32) == (29, 32, 33)
+    assert expansion.branch_rates((32,), (3,)) == ((29,), (32,), (33,))
     assert [expansion.clamp(rate) for rate in (0, 1, 33, 34)] == [1, 1, 33, 33]
+
+
+@pytest.mark.parametrize(
+    ("rates", "taps", "expected"),
+    [
+        ((1, 20), (3, 3), ((1, 18), (1, 20), (2, 22))),
+        ((2, 2), (3, 5), ((1, 1), (2, 2), (3, 3))),
+        ((33, 33), (3, 3), ((30, 30), (33, 33))),
+        ((33, 1), (3, 3), ((30, 1), (33, 1), (33, 2))),
+        ((4, 9, 16), (3, 1, 3), ((3, 9, 14), (4, 9, 16), (5, 9, 18))),
+        ((100, 100), (3, 1), ((30, 100), (33, 100))),
+    ],
+)
+def test_axes_are_expanded_side_by_side(rates, taps, expected):
+    assert Expansion(expansion_rate=0.1, branches=3, max_rate=33).branch_rates(rates, taps) == expected
 
 
 @pytest.mark.parametrize(

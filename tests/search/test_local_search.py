@@ -3,9 +3,7 @@ from __future__ import annotations
 import copy
 import io
 import json
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,8 +12,9 @@ from torch.nn import functional
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
-from g2l.receptive_field.branch_conv import INITIAL_ALPHA
-from g2l.receptive_field.conversion import branch_layers, layer_rates, read_structure
+from g2l.receptive_field import Ending, branch_layers
+from g2l.receptive_field.branch_layer import INITIAL_ALPHA
+from g2l.receptive_field.temporal import layer_rates, read_structure
 from g2l.search.local_search import LocalSearch, LocalSearchUpdate
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
@@ -24,9 +23,9 @@ from g2l.training.callback import TrainingCallback, TrainingState
 NAMES = [f"stage1.layers.{layer}.conv_dilated" for layer in range(2)]
 
 
-def make_search(on_update=None, max_sum=None, **changes) -> LocalSearch:
-    settings = {"interval": Budget(2, "steps"), "updates": 3, **changes}
-    return LocalSearch(LocalSearchConfig(**settings), longest_video=60, max_sum=max_sum, on_update=on_update)
+def make_search(on_update=None, max_sum=None, ending=Ending.SINGLE, **changes) -> LocalSearch:
+    config = LocalSearchConfig(**{"interval": Budget(2, "steps"), "updates": 3, **changes})
+    return LocalSearch(config, longest_video=60, max_sum=max_sum, ending=ending, on_update=on_update)
 
 
 def start(search: LocalSearch, *, fused: bool = False) -> TrainingState:
@@ -136,6 +135,36 @@ def test_an_update_starts_alpha_anew_together_with_its_moments():
     assert all(int(state.optimizer.state[alpha]["step"]) == 1 for alpha in alphas)
 
 
+def test_the_last_update_may_leave_branches_that_train_on():
+    search = make_search(ending=Ending.MULTIPLE)
+    state = start(search)
+    train(search, state, until=6)
+    layers = branch_layers(state.model).values()
+    rates = search.history[-1].rates
+    assert [layer.dilation for layer in layers] == [(rate,) for rate in rates.values()]
+    assert not any(layer.alpha in state.optimizer.state for layer in layers)
+    branches = [layer.branches.rates for layer in layers]
+    train(search, state, until=9)
+    assert [layer.branches.rates for layer in layers] == branches
+    assert all(layer.alpha.tolist() != pytest.approx([INITIAL_ALPHA] * 3, abs=1e-5) for layer in layers)
+    assert layer_rates(state.model) == rates
+
+
+def test_the_last_update_may_merge_the_branches_without_changing_the_network():
+    search = make_search(ending=Ending.MERGE)
+    state = start(search)
+    train(search, state, until=5)
+    features = torch.randn(1, 3, 50)
+    expected = state.model.eval()(features)
+    state.step = 6
+    search.on_step_end(state)
+    torch.testing.assert_close(state.model(features), expected)
+    largest = [layer.branches[-1] for layer in search.history[-1].layers.values()]
+    sizes = [stage.conv_dilated.kernel_size[0] for stage in state.model.stage1.layers]
+    assert sizes == [1 + 2 * rate for rate in largest]
+    assert state.optimizer.param_groups[1]["params"] == []
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_training_goes_on_after_the_collapse_without_alpha(fused):
     search = make_search()
@@ -179,10 +208,20 @@ def resumed(search: LocalSearch, file: io.BytesIO) -> TrainingState:
     return state
 
 
-@pytest.mark.parametrize("unit", ["steps", "epochs"])
-@pytest.mark.parametrize("stop", [0, 1, 2, 3, 4, 6, 7, 12, 13])
-def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit):
-    options = {"interval": Budget(2 if unit == "steps" else 1, unit), "branch_learning_rate": 0.02}
+@pytest.mark.parametrize(
+    ("stop", "unit", "ending"),
+    [
+        *(
+            (stop, unit, Ending.SINGLE)
+            for stop in (0, 1, 2, 3, 4, 6, 7, 12, 13)
+            for unit in ("steps", "epochs")
+        ),
+        *((stop, "steps", ending) for stop in (3, 6, 7) for ending in (Ending.MULTIPLE, Ending.MERGE)),
+    ],
+)
+def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, ending):
+    interval = Budget(2 if unit == "steps" else 1, unit)
+    options = {"interval": interval, "branch_learning_rate": 0.02, "ending": ending}
     whole, interrupted, again = (make_search(**options) for _ in range(3))
     whole_state, state = start(whole), start(interrupted)
     train(whole, whole_state, until=14)
@@ -248,40 +287,3 @@ def test_settings_are_validated():
         make_search(expansion_rate=2)
     with pytest.raises(InputError, match="`branches` must be 2 or an odd number"):
         make_search(branches=4)
-
-
-def planted_lag(lag: int, seed: int, videos: int = 8, frames: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two smooth signals; the class of a frame is the signs they had `lag` frames before."""
-    generator = np.random.default_rng(seed)
-    bell = np.exp(-(np.arange(-32, 33) ** 2) / (2 * 8.0**2))
-    noise = generator.standard_normal((videos, 2, frames + lag + len(bell) - 1))
-    signals = np.apply_along_axis(np.convolve, 2, noise, bell / np.linalg.norm(bell), "valid")
-    targets = (signals[:, 0, :frames] > 0) + 2 * (signals[:, 1, :frames] > 0)
-    targets[:, :lag] = -100
-    return torch.tensor(signals[..., lag:], dtype=torch.float32), torch.tensor(targets)
-
-
-@pytest.mark.parametrize(("lag", "rate"), [(41, 32), (23, 16)])
-def test_a_planted_lag_is_found_from_a_rate_nearby(lag, rate):
-    found = [search_lag(lag, rate, seed) for seed in range(5)]
-    assert sum(abs(value - lag) <= 2 for value in found) >= 4, found
-
-
-def search_lag(lag: int, rate: int, seed: int) -> int:
-    features, targets = planted_lag(lag, seed)
-    torch.manual_seed(seed)
-    model = MSTCN(DilationStructure(((rate,),)), feature_dim=2, num_classes=4, feature_maps=12, dropout=0.0)
-    config = LocalSearchConfig(interval=Budget(10, "steps"), updates=20)
-    search = LocalSearch(config, longest_video=features.shape[-1])
-    search.prepare(model)
-    optimizer = torch.optim.Adam(search.parameter_groups(model, learning_rate=5e-3))
-    state = SimpleNamespace(model=model, optimizer=optimizer, epoch=0, step=0)
-    while not search.finished:
-        chosen = torch.randint(len(features), (2,))
-        loss = functional.cross_entropy(model(features[chosen])[-1], targets[chosen], ignore_index=-100)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        state.step += 1
-        search.on_step_end(state)
-    return next(iter(layer_rates(model).values()))

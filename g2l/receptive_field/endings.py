@@ -1,0 +1,161 @@
+"""Ending the search of a network: taking its branches away, fixing them, or merging them into one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from g2l.errors import InputError
+from g2l.receptive_field.branch_layer import BranchLayer
+from g2l.receptive_field.classes import Convolution, restore_class
+from g2l.receptive_field.ending import Ending
+from g2l.receptive_field.geometry import Geometry
+from g2l.receptive_field.layers import branch_layers
+from g2l.receptive_field.padded import settle
+from g2l.receptive_field.rates import Rates
+
+Replacement = dict[nn.Parameter, list[nn.Parameter]]
+"""What comes in place of a parameter that the network loses; several where layers shared it."""
+
+
+def finish(
+    model: nn.Module, mode: Ending = Ending.SINGLE, *, optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """End the search of every layer with branches, in place.
+
+    Layers that ended as `multiple` before take part, so that they can be merged for deployment. A network in
+    `DistributedDataParallel` must be wrapped anew afterwards, since the wrapper would wait for the gradients
+    of parameters that are gone.
+
+    Args:
+        model: The network.
+        mode: What becomes of the branches.
+        optimizer: Loses the parameters that are gone, and their moments, and gets those that are new.
+
+    Raises:
+        InputError: A weight to be merged is computed by a hook.
+    """
+    layers = branch_layers(model)
+    rates = {name: layer.estimate().rates for name, layer in layers.items()}
+    end_layers(layers, rates, Ending(mode), optimizer)
+
+
+def end_layers(
+    layers: Mapping[str, BranchLayer],
+    rates: Mapping[str, Sequence[int]],
+    mode: Ending,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
+    """End the search of some layers.
+
+    Args:
+        layers: Layers with branches, by name.
+        rates: What becomes the rate of each layer, or the centre of its branches; branches that are merged
+            stay where they are.
+        mode: What becomes of the branches.
+        optimizer: As in `finish`.
+    """
+    if mode is Ending.MULTIPLE:
+        for name, layer in layers.items():
+            layer.expand(rates[name])
+            layer.branches.frozen = True
+        forget([layer.alpha for layer in layers.values()], optimizer)
+        return
+    replaced: Replacement = {}
+    if mode is Ending.MERGE:
+        _refuse_hooks(layers)
+    for name, layer in layers.items():
+        replaced[layer.alpha] = []
+        if mode is Ending.MERGE:
+            _merge(layer, replaced)
+        else:
+            geometry = take_branches(layer)
+            settle(layer, geometry, tuple(rates[name]))
+    if optimizer is not None:
+        _replace(optimizer, replaced)
+
+
+def take_branches(layer: BranchLayer) -> Geometry:
+    """Give a layer its own class back, without branches and at no rate yet; return what its taps read."""
+    geometry = layer.geometry
+    del layer.alpha, layer.branches, layer.geometry
+    restore_class(layer)
+    return geometry
+
+
+def forget(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer | None) -> None:
+    """Drop an optimizer's moments of some parameters."""
+    for parameter in parameters if optimizer is not None else ():
+        optimizer.state.pop(parameter, None)  # type: ignore[union-attr]
+
+
+def _merge(layer: BranchLayer, replaced: Replacement) -> None:
+    """Make a layer one dense kernel of rate 1, whose size per axis is 1 + (K − 1)·d_max."""
+    branches = layer.branches.rates
+    with torch.no_grad():
+        dense = merged_weight(layer.weight, layer.mixing_weights(), branches, layer.geometry)
+    before = weight_parameters(layer)
+    needs_gradient = any(parameter.requires_grad for parameter in before)
+    largest = tuple(map(max, zip(*branches, strict=True)))
+    geometry = take_branches(layer)
+    made = nn.Parameter(dense, requires_grad=needs_gradient)
+    set_dense(layer, made)
+    settle(layer, geometry.merged(largest), (1,) * len(largest))
+    for parameter in before:
+        replaced.setdefault(parameter, [])
+    replaced[before[0]].append(made)
+
+
+def merged_weight(weight: Tensor, shares: Tensor, branches: Sequence[Rates], geometry: Geometry) -> Tensor:
+    """Return the dense kernel that computes what all branches do together.
+
+    Args:
+        weight: (C_out, C_in / groups, *taps), or transposed.
+        shares: Mixing weights w_i.
+        branches: Rates of each branch.
+        geometry: What the taps read.
+    """
+    largest = tuple(map(max, zip(*branches, strict=True)))
+    dense = weight.new_zeros(*weight.shape[:2], *geometry.merged(largest).taps)
+    for share, rates in zip(shares, branches, strict=True):
+        places = tuple(
+            slice(anchor * (most - rate), anchor * (most - rate) + (size - 1) * rate + 1, rate)
+            for size, anchor, rate, most in zip(geometry.taps, geometry.anchors, rates, largest, strict=True)
+        )
+        dense[:, :, *places] += share * weight
+    return dense
+
+
+def set_dense(conv: Convolution, weight: nn.Parameter) -> None:
+    """Give a convolution a weight of its own, in place of a parametrized one too."""
+    if parametrize.is_parametrized(conv, "weight"):
+        parametrize.remove_parametrizations(conv, "weight")
+    conv.weight = weight
+
+
+def weight_parameters(conv: Convolution) -> list[nn.Parameter]:
+    """Return the parameters that the weight of a convolution is made of."""
+    if parametrize.is_parametrized(conv, "weight"):
+        originals: nn.Module = conv.parametrizations["weight"]  # type: ignore[index,assignment]
+        return list(originals.parameters())
+    return [conv._parameters["weight"]]  # type: ignore[list-item]
+
+
+def _refuse_hooks(layers: Mapping[str, BranchLayer]) -> None:
+    for name, layer in layers.items():
+        if "weight" not in layer._parameters and not parametrize.is_parametrized(layer, "weight"):
+            raise InputError(
+                f"`{name}` cannot be merged: expected a weight that is a parameter or parametrized, but a "
+                "hook computes it.",
+                hint="undo it first, for instance with torch.nn.utils.remove_weight_norm.",
+            )
+
+
+def _replace(optimizer: torch.optim.Optimizer, replaced: Replacement) -> None:
+    forget(list(replaced), optimizer)
+    # A group that this empties stays, because a scheduler holds one learning rate for each group.
+    for group in optimizer.param_groups:
+        group["params"] = [new for value in group["params"] for new in replaced.get(value, [value])]

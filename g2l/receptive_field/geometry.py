@@ -1,0 +1,73 @@
+"""Which inputs the taps of a convolution read, whatever its rate: one rule per axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from g2l.receptive_field.rates import Rates
+
+Pads = tuple[tuple[int, int], ...]
+"""Positions added before and after each axis; negative numbers cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Where the taps are, and what there is around them: what stays when a convolution changes its rate.
+
+    Tap k of K reads (k − a)·d positions from the anchor tap a, which alone stays where it is. To keep the
+    size of the output, L + a·d positions are added before the input and R + (K − 1 − a)·d after it.
+
+    Attributes:
+        taps: Kernel size K of each axis.
+        anchors: a: K // 2 where the taps are centred, K − 1 where they read nothing later.
+        before: L: what the convolution adds before its input (or, negative, leaves out) beside the reach of
+            its taps.
+        after: R, likewise.
+        follows: Whether the module itself pads its input by the reach of the taps at `dilation`, its centre,
+            so that only the difference is missing.
+    """
+
+    taps: tuple[int, ...]
+    anchors: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    follows: bool = False
+
+    @classmethod
+    def of(
+        cls, taps: Sequence[int], anchors: Sequence[int], padding: Sequence[int], rates: Sequence[int]
+    ) -> Geometry:
+        """Return that of a convolution which at `rates` adds `padding` on both sides of each axis."""
+        axes = list(zip(taps, anchors, padding, rates, strict=True))
+        return cls(
+            taps=tuple(taps),
+            anchors=tuple(anchors),
+            before=tuple(pad - anchor * rate for _, anchor, pad, rate in axes),
+            after=tuple(pad - (size - 1 - anchor) * rate for size, anchor, pad, rate in axes),
+        )
+
+    def pads(self, rates: Rates, centre: Rates) -> Pads:
+        """Return what a branch at `rates` adds before and after each axis, `centre` being `dilation`."""
+        present = centre if self.follows else (0,) * len(rates)
+        return tuple(
+            (before + anchor * (rate - now), after + (size - 1 - anchor) * (rate - now))
+            for size, anchor, before, after, rate, now in zip(
+                self.taps, self.anchors, self.before, self.after, rates, present, strict=True
+            )
+        )
+
+    def merged(self, rates: Rates) -> Geometry:
+        """Return that of a kernel of rate 1 whose outermost taps are where those here are at `rates`."""
+        return Geometry(
+            taps=tuple(1 + (size - 1) * rate for size, rate in zip(self.taps, rates, strict=True)),
+            anchors=tuple(anchor * rate for anchor, rate in zip(self.anchors, rates, strict=True)),
+            before=self.before,
+            after=self.after,
+            follows=self.follows,
+        )
+
+
+def centred(taps: Sequence[int]) -> tuple[int, ...]:
+    """Return the middle tap of each axis."""
+    return tuple(size // 2 for size in taps)

@@ -1,0 +1,132 @@
+"""Finding out what a subclass of a convolution does to its input before the convolution itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from g2l.receptive_field.classes import Convolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the `forward` of a subclass puts around its convolution.
+
+    Attributes:
+        earlier_only: Per axis, whether an output depends on no later input.
+        added: Positions that are added to each axis.
+        follows: Whether that grows with `dilation` as the reach of the taps does.
+    """
+
+    earlier_only: tuple[bool, ...]
+    added: tuple[int, ...]
+    follows: bool
+
+
+@dataclass(frozen=True)
+class _Trial:
+    added: tuple[int, ...]
+    removed: tuple[int, ...]
+    output: Tensor
+
+
+class UnclearError(Exception):
+    """The module computes something else than a convolution of its padded input; the text says what."""
+
+
+def surroundings(conv: Convolution, kind: type[Convolution]) -> Surroundings:
+    """Try a subclass out, on inputs of zeros and ones and with all weights one.
+
+    Random state, parameters, buffers and mode of the module are left as they are, and hooks are not called.
+
+    Args:
+        conv: The convolution.
+        kind: The class of torch that it inherits from.
+
+    Raises:
+        UnclearError: It does not use the convolution of that class once, or depends on its rate otherwise.
+    """
+    taps, rates, stride = conv.kernel_size, conv.dilation, conv.stride
+    shortest = [(size - 1) * (rate + 1) + 1 for size, rate in zip(taps, rates, strict=True)]
+    with _at_rest(conv):
+        earlier = tuple(
+            _reads_no_later(conv, kind, shortest, axis, taps[axis] * (rates[axis] + 1), stride[axis])
+            for axis in range(len(taps))
+        )
+        now = _try(conv, kind, _ones(conv, shortest))
+        conv.dilation = tuple(rate + 1 for rate in rates)
+        then = _try(conv, kind, _ones(conv, shortest))
+    growth = tuple(more - before for more, before in zip(then.added, now.added, strict=True))
+    reach = tuple(size - 1 for size in taps)
+    if growth not in (reach, (0,) * len(taps)) or now.removed != then.removed:
+        raise UnclearError("pads or cuts by its dilation in a way that is not understood")
+    return Surroundings(earlier_only=earlier, added=now.added, follows=growth == reach)
+
+
+def added(conv: Convolution, kind: type[Convolution]) -> tuple[int, ...]:
+    """Return how many positions the `forward` of a subclass adds to each axis; see `surroundings`."""
+    taps, rates = conv.kernel_size, conv.dilation
+    with _at_rest(conv):
+        shortest = [(size - 1) * rate + 1 for size, rate in zip(taps, rates, strict=True)]
+        return _try(conv, kind, _ones(conv, shortest)).added
+
+
+def _reads_no_later(
+    conv: Convolution, kind: type[Convolution], shortest: Sequence[int], axis: int, reach: int, stride: int
+) -> bool:
+    """Return whether an output in the middle of an axis is blind to all inputs after it."""
+    present = -(-reach // stride)
+    sizes = [*shortest]
+    sizes[axis] = present * stride + 1 + reach
+    x = _ones(conv, sizes)
+    x.narrow(2 + axis, 0, present * stride + 1).zero_()
+    output = _try(conv, kind, x).output
+    return present < output.shape[2 + axis] and not output.select(2 + axis, present).any()
+
+
+def _try(conv: Convolution, kind: type[Convolution], x: Tensor) -> _Trial:
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def spy(inner: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        output = kind._conv_forward(conv, inner, torch.ones_like(weight), None)
+        seen.append((inner, output))
+        return output
+
+    conv._conv_forward = spy  # type: ignore[assignment]
+    try:
+        output = conv.forward(x)
+    except Exception as error:
+        raise UnclearError(f"cannot be tried out: {error}") from error
+    finally:
+        del conv._conv_forward
+    if len(seen) != 1 or not isinstance(output, Tensor) or output.dim() != x.dim():
+        raise UnclearError(f"computes something else than {kind.__name__}")
+    (inner, inside) = seen[0]
+    return _Trial(_growth(x, inner), _growth(output, inside), output)
+
+
+def _growth(small: Tensor, large: Tensor) -> tuple[int, ...]:
+    return tuple(more - less for less, more in zip(small.shape[2:], large.shape[2:], strict=True))
+
+
+def _ones(conv: Convolution, sizes: Sequence[int]) -> Tensor:
+    return torch.ones(1, conv.in_channels, *sizes, dtype=conv.weight.dtype, device=conv.weight.device)
+
+
+@contextmanager
+def _at_rest(conv: Convolution) -> Iterator[None]:
+    """Put a module into evaluation mode for a while, and give it its modes and rate back."""
+    modes = [(module, module.training) for module in conv.modules()]
+    rates = conv.dilation
+    conv.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        conv.dilation = rates
+        for module, training in modes:
+            module.training = training
