@@ -5,7 +5,7 @@ A configuration holds what the user chose, never results. `validate()` reports a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -62,6 +62,27 @@ FAMILIES = {
 """Our own backbones; a user's own one (`package.module:factory`) is like MS-TCN, without a causal variant."""
 
 
+def wiring_of(backbone: str, shape: Sequence[int], *, causal: bool = False) -> Wiring:
+    """Return how the dilated convolutions of a backbone are connected.
+
+    Args:
+        backbone: One of `FAMILIES`, or `package.module:factory`.
+        shape: Rates per stage.
+        causal: Whether no label depends on later frames.
+
+    Raises:
+        InputError: The layers of the first stage have two rates each, but its number of rates is odd.
+    """
+    family = FAMILIES.get(backbone, BackboneFamily())
+    first = 2 if family.dual_prediction else 1
+    return Wiring(
+        shape=tuple(shape),
+        parallel=(first, *(1,) * (len(shape) - 1)),
+        causal=causal,
+        whole_video=family.whole_video,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Settings):
     """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
@@ -108,13 +129,7 @@ class BackboneConfig(Settings):
     @property
     def wiring(self) -> Wiring:
         """How its dilated convolutions are connected: what tells receptive field and look-ahead."""
-        first = 2 if self._family.dual_prediction else 1
-        return Wiring(
-            shape=self.shape,
-            parallel=(first, *(1,) * (self.stages - 1)),
-            causal=self.causal,
-            whole_video=self._family.whole_video,
-        )
+        return wiring_of(self.name, self.shape, causal=self.causal)
 
     def hand_designed(self) -> DilationStructure:
         """Return the 2^l structure of this size.

@@ -42,6 +42,9 @@ class Wiring:
         whole_video: Whether something beside the convolutions, such as a normalisation over time, sees all
             frames; `reach` is then that of the convolutions alone.
         kernel_size: Taps k of a convolution, odd.
+
+    Raises:
+        InputError: The rates of a stage are not so many for each of its layers.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +52,14 @@ class Wiring:
     causal: bool = False
     whole_video: bool = False
     kernel_size: int = KERNEL_SIZE
+
+    def __post_init__(self) -> None:
+        for number, (rates, width) in enumerate(zip(self.shape, self.parallel, strict=True)):
+            if rates % width:
+                raise InputError(
+                    f"`stages[{number}]` must hold {width} rates for each layer, whose {width} convolutions "
+                    f"are side by side, but holds {rates} rates instead."
+                )
 
     @classmethod
     def serial(cls, shape: Sequence[int]) -> Wiring:
@@ -64,6 +75,18 @@ class Wiring:
             places += [tuple(range(first + layer, first + rates, depth)) for layer in range(depth)]
             first += rates
         return tuple(places)
+
+    def columns(self, structure: DilationStructure) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """Return the rates of each stage: those of its layers' first convolutions, then of the second ones.
+
+        Raises:
+            InputError: The structure has another shape.
+        """
+        self._fit(structure)
+        return tuple(
+            tuple(stage[number * (len(stage) // width) :][: len(stage) // width] for number in range(width))
+            for stage, width in zip(structure.stages, self.parallel, strict=True)
+        )
 
     def reach(self, structure: DilationStructure) -> Reach:
         """Return how far the whole network sees.
@@ -83,6 +106,19 @@ class Wiring:
         self._fit(structure)
         stages = zip(structure.stages, self.parallel, strict=True)
         return tuple(self._reach(_stage_span(rates, width)) for rates, width in stages)
+
+    def report(self, structure: DilationStructure) -> dict[str, int]:
+        """Return how far the whole network sees, in frames, as JSON values.
+
+        Where it sees the whole video anyhow, `whole_video` is true, and the numbers are those of the
+        convolutions alone.
+
+        Raises:
+            InputError: The structure has another shape.
+        """
+        reach = self.reach(structure)
+        found = {"receptive_field": reach.receptive_field, "look_ahead": reach.future}
+        return found | ({"whole_video": True} if self.whole_video else {})
 
     def span(self, rates: Sequence[int]) -> int:
         """Return Σ over all layers of the largest rate side by side: all that a reach depends on."""

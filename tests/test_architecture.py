@@ -33,8 +33,9 @@ ALLOWED = {
     "config": {"errors", "structure", "evaluation", "settings", "wiring"},
     "search_config": {"config", "evaluation", "settings"},
     "presets": {"config", "evaluation", "search_config"},
-    "layer_rates": {"errors", "structure", "config"},
-    "structure_files": {"errors", "files", "structure", "config", "layer_rates"},
+    "layer_names": {"structure", "config"},
+    "layer_rates": {"errors", "structure", "layer_names"},
+    "structure_files": {"errors", "files", "structure", "wiring", "config", "layer_names", "layer_rates"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "progress", "config"},
     "receptive_field": {"errors", "structure"},
@@ -47,7 +48,7 @@ ALLOWED = {
     # Of training it takes the choice of a device only, for models that run in torch.
     "inference": BASE | {"metrics", "datasets", "models", "training"},
     "pipeline": BASE | STAGES | {"structure_files", "tracking"},
-    "cli": BASE | STAGES | {"presets", "structure_files", "tracking", "pipeline"},
+    "cli": BASE | STAGES | {"presets", "layer_names", "structure_files", "tracking", "pipeline"},
 }
 """What each package or top-level module may import of g2l; imports for types only count too."""
 

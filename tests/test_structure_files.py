@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from g2l.config import FAMILIES, wiring_of
 from g2l.errors import InputError
+from g2l.layer_names import LAYER_NAMES
 from g2l.structure import DilationStructure
 from g2l.structure_files import LARGEST_FILE, Dialect, StructureFile, read_structure, write_structure
 
@@ -25,27 +27,42 @@ def read(tmp_path, value):
     return read_structure(path)
 
 
+@st.composite
+def files(draw):
+    """What a file may say: structure, backbone, causality and provenance that go together."""
+    stages = [list(stage) for stage in draw(STRUCTURES).stages]
+    backbone = draw(st.none() | st.sampled_from(sorted(LAYER_NAMES)) | TEXT)
+    if backbone == "ms-tcn++":
+        stages[0] *= 2
+    structure = DilationStructure(tuple(map(tuple, stages)))
+    return structure, backbone, draw(st.booleans()), draw(PROVENANCE)
+
+
 @pytest.mark.parametrize("dialect", Dialect)
 @settings(max_examples=40)
-@given(structure=STRUCTURES, backbone=st.none() | TEXT, provenance=PROVENANCE)
-def test_every_dialect_is_read_as_it_was_written(tmp_path_factory, dialect, structure, backbone, provenance):
+@given(file=files())
+def test_every_dialect_is_read_as_it_was_written(tmp_path_factory, dialect, file):
     path = tmp_path_factory.mktemp("structures") / "s.json"
-    write_structure(path, structure, dialect, backbone=backbone, provenance=provenance)
+    structure, backbone, causal, provenance = file
+    write_structure(path, structure, dialect, backbone=backbone, causal=causal, provenance=provenance)
+    told = "ms-tcn" if backbone is None and dialect is not Dialect.G2L else backbone
     assert read_structure(path) == StructureFile(
-        structure=structure, dialect=dialect, backbone=backbone, provenance=provenance
+        structure=structure, dialect=dialect, backbone=told, causal=causal, provenance=provenance
     )
 
 
 @settings(max_examples=20)
-@given(structure=STRUCTURES, path=st.permutations(list(Dialect)))
-def test_a_tour_through_all_dialects_changes_nothing(tmp_path_factory, structure, path):
-    file = tmp_path_factory.mktemp("structures") / "s.json"
-    write_structure(file, structure, backbone="ms-tcn", provenance={"seed": 3})
-    for dialect in path:
-        found = read_structure(file)
-        write_structure(file, found.structure, dialect, backbone=found.backbone, provenance=found.provenance)
-    found = read_structure(file)
-    assert (found.structure, found.backbone, found.provenance) == (structure, "ms-tcn", {"seed": 3})
+@given(file=files().filter(lambda file: file[1] is not None), path=st.permutations(list(Dialect)))
+def test_a_tour_through_all_dialects_changes_nothing(tmp_path_factory, file, path):
+    place = tmp_path_factory.mktemp("structures") / "s.json"
+    names = ("structure", "backbone", "causal", "provenance")
+    said = dict(zip(names, file, strict=True))
+    write_structure(place, **said)
+    for dialect in (*path, Dialect.G2L):
+        found = read_structure(place)
+        assert {name: getattr(found, name) for name in names} == said
+        write_structure(place, dialect=dialect, **{name: getattr(found, name) for name in names})
+    assert read_structure(place) == StructureFile(**said)
 
 
 def test_our_file(tmp_path):
@@ -57,6 +74,45 @@ def test_our_file(tmp_path):
         "stages": [[1, 2], [4, 8]],
         "provenance": {"seed": 1},
     }
+    write_structure(tmp_path / "s.json", structure, backbone="ms-tcn", causal=True)
+    assert json.loads((tmp_path / "s.json").read_text())["causal"] is True
+
+
+DUAL = DilationStructure(((1, 2, 4, 8), (3, 5), (7, 9)))
+DUAL_LAYERS = {
+    "PG.conv_dilated_1.0": [1], "PG.conv_dilated_1.1": [2],
+    "PG.conv_dilated_2.0": [4], "PG.conv_dilated_2.1": [8],
+    "Rs.0.layers.0.conv_dilated": [3], "Rs.0.layers.1.conv_dilated": [5],
+    "Rs.1.layers.0.conv_dilated": [7], "Rs.1.layers.1.conv_dilated": [9],
+}  # fmt: skip
+ATTENTION = DilationStructure(((1, 2), (3, 5), (7, 9)))
+ATTENTION_LAYERS = {
+    "encoder.layers.0.feed_forward.layer.0": [1], "encoder.layers.1.feed_forward.layer.0": [2],
+    "decoders.0.layers.0.feed_forward.layer.0": [3], "decoders.0.layers.1.feed_forward.layer.0": [5],
+    "decoders.1.layers.0.feed_forward.layer.0": [7], "decoders.1.layers.1.feed_forward.layer.0": [9],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backbone", "structure", "layers"),
+    [("ms-tcn++", DUAL, DUAL_LAYERS), ("asformer", ATTENTION, ATTENTION_LAYERS)],
+)
+def test_other_backbones_have_the_layer_names_of_their_published_code(tmp_path, backbone, structure, layers):
+    path = tmp_path / "s.json"
+    write_structure(path, structure, Dialect.OFFICIAL, backbone=backbone)
+    assert json.loads(path.read_text())["model"] == layers
+    write_structure(path, structure, Dialect.MMCV, backbone=backbone)
+    wrapped = {f"module.{name}": rates for name, rates in layers.items()}
+    assert json.loads(path.read_text())["structure"] == wrapped
+    for section, found in (("model", layers), ("model", wrapped), ("structure", wrapped)):
+        told = read(tmp_path, {section: dict(reversed(found.items()))})
+        assert (told.structure, told.backbone) == (structure, backbone)
+        assert told.wiring == wiring_of(backbone, structure.shape)
+
+
+def test_the_names_know_which_convolutions_are_side_by_side():
+    widths = {backbone: len(names.first) for backbone, names in LAYER_NAMES.items()}
+    assert widths == {name: 2 if family.dual_prediction else 1 for name, family in FAMILIES.items()}
 
 
 def test_official_files_hold_what_the_official_code_reads(tmp_path):
@@ -84,7 +140,7 @@ def test_official_files_take_numbers_lists_and_any_order(tmp_path):
     layers = dict(reversed((OFFICIAL | LATER).items()))
     found = read(tmp_path, {"global": {"step": 30}, "model": layers})
     assert found.structure == DilationStructure(((1, 3), (5, 7)))
-    assert (found.dialect, found.backbone, found.provenance) == (Dialect.OFFICIAL, None, {})
+    assert (found.dialect, found.backbone, found.provenance) == (Dialect.OFFICIAL, "ms-tcn", {})
 
 
 def test_ten_and_more_layers_are_ordered_by_number(tmp_path):
@@ -116,7 +172,10 @@ def test_mmcv_files_take_equal_axes_with_and_without_wrapper(tmp_path):
         ("model", None, "must be an integer in .*, but is None instead"),
         ("model", {"rate": 2}, "must be an integer in .*, but is {'rate': 2} instead"),
         ("model", 10**30, "must be an integer in .*, but is 10"),
-        ("model", [[1]], r"conv_dilated\[0\]` must be an integer in .*, but is \[1\] instead"),
+        ("model", [[[1]]], r"conv_dilated\[0\]\[0\]` must be an integer in .*, but is \[1\] instead"),
+        ("model", [[1], [2]], r"conv_dilated` must hold one rate, but holds \[\[1\], \[2\]\] instead"),
+        ("structure", [[4, 8]], r"conv_dilated` must hold one rate, but holds \[4, 8\] instead"),
+        ("structure", [[]], r"conv_dilated\[0\]` must hold one rate, but is empty"),
     ],
 )
 def test_wrong_rates_name_their_layer(tmp_path, section, value, message):
@@ -140,6 +199,14 @@ def test_expanded_branches_are_explained(tmp_path):
         (OFFICIAL | {"module.stage1.layers.0.conv_dilated": 1}, "holds stage1.layers.0.conv_dilated twice"),
         (OFFICIAL | {"stage1.layers.00.conv_dilated": 1}, "holds stage1.layers.0.conv_dilated twice"),
         (OFFICIAL | {"backbone.layer1.conv2": 1}, "but holds 'backbone.layer1.conv2'"),
+        (OFFICIAL | {"PG.conv_dilated_1.0": 1}, "but holds 'PG.conv_dilated_1.0'"),
+        ({"layer1.conv2": 1}, "such as stage1.layers.0.conv_dilated and .*, but holds 'layer1.conv2'"),
+        ({"PG.conv_dilated_1.0": 1}, "`model` lacks PG.conv_dilated_2.0"),
+        ({**DUAL_LAYERS, "PG.conv_dilated_2.2": 1}, "`model` lacks PG.conv_dilated_1.2"),
+        (
+            {"decoders.0.layers.0.feed_forward.layer.0": 1},
+            "`model` lacks encoder.layers.0.feed_forward.layer.0",
+        ),
         (OFFICIAL | {"stage1.layers.x.conv_dilated": 1}, "but holds 'stage1.layers.x.conv_dilated'"),
         (OFFICIAL | {"stage1.layers.-1.conv_dilated": 1}, "but holds 'stage1.layers.-1.conv_dilated'"),
         (OFFICIAL | {"stage1.layers.٣.conv_dilated": 1}, "`model` must hold layers such as"),
@@ -170,12 +237,21 @@ def test_wrong_layers_are_named(tmp_path, layers, message):
         ({"stages": [[1, False]]}, r"`stages\[0\]\[1\]` must be an integer in .*, but is False instead"),
         ({"stages": [[1], [2.5]]}, r"`stages\[1\]\[0\]` must be an integer in .*, but is 2.5 instead"),
         ({"backbone": 3}, "`backbone` must be a name, but is 3 instead"),
+        ({"causal": 1}, "`causal` must be true or false, but is 1 instead"),
+        ({"backbone": "ms-tcn++"}, r"`stages\[0\]` must hold 2 rates for each layer, .* but holds 1 rates"),
         ({"provenance": [1]}, r"`provenance` must be an object, but is \[1\] instead"),
     ],
 )
 def test_wrong_fields_of_ours_are_named(tmp_path, changes, message):
     with pytest.raises(InputError, match=f"structure.json: {message}"):
         read(tmp_path, {"schema": "g2l.structure/1", "stages": [[1]]} | changes)
+
+
+def test_a_backbone_that_the_layer_names_contradict_is_refused(tmp_path):
+    message = "`backbone` is 'asformer', but the layers are named as those of 'ms-tcn'"
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, {"model": OFFICIAL, "backbone": "asformer"})
+    assert read(tmp_path, {"model": OFFICIAL, "backbone": "mine:net"}).backbone == "mine:net"
 
 
 @pytest.mark.parametrize(

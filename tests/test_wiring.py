@@ -1,11 +1,72 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from g2l.config import BackboneConfig
+from g2l.config import BackboneConfig, wiring_of
 from g2l.errors import InputError
 from g2l.structure import DilationStructure
 from g2l.wiring import Reach, Wiring
+
+WIDTHS = st.lists(st.integers(1, 3), min_size=4, max_size=4)
+
+
+@st.composite
+def networks(draw):
+    """A wiring of 1 to 4 stages and a structure of its shape."""
+    depths, widths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)), draw(WIDTHS)
+    shape = tuple(depth * width for depth, width in zip(depths, widths, strict=False))
+    wiring = Wiring(
+        shape=shape,
+        parallel=tuple(widths[: len(shape)]),
+        causal=draw(st.booleans()),
+        kernel_size=draw(st.sampled_from([3, 5, 7])),
+    )
+    rates = draw(st.lists(st.integers(1, 60), min_size=sum(shape), max_size=sum(shape)))
+    return wiring, DilationStructure.from_rates(rates, shape)
+
+
+def seen(columns, wiring):
+    """Frames that frame 0 depends on through one stage, told tap by tap."""
+    frames = {0}
+    taps = range(wiring.kernel_size)
+    first = 1 - wiring.kernel_size if wiring.causal else -(wiring.kernel_size // 2)
+    for layer in zip(*columns, strict=True):
+        reached = {(first + tap) * rate for rate in layer for tap in taps}
+        frames = {min(frames) + min(reached), max(frames) + max(reached)}
+    return Reach(-min(frames), max(frames))
+
+
+@given(networks())
+def test_a_network_sees_what_its_taps_reach(network):
+    wiring, structure = network
+    stages = [seen(columns, wiring) for columns in wiring.columns(structure)]
+    assert wiring.stage_reaches(structure) == tuple(stages)
+    whole = Reach(sum(stage.past for stage in stages), sum(stage.future for stage in stages))
+    assert wiring.reach(structure) == whole
+    assert wiring.report(structure) == {"receptive_field": whole.receptive_field, "look_ahead": whole.future}
+
+
+@given(networks(), st.integers(1, 5000), st.integers(0, 5000))
+def test_one_span_says_both_limits(network, field, ahead):
+    wiring, structure = network
+    span, found = wiring.span(structure.rates), wiring.reach(structure)
+
+    def keeps(*limits):
+        limit = wiring.largest_span(*limits)
+        return limit is None or span <= limit
+
+    assert keeps(field, None) == (found.receptive_field <= field)
+    assert keeps(None, ahead) == (found.future <= ahead)
+    assert keeps(field, ahead) == (keeps(field, None) and keeps(None, ahead))
+
+
+def test_the_hand_designed_ms_tcn_sees_what_its_paper_says():
+    config = BackboneConfig()
+    stages = config.wiring.stage_reaches(config.hand_designed())
+    assert [stage.receptive_field for stage in stages] == [2047] * 4  # MS-TCN, section 3.1
+    assert config.wiring.reach(config.hand_designed()) == Reach(4092, 4092)
 
 
 def reach(structure: str, **settings) -> Reach:
@@ -90,3 +151,23 @@ def test_settings_that_a_backbone_does_not_have_are_refused(settings, message):
 def test_asformer_says_that_it_sees_the_whole_video():
     assert BackboneConfig(name="asformer").wiring.whole_video
     assert not BackboneConfig().wiring.whole_video
+    assert wiring_of("asformer", (2, 2)).report(DilationStructure(((1, 2), (1, 2)))) == {
+        "receptive_field": 13,
+        "look_ahead": 6,
+        "whole_video": True,
+    }
+
+
+def test_rates_come_in_columns_that_follow_each_other():
+    structure = DilationStructure(((1, 2, 4, 8), (3, 5)))
+    assert wiring_of("ms-tcn++", (4, 2)).columns(structure) == (((1, 2), (4, 8)), ((3, 5),))
+    assert wiring_of("ms-tcn", (4, 2)).columns(structure) == (((1, 2, 4, 8),), ((3, 5),))
+    assert wiring_of("mine:net", (4, 2), causal=True) == Wiring(shape=(4, 2), parallel=(1, 1), causal=True)
+
+
+def test_dual_layers_have_two_rates_each():
+    message = (
+        r"`stages\[0\]` must hold 2 rates for each layer, whose 2 convolutions are side by side, but holds 5"
+    )
+    with pytest.raises(InputError, match=message):
+        wiring_of("ms-tcn++", (5, 3))

@@ -1,0 +1,94 @@
+"""How the published state dicts of our backbones name their dilated convolutions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from g2l.config import wiring_of
+from g2l.structure import DilationStructure
+
+DEFAULT_BACKBONE = "ms-tcn"
+"""Whose names are used for a user's own backbone, which is like it."""
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """Names of the dilated convolutions of one backbone.
+
+    A column is what is named in a row: the later stages are one each, and so is the first one, unless its
+    layers have several convolutions side by side, as in MS-TCN++.
+
+    Attributes:
+        first: Of the first stage, one for each convolution side by side, with a place for the layer.
+        later: Of the other stages, with places for stage and layer, both from 0.
+    """
+
+    first: tuple[str, ...]
+    later: str
+
+    def name(self, column: int, layer: int) -> str:
+        """Return the name of a convolution; both numbers count from 0."""
+        if column < len(self.first):
+            return self.first[column].format(layer=layer)
+        return self.later.format(stage=column - len(self.first), layer=layer)
+
+    def find(self, name: str) -> tuple[int, int] | None:
+        """Return column and layer of a name, or None where it is none of this backbone's."""
+        for column, pattern in enumerate(self._patterns):
+            if match := pattern.fullmatch(name):
+                numbers = {key: int(value) for key, value in match.groupdict().items()}
+                return column + numbers.get("stage", 0), numbers["layer"]
+        return None
+
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(_pattern(name) for name in (*self.first, self.later))
+
+
+LAYER_NAMES = {
+    "ms-tcn": LayerNames(
+        ("stage1.layers.{layer}.conv_dilated",), "stages.{stage}.layers.{layer}.conv_dilated"
+    ),
+    "ms-tcn++": LayerNames(
+        ("PG.conv_dilated_1.{layer}", "PG.conv_dilated_2.{layer}"), "Rs.{stage}.layers.{layer}.conv_dilated"
+    ),
+    "asformer": LayerNames(
+        ("encoder.layers.{layer}.feed_forward.layer.0",),
+        "decoders.{stage}.layers.{layer}.feed_forward.layer.0",
+    ),
+}
+
+
+def named_rates(backbone: str | None, structure: DilationStructure) -> Iterator[tuple[str, int]]:
+    """Yield name and rate of every dilated convolution, in the order of the structure.
+
+    Args:
+        backbone: None, or a user's own one, has the names of MS-TCN.
+        structure: The rates.
+
+    Raises:
+        InputError: The layers of the first stage have two rates each, but its number of rates is odd.
+    """
+    names = LAYER_NAMES.get(backbone or DEFAULT_BACKBONE, LAYER_NAMES[DEFAULT_BACKBONE])
+    stages = wiring_of(backbone or DEFAULT_BACKBONE, structure.shape).columns(structure)
+    for column, rates in enumerate(column for stage in stages for column in stage):
+        yield from ((names.name(column, layer), rate) for layer, rate in enumerate(rates))
+
+
+def backbone_of(names: Iterable[str]) -> str | None:
+    """Return the backbone of which one of the names is, or None."""
+    for name in names:
+        for backbone, known in LAYER_NAMES.items():
+            if known.find(name) is not None:
+                return backbone
+    return None
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    text = re.escape(name)
+    for field, digits in (("stage", r"\d{1,3}"), ("layer", r"\d{1,4}")):
+        text = text.replace(re.escape(f"{{{field}}}"), rf"(?P<{field}>{digits})")
+    return re.compile(rf"(?:module\.)?{text}", re.ASCII)  # torch's parallel wrappers prepend `module.`
