@@ -39,7 +39,7 @@ def demo(run: RunOptions) -> None:
         outcome = run_pipeline(
             place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
         )
-        tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome)
+        tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.wiring)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
         announce(place, outcome.run_id)

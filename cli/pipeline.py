@@ -45,6 +45,7 @@ def pipeline(
         outcome = run_pipeline(
             place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
         )
-        tables.comparison(f"{data.dataset} split {data.split}, test partition", outcome)
+        title = f"{data.dataset} split {data.split}, test partition"
+        tables.comparison(title, outcome, task.backbone.wiring)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         announce(place, outcome.run_id)

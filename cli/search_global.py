@@ -51,7 +51,9 @@ def search_global(
     with workplace(run, "search-global", f"{data.dataset}-split{data.split}") as place:
         view = SearchView(place.progress.show)
         found = search_globally(place, task, on_plan=tables.cost_plan, observers=[view])
-        tables.best_structures(f"The best structures, {subject}", found, task.search.fitness)
+        tables.best_structures(
+            f"The best structures, {subject}", found, task.search.fitness, task.backbone.wiring
+        )
         tables.tradeoff(found, task.search.fitness)
         for line in tables.search_summary(found, trainings=task.search.trainings):
             console.data(line)

@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import console
+from g2l.layer_names import DEFAULT_BACKBONE
+from g2l.wiring import Reach
+
+from . import console, tables
 from .options import Debug, Json
+
+if TYPE_CHECKING:
+    from g2l.structure_files import StructureFile
 
 
 def show(
     file: Annotated[
         str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")
     ],
-    fps: Annotated[
-        float | None, typer.Option(min=0.001, help="Give receptive fields in seconds too.")
-    ] = None,
+    fps: Annotated[float | None, typer.Option(min=0.001, help="Give frames in seconds too.")] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the rates and the receptive fields of a structure.
+    """Show the rates of a structure, and how far its network sees.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
     from g2l.structure_files import read_structure
     from g2l.tracking.resolve import resolve_artifact
 
-    structure = read_structure(resolve_artifact(file)).structure
-    fields = structure.receptive_fields()
-    whole = structure.receptive_field()
+    found = read_structure(resolve_artifact(file))
+    wiring, structure = found.wiring, found.structure
+    network, stages = wiring.reach(structure), wiring.stage_reaches(structure)
     if json:
-        value = {"stages": structure.as_lists(), "receptive_field": whole, "receptive_fields": list(fields)}
-        if fps is not None:
-            value |= {"receptive_field_s": whole / fps, "receptive_fields_s": [f / fps for f in fields]}
-        console.data_json(value)
+        console.data_json(_values(found, network, stages, fps))
         return
+
+    def cells(reach: Reach) -> list[str]:
+        seen = [_seen(frames, fps) for frames in (reach.receptive_field, reach.future)]
+        return [f"whole video (convolutions: {frames})" for frames in seen] if wiring.whole_video else seen
+
     rows = [
-        (f"stage {number}", " ".join(map(str, rates)), _field(field, fps))
-        for number, (rates, field) in enumerate(zip(structure.stages, fields, strict=True), start=1)
+        (f"stage {number}", rates, *cells(reach))
+        for number, (rates, reach) in enumerate(
+            zip(tables.rates(structure, wiring), stages, strict=True), start=1
+        )
     ]
-    rows.append(("network", "", _field(whole, fps)))
-    console.table(file, ("", "dilation rates", "receptive field"), rows)
+    rows.append(("network", "", *cells(network)))
+    title = f"{file}: {'causal ' if found.causal else ''}{found.backbone or DEFAULT_BACKBONE}"
+    console.table(title, ("", "dilation rates", "receptive field", "look-ahead"), rows)
 
 
 def convert(
@@ -61,8 +71,38 @@ def convert(
 
     dialect = choice(Dialect, to, "to")
     found = read_structure(source)
-    write_structure(target, found.structure, dialect, backbone=found.backbone, provenance=found.provenance)
+    write_structure(
+        target,
+        found.structure,
+        dialect,
+        backbone=found.backbone,
+        causal=found.causal,
+        provenance=found.provenance,
+    )
 
 
-def _field(frames: int, fps: float | None) -> str:
-    return f"{frames} frames" + ("" if fps is None else f" = {frames / fps:.1f} s")
+def _values(
+    found: StructureFile, network: Reach, stages: Sequence[Reach], fps: float | None
+) -> dict[str, Any]:
+    """Return what is shown as JSON values."""
+    fields, aheads = [one.receptive_field for one in stages], [one.future for one in stages]
+    values = {
+        "backbone": found.backbone or DEFAULT_BACKBONE,
+        "causal": found.causal,
+        "stages": found.structure.as_lists(),
+        **found.wiring.report(found.structure),
+        "receptive_fields": fields,
+        "look_aheads": aheads,
+    }
+    if fps is None:
+        return values
+    return values | {
+        "receptive_field_s": network.receptive_field / fps,
+        "look_ahead_s": network.future / fps,
+        "receptive_fields_s": [frames / fps for frames in fields],
+        "look_aheads_s": [frames / fps for frames in aheads],
+    }
+
+
+def _seen(frames: int, fps: float | None) -> str:
+    return f"{frames:,} frames" + ("" if fps is None else f" = {frames / fps:.1f} s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import console
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from g2l.pipeline.standings import Leader
     from g2l.search.cost import CostPlan, SearchCost
     from g2l.structure import DilationStructure
+    from g2l.wiring import Wiring
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
+SIGHT = "receptive field\nlook-ahead"
 COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
 
 
@@ -26,18 +28,18 @@ def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
     console.table(title, ("structure", *METRICS.values()), cells)
 
 
-def comparison(title: str, outcome: PipelineOutcome) -> None:
+def comparison(title: str, outcome: PipelineOutcome, wiring: Wiring) -> None:
     """Print the hand-designed and the searched structure side by side, and whether they differ."""
     rows = [
         (
             name,
             *(str(contender.test[metric]) for metric in METRICS),
-            f"{contender.structure.receptive_field()} frames",
+            _sight(wiring.report(contender.structure)),
             f"{contender.training_equivalents:.1f} trainings",
         )
         for name, contender in outcome.contenders.items()
     ]
-    console.table(title, ("structure", *METRICS.values(), "receptive field", "search cost"), rows)
+    console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
     baseline, searched = outcome.contenders["hand-designed"], outcome.contenders["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
@@ -53,7 +55,7 @@ def tradeoff(found: GlobalSearchOutcome, fitness: str) -> None:
     rows = [
         (
             row["structure"],
-            f"{row['receptive_field']:,} frames",
+            _sight(row),
             f"{row['fitness']:.1f}",
             f"{row['cost']:,.6g}",
             "front" if row["on_front"] else "hand-designed",
@@ -63,7 +65,7 @@ def tradeoff(found: GlobalSearchOutcome, fitness: str) -> None:
     ]
     console.table(
         f"{fitness} against {found.minimized}",
-        ("structure", "receptive field", fitness, found.minimized, ""),
+        ("structure", SIGHT, fitness, found.minimized, ""),
         rows,
     )
 
@@ -79,21 +81,32 @@ def evaluation(title: str, report: EvaluationReport) -> None:
     console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), rows)
 
 
-def best_structures(title: str, found: GlobalSearchOutcome, fitness: str) -> None:
+def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, wiring: Wiring) -> None:
     """Print the best structures of a search, with their fitness by mean and standard error."""
     rows = [
         (
             "\n".join(_names(leader.structure, found)) or str(place),
-            "\n".join(" ".join(map(str, stage)) for stage in leader.structure.stages),
-            f"{leader.structure.receptive_field():,}",
+            "\n".join(rates(leader.structure, wiring)),
+            _sight(wiring.report(leader.structure)),
             _fitness(leader),
             f"{leader.steps:,}",
             str(leader.seeds),
         )
         for place, leader in enumerate(found.leaders, start=1)
     ]
-    columns = ("structure", "rates, a line per stage", "receptive field (frames)", f"hold-out {fitness}")
-    console.table(title, (*columns, "steps", "seeds"), rows)
+    columns = ("structure", "rates, a line per stage", SIGHT, f"hold-out {fitness}", "steps", "seeds")
+    console.table(title, columns, rows)
+
+
+def rates(structure: DilationStructure, wiring: Wiring) -> list[str]:
+    """Return the rates of each stage; those of convolutions side by side on a line of their own."""
+    return ["\n".join(" ".join(map(str, column)) for column in stage) for stage in wiring.columns(structure)]
+
+
+def _sight(report: Mapping[str, Any]) -> str:
+    """Return what `Wiring.report` returned in two lines, those of `SIGHT`; a column each would not fit."""
+    frames = f"{report['receptive_field']:,} frames\n{report['look_ahead']:,} frames"
+    return f"whole video\n(convolutions:\n{frames})" if report.get("whole_video") else frames
 
 
 def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> list[str]:

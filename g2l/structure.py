@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from g2l.errors import InputError
@@ -73,49 +73,9 @@ class DilationStructure:
         """One line that identifies the structure, such as `1,2,4/1,2,4`."""
         return "/".join(",".join(map(str, stage)) for stage in self.stages)
 
-    def receptive_field(self, kernel_size: int = KERNEL_SIZE) -> int:
-        """Return the receptive field of the whole network in frames: 1 + Σ (k − 1)·d over all layers."""
-        return _receptive_field(self.rates, kernel_size)
-
-    def receptive_fields(self, kernel_size: int = KERNEL_SIZE) -> tuple[int, ...]:
-        """Return the receptive field of each stage by itself, in frames."""
-        return tuple(_receptive_field(stage, kernel_size) for stage in self.stages)
-
-    def look_ahead(self, kernel_size: int = KERNEL_SIZE) -> int:
-        """Return how many later frames the label of one frame depends on.
-
-        Half of the receptive field without the frame itself: the networks we have are symmetric, so that
-        they look as far ahead as back.
-        """
-        return (self.receptive_field(kernel_size) - 1) // 2
-
     def as_lists(self) -> list[list[int]]:
         """Return the rates as nested lists, the form that JSON files hold."""
         return [list(stage) for stage in self.stages]
 
     def __str__(self) -> str:
         return self.key
-
-
-def largest_sum(
-    max_receptive_field: int | None, max_look_ahead: int | None, kernel_size: int = KERNEL_SIZE
-) -> int | None:
-    """Return the largest sum of all rates that keeps to both limits, or None where there is none.
-
-    One number says both: the receptive field is 1 + (k − 1)·Σ d, and the look-ahead (k − 1)/2·Σ d.
-
-    Args:
-        max_receptive_field: Frames of the whole network, or None.
-        max_look_ahead: Later frames that a label may depend on, or None.
-        kernel_size: Taps k, odd and above 1.
-    """
-    sums = []
-    if max_receptive_field is not None:
-        sums.append((max_receptive_field - 1) // (kernel_size - 1))
-    if max_look_ahead is not None:
-        sums.append(max_look_ahead // (kernel_size // 2))
-    return min(sums, default=None)
-
-
-def _receptive_field(rates: Iterable[int], kernel_size: int) -> int:
-    return 1 + sum((kernel_size - 1) * rate for rate in rates)

@@ -259,13 +259,14 @@ def check_table(text: str, summary: dict) -> None:
     columns = [cell.strip() for cell in re.split("[┃│]", header)[1:-1]]
     assert columns[1:] == ["accuracy", "edit", "F1@10", "F1@25", "F1@50", "receptive field", "search cost"]
     lines = [re.split("│", line)[1:-1] for line in text.splitlines() if line.startswith("│")]
-    rows = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+    rows = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines if cells[0].strip()}
     assert set(rows) == set(summary) - {"difference"} == {"hand-designed", "searched"}
     for name, cells in rows.items():
         scores = [float(cell.split()[0]) for cell in cells[:5]]
         metrics = ("accuracy", "edit", "f1@10", "f1@25", "f1@50")
         assert scores == pytest.approx([summary[name]["test"][m]["mean"] for m in metrics], abs=0.051)
-        assert cells[5] == f"{summary[name]['receptive_field']} frames"
+        assert cells[5] == f"{summary[name]['receptive_field']:,} frames"
+        assert f"{summary[name]['look_ahead']:,} frames" in text
     assert rows["hand-designed"][6] == "0.0 trainings"
     assert float(rows["searched"][6].split()[0]) > 0
 

@@ -11,6 +11,7 @@ from typing import Any
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint, unwritable
 from g2l.metrics.fitness import metric_value
+from g2l.pipeline.records import reach_columns
 from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary
 from g2l.search.records import task_to_json
@@ -18,6 +19,7 @@ from g2l.search.status import Finding, SearchStatus
 from g2l.search_config import CandidateCheckpoints
 from g2l.structure import DilationStructure
 from g2l.tracking.protocol import Run, RunKind, RunStatus
+from g2l.wiring import Wiring
 
 TRACKED = "tracked.txt"
 END = "end"
@@ -42,12 +44,14 @@ class CandidateLog:
         stage: The stage of the search.
         keep: Which candidates keep their weights.
         metric: Name of the fitness.
+        wiring: Of the network that is searched.
     """
 
-    def __init__(self, stage: Stage, *, keep: CandidateCheckpoints, metric: str) -> None:
+    def __init__(self, stage: Stage, *, keep: CandidateCheckpoints, metric: str, wiring: Wiring) -> None:
         self._stage = stage
         self._keep = keep
         self._metric = metric
+        self._wiring = wiring
         self._path: Path = stage.folder / TRACKED
         self._tracked = set(self._path.read_text(encoding="utf-8").split()) if self._path.exists() else set()
         self._open: dict[str, Run] = {}
@@ -108,7 +112,8 @@ class CandidateLog:
         if END in self._tracked:
             return
         if self._shared:
-            self._stage.run.log_table(shared_columns(self._shared, self._metric), SHARED_TABLE)
+            columns = shared_columns(self._shared, self._metric, self._wiring)
+            self._stage.run.log_table(columns, SHARED_TABLE)
         for training, evaluation in self._undecided.items():
             self._run(training, evaluation).finish(RunStatus.KILLED, f"given up after {evaluation.budget}")
         self._record_status()
@@ -126,7 +131,7 @@ class CandidateLog:
                 "structure": [member.structure.key for member in members],
                 "fitness": [None if member.failed else member.fitness for member in members],
                 "origin": [member.origin.value for member in members],
-                "receptive_field": [member.structure.receptive_field() for member in members],
+                **reach_columns([member.structure for member in members], self._wiring),
             },
             table,
         )
@@ -176,7 +181,7 @@ class CandidateLog:
     def _record_scores(self, run: Run, evaluation: Evaluation) -> None:
         scores = {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
         scores |= {"fitness": metric_value(evaluation.metrics, self._metric), "seconds": evaluation.seconds}
-        scores["receptive_field"] = float(evaluation.structure.receptive_field())
+        scores |= {name: float(frames) for name, frames in self._wiring.report(evaluation.structure).items()}
         run.log_metrics(scores, step=evaluation.budget.amount)
         if self._keep is CandidateCheckpoints.ALL and evaluation.checkpoint is not None:
             run.log_artifact(evaluation.checkpoint)
@@ -206,12 +211,13 @@ def _training(evaluation: Evaluation) -> str:
     return fingerprint({name: value for name, value in task.items() if name != "budget"})
 
 
-def shared_columns(evaluations: Sequence[Evaluation], metric: str) -> dict[str, list[Any]]:
+def shared_columns(evaluations: Sequence[Evaluation], metric: str, wiring: Wiring) -> dict[str, list[Any]]:
     """Return the table of what was scored with the weights of a super-network, the best first.
 
     Args:
         evaluations: In any order.
         metric: Name of the fitness.
+        wiring: Of the network.
     """
 
     def fitness(evaluation: Evaluation) -> float | None:
@@ -221,6 +227,6 @@ def shared_columns(evaluations: Sequence[Evaluation], metric: str) -> dict[str, 
     return {
         "structure": [row.structure.key for row in rows],
         "fitness": [fitness(row) for row in rows],
-        "receptive_field": [row.structure.receptive_field() for row in rows],
+        **reach_columns([row.structure for row in rows], wiring),
         "reason_of_failure": [row.reason for row in rows],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
@@ -17,6 +17,7 @@ from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray_cluster import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.search.space import check_limits
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness
@@ -47,6 +48,17 @@ class GlobalSearchTask:
     recipe: RecipeConfig
     search: GlobalSearchConfig
     seed: int
+
+    def validate(self) -> Self:
+        """Return self.
+
+        Raises:
+            InputError: A setting is out of range, or no structure of the backbone keeps a limit.
+        """
+        for config in (self.backbone, self.recipe, self.search):
+            config.validate()
+        check_limits(self.search, self.backbone)
+        return self
 
     def settings(self) -> dict[str, Any]:
         """Return what the result depends on as JSON values: a resumed search may use other workers."""

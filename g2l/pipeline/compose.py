@@ -25,6 +25,7 @@ from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.search.cost import CostPlan
 from g2l.search.evaluator import SearchObserver
 from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.search.space import check_limits
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
@@ -111,7 +112,10 @@ def run_pipeline(
         InputError: Data or settings are wrong.
         OperationalError: A stage failed.
     """
-    dataset = SegmentationDataset.open(task.data)  # a wrong input is told before a run is opened
+    # A wrong input is told before a run is opened.
+    for search in (task.global_search, task.local_search):
+        check_limits(search, task.backbone)
+    dataset = SegmentationDataset.open(task.data)
     name = f"{task.data.dataset} split {task.data.split}"
     with open_stage(place, RunKind.PIPELINE, f"pipeline {name}", task.settings()) as stage:
         found = _search_globally(stage, task, on_plan, observers)
@@ -120,6 +124,7 @@ def run_pipeline(
             stage.folder / "structure.json",
             refined.structure,
             backbone=task.backbone.name,
+            causal=task.backbone.causal,
             provenance={"search": "global, local", "seed": task.seed, "data": dataset.fingerprint},
         )
         baseline = _train(stage, task, task.backbone.hand_designed(), "hand-designed")
@@ -134,7 +139,7 @@ def run_pipeline(
             run_id=stage.run.run_id,
         )
         if stage.result is None:
-            _record(stage, outcome)
+            _record(stage, task, outcome)
     return outcome
 
 
@@ -218,8 +223,11 @@ def _contenders(
     }
 
 
-def _record(stage: Stage, outcome: PipelineOutcome) -> None:
-    summary: dict[str, Any] = {name: contender.as_dict() for name, contender in outcome.contenders.items()}
+def _record(stage: Stage, task: PipelineTask, outcome: PipelineOutcome) -> None:
+    wiring = task.backbone.wiring
+    summary: dict[str, Any] = {
+        name: contender.as_dict(wiring) for name, contender in outcome.contenders.items()
+    }
     summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
     write_json(stage.folder / SUMMARY, summary)
     stage.run.log_artifact(stage.folder / SUMMARY)

@@ -11,6 +11,7 @@ from g2l.metrics.fitness import MEAN_F1, metric_value
 from g2l.metrics.summary import Summary
 from g2l.pipeline.train import TrainingOutcome
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 COMPARED = (MEAN_F1, "accuracy")
 """What the comparison is made in: one for segments, one for frames. Of many, one would differ by luck."""
@@ -30,11 +31,11 @@ class Contender:
     test: Mapping[str, Summary]
     training_equivalents: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the row as JSON values."""
+    def as_dict(self, wiring: Wiring) -> dict[str, Any]:
+        """Return the row as JSON values, with receptive field and look-ahead (`Wiring.report`)."""
         return {
             "structure": self.structure.as_lists(),
-            "receptive_field": self.structure.receptive_field(),
+            **wiring.report(self.structure),
             "training_equivalents": self.training_equivalents,
             "test": {
                 metric: {"mean": score.mean, "std": score.std, "runs": score.runs}

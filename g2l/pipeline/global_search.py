@@ -69,8 +69,7 @@ def search_globally(
         InputError: Data or settings are wrong.
         OperationalError: No candidate could be trained.
     """
-    for config in (task.backbone, task.recipe, task.search):
-        config.validate()
+    task.validate()
     dataset = SegmentationDataset.open(task.data)
     with open_stage(place, RunKind.SEARCH_GLOBAL, "search-global", task.settings()) as stage:
         found = stage.result or _search(stage, task, dataset, on_plan, observers)
@@ -88,6 +87,7 @@ def plan(task: GlobalSearchTask, device: str) -> CostPlan:
     Raises:
         InputError: Data or settings are wrong.
     """
+    task.validate()
     dataset = SegmentationDataset.open(task.data)
     fitness = candidate_fitness(task, device, folder=None)
     return plan_search(
@@ -103,7 +103,7 @@ def search_space(task: GlobalSearchTask, dataset: SegmentationDataset) -> Search
     """Return the structures that are allowed: powers of two, shorter than the longest training video."""
     longest = dataset.longest(dataset.partitions(Selection.BEST).train)
     return SearchSpace.powers_of_two(
-        task.backbone.shape,
+        task.backbone.wiring,
         max_exponent=task.search.max_exponent,
         longest=longest,
         max_receptive_field=task.search.max_receptive_field,
@@ -138,8 +138,10 @@ def _search(
 ) -> dict[str, Any]:
     describe_data(stage.run, dataset, dataset.partitions(Selection.BEST))
     on_plan(plan(task, stage.place.device))
-    log = CandidateLog(stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness)
     space = search_space(task, dataset)
+    log = CandidateLog(
+        stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness, wiring=space.wiring
+    )
     cost = structure_cost(task, dataset, space, stage)
     result = _run(stage, task, dataset, space, cost, (log, *observers))
     provenance = {"search": "global", "data": dataset.fingerprint, "seed": task.seed}
@@ -151,6 +153,7 @@ def _search(
         stage.folder / STRUCTURE,
         result.winner,
         backbone=task.backbone.name,
+        causal=task.backbone.causal,
         provenance=provenance | scores | {"steps": result.steps},
     )
     compared, final_steps = _compare(stage, task, space, result.winner)
@@ -164,15 +167,17 @@ def _search(
         "seconds": log.seconds,
         "proxy_steps": result.proxy,
         "pilot": result.pilot.verdict if result.pilot else None,
-        "leaders": [leader.as_dict() for leader in leaders],
+        "leaders": [leader.as_dict(space.wiring) for leader in leaders],
         "reason": reason,
         "minimized": None if cost is None else cost.label,
-        "tradeoff": [row.as_dict() for row in result.tradeoff],
+        "tradeoff": [row.as_dict(space.wiring) for row in result.tradeoff],
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
     for name in (STRUCTURE, JOURNAL):
         stage.run.log_artifact(stage.folder / name)
-    record_result(stage.run, result, fitness=task.search.fitness, found=found, compared=compared)
+    record_result(
+        stage.run, result, fitness=task.search.fitness, found=found, compared=compared, wiring=space.wiring
+    )
     shutil.rmtree(stage.folder / TRAININGS, ignore_errors=True)
     stage.finish(found)
     return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -22,8 +22,9 @@ from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import CHECKPOINT, MODEL
 from g2l.receptive_field.temporal import read_structure as read_rates
 from g2l.search.local_search import LocalSearch
+from g2l.search.space import SearchSpace, check_limits
 from g2l.search_config import LocalSearchConfig
-from g2l.structure import DilationStructure, largest_sum
+from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind
 from g2l.training.description import model_metadata
@@ -75,6 +76,18 @@ class LocalSearchTask:
     structure: DilationStructure
     seed: int
 
+    def validate(self) -> Self:
+        """Return self.
+
+        Raises:
+            InputError: A setting is out of range, the structure does not fit, or no structure of the
+                backbone keeps a limit.
+        """
+        self.recipe.validate()
+        self.search.validate()
+        check_limits(self.search, self.backbone.validate().fit(self.structure))
+        return self
+
     def settings(self) -> dict[str, Any]:
         """Return the resolved configuration as JSON values."""
         return {
@@ -94,9 +107,7 @@ def search_locally(place: Workplace, task: LocalSearchTask) -> LocalSearchOutcom
         InputError: Data, structure or settings are wrong.
         OperationalError: The loss diverged.
     """
-    task.recipe.validate()
-    task.search.validate()
-    task.backbone.validate().fit(task.structure)
+    task.validate()
     dataset = SegmentationDataset.open(task.data)
     with open_stage(place, RunKind.SEARCH_LOCAL, "search-local", task.settings()) as stage:
         result = stage.result or _search(stage, task, dataset)
@@ -115,10 +126,11 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
     describe_data(stage.run, dataset, partitions)
     device = resolve_device(stage.place.device)
     log = LocalSearchLog(stage.folder / "journal.jsonl", stage.run)
+    longest = dataset.longest(partitions.train)
     search = LocalSearch(
         task.search,
-        longest_video=dataset.longest(partitions.train),
-        max_sum=largest_sum(task.search.max_receptive_field, task.search.max_look_ahead),
+        longest_video=longest,
+        limit=_limit(task, task.search.max_rate or longest),
         on_update=lambda update: log.record(search.history),
     )
     model, trained = _fit(stage, task, dataset, search, device)
@@ -128,6 +140,7 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
         stage.folder / STRUCTURE,
         structure,
         backbone=task.backbone.name,
+        causal=task.backbone.causal,
         provenance={
             "search": "local",
             "data": dataset.fingerprint,
@@ -150,6 +163,20 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
     result = {"holdout": dict(trained.metrics), "steps": trained.steps}
     stage.finish(result)
     return result
+
+
+def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Sequence[int]] | None:
+    """Return what lowers an update a frame at a time, the largest rate first; None where there is no limit.
+
+    Args:
+        task: Network and limits.
+        largest: Largest rate of an update.
+    """
+    limits = (task.search.max_receptive_field, task.search.max_look_ahead)
+    if limits == (None, None):
+        return None
+    space = SearchSpace(task.backbone.wiring, tuple(range(1, largest + 1)), *limits)
+    return lambda rates: space.from_rates(rates).rates
 
 
 def _fit(

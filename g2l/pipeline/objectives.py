@@ -145,15 +145,21 @@ class StructureCost:
         )
 
     def _count(self, structure: DilationStructure) -> float:
-        if self.objective is SecondObjective.RECEPTIVE_FIELD:
-            return float(structure.receptive_field())
-        if self.objective is SecondObjective.LOOK_AHEAD:
-            return float(structure.look_ahead())
+        if self.objective in (SecondObjective.RECEPTIVE_FIELD, SecondObjective.LOOK_AHEAD):
+            return float(self._frames_seen(structure))
         with torch.device("meta"):  # shapes are enough
             network = self._build(structure)
         if self.objective is SecondObjective.PARAMETERS:
             return float(count_parameters(network))
         return float(count_flops(network, feature_dim=self._feature_dim, frames=self._frames))
+
+    def _frames_seen(self, structure: DilationStructure) -> int:
+        """Return receptive field or look-ahead, up to all frames where the network sees the whole video."""
+        wiring, ahead = self._backbone.wiring, self.objective is SecondObjective.LOOK_AHEAD
+        if wiring.whole_video:
+            return self._frames - ahead
+        reach = wiring.reach(structure)
+        return reach.future if ahead else reach.receptive_field
 
     def _build(self, structure: DilationStructure) -> torch.nn.Module:
         return build_backbone(

@@ -1,10 +1,14 @@
-"""What all stages record in the same way: the data they used, each epoch."""
+"""What all stages record in the same way: the data they used, how far structures see, each epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from g2l.datasets.dataset import Partitions, SegmentationDataset
+from g2l.structure import DilationStructure
 from g2l.tracking.protocol import Run
 from g2l.training.history import EpochRecord
+from g2l.wiring import Wiring
 
 
 def describe_data(run: Run, dataset: SegmentationDataset, partitions: Partitions) -> None:
@@ -21,6 +25,12 @@ def describe_data(run: Run, dataset: SegmentationDataset, partitions: Partitions
             )
     run.log_dict({name: list(videos) for name, videos in members.items()}, "partitions.json")
     run.set_tags({"g2l.data": dataset.fingerprint})
+
+
+def reach_columns(structures: Sequence[DilationStructure], wiring: Wiring) -> dict[str, list[int]]:
+    """Return columns of a table: receptive field and look-ahead in frames (`Wiring.report`)."""
+    reports = [wiring.report(structure) for structure in structures]
+    return {name: [report[name] for report in reports] for name in (reports[0] if reports else ())}
 
 
 class EpochLog:

@@ -6,7 +6,7 @@ otherwise; Adam's moments of α are forgotten with α; the interval may be given
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -20,7 +20,6 @@ from g2l.receptive_field.conversion import ConversionReport, convert
 from g2l.receptive_field.rates import Expansion
 from g2l.receptive_field.schedule import move, set_branches
 from g2l.receptive_field.temporal import layer_rates
-from g2l.search import feasible
 from g2l.search_config import LocalSearchConfig
 
 
@@ -94,9 +93,9 @@ class LocalSearch:
     Args:
         config: Settings of the search.
         longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
-        max_sum: Largest sum of all rates, see `g2l.structure.largest_sum`, or None. An update that exceeds it
-            is lowered, a frame at a time and the largest rate first.
-        ending: What the last update makes of the branches. Where they stay, `max_sum` binds the centre only.
+        limit: Lowers the rates of an update, given in the order of the network, where they see too far (as
+            `SearchSpace.from_rates` does), or None.
+        ending: What the last update makes of the branches. Where they stay, `limit` binds the centre only.
         on_update: Called after each update; on resume after a kill it may see an update again.
     """
 
@@ -105,7 +104,7 @@ class LocalSearch:
         config: LocalSearchConfig,
         *,
         longest_video: int,
-        max_sum: int | None = None,
+        limit: Callable[[Sequence[int]], Sequence[int]] | None = None,
         ending: Ending = Ending.SINGLE,
         on_update: Callable[[LocalSearchUpdate], None] | None = None,
     ) -> None:
@@ -117,7 +116,7 @@ class LocalSearch:
         )
         self.history: list[LocalSearchUpdate] = []
         self.ending = Ending(ending)
-        self._max_sum = max_sum
+        self._limit = limit
         self._on_update = on_update
 
     @property
@@ -134,7 +133,7 @@ class LocalSearch:
         """Give the convolutions over time in `model` branches, in place.
 
         Raises:
-            InputError: None of them can have branches, or so many do that even rates of 1 exceed the limit.
+            InputError: None of them can have branches.
         """
         expansion = self.expansion
         report = convert(
@@ -148,11 +147,6 @@ class LocalSearch:
             reasons = "; ".join(f"{name} {reason}" for name, reason in report.skipped.items())
             raise InputError(
                 f"no convolution of the network can be given branches ({reasons or 'all kernels are 1'})."
-            )
-        if self._max_sum is not None and self._max_sum < len(report.converted):
-            raise InputError(
-                f"{len(report.converted)} layers of rate 1 exceed the largest sum of rates, {self._max_sum}, "
-                "that the limit of receptive field or look-ahead allows."
             )
         return report
 
@@ -192,7 +186,9 @@ class LocalSearch:
             return
         before = layer_rates(state.model)
         estimates = estimate(state.model)
-        after = self._within_limit([found.rates[0] for found in estimates.values()])
+        after: Sequence[int] = [found.rates[0] for found in estimates.values()]
+        if self._limit is not None:
+            after = self._limit(after)
         layers = {
             name: LayerUpdate(
                 rate_before=before[name],
@@ -209,11 +205,6 @@ class LocalSearch:
         self._apply(state, update.rates)
         if self._on_update is not None:
             self._on_update(update)
-
-    def _within_limit(self, rates: list[int]) -> list[int]:
-        if self._max_sum is None:
-            return rates
-        return feasible.lower(rates, tuple(range(1, max(rates) + 1)), self._max_sum)
 
     def _apply(self, state: SearchState, rates: Mapping[str, int]) -> None:
         ending = self.ending if self.finished else None

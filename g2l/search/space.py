@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.search import feasible
-from g2l.structure import DilationStructure, largest_sum
+from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
+from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All structures of one shape whose rates come from one list, within limits where there are any.
+    """All structures of one network whose rates come from one list, within limits where there are any.
 
     Args:
-        shape: Layers per stage.
+        wiring: How the convolutions of the network are connected: shape, and what the limits mean.
         rates: Allowed rates, ascending and distinct.
         max_receptive_field: Largest receptive field of the whole network in frames, or None.
         max_look_ahead: Most later frames that a label may depend on, or None.
@@ -29,7 +32,7 @@ class SearchSpace:
             smallest rates exceed a limit.
     """
 
-    shape: tuple[int, ...]
+    wiring: Wiring
     rates: tuple[int, ...]
     max_receptive_field: int | None = None
     max_look_ahead: int | None = None
@@ -41,21 +44,22 @@ class SearchSpace:
         if not self.rates or self.rates[0] < 1 or not ascending:
             raise InputError(f"`rates` must be ascending integers >= 1, but is {self.rates} instead.")
         smallest = DilationStructure.from_rates([self.rates[0]] * self.genes, self.shape)
+        reach = self.wiring.reach(smallest)
         limits = (
-            ("max_receptive_field", self.max_receptive_field, smallest.receptive_field()),
-            ("max_look_ahead", self.max_look_ahead, smallest.look_ahead()),
+            ("max_receptive_field", self.max_receptive_field, reach.receptive_field),
+            ("max_look_ahead", self.max_look_ahead, reach.future),
         )
         for name, limit, least in limits:
             if limit is not None and limit < least:
                 raise InputError(
-                    f"`{name}` must be >= {least} frames, what {self.genes} layers of rate {self.rates[0]} "
-                    f"have, but is {limit} instead."
+                    f"`{name}` must be >= {least} frames, what {len(self.wiring.layers)} layers of rate "
+                    f"{self.rates[0]} have, but is {limit} instead."
                 )
 
     @classmethod
     def powers_of_two(
         cls,
-        shape: Sequence[int],
+        wiring: Wiring,
         *,
         max_exponent: int,
         longest: int,
@@ -68,7 +72,7 @@ class SearchSpace:
         that exceeds a limit even where all others are 1 is in no structure.
 
         Args:
-            shape: Layers per stage.
+            wiring: See `SearchSpace`.
             max_exponent: Largest exponent; 10 in the paper.
             longest: Frames of the longest training sequence, as the network sees it.
             max_receptive_field: See `SearchSpace`.
@@ -83,37 +87,41 @@ class SearchSpace:
             raise InputError(f"`longest` must be >= 1, but is {longest} instead.")
         powers = tuple(2**exponent for exponent in range(max_exponent + 1))
         short = tuple(rate for rate in powers if rate == 1 or rate < longest)
-        space = cls(tuple(shape), short, max_receptive_field, max_look_ahead)
-        if space.max_sum is None:
+        space = cls(wiring, short, max_receptive_field, max_look_ahead)
+        if space.max_span is None:
             return space
-        most = space.max_sum - (space.genes - 1)
+        most = space.max_span - (len(wiring.layers) - 1)
         return replace(space, rates=tuple(rate for rate in short if rate <= most))
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Rates per stage."""
+        return self.wiring.shape
+
+    @property
     def genes(self) -> int:
-        """Number of layers of all stages: the length of a genome."""
+        """Number of rates of all stages: the length of a genome."""
         return sum(self.shape)
 
     @property
     def size(self) -> int:
         """Number of structures in the space; see `feasible.count` for its digits where there is a limit."""
-        if self.max_sum is None:
+        if self.max_span is None:
             return int(len(self.rates) ** self.genes)
-        return feasible.count(self.rates, self.genes, self.max_sum)
+        return feasible.count(self.rates, self.wiring.layers, self.max_span)
 
     @property
-    def max_sum(self) -> int | None:
-        """Largest sum of all rates that keeps to both limits, or None where every structure does."""
-        limit = largest_sum(self.max_receptive_field, self.max_look_ahead)
-        return None if limit is None or limit >= self.genes * self.rates[-1] else limit
+    def max_span(self) -> int | None:
+        """Largest `Wiring.span` that keeps to both limits, or None where every structure does."""
+        limit = self.wiring.largest_span(self.max_receptive_field, self.max_look_ahead)
+        return None if limit is None or limit >= len(self.wiring.layers) * self.rates[-1] else limit
 
     def contains(self, structure: DilationStructure) -> bool:
         """Tell whether `structure` is of this shape, made of these rates, and within the limits."""
         return (
             structure.shape == self.shape
             and set(structure.rates) <= set(self.rates)
-            and (self.max_receptive_field is None or structure.receptive_field() <= self.max_receptive_field)
-            and (self.max_look_ahead is None or structure.look_ahead() <= self.max_look_ahead)
+            and (self.max_span is None or self.wiring.span(structure.rates) <= self.max_span)
         )
 
     def sample(self, generator: np.random.Generator) -> DilationStructure:
@@ -123,8 +131,8 @@ class SearchSpace:
         fix 3): uniform over the exponents, where the released code is uniform over numbers, which makes the
         two largest rates take 62 % of the draws.
         """
-        if self.max_sum is not None:
-            return self.from_rates(feasible.draw(self.rates, self.genes, self.max_sum, generator))
+        if self.max_span is not None:
+            return self.from_rates(feasible.draw(self.rates, self.wiring.layers, self.max_span, generator))
         indices = generator.integers(len(self.rates), size=self.genes)
         return self.from_rates([self.rates[index] for index in indices])
 
@@ -148,12 +156,32 @@ class SearchSpace:
 
         See `feasible.lower` for which rates are lowered.
         """
-        if self.max_sum is not None:
-            rates = feasible.lower(rates, self.rates, self.max_sum)
+        if self.max_span is not None:
+            rates = feasible.lower(rates, self.rates, self.wiring.layers, self.max_span)
         return DilationStructure.from_rates(rates, self.shape)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the space as JSON values; without limits nothing is said of them."""
+        """Return the space as JSON values; nothing is said of limits not set, or of a serial wiring."""
         limits = {"max_receptive_field": self.max_receptive_field, "max_look_ahead": self.max_look_ahead}
-        given = {name: limit for name, limit in limits.items() if limit is not None}
-        return {"shape": list(self.shape), "rates": list(self.rates), **given}
+        said: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+        if self.wiring != Wiring.serial(self.shape):
+            said |= {"parallel": list(self.wiring.parallel), "causal": self.wiring.causal}
+        return {"shape": list(self.shape), "rates": list(self.rates), **said}
+
+
+def check_limits(search: GlobalSearchConfig | LocalSearchConfig, backbone: BackboneConfig) -> None:
+    """Raise unless some structure of a backbone keeps to the limits of a search.
+
+    Raises:
+        InputError: Even rates of 1 exceed a limit, or the network sees the whole video whatever its rates.
+    """
+    limits = {
+        "max_receptive_field": search.max_receptive_field,
+        "max_look_ahead": search.max_look_ahead,
+    }
+    for name, limit in limits.items():
+        if limit is not None and backbone.wiring.whole_video:
+            raise InputError(
+                f"`{name}` cannot be kept by {backbone.name}, whose normalisation sees the whole video."
+            )
+    SearchSpace(backbone.wiring, (1,), **limits)

@@ -11,6 +11,7 @@ import numpy as np
 from g2l.search import pareto
 from g2l.search.population import Candidate, Origin
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +32,11 @@ class TradeoffRow:
     on_front: bool
     hand_designed: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the row as JSON values, with the receptive field in frames."""
+    def as_dict(self, wiring: Wiring) -> dict[str, Any]:
+        """Return the row as JSON values, with receptive field and look-ahead in frames (`Wiring.report`)."""
         return {
             "structure": self.structure.key,
-            "receptive_field": self.structure.receptive_field(),
+            **wiring.report(self.structure),
             "fitness": self.fitness,
             "cost": self.cost,
             "on_front": self.on_front,

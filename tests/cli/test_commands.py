@@ -231,25 +231,6 @@ def test_evaluate(run: Run) -> None:
     assert "error: out: expected the prediction of every video" in refusal(run(*line, "--bundle", bundle))
 
 
-def test_structure_show_and_convert(run: Run) -> None:
-    Path("a.json").write_text('{"schema": "g2l.structure/1", "stages": [[1, 2, 40], [1, 3, 9]]}')
-    for dialect, source in (("official", "a"), ("mmcv", "official"), ("g2l", "mmcv")):
-        told = run("structure", "convert", f"{source}.json", f"{dialect}.json", "--to", dialect)
-        assert (told.exit_code, told.stdout) == (0, "")
-        assert read_structure(Path(f"{dialect}.json")).structure.stages == ((1, 2, 40), (1, 3, 9))
-    shown = json.loads(run("structure", "show", "g2l.json", "--json", "--fps", "2").stdout)
-    assert shown == {
-        "stages": [[1, 2, 40], [1, 3, 9]],
-        "receptive_field": 113,
-        "receptive_fields": [87, 27],
-        "receptive_field_s": 56.5,
-        "receptive_fields_s": [43.5, 13.5],
-    }
-    told = run("structure", "show", "mmcv.json", "--fps", "2")
-    assert "113 frames = 56.5 s" in told.stdout
-    assert "1 2 40" in told.stdout
-
-
 def test_demo_composes_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = []
 

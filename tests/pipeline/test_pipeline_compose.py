@@ -62,7 +62,9 @@ def test_the_outcome_compares_two_structures_by_one_recipe(finished, task):
     summary = read_json(place.folder / "summary.json")
     for name, contender in outcome.contenders.items():
         assert summary[name]["structure"] == contender.structure.as_lists()
-        assert summary[name]["receptive_field"] == contender.structure.receptive_field()
+        reach = BACKBONE.wiring.reach(contender.structure)
+        assert summary[name]["receptive_field"] == reach.receptive_field
+        assert summary[name]["look_ahead"] == reach.future
         for metric, score in contender.test.items():
             assert score.runs == len(SEEDS)
             assert summary[name]["test"][metric] == {"mean": score.mean, "std": score.std, "runs": 2}

@@ -107,7 +107,7 @@ def test_generations_are_metrics_tables_and_a_figure(place, tiny, tracker):
     for number, line in enumerate(lines):
         table = run.tables[f"population/generation-{number:03d}.json"]
         assert table["fitness"] == [member["fitness"] for member in line["population"]]
-        assert len(table["receptive_field"]) == GLOBAL.population
+        assert len(table["receptive_field"]) == len(table["look_ahead"]) == GLOBAL.population
     assert run.figures == ["fitness.png"]
     assert {"structure.json", "journal.jsonl"} <= set(run.artifacts)
     assert {d["context"] for d in run.datasets} == {"train", "holdout", "test"}

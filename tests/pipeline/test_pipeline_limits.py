@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from g2l.errors import InputError
 from g2l.files import read_json
-from g2l.pipeline.global_search import search_globally
+from g2l.pipeline.compose import run_pipeline
+from g2l.pipeline.global_search import plan, search_globally
+from g2l.pipeline.local_search import search_locally
 from g2l.search_config import SecondObjective
 from g2l.structure_files import read_structure
 from g2l.tracking.protocol import RunKind
-from tests.pipeline.tiny_pipeline import global_task
+from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE, global_task, local_task, pipeline_task
 
 
 def search(place, task):
@@ -19,16 +23,48 @@ def search(place, task):
 
 def test_every_structure_keeps_to_the_limit(place, tiny):
     outcome = search(place, global_task(tiny, max_receptive_field=13))
-    assert outcome.structure.receptive_field() <= 13
+    assert BACKBONE.wiring.reach(outcome.structure).receptive_field <= 13
     assert read_structure(place.folder / "structure.json").structure == outcome.structure
     for leader in outcome.leaders:
-        assert leader.structure.receptive_field() <= 13
-        assert leader.structure.look_ahead() <= 6
+        assert BACKBONE.wiring.reach(leader.structure).receptive_field <= 13
+        assert BACKBONE.wiring.reach(leader.structure).future <= 6
+
+
+def test_updates_of_the_local_search_keep_to_the_limit(place, tiny):
+    outcome = search_locally(place, local_task(tiny, max_look_ahead=12))
+    assert BACKBONE.wiring.reach(STRUCTURE).future == 15
+    assert BACKBONE.wiring.reach(outcome.structure).future <= 12
+
+
+@pytest.mark.parametrize("limit", ["max_receptive_field", "max_look_ahead"])
+def test_a_network_that_sees_the_whole_video_keeps_no_limit(place, tiny, limit):
+    backbone = BACKBONE.replace(name="asformer")
+    coarse, fine = global_task(tiny, backbone=backbone, **{limit: 99}), local_task(tiny, **{limit: 99})
+    message = f"`{limit}` cannot be kept by asformer, whose normalisation sees the whole video."
+    for call in (
+        lambda: search(place, coarse),
+        lambda: plan(coarse, "cpu"),
+        lambda: search_locally(place, replace(fine, backbone=backbone)),
+        lambda: run_pipeline(
+            place,
+            replace(pipeline_task(tiny), backbone=backbone, local_search=fine.search),
+            on_plan=lambda plan: None,
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert not place.folder.exists()
 
 
 def test_a_limit_that_nothing_keeps_is_refused(place, tiny):
-    with pytest.raises(InputError, match=r"3.*9|9.*3"):
+    with pytest.raises(
+        InputError, match="`max_receptive_field` must be >= 9 frames, what 4 layers of rate 1"
+    ):
         search(place, global_task(tiny, max_receptive_field=3))
+    with pytest.raises(
+        InputError, match="`max_look_ahead` must be >= 4 frames, what 4 layers of rate 1 have"
+    ):
+        search_locally(place, local_task(tiny, max_look_ahead=3))
 
 
 def test_a_second_objective_makes_a_front(place, tiny, tracker):
@@ -39,6 +75,7 @@ def test_a_second_objective_makes_a_front(place, tiny, tracker):
     assert [row["fitness"] for row in front] == sorted(row["fitness"] for row in front)
     assert sum(row["hand_designed"] for row in outcome.tradeoff) == 1
     assert all(row["cost"] == row["receptive_field"] for row in outcome.tradeoff)
+    assert all(2 * row["look_ahead"] + 1 == row["receptive_field"] for row in outcome.tradeoff)
     assert outcome.fitness == max(row["fitness"] for row in outcome.tradeoff)
     run = tracker.only(RunKind.SEARCH_GLOBAL)
     assert len(run.tables["pareto.json"]["fitness"]) == len(outcome.tradeoff)

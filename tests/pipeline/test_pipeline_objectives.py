@@ -11,9 +11,10 @@ from g2l.pipeline.objectives import StructureCost
 from g2l.search.space import SearchSpace
 from g2l.search_config import SecondObjective
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 BACKBONE = BackboneConfig(stages=1, layers=3, feature_maps=4)
-SPACE = SearchSpace((3,), (1, 2, 4, 8))
+SPACE = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8))
 SMALL, LARGE = DilationStructure(((1, 1, 1),)), DilationStructure(((8, 8, 8),))
 
 
@@ -66,6 +67,22 @@ def test_frames_come_from_the_structure(tmp_path):
     assert (field.label, ahead.label) == ("receptive field (frames)", "look-ahead (frames)")
 
 
+@pytest.mark.parametrize(
+    ("changes", "objective", "value"),
+    [
+        ({"name": "asformer"}, "receptive-field", 30),
+        ({"name": "asformer"}, "look-ahead", 29),
+        ({"causal": True}, "look-ahead", 0),
+    ],
+)
+def test_where_all_structures_see_as_far_there_is_a_front_of_one(tmp_path, changes, objective, value):
+    cost = cost_of(SecondObjective(objective), tmp_path, **changes)
+    assert cost(SMALL) == cost(LARGE) == value
+    label = objective.replace("receptive-", "receptive ")
+    message = f"all structures have the same {label} (frames), {value}: a front by {objective} has one member"
+    assert cost.remark.startswith(message)
+
+
 @pytest.mark.parametrize(("objective", "value"), [("parameters", 259.0), ("flops", 30 * 2 * 228.0)])
 def test_what_rates_do_not_change_makes_a_front_of_one_and_is_said(tmp_path, objective, value):
     cost = cost_of(SecondObjective(objective), tmp_path)
@@ -105,7 +122,7 @@ def test_a_real_latency_is_measured(tmp_path):
 
 
 def test_limits_of_the_space_are_kept_to(tmp_path):
-    space = SearchSpace((3,), (1, 2, 4, 8), max_look_ahead=3)
+    space = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8), max_look_ahead=3)
     cost = cost_of(SecondObjective.RECEPTIVE_FIELD, tmp_path, space)
     assert cost.remark.startswith("all structures have the same receptive field (frames), 7: a front by")
 

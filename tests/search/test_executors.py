@@ -18,8 +18,9 @@ from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, 
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
+from g2l.wiring import Wiring
 
-SPACE = SearchSpace((3,), (1, 2, 4, 8))
+SPACE = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8))
 TARGET = SPACE.from_rates([8, 1, 4])
 LINEAGE = (Phase(3, SPACE.from_rates([1, 1, 1])), Phase(5, rates=SPACE.rates))
 TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5, LINEAGE) for rate in (1, 2, 4, 8)]
@@ -212,6 +213,7 @@ sys.path[:0] = {paths!r}
 from search_landscapes import Scripted
 from test_executors import TARGET, TASKS, singly
 from g2l.search.executors.process import ProcessExecutor
+from g2l.wiring import Wiring
 
 if __name__ == "__main__":
     with ProcessExecutor(Scripted(TARGET, Path({folder!r})), workers=2) as executor:

@@ -11,6 +11,7 @@ from g2l.errors import InputError
 from g2l.search.mutation import mutate
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 
 @pytest.mark.parametrize(
@@ -28,24 +29,27 @@ from g2l.structure import DilationStructure
     ],
 )
 def test_rates_stay_below_the_longest_sequence(max_exponent, longest, rates):
-    assert SearchSpace.powers_of_two((2,), max_exponent=max_exponent, longest=longest).rates == rates
+    assert (
+        SearchSpace.powers_of_two(Wiring.serial((2,)), max_exponent=max_exponent, longest=longest).rates
+        == rates
+    )
 
 
 def test_size_of_the_paper():
-    space = SearchSpace.powers_of_two((10,) * 4, max_exponent=10, longest=10_000)
+    space = SearchSpace.powers_of_two(Wiring.serial((10,) * 4), max_exponent=10, longest=10_000)
     assert space.genes == 40
     assert space.size == 11**40
 
 
 def test_contains_needs_shape_and_rates():
-    space = SearchSpace((2, 1), (1, 2, 4))
+    space = SearchSpace(Wiring.serial((2, 1)), (1, 2, 4))
     assert space.contains(DilationStructure(((4, 1), (2,))))
     assert not space.contains(DilationStructure(((4, 3), (2,))))
     assert not space.contains(DilationStructure(((4,), (2, 1))))
 
 
 def test_samples_are_uniform_over_exponents():
-    space = SearchSpace.powers_of_two((20,), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(Wiring.serial((20,)), max_exponent=10, longest=5000)
     generator = np.random.default_rng(0)
     drawn = [rate for _ in range(1000) for rate in space.sample(generator).rates]
     counts = np.array([drawn.count(rate) for rate in space.rates])
@@ -55,13 +59,13 @@ def test_samples_are_uniform_over_exponents():
 
 
 def test_hand_designed_is_clamped_to_the_largest_rate():
-    space = SearchSpace.powers_of_two((10,), max_exponent=10, longest=100)
+    space = SearchSpace.powers_of_two(Wiring.serial((10,)), max_exponent=10, longest=100)
     assert space.project(DilationStructure.hand_designed(1, 10)).rates == (1, 2, 4, 8, 16, 32, 64, 64, 64, 64)
 
 
 @given(st.lists(st.integers(1, 5000), min_size=3, max_size=3), st.integers(1, 3000))
 def test_projection_lands_in_the_space_and_stays_there(rates, longest):
-    space = SearchSpace.powers_of_two((2, 1), max_exponent=10, longest=longest)
+    space = SearchSpace.powers_of_two(Wiring.serial((2, 1)), max_exponent=10, longest=longest)
     projected = space.project(DilationStructure.from_rates(rates, (2, 1)))
     assert space.contains(projected)
     assert space.project(projected) == projected
@@ -70,30 +74,30 @@ def test_projection_lands_in_the_space_and_stays_there(rates, longest):
 
 def test_projection_refuses_another_shape():
     with pytest.raises(InputError, match=r"`structure` must have stages of \(2,\) layers, but has \(1,\)"):
-        SearchSpace((2,), (1, 2)).project(DilationStructure(((1,),)))
+        SearchSpace(Wiring.serial((2,)), (1, 2)).project(DilationStructure(((1,),)))
 
 
 @pytest.mark.parametrize("rates", [(), (0, 1), (2, 1), (1, 1)])
 def test_rates_must_ascend(rates):
     with pytest.raises(InputError, match="`rates` must be ascending integers >= 1"):
-        SearchSpace((1,), rates)
+        SearchSpace(Wiring.serial((1,)), rates)
 
 
-LIMITED = SearchSpace((2, 2), (1, 2, 4, 8), max_receptive_field=31, max_look_ahead=12)
+LIMITED = SearchSpace(Wiring.serial((2, 2)), (1, 2, 4, 8), max_receptive_field=31, max_look_ahead=12)
 
 
 def test_without_limits_nothing_changes():
-    wide = SearchSpace((2, 2), (1, 2, 4, 8), max_receptive_field=65, max_look_ahead=32)
-    free = SearchSpace((2, 2), (1, 2, 4, 8))
+    wide = SearchSpace(Wiring.serial((2, 2)), (1, 2, 4, 8), max_receptive_field=65, max_look_ahead=32)
+    free = SearchSpace(Wiring.serial((2, 2)), (1, 2, 4, 8))
     assert free.as_dict() == {"shape": [2, 2], "rates": [1, 2, 4, 8]}
-    assert (wide.max_sum, free.max_sum, wide.size) == (None, None, 4**4)
+    assert (wide.max_span, free.max_span, wide.size) == (None, None, 4**4)
     assert wide.sample(np.random.default_rng(3)) == free.sample(np.random.default_rng(3))
     assert wide.from_rates([8] * 4) == free.from_rates([8] * 4)
 
 
 def test_the_tighter_limit_counts():
-    assert LIMITED.max_sum == 12
-    assert SearchSpace((2, 2), (1, 2, 4, 8), max_receptive_field=31).max_sum == 15
+    assert LIMITED.max_span == 12
+    assert SearchSpace(Wiring.serial((2, 2)), (1, 2, 4, 8), max_receptive_field=31).max_span == 15
     assert LIMITED.as_dict() == {
         "shape": [2, 2], "rates": [1, 2, 4, 8], "max_receptive_field": 31, "max_look_ahead": 12
     }  # fmt: skip
@@ -107,8 +111,8 @@ def test_whatever_a_limited_space_makes_keeps_to_the_limits(rates, seed):
     built = LIMITED.from_rates(projected.rates[::-1])
     for structure in (drawn, projected, built, mutate(drawn, LIMITED, 1.0, generator)):
         assert LIMITED.contains(structure)
-        assert structure.receptive_field() <= 31
-        assert structure.look_ahead() <= 12
+        assert LIMITED.wiring.reach(structure).receptive_field <= 31
+        assert LIMITED.wiring.reach(structure).future <= 12
     assert LIMITED.project(drawn) == drawn
 
 
@@ -124,34 +128,48 @@ def test_size_counts_what_keeps_to_the_limits():
 
 
 def test_hand_designed_is_fitted_to_the_limits():
-    space = SearchSpace.powers_of_two((6, 6), max_exponent=10, longest=999, max_receptive_field=161)
+    space = SearchSpace.powers_of_two(
+        Wiring.serial((6, 6)), max_exponent=10, longest=999, max_receptive_field=161
+    )
     fitted = space.project(DilationStructure.hand_designed(2, 6))
     assert fitted.stages == ((1, 2, 4, 8, 16, 16), (1, 2, 4, 8, 8, 8))
-    assert fitted.receptive_field() == 157
+    assert space.wiring.reach(fitted).receptive_field == 157
 
 
 def test_rates_that_no_structure_within_the_limits_has_are_left_out():
-    space = SearchSpace.powers_of_two((4,), max_exponent=10, longest=999, max_look_ahead=19)
+    space = SearchSpace.powers_of_two(Wiring.serial((4,)), max_exponent=10, longest=999, max_look_ahead=19)
     assert space.rates == (1, 2, 4, 8, 16)
-    assert SearchSpace.powers_of_two((4,), max_exponent=10, longest=999, max_look_ahead=18).rates[-1] == 8
-    assert SearchSpace.powers_of_two((4,), max_exponent=3, longest=999, max_look_ahead=999).rates[-1] == 8
+    assert (
+        SearchSpace.powers_of_two(Wiring.serial((4,)), max_exponent=10, longest=999, max_look_ahead=18).rates[
+            -1
+        ]
+        == 8
+    )
+    assert (
+        SearchSpace.powers_of_two(Wiring.serial((4,)), max_exponent=3, longest=999, max_look_ahead=999).rates[
+            -1
+        ]
+        == 8
+    )
 
 
 def test_a_limit_that_nothing_keeps_to_is_refused():
     message = "`max_receptive_field` must be >= 81 frames, what 40 layers of rate 1 have, but is 80 instead"
     with pytest.raises(InputError, match=message):
-        SearchSpace.powers_of_two((10,) * 4, max_exponent=10, longest=999, max_receptive_field=80)
+        SearchSpace.powers_of_two(
+            Wiring.serial((10,) * 4), max_exponent=10, longest=999, max_receptive_field=80
+        )
     with pytest.raises(
         InputError, match="`max_look_ahead` must be >= 8 frames, what 4 layers of rate 2 have"
     ):
-        SearchSpace((4,), (2, 4), max_look_ahead=7)
-    assert SearchSpace((4,), (2, 4), max_look_ahead=8).size == 1
+        SearchSpace(Wiring.serial((4,)), (2, 4), max_look_ahead=7)
+    assert SearchSpace(Wiring.serial((4,)), (2, 4), max_look_ahead=8).size == 1
 
 
 def test_other_faults_are_named():
     with pytest.raises(InputError, match="`shape` must hold layers per stage"):
-        SearchSpace((3, 0), (1,))
+        SearchSpace(Wiring.serial((3, 0)), (1,))
     with pytest.raises(InputError, match="`max_exponent` must be >= 0, but is -1 instead"):
-        SearchSpace.powers_of_two((1,), max_exponent=-1, longest=5)
+        SearchSpace.powers_of_two(Wiring.serial((1,)), max_exponent=-1, longest=5)
     with pytest.raises(InputError, match="`longest` must be >= 1, but is 0 instead"):
-        SearchSpace.powers_of_two((1,), max_exponent=1, longest=0)
+        SearchSpace.powers_of_two(Wiring.serial((1,)), max_exponent=1, longest=0)

@@ -12,6 +12,7 @@ from g2l.search.space import SearchSpace
 from g2l.search.strategies.screening import features, optimistic_scores
 from g2l.search_config import Strategy
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 SURROGATE = config(strategy=Strategy.SURROGATE)
 FULL = 4 * BUDGET.amount
@@ -29,13 +30,13 @@ def test_features_are_octaves_of_rates_and_receptive_fields():
     structure = DilationStructure(((1, 2), (4, 8)))
     fields = [1 + 2 * 3, 1 + 2 * 12, 1 + 2 * 15]
     expected = [0.0, 1.0, 2.0, 3.0, *np.log2(fields)]
-    assert features([structure, structure]).tolist() == [pytest.approx(expected)] * 2
+    assert features([structure, structure], Wiring.serial((2, 2))).tolist() == [pytest.approx(expected)] * 2
 
 
 def test_the_model_finds_the_better_half():
     known = candidates(60, lambda structure: score(structure, TARGET))
     asked = [SPACE.sample(np.random.default_rng(1000 + number)) for number in range(100)]
-    promise = optimistic_scores(known, asked)
+    promise = optimistic_scores(known, asked, SPACE.wiring)
     truth = np.array([score(structure, TARGET) for structure in asked])
     chosen = np.argsort(-promise)[:50]
     assert truth[chosen].mean() > truth.mean() + 2.0
@@ -43,8 +44,8 @@ def test_the_model_finds_the_better_half():
 
 def test_equal_scores_and_equal_structures_are_no_fault():
     same = candidates(3, lambda structure: 50.0)
-    assert np.isfinite(optimistic_scores(same, [HAND, TARGET])).all()
-    assert np.isfinite(optimistic_scores([same[0]] * 2, [HAND])).all()
+    assert np.isfinite(optimistic_scores(same, [HAND, TARGET], SPACE.wiring)).all()
+    assert np.isfinite(optimistic_scores([same[0]] * 2, [HAND], SPACE.wiring)).all()
 
 
 def test_every_step_that_is_allowed_buys_a_new_structure():
@@ -64,7 +65,7 @@ def test_without_a_limit_it_ends_after_the_generations():
 def test_one_in_four_is_trained_whatever_the_model_says(monkeypatch):
     seen = []
 
-    def watch(known, structures):
+    def watch(known, structures, wiring):
         seen.append(set(structures))
         return np.zeros(len(structures))
 
@@ -80,7 +81,7 @@ def test_one_in_four_is_trained_whatever_the_model_says(monkeypatch):
 
 
 def test_it_finds_more_than_the_genetic_search_for_the_same_steps():
-    space = SearchSpace.powers_of_two((10,) * 2, max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(Wiring.serial((10,) * 2), max_exponent=10, longest=5000)
     hand = DilationStructure.hand_designed(2, 10)
     gains = []
     for seed in range(3):
@@ -120,7 +121,7 @@ def test_failures_teach_the_model_nothing():
 @pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
 @pytest.mark.parametrize("trainings", [None, 5.0, 50.0])
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
-    space = SearchSpace((genes,), rates)
+    space = SearchSpace(Wiring.serial((genes,)), rates)
     target = space.from_rates([rates[-1]] * genes)
     result = search(
         Landscape(target),

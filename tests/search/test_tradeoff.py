@@ -10,6 +10,7 @@ from g2l.evaluation import EvaluationStatus
 from g2l.search.population import Candidate, Origin
 from g2l.search.tradeoff import tradeoff
 from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 
 def candidate(order, fitness, cost):
@@ -25,8 +26,8 @@ def test_rows_go_from_cheap_to_dear_and_name_the_front():
     assert [row.structure.rates[0] - 1 for row in rows] == [2, 4, 1, 0]
     assert [row.on_front for row in rows] == [True, False, True, False]
     assert [row.hand_designed for row in rows] == [False, False, False, True]
-    assert rows[0].as_dict() == {
-        "structure": "3", "receptive_field": 7, "fitness": 50.0, "cost": 2.0,
+    assert rows[0].as_dict(Wiring.serial((1,))) == {
+        "structure": "3", "receptive_field": 7, "look_ahead": 3, "fitness": 50.0, "cost": 2.0,
         "on_front": True, "hand_designed": False,
     }  # fmt: skip
 

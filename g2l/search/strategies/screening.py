@@ -8,31 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2l.search.population import Candidate
-from g2l.structure import KERNEL_SIZE, DilationStructure
+from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
 
 OPTIMISM = 2.0
 """Standard deviations of the prediction that are added to its mean."""
 
 
-def features(structures: Sequence[DilationStructure]) -> NDArray[np.float64]:
+def features(structures: Sequence[DilationStructure], wiring: Wiring) -> NDArray[np.float64]:
     """Return log2 of the rates, of every stage's receptive field and of the whole network's.
 
     Args:
-        structures: One or more, of one shape.
+        structures: One or more.
+        wiring: Of their network.
 
     Returns:
         Shape (structures, genes + stages + 1).
     """
     rows = []
     for structure in structures:
-        sums = [sum(stage) for stage in structure.stages]
-        fields = [1 + (KERNEL_SIZE - 1) * total for total in (*sums, sum(sums))]
-        rows.append([*structure.rates, *fields])
+        reaches = (*wiring.stage_reaches(structure), wiring.reach(structure))
+        rows.append([*structure.rates, *(reach.receptive_field for reach in reaches)])
     return np.log2(np.array(rows, dtype=np.float64))
 
 
 def optimistic_scores(
-    known: Sequence[Candidate], structures: Sequence[DilationStructure]
+    known: Sequence[Candidate], structures: Sequence[DilationStructure], wiring: Wiring
 ) -> NDArray[np.float64]:
     """Return what each structure might score: the prediction plus twice its standard deviation.
 
@@ -44,14 +45,15 @@ def optimistic_scores(
     Args:
         known: Scores of one budget and seed, none of them failed, two or more.
         structures: What is asked for, one or more.
+        wiring: Of their network.
 
     Returns:
         Points of fitness, shape (structures,).
     """
     from sklearn.linear_model import BayesianRidge
 
-    seen = features([candidate.structure for candidate in known])
-    asked = features(structures)
+    seen = features([candidate.structure for candidate in known], wiring)
+    asked = features(structures, wiring)
     mean, spread = seen.mean(axis=0), seen.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     inputs, questions = (seen - mean) / scale, (asked - mean) / scale
