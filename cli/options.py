@@ -83,7 +83,7 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """Size of the network."""
+    """Kind and size of the network."""
 
     backbone: Annotated[
         str, typer.Option(help="Name, or package.module:factory.", rich_help_panel=NETWORK)
@@ -91,6 +91,12 @@ class BackboneOptions:
     stages: Annotated[int, typer.Option(help="Stages.", rich_help_panel=NETWORK)] = 4
     layers: Annotated[int, typer.Option(help="Layers per stage.", rich_help_panel=NETWORK)] = 10
     feature_maps: Annotated[int, typer.Option(help="Channels inside a stage.", rich_help_panel=NETWORK)] = 64
+    causal: Annotated[
+        bool,
+        typer.Option(
+            "--causal/--no-causal", help="Let no label depend on later frames.", rich_help_panel=NETWORK
+        ),
+    ] = False
 
     def config(self) -> BackboneConfig:
         """Return the validated configuration."""
@@ -98,7 +104,11 @@ class BackboneOptions:
 
         find_backbone(self.backbone)  # an unknown one is told before anything is written
         return BackboneConfig(
-            name=self.backbone, stages=self.stages, layers=self.layers, feature_maps=self.feature_maps
+            name=self.backbone,
+            stages=self.stages,
+            layers=self.layers,
+            feature_maps=self.feature_maps,
+            causal=self.causal,
         ).validate()
 
 

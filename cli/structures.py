@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from g2l.config import BackboneConfig
@@ -11,6 +12,8 @@ from .options import BackboneOptions
 
 if TYPE_CHECKING:
     from g2l.structure import DilationStructure
+
+logger = logging.getLogger("g2l")
 
 
 def chosen_structure(
@@ -38,5 +41,13 @@ def chosen_structure(
     from g2l.tracking.resolve import resolve_artifact
 
     path = resolve_artifact(source)
-    structure = read_structure(path).structure
-    return structure, size.fit(structure, str(path)), "searched"
+    found = read_structure(path)
+    size.fit(found.structure, str(path))
+    before, now = _kind(found.backbone, found.causal), _kind(size.name, size.causal)
+    if found.backbone is not None and before != now:
+        logger.warning("%s: was found for %s, but is used for %s.", path, before, now)
+    return found.structure, size, "searched"
+
+
+def _kind(backbone: str | None, causal: bool) -> str:
+    return f"causal {backbone}" if causal else str(backbone)
