@@ -1,9 +1,12 @@
-"""The 1x1 convolution as the matrix product that it is."""
+"""The convolutions that networks are made of: the 1x1 one as a matrix product, and the dilated ones."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from g2l.receptive_field.causal import CausalConv1d
+from g2l.structure import KERNEL_SIZE
 
 
 class PointwiseConv1d(nn.Conv1d):
@@ -29,3 +32,17 @@ class PointwiseConv1d(nn.Conv1d):
         matrix = self.weight[..., 0].expand(batch, -1, -1)  # (O, I, 1) -> (B, O, I)
         bias = self.bias.unsqueeze(1).expand(batch, -1, 1)  # (O,) -> (B, O, 1)
         return torch.baddbmm(bias, matrix, input)
+
+
+def dilated_convolution(channels: int, rate: int, *, causal: bool) -> nn.Conv1d:
+    """Return the dilated convolution of a layer, (B, channels, T) to (B, channels, T).
+
+    Args:
+        channels: Feature maps F.
+        rate: Frames between neighbouring taps.
+        causal: Whether it reads the present and earlier frames only, instead of as many on either side.
+    """
+    if causal:
+        return CausalConv1d(channels, channels, KERNEL_SIZE, dilation=rate)
+    padding = rate * (KERNEL_SIZE // 2)
+    return nn.Conv1d(channels, channels, KERNEL_SIZE, padding=padding, dilation=rate)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.models.convolutions import PointwiseConv1d
+from g2l.models.convolutions import PointwiseConv1d, dilated_convolution
 from g2l.models.dropout import Dropout
-from g2l.structure import KERNEL_SIZE, DilationStructure
+from g2l.structure import DilationStructure
 
 
 class MSTCN(nn.Module):
@@ -25,6 +25,7 @@ class MSTCN(nn.Module):
         num_classes: C.
         feature_maps: Channels F inside a stage (MS-TCN, section 3: 64).
         dropout: Probability of dropping an element of a layer's residual (MS-TCN: 0.5).
+        causal: Whether no logit depends on later frames.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class MSTCN(nn.Module):
         num_classes: int,
         feature_maps: int = 64,
         dropout: float = 0.5,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         first, *later = structure.stages
-        self.stage1 = Stage(first, feature_dim, feature_maps, num_classes, dropout)
+        self.stage1 = Stage(first, feature_dim, feature_maps, num_classes, dropout, causal=causal)
         self.stages = nn.ModuleList(
-            Stage(rates, num_classes, feature_maps, num_classes, dropout) for rates in later
+            Stage(rates, num_classes, feature_maps, num_classes, dropout, causal=causal) for rates in later
         )
 
     def forward(self, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
@@ -63,11 +65,20 @@ class Stage(nn.Module):
     """One stage: 1x1 convolution in, dilated residual layers, 1x1 convolution out (MS-TCN, section 3.1)."""
 
     def __init__(
-        self, rates: tuple[int, ...], in_channels: int, feature_maps: int, num_classes: int, dropout: float
+        self,
+        rates: tuple[int, ...],
+        in_channels: int,
+        feature_maps: int,
+        num_classes: int,
+        dropout: float,
+        *,
+        causal: bool,
     ) -> None:
         super().__init__()
         self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps)
-        self.layers = nn.ModuleList(DilatedResidualLayer(rate, feature_maps, dropout) for rate in rates)
+        self.layers = nn.ModuleList(
+            DilatedResidualLayer(rate, feature_maps, dropout, causal=causal) for rate in rates
+        )
         self.conv_out = nn.Conv1d(feature_maps, num_classes, 1)
 
     def forward(self, inputs: Tensor, frame_mask: Tensor | None) -> Tensor:
@@ -83,10 +94,9 @@ class Stage(nn.Module):
 class DilatedResidualLayer(nn.Module):
     """x + dropout(conv_1x1(relu(conv_dilated(x)))) (MS-TCN, equations 1 and 2)."""
 
-    def __init__(self, rate: int, feature_maps: int, dropout: float) -> None:
+    def __init__(self, rate: int, feature_maps: int, dropout: float, *, causal: bool) -> None:
         super().__init__()
-        padding = rate * (KERNEL_SIZE // 2)
-        self.conv_dilated = nn.Conv1d(feature_maps, feature_maps, KERNEL_SIZE, padding=padding, dilation=rate)
+        self.conv_dilated = dilated_convolution(feature_maps, rate, causal=causal)
         self.conv_1x1 = nn.Conv1d(feature_maps, feature_maps, 1)
         self.dropout = Dropout(dropout)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from g2l.errors import InputError
+from g2l.receptive_field.causal import CausalConv1d
 from g2l.structure import DilationStructure
 
 _HINT = "search with a strategy that trains every structure from the start."
@@ -13,9 +14,9 @@ _HINT = "search with a strategy that trains every structure from the start."
 class AdjustableRates:
     """The rates of one network, as something that can be set.
 
-    What carries them are its convolutions with a kernel above 1, in the order of its modules, zero-padded so
-    that the output is as long as the input. `nn.Conv1d` reads rate and padding at each call, and nothing else
-    of a network may depend on them.
+    What carries them are its convolutions with a kernel above 1, in the order of its modules, causal or
+    zero-padded on both sides alike, so that the output is as long as the input. Such a convolution reads rate
+    and padding at each call, and nothing else of a network may depend on them.
 
     Args:
         network: The network.
@@ -47,7 +48,7 @@ class AdjustableRates:
         """Give the network the rates of `structure`, which has the shape of the one it was built with."""
         for layer, rate in zip(self._layers, structure.rates, strict=True):
             layer.dilation = (rate,)
-            layer.padding = (rate * (layer.kernel_size[0] // 2),)
+            layer.padding = _padding(layer)
 
 
 def _mixes_frames(module: nn.Module) -> bool:
@@ -56,10 +57,19 @@ def _mixes_frames(module: nn.Module) -> bool:
 
 
 def _keeps_length(layer: nn.Module) -> bool:
+    # A subclass of somebody else's may compute anything.
     return (
-        type(layer) is nn.Conv1d
+        isinstance(layer, nn.Conv1d)
+        and type(layer) in (nn.Conv1d, CausalConv1d)
         and layer.stride == (1,)
         and layer.padding_mode == "zeros"
         and layer.kernel_size[0] % 2 == 1
-        and layer.padding == (layer.dilation[0] * (layer.kernel_size[0] // 2),)
+        and layer.padding == _padding(layer)
     )
+
+
+def _padding(layer: nn.Conv1d) -> tuple[int]:
+    """Return the padding that keeps the length at the present rate; a causal convolution finds its own."""
+    if isinstance(layer, CausalConv1d):
+        return (0,)
+    return (layer.dilation[0] * (layer.kernel_size[0] // 2),)

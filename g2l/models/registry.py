@@ -10,14 +10,19 @@ from torch import nn
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.models.ms_tcn import MSTCN
+from g2l.models.ms_tcn_plus_plus import MSTCNPlusPlus
 from g2l.structure import DilationStructure
 
 
 class BackboneFactory(Protocol):
     """What builds a network of given rates; a class with this constructor is one.
 
-    The network maps features (B, D, T) and a frame mask (B, 1, T) or None to logits (S, B, C, T);
-    logits of valid frames do not depend on padded ones; the last of the S outputs is the prediction.
+    - The network maps features (B, D, T) and a frame mask (B, 1, T) or None to logits (S, B, C, T).
+    - The last of the S outputs is the prediction; logits of valid frames do not depend on padded ones.
+    - Its convolutions with a kernel above 1 have the rates of the structure, in the order of its modules.
+
+    The last line is what local search, inherited weights and latency need; without them any use of the
+    rates will do. Those of ours with a causal variant also take `causal`, which nobody else's is given.
     """
 
     def __call__(
@@ -32,7 +37,10 @@ class BackboneFactory(Protocol):
         """Return a newly initialised network."""
 
 
-BACKBONES: dict[str, BackboneFactory] = {"ms-tcn": MSTCN}
+BACKBONES: dict[str, BackboneFactory] = {
+    "ms-tcn": MSTCN,
+    "ms-tcn++": MSTCNPlusPlus,
+}
 """Backbones that come with g2l; others are named `package.module:factory`."""
 
 
@@ -52,12 +60,14 @@ def build_backbone(
             imported, or what it names makes no network.
     """
     config.fit(structure)
+    variant = {"causal": True} if config.causal else {}
     network = find_backbone(config.name)(
         structure,
         feature_dim=feature_dim,
         num_classes=num_classes,
         feature_maps=config.feature_maps,
         dropout=config.dropout,
+        **variant,
     )
     if not isinstance(network, nn.Module):
         raise InputError(

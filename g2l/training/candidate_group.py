@@ -26,7 +26,7 @@ from g2l.training.run import Training
 
 def can_be_grouped(backbone: BackboneConfig) -> bool:
     """Return whether candidates of this backbone can be trained as one network."""
-    return find_backbone(backbone.name) is MSTCN
+    return find_backbone(backbone.name) is MSTCN and not backbone.causal
 
 
 class CandidateGroup:

@@ -1,46 +1,28 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
-from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.models.ms_tcn import MSTCN
 from g2l.models.rates import AdjustableRates
-from g2l.models.registry import build_backbone
+from g2l.receptive_field.causal import CausalConv1d
 from g2l.structure import DilationStructure
 
 ONE = DilationStructure(((1, 2), (3, 4)))
-OTHER = DilationStructure(((7, 1), (16, 40)))
 
 
-def network(structure):
-    torch.manual_seed(0)
-    size = BackboneConfig(stages=2, layers=2, feature_maps=5)
-    return build_backbone(size, structure, feature_dim=6, num_classes=3).eval()
-
-
-def test_a_network_with_other_rates_is_the_one_built_with_them():
-    changed, built = network(ONE), network(OTHER)
-    AdjustableRates(changed, ONE).set(OTHER)
-    features = torch.randn(2, 6, 50)
-    assert torch.equal(changed(features), built(features))
-    assert repr(changed) == repr(built)
-
-
-def test_rates_can_be_set_again_and_again():
-    changed = network(ONE)
-    rates = AdjustableRates(changed, ONE)
-    for structure in (OTHER, ONE, OTHER, ONE):
-        rates.set(structure)
-    assert repr(changed) == repr(network(ONE))
-
-
-class Causal(nn.Module):
+class Unpadded(nn.Module):
     def __init__(self, structure):
         super().__init__()
         self.layer = nn.Conv1d(2, 2, 3, dilation=structure.rates[0])
+
+
+class TwiceCausal(nn.Module):
+    def __init__(self, structure):
+        super().__init__()
+        self.layer = CausalConv1d(2, 2, 3, dilation=structure.rates[0])
+        self.layer.padding = (2,)
 
 
 class Fixed(nn.Module):
@@ -74,7 +56,11 @@ class Backwards(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Causal, r"Causal cannot be changed: .* that keep the length, but layer is Conv1d\(2, 2, kern.*\)\."),
+        (
+            Unpadded,
+            r"Unpadded cannot be changed: .* that keep the length, but layer is Conv1d\(2, 2, kern.*\)\.",
+        ),
+        (TwiceCausal, r"TwiceCausal cannot be changed: .* that keep the length, but layer is CausalConv1d"),
         (Fixed, r"Fixed cannot be changed: expected convolutions of rates 2, but found 1\."),
         (Flat, r"Flat cannot be changed: .* but layer is Conv2d"),
         (Own, r"Own cannot be changed: .* but layer is Subclass"),

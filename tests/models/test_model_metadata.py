@@ -25,6 +25,7 @@ BROKEN = [
     (lambda value: value.update(mean=["x"]), "could not convert"),
     (lambda value: value["backbone"].update(layers=0), "`layers` must be >= 1, but is 0 instead"),
     (lambda value: value["backbone"].update(width=1), "width"),
+    (lambda value: value["backbone"].update(causal=True, name="a:b"), "`causal` must be false for backbone"),
 ]
 
 
@@ -34,6 +35,12 @@ def test_broken_metadata_names_what_is_wrong(metadata, break_it, reason):
     break_it(value)
     with pytest.raises(InputError, match=rf"^some.file: its `g2l` metadata cannot be read \(.*{reason}"):
         ModelMetadata.from_json(json.dumps(value), "some.file")
+
+
+def test_files_written_before_there_were_causal_networks_can_be_read(metadata):
+    value = json.loads(metadata.to_json())
+    del value["backbone"]["causal"], value["backbone"]["prediction_layers"]
+    assert ModelMetadata.from_json(json.dumps(value), "some.file") == metadata
 
 
 json_values = st.recursive(

@@ -103,7 +103,11 @@ def test_only_tasks_that_can_be_are_trained_as_one_network(grouping, tmp_path, s
     monkeypatch.setitem(BACKBONES, "other", type("Other", (MSTCN,), {}))
     other = replace(grouping, backbone=grouping.backbone.replace(name="other"))
     continued = replace(grouping, training_folder=tmp_path / "trainings")
-    for fitness in (other, continued, replace(grouping, group_size=1)):
+    causal, dual = (
+        replace(grouping, backbone=replace(grouping.backbone, **changes))
+        for changes in ({"causal": True}, {"name": "ms-tcn++", "prediction_layers": 1})
+    )
+    for fitness in (other, causal, dual, continued, replace(grouping, group_size=1)):
         assert fitness.identity() == {"averaging": 0.9, "group_size": 1}
         fitness([task(LARGE), task(SMALL)])
     assert sizes == []
