@@ -1,4 +1,4 @@
-"""State dicts of the official and the MS-TCN code: `epoch-N.model`."""
+"""State dicts that the code of the papers writes: `epoch-N.model`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,34 @@ from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.models.artifact import rebuild
 from g2l.models.metadata import ModelMetadata
+from g2l.models.published import ms_tcn, ms_tcn_plus_plus
 from g2l.structure import DilationStructure
 
 _logger = logging.getLogger("g2l")
-_LAYER = re.compile(r"(stage1|stages\.\d+)\.layers\.(\d+)\.conv_dilated\.weight")
-_FIRST = "stage1.conv_1x1.weight"
-_LAST = "stage1.conv_out.weight"
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
+
+
+class Reader(Protocol):
+    """What knows the names of one published network; see `g2l.models.published`."""
+
+    def matches(self, weights: Mapping[str, Tensor]) -> bool:
+        """Return whether the names are those of this network."""
+
+    def measure(
+        self, weights: Mapping[str, Tensor], num_classes: int, path: Path
+    ) -> tuple[BackboneConfig, int]:
+        """Return the size of the network and D.
+
+        Raises:
+            InputError: They cannot be told, or the classes are not `num_classes`.
+        """
+
+
+READERS: dict[str, Reader] = {
+    "MS-TCN": ms_tcn,
+    "MS-TCN++": ms_tcn_plus_plus,
+}
+"""By the name of the network, which messages use."""
 
 
 def load_official(
@@ -34,14 +55,14 @@ def load_official(
     sample_rate: int = 1,
     fps: float | None = None,
 ) -> tuple[nn.Module, ModelMetadata]:
-    """Return an MS-TCN in evaluation mode with the weights of `path`, and metadata that describes it.
+    """Return a network in evaluation mode with the weights of `path`, and metadata that describes it.
 
-    Feature dimension and feature maps are those of the weights. Wrapping in `{"state_dict": …}` and
+    Which network it is and its size are told by names and shapes. Wrapping in `{"state_dict": …}` and
     the `module.` prefix of data-parallel training are taken off.
 
     Args:
         path: A state dict saved by `torch.save`; nothing but tensors and plain containers is unpickled.
-        structure: Its rates, which a state dict does not hold; None assumes the 2^l of MS-TCN and warns.
+        structure: Its rates, which a state dict does not hold; None assumes the hand-designed one and warns.
         classes: Class names in index order.
         background: Class names left out of Edit and F1.
         sample_rate: That it was trained with (50Salads: 2).
@@ -52,10 +73,12 @@ def load_official(
             layers, classes or shapes are not those expected; the key is named.
     """
     weights = _read_state_dict(path)
-    backbone, feature_dim = _measure(weights, len(classes), path)
+    backbone, feature_dim = _reader(weights, path).measure(weights, len(classes), path)
     if structure is None:
         structure = backbone.hand_designed()
-        _logger.warning("%s: no structure is given; rates 1, 2, 4, … of MS-TCN are assumed.", path)
+        _logger.warning(
+            "%s: no structure is given; the hand-designed rates of %s are assumed.", path, backbone.name
+        )
     backbone.fit(structure, f"{path} and the structure given")
     metadata = ModelMetadata(
         structure=structure,
@@ -69,41 +92,14 @@ def load_official(
     return rebuild(metadata, weights, str(path)).eval(), metadata
 
 
-def _measure(weights: Mapping[str, Tensor], num_classes: int, path: Path) -> tuple[BackboneConfig, int]:
-    """Return the size of the network and D, read off names and shapes."""
-    feature_maps, feature_dim, _ = _shape(weights, _FIRST, path)
-    found_classes = _shape(weights, _LAST, path)[0]
-    if found_classes != num_classes:
-        raise InputError(
-            f"{path}: `{_LAST}` is of {found_classes} classes, but {num_classes} classes are given.",
-            hint="give the mapping that the model was trained with.",
-        )
-    layers = _layers_per_stage(weights)
-    if len(set(layers)) != 1 or not layers[0]:
-        raise InputError(
-            f"{path}: expected stages of equally many layers, but found {', '.join(map(str, layers))}."
-        )
-    return BackboneConfig(stages=len(layers), layers=layers[0], feature_maps=feature_maps), feature_dim
-
-
-def _shape(weights: Mapping[str, Tensor], name: str, path: Path) -> tuple[int, ...]:
-    if name not in weights:
-        raise InputError(
-            f"{path}: expected a state dict of MS-TCN, but `{name}` is missing.",
-            hint=f"it holds {', '.join(list(weights)[:3]) or 'nothing'}.",
-        )
-    shape = tuple(weights[name].shape)
-    if len(shape) != 3:
-        raise InputError(f"{path}: `{name}` must have 3 axes, but has shape {shape} instead.")
-    return shape
-
-
-def _layers_per_stage(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
-    layers: dict[str, int] = {}
-    for stage, layer in (match.groups() for match in map(_LAYER.fullmatch, weights) if match):
-        layers[stage] = max(layers.get(stage, 0), int(layer) + 1)
-    later = sum(stage != "stage1" for stage in layers)
-    return tuple(layers.get(stage, 0) for stage in ("stage1", *(f"stages.{index}" for index in range(later))))
+def _reader(weights: Mapping[str, Tensor], path: Path) -> Reader:
+    for reader in READERS.values():
+        if reader.matches(weights):
+            return reader
+    raise InputError(
+        f"{path}: expected a state dict of {' or '.join(READERS)}, but its names are those of something else.",
+        hint=f"it holds {', '.join(list(weights)[:3]) or 'nothing'}.",
+    )
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -115,7 +115,8 @@ def test_missing_weight_is_named(path, plain):
 def test_missing_layer(path, plain):
     weights = {name: value for name, value in plain.state_dict().items() if "stages.0.layers.1" not in name}
     torch.save(weights, path)
-    with pytest.raises(InputError, match="expected stages of equally many layers, but found 2, 1, 2"):
+    found = r"equally many layers, but found 2 in stage1, 1 in stages.0, 2 in stages.1"
+    with pytest.raises(InputError, match=found):
         load(path)
 
 
@@ -134,9 +135,18 @@ def test_wrong_shape_is_named(path, plain):
 
 def test_another_network(path):
     torch.save(torch.nn.Linear(2, 2).state_dict(), path)
-    with pytest.raises(InputError, match=r"`stage1.conv_1x1.weight` is missing") as error:
+    with pytest.raises(
+        InputError, match=r"expected a state dict of MS-TCN or MS-TCN\+\+.*, but its names"
+    ) as error:
         load(path)
     assert error.value.hint == "it holds weight, bias."
+
+
+@pytest.mark.parametrize("name", ["stage1.conv_1x1.weight", "stage1.conv_out.weight"])
+def test_what_tells_the_size_is_missing(path, plain, name):
+    torch.save({key: value for key, value in plain.state_dict().items() if key != name}, path)
+    with pytest.raises(InputError, match=f"expected a state dict of MS-TCN, but `{name}` is missing"):
+        load(path)
 
 
 def test_pickled_objects_are_refused(path, plain):
