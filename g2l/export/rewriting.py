@@ -20,13 +20,13 @@ from g2l.structure import DilationStructure
 class RewritableExport:
     """An exported network whose rates can be set.
 
-    It is exported once with a rate of its own in each layer, which tells the convolutions apart, then set to
+    It is exported once with a rate of its own in each convolution, which tells them apart, then set to
     other rates and compared with torch, so that a network for which this does not work is refused.
 
     Args:
         build: Makes a network of given rates, new every time: (features (B, D, T), frame_mask (B, 1, T) or
             None) -> logits (S, B, C, T).
-        shape: Layers per stage.
+        shape: Rates per stage.
         feature_dim: D.
 
     Raises:
@@ -71,7 +71,7 @@ class RewritableExport:
 
 
 class Convolution:
-    """A `Conv` node of an ONNX graph.
+    """A `Conv` node of an ONNX graph, padded on both sides alike or, for a causal one, on the left alone.
 
     Args:
         attributes: By name; `dilations` and `pads` are changed in place.

@@ -97,7 +97,7 @@ def _reader(weights: Mapping[str, Tensor], path: Path) -> Reader:
         if reader.matches(weights):
             return reader
     raise InputError(
-        f"{path}: expected a state dict of {' or '.join(READERS)}, but its names are those of something else.",
+        f"{path}: expected a state dict of {' or '.join(READERS)}, but its names are those of none.",
         hint=f"it holds {', '.join(list(weights)[:3]) or 'nothing'}.",
     )
 

@@ -9,15 +9,26 @@ import pytest
 import torch
 from torch import nn
 
+from g2l.config import BackboneConfig
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
 from g2l.export.report import Precision
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.models.registry import build_backbone
+from g2l.structure import DilationStructure
 
 
 def run(path, **inputs):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(["probabilities"], inputs)[0]
+
+
+def convolutions(proto):
+    return [
+        {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+        for node in proto.graph.node
+        if node.op_type == "Conv"
+    ]
 
 
 def features(batch, frames):
@@ -56,6 +67,33 @@ def test_with_a_frame_mask_padding_changes_nothing(network, metadata, tmp_path):
     mask = (np.arange(12) < 7).astype(np.float32)[None, None]
     alone = run(path, features=short, frame_mask=np.ones((1, 1, 7), np.float32))
     np.testing.assert_allclose(run(path, features=padded, frame_mask=mask)[:, :, :7], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "causal"), [("ms-tcn", True), ("ms-tcn++", False)])
+def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_path):
+    backbone = BackboneConfig(name=name, stages=2, layers=1, feature_maps=8, causal=causal)
+    structure = DilationStructure.from_rates([3, 1, 2, 4, 2][: sum(backbone.shape)], backbone.shape)
+    about = ModelMetadata(structure=structure, backbone=backbone, classes=("a", "b", "c"), feature_dim=6)
+    torch.manual_seed(0)
+    built = build_backbone(backbone, structure, feature_dim=6, num_classes=3)
+    report = export_onnx(built, about, tmp_path / "model.onnx", frame_mask=True)
+    assert report.max_difference < 1e-6
+
+    proto = onnx.load(report.path)
+    assert ModelMetadata.from_json(proto.metadata_props[0].value, "model.onnx") == about
+    assert "Pad" not in {node.op_type for node in proto.graph.node}
+    assert {conv["pads"][1] for conv in convolutions(proto)} == ({0} if causal else {0, 1, 2, 3, 4})
+
+    before = features(1, 40)
+    after = before.copy()
+    after[..., 20:] = 9
+    ones = np.ones((1, 1, 40), np.float32)
+    same = np.isclose(
+        run(report.path, features=before, frame_mask=ones),
+        run(report.path, features=after, frame_mask=ones),
+        atol=1e-6,
+    ).all(axis=(0, 1))
+    assert same.argmin() == 20 - backbone.wiring.reach(structure).future
 
 
 def test_half_precision_keeps_float32_at_the_edges(network, metadata, tmp_path):

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from g2l.config import BackboneConfig
 from g2l.errors import OperationalError
 from g2l.export.onnx_export import export_onnx
 from g2l.export.rewriting import RewritableExport
 from g2l.models.metadata import ModelMetadata
 from g2l.models.ms_tcn import MSTCN
+from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
 
 
@@ -49,6 +51,25 @@ def test_it_is_what_a_fresh_export_is(export, metadata, tmp_path, stages):
     fresh = export_onnx(build(structure), about, tmp_path / "fresh.onnx").path
     rewritten = export.serialised(structure)
     assert convolutions(onnx.load_from_string(rewritten)) == convolutions(onnx.load(fresh))
+    for frames in (1, 10, 150):
+        np.testing.assert_array_equal(output(rewritten, frames), output(fresh, frames))
+
+
+def test_both_convolutions_of_a_dual_layer_and_the_left_padding_of_a_causal_one_follow(tmp_path):
+    backbone = BackboneConfig(name="ms-tcn++", stages=2, layers=2, prediction_layers=1, causal=True)
+
+    def build_causal(structure):
+        torch.manual_seed(0)
+        return build_backbone(backbone, structure, feature_dim=6, num_classes=3)
+
+    structure = DilationStructure(((9, 1), (30, 4)))
+    about = ModelMetadata(structure=structure, backbone=backbone, classes=("a", "b", "c"), feature_dim=6)
+    fresh = export_onnx(build_causal(structure), about, tmp_path / "fresh.onnx").path
+    rewritten = RewritableExport(build_causal, backbone.shape, feature_dim=6).serialised(structure)
+    found = convolutions(onnx.load_from_string(rewritten))
+    assert found == convolutions(onnx.load(fresh))
+    dilated = [(*conv["dilations"], conv["pads"]) for conv in found if conv["kernel_shape"] == [3]]
+    assert dilated == [(9, [18, 0]), (1, [2, 0]), (30, [60, 0]), (4, [8, 0])]
     for frames in (1, 10, 150):
         np.testing.assert_array_equal(output(rewritten, frames), output(fresh, frames))
 
