@@ -15,7 +15,7 @@ import time
 import pytest
 from safetensors.numpy import load_file
 
-from tests.pipeline.tiny_pipeline import run_stage
+from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, run_stage
 
 RUN = {"run_id", "seconds", "checkpoint"}
 TIMEOUT = 120
@@ -46,14 +46,15 @@ def whole(server, tiny, tmp_path_factory):
     """Outcomes of uninterrupted runs, each made once."""
     made = {}
 
-    def outcome_of(stage):
-        if stage not in made:
+    def outcome_of(stage, **options):
+        key = (stage, *options.values())
+        if key not in made:
             folder = tmp_path_factory.mktemp(stage)
-            process = server.Process(target=run_stage, args=(stage, folder, tiny))
+            process = server.Process(target=run_stage, args=(stage, folder, tiny), kwargs=options)
             process.start()
             finish(process, 0)
-            made[stage] = outcome(folder)
-        return made[stage]
+            made[key] = outcome(folder)
+        return made[key]
 
     return outcome_of
 
@@ -120,6 +121,19 @@ def test_a_run_that_is_killed_again_and_again(run, whole, tmp_path, stage, insta
             finish(run(stage, folder, kill_at=5), -signal.SIGKILL)
         finish(run(stage, folder), 0)
         assert_same(folder, expected)
+
+
+@pytest.mark.parametrize(
+    ("stage", "backbone", "instants"),
+    [("search-global", CAUSAL, (32,)), ("search-local", DUAL, (7, 10)), ("train", DUAL, (8, 20))],
+)
+def test_other_backbones_go_on_too(run, whole, tmp_path, stage, backbone, instants):
+    expected = whole(stage, backbone=backbone)
+    assert expected != whole(stage)
+    for instant in instants:
+        finish(run(stage, tmp_path, kill_at=instant, backbone=backbone), -signal.SIGKILL)
+    finish(run(stage, tmp_path, backbone=backbone), 0)
+    assert_same(tmp_path, expected)
 
 
 @pytest.mark.parametrize(

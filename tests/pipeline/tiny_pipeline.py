@@ -26,6 +26,9 @@ from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchCo
 from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)
+DUAL = BackboneConfig(name="ms-tcn++", stages=2, layers=2, prediction_layers=1, feature_maps=4)
+"""Of the same shape: one dual layer has two rates."""
+CAUSAL = BackboneConfig(stages=2, layers=2, feature_maps=4, causal=True)
 RECIPE = RecipeConfig(epochs=3, batch_size=2, learning_rate=5e-2)
 GLOBAL = GlobalSearchConfig(
     population=3, generations=2, budget=Budget(4, "steps"), fitness="accuracy", max_exponent=4
@@ -50,10 +53,12 @@ def global_task(data: DataConfig, backbone=BACKBONE, seed=0, **changes) -> Globa
     )
 
 
-def local_task(data: DataConfig, structure=STRUCTURE, recipe=RECIPE, **changes) -> LocalSearchTask:
+def local_task(
+    data: DataConfig, structure=STRUCTURE, recipe=RECIPE, backbone=BACKBONE, **changes
+) -> LocalSearchTask:
     return LocalSearchTask(
         data=data,
-        backbone=BACKBONE,
+        backbone=backbone,
         recipe=recipe,
         search=LOCAL.replace(**changes),
         structure=structure,
@@ -61,21 +66,21 @@ def local_task(data: DataConfig, structure=STRUCTURE, recipe=RECIPE, **changes) 
     )
 
 
-def training(data: DataConfig, **changes) -> Training:
+def training(data: DataConfig, backbone=BACKBONE, **changes) -> Training:
     """Return what is trained; `changes` are of the recipe."""
     return Training(
         data=data,
-        backbone=BACKBONE,
+        backbone=backbone,
         recipe=RECIPE.replace(**changes),
         structure=STRUCTURE,
         origin="searched",
     )
 
 
-def pipeline_task(data: DataConfig) -> PipelineTask:
+def pipeline_task(data: DataConfig, backbone=BACKBONE) -> PipelineTask:
     return PipelineTask(
         data=data,
-        backbone=BACKBONE,
+        backbone=backbone,
         recipe=RECIPE,
         global_search=GLOBAL,
         local_search=LOCAL,
@@ -84,7 +89,14 @@ def pipeline_task(data: DataConfig) -> PipelineTask:
     )
 
 
-def run_stage(stage: str, folder: Path, data: DataConfig, kill_at: int | None = None, workers: int = 0):
+def run_stage(
+    stage: str,
+    folder: Path,
+    data: DataConfig,
+    kill_at: int | None = None,
+    workers: int = 0,
+    backbone: BackboneConfig = BACKBONE,
+):
     """Run a stage with no tracker, going on with what `folder` holds.
 
     Args:
@@ -94,6 +106,7 @@ def run_stage(stage: str, folder: Path, data: DataConfig, kill_at: int | None = 
         kill_at: Number of the flush to disk, from 1, before which the process kills itself: no handler, no
             clean-up. Every file that matters is flushed, and between two flushes nothing is kept.
         workers: Processes of the global search, 0 for none.
+        backbone: The network.
     """
     torch.set_num_threads(1)
     if kill_at is not None:
@@ -105,6 +118,7 @@ def run_stage(stage: str, folder: Path, data: DataConfig, kill_at: int | None = 
             place,
             global_task(
                 data,
+                backbone,
                 executor=executor,
                 workers=workers or 1,
                 candidate_checkpoints=CandidateCheckpoints.ELITE,
@@ -112,11 +126,11 @@ def run_stage(stage: str, folder: Path, data: DataConfig, kill_at: int | None = 
             on_plan=lambda plan: None,
         )
     elif stage == "search-local":
-        search_locally(place, local_task(data, recipe=RECIPE.replace(epochs=4)))
+        search_locally(place, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
     elif stage == "train":
-        train(place, training(data), SEEDS)
+        train(place, training(data, backbone), SEEDS)
     else:
-        run_pipeline(place, pipeline_task(data), on_plan=lambda plan: None)
+        run_pipeline(place, pipeline_task(data, backbone), on_plan=lambda plan: None)
 
 
 def _kill_at_flush(number: int) -> None:
