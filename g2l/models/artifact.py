@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,7 @@ from g2l.errors import InputError
 from g2l.files import atomic_path
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.registry import BACKBONES, build_backbone
+from g2l.receptive_field import restore
 
 
 def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
@@ -86,6 +88,8 @@ def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str)
             feature_dim=metadata.feature_dim,
             num_classes=len(metadata.classes),
         )
+    if metadata.layers:
+        _restore_layers(network, metadata.layers, weights, source)
     fault = _mismatch({name: tuple(value.shape) for name, value in network.state_dict().items()}, weights)
     if fault is not None:
         raise InputError(
@@ -94,6 +98,26 @@ def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str)
         )
     network.load_state_dict(weights)
     return network
+
+
+def _restore_layers(
+    network: nn.Module, layers: Mapping[str, Any], weights: Mapping[str, Tensor], source: str
+) -> None:
+    """Give a network the branches or the dense kernels that its weights are of.
+
+    Raises:
+        InputError: The description is damaged, or of kernels of another size than the weights have.
+    """
+    for name, layer in layers.items():
+        found = weights.get(f"{name}.weight")
+        taps = layer.get("kernel_size") if isinstance(layer, dict) else None
+        # Before anything is made: a damaged file may describe a kernel that fits into no memory.
+        if found is None or taps != list(found.shape[2:]):
+            raise InputError(f"{source}: its metadata describes {name} with another kernel than its weights.")
+    try:
+        restore(network, layers)
+    except InputError as error:
+        raise InputError(f"{source}: {error.message}") from None
 
 
 def _mismatch(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> str | None:

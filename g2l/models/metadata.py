@@ -10,7 +10,8 @@ from typing import Any
 from g2l.config import BackboneConfig, Normalization
 from g2l.errors import InputError
 from g2l.files import canonical_json
-from g2l.structure import DilationStructure
+from g2l.structure import KERNEL_SIZE, DilationStructure
+from g2l.wiring import Reach
 
 SCHEMA = "g2l.model/1"
 METADATA_KEY = "g2l"
@@ -37,6 +38,8 @@ class ModelMetadata:
             (`holdout/f1@10`, `test/edit`).
         run_id: MLflow run that made them, or None.
         dataset: Name, split and fingerprint of the training data.
+        layers: What a search has made of the layers where it left more than a rate each, as
+            `g2l.receptive_field.describe` returns it; empty for plain convolutions.
     """
 
     structure: DilationStructure
@@ -53,6 +56,13 @@ class ModelMetadata:
     metrics: Mapping[str, float] = field(default_factory=dict)
     run_id: str | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reach(self) -> Reach:
+        """How far a label sees: that of the structure, or of the furthest branches where there are several."""
+        rates = [_furthest(layer) for layer in self.layers.values()] or self.structure.rates
+        return self.backbone.wiring.reach(DilationStructure.from_rates(rates, self.structure.shape))
 
     def to_json(self) -> str:
         """Return the one JSON text that model files hold."""
@@ -109,6 +119,9 @@ class ModelMetadata:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"`{name}` must be an integer >= 1, but is {value!r} instead")
+        if self.layers and len(self.layers) != len(self.structure.rates):
+            raise ValueError(f"`layers` must describe {len(self.structure.rates)} layers")
+        _ = self.reach  # reads all of them
         if not self.classes:
             raise ValueError("`classes` must hold at least one name, but is empty instead")
         if self.normalize is Normalization.TRAIN:
@@ -118,6 +131,13 @@ class ModelMetadata:
                     raise ValueError(
                         f"`{name}` must hold {self.feature_dim} numbers, but holds {found} instead"
                     )
+
+
+def _furthest(layer: Mapping[str, Any]) -> int:
+    """Return the rate at which a plain kernel reaches as far as a layer that `describe` saw."""
+    (taps,), (rate,) = layer["kernel_size"], layer["dilation"]
+    rates = [found for (found,) in layer["branches"]["rates"]] if "branches" in layer else [rate]
+    return int((taps - 1) * max(rates) // (KERNEL_SIZE - 1))
 
 
 def _names(value: Any) -> tuple[str, ...]:
