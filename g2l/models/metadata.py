@@ -60,7 +60,7 @@ class ModelMetadata:
 
     @property
     def reach(self) -> Reach:
-        """How far a label sees: that of the structure, or of the furthest branches where there are several."""
+        """How far a label sees; where a layer has several branches, the furthest counts."""
         rates = [_furthest(layer) for layer in self.layers.values()] or self.structure.rates
         return self.backbone.wiring.reach(DilationStructure.from_rates(rates, self.structure.shape))
 
