@@ -125,7 +125,7 @@ def test_a_run_that_is_killed_again_and_again(run, whole, tmp_path, stage, insta
 
 @pytest.mark.parametrize(
     ("stage", "backbone", "instants"),
-    [("search-global", CAUSAL, (32,)), ("search-local", DUAL, (7, 10)), ("train", DUAL, (8, 20))],
+    [("search-global", CAUSAL, (32,)), ("search-local", CAUSAL, (7, 10)), ("train", DUAL, (8, 20))],
 )
 def test_other_backbones_go_on_too(run, whole, tmp_path, stage, backbone, instants):
     expected = whole(stage, backbone=backbone)
