@@ -10,6 +10,7 @@ import typer
 
 from g2l.errors import InputError
 from g2l.evaluation import Budget
+from g2l.receptive_field.ending import Ending
 from g2l.search_config import (
     CandidateCheckpoints,
     ExecutorKind,
@@ -21,6 +22,7 @@ from g2l.search_config import (
 )
 
 SEARCH, LOCAL, LIMITS = "Global search", "Local search", "Limits"
+ENDINGS = "single: a rate per layer; multiple: several branches stay; merge: they become one dense kernel."
 
 Config = TypeVar("Config", GlobalSearchConfig, LocalSearchConfig)
 
@@ -204,6 +206,7 @@ class LocalOptions:
     branch_learning_rate: Annotated[
         float | None, typer.Option(help="Adam's rate for the branch weights. (2e-3)", rich_help_panel=LOCAL)
     ] = None
+    ending: Annotated[Ending | None, typer.Option(help=f"{ENDINGS} (single)", rich_help_panel=LOCAL)] = None
 
     def config(self, defaults: LocalSearchConfig) -> LocalSearchConfig:
         """Return the validated configuration."""
@@ -213,6 +216,7 @@ class LocalOptions:
             updates=self.updates,
             interval=budget("interval", self.interval_epochs, self.interval_steps),
             branch_learning_rate=self.branch_learning_rate,
+            ending=self.ending,
         ).validate()
 
 

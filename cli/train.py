@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from g2l.receptive_field.ending import Ending
+
 from . import tables
 from .options import NETWORK, RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
+from .search_options import ENDINGS
 from .session import announce, workplace
 from .structures import chosen_structure
 
@@ -27,6 +30,9 @@ def train(
             "--hand-designed/--no-hand-designed", help="Rates 2^l: the baseline.", rich_help_panel=NETWORK
         ),
     ] = False,
+    ending: Annotated[
+        Ending, typer.Option(help=f"Around each rate: {ENDINGS}", rich_help_panel=NETWORK)
+    ] = Ending.SINGLE,
     seeds: Annotated[
         int, typer.Option(min=1, help="Trainings, with seeds SEED, SEED + 1, …", rich_help_panel=RECIPE)
     ] = 1,
@@ -39,8 +45,14 @@ def train(
     from g2l.pipeline.train import train as train_stage
 
     chosen, size, origin = chosen_structure(backbone, structure, hand_designed=hand_designed)
+    branching = recipe.defaults().local_search.replace(ending=ending)
     training = Training(
-        data=data.config(run.seed), backbone=size, recipe=recipe.config(), structure=chosen, origin=origin
+        data=data.config(run.seed),
+        backbone=size,
+        recipe=recipe.config(),
+        structure=chosen,
+        origin=origin,
+        branching=None if ending is Ending.SINGLE else branching,
     )
     with workplace(run, "train", f"{data.dataset}-split{data.split}") as place:
         outcome = train_stage(place, training, range(run.seed, run.seed + seeds))

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from g2l.config import FITNESS_METRICS
 from g2l.evaluation import Budget
+from g2l.receptive_field.ending import Ending
 from g2l.settings import Settings, at_least, not_negative, one_of, positive
 
 
@@ -160,6 +161,7 @@ class LocalSearchConfig(Settings):
         interval: Training between two estimates.
         updates: Estimates in all; the last one collapses every layer to one rate.
         branch_learning_rate: Adam's learning rate of the branch weights α.
+        ending: What becomes of the branches of the network that is kept.
         max_rate: Largest rate, or None for the longest training video.
         max_receptive_field: Most frames that a label may depend on, or None.
         max_look_ahead: Most later frames that a label may depend on, or None.
@@ -170,6 +172,7 @@ class LocalSearchConfig(Settings):
     interval: Budget = Budget(3, "epochs")
     updates: int = 10
     branch_learning_rate: float = 2e-3
+    ending: Ending = Ending.SINGLE
     max_rate: int | None = None
     max_receptive_field: int | None = None
     max_look_ahead: int | None = None
@@ -185,6 +188,12 @@ class LocalSearchConfig(Settings):
         if self.max_rate is not None:
             yield from at_least("max_rate", self.max_rate, 1)
         yield from _limits(self.max_receptive_field, self.max_look_ahead)
+        limited = self.max_receptive_field is not None or self.max_look_ahead is not None
+        if limited and self.ending is not Ending.SINGLE:
+            yield (
+                "`ending` must be single with a limit of receptive field or look-ahead, which other branches "
+                f"would exceed, but is {self.ending} instead."
+            )
 
 
 def _limits(receptive_field: int | None, look_ahead: int | None) -> Iterator[str]:

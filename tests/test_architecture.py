@@ -31,7 +31,7 @@ ALLOWED = {
     "settings": {"errors"},
     "wiring": {"errors", "structure"},
     "config": {"errors", "structure", "evaluation", "settings", "wiring"},
-    "search_config": {"config", "evaluation", "settings"},
+    "search_config": {"config", "evaluation", "settings", "receptive_field"},  # the names of its endings
     "presets": {"config", "evaluation", "search_config"},
     "layer_names": {"structure", "config"},
     "layer_rates": {"errors", "structure", "layer_names"},

@@ -22,6 +22,7 @@ from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
+from g2l.receptive_field import Ending
 from g2l.search.cost import CostPlan
 from g2l.search.evaluator import SearchObserver
 from g2l.search.session import WITHOUT_INFLUENCE
@@ -164,7 +165,7 @@ def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) 
         data=task.data,
         backbone=task.backbone,
         recipe=task.recipe,
-        search=task.local_search,
+        search=task.local_search.replace(ending=Ending.SINGLE),  # what was found is trained anew
         structure=start,
         seed=task.seed,
     )
@@ -172,8 +173,14 @@ def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) 
 
 
 def _train(stage: Stage, task: PipelineTask, structure: DilationStructure, origin: str) -> TrainingOutcome:
+    ends_branched = origin == "searched" and task.local_search.ending is not Ending.SINGLE
     training = Training(
-        data=task.data, backbone=task.backbone, recipe=task.recipe, structure=structure, origin=origin
+        data=task.data,
+        backbone=task.backbone,
+        recipe=task.recipe,
+        structure=structure,
+        origin=origin,
+        branching=task.local_search if ends_branched else None,
     )
     place = stage.below(f"train-{origin}")
     return train(place, training, range(task.seed, task.seed + task.seeds))

@@ -20,7 +20,7 @@ from g2l.pipeline.local_log import LocalSearchLog
 from g2l.pipeline.records import EpochLog, describe_data
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import CHECKPOINT, MODEL
-from g2l.receptive_field.temporal import read_structure as read_rates
+from g2l.receptive_field import Ending, describe
 from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace, check_limits
 from g2l.search_config import LocalSearchConfig
@@ -131,11 +131,13 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
         task.search,
         longest_video=longest,
         limit=_limit(task, task.search.max_rate or longest),
+        ending=task.search.ending,
         on_update=lambda update: log.record(search.history),
     )
     model, trained = _fit(stage, task, dataset, search, device)
     log.finish(search.history)
-    structure = read_rates(model, task.structure.shape)
+    # From the history, since a dense kernel does not show the rate that it was made of.
+    structure = DilationStructure.from_rates(list(search.history[-1].rates.values()), task.structure.shape)
     write_structure(
         stage.folder / STRUCTURE,
         structure,
@@ -155,6 +157,7 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
         seed=task.seed,
         metrics={f"holdout/{name}": value for name, value in trained.metrics.items()},
         run_id=stage.run.run_id,
+        layers=None if task.search.ending is Ending.SINGLE else describe(model),
     )
     save_model(stage.folder / MODEL, model, metadata)
     for name in (STRUCTURE, MODEL, CHECKPOINT):

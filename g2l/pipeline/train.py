@@ -18,8 +18,11 @@ from g2l.metrics.fitness import metric_value
 from g2l.metrics.summary import Summary, summarize
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
+from g2l.pipeline.branching import fix_branches
 from g2l.pipeline.records import EpochLog, describe_data
 from g2l.pipeline.stage import Stage, Workplace, open_stage
+from g2l.receptive_field import Ending, describe, finish
+from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.tracking.protocol import RunKind
 from g2l.training.description import model_metadata
@@ -78,6 +81,8 @@ class Training:
         recipe: How it is trained.
         structure: Its dilation rates.
         origin: `hand-designed`, or where the structure came from.
+        branching: Branches that each layer has around its rate, and whether they are merged in the end; None
+            for one rate per layer.
     """
 
     data: DataConfig
@@ -85,6 +90,7 @@ class Training:
     recipe: RecipeConfig
     structure: DilationStructure
     origin: str
+    branching: LocalSearchConfig | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the resolved configuration as JSON values."""
@@ -94,6 +100,7 @@ class Training:
             "recipe": self.recipe.as_dict(),
             "structure": self.structure.as_lists(),
             "origin": self.origin,
+            "branching": None if self.branching is None else self.branching.as_dict(),
         }
 
 
@@ -160,6 +167,7 @@ def _fit_and_score(
         seed=seed,
         metrics=_prefixed("holdout", holdout) | _prefixed("test", test),
         run_id=stage.run.run_id,
+        layers=None if training.branching is None else describe(model),
     )
     save_model(stage.folder / MODEL, model, metadata)
     write_json(stage.folder / "metrics.json", test)
@@ -182,7 +190,13 @@ def _fit(
         training.structure,
         feature_dim=dataset.feature_dim,
         num_classes=len(dataset.mapping.names),
-    ).to(device)
+    )
+    optimizer = None
+    if training.branching is not None:
+        search = fix_branches(model, training.branching, longest_video=dataset.longest(partitions.train))
+        groups = search.parameter_groups(model, learning_rate=recipe.learning_rate)
+        model.to(device)
+        optimizer = torch.optim.Adam(groups, fused=True)
 
     def score(network: nn.Module) -> Mapping[str, float]:
         return evaluate_model(network, dataset, partitions.holdout, device=device)
@@ -194,11 +208,14 @@ def _fit(
         seed=seed,
         device=device,
         evaluate=score if recipe.selection is Selection.BEST else None,
+        optimizer=optimizer,
         checkpoint=stage.folder / CHECKPOINT,
         resume=stage.place.resume,
         progress=stage.place.progress,
         on_epoch=EpochLog(stage.run),
     )
+    if training.branching is not None and training.branching.ending is Ending.MERGE:
+        finish(model, Ending.MERGE)
     return model, trained
 
 

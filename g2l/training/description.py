@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from g2l.config import BackboneConfig
 from g2l.datasets.dataset import SegmentationDataset
@@ -18,6 +19,7 @@ def model_metadata(
     seed: int,
     metrics: Mapping[str, float],
     run_id: str | None = None,
+    layers: Mapping[str, Any] | None = None,
 ) -> ModelMetadata:
     """Return the metadata of a model trained on `dataset`.
 
@@ -28,6 +30,7 @@ def model_metadata(
         seed: Seed of the training.
         metrics: Metrics with the partition in each key (`holdout/edit`).
         run_id: MLflow run that made it, or None.
+        layers: What `g2l.receptive_field.describe` says of a model with branches or dense kernels, or None.
     """
     config = dataset.config
     mean = std = None
@@ -47,5 +50,6 @@ def model_metadata(
         seed=seed,
         metrics=metrics,
         run_id=run_id,
+        layers=layers or {},
         dataset={"name": config.dataset, "split": config.split, "fingerprint": dataset.fingerprint},
     )
