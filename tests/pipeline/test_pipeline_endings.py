@@ -40,7 +40,8 @@ def test_the_ending_of_a_search_changes_neither_its_rates_nor_what_it_trained(tm
     assert len(branch_layers(kinds[Ending.MULTIPLE])) == len(STRUCTURE.rates)
     dense = kinds[Ending.MERGE].stage1.layers[1].conv_dilated
     assert type(dense) is torch.nn.Conv1d
-    assert dense.dilation == (1,) and dense.kernel_size[0] > 3
+    assert dense.dilation == (1,)
+    assert dense.kernel_size[0] > 3
 
 
 @pytest.mark.parametrize("ending", BRANCHED)
@@ -105,5 +106,5 @@ def test_resumed_after_its_end_a_training_tells_the_same(place, tiny):
 
 
 def test_limits_need_a_single_rate():
-    with pytest.raises(InputError, match="`ending` must be single with a limit .* but is multiple instead"):
+    with pytest.raises(InputError, match=r"`ending` must be single with a limit .* but is multiple instead"):
         LOCAL.replace(ending=Ending.MULTIPLE, max_look_ahead=3).validate()
