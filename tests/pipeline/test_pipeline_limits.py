@@ -12,6 +12,7 @@ from g2l.pipeline.compose import run_pipeline
 from g2l.pipeline.global_search import plan, search_globally
 from g2l.pipeline.local_search import search_locally
 from g2l.search_config import SecondObjective
+from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure
 from g2l.tracking.protocol import RunKind
 from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE, global_task, local_task, pipeline_task
@@ -34,6 +35,22 @@ def test_updates_of_the_local_search_keep_to_the_limit(place, tiny):
     outcome = search_locally(place, local_task(tiny, max_look_ahead=12))
     assert BACKBONE.wiring.reach(STRUCTURE).future == 15
     assert BACKBONE.wiring.reach(outcome.structure).future <= 12
+
+
+@pytest.mark.parametrize("stage", ["global", "local"])
+def test_a_structure_is_said_to_be_causal(place, tiny, tracker, stage):
+    backbone = BACKBONE.replace(causal=True)
+    if stage == "global":
+        outcome = search(place, global_task(tiny, backbone=backbone, max_look_ahead=0))
+        row = read_json(place.folder / "result.json")["leaders"][0]
+        structure = DilationStructure(tuple(map(tuple, row["structure"])))
+        assert (row["receptive_field"], row["look_ahead"]) == (1 + 2 * sum(structure.rates), 0)
+        table = tracker.only(RunKind.SEARCH_GLOBAL).tables["population/generation-000.json"]
+        assert set(table["look_ahead"]) == {0}
+    else:
+        outcome = search_locally(place, replace(local_task(tiny), backbone=backbone))
+    found = read_structure(place.folder / "structure.json")
+    assert (found.structure, found.backbone, found.causal) == (outcome.structure, "ms-tcn", True)
 
 
 @pytest.mark.parametrize("limit", ["max_receptive_field", "max_look_ahead"])

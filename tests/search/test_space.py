@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.search.mutation import mutate
-from g2l.search.space import SearchSpace
+from g2l.search.space import SearchSpace, check_limits
+from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.wiring import Wiring
 
@@ -173,3 +176,61 @@ def test_other_faults_are_named():
         SearchSpace.powers_of_two(Wiring.serial((1,)), max_exponent=-1, longest=5)
     with pytest.raises(InputError, match="`longest` must be >= 1, but is 0 instead"):
         SearchSpace.powers_of_two(Wiring.serial((1,)), max_exponent=1, longest=0)
+
+
+DUAL = Wiring(shape=(4, 1), parallel=(2, 1))
+"""Two dual layers, the places of whose rates are (0, 2) and (1, 3), and one of a single rate."""
+
+
+@given(st.lists(st.integers(1, 50), min_size=5, max_size=5), st.integers(0, 2**32 - 1), st.booleans())
+def test_limits_of_dual_layers_are_on_the_further_rate(rates, seed, causal):
+    wiring = replace(DUAL, causal=causal)
+    space = SearchSpace(wiring, (1, 2, 4, 8), max_receptive_field=27)
+    generator = np.random.default_rng(seed)
+    drawn, built = space.sample(generator), space.from_rates(rates)
+    projected = space.project(DilationStructure.from_rates(rates, (4, 1)))
+    assert wiring.reach(built).receptive_field <= 27
+    for structure in (drawn, projected, mutate(drawn, space, 1.0, generator)):
+        assert space.contains(structure)
+        assert wiring.reach(structure).receptive_field <= 27
+
+
+def test_size_of_dual_layers_counts_both_rates():
+    every = [DilationStructure.from_rates(rates, (4, 1)) for rates in product((1, 2, 4, 8), repeat=5)]
+    for causal in (False, True):
+        space = SearchSpace(replace(DUAL, causal=causal), (1, 2, 4, 8), max_receptive_field=27)
+        inside = [one for one in every if space.wiring.reach(one).receptive_field <= 27]
+        assert (space.max_span, space.size) == (13, len(inside))
+        assert [one for one in every if space.contains(one)] == inside
+    assert SearchSpace(DUAL, (1, 2, 4, 8), max_look_ahead=13).size == len(inside)
+
+
+def test_a_causal_network_keeps_any_look_ahead():
+    space = SearchSpace(replace(DUAL, causal=True), (1, 2, 4, 8), max_look_ahead=0)
+    assert (space.max_span, space.size) == (None, 4**5)
+    message = "`max_receptive_field` must be >= 7 frames, what 3 layers of rate 1 have, but is 6 instead"
+    with pytest.raises(InputError, match=message):
+        SearchSpace(space.wiring, (1, 2), max_receptive_field=6)
+
+
+def test_of_dual_layers_a_rate_may_be_larger_than_of_as_many_serial_ones():
+    limited = {"max_exponent": 10, "longest": 999, "max_look_ahead": 10}
+    assert SearchSpace.powers_of_two(DUAL, **limited).rates == (1, 2, 4, 8)
+    assert SearchSpace.powers_of_two(Wiring.serial((4, 1)), **limited).rates == (1, 2, 4)
+
+
+def test_another_wiring_is_said():
+    said = {"shape": [4, 1], "rates": [1, 2], "parallel": [2, 1], "causal": False}
+    assert SearchSpace(DUAL, (1, 2)).as_dict() == said
+    assert SearchSpace(replace(DUAL, causal=True), (1, 2)).as_dict() == said | {"causal": True}
+
+
+@pytest.mark.parametrize("limit", ["max_receptive_field", "max_look_ahead"])
+def test_limits_that_a_backbone_cannot_keep_are_refused(limit):
+    search = GlobalSearchConfig(**{limit: 3})
+    with pytest.raises(InputError, match=f"`{limit}` cannot be kept by asformer, whose normalisation sees"):
+        check_limits(search, BackboneConfig(name="asformer"))
+    with pytest.raises(InputError, match=rf"`{limit}` must be >= \d+ frames, what 41 layers of rate 1 have"):
+        check_limits(search, BackboneConfig(name="ms-tcn++"))
+    check_limits(GlobalSearchConfig(), BackboneConfig(name="asformer"))
+    check_limits(GlobalSearchConfig(max_look_ahead=0), BackboneConfig(causal=True))

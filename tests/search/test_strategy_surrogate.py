@@ -33,6 +33,13 @@ def test_features_are_octaves_of_rates_and_receptive_fields():
     assert features([structure, structure], Wiring.serial((2, 2))).tolist() == [pytest.approx(expected)] * 2
 
 
+def test_features_of_dual_layers_count_the_further_rate():
+    structure = DilationStructure(((1, 2, 8, 1), (4,)))
+    expected = [0.0, 1.0, 3.0, 0.0, 2.0, *np.log2([1 + 2 * 10, 1 + 2 * 4, 1 + 2 * 14])]
+    wiring = Wiring(shape=(4, 1), parallel=(2, 1))
+    assert features([structure], wiring).tolist() == [pytest.approx(expected)]
+
+
 def test_the_model_finds_the_better_half():
     known = candidates(60, lambda structure: score(structure, TARGET))
     asked = [SPACE.sample(np.random.default_rng(1000 + number)) for number in range(100)]
