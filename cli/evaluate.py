@@ -53,8 +53,8 @@ def evaluate(
         with quick_workplace(Path(), "cpu", quiet=True) as place:
             record_evaluation(place, report)
     if output is not None:
-        write_json(output, report.metrics)
+        write_json(output, report.as_dict())
     if json:
-        console.data_json(report.metrics)
+        console.data_json(report.as_dict())
     else:
         tables.evaluation(str(predictions), report)

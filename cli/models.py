@@ -47,7 +47,7 @@ class ForeignOptions:
     ] = None
     fps: Annotated[
         float | None,
-        typer.Option(help="Frames per second of a state dict's features.", rich_help_panel=FOREIGN),
+        typer.Option(help="Frames per second of the features.", rich_help_panel=FOREIGN),
     ] = None
     backbone: Annotated[
         str | None,

@@ -10,9 +10,8 @@ import typer
 from . import console, tables
 from .models import ForeignOptions, ModelOption, open_model
 from .options import RUN, Debug, Quiet
+from .output_options import OutputOptions
 from .session import quick_workplace
-
-OUTPUT = "Output"
 
 
 def predict(
@@ -20,16 +19,9 @@ def predict(
     foreign: ForeignOptions,
     features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
     output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
+    outputs: OutputOptions,
     ground_truth: Annotated[Path | None, typer.Option(help="Folder of <video>.txt to score against.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.", rich_help_panel=RUN)] = "auto",
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also <video>.probabilities.npy.", rich_help_panel=OUTPUT)
-    ] = False,
-    plots: Annotated[bool, typer.Option("--plots", help="Also <video>.png.", rich_help_panel=OUTPUT)] = False,
-    mstcn: Annotated[
-        bool,
-        typer.Option("--mstcn", help="Also the official recognition files.", rich_help_panel=OUTPUT),
-    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -37,19 +29,14 @@ def predict(
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
     """
-    from g2l.pipeline.predict import Outputs, require_success
     from g2l.pipeline.predict import predict as predict_stage
+    from g2l.pipeline.predict import require_success
 
+    wanted = outputs.config(foreign.fps)
     with quick_workplace(output, device, quiet=quiet) as place:
         session = open_model(model, foreign, device)
         console.say(f"running on {session.device_report}")
-        outcome = predict_stage(
-            place,
-            session,
-            features,
-            ground_truth=ground_truth,
-            outputs=Outputs(probabilities=probabilities, mstcn=mstcn, plots=plots),
-        )
+        outcome = predict_stage(place, session, features, ground_truth=ground_truth, outputs=wanted)
         if outcome.report is not None:
             tables.evaluation(f"{len(outcome.videos)} videos", outcome.report)
         console.say(f"{len(outcome.videos)} videos written to {output}")

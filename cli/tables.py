@@ -71,14 +71,17 @@ def tradeoff(found: GlobalSearchOutcome, fitness: str) -> None:
 
 
 def evaluation(title: str, report: EvaluationReport) -> None:
-    """Print the metrics of predictions and a row per class."""
-    values = [f"{report.metrics[metric]:.2f}" for metric in METRICS]
-    console.table(title, ("", *METRICS.values()), [("all videos", *values)])
-    rows = [
+    """Print the metrics of predictions, before smoothing too where it was done, and a row per class."""
+    rows = {"all videos": report.metrics}
+    if report.unsmoothed is not None:
+        rows = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
+    values = [(name, *(f"{row[metric]:.2f}" for metric in METRICS)) for name, row in rows.items()]
+    console.table(title, ("", *METRICS.values()), values)
+    classes = [
         (name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1-score")), f"{row['support']:.0f}")
         for name, row in report.per_class["classes"].items()
     ]
-    console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), rows)
+    console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), classes)
 
 
 def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, wiring: Wiring) -> None:

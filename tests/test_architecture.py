@@ -46,7 +46,7 @@ ALLOWED = {
     "training": BASE | {"metrics", "datasets", "models"},
     "export": {"errors", "files", "structure", "models"},
     # Of training it takes the choice of a device only, for models that run in torch.
-    "inference": BASE | {"metrics", "datasets", "models", "training"},
+    "inference": BASE | {"settings", "metrics", "datasets", "models", "training"},
     "pipeline": BASE | STAGES | {"structure_files", "tracking"},
     "cli": BASE | STAGES | {"presets", "layer_names", "structure_files", "tracking", "pipeline"},
 }

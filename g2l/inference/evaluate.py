@@ -5,23 +5,30 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from g2l.config import DataConfig
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.files import write_json
-from g2l.inference.frame_names import is_recognition, read_frame_names
+from g2l.inference.frame_names import FrameReader, is_recognition
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.report import confusion, per_class_report
 from g2l.metrics.segments import Convention
 
 _log = logging.getLogger("g2l")
 
+_Pair: TypeAlias = tuple[Labels, Labels]
+"""Predicted and true class number of every frame of one video, (T,) each."""
+
 METRICS_FILE = "metrics.json"
+UNSMOOTHED = "unsmoothed"
+"""Folder beside smoothed predictions with what they were before, and the name of its scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +36,12 @@ class EvaluationReport:
     """Scores in percent.
 
     Attributes:
-        metrics: Of all videos together: what `metrics.json` holds.
+        metrics: Of all videos together.
         per_video: The same of each video by itself, by name.
         per_class: Precision, recall, F1 score and support of every class, see `per_class_report`.
         classes: Class names that occur, in alphabetical order.
         confusion: Frames of each true class (outer) predicted as each class (inner), in that order.
+        unsmoothed: Metrics of the same predictions before smoothing, or None where none was smoothed.
     """
 
     metrics: dict[str, float]
@@ -41,11 +49,16 @@ class EvaluationReport:
     per_class: dict[str, Any]
     classes: tuple[str, ...]
     confusion: list[list[int]]
+    unsmoothed: dict[str, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `metrics.json` holds: the metrics, and under `unsmoothed` those before smoothing."""
+        return self.metrics | ({} if self.unsmoothed is None else {UNSMOOTHED: self.unsmoothed})
 
     def write(self, folder: Path) -> Path:
         """Write `metrics.json` into `folder` atomically and return its path."""
         path = folder / METRICS_FILE
-        write_json(path, self.metrics)
+        write_json(path, self.as_dict())
         return path
 
 
@@ -61,9 +74,11 @@ def evaluate_predictions(
     """Score every prediction in a folder, or those of some videos.
 
     Real feature files and label files differ by a few frames: the common prefix is scored, with a warning.
+    Where predictions were smoothed, those before it are scored too.
 
     Args:
-        predictions: Folder of `<video>.txt`, or of official recognition files without a suffix.
+        predictions: Folder of `<video>.txt`, or of official recognition files without a suffix; those before
+            smoothing are in `unsmoothed` inside it.
         ground_truth: Folder of `<video>.txt`; videos that were not predicted are ignored.
         background: Class names whose segments count neither for Edit nor for F1.
         videos: Names of the videos to score, or None for all predictions.
@@ -78,8 +93,26 @@ def evaluate_predictions(
     names = list(found) if videos is None else list(videos)
     _require(names, found, predictions, "prediction", "video asked for")
     truths = find_truths(names, ground_truth)
-    pairs = {name: _read_pair(found[name], truths[name], length_tolerance) for name in names}
-    return _score(pairs, background, convention)
+    reader = FrameReader(background)
+    truth = {name: reader.read(truths[name]) for name in names}
+
+    def pair(prediction: Path, name: str) -> _Pair:
+        return _common(prediction, reader.read(prediction), truths[name], truth[name], length_tolerance)
+
+    pairs = {name: pair(found[name], name) for name in names}
+    kept = {name: predictions / UNSMOOTHED / f"{name}.txt" for name in names}
+    before = {name: pair(path, name) for name, path in kept.items() if path.is_file()}
+    scores = partial(_scores, background=range(len(background)), convention=convention)
+    metrics, per_video = scores(pairs)
+    classes, frames = _confusion(pairs, reader.names)
+    return EvaluationReport(
+        metrics=metrics,
+        per_video=per_video,
+        per_class=per_class_report(frames, classes),
+        classes=classes,
+        confusion=frames.tolist(),
+        unsmoothed=scores(pairs | before)[0] if before else None,
+    )
 
 
 def find_predictions(folder: Path) -> dict[str, Path]:
@@ -124,45 +157,40 @@ def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: s
         raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {shown}.")
 
 
-def _read_pair(prediction: Path, truth: Path, tolerance: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    predicted, true = read_frame_names(prediction), read_frame_names(truth)
-    if abs(len(predicted) - len(true)) > tolerance:
+def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tolerance: int) -> _Pair:
+    """Return the frames that prediction and truth of a video have in common; others are warned of."""
+    if abs(len(predicted) - len(truth)) > tolerance:
         raise InputError(
-            f"{prediction}: expected {len(true)} frames as in {truth}, but found {len(predicted)} instead."
+            f"{prediction}: expected {len(truth)} frames as in {file}, but found {len(predicted)} instead."
         )
-    if len(predicted) != len(true):
+    if len(predicted) != len(truth):
         _log.warning(
-            "%s: %d frames against %d; the common prefix is scored.", truth, len(predicted), len(true)
+            "%s: %d frames against %d; the common prefix is scored.", file, len(predicted), len(truth)
         )
-    length = min(len(predicted), len(true))
-    return predicted[:length], true[:length]
+    length = min(len(predicted), len(truth))
+    return predicted[:length], truth[:length]
 
 
-def _score(
-    pairs: Mapping[str, tuple[Sequence[str], Sequence[str]]],
-    background: Collection[str],
-    convention: Convention,
-) -> EvaluationReport:
-    classes = tuple(sorted({name for pair in pairs.values() for names in pair for name in names}))
-    index = {name: number for number, name in enumerate(classes)}
-    dropped = [index[name] for name in background if name in index]
-    total = SegmentationMetrics(background=dropped, convention=convention)
+def _scores(
+    pairs: Mapping[str, _Pair], background: Collection[int], convention: Convention
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Return the metrics of all videos together and of each."""
+    total = SegmentationMetrics(background=background, convention=convention)
     per_video = {}
-    encoded = {name: tuple(_encode(names, index) for names in pair) for name, pair in pairs.items()}
-    for name, (predicted, truth) in encoded.items():
-        video = SegmentationMetrics(background=dropped, convention=convention)
+    for name, (predicted, truth) in pairs.items():
+        video = SegmentationMetrics(background=background, convention=convention)
         video.update(predicted, truth)
         total.merge(video)
         per_video[name] = video.compute()
-    predicted, truth = (np.concatenate(side) for side in zip(*encoded.values(), strict=True))
-    return EvaluationReport(
-        metrics=total.compute(),
-        per_video=per_video,
-        per_class=per_class_report(predicted, truth, classes),
-        classes=classes,
-        confusion=confusion(predicted, truth, classes).tolist(),
-    )
+    return total.compute(), per_video
 
 
-def _encode(names: Sequence[str], index: Mapping[str, int]) -> Labels:
-    return np.fromiter((index[name] for name in names), dtype=np.int64, count=len(names))
+def _confusion(
+    pairs: Mapping[str, _Pair], names: Sequence[str]
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """Return the classes that occur, in alphabetical order, and their confusion matrix."""
+    predicted, truth = (np.concatenate(side) for side in zip(*pairs.values(), strict=True))
+    frames = confusion(predicted, truth, names)
+    present = np.flatnonzero(frames.any(axis=0) | frames.any(axis=1)).tolist()
+    order = sorted(present, key=names.__getitem__)
+    return tuple(names[number] for number in order), frames[np.ix_(order, order)]

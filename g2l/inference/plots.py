@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from g2l.datasets.labels import Labels
 from g2l.files import atomic_path
+from g2l.metrics.segments import segments
 
 _COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 """Told apart with any colour vision (Okabe and Ito, 2008); grey instead of black, so that hatches show."""
@@ -16,27 +19,40 @@ _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo", "+++")
 """Tell classes of one colour apart, since no more than eight colours are safe."""
 _BACKGROUND = "#F2F2F2"
 
+_WIDTH, _DPI = 12.0, 150
+"""Inches, and dots in each."""
+_COLUMNS = 2000
+"""Parts that a video is drawn in at most, about a dot each: what is shorter could not be seen."""
+_OUTLINED, _NUMBERED = 0.0025, 0.011
+"""Shares of the axis that a segment must fill to get outline and hatch, which would cover the colour of a
+shorter one, and to have the number of its class written on it."""
+_LONGEST, _PATCH, _LINE = 36, 12, 180
+"""Characters of a class name that the legend shows, that colour and number beside it take, and of a line."""
+
 _Style = tuple[str, str]
 
 
 def write_plot(
     path: Path,
     title: str,
-    predicted: Sequence[str],
+    predicted: Labels,
     *,
-    truth: Sequence[str] | None,
+    truth: Labels | None,
     classes: Sequence[str],
     background: Collection[str] = (),
     fps: float | None = None,
 ) -> None:
     """Write a png of the prediction, over the ground truth where it is given, atomically.
 
+    A class looks the same in every video, and has the number that the legend gives it: its index. Time
+    and memory do not grow with the length of the video beyond one pass over it.
+
     Args:
         path: Ends in `.png`.
         title: Name of the video.
-        predicted: Class name of every frame.
-        truth: True class name of every frame, or None.
-        classes: All class names of the model: a class looks the same in every video.
+        predicted: Class index of every frame, (T,).
+        truth: True class index of every frame, or None.
+        classes: All class names in index order: those of the model, then those that only the truth has.
         background: Classes drawn in a pale tone.
         fps: Frames per second for an axis in seconds, or None for frames.
     """
@@ -44,63 +60,105 @@ def write_plot(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    strips = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
-    styles = _styles((*classes, *predicted, *(truth or ())), background)
-    shown = [name for name in styles if any(name in set(strip) for strip in strips.values())]
-    figure = Figure(
-        figsize=(12, 1.4 + 0.6 * len(strips) + 0.25 * ((len(shown) + 4) // 5)), layout="constrained"
-    )
+    strips = {"prediction": predicted} if truth is None else {"prediction": predicted, "truth": truth}
+    longest = max(map(len, strips.values())) / (fps or 1.0)
+    styles = _styles(classes, background)
+    shown = np.unique(np.concatenate([*strips.values()])).tolist()
+    columns = _legend_columns([classes[label] for label in shown])
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(_WIDTH, 1.2 + 0.65 * len(strips) + 0.19 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for row, names in enumerate(strips.values()):
-        _draw(axes, row, names, styles, fps or 1.0)
+    for row, labels in enumerate(strips.values()):
+        _draw(axes, row, labels, styles, len(labels) / (fps or 1.0), longest)
     axes.set_yticks(range(len(strips)), list(strips))
-    axes.set_xlim(0, max(map(len, strips.values())) / (fps or 1.0))
+    axes.set_ylim(len(strips) - 0.5, -0.5)  # the prediction is above the truth, and both touch
+    axes.set_xlim(0, longest)
     axes.set_xlabel("frames" if fps is None else "seconds")
     axes.set_title(title, parse_math=False)
-    _legend(figure, shown, styles)
+    _legend(figure, shown, classes, styles, columns)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class name in a script the font lacks
-        figure.savefig(temporary, format="png", dpi=100)
+        figure.savefig(temporary, format="png", dpi=_DPI)
 
 
-def _styles(names: Sequence[str], background: Collection[str]) -> Mapping[str, _Style]:
-    """Return colour and hatch of each class, in order."""
-    ordered = list(dict.fromkeys(names))
-    actions = [name for name in ordered if name not in background]
+def _styles(names: Sequence[str], background: Collection[str]) -> Mapping[int, _Style]:
+    """Return colour and hatch of each class by index."""
+    actions = [index for index, name in enumerate(names) if name not in background]
     drawn = {
-        name: (_COLORS[index % len(_COLORS)], _HATCHES[index // len(_COLORS) % len(_HATCHES)])
-        for index, name in enumerate(actions)
+        index: (_COLORS[place % len(_COLORS)], _HATCHES[place // len(_COLORS) % len(_HATCHES)])
+        for place, index in enumerate(actions)
     }
-    return {name: drawn.get(name, (_BACKGROUND, "")) for name in ordered}
+    return {index: drawn.get(index, (_BACKGROUND, "")) for index in range(len(names))}
 
 
-def _draw(axes: Any, row: int, names: Sequence[str], styles: Mapping[str, _Style], scale: float) -> None:
-    """Draw one strip: a collection of bars per class."""
-    bars: dict[str, list[tuple[float, float]]] = {}
-    start = 0
-    for name, run in groupby(names):
-        length = sum(1 for _ in run)
-        bars.setdefault(name, []).append((start / scale, length / scale))
-        start += length
-    for name, spans in bars.items():
-        color, hatch = styles[name]
-        axes.broken_barh(
-            spans, (row - 0.4, 0.8), facecolor=color, hatch=hatch, edgecolor="black", linewidth=0.2
-        )
+def _columns(labels: Labels) -> Labels:
+    """Return the most frequent label of each of at most `_COLUMNS` equal parts of a video."""
+    if len(labels) <= _COLUMNS:
+        return labels
+    num_classes = int(labels.max()) + 1
+    parts = np.arange(len(labels)) * _COLUMNS // len(labels)
+    counts = np.bincount(parts * num_classes + labels, minlength=_COLUMNS * num_classes)
+    columns: Labels = counts.reshape(_COLUMNS, num_classes).argmax(axis=1)
+    return columns
 
 
-def _legend(figure: Any, shown: Sequence[str], styles: Mapping[str, _Style]) -> None:
+def _draw(
+    axes: Any, row: int, labels: Labels, styles: Mapping[int, _Style], length: float, longest: float
+) -> None:
+    """Draw one strip: a collection of bars per class, and the number of the class where there is room."""
+    drawn = _columns(labels)
+    found = segments(drawn)
+    starts = found.starts * length / len(drawn)
+    lengths = (found.ends - found.starts) * length / len(drawn)
+    outlined = lengths >= _OUTLINED * longest
+    for label in np.unique(found.labels).tolist():
+        color, hatch = styles[label]
+        plain = {"facecolor": color, "linewidth": 0}
+        outline = {"facecolor": color, "hatch": hatch, "edgecolor": "black", "linewidth": 0.2}
+        for chosen, look in ((~outlined, plain), (outlined, outline)):
+            spans = np.stack([starts, lengths], axis=1)[chosen & (found.labels == label)]
+            axes.broken_barh(spans.tolist(), (row - 0.48, 0.96), **look)
+    wide = lengths >= _NUMBERED * longest
+    for label, start, width in zip(found.labels[wide], starts[wide], lengths[wide], strict=True):
+        _number(axes, start + width / 2, row, str(label))
+
+
+def _number(axes: Any, x: float, y: float, text: str) -> None:
+    """Write a number that can be read on any colour and hatch."""
+    box = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    axes.text(x, y, text, ha="center", va="center", fontsize=6.5, bbox=box, clip_on=True)
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """Return how many columns of names, filled one after the other, fit beside each other."""
+    widths = [len(_shortened(name)) + _PATCH for name in names]
+    for columns in range(min(8, len(names)), 1, -1):
+        rows = -(-len(names) // columns)
+        if sum(max(widths[start : start + rows]) for start in range(0, len(names), rows)) <= _LINE:
+            return columns
+    return 1
+
+
+def _legend(
+    figure: Any, shown: Sequence[int], classes: Sequence[str], styles: Mapping[int, _Style], columns: int
+) -> None:
     from matplotlib.patches import Patch
 
     patches = [
         Patch(facecolor=color, hatch=hatch, edgecolor="black", linewidth=0.2)
-        for color, hatch in (styles[name] for name in shown)
+        for color, hatch in (styles[label] for label in shown)
     ]
-    # matplotlib leaves out labels that start with an underscore.
-    labels = [f" {name}" if name.startswith("_") else name for name in shown]
+    labels = [f"{label}  {_shortened(classes[label])}" for label in shown]
     legend = figure.legend(
-        patches, labels, loc="outside lower center", ncols=5, fontsize="small", frameon=False
+        patches, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
+
+
+def _shortened(name: str) -> str:
+    """Return a name that is not too long, without its middle: names of a kind begin and end alike."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 + 1 :]}"

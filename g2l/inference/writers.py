@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from g2l.datasets.bundle import name_fault
-from g2l.datasets.labels import write_labels
+from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
-from g2l.inference.frame_names import read_frame_names, write_recognition
+from g2l.inference.evaluate import METRICS_FILE, UNSMOOTHED
+from g2l.inference.formats.format import WRITERS, Format, check_formats
+from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
 from g2l.inference.plots import write_plot
 from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segment_rows import SegmentRow, segment_rows, write_segments
+from g2l.inference.segment_scores import ScoredSegments, score_segments
+from g2l.inference.smoothing.settings import Smoothing
+from g2l.inference.smoothing.smoother import make_smoother
 from g2l.models.metadata import ModelMetadata
 
 SEGMENTS_FILE = "segments.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What is written beside `<video>.txt` and `segments.csv`, and how both are made.
+
+    Attributes:
+        formats: Formats of segments, see `Format`.
+        probabilities: Also `<video>.probabilities.npy`, float32 (C, T).
+        plots: Also `<video>.png`.
+        smoothing: Of the labels; `unsmoothed/<video>.txt` keeps what they were.
+        fps: Frames per second of the feature files, or None for what the model says.
+    """
+
+    formats: tuple[Format, ...] = ()
+    probabilities: bool = False
+    plots: bool = False
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    fps: float | None = None
 
 
 class PredictionWriter:
@@ -26,61 +54,75 @@ class PredictionWriter:
 
     Args:
         folder: Made if it is missing.
-        metadata: Of the model: class names and frames per second.
-        probabilities: Also write `<video>.probabilities.npy`, float32 (C, T).
-        mstcn: Also write `<video>` as the official recognition files are.
-        plots: Also write `<video>.png`.
+        metadata: Of the model: class names, frames per second, transitions.
+        outputs: What else is written.
         ground_truth: Folder of `<video>.txt` that plots compare with; a video without is drawn alone.
 
+    Attributes:
+        needs_probabilities: Whether `add` has to be given those of the whole video, or scores will do.
+
     Raises:
-        InputError: The folder cannot be used.
+        InputError: The folder cannot be used, or what is asked for cannot be written: a class name does not
+            fit, the frame rate is unknown, the model holds no transitions.
     """
 
     def __init__(
         self,
         folder: Path,
         metadata: ModelMetadata,
+        outputs: Outputs | None = None,
         *,
-        probabilities: bool = False,
-        mstcn: bool = False,
-        plots: bool = False,
         ground_truth: Path | None = None,
     ) -> None:
-        ensure_folder(folder)
         self.folder = folder
-        self.metadata = metadata
-        self.probabilities = probabilities
-        self.mstcn = mstcn
-        self.plots = plots
+        self.outputs = outputs or Outputs()
         self.ground_truth = ground_truth
+        self.fps = self.outputs.fps or metadata.fps
+        self._classes, self._background = metadata.classes, metadata.background
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise InputError(f"`fps` must be > 0 and finite, but is {self.fps} instead.")
+        check_line_names(metadata.classes)
+        check_formats(self.outputs.formats, metadata.classes, self.fps)
+        self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
+        self.needs_probabilities = self.outputs.probabilities or self._smooth is not None
         self._rows: list[SegmentRow] = []
+        # Whose each file is: `a` and `a.txt` are two names of videos, but one of theirs may be the other's.
+        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, UNSMOOTHED), "")
+        ensure_folder(folder)
 
-    def add(self, prediction: VideoPrediction) -> list[SegmentRow]:
-        """Write the files of one video and return its segments.
+    def add(self, prediction: VideoPrediction, scored: ScoredSegments | None = None) -> list[SegmentRow]:
+        """Write the files of one video, `<video>.txt` last, and return its segments.
+
+        Args:
+            prediction: Of the whole video.
+            scored: Its segments, where a `SegmentScorer` has seen the video already; probabilities are not
+                looked at then, unless `needs_probabilities`.
 
         Raises:
-            InputError: The name would leave the folder, or a class name cannot be written.
+            InputError: The name would leave the folder, or is that of another file.
             OperationalError: The disk refuses.
         """
-        classes = self.metadata.classes
-        names = [classes[label] for label in prediction.labels.tolist()]
-        write_labels(self._path(prediction.name, ".txt"), names)
-        if self.mstcn:
-            write_recognition(self._path(prediction.name, ""), names)
-        if self.probabilities:
-            with atomic_path(self._path(prediction.name, ".probabilities.npy")) as temporary:
-                _save(temporary, prediction)
-        rows = segment_rows(prediction, classes, self.metadata.fps)
-        if self.plots:
-            write_plot(
-                self._path(prediction.name, ".png"),
-                prediction.name,
-                names,
-                truth=self._truth(prediction.name),
-                classes=classes,
-                background=self.metadata.background,
-                fps=self.metadata.fps,
-            )
+        name, probabilities = prediction.name, prediction.probabilities
+        label_file = self._path(name, ".txt")
+        found = scored or score_segments(prediction.labels, probabilities)
+        kept = self.folder / UNSMOOTHED / label_file.name
+        if self._smooth is None:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                kept.unlink()  # of an earlier run
+        else:
+            write_frame_names(kept, segment_rows(name, found, self._classes, self.fps))
+            found = score_segments(self._smooth(prediction.labels, probabilities), probabilities)
+        rows = segment_rows(name, found, self._classes, self.fps)
+        for each in self.outputs.formats:
+            if each in WRITERS:
+                suffix, write = WRITERS[each]
+                write(self._path(name, suffix), name, rows, self.fps)
+        if self.outputs.probabilities:
+            with atomic_path(self._path(name, ".probabilities.npy")) as temporary:
+                _save(temporary, probabilities)
+        if self.outputs.plots:
+            self._plot(name, np.repeat(found.segments.labels, found.segments.ends - found.segments.starts))
+        write_frame_names(label_file, rows)
         self._rows += rows
         return rows
 
@@ -93,15 +135,30 @@ class PredictionWriter:
     def _path(self, name: str, suffix: str) -> Path:
         if reason := name_fault(name):
             raise InputError(f"{name!r}: expected the name of a video, but it {reason}.")
-        return self.folder / f"{name}{suffix}"
+        file = f"{name}{suffix}"
+        owner = self._owners.setdefault(file, name)
+        if owner != name:
+            whose = f"of video {owner!r}" if owner else "of the folder itself"
+            raise InputError(
+                f"{self.folder / file}: would belong to video {name!r}, but is {whose}.",
+                hint="rename the video, or predict it into another folder.",
+            )
+        return self.folder / file
 
-    def _truth(self, name: str) -> tuple[str, ...] | None:
-        if self.ground_truth is None:
-            return None
-        path = self.ground_truth / f"{name}.txt"
-        return read_frame_names(path) if path.is_file() else None
+    def _plot(self, name: str, labels: Labels) -> None:
+        reader = FrameReader(self._classes)
+        truth = self.ground_truth and self.ground_truth / f"{name}.txt"
+        write_plot(
+            self._path(name, ".png"),
+            name,
+            labels,
+            truth=reader.read(truth) if truth and truth.is_file() else None,
+            classes=reader.names,
+            background=self._background,
+            fps=self.fps,
+        )
 
 
-def _save(path: Path, prediction: VideoPrediction) -> None:
+def _save(path: Path, probabilities: npt.NDArray[np.floating]) -> None:
     with path.open("wb") as file:
-        np.save(file, prediction.probabilities, allow_pickle=False)
+        np.save(file, probabilities, allow_pickle=False)

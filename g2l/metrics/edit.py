@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from g2l.metrics.frames import LabelArray, percentage
 from g2l.metrics.segments import Segments
 
@@ -36,12 +33,14 @@ def levenshtein(first: LabelArray, second: LabelArray) -> int:
         first: Class indices, (N,).
         second: Class indices, (M,).
     """
-    short, long = sorted((first, second), key=len)
+    short, long = sorted((first.tolist(), second.tolist()), key=len)
     everywhere = (1 << len(long)) - 1
-    matches = {label: _bits(long == label) for label in np.unique(short).tolist()}
+    matches: dict[int, int] = {}
+    for position, label in enumerate(long):
+        matches[label] = matches.get(label, 0) | 1 << position
     rises, falls = everywhere, 0
-    for label in short.tolist():
-        match = matches[label]
+    for label in short:
+        match = matches.get(label, 0)
         # Cells equal to their upper left neighbour; the carry of the sum follows runs of rises.
         unchanged = (((match & rises) + rises) ^ rises) | match | falls
         # From the column before to this one, moved down a cell; the top row always rises by one.
@@ -50,7 +49,3 @@ def levenshtein(first: LabelArray, second: LabelArray) -> int:
         rises = (right_falls | ~(unchanged | right_rises)) & everywhere
         falls = right_rises & unchanged & everywhere
     return len(short) + rises.bit_count() - falls.bit_count()
-
-
-def _bits(mask: npt.NDArray[np.bool_]) -> int:
-    return int.from_bytes(np.packbits(mask, bitorder="little").tobytes(), "little")

@@ -16,29 +16,23 @@ _AVERAGES = ("macro avg", "weighted avg")
 _SCORES = ("precision", "recall", "f1-score")
 
 
-def per_class_report(predicted: LabelArray, truth: LabelArray, class_names: Sequence[str]) -> dict[str, Any]:
+def per_class_report(frames: npt.NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:
     """Return precision, recall, F1 score and support of every class, frame by frame, in percent.
 
     Args:
-        predicted: Predicted class index of every frame of all videos, (N,).
-        truth: True class index of every frame of all videos, (N,).
+        frames: Their confusion matrix (C, C), see `confusion`.
         class_names: Class names in index order, length C.
 
     Returns:
         `{"classes": {name: row}, "macro avg": row, "weighted avg": row, "accuracy": percent}`, a row
         being `{"precision", "recall", "f1-score", "support"}` with the support in frames. A class
         with neither true nor predicted frames has zeros and is left out of the averages.
-
-    Raises:
-        InputError: The lengths differ, or an index is not one of the C classes.
     """
-    predicted, truth = _checked(predicted, truth, class_names)
-    present = np.union1d(predicted, truth).tolist()
-    rows = _sklearn_rows(predicted, truth, present)
+    rows = _sklearn_rows(frames)
     return {
         "classes": {name: _row(rows.get(str(index))) for index, name in enumerate(class_names)},
         **{average: _row(rows.get(average)) for average in _AVERAGES},
-        "accuracy": percentage(int(np.count_nonzero(predicted == truth)), len(truth)),
+        "accuracy": percentage(int(np.trace(frames)), int(frames.sum())),
     }
 
 
@@ -53,15 +47,11 @@ def confusion(predicted: LabelArray, truth: LabelArray, class_names: Sequence[st
     Raises:
         InputError: The lengths differ, or an index is not one of the C classes.
     """
-    from sklearn.metrics import confusion_matrix
-
     predicted, truth = _checked(predicted, truth, class_names)
-    if not len(truth):  # scikit-learn refuses empty data
-        return np.zeros((len(class_names), len(class_names)), np.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about nearly as many classes as frames
-        matrix = confusion_matrix(truth, predicted, labels=np.arange(len(class_names)))
-    return np.asarray(matrix, np.int64)
+    size = len(class_names)
+    # A pair of classes as one number; in int64, since labels may come in a type that their product leaves.
+    pairs = truth.astype(np.int64) * size + predicted.astype(np.int64)
+    return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64)
 
 
 def _checked(
@@ -78,19 +68,28 @@ def _checked(
     return predicted, truth
 
 
-def _sklearn_rows(predicted: LabelArray, truth: LabelArray, present: list[int]) -> dict[str, Any]:
-    """Return scikit-learn's rows by class index as text, so that no class name can hide an average."""
+def _sklearn_rows(frames: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return scikit-learn's rows by class index as text, so that no class name can hide an average.
+
+    It gets each pair of classes once, weighted by its frames: C² samples instead of millions.
+
+    Args:
+        frames: The confusion matrix (C, C).
+    """
     from sklearn.metrics import classification_report
 
+    present = np.flatnonzero(frames.any(axis=0) | frames.any(axis=1)).tolist()
     if not present:  # scikit-learn refuses empty data
         return {}
+    truth, predicted = np.nonzero(frames)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about nearly as many classes as frames
+        warnings.simplefilter("ignore", UserWarning)  # about nearly as many classes as samples
         report: dict[str, Any] = classification_report(
             truth,
             predicted,
             labels=present,
             target_names=[str(index) for index in present],
+            sample_weight=frames[truth, predicted],
             output_dict=True,
             zero_division=0,
         )

@@ -80,5 +80,8 @@ def scored_segments(
     if convention is Convention.G2L and len(found):
         found.ends[-1] -= 1
     if background:
-        found = found.select(~np.isin(found.labels, list(background)))
+        kept = np.ones(len(found), np.bool_)
+        for index in background:
+            kept &= found.labels != index
+        found = found.select(kept)
     return found

@@ -40,6 +40,8 @@ class ModelMetadata:
         dataset: Name, split and fingerprint of the training data.
         layers: What a search has made of the layers where it left more than a rate each, as
             `g2l.receptive_field.describe` returns it; empty for plain convolutions.
+        transitions: (class index, index of the class one frame later, how often), counted over the training
+            partition at the network's frame rate; None in files that were written before they were counted.
     """
 
     structure: DilationStructure
@@ -57,6 +59,7 @@ class ModelMetadata:
     run_id: str | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Any] = field(default_factory=dict)
+    transitions: tuple[tuple[int, int, int], ...] | None = None
 
     @property
     def reach(self) -> Reach:
@@ -100,6 +103,7 @@ class ModelMetadata:
                     "background": _names(value["background"]),
                     "mean": _numbers(value["mean"]),
                     "std": _numbers(value["std"]),
+                    "transitions": _transitions(value.get("transitions"), len(value["classes"])),
                 }
             )
             metadata._check()
@@ -148,3 +152,14 @@ def _names(value: Any) -> tuple[str, ...]:
 
 def _numbers(value: Any) -> tuple[float, ...] | None:
     return None if value is None else tuple(float(item) for item in value)
+
+
+def _transitions(value: Any, num_classes: int) -> tuple[tuple[int, int, int], ...] | None:
+    if value is None:
+        return None
+    triples = tuple((before, after, count) for before, after, count in value)
+    for triple in triples:
+        whole = all(type(number) is int and number >= 0 for number in triple)
+        if not whole or max(triple[:2]) >= num_classes or not triple[2]:
+            raise ValueError(f"`transitions` must hold pairs of classes and their counts, not {triple}")
+    return triples

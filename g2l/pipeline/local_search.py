@@ -154,6 +154,7 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
         dataset,
         backbone=task.backbone,
         structure=structure,
+        selection=task.recipe.selection,
         seed=task.seed,
         metrics={f"holdout/{name}": value for name, value in trained.metrics.items()},
         run_id=stage.run.run_id,

@@ -11,20 +11,11 @@ from g2l.errors import OperationalError
 from g2l.inference.evaluate import EvaluationReport, evaluate_predictions, find_truths
 from g2l.inference.predictor import Predictor, VideoFailure, find_videos
 from g2l.inference.sessions import Session
-from g2l.inference.writers import PredictionWriter
+from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.pipeline.stage import Workplace, tracked
 from g2l.tracking.protocol import Run, RunKind
 
 logger = logging.getLogger("g2l")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """What is written beside `<video>.txt` and `segments.csv`."""
-
-    probabilities: bool = False
-    mstcn: bool = False
-    plots: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,26 +50,19 @@ def predict(
         session: The model, ready to run.
         features: Feature files and folders of them.
         ground_truth: Folder of `<video>.txt` to score against, or None.
-        outputs: What else is written.
+        outputs: What else is written, and whether labels are smoothed.
 
     Raises:
         InputError: There is nothing to predict, a ground truth is missing, or no video can be read.
         OperationalError: The disk refuses.
     """
-    outputs = outputs or Outputs()
     videos = find_videos(features)
     if ground_truth is not None:
         find_truths([video.stem for video in videos], ground_truth)  # before hours of predicting
-    writer = PredictionWriter(
-        place.folder,
-        session.metadata,
-        probabilities=outputs.probabilities,
-        mstcn=outputs.mstcn,
-        plots=outputs.plots,
-        ground_truth=ground_truth,
-    )
+    writer = PredictionWriter(place.folder, session.metadata, outputs, ground_truth=ground_truth)
     with tracked(place, RunKind.PREDICT, "predict") as run:
-        run.log_params({"videos": len(videos), "device": session.device_report})
+        smoothing = str(writer.outputs.smoothing)
+        run.log_params({"videos": len(videos), "device": session.device_report, "smoothing": smoothing})
         written, failures = _write_all(place, session, videos, writer)
         if not written:
             raise failures[0].error
@@ -128,7 +112,8 @@ def record_evaluation(place: Workplace, report: EvaluationReport) -> None:
 
 def _log_report(run: Run, report: EvaluationReport) -> None:
     run.log_metrics(report.metrics)
-    run.log_dict(report.metrics, "metrics.json")
+    run.log_metrics({f"unsmoothed/{name}": value for name, value in (report.unsmoothed or {}).items()})
+    run.log_dict(report.as_dict(), "metrics.json")
     run.log_dict(report.per_class, "per_class.json")
     run.log_dict({"classes": list(report.classes), "frames": report.confusion}, "confusion.json")
 

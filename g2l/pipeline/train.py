@@ -164,6 +164,7 @@ def _fit_and_score(
         dataset,
         backbone=training.backbone,
         structure=training.structure,
+        selection=training.recipe.selection,
         seed=seed,
         metrics=_prefixed("holdout", holdout) | _prefixed("test", test),
         run_id=stage.run.run_id,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from g2l.config import BackboneConfig
+from g2l.config import BackboneConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.transitions import count_transitions
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 
@@ -16,6 +17,7 @@ def model_metadata(
     *,
     backbone: BackboneConfig,
     structure: DilationStructure,
+    selection: Selection,
     seed: int,
     metrics: Mapping[str, float],
     run_id: str | None = None,
@@ -27,6 +29,7 @@ def model_metadata(
         dataset: Its training data, standardised on the training partition where `normalize` says so.
         backbone: Size of the network.
         structure: Its rates.
+        selection: Which videos it was trained on.
         seed: Seed of the training.
         metrics: Metrics with the partition in each key (`holdout/edit`).
         run_id: MLflow run that made it, or None.
@@ -36,6 +39,9 @@ def model_metadata(
     mean = std = None
     if dataset.statistics is not None:
         mean, std = (tuple(map(float, row)) for row in (dataset.statistics.mean, dataset.statistics.std))
+    trained_on = (
+        dataset.ground_truth(name)[:: config.sample_rate] for name in dataset.partitions(selection).train
+    )
     return ModelMetadata(
         structure=structure,
         backbone=backbone,
@@ -52,4 +58,5 @@ def model_metadata(
         run_id=run_id,
         layers=layers or {},
         dataset={"name": config.dataset, "split": config.split, "fingerprint": dataset.fingerprint},
+        transitions=count_transitions(trained_on, len(dataset.mapping.names)),
     )

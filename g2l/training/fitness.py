@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
@@ -144,6 +144,7 @@ class ShortTrainingFitness:
             dataset,
             backbone=self.backbone,
             structure=task.structure,
+            selection=Selection.BEST,
             seed=task.seed,
             metrics={f"holdout/{name}": value for name, value in metrics.items()},
         )

@@ -15,7 +15,17 @@ from g2l.models.artifact import load_model, read_metadata
 from g2l.structure_files import read_structure
 
 METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
-COLUMNS = ["video", "segment", "label", "start_frame", "end_frame", "start_s", "end_s", "confidence"]
+COLUMNS = [
+    "video",
+    "segment",
+    "label",
+    "start_frame",
+    "end_frame",
+    "start_s",
+    "end_s",
+    "confidence",
+    "entropy",
+]
 FEATURES = Path("data/tiny/features")
 TRUTH = Path("data/tiny/groundTruth")
 CLASSES = ("background", "take_bowl", "take_plate", "pour_dressing", "pour_sauce")

@@ -20,6 +20,7 @@ def metadata():
         feature_dim=6,
         sample_rate=2,
         fps=30.0,
+        transitions=((0, 0, 40), (0, 2, 3), (2, 2, 17)),
     )
 
 

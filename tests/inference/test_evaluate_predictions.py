@@ -6,7 +6,7 @@ import pytest
 
 from g2l.errors import InputError
 from g2l.inference.evaluate import evaluate_predictions, find_predictions
-from g2l.inference.frame_names import write_recognition
+from g2l.inference.frame_names import RECOGNITION_HEADER
 from g2l.metrics.segments import Convention
 
 TRUTH = {"a": "background cut cut cut pour pour", "b.c": "cut pour pour pour"}
@@ -68,17 +68,40 @@ def test_metrics_json_holds_the_metrics(folders):
     assert json.loads(path.read_text()) == report.metrics
 
 
+def test_what_was_smoothed_is_scored_before_and_after(folders):
+    plain = evaluate(folders)
+    assert plain.unsmoothed is None
+    kept = folders / "predicted" / "unsmoothed"
+    kept.mkdir()
+    (kept / "a.txt").write_text("\n".join(["cut", "background", "cut", "cut", "pour", "pour"]))
+    report = evaluate(folders)
+    assert report.metrics == plain.metrics
+    assert report.unsmoothed.keys() == report.metrics.keys()
+    assert report.unsmoothed["accuracy"] == 60.0  # 4 of 6 frames, and 2 of 4 of the video never smoothed
+    assert report.unsmoothed["edit"] < report.metrics["edit"]
+    written = json.loads(report.write(folders / "out").read_text())
+    assert written == report.metrics | {"unsmoothed": report.unsmoothed}
+    assert evaluate(folders, videos=["b.c"]).unsmoothed is None
+
+
+def test_a_class_that_only_unsmoothed_labels_have_is_in_no_table(folders):
+    (folders / "predicted" / "unsmoothed").mkdir()
+    (folders / "predicted" / "unsmoothed" / "a.txt").write_text("stir\n" * 6)
+    assert evaluate(folders).classes == ("background", "cut", "pour")
+    assert evaluate(folders).unsmoothed["frames"] == 10
+
+
 def test_old_recognition_files_score_the_same(folders):
     expected = evaluate(folders)
     for name, frames in PREDICTED.items():
         (folders / "predicted" / f"{name}.txt").unlink()
-        write_recognition(folders / "predicted" / name, frames.split())
+        (folders / "predicted" / name).write_text(f"{RECOGNITION_HEADER}\n{frames}\n")
     assert evaluate(folders) == expected
     assert sorted(path.name for path in find_predictions(folders / "predicted").values()) == ["a", "b.c"]
 
 
 def test_a_text_file_wins_over_a_recognition_file(folders):
-    write_recognition(folders / "predicted" / "a", ["cut"])
+    (folders / "predicted" / "a").write_text(f"{RECOGNITION_HEADER}\ncut\n")
     assert find_predictions(folders / "predicted")["a"].name == "a.txt"
 
 

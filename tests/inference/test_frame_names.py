@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.datasets.labels import write_labels
 from g2l.errors import InputError
-from g2l.inference.frame_names import is_recognition, read_frame_names, write_recognition
+from g2l.inference.frame_names import (
+    FrameReader,
+    check_line_names,
+    check_recognition_names,
+    is_recognition,
+    write_frame_names,
+    write_recognition,
+)
+from g2l.inference.segment_rows import SegmentRow
 
 names = st.lists(
     st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=6),
@@ -15,47 +22,80 @@ names = st.lists(
 ).filter(lambda found: " ".join(found) != "### Frame level recognition: ###")
 
 
+def rows_of(names):
+    """Return a segment for every frame."""
+    return [SegmentRow("v", n, name, n, n + 1, None, None, 1, 0) for n, name in enumerate(names)]
+
+
+def read(path):
+    reader = FrameReader()
+    labels = reader.read(path)
+    return [reader.names[label] for label in labels]
+
+
 @settings(max_examples=25)  # each writes files
 @given(names)
 def test_both_formats_give_back_what_was_written(tmp_path_factory, found):
     folder = tmp_path_factory.mktemp("names")
-    write_labels(folder / "video.txt", found)
-    write_recognition(folder / "video", found)
-    assert read_frame_names(folder / "video.txt") == tuple(found)
-    assert read_frame_names(folder / "video") == tuple(found)
+    write_frame_names(folder / "video.txt", rows_of(found))
+    write_recognition(folder / "video", rows_of(found))
+    assert read(folder / "video.txt") == found
+    assert read(folder / "video") == found
     assert is_recognition(folder / "video")
     assert not is_recognition(folder / "video.txt")
 
 
-def test_recognition_files_look_as_the_official_ones_do(tmp_path):
-    write_recognition(tmp_path / "video", ["cut", "cut", "pour"])
-    assert (tmp_path / "video").read_bytes() == b"### Frame level recognition: ###\ncut cut pour\n"
+def test_a_segment_is_as_many_frames_as_it_is_long(tmp_path):
+    rows = [SegmentRow("v", 0, "cut", 0, 2, None, None, 1, 0), SegmentRow("v", 1, "pour", 2, 3, 0, 0, 1, 0)]
+    write_frame_names(tmp_path / "v.txt", rows)
+    assert (tmp_path / "v.txt").read_bytes() == b"cut\ncut\npour\n"
+    write_recognition(tmp_path / "v", rows)
+    assert (tmp_path / "v").read_bytes() == b"### Frame level recognition: ###\ncut cut pour\n"
 
 
-@pytest.mark.parametrize("text", [b"a\r\nb c\r\n\r\n", b"\xef\xbb\xbfa\nb c", b"a\n\nb c\n"])
+@pytest.mark.parametrize("text", [b"a\r\nb c\r\n\r\n", b"\xef\xbb\xbfa\nb c", b" a\n\n\tb c \n"])
 def test_line_ends_blank_lines_and_spaces_in_names(tmp_path, text):
     (tmp_path / "video.txt").write_bytes(text)
-    assert read_frame_names(tmp_path / "video.txt") == ("a", "b c")
+    assert read(tmp_path / "video.txt") == ["a", "b c"]
+
+
+def test_a_class_has_one_number_in_all_files(tmp_path):
+    reader = FrameReader(["pour", "cut"])
+    (tmp_path / "1.txt").write_text("cut\nstir\n cut\n")
+    (tmp_path / "2.txt").write_text("fold\nstir \npour\n")
+    assert reader.read(tmp_path / "1.txt").tolist() == [1, 2, 1]
+    assert reader.read(tmp_path / "2.txt").tolist() == [3, 2, 0]
+    assert reader.names == ["pour", "cut", "stir", "fold"]
 
 
 @pytest.mark.parametrize("text", [b"", b"\n\n", b"### Frame level recognition: ###\n"])
 def test_a_file_without_frames_is_refused(tmp_path, text):
     (tmp_path / "video.txt").write_bytes(text)
     with pytest.raises(InputError, match=r"video.txt: expected the class name of at least one frame"):
-        read_frame_names(tmp_path / "video.txt")
+        read(tmp_path / "video.txt")
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"video.txt: no such file"):
-        read_frame_names(tmp_path / "video.txt")
+        read(tmp_path / "video.txt")
     (tmp_path / "video.txt").write_bytes(b"a\n\xff\xfe\n")
     with pytest.raises(InputError, match=r"video.txt:2: expected UTF-8"):
-        read_frame_names(tmp_path / "video.txt")
+        read(tmp_path / "video.txt")
     assert not is_recognition(tmp_path / "gone")
 
 
-def test_a_name_with_a_space_cannot_go_into_a_recognition_file(tmp_path):
-    with pytest.raises(InputError, match=r"separate class names by spaces, so 'cut bread' cannot") as caught:
-        write_recognition(tmp_path / "video", ["cut bread"])
+@pytest.mark.parametrize("name", ["cut bread", "cut\tbread", ""])
+def test_a_name_with_a_space_cannot_go_into_a_recognition_file(name):
+    with pytest.raises(InputError, match=r"separate class names by spaces, so .* cannot") as caught:
+        check_recognition_names(["cut", name])
     assert "--mstcn" in caught.value.hint
-    assert not list(tmp_path.iterdir())
+    check_recognition_names(["cut", "切る"])
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r", "\udc80"])
+def test_a_name_that_is_no_line_is_refused(name):
+    with pytest.raises(
+        InputError, match=r"^class names must each fit on a line of text, but the model has '"
+    ):
+        check_line_names(["cut", name])
+    check_line_names(["cut bread", "切る", "a\x0cb"])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from g2l.inference import plots
-from g2l.inference.plots import _styles, write_plot
+from g2l.inference.plots import _columns, _legend_columns, _styles, write_plot
 
 CLASSES = [f"class {number}" for number in range(48)]
 
@@ -23,8 +27,10 @@ def figure(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Figure, "savefig", save)
 
-    def draw(*names, **options):
-        write_plot(tmp_path / "video.png", "video", *names, **({"truth": None, "classes": CLASSES} | options))
+    def draw(predicted, *, truth=None, **options):
+        truth = None if truth is None else np.array(truth, np.int64)
+        predicted = np.array(predicted, np.int64)
+        write_plot(tmp_path / "v.png", "video", predicted, truth=truth, **({"classes": CLASSES} | options))
         return drawn[-1]
 
     return draw
@@ -34,6 +40,16 @@ def texts(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def spans(axes):
+    """Return where the bars of each strip begin and end, by its row."""
+    found = {}
+    for collection in axes.collections:
+        for path in collection.get_paths():
+            x, y = path.vertices.T
+            found.setdefault(round(float(y.mean())), []).append((float(x.min()), float(x.max())))
+    return {row: sorted(bars) for row, bars in found.items()}
+
+
 def test_as_many_classes_as_breakfast_has_look_different():
     styles = _styles(CLASSES, ())
     assert len(set(styles.values())) == len(CLASSES)
@@ -41,45 +57,103 @@ def test_as_many_classes_as_breakfast_has_look_different():
 
 def test_background_is_pale_and_takes_no_colour_from_the_others():
     styles = _styles(["SIL", "a", "b"], ["SIL"])
-    assert styles["SIL"] == (plots._BACKGROUND, "")
-    assert styles["a"] == _styles(["a", "b"], ())["a"]
+    assert styles[0] == (plots._BACKGROUND, "")
+    assert styles[1] == _styles(["a", "b"], ())[0]
 
 
-def test_the_legend_names_what_occurs_and_the_axis_is_in_frames(figure):
-    drawn = figure(["class 3", "class 3", "class 1"])
+def test_the_legend_names_and_numbers_what_occurs_and_the_axis_is_in_frames(figure):
+    drawn = figure([3, 3, 1])
     (axes,) = drawn.axes
-    assert texts(drawn) == ["class 1", "class 3"]
+    assert texts(drawn) == ["1  class 1", "3  class 3"]
     assert axes.get_xlabel() == "frames"
     assert axes.get_xlim() == (0, 3)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["prediction"]
 
 
 def test_the_prediction_is_above_the_truth_in_seconds(figure):
-    drawn = figure(["class 1"] * 30, truth=["class 2"] * 45, fps=15.0)
+    drawn = figure([1] * 30, truth=[2] * 45, fps=15.0)
     (axes,) = drawn.axes
     assert axes.get_xlabel() == "seconds"
     assert axes.get_xlim() == (0, 3)
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["truth", "prediction"]
-    assert texts(drawn) == ["class 1", "class 2"]
+    heights = {
+        label.get_text(): axes.transData.transform((0, place))[1]
+        for label, place in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
+    }
+    assert heights["prediction"] > heights["truth"]
+    assert texts(drawn) == ["1  class 1", "2  class 2"]
+    assert spans(axes) == {0: [(0, 2)], 1: [(0, 3)]}
 
 
-def test_bars_are_where_the_segments_are(figure):
-    (axes,) = figure(["class 1", "class 1", "class 2", "class 1"]).axes
-    spans = [
-        sorted({float(x) for x in path.vertices[:, 0]})
-        for collection in axes.collections
-        for path in collection.get_paths()
+def test_bars_are_where_the_segments_are_and_say_their_class(figure):
+    (axes,) = figure([1, 1, 2, 1]).axes
+    assert spans(axes) == {0: [(0, 2), (2, 3), (3, 4)]}
+    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+        ((1, 0), "1"),
+        ((2.5, 0), "2"),
+        ((3.5, 0), "1"),
     ]
-    assert sorted(spans) == [[0, 2], [2, 3], [3, 4]]
+
+
+def test_short_segments_keep_their_colour_instead_of_outline_hatch_and_number(figure):
+    (axes,) = figure([1] * 1000 + [47] + [1] * 999).axes
+    looks = {
+        bars[0]: (collection.get_hatch(), collection.get_linewidth()[0])
+        for collection in axes.collections
+        for bars in [
+            [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in collection.get_paths()]
+        ]
+        if bars
+    }
+    assert looks[1000, 1001] == (None, 0)
+    assert looks[0, 1000][1] > 0
+    assert [text.get_text() for text in axes.texts] == ["1", "1"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 900)), min_size=1, max_size=12))
+def test_a_long_video_is_drawn_in_parts_by_their_most_frequent_class(runs):
+    labels = np.repeat([label for label, _ in runs], [length for _, length in runs])
+    parts = _columns(labels)
+    if len(labels) <= plots._COLUMNS:
+        assert parts is labels
+        return
+    assert len(parts) == plots._COLUMNS
+    owner = [frame * plots._COLUMNS // len(labels) for frame in range(len(labels))]
+    for part in (0, 777, plots._COLUMNS - 1):
+        counts = Counter(
+            label for label, column in zip(labels.tolist(), owner, strict=True) if column == part
+        )
+        assert counts[parts[part]] == max(counts.values())
+
+
+def test_ten_hours_are_no_more_bars_than_ten_minutes(figure):
+    (axes,) = figure(np.random.default_rng(0).integers(0, 48, 1_080_000), fps=30.0).axes
+    assert axes.get_xlim() == (0, 36_000)
+    (bars,) = spans(axes).values()
+    assert len(bars) <= plots._COLUMNS
+    assert (bars[0][0], bars[-1][1]) == (0, 36_000)
+
+
+def test_the_legend_has_as_many_columns_as_fit():
+    assert _legend_columns(["short"] * 30) == 8
+    assert _legend_columns(["a_name_that_is_rather_long_for_a_class"] * 30) == 3
+    assert _legend_columns(["one"]) == 1
+
+
+def test_a_long_name_loses_its_middle(figure):
+    name = "P01_cut_the_bread_with_a_knife_that_is_long_and_sharp"
+    (shown,) = texts(figure([0], classes=[name]))
+    assert shown == "0  P01_cut_the_bread_…is_long_and_sharp"
 
 
 @pytest.mark.parametrize("name", ["$x$", "a$", "_hidden", "倒す", "{"])
 def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_plot(tmp_path / "v.png", name, [name] * 3, truth=["other"] * 3, classes=[name], fps=25.0)
+        path, labels = tmp_path / "v.png", np.zeros(3, np.int64)
+        write_plot(path, name, labels, truth=labels + 1, classes=[name, "other"], fps=25.0)
     assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_class_of_the_truth_that_the_model_lacks_is_drawn_too(figure):
-    assert texts(figure(["class 1"], truth=["unheard of"])) == ["class 1", "unheard of"]
+    drawn = figure([1], truth=[48], classes=[*CLASSES, "unheard of"])
+    assert texts(drawn) == ["1  class 1", "48  unheard of"]

@@ -7,13 +7,23 @@ import numpy as np
 import pytest
 
 from g2l.errors import InputError
+from g2l.inference.formats.format import Format
 from g2l.inference.predictor import VideoPrediction
-from g2l.inference.writers import PredictionWriter
+from g2l.inference.segment_scores import SegmentScorer
+from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+from g2l.inference.writers import Outputs, PredictionWriter
+
+MIN_DURATION = Smoothing(kind=SmoothingKind.MIN_DURATION, duration=Duration(2))
+EVERYTHING = Outputs(formats=tuple(Format), probabilities=True, plots=True)
 
 
 def prediction(name, labels):
     probabilities = np.eye(3, dtype=np.float32)[:, labels]
     return VideoPrediction(name, Path(f"{name}.npy"), np.asarray(labels, np.int64), probabilities)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_labels_and_segments_are_written_always(metadata, tmp_path):
@@ -23,43 +33,114 @@ def test_labels_and_segments_are_written_always(metadata, tmp_path):
     assert [row.label for row in rows] == ["background", "cut"]
     assert not (tmp_path / "out" / "segments.csv").exists()
     assert writer.finish() == tmp_path / "out" / "segments.csv"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.b.txt", "c.txt", "segments.csv"]
+    assert files(tmp_path / "out") == ["a.b.txt", "c.txt", "segments.csv"]
     assert (tmp_path / "out" / "a.b.txt").read_text() == "background\ncut\ncut\n"
     lines = (tmp_path / "out" / "segments.csv").read_text().splitlines()
     assert lines[1:] == [
-        "a.b,0,background,0,1,0.000,0.033,1.0000",
-        "a.b,1,cut,1,3,0.033,0.100,1.0000",
-        "c,0,pour,0,1,0.000,0.033,1.0000",
+        "a.b,0,background,0,1,0.000,0.033,1.0000,0.0000",
+        "a.b,1,cut,1,3,0.033,0.100,1.0000,0.0000",
+        "c,0,pour,0,1,0.000,0.033,1.0000,0.0000",
     ]
 
 
 def test_everything_else_is_written_when_asked_for(metadata, tmp_path):
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth" / "v.txt").write_text("cut\ncut\nstir\n")
-    options = {"probabilities": True, "mstcn": True, "plots": True, "ground_truth": tmp_path / "truth"}
-    writer = PredictionWriter(tmp_path / "out", metadata, **options)
+    writer = PredictionWriter(tmp_path / "out", metadata, EVERYTHING, ground_truth=tmp_path / "truth")
     for name in ("v", "without-truth"):
         writer.add(prediction(name, [1, 2, 2]))
+    suffixes = ("", ".eaf", ".json", ".png", ".probabilities.npy", ".srt", ".txt")
+    assert files(tmp_path / "out") == sorted(
+        f"{name}{suffix}" for name in ("v", "without-truth") for suffix in suffixes
+    )
     saved = np.load(tmp_path / "out" / "v.probabilities.npy", allow_pickle=False)
     np.testing.assert_array_equal(saved, np.eye(3, dtype=np.float32)[:, [1, 2, 2]])
     assert (tmp_path / "out" / "v").read_text() == "### Frame level recognition: ###\ncut pour pour\n"
+    assert "00:00:00,033 --> 00:00:00,100\npour" in (tmp_path / "out" / "v.srt").read_text()
     for name in ("v", "without-truth"):
         assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_smoothed_labels_are_written_everywhere_and_what_they_were_is_kept(metadata, tmp_path):
+    outputs = Outputs(formats=(Format.JSON, Format.MSTCN), smoothing=MIN_DURATION)
+    writer = PredictionWriter(tmp_path, metadata, outputs)
+    assert writer.needs_probabilities
+    (row,) = writer.add(prediction("v", [1, 1, 2, 1]))
+    writer.finish()
+    assert (row.label, row.start_frame, row.end_frame) == ("cut", 0, 4)
+    # The label of the third frame has probability 0 now.
+    assert (row.confidence, row.entropy) == (0.75, 0)
+    assert (tmp_path / "v.txt").read_text() == "cut\n" * 4
+    assert (tmp_path / "v").read_text().splitlines()[1] == "cut cut cut cut"
+    assert len((tmp_path / "segments.csv").read_text().splitlines()) == 2
+    assert (tmp_path / "unsmoothed" / "v.txt").read_text() == "cut\ncut\npour\ncut\n"
+    # Without smoothing there is nothing to compare with any more.
+    PredictionWriter(tmp_path, metadata).add(prediction("v", [1, 1, 2, 1]))
+    assert files(tmp_path / "unsmoothed") == []
+
+
+def test_a_video_that_was_scored_in_chunks_needs_no_probabilities(metadata, tmp_path):
+    whole, scorer = prediction("v", [0, 1, 1, 2]), SegmentScorer()
+    for part in (slice(0, 2), slice(2, 4)):
+        scorer.add(whole.labels[part], whole.probabilities[:, part])
+    writer = PredictionWriter(tmp_path / "chunks", metadata)
+    assert not writer.needs_probabilities
+    rows = writer.add(replace(whole, probabilities=None), scorer.finish())
+    assert rows == PredictionWriter(tmp_path / "whole", metadata).add(whole)
 
 
 @pytest.mark.parametrize("name", ["../v", "/tmp/v", "..", "", "a\\b", "a\nb"])
 def test_a_name_cannot_leave_the_folder(metadata, tmp_path, name):
     with pytest.raises(InputError, match="expected the name of a video, but it"):
-        PredictionWriter(tmp_path / "out", metadata).add(prediction(name, [0]))
+        PredictionWriter(tmp_path / "out", metadata, EVERYTHING).add(prediction(name, [0]))
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_class_name_with_a_space_is_refused_for_recognition_files_only(metadata, tmp_path):
+@pytest.mark.parametrize(
+    ("outputs", "names", "file", "owner"),
+    [
+        (Outputs(formats=(Format.MSTCN,)), ["a", "a.txt"], "a.txt", "video 'a'"),
+        (Outputs(formats=(Format.JSON,)), ["metrics"], "metrics.json", "the folder itself"),
+        (Outputs(formats=(Format.MSTCN,)), ["segments.csv"], "segments.csv", "the folder itself"),
+        (Outputs(formats=(Format.MSTCN,)), ["unsmoothed"], "unsmoothed", "the folder itself"),
+    ],
+)
+def test_no_file_takes_the_place_of_another(metadata, tmp_path, outputs, names, file, owner):
+    writer = PredictionWriter(tmp_path, metadata, outputs)
+    *earlier, last = names
+    for name in earlier:
+        writer.add(prediction(name, [0]))
+    with pytest.raises(InputError, match=rf"{file}: would belong to video '{last}', but is of {owner}\."):
+        writer.add(prediction(last, [0]))
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_predicted(metadata, tmp_path):
+    timeless = replace(metadata, fps=None)
+    for each in (Format.EAF, Format.SRT):
+        with pytest.raises(InputError, match=f"format {each} counts time"):
+            PredictionWriter(tmp_path / "out", timeless, Outputs(formats=(each,)))
+        PredictionWriter(tmp_path / each, timeless, Outputs(formats=(each,), fps=15.0))
+    spaced = replace(metadata, classes=("a b", "cut", "pour"))
+    with pytest.raises(InputError, match="separate class names by spaces"):
+        PredictionWriter(tmp_path / "out", spaced, Outputs(formats=(Format.MSTCN,)))
+    with pytest.raises(InputError, match="must each fit on a line"):
+        PredictionWriter(tmp_path / "out", replace(metadata, classes=("a\nb", "cut", "pour")))
+    with pytest.raises(InputError, match="this model does not hold"):
+        PredictionWriter(tmp_path / "out", metadata, Outputs(smoothing=Smoothing(kind=SmoothingKind.VITERBI)))
+    with pytest.raises(InputError, match=r"`fps` must be > 0 and finite, but is -1\.0 instead\."):
+        PredictionWriter(tmp_path / "out", metadata, Outputs(fps=-1.0))
+    assert not (tmp_path / "out").exists()
+
+
+def test_fps_that_is_given_wins_over_that_of_the_model(metadata, tmp_path):
+    (row,) = PredictionWriter(tmp_path, metadata, Outputs(fps=10.0)).add(prediction("v", [1] * 5))
+    assert row.end_s == 0.5
+
+
+def test_a_class_name_with_a_space_is_a_line_like_any(metadata, tmp_path):
     spaced = replace(metadata, classes=("a b", "cut", "pour"))
     PredictionWriter(tmp_path, spaced).add(prediction("v", [0]))
     assert (tmp_path / "v.txt").read_text() == "a b\n"
-    with pytest.raises(InputError, match="separate class names by spaces"):
-        PredictionWriter(tmp_path, spaced, mstcn=True).add(prediction("v", [0]))
 
 
 def test_a_file_is_no_output_folder(metadata, tmp_path):

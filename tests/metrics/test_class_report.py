@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import classification_report
 
 import g2l
 from g2l.errors import InputError
@@ -31,8 +32,12 @@ def arrays(pairs) -> tuple[np.ndarray, np.ndarray]:
     return np.array([a for a, _ in pairs], np.int64), np.array([b for _, b in pairs], np.int64)
 
 
+def report_of(predicted, truth, names):
+    return per_class_report(confusion(predicted, truth, names), names)
+
+
 def test_literal_numbers_and_a_class_that_is_absent():
-    report = per_class_report(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), NAMES)
+    report = report_of(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), NAMES)
     take = {"precision": 50.0, "recall": 100.0, "f1-score": pytest.approx(200 / 3), "support": 1}
     other = {
         "precision": 100.0,
@@ -49,24 +54,24 @@ def test_literal_numbers_and_a_class_that_is_absent():
 
 
 def test_a_class_that_is_predicted_but_never_true_scores_zero():
-    report = per_class_report(np.array([2, 2]), np.array([0, 0]), NAMES)
+    report = report_of(np.array([2, 2]), np.array([0, 0]), NAMES)
     assert report["classes"]["never"] == ZERO_ROW
     assert report["classes"]["take"] == ZERO_ROW | {"support": 2}
 
 
 def test_a_report_is_plain_json():
-    report = per_class_report(np.array([0, 1]), np.array([1, 1]), NAMES)
+    report = report_of(np.array([0, 1]), np.array([1, 1]), NAMES)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
 def test_no_frames_and_one_frame():
     nothing = np.array([], np.int64)
-    report = per_class_report(nothing, nothing, NAMES)
+    report = report_of(nothing, nothing, NAMES)
     assert report["accuracy"] == 0.0
     assert report["classes"]["take"] == report["macro avg"] == ZERO_ROW
     assert confusion(nothing, nothing, NAMES).tolist() == [[0] * 3] * 3
     assert confusion(nothing, nothing, ()).shape == (0, 0)
-    assert per_class_report(np.array([1]), np.array([1]), NAMES)["classes"]["accuracy"]["f1-score"] == 100.0
+    assert report_of(np.array([1]), np.array([1]), NAMES)["classes"]["accuracy"]["f1-score"] == 100.0
 
 
 def test_rows_of_the_confusion_matrix_are_true_classes():
@@ -82,7 +87,7 @@ def test_counts_are_those_of_a_loop(pairs):
     for guess, label in pairs:
         expected[label, guess] += 1
     assert confusion(predicted, truth, NAMES).tolist() == expected.tolist()
-    report = per_class_report(predicted, truth, NAMES)
+    report = report_of(predicted, truth, NAMES)
     for index, name in enumerate(NAMES):
         row, hits = report["classes"][name], expected[index, index]
         assert row["support"] == expected[index].sum()
@@ -90,21 +95,37 @@ def test_counts_are_those_of_a_loop(pairs):
         assert row["precision"] == pytest.approx(100 * hits / max(expected[:, index].sum(), 1))
 
 
-@pytest.mark.parametrize("function", [per_class_report, confusion])
-def test_an_index_outside_the_classes_is_named(function):
+@given(pairs=FRAMES.filter(bool))
+def test_scores_are_those_of_scikit_learn_over_single_frames(pairs):
+    predicted, truth = arrays(pairs)
+    present = sorted({label for pair in pairs for label in pair})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        expected = classification_report(truth, predicted, labels=present, output_dict=True, zero_division=0)
+    report = report_of(predicted, truth, NAMES)
+    for label in present:
+        row = {score: 100 * value for score, value in expected[str(label)].items() if score != "support"}
+        assert report["classes"][NAMES[label]] == pytest.approx(
+            row | {"support": expected[str(label)]["support"]}
+        )
+    for average in ("macro avg", "weighted avg"):
+        assert report[average]["f1-score"] == pytest.approx(100 * expected[average]["f1-score"])
+
+
+def test_an_index_outside_the_classes_is_named():
     with pytest.raises(
         InputError, match=r"^`truth` must hold class indices in \[0, 3\), but holds -100 instead\.$"
     ):
-        function(np.array([0, 0]), np.array([0, -100]), NAMES)
+        confusion(np.array([0, 0]), np.array([0, -100]), NAMES)
     with pytest.raises(
         InputError, match=r"^`predicted` must hold class indices in \[0, 3\), but holds 3 instead\.$"
     ):
-        function(np.array([3, 0]), np.array([0, 1]), NAMES)
+        confusion(np.array([3, 0]), np.array([0, 1]), NAMES)
 
 
 def test_a_length_mismatch_is_refused():
     with pytest.raises(InputError, match="as many frames as `truth`"):
-        per_class_report(np.array([0]), np.array([0, 1]), NAMES)
+        confusion(np.array([0]), np.array([0, 1]), NAMES)
 
 
 def test_scikit_learn_is_imported_only_when_used():
@@ -113,3 +134,11 @@ print([name for name in ("sklearn", "torch", "scipy") if name in sys.modules])""
     root = Path(g2l.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint64"])
+def test_small_and_unsigned_labels_count_like_any(kind):
+    names = [f"class {index}" for index in range(100)]
+    predicted, truth = np.array([99, 98, 99], kind), np.array([99, 99, 98], kind)
+    assert confusion(predicted, truth, names)[98:, 98:].tolist() == [[0, 1], [1, 1]]
+    assert report_of(predicted, truth, names)["accuracy"] == pytest.approx(100 / 3)

@@ -48,6 +48,7 @@ def test_round_trip_of_everything_beside_the_weights(tmp_path, network, metadata
         metrics={"holdout/f1@10": 61.25},
         run_id="0123abc",
         dataset={"name": "küche", "split": 2, "fingerprint": "00ff"},
+        transitions=((0, 0, 4000000000000), (2, 1, 1)),
     )
     path = tmp_path / "model.safetensors"
     save_model(path, network, full)

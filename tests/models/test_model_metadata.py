@@ -26,6 +26,11 @@ BROKEN = [
     (lambda value: value["backbone"].update(layers=0), "`layers` must be >= 1, but is 0 instead"),
     (lambda value: value["backbone"].update(width=1), "width"),
     (lambda value: value["backbone"].update(causal=True, name="a:b"), "`causal` must be false for backbone"),
+    (lambda value: value.update(transitions=[[0, 3, 1]]), r"`transitions` must hold pairs .*not \(0, 3, 1\)"),
+    (lambda value: value.update(transitions=[[0, 1, 0]]), r"not \(0, 1, 0\)"),
+    (lambda value: value.update(transitions=[[0, 1, 1.5]]), r"not \(0, 1, 1.5\)"),
+    (lambda value: value.update(transitions=[[0, 1]]), "not enough values"),
+    (lambda value: value.update(transitions=7), "not iterable"),
 ]
 
 
@@ -40,6 +45,12 @@ def test_broken_metadata_names_what_is_wrong(metadata, break_it, reason):
 def test_files_written_before_there_were_causal_networks_can_be_read(metadata):
     value = json.loads(metadata.to_json())
     del value["backbone"]["causal"], value["backbone"]["prediction_layers"]
+    assert ModelMetadata.from_json(json.dumps(value), "some.file") == metadata
+
+
+def test_files_of_before_transitions_were_counted_still_load(metadata):
+    value = json.loads(metadata.to_json())
+    del value["transitions"]
     assert ModelMetadata.from_json(json.dumps(value), "some.file") == metadata
 
 

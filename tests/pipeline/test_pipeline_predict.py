@@ -11,7 +11,9 @@ from g2l.errors import InputError, OperationalError
 from g2l.files import read_json
 from g2l.inference.evaluate import evaluate_predictions
 from g2l.inference.sessions import open_session
-from g2l.pipeline.predict import Outputs, predict, record_evaluation, require_success
+from g2l.inference.smoothing.settings import Smoothing, SmoothingKind
+from g2l.inference.writers import Outputs
+from g2l.pipeline.predict import predict, record_evaluation, require_success
 from g2l.pipeline.stage import Workplace
 from g2l.pipeline.train import train
 from g2l.tracking.protocol import RunKind, RunStatus
@@ -61,12 +63,23 @@ def test_scores_are_those_of_the_training(place, tracker, tiny, model, session, 
 
 
 def test_without_ground_truth_there_are_no_scores(place, tracker, session, features):
-    outcome = predict(place, session, features, outputs=Outputs(probabilities=True, mstcn=True))
+    outcome = predict(place, session, features, outputs=Outputs(probabilities=True))
     assert outcome.report is None
     assert tracker.only(RunKind.PREDICT).metrics == []
     probabilities = [np.load(path, allow_pickle=False) for path in place.folder.glob("*.npy")]
     assert len(probabilities) == 3
     assert not (place.folder / "metrics.json").exists()
+
+
+def test_the_effect_of_smoothing_is_recorded(place, tracker, tiny, session, features):
+    smoothing = Smoothing(kind=SmoothingKind.VITERBI, weight=3)
+    truth = tiny.data_root / "tiny" / "groundTruth"
+    outcome = predict(place, session, features, ground_truth=truth, outputs=Outputs(smoothing=smoothing))
+    report, run = outcome.report, tracker.only(RunKind.PREDICT)
+    assert run.params["smoothing"] == "viterbi 3"
+    before = {f"unsmoothed/{name}": value for name, value in report.unsmoothed.items()}
+    assert run.latest() == report.metrics | before
+    assert run.dicts["metrics.json"] == read_json(place.folder / "metrics.json") == report.as_dict()
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(place, tracker, session, features, tmp_path):

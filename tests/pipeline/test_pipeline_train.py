@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from safetensors.numpy import load_file
@@ -141,6 +143,18 @@ def test_statistics_of_the_training_videos_travel_with_the_model(place, tiny):
     assert metadata.std == pytest.approx(tuple(statistics.std))
     assert metadata.sample_rate == 2
     assert not model.training
+
+
+@pytest.mark.parametrize("selection", Selection)
+def test_transitions_are_counted_over_what_was_trained_on(place, tiny, selection):
+    data = tiny.replace(sample_rate=2)
+    task = training(data)
+    task = replace(task, recipe=task.recipe.replace(selection=selection))
+    metadata = read_metadata(train(place, task, [0]).seeds[0].model)
+    dataset = SegmentationDataset.open(data)
+    seen = [dataset.load(name).targets.tolist() for name in dataset.partitions(selection).train]
+    expected = Counter(pair for labels in seen for pair in pairwise(labels))
+    assert {(before, after): count for before, after, count in metadata.transitions} == expected
 
 
 def test_the_seed_with_the_best_holdout_is_chosen():

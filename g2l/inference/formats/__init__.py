@@ -1,0 +1,1 @@
+"""Segments of one video in the formats that annotators and scripts open."""

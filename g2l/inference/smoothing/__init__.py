@@ -1,0 +1,1 @@
+"""Removing what is too short to be true from predicted labels."""

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from g2l.datasets.transitions import log_probabilities
+from g2l.errors import InputError
+from g2l.inference.smoothing.median import filter_median
+from g2l.inference.smoothing.min_duration import remove_short
+from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+from g2l.inference.smoothing.smoother import make_smoother
+from g2l.inference.smoothing.viterbi import Viterbi
+from g2l.metrics.segments import segments
+from tests.oracles import naive_smoothing
+
+LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=12).map(
+    lambda runs: [label for label, length in runs for _ in range(length)]
+)
+
+
+@pytest.mark.parametrize(
+    ("labels", "frames", "expected"),
+    [
+        ("aaabaaa", 2, "aaaaaaa"),
+        ("aaabcccc", 2, "aaaccccc"),  # the longer neighbour
+        ("aabcc", 2, "aaacc"),  # the earlier one of equals
+        ("abbb", 2, "bbbb"),
+        ("aaab", 2, "aaaa"),
+        ("aaabcaaa", 2, "aaaaaaaa"),
+        ("ab", 9, "bb"),  # the first is the shortest; what remains has no neighbour
+        ("a", 9, "a"),
+        ("aabb", 1, "aabb"),
+    ],
+)
+def test_short_segments_go_to_their_neighbours(labels, frames, expected):
+    smooth = remove_short(np.array([ord(each) for each in labels]), frames)
+    assert "".join(map(chr, smooth)) == expected
+
+
+@settings(max_examples=300)
+@given(LABELS, st.integers(1, 12))
+def test_minimum_duration_is_that_of_the_oracle(labels, frames):
+    smooth = remove_short(np.array(labels, np.int64), frames)
+    assert smooth.tolist() == naive_smoothing.without_short(labels, frames)
+    assert smooth.dtype == np.int64
+    found = segments(smooth)
+    assert len(found) <= 1 or (found.ends - found.starts).min() >= frames
+    assert remove_short(smooth, frames).tolist() == smooth.tolist()
+
+
+def test_many_short_segments_take_no_quadratic_time():
+    labels = np.random.default_rng(0).integers(0, 48, 100_000)
+    found = segments(remove_short(labels, 15))
+    assert (found.ends - found.starts).min() >= 15
+
+
+@settings(max_examples=200)
+@given(LABELS, st.integers(1, 12))
+def test_the_median_is_that_of_the_oracle(labels, window):
+    smooth = filter_median(np.array(labels, np.int64), window)
+    assert smooth.tolist() == naive_smoothing.majority(labels, window)
+
+
+def test_the_median_does_not_depend_on_the_order_of_classes():
+    # The median of 1 and 3 would be 2 or 1.5, a class that nothing is like.
+    assert filter_median(np.array([1, 3, 1, 3, 3]), 5).tolist() == [1, 3, 3, 3, 3]
+    assert filter_median(np.array([5, 5, 2, 5, 5]), 2).tolist() == [5] * 5  # 2 counts as 3
+
+
+def random_problem(num_frames, classes, seed):
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.full(classes, 0.5), num_frames).T
+    counts = generator.integers(0, 20, (classes, classes)) + np.eye(classes, dtype=int) * 20
+    triples = [(a, b, int(counts[a, b])) for a, b in zip(*np.nonzero(counts), strict=True)]
+    return probabilities, log_probabilities(triples, classes)
+
+
+def decode(probabilities, transitions, cuts=()):
+    viterbi = Viterbi(transitions)
+    for part in np.split(probabilities, cuts, axis=1):
+        viterbi.add(part)
+    return viterbi.finish()
+
+
+@settings(max_examples=150)
+@given(num_frames=st.integers(1, 6), classes=st.integers(1, 4), seed=st.integers(0, 10_000))
+def test_viterbi_finds_the_best_of_all_paths(num_frames, classes, seed):
+    probabilities, transitions = random_problem(num_frames, classes, seed)
+    probabilities = np.maximum(probabilities, 1e-30)
+    found = decode(probabilities, transitions).tolist()
+    best = naive_smoothing.best_path(probabilities, transitions)
+    assert naive_smoothing.score(found, probabilities, transitions) == pytest.approx(
+        naive_smoothing.score(best, probabilities, transitions), rel=1e-12
+    )
+
+
+@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 40), max_size=4))
+def test_chunks_decode_as_the_whole_does(seed, cuts):
+    probabilities, transitions = random_problem(40, 5, seed)
+    whole = decode(probabilities, transitions).tolist()
+    assert decode(probabilities, transitions, sorted(cuts)).tolist() == whole
+
+
+def test_viterbi_over_many_blocks_removes_what_is_unlikely():
+    truth = np.repeat([0, 1, 2, 1], 10_000)
+    probabilities = np.full((3, 40_000), 0.1, np.float32)
+    probabilities[truth, np.arange(40_000)] = 0.8
+    wrong = np.random.default_rng(0).choice(40_000, 3000, replace=False)
+    probabilities[:, wrong] = np.roll(probabilities[:, wrong], 1, axis=0)
+    transitions = log_probabilities([(a, b, 9999 if a == b else 1) for a in range(3) for b in range(3)], 3)
+    assert (probabilities.argmax(axis=0) != truth).sum() == 3000
+    assert (decode(probabilities, transitions) != truth).sum() < 10
+
+
+def test_viterbi_of_nothing_and_of_impossible_classes():
+    assert decode(np.zeros((3, 0)), np.zeros((3, 3))).tolist() == []
+    assert decode(np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros((2, 2))).tolist() == [1, 0]
+
+
+def test_more_classes_than_a_byte_counts():
+    transitions = log_probabilities([(299, 299, 50)], 300)
+    probabilities = np.full((300, 9), 1e-3)
+    probabilities[299] = 0.7
+    probabilities[5, 4] = 0.8
+    assert decode(probabilities, transitions).tolist() == [299] * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "fps", "frames"),
+    [
+        ("15", None, 15),
+        ("0.5s", 15.0, 8),
+        ("0.1s", 30.0, 3),
+        (".5s", 30.0, 15),
+        ("1s", 29.97, 30),
+        ("0.001s", 15.0, 1),
+    ],
+)
+def test_a_duration_in_frames_or_seconds(text, fps, frames):
+    assert Duration.parse(text, "min_duration").frames(fps) == frames
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0s", "0.5", "-1", "5 frames", "1e3s", "nan", "٣", "9" * 400 + "s"]
+)
+def test_other_durations_are_refused(text):
+    with pytest.raises(
+        InputError, match=r"^`min_duration` must be a number of frames, such as 15, or of seco"
+    ):
+        Duration.parse(text, "min_duration")
+
+
+def test_seconds_need_a_frame_rate(metadata):
+    settings_ = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(0.5, True))
+    assert str(settings_) == "median 0.5s"
+    with pytest.raises(
+        InputError, match=r"^0.5s cannot be counted in frames: the model does not know"
+    ) as caught:
+        make_smoother(settings_, metadata, None)
+    assert "--fps" in caught.value.hint
+
+
+def test_each_kind_is_made_with_its_parameter(metadata):
+    labels, unused = np.array([0, 0, 0, 1, 0, 0]), np.zeros((3, 6))
+    assert make_smoother(Smoothing(), metadata, 15.0) is None
+    for kind in (SmoothingKind.MIN_DURATION, SmoothingKind.MEDIAN):
+        smooth = make_smoother(Smoothing(kind=kind, duration=Duration(0.2, True)), metadata, 15.0)
+        assert smooth(labels, unused).tolist() == [0] * 6
+        with pytest.raises(InputError, match=f"^`duration` must be given for smoothing by {kind}"):
+            make_smoother(Smoothing(kind=kind), metadata, 15.0)
+    with pytest.raises(InputError, match=r"`weight` must be >= 0 and finite, but is -1 instead\."):
+        make_smoother(Smoothing(kind=SmoothingKind.VITERBI, weight=-1), metadata, 15.0)
+
+
+def test_viterbi_uses_the_transitions_of_the_model_at_its_frame_rate(metadata):
+    """Every second frame counts; the transitions keep the one doubtful frame from being a segment."""
+    kind = Smoothing(kind=SmoothingKind.VITERBI)
+    with pytest.raises(
+        InputError, match="transitions between classes, which this model does not hold"
+    ) as caught:
+        make_smoother(kind, metadata, None)
+    assert "train it anew" in caught.value.hint
+    known = replace(metadata, transitions=((0, 0, 99), (0, 1, 1), (1, 1, 99)))
+    sampled = np.array([[0.8, 0.4, 0.8, 0.8], [0.1, 0.5, 0.1, 0.1], [0.1] * 4])
+    probabilities = sampled.repeat(2, axis=1)[:, :7]
+    labels = probabilities.argmax(axis=0)
+    assert labels.tolist() == [0, 0, 1, 1, 0, 0, 0]
+    assert make_smoother(kind, known, None)(labels, probabilities).tolist() == [0] * 7
+    unweighted = make_smoother(Smoothing(kind=SmoothingKind.VITERBI, weight=0), known, None)
+    assert unweighted(labels, probabilities).tolist() == labels.tolist()
