@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import local_search_step, predict, startup, training_step
+from benchmarks import local_search_step, metrics, predict, startup, training_step
 from benchmarks.timing import Ratio
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -48,6 +48,20 @@ def rows(pairs: int) -> Iterator[tuple[str, str, Ratio, str, str]]:
         predict.measure(videos=8, pairs=max(3, pairs // 2)),
         "share of the bare speed that is kept",
         "≥ 0.8",
+    )
+    yield (
+        "metrics: naive oracle / g2l",
+        "5 videos, T = 2,000",
+        metrics.against_oracle(videos=5, pairs=max(3, pairs // 2)),
+        "above 1: g2l is faster",
+        "≥ 1",
+    )
+    yield (
+        "metrics / counting equal frames",
+        "2,000 videos, T = 2,000",
+        metrics.against_counting(videos=2000, pairs=pairs),
+        "seconds of the first count",
+        "≤ 2 s",
     )
     yield (
         "g2l --help / bare interpreter",

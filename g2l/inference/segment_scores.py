@@ -12,6 +12,7 @@ from g2l.metrics.segments import Segments, segments
 
 _BLOCK = 8192
 """Frames scored at a time, so that temporary arrays stay in the processor's cache."""
+_TINY = np.finfo(np.float32).tiny
 _UNIT = 2.0**32
 """Sums are of whole 2⁻³² parts: they know no order, so any chunks give what the whole array gives."""
 
@@ -87,7 +88,7 @@ def frame_entropy(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.flo
     """Return the entropy −Σ p·ln p of every frame in nats, (t,), of class probabilities (C, t)."""
     total = np.zeros(probabilities.shape[1], np.float32)
     for row in probabilities.astype(np.float32, copy=False):
-        logarithm = np.maximum(row, np.finfo(np.float32).tiny)  # ln 0 would make 0 · ln 0 NaN
+        logarithm = np.maximum(row, _TINY)  # ln 0 would make 0 · ln 0 NaN
         np.log(logarithm, out=logarithm)
         total -= logarithm * row
     return np.maximum(total, 0, out=total)  # probabilities that add up to a bit more than 1
