@@ -1,7 +1,8 @@
 """How long accuracy, edit score and F1@k take: against the naive oracle, and for a whole benchmark's videos.
 
-Videos have 2,000 frames, 20 classes and about 25 true segments; predictions are shifted by up to 20 frames and
-have a dozen short errors, so about 45 segments. Run from the repository root: `python -m benchmarks.metrics`.
+Videos have 2,000 frames, 20 classes and about 25 true segments; predictions are shifted by up to 20 frames
+and have a dozen short errors, so about 45 segments. Run from the repository root:
+`python -m benchmarks.metrics`.
 """
 
 from __future__ import annotations

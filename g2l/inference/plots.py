@@ -117,8 +117,9 @@ def _draw(
         plain = {"facecolor": color, "linewidth": 0}
         outline = {"facecolor": color, "hatch": hatch, "edgecolor": "black", "linewidth": 0.2}
         for chosen, look in ((~outlined, plain), (outlined, outline)):
-            spans = np.stack([starts, lengths], axis=1)[chosen & (found.labels == label)]
-            axes.broken_barh(spans.tolist(), (row - 0.48, 0.96), **look)
+            spans = np.stack([starts, lengths], axis=1)[chosen & (found.labels == label)].tolist()
+            if spans:
+                axes.broken_barh(spans, (row - 0.48, 0.96), **look)
     wide = lengths >= _NUMBERED * longest
     for label, start, width in zip(found.labels[wide], starts[wide], lengths[wide], strict=True):
         _number(axes, start + width / 2, row, str(label))

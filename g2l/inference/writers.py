@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from g2l.inference.frame_names import FrameReader, check_line_names, write_frame
 from g2l.inference.plots import write_plot
 from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segment_rows import SegmentRow, segment_rows, write_segments
-from g2l.inference.segment_scores import ScoredSegments, score_segments
+from g2l.inference.segment_scores import score_segments
 from g2l.inference.smoothing.settings import Smoothing
 from g2l.inference.smoothing.smoother import make_smoother
 from g2l.models.metadata import ModelMetadata
@@ -59,7 +60,7 @@ class PredictionWriter:
         ground_truth: Folder of `<video>.txt` that plots compare with; a video without is drawn alone.
 
     Attributes:
-        needs_probabilities: Whether `add` has to be given those of the whole video, or scores will do.
+        files: What was written of the video that was added last.
 
     Raises:
         InputError: The folder cannot be used, or what is asked for cannot be written: a class name does not
@@ -77,54 +78,84 @@ class PredictionWriter:
         self.folder = folder
         self.outputs = outputs or Outputs()
         self.ground_truth = ground_truth
-        self.fps = self.outputs.fps or metadata.fps
+        self.fps = metadata.fps if self.outputs.fps is None else self.outputs.fps
         self._classes, self._background = metadata.classes, metadata.background
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise InputError(f"`fps` must be > 0 and finite, but is {self.fps} instead.")
         check_line_names(metadata.classes)
         check_formats(self.outputs.formats, metadata.classes, self.fps)
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
-        self.needs_probabilities = self.outputs.probabilities or self._smooth is not None
+        self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        # Whose each file is: `a` and `a.txt` are two names of videos, but one of theirs may be the other's.
         self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, UNSMOOTHED), "")
+        self._suffixes = (
+            ".txt",
+            *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
+            *([".probabilities.npy"] if self.outputs.probabilities else []),
+            *([".png"] if self.outputs.plots else []),
+        )
         ensure_folder(folder)
 
-    def add(self, prediction: VideoPrediction, scored: ScoredSegments | None = None) -> list[SegmentRow]:
-        """Write the files of one video, `<video>.txt` last, and return its segments.
-
-        Args:
-            prediction: Of the whole video.
-            scored: Its segments, where a `SegmentScorer` has seen the video already; probabilities are not
-                looked at then, unless `needs_probabilities`.
+    def claim(self, names: Iterable[str]) -> None:
+        """Return if each of these videos can have its own files; to be asked before hours of predicting.
 
         Raises:
-            InputError: The name would leave the folder, or is that of another file.
+            InputError: One of them would take the place of another: video `a.txt` has a recognition file
+                that is the label file of video `a`.
+        """
+        for name in names:
+            for file in (f"{name}{suffix}" for suffix in self._suffixes):
+                owner = self._owners.setdefault(file, name)
+                if owner != name:
+                    whose = f"of video {owner!r}" if owner else "of the folder itself"
+                    raise InputError(
+                        f"{self.folder / file}: would belong to video {name!r}, but is {whose}.",
+                        hint="rename the video, or predict it into another folder.",
+                    )
+
+    def add(self, prediction: VideoPrediction) -> list[SegmentRow]:
+        """Write the files of one video, `<video>.txt` last, and return its segments.
+
+        Beside the prediction itself, memory holds little more than its labels: probabilities, which may be a
+        memory map, are read in blocks.
+
+        Raises:
+            InputError: The name would leave the folder, or a file of it is another video's.
             OperationalError: The disk refuses.
         """
         name, probabilities = prediction.name, prediction.probabilities
-        label_file = self._path(name, ".txt")
-        found = scored or score_segments(prediction.labels, probabilities)
+        self.files = []
+        if reason := name_fault(name):
+            raise InputError(f"{name!r}: expected the name of a video, but it {reason}.")
+        self.claim([name])
+        label_file = self.folder / f"{name}.txt"
+        found = score_segments(prediction.labels, probabilities)
         kept = self.folder / UNSMOOTHED / label_file.name
         if self._smooth is None:
             with suppress(FileNotFoundError, NotADirectoryError):
                 kept.unlink()  # of an earlier run
         else:
             write_frame_names(kept, segment_rows(name, found, self._classes, self.fps))
+            self.files.append(kept)
             found = score_segments(self._smooth(prediction.labels, probabilities), probabilities)
         rows = segment_rows(name, found, self._classes, self.fps)
         for each in self.outputs.formats:
             if each in WRITERS:
                 suffix, write = WRITERS[each]
-                write(self._path(name, suffix), name, rows, self.fps)
+                write(self._file(name, suffix), name, rows, self.fps)
         if self.outputs.probabilities:
-            with atomic_path(self._path(name, ".probabilities.npy")) as temporary:
+            with atomic_path(self._file(name, ".probabilities.npy")) as temporary:
                 _save(temporary, probabilities)
         if self.outputs.plots:
             self._plot(name, np.repeat(found.segments.labels, found.segments.ends - found.segments.starts))
         write_frame_names(label_file, rows)
+        self.files.append(label_file)
         self._rows += rows
         return rows
+
+    def restore(self, rows: Sequence[SegmentRow]) -> None:
+        """Take in what `add` returned of a video whose files are there."""
+        self._rows += rows
 
     def finish(self) -> Path:
         """Write `segments.csv` of all videos added, and return its path."""
@@ -132,24 +163,16 @@ class PredictionWriter:
         write_segments(path, self._rows)
         return path
 
-    def _path(self, name: str, suffix: str) -> Path:
-        if reason := name_fault(name):
-            raise InputError(f"{name!r}: expected the name of a video, but it {reason}.")
-        file = f"{name}{suffix}"
-        owner = self._owners.setdefault(file, name)
-        if owner != name:
-            whose = f"of video {owner!r}" if owner else "of the folder itself"
-            raise InputError(
-                f"{self.folder / file}: would belong to video {name!r}, but is {whose}.",
-                hint="rename the video, or predict it into another folder.",
-            )
-        return self.folder / file
+    def _file(self, name: str, suffix: str) -> Path:
+        """Return where a file of a video is about to be written."""
+        self.files.append(self.folder / f"{name}{suffix}")
+        return self.files[-1]
 
     def _plot(self, name: str, labels: Labels) -> None:
         reader = FrameReader(self._classes)
         truth = self.ground_truth and self.ground_truth / f"{name}.txt"
         write_plot(
-            self._path(name, ".png"),
+            self._file(name, ".png"),
             name,
             labels,
             truth=reader.read(truth) if truth and truth.is_file() else None,

@@ -60,6 +60,7 @@ def predict(
     if ground_truth is not None:
         find_truths([video.stem for video in videos], ground_truth)  # before hours of predicting
     writer = PredictionWriter(place.folder, session.metadata, outputs, ground_truth=ground_truth)
+    writer.claim(video.stem for video in videos)
     with tracked(place, RunKind.PREDICT, "predict") as run:
         smoothing = str(writer.outputs.smoothing)
         run.log_params({"videos": len(videos), "device": session.device_report, "smoothing": smoothing})

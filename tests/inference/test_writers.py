@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from g2l.errors import InputError
 from g2l.inference.formats.format import Format
 from g2l.inference.predictor import VideoPrediction
-from g2l.inference.segment_scores import SegmentScorer
+from g2l.inference.segment_rows import SegmentRow
 from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs, PredictionWriter
 
@@ -64,7 +65,6 @@ def test_everything_else_is_written_when_asked_for(metadata, tmp_path):
 def test_smoothed_labels_are_written_everywhere_and_what_they_were_is_kept(metadata, tmp_path):
     outputs = Outputs(formats=(Format.JSON, Format.MSTCN), smoothing=MIN_DURATION)
     writer = PredictionWriter(tmp_path, metadata, outputs)
-    assert writer.needs_probabilities
     (row,) = writer.add(prediction("v", [1, 1, 2, 1]))
     writer.finish()
     assert (row.label, row.start_frame, row.end_frame) == ("cut", 0, 4)
@@ -79,14 +79,34 @@ def test_smoothed_labels_are_written_everywhere_and_what_they_were_is_kept(metad
     assert files(tmp_path / "unsmoothed") == []
 
 
-def test_a_video_that_was_scored_in_chunks_needs_no_probabilities(metadata, tmp_path):
-    whole, scorer = prediction("v", [0, 1, 1, 2]), SegmentScorer()
-    for part in (slice(0, 2), slice(2, 4)):
-        scorer.add(whole.labels[part], whole.probabilities[:, part])
-    writer = PredictionWriter(tmp_path / "chunks", metadata)
-    assert not writer.needs_probabilities
-    rows = writer.add(replace(whole, probabilities=None), scorer.finish())
-    assert rows == PredictionWriter(tmp_path / "whole", metadata).add(whole)
+def test_what_was_written_before_is_part_of_the_table_again(metadata, tmp_path):
+    first, second = (PredictionWriter(tmp_path / name, metadata) for name in ("first", "second"))
+    rows = first.add(prediction("a", [0, 1]))
+    first.add(prediction("b", [2]))
+    second.restore([SegmentRow(*row) for row in json.loads(json.dumps([astuple(row) for row in rows]))])
+    second.add(prediction("b", [2]))
+    assert first.finish().read_text() == second.finish().read_text()
+
+
+@pytest.mark.parametrize("outputs", [EVERYTHING, replace(EVERYTHING, smoothing=MIN_DURATION), Outputs()])
+def test_the_files_of_the_last_video_are_known_and_the_labels_come_last(metadata, tmp_path, outputs):
+    writer = PredictionWriter(tmp_path, metadata, outputs)
+    writer.add(prediction("a", [1, 1, 2]))
+    there = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(writer.files) == there
+    assert writer.files[-1] == tmp_path / "a.txt"
+    writer.add(prediction("b", [1]))
+    assert set(writer.files).isdisjoint(there)
+
+
+def test_probabilities_may_be_a_memory_map(metadata, tmp_path):
+    plain = prediction("v", [0, 1, 1, 2])
+    np.save(tmp_path / "p.npy", plain.probabilities)
+    mapped = replace(plain, probabilities=np.load(tmp_path / "p.npy", mmap_mode="r"))
+    outputs = Outputs(probabilities=True)
+    rows = [PredictionWriter(tmp_path, metadata, outputs).add(each) for each in (plain, mapped)]
+    assert rows[0] == rows[1]
+    np.testing.assert_array_equal(np.load(tmp_path / "v.probabilities.npy"), plain.probabilities)
 
 
 @pytest.mark.parametrize("name", ["../v", "/tmp/v", "..", "", "a\\b", "a\nb"])
@@ -106,12 +126,15 @@ def test_a_name_cannot_leave_the_folder(metadata, tmp_path, name):
     ],
 )
 def test_no_file_takes_the_place_of_another(metadata, tmp_path, outputs, names, file, owner):
+    message = rf"{file}: would belong to video '{names[-1]}', but is of {owner}\."
+    with pytest.raises(InputError, match=message):
+        PredictionWriter(tmp_path, metadata, outputs).claim(names)
     writer = PredictionWriter(tmp_path, metadata, outputs)
-    *earlier, last = names
-    for name in earlier:
+    for name in names[:-1]:
         writer.add(prediction(name, [0]))
-    with pytest.raises(InputError, match=rf"{file}: would belong to video '{last}', but is of {owner}\."):
-        writer.add(prediction(last, [0]))
+    with pytest.raises(InputError, match=message):
+        writer.add(prediction(names[-1], [0]))
+    PredictionWriter(tmp_path, metadata).claim([*names, *names])
 
 
 def test_what_cannot_be_written_is_told_before_anything_is_predicted(metadata, tmp_path):
