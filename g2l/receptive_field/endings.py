@@ -132,6 +132,9 @@ def merged_weight(weight: Tensor, shares: Tensor, branches: Sequence[Rates], geo
 def set_dense(conv: Convolution, weight: nn.Parameter) -> None:
     """Give a convolution a weight of its own, in place of a parametrized one too."""
     if parametrize.is_parametrized(conv, "weight"):
+        # torch deletes the property from the class, which deep copies of the layer share: it gets its own.
+        shared = type(conv)
+        conv.__class__ = type(shared.__name__, shared.__bases__, dict(vars(shared)))
         parametrize.remove_parametrizations(conv, "weight")
     conv.weight = weight
 
