@@ -96,7 +96,7 @@ def test_a_compiled_network_follows_a_search_to_its_end(x):
     optimizer = torch.optim.Adam(parameter_groups(compiled, learning_rate=1e-2, branch_learning_rate=0.3))
     schedule = SearchSchedule(compiled, optimizer, interval=1, updates=2)
     for rate in (4, 7):
-        expand(compiled, {name: (rate,) for name in branch_layers(compiled)})
+        expand(compiled, dict.fromkeys(branch_layers(compiled), (rate,)))
         stir(network)
         assert_alike(gradients(compiled, network, x), gradients(network, network, x))
         optimizer.step()
@@ -147,7 +147,7 @@ def test_copies_go_their_own_ways(x):
     with torch.no_grad():
         output = network(x)
         assert torch.equal(twin(x), output)
-        expand(twin, {name: (7,) for name in branch_layers(twin)})
+        expand(twin, dict.fromkeys(branch_layers(twin), (7,)))
         stir(twin)
         assert not torch.equal(twin(x), output)
         finish(twin, Ending.MERGE)
@@ -183,7 +183,7 @@ def written(state: dict[str, Tensor], form: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("form", ["torch", "safetensors"])
 def test_a_state_dict_carries_a_search_through_a_file(form, x):
     network = searched()
-    expand(network, {name: (7,) for name in branch_layers(network)})
+    expand(network, dict.fromkeys(branch_layers(network), (7,)))
     stir(network)
     fresh = made()
     convert(fresh, max_rate=16, expansion_rate=0.5)
