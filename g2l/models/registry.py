@@ -9,6 +9,7 @@ from torch import nn
 
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
+from g2l.models.asformer import ASFormer
 from g2l.models.ms_tcn import MSTCN
 from g2l.models.ms_tcn_plus_plus import MSTCNPlusPlus
 from g2l.structure import DilationStructure
@@ -38,6 +39,7 @@ class BackboneFactory(Protocol):
 
 
 BACKBONES: dict[str, BackboneFactory] = {
+    "asformer": ASFormer,
     "ms-tcn": MSTCN,
     "ms-tcn++": MSTCNPlusPlus,
 }

@@ -1,0 +1,242 @@
+"""ASFormer (BMVC 2021), with the dilation rate of every layer as an argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from g2l.models.convolutions import PointwiseConv1d
+from g2l.models.dropout import Dropout
+from g2l.models.local_attention import LocalAttention
+from g2l.structure import KERNEL_SIZE, DilationStructure
+
+CHANNEL_MASKING = 0.3
+"""Probability of dropping a feature channel of a whole video while training (released code; 0.5 for GTEA)."""
+ATTENTION_DECAY = 3.0
+"""Attention counts e^(−3·s) in decoder s, counted from 0 (ASFormer, section 3.3; the 3 is the released code's)."""
+REDUCTION = 2
+"""Feature maps per channel of queries, keys and values (released code)."""
+EPSILON = 1e-5
+"""Added to the variance of the instance normalisation (torch's own)."""
+
+
+class ASFormer(nn.Module):
+    """An encoder and decoders of layers that first convolve, then attend; each decoder refines probabilities.
+
+    The rate of a layer is that of its dilated convolution and, as in the paper, the window of its attention in
+    frames. The window is read off the convolution at each call, so that what changes the one changes both.
+
+    Parameter names are those of the checkpoints in circulation: `encoder.…` and `decoders.{s}.…`.
+    Logits of valid frames do not depend on what the padded frames hold, nor on how many there are
+    (deviation: the released code normalises over padded frames as well, and takes one video at a time).
+
+    Args:
+        structure: Rates of the encoder, then of each decoder; rates beyond the length of a video are allowed.
+        feature_dim: D.
+        num_classes: C.
+        feature_maps: Channels F inside (ASFormer, section 4.1: 64).
+        dropout: Probability of dropping an element of a layer's residual (released code: 0.5). 0 means that
+            nothing is random: then channels are not masked either.
+    """
+
+    def __init__(
+        self,
+        structure: DilationStructure,
+        *,
+        feature_dim: int,
+        num_classes: int,
+        feature_maps: int = 64,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        first, *later = structure.stages
+        self.encoder = Encoder(first, feature_dim, feature_maps, num_classes, dropout, attention=1.0)
+        self.decoders = nn.ModuleList(
+            Stage(rates, num_classes, feature_maps, num_classes, dropout, math.exp(-ATTENTION_DECAY * number))
+            for number, rates in enumerate(later)
+        )
+
+    def forward(self, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """Return the logits of encoder and decoders.
+
+        Args:
+            features: (B, D, T).
+            frame_mask: (B, 1, T), 1 for valid frames and 0 for padding; None when all are valid.
+
+        Returns:
+            (S, B, C, T). Values at padded frames mean nothing.
+        """
+        videos = Videos(features, frame_mask)
+        latest, maps = self.encoder(features, None, videos)
+        logits = [latest]
+        for decoder in self.decoders:
+            latest, maps = decoder(functional.softmax(latest, dim=1), maps, videos)
+            logits.append(latest)
+        return torch.stack(logits)
+
+
+class Videos:
+    """What layers need to know of the videos of one forward pass.
+
+    Args:
+        features: (B, D, T).
+        frame_mask: (B, 1, T) or None.
+    """
+
+    def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
+        self.attention = LocalAttention(features, frame_mask)
+        self._frame_mask = frame_mask
+        self._frames: Tensor | int = features.shape[2]
+        if frame_mask is not None:
+            self._frames = frame_mask.sum(dim=2, keepdim=True).clamp(min=1)  # (B, 1, 1)
+
+    def masked(self, maps: Tensor) -> Tensor:
+        """Return maps (B, F, T) that are zero at padded frames."""
+        return maps if self._frame_mask is None else maps * self._frame_mask
+
+    def normalised(self, maps: Tensor) -> Tensor:
+        """Return maps (B, F, T), which are zero at padded frames, with mean 0 and variance 1 over the valid."""
+        if self._frame_mask is None:
+            return torch.instance_norm(maps, None, None, None, None, True, 0.0, EPSILON, False)
+        centred = self.masked(maps - maps.sum(dim=2, keepdim=True) / self._frames)
+        variance = centred.square().sum(dim=2, keepdim=True) / self._frames
+        return centred * torch.rsqrt(variance + EPSILON)
+
+
+class Stage(nn.Module):
+    """A decoder: 1x1 convolution in, layers, 1x1 convolution out (ASFormer, section 3.3).
+
+    Args:
+        rates: Of its layers.
+        in_channels: Channels of what it refines.
+        feature_maps: F.
+        num_classes: C.
+        dropout: See `ASFormer`.
+        attention: What the attention counts beside the convolution.
+    """
+
+    def __init__(
+        self,
+        rates: Sequence[int],
+        in_channels: int,
+        feature_maps: int,
+        num_classes: int,
+        dropout: float,
+        attention: float,
+    ) -> None:
+        super().__init__()
+        self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps)
+        self.layers = nn.ModuleList(AttentionLayer(rate, feature_maps, dropout, attention) for rate in rates)
+        self.conv_out = PointwiseConv1d(feature_maps, num_classes)
+
+    def forward(self, inputs: Tensor, reference: Tensor | None, videos: Videos) -> tuple[Tensor, Tensor]:
+        """Return logits and feature maps.
+
+        Args:
+            inputs: (B, in_channels, T).
+            reference: Feature maps (B, F, T) of the stage before, which attention reads its values from; None
+                in the encoder, which reads its own.
+            videos: Those of the inputs.
+
+        Returns:
+            (B, C, T), and (B, F, T) that are zero at padded frames.
+        """
+        maps = videos.masked(self._enter(inputs))
+        for layer in self.layers:
+            maps = layer(maps, reference, videos)
+        return self.conv_out(maps), maps
+
+    def _enter(self, inputs: Tensor) -> Tensor:
+        maps: Tensor = self.conv_1x1(inputs)
+        return maps
+
+
+class Encoder(Stage):
+    """The stage that sees the features, of which it drops whole channels while training."""
+
+    def __init__(
+        self,
+        rates: Sequence[int],
+        in_channels: int,
+        feature_maps: int,
+        num_classes: int,
+        dropout: float,
+        attention: float,
+    ) -> None:
+        super().__init__(rates, in_channels, feature_maps, num_classes, dropout, attention)
+        self.channel_masking = CHANNEL_MASKING if dropout > 0 else 0.0
+
+    def _enter(self, inputs: Tensor) -> Tensor:
+        conv = self.conv_1x1
+        if not self.training or self.channel_masking == 0:
+            return super()._enter(inputs)
+        kept = functional.dropout(inputs.new_ones(len(inputs), 1, inputs.shape[1]), self.channel_masking)
+        # Dropped from the weights, of which there are fewer than features: (F, D, 1) * (B, 1, D) -> (B, F, D)
+        matrix = conv.weight[..., 0] * kept
+        return torch.baddbmm(conv.bias.unsqueeze(1).expand(len(inputs), -1, 1), matrix, inputs)
+
+
+class AttentionLayer(nn.Module):
+    """x + dropout(conv_1x1(h + α·attention(norm(h)))), h = feed_forward(x) (ASFormer, sections 3.2 and 3.3)."""
+
+    def __init__(self, rate: int, feature_maps: int, dropout: float, attention: float) -> None:
+        super().__init__()
+        self.feed_forward = FeedForward(rate, feature_maps)
+        self.att_layer = Attention(feature_maps)
+        self.conv_1x1 = PointwiseConv1d(feature_maps, feature_maps)
+        self.dropout = Dropout(dropout)
+        self.attention = attention
+
+    def forward(self, maps: Tensor, reference: Tensor | None, videos: Videos) -> Tensor:
+        """Map (B, F, T) to (B, F, T), both zero at padded frames; `reference` as in `Stage`."""
+        mixed = videos.masked(self.feed_forward(maps))
+        window = self.feed_forward.rate
+        attended = self.att_layer(videos.normalised(mixed), reference, window, videos)
+        mixed = torch.add(mixed, attended, alpha=self.attention)
+        return maps + videos.masked(self.dropout(self.conv_1x1(mixed)))
+
+
+class FeedForward(nn.Module):
+    """The dilated convolution of a layer; `layer.0` is what checkpoints call it."""
+
+    def __init__(self, rate: int, feature_maps: int) -> None:
+        super().__init__()
+        padding = rate * (KERNEL_SIZE // 2)
+        self.layer = nn.Sequential(
+            nn.Conv1d(feature_maps, feature_maps, KERNEL_SIZE, padding=padding, dilation=rate), nn.ReLU()
+        )
+
+    @property
+    def rate(self) -> int:
+        """The present dilation rate."""
+        rate: int = self.layer[0].dilation[0]
+        return rate
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (B, F, T) to (B, F, T)."""
+        mixed: Tensor = self.layer(maps)
+        return mixed
+
+
+class Attention(nn.Module):
+    """Projections around the local attention, which has one head (ASFormer, section 3.2)."""
+
+    def __init__(self, feature_maps: int) -> None:
+        super().__init__()
+        channels = max(feature_maps // REDUCTION, 1)
+        self.query_conv = PointwiseConv1d(feature_maps, channels)
+        self.key_conv = PointwiseConv1d(feature_maps, channels)
+        self.value_conv = PointwiseConv1d(feature_maps, channels)
+        self.conv_out = PointwiseConv1d(channels, feature_maps)
+
+    def forward(self, maps: Tensor, reference: Tensor | None, window: int, videos: Videos) -> Tensor:
+        """Map (B, F, T) to (B, F, T); `reference` as in `Stage`, `window` in frames."""
+        key = videos.masked(self.key_conv(maps))
+        value = videos.masked(self.value_conv(maps if reference is None else reference))
+        attended = videos.attention.attend(self.query_conv(maps), key, value, window)
+        projected: Tensor = self.conv_out(functional.relu(attended))
+        return projected
