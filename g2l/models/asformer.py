@@ -17,7 +17,8 @@ from g2l.structure import KERNEL_SIZE, DilationStructure
 CHANNEL_MASKING = 0.3
 """Probability of dropping a feature channel of a whole video while training (released code; 0.5 for GTEA)."""
 ATTENTION_DECAY = 3.0
-"""Attention counts e^(−3·s) in decoder s, counted from 0 (ASFormer, section 3.3; the 3 is the released code's)."""
+"""Attention counts e^(−3·s) in decoder s, counted from 0: the first one's as much as the encoder's, then less
+and less (ASFormer, section 3 on the decoder; the 3 is the released code's)."""
 REDUCTION = 2
 """Feature maps per channel of queries, keys and values (released code)."""
 EPSILON = 1e-5
@@ -27,8 +28,8 @@ EPSILON = 1e-5
 class ASFormer(nn.Module):
     """An encoder and decoders of layers that first convolve, then attend; each decoder refines probabilities.
 
-    The rate of a layer is that of its dilated convolution and, as in the paper, the window of its attention in
-    frames. The window is read off the convolution at each call, so that what changes the one changes both.
+    The rate of a layer is that of its dilated convolution and, as in the paper, the window of its attention,
+    in frames. The window is read off the convolution at each call, so that what changes the one changes both.
 
     Parameter names are those of the checkpoints in circulation: `encoder.…` and `decoders.{s}.…`.
     Logits of valid frames do not depend on what the padded frames hold, nor on how many there are
@@ -38,7 +39,7 @@ class ASFormer(nn.Module):
         structure: Rates of the encoder, then of each decoder; rates beyond the length of a video are allowed.
         feature_dim: D.
         num_classes: C.
-        feature_maps: Channels F inside (ASFormer, section 4.1: 64).
+        feature_maps: Channels F inside a stage (released code: 64).
         dropout: Probability of dropping an element of a layer's residual (released code: 0.5). 0 means that
             nothing is random: then channels are not masked either.
     """
@@ -54,7 +55,8 @@ class ASFormer(nn.Module):
     ) -> None:
         super().__init__()
         first, *later = structure.stages
-        self.encoder = Encoder(first, feature_dim, feature_maps, num_classes, dropout, attention=1.0)
+        channel_masking = CHANNEL_MASKING if dropout > 0 else 0.0
+        self.encoder = Stage(first, feature_dim, feature_maps, num_classes, dropout, 1.0, channel_masking)
         self.decoders = nn.ModuleList(
             Stage(rates, num_classes, feature_maps, num_classes, dropout, math.exp(-ATTENTION_DECAY * number))
             for number, rates in enumerate(later)
@@ -90,17 +92,16 @@ class Videos:
     def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
         self.attention = LocalAttention(features, frame_mask)
         self._frame_mask = frame_mask
-        self._frames: Tensor | int = features.shape[2]
-        if frame_mask is not None:
-            self._frames = frame_mask.sum(dim=2, keepdim=True).clamp(min=1)  # (B, 1, 1)
+        # (B, 1, T) -> (B, 1, 1)
+        self._frames = None if frame_mask is None else frame_mask.sum(dim=2, keepdim=True).clamp(min=1)
 
     def masked(self, maps: Tensor) -> Tensor:
         """Return maps (B, F, T) that are zero at padded frames."""
         return maps if self._frame_mask is None else maps * self._frame_mask
 
     def normalised(self, maps: Tensor) -> Tensor:
-        """Return maps (B, F, T), which are zero at padded frames, with mean 0 and variance 1 over the valid."""
-        if self._frame_mask is None:
+        """Return maps (B, F, T) of mean 0 and variance 1 over valid frames; they stay zero at padded ones."""
+        if self._frames is None:
             return torch.instance_norm(maps, None, None, None, None, True, 0.0, EPSILON, False)
         centred = self.masked(maps - maps.sum(dim=2, keepdim=True) / self._frames)
         variance = centred.square().sum(dim=2, keepdim=True) / self._frames
@@ -108,15 +109,16 @@ class Videos:
 
 
 class Stage(nn.Module):
-    """A decoder: 1x1 convolution in, layers, 1x1 convolution out (ASFormer, section 3.3).
+    """Encoder or decoder: 1x1 convolution in, layers, 1x1 convolution out (ASFormer, section 3).
 
     Args:
         rates: Of its layers.
-        in_channels: Channels of what it refines.
+        in_channels: Channels of its inputs.
         feature_maps: F.
         num_classes: C.
         dropout: See `ASFormer`.
-        attention: What the attention counts beside the convolution.
+        attention: α, what attention counts beside the convolution.
+        channel_masking: Probability of dropping a channel of the inputs of a video while training.
     """
 
     def __init__(
@@ -127,8 +129,10 @@ class Stage(nn.Module):
         num_classes: int,
         dropout: float,
         attention: float,
+        channel_masking: float = 0.0,
     ) -> None:
         super().__init__()
+        self.channel_masking = channel_masking
         self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps)
         self.layers = nn.ModuleList(AttentionLayer(rate, feature_maps, dropout, attention) for rate in rates)
         self.conv_out = PointwiseConv1d(feature_maps, num_classes)
@@ -138,8 +142,8 @@ class Stage(nn.Module):
 
         Args:
             inputs: (B, in_channels, T).
-            reference: Feature maps (B, F, T) of the stage before, which attention reads its values from; None
-                in the encoder, which reads its own.
+            reference: Feature maps (B, F, T) of the stage before, which attention takes its values from; None
+                in the encoder, where they are those of the layer itself.
             videos: Those of the inputs.
 
         Returns:
@@ -151,37 +155,18 @@ class Stage(nn.Module):
         return self.conv_out(maps), maps
 
     def _enter(self, inputs: Tensor) -> Tensor:
-        maps: Tensor = self.conv_1x1(inputs)
-        return maps
-
-
-class Encoder(Stage):
-    """The stage that sees the features, of which it drops whole channels while training."""
-
-    def __init__(
-        self,
-        rates: Sequence[int],
-        in_channels: int,
-        feature_maps: int,
-        num_classes: int,
-        dropout: float,
-        attention: float,
-    ) -> None:
-        super().__init__(rates, in_channels, feature_maps, num_classes, dropout, attention)
-        self.channel_masking = CHANNEL_MASKING if dropout > 0 else 0.0
-
-    def _enter(self, inputs: Tensor) -> Tensor:
         conv = self.conv_1x1
-        if not self.training or self.channel_masking == 0:
-            return super()._enter(inputs)
-        kept = functional.dropout(inputs.new_ones(len(inputs), 1, inputs.shape[1]), self.channel_masking)
-        # Dropped from the weights, of which there are fewer than features: (F, D, 1) * (B, 1, D) -> (B, F, D)
-        matrix = conv.weight[..., 0] * kept
-        return torch.baddbmm(conv.bias.unsqueeze(1).expand(len(inputs), -1, 1), matrix, inputs)
+        if not self.training or self.channel_masking == 0 or conv.bias is None:
+            maps: Tensor = conv(inputs)
+            return maps
+        batch, channels, _ = inputs.shape
+        kept = functional.dropout(inputs.new_ones(batch, 1, channels), self.channel_masking)
+        # Channels are dropped from the weights, which are fewer: (F, D) * (B, 1, D) -> (B, F, D)
+        return torch.baddbmm(conv.bias.unsqueeze(1).expand(batch, -1, 1), conv.weight[..., 0] * kept, inputs)
 
 
 class AttentionLayer(nn.Module):
-    """x + dropout(conv_1x1(h + α·attention(norm(h)))), h = feed_forward(x) (ASFormer, sections 3.2 and 3.3)."""
+    """x + dropout(conv_1x1(h + α·attention(norm(h)))), h = feed_forward(x) (ASFormer, section 3)."""
 
     def __init__(self, rate: int, feature_maps: int, dropout: float, attention: float) -> None:
         super().__init__()
@@ -212,9 +197,10 @@ class FeedForward(nn.Module):
 
     @property
     def rate(self) -> int:
-        """The present dilation rate."""
-        rate: int = self.layer[0].dilation[0]
-        return rate
+        """The present dilation rate; of branches that were merged into one kernel, that of the furthest."""
+        conv = self.layer[0]
+        assert isinstance(conv, nn.Conv1d)
+        return conv.dilation[0] * (conv.kernel_size[0] // 2)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, F, T) to (B, F, T)."""
@@ -223,7 +209,7 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Projections around the local attention, which has one head (ASFormer, section 3.2)."""
+    """Projections around the local attention, which has one head (ASFormer, section 3)."""
 
     def __init__(self, feature_maps: int) -> None:
         super().__init__()

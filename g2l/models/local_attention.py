@@ -1,4 +1,4 @@
-"""Attention of frames to those around them, block by block (ASFormer, encoder; released code)."""
+"""Attention of frames to those around them, block by block (ASFormer, section 3)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 LEAK = 1e-6
 """Added to a mask before its logarithm is taken, as in the released code: the share of a softmax that a frame
@@ -35,7 +36,6 @@ class LocalAttention:
     def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
         mask = features.new_ones(1, 1, features.shape[2]) if frame_mask is None else frame_mask
         self._mask = mask.transpose(1, 2)  # (B, T, 1)
-        self._places = torch.arange(features.shape[2], device=features.device)
         self._windows: dict[int, _Window] = {}  # one for all layers of a rate
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, rate: int) -> Tensor:
@@ -50,19 +50,19 @@ class LocalAttention:
         Returns:
             (B, v, T). Values at padded frames mean nothing.
         """
+        sizes, frames = [key.shape[1], value.shape[1]], query.shape[2]
         query = query.transpose(1, 2).contiguous()  # (B, c, T) -> (B, T, c)
         pair = torch.cat([key, value], dim=1).transpose(1, 2).contiguous()  # (B, T, c + v)
-        frames, sizes = query.shape[1], (key.shape[1], value.shape[1])
         # Of a video within one block no more is computed than there is; an exported graph takes any length.
         if not torch.compiler.is_exporting() and frames < rate:
             # A last key of zeros stands for all that are beyond the ends.
-            pair = functional.pad(pair, (0, 0, 0, 1)).unsqueeze(1)
-            attended = _attend(query.unsqueeze(1), *pair.split(sizes, 3), self._window(rate, self._whole_video))
-            return attended.squeeze(1).transpose(1, 2)
-        windows = _cut(pair, rate, rate // 2)
-        attended = _attend(_cut(query, rate, 0), *windows.split(sizes, 3), self._window(rate, self._blocks))
+            key, value = torch.split(functional.pad(pair, (0, 0, 0, 1)).unsqueeze(1), sizes, dim=3)
+            attended = _attend(query.unsqueeze(1), key, value, self._window(rate, self._whole_video))
+        else:
+            key, value = torch.split(_cut(pair, rate, rate // 2), sizes, dim=3)
+            attended = _attend(_cut(query, rate, 0), key, value, self._window(rate, self._blocks))
         # (B, blocks, w, v) -> (B, blocks * w, v) -> (B, T, v) -> (B, v, T)
-        return attended.flatten(1, 2).index_select(1, self._places).transpose(1, 2)
+        return attended.flatten(1, 2)[:, :frames].transpose(1, 2)
 
     def _window(self, rate: int, make: Callable[[int], _Window]) -> _Window:
         if rate not in self._windows:
@@ -96,9 +96,10 @@ class _Window(NamedTuple):
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, window: _Window) -> Tensor:
     """Return (B, blocks, w, v) of queries (…, w, c), keys (…, W, c) and values (…, W, v)."""
-    # The blocks are what torch calls heads.
     logs = window.logs.expand(query.shape[0], -1, query.shape[2], -1)
-    return functional.scaled_dot_product_attention(query, key, value * window.mask, logs)
+    # The blocks are what torch calls heads. The kernels left out do not give the same bits every time.
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+        return functional.scaled_dot_product_attention(query, key, value * window.mask, logs)
 
 
 def _cut(maps: Tensor, rate: int, side: int) -> Tensor:

@@ -16,7 +16,7 @@ from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.models.artifact import rebuild
 from g2l.models.metadata import ModelMetadata
-from g2l.models.published import ms_tcn, ms_tcn_plus_plus
+from g2l.models.published import asformer, ms_tcn, ms_tcn_plus_plus
 from g2l.structure import DilationStructure
 
 _logger = logging.getLogger("g2l")
@@ -42,6 +42,7 @@ class Reader(Protocol):
 READERS: dict[str, Reader] = {
     "MS-TCN": ms_tcn,
     "MS-TCN++": ms_tcn_plus_plus,
+    "ASFormer": asformer,
 }
 """By the name of the network, which messages use."""
 
