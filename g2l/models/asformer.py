@@ -92,20 +92,21 @@ class Videos:
     def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
         self.attention = LocalAttention(features, frame_mask)
         self._frame_mask = frame_mask
-        # (B, 1, T) -> (B, 1, 1)
-        self._frames = None if frame_mask is None else frame_mask.sum(dim=2, keepdim=True).clamp(min=1)
+        self._shares: Tensor | None = None  # (B, T, 1), of each valid frame in a mean
+        if frame_mask is not None:
+            frames = frame_mask.sum(dim=2, keepdim=True)
+            self._shares = torch.where(frames > 0, frame_mask / frames, 0.0).transpose(1, 2)
 
     def masked(self, maps: Tensor) -> Tensor:
         """Return maps (B, F, T) that are zero at padded frames."""
         return maps if self._frame_mask is None else maps * self._frame_mask
 
     def normalised(self, maps: Tensor) -> Tensor:
-        """Return maps (B, F, T) of mean 0 and variance 1 over valid frames; they stay zero at padded ones."""
-        if self._frames is None:
+        """Return maps (B, F, T) of mean 0 and variance 1 over valid frames, zero at padded ones."""
+        if self._shares is None:
             return torch.instance_norm(maps, None, None, None, None, True, 0.0, EPSILON, False)
-        centred = self.masked(maps - maps.sum(dim=2, keepdim=True) / self._frames)
-        variance = centred.square().sum(dim=2, keepdim=True) / self._frames
-        return centred * torch.rsqrt(variance + EPSILON)
+        centred = self.masked(maps - torch.bmm(maps, self._shares))
+        return centred * torch.rsqrt(torch.bmm(centred.square(), self._shares) + EPSILON)
 
 
 class Stage(nn.Module):
@@ -178,7 +179,7 @@ class AttentionLayer(nn.Module):
 
     def forward(self, maps: Tensor, reference: Tensor | None, videos: Videos) -> Tensor:
         """Map (B, F, T) to (B, F, T), both zero at padded frames; `reference` as in `Stage`."""
-        mixed = videos.masked(self.feed_forward(maps))
+        mixed: Tensor = self.feed_forward(maps)
         window = self.feed_forward.rate
         attended = self.att_layer(videos.normalised(mixed), reference, window, videos)
         mixed = torch.add(mixed, attended, alpha=self.attention)

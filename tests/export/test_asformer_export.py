@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from g2l.config import BackboneConfig
+from g2l.errors import OperationalError
+from g2l.export.onnx_export import export_onnx
+from g2l.export.report import Precision
+from g2l.export.rewriting import RewritableExport
+from g2l.models.asformer import ASFormer
+from g2l.models.metadata import ModelMetadata
+from g2l.structure import DilationStructure
+
+LENGTHS = (1, 2, 15, 16, 17, 39, 40, 41, 3000)
+
+
+def build(structure):
+    """The same weights for every structure."""
+    torch.manual_seed(0)
+    return ASFormer(structure, feature_dim=6, num_classes=3, feature_maps=8).eval()
+
+
+def described(structure):
+    stages, layers = len(structure.stages), len(structure.stages[0])
+    backbone = BackboneConfig(name="asformer", stages=stages, layers=layers, feature_maps=8)
+    return ModelMetadata(structure=structure, backbone=backbone, classes=("a", "b", "c"), feature_dim=6)
+
+
+def inputs(batch, frames):
+    features = torch.randn(batch, 6, frames, generator=torch.Generator().manual_seed(frames))
+    frame_mask = (torch.arange(frames) < torch.arange(batch, 0, -1).unsqueeze(1) * frames / batch).float()
+    return features, frame_mask.unsqueeze(1)
+
+
+def difference(path, network, features, frame_mask, masked):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    given = {"features": features.numpy()} | ({"frame_mask": frame_mask.numpy()} if masked else {})
+    found = session.run(["probabilities"], given)[0]
+    with torch.inference_mode():
+        expected = torch.softmax(network(features, frame_mask if masked else None)[-1], dim=1).numpy()
+    valid = frame_mask.numpy() if masked else 1
+    return np.abs(valid * (found - expected)).max()
+
+
+# Windows below, of and above the 16 frames of the exporter's example, even and odd.
+@pytest.mark.parametrize(("stages", "masked"), [(((3, 40),), False), (((16,), (17,)), True)])
+def test_the_file_says_what_the_network_says_at_any_length(tmp_path, stages, masked):
+    structure = DilationStructure(stages)
+    network, metadata = build(structure), described(structure)
+    path = export_onnx(network, metadata, tmp_path / "model.onnx", frame_mask=masked).path
+    proto = onnx.load(path)
+    assert ModelMetadata.from_json(proto.metadata_props[0].value, "model.onnx") == metadata
+    for batch, frames in [*((1, frames) for frames in LENGTHS), (2, 33), (3, 100)]:
+        assert difference(path, network, *inputs(batch, frames), masked) < 1e-5
+
+
+def test_half_precision_keeps_the_labels(tmp_path):
+    structure = DilationStructure(((4,),))
+    output = tmp_path / "half.onnx"
+    report = export_onnx(
+        build(structure), described(structure), output, precision=Precision.FP16, frame_mask=True
+    )
+    assert report.agreement >= 99
+
+
+def test_windows_cannot_be_rewritten_and_that_is_said():
+    with pytest.raises(OperationalError) as caught:
+        RewritableExport(build, (1,), feature_dim=6)
+    assert caught.value.message == (
+        "the exported convolutions of this backbone are not all that its rates set."
+    )
