@@ -9,20 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from g2l.models.attention_layer import AttentionLayer, Videos
 from g2l.models.convolutions import PointwiseConv1d
-from g2l.models.dropout import Dropout
-from g2l.models.local_attention import LocalAttention
-from g2l.structure import KERNEL_SIZE, DilationStructure
+from g2l.structure import DilationStructure
 
 CHANNEL_MASKING = 0.3
 """Probability of dropping a feature channel of a whole video while training (released code; 0.5 for GTEA)."""
 ATTENTION_DECAY = 3.0
 """Attention counts e^(−3·s) in decoder s, counted from 0: the first one's as much as the encoder's, then less
 and less (ASFormer, section 3 on the decoder; the 3 is the released code's)."""
-REDUCTION = 2
-"""Feature maps per channel of queries, keys and values (released code)."""
-EPSILON = 1e-5
-"""Added to the variance of the instance normalisation (torch's own)."""
 
 
 class ASFormer(nn.Module):
@@ -30,6 +25,8 @@ class ASFormer(nn.Module):
 
     The rate of a layer is that of its dilated convolution and, as in the paper, the window of its attention,
     in frames. The window is read off the convolution at each call, so that what changes the one changes both.
+    A dense kernel that branches were merged into has no rate; its window is that of the branches, or of the
+    structure that the network is built with.
 
     Parameter names are those of the checkpoints in circulation: `encoder.…` and `decoders.{s}.…`.
     Logits of valid frames do not depend on what the padded frames hold, nor on how many there are
@@ -79,34 +76,6 @@ class ASFormer(nn.Module):
             latest, maps = decoder(functional.softmax(latest, dim=1), maps, videos)
             logits.append(latest)
         return torch.stack(logits)
-
-
-class Videos:
-    """What layers need to know of the videos of one forward pass.
-
-    Args:
-        features: (B, D, T).
-        frame_mask: (B, 1, T) or None.
-    """
-
-    def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
-        self.attention = LocalAttention(features, frame_mask)
-        self._frame_mask = frame_mask
-        self._shares: Tensor | None = None  # (B, T, 1), of each valid frame in a mean
-        if frame_mask is not None:
-            frames = frame_mask.sum(dim=2, keepdim=True)
-            self._shares = torch.where(frames > 0, frame_mask / frames, 0.0).transpose(1, 2)
-
-    def masked(self, maps: Tensor) -> Tensor:
-        """Return maps (B, F, T) that are zero at padded frames."""
-        return maps if self._frame_mask is None else maps * self._frame_mask
-
-    def normalised(self, maps: Tensor) -> Tensor:
-        """Return maps (B, F, T) of mean 0 and variance 1 over valid frames, zero at padded ones."""
-        if self._shares is None:
-            return torch.instance_norm(maps, None, None, None, None, True, 0.0, EPSILON, False)
-        centred = self.masked(maps - torch.bmm(maps, self._shares))
-        return centred * torch.rsqrt(torch.bmm(centred.square(), self._shares) + EPSILON)
 
 
 class Stage(nn.Module):
@@ -164,66 +133,3 @@ class Stage(nn.Module):
         kept = functional.dropout(inputs.new_ones(batch, 1, channels), self.channel_masking)
         # Channels are dropped from the weights, which are fewer: (F, D) * (B, 1, D) -> (B, F, D)
         return torch.baddbmm(conv.bias.unsqueeze(1).expand(batch, -1, 1), conv.weight[..., 0] * kept, inputs)
-
-
-class AttentionLayer(nn.Module):
-    """x + dropout(conv_1x1(h + α·attention(norm(h)))), h = feed_forward(x) (ASFormer, section 3)."""
-
-    def __init__(self, rate: int, feature_maps: int, dropout: float, attention: float) -> None:
-        super().__init__()
-        self.feed_forward = FeedForward(rate, feature_maps)
-        self.att_layer = Attention(feature_maps)
-        self.conv_1x1 = PointwiseConv1d(feature_maps, feature_maps)
-        self.dropout = Dropout(dropout)
-        self.attention = attention
-
-    def forward(self, maps: Tensor, reference: Tensor | None, videos: Videos) -> Tensor:
-        """Map (B, F, T) to (B, F, T), both zero at padded frames; `reference` as in `Stage`."""
-        mixed: Tensor = self.feed_forward(maps)
-        window = self.feed_forward.rate
-        attended = self.att_layer(videos.normalised(mixed), reference, window, videos)
-        mixed = torch.add(mixed, attended, alpha=self.attention)
-        return maps + videos.masked(self.dropout(self.conv_1x1(mixed)))
-
-
-class FeedForward(nn.Module):
-    """The dilated convolution of a layer; `layer.0` is what checkpoints call it."""
-
-    def __init__(self, rate: int, feature_maps: int) -> None:
-        super().__init__()
-        padding = rate * (KERNEL_SIZE // 2)
-        self.layer = nn.Sequential(
-            nn.Conv1d(feature_maps, feature_maps, KERNEL_SIZE, padding=padding, dilation=rate), nn.ReLU()
-        )
-
-    @property
-    def rate(self) -> int:
-        """The present dilation rate; of branches that were merged into one kernel, that of the furthest."""
-        conv = self.layer[0]
-        assert isinstance(conv, nn.Conv1d)
-        return conv.dilation[0] * (conv.kernel_size[0] // 2)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (B, F, T) to (B, F, T)."""
-        mixed: Tensor = self.layer(maps)
-        return mixed
-
-
-class Attention(nn.Module):
-    """Projections around the local attention, which has one head (ASFormer, section 3)."""
-
-    def __init__(self, feature_maps: int) -> None:
-        super().__init__()
-        channels = max(feature_maps // REDUCTION, 1)
-        self.query_conv = PointwiseConv1d(feature_maps, channels)
-        self.key_conv = PointwiseConv1d(feature_maps, channels)
-        self.value_conv = PointwiseConv1d(feature_maps, channels)
-        self.conv_out = PointwiseConv1d(channels, feature_maps)
-
-    def forward(self, maps: Tensor, reference: Tensor | None, window: int, videos: Videos) -> Tensor:
-        """Map (B, F, T) to (B, F, T); `reference` as in `Stage`, `window` in frames."""
-        key = videos.masked(self.key_conv(maps))
-        value = videos.masked(self.value_conv(maps if reference is None else reference))
-        attended = videos.attention.attend(self.query_conv(maps), key, value, window)
-        projected: Tensor = self.conv_out(functional.relu(attended))
-        return projected

@@ -4,9 +4,13 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from g2l.models.asformer import ASFormer, Stage, Videos
+from g2l.config import BackboneConfig
+from g2l.models.artifact import load_model, save_model
+from g2l.models.asformer import ASFormer, Stage
+from g2l.models.attention_layer import Videos
+from g2l.models.metadata import ModelMetadata
 from g2l.models.size import count_flops
-from g2l.receptive_field import Ending, convert, expand, finish
+from g2l.receptive_field import Ending, convert, describe, expand, finish
 from g2l.structure import DilationStructure
 from tests.oracles.plain_asformer import PlainASFormer
 
@@ -134,14 +138,25 @@ def test_a_local_search_moves_the_windows_too():
     assert torch.equal(searched(features), built(features))
 
 
-def test_branches_leave_the_windows_where_they_are_and_merged_ones_reach_as_far_as_they_did():
+def test_merged_branches_say_what_they_said_also_in_a_file(tmp_path):
     model = small().eval()
+    features = torch.randn(2, 6, 50)
     convert(model, max_rate=64, expansion_rate=0.5)
     finish(model, Ending.MULTIPLE)
-    assert rates_of(model) == STRUCTURE.as_lists()
+    expected = model(features)
     finish(model, Ending.MERGE)
-    assert rates_of(model) == [[2, 4, 3], [7, 6, 2], [12, 45, 3]]
-    assert model(torch.randn(1, 6, 50)).isfinite().all()
+    assert rates_of(model) == STRUCTURE.as_lists()
+    torch.testing.assert_close(model(features), expected, rtol=1e-5, atol=1e-5)
+    metadata = ModelMetadata(
+        structure=STRUCTURE,
+        backbone=BackboneConfig(name="asformer", stages=3, layers=3, feature_maps=6),
+        classes=("a", "b", "c", "d"),
+        feature_dim=6,
+        layers=describe(model),
+    )
+    save_model(tmp_path / "model.safetensors", model, metadata)
+    loaded, _ = load_model(tmp_path / "model.safetensors")
+    assert torch.equal(loaded(features), model(features))
 
 
 def test_operations_follow_the_windows():

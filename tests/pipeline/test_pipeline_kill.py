@@ -15,7 +15,7 @@ import time
 import pytest
 from safetensors.numpy import load_file
 
-from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, run_stage
+from tests.pipeline.tiny_pipeline import ATTENTION, CAUSAL, DUAL, run_stage
 
 RUN = {"run_id", "seconds", "checkpoint"}
 TIMEOUT = 120
@@ -125,7 +125,13 @@ def test_a_run_that_is_killed_again_and_again(run, whole, tmp_path, stage, insta
 
 @pytest.mark.parametrize(
     ("stage", "backbone", "instants"),
-    [("search-global", CAUSAL, (32,)), ("search-local", CAUSAL, (7, 10)), ("train", DUAL, (8, 20))],
+    [
+        ("search-global", CAUSAL, (32,)),
+        ("search-local", CAUSAL, (7, 10)),
+        ("search-local", ATTENTION, (7,)),
+        ("train", DUAL, (8, 20)),
+        ("train", ATTENTION, (20,)),
+    ],
 )
 def test_other_backbones_go_on_too(run, whole, tmp_path, stage, backbone, instants):
     expected = whole(stage, backbone=backbone)

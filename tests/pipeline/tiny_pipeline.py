@@ -29,6 +29,7 @@ BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)
 DUAL = BackboneConfig(name="ms-tcn++", stages=2, layers=2, prediction_layers=1, feature_maps=4)
 """Of the same shape: one dual layer has two rates."""
 CAUSAL = BackboneConfig(stages=2, layers=2, feature_maps=4, causal=True)
+ATTENTION = BackboneConfig(name="asformer", stages=2, layers=2, feature_maps=4)
 RECIPE = RecipeConfig(epochs=3, batch_size=2, learning_rate=5e-2)
 GLOBAL = GlobalSearchConfig(
     population=3, generations=2, budget=Budget(4, "steps"), fitness="accuracy", max_exponent=4
