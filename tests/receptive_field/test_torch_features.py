@@ -1,4 +1,4 @@
-"""Searches beside what else people use of torch: copies, compilers, checkpointing, autocast, parametrizations."""
+"""Searches beside what else people use of torch: copies, compilers, checkpointing, autocast, weight norm."""
 
 from __future__ import annotations
 
