@@ -110,9 +110,9 @@ class CandidateBatch(nn.Module):
         if not self.training or self.dropout == 0:
             return mask
         _, channels, batch, frames = residual.shape
-        ones = residual.new_ones(batch, channels, frames)  # the coins fall as for a single network
-        kept: Tensor = Dropout(self.dropout)(ones)
-        return kept.transpose(0, 1) * mask
+        # Frame by frame, as the maps of a single network lie: so the coins fall as they do there.
+        kept: Tensor = Dropout(self.dropout)(residual.new_ones(batch, frames, channels))
+        return kept.permute(2, 0, 1) * mask  # (B, T, F) -> (F, B, T)
 
 
 class _Piece:

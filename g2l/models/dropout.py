@@ -17,7 +17,8 @@ class Dropout(nn.Module):
 
     Same distribution as `nn.Dropout`. For p = 0.5 on a CPU the coins are bits of random words from
     torch's default generator, so that restoring its state repeats them; torch's own way draws a
-    word per element there, which is a quarter of a training step.
+    word per element there, which is a quarter of a training step. On a CPU the coins fall in the order in
+    which the elements lie in memory.
 
     Args:
         p: Probability in [0, 1).
@@ -29,25 +30,39 @@ class Dropout(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return `features` of any shape with some elements dropped; as they are in evaluation."""
+        if features.device.type != "cpu" or torch.compiler.is_compiling():
+            return functional.dropout(features, self.p, self.training)
+        factors = self.factors(features)
+        return features if factors is None else features * factors
+
+    def factors(self, features: Tensor) -> Tensor | None:
+        """Return what `forward` multiplies such features by: zeros and 1 / (1 − p); None for 1 everywhere.
+
+        Args:
+            features: Any shape, on a CPU; only how it lies in memory and its precision matter.
+        """
         if not self.training or self.p == 0:
-            return features
-        if self.p == 0.5 and features.device.type == "cpu" and features.dtype == torch.float32:
-            return features * coin_flips(features.shape)
-        return functional.dropout(features, self.p)
+            return None
+        count = features.numel()
+        if self.p == 0.5 and features.dtype == torch.float32:
+            flat = coin_flips(count)
+        else:
+            flat = features.new_empty(count).bernoulli_(1 - self.p).div_(1 - self.p)
+        # The strides of a new tensor that lies as the features do.
+        return flat.as_strided(features.shape, torch.empty_like(features, device="meta").stride())
 
     def extra_repr(self) -> str:
         """Return the probability, for `repr`."""
         return f"p={self.p}"
 
 
-def coin_flips(shape: torch.Size) -> Tensor:
+def coin_flips(count: int) -> Tensor:
     """Return float32 zeros and twos on the CPU, each with probability 1/2, independent of each other.
 
     Args:
-        shape: Any shape.
+        count: How many.
     """
-    count = shape.numel()
     # 2 x 31 flips come out of a 64-bit word.
     words = torch.empty(-(-count // 62), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int32) << _SHIFTS  # (2W,) -> (31, 2W)
-    return bits.bitwise_and_(_TWO).view(torch.float32).flatten()[:count].view(shape)
+    return bits.bitwise_and_(_TWO).view(torch.float32).flatten()[:count]

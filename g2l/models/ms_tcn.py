@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from g2l.models.convolutions import PointwiseConv1d, dilated_convolution
 from g2l.models.dropout import Dropout
+from g2l.models.residual import residual_layer
+from g2l.receptive_field.operands import is_called_plainly, operands
 from g2l.structure import DilationStructure
 
 
@@ -75,18 +77,19 @@ class Stage(nn.Module):
         causal: bool,
     ) -> None:
         super().__init__()
-        self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps)
+        self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps, by_frame=True)
         self.layers = nn.ModuleList(
             DilatedResidualLayer(rate, feature_maps, dropout, causal=causal) for rate in rates
         )
-        self.conv_out = nn.Conv1d(feature_maps, num_classes, 1)
+        self.conv_out = PointwiseConv1d(feature_maps, num_classes)
 
     def forward(self, inputs: Tensor, frame_mask: Tensor | None) -> Tensor:
         """Map (B, in_channels, T) to logits (B, C, T); `frame_mask` is (B, 1, T) or None."""
         maps = self.conv_1x1(inputs)
+        if frame_mask is not None:
+            maps = maps * frame_mask
         for layer in self.layers:
-            # Only a dilated convolution looks at other frames: padding must be zero there, nowhere else.
-            maps = layer(maps if frame_mask is None else maps * frame_mask)
+            maps = layer(maps, frame_mask)
         logits: Tensor = self.conv_out(maps)
         return logits
 
@@ -97,10 +100,24 @@ class DilatedResidualLayer(nn.Module):
     def __init__(self, rate: int, feature_maps: int, dropout: float, *, causal: bool) -> None:
         super().__init__()
         self.conv_dilated = dilated_convolution(feature_maps, rate, causal=causal)
-        self.conv_1x1 = nn.Conv1d(feature_maps, feature_maps, 1)
+        self.conv_1x1 = PointwiseConv1d(feature_maps, feature_maps, by_frame=True)
         self.dropout = Dropout(dropout)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (B, F, T) to (B, F, T)."""
+    def forward(self, maps: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """Map (B, F, T) to (B, F, T).
+
+        Args:
+            maps: Zero in the padding, which the dilated convolution looks at; so is the result.
+            frame_mask: (B, 1, T) or None.
+        """
+        dilated, bias = operands(self.conv_dilated, maps), self.conv_1x1.bias
+        watched = not (
+            is_called_plainly(self.conv_1x1, PointwiseConv1d) and is_called_plainly(self.dropout, Dropout)
+        )
+        if dilated is not None and bias is not None and not watched:
+            kept = self.dropout.factors(maps)
+            if frame_mask is not None:
+                kept = frame_mask if kept is None else kept * frame_mask
+            return residual_layer(maps, dilated, self.conv_1x1.weight, bias, kept)
         residual: Tensor = self.dropout(self.conv_1x1(functional.relu(self.conv_dilated(maps))))
-        return maps + residual
+        return maps + (residual if frame_mask is None else residual * frame_mask)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from g2l.errors import InputError
-from g2l.models.convolutions import PointwiseConv1d, dilated_convolution
+from g2l.models.convolutions import PointwiseConv1d, convolve, dilated_convolution, side_by_side
 from g2l.models.dropout import Dropout
 from g2l.models.ms_tcn import Stage
 from g2l.structure import DilationStructure
@@ -91,24 +91,27 @@ class PredictionStage(nn.Module):
             raise InputError(
                 f"`structure` must have two rates per layer in its first stage, but has {len(rates)} in all."
             )
-        self.conv_1x1_in = PointwiseConv1d(in_channels, feature_maps)
+        self.conv_1x1_in = PointwiseConv1d(in_channels, feature_maps, by_frame=True)
         self.conv_dilated_1, self.conv_dilated_2 = (
             nn.ModuleList(dilated_convolution(feature_maps, rate, causal=causal) for rate in half)
             for half in (rates[:layers], rates[layers:])
         )
-        self.conv_fusion = nn.ModuleList(nn.Conv1d(2 * feature_maps, feature_maps, 1) for _ in range(layers))
+        self.conv_fusion = nn.ModuleList(
+            PointwiseConv1d(2 * feature_maps, feature_maps, by_frame=True) for _ in range(layers)
+        )
         self.dropout = Dropout(dropout)
-        self.conv_out = nn.Conv1d(feature_maps, num_classes, 1)
+        self.conv_out = PointwiseConv1d(feature_maps, num_classes)
 
     def forward(self, inputs: Tensor, frame_mask: Tensor | None) -> Tensor:
         """Map (B, in_channels, T) to logits (B, C, T); `frame_mask` is (B, 1, T) or None."""
         maps = self.conv_1x1_in(inputs)
+        if frame_mask is not None:
+            maps = maps * frame_mask
         layers = zip(self.conv_dilated_1, self.conv_dilated_2, self.conv_fusion, strict=True)
         for first, second, fusion in layers:
-            # Only a dilated convolution looks at other frames: padding must be zero there, nowhere else.
-            valid = maps if frame_mask is None else maps * frame_mask
-            # 2 of (B, F, T) -> (B, 2F, T)
-            both = torch.cat([first(valid), second(valid)], dim=1)
-            maps = valid + self.dropout(functional.relu(fusion(both)))
+            both = side_by_side(convolve(first, maps), convolve(second, maps))
+            residual = self.dropout(functional.relu(fusion(both)))
+            # Dilated convolutions look at the padding, which must stay zero.
+            maps = maps + (residual if frame_mask is None else residual * frame_mask)
         logits: Tensor = self.conv_out(maps)
         return logits

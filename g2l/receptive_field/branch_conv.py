@@ -10,6 +10,7 @@ from g2l.receptive_field.branch_layer import BranchLayer
 from g2l.receptive_field.convolve import convolve, pad_outside
 from g2l.receptive_field.geometry import Pads
 from g2l.receptive_field.mixing import Reading, mix_taps
+from g2l.receptive_field.products import by_products, convolve_by_taps, tap_plan
 
 SHORT = 1024
 """Frames below which, on a CPU, a matrix product is quicker than torch's convolution (measured: 300 frames by
@@ -28,6 +29,7 @@ class _BranchConv(BranchLayer):
         """Return the product of `weight` (C_out, C_in / groups, K) and the mixed taps of x (…, C_in, T)."""
         (size,), (anchor,), (stride,) = self.kernel_size, self.geometry.anchors, self.stride
         rates = tuple(rate for (rate,) in self.branches.rates)
+        alpha, frames = self.alpha[: len(rates)], x.shape[-1]
         ((before, after),) = pads
         reading = Reading(
             rates=rates,
@@ -35,9 +37,11 @@ class _BranchConv(BranchLayer):
             anchor=anchor,
             offset=anchor * rates[0] - before,
             stride=stride,
-            outputs=(x.shape[-1] + before + after - (size - 1) * rates[0] - 1) // stride + 1,
+            outputs=(frames + before + after - (size - 1) * rates[0] - 1) // stride + 1,
         )
-        mixed = mix_taps(x, self.alpha[: len(rates)], reading)
+        if x.dim() == 3 and self.groups == 1 and reading.keeps_frames(frames) and by_products(x):
+            return convolve_by_taps(x, weight, bias, alpha, tap_plan(rates, size, anchor, frames))
+        mixed = mix_taps(x, alpha, reading)
         # (…, C_in, K, T') -> (…, C_in·K, T'); the weight (C_out, C_in / groups, K) flattens alike.
         return _product(mixed.flatten(-3, -2), weight.flatten(1), bias, self.groups)
 

@@ -47,6 +47,11 @@ class Geometry:
             after=tuple(pad - (size - 1 - anchor) * rate for size, anchor, pad, rate in axes),
         )
 
+    @property
+    def keeps_size(self) -> bool:
+        """Whether, at stride 1, the anchor reads position t for position t, and there are as many of them."""
+        return not self.follows and not any(self.before) and not any(self.after)
+
     def pads(self, rates: Rates, centre: Rates) -> Pads:
         """Return what a branch at `rates` adds before and after each axis, `centre` being `dilation`."""
         present = centre if self.follows else (0,) * len(rates)

@@ -37,6 +37,10 @@ class Reading:
     stride: int
     outputs: int
 
+    def keeps_frames(self, frames: int) -> bool:
+        """Return whether the anchor reads frame t for output t, of an input of that many frames."""
+        return self.offset == 0 and self.stride == 1 and self.outputs == frames
+
     def common(self, frames: int) -> tuple[slice, slice]:
         """Return the input slice and the output slice of the anchor tap, which may be empty."""
         return self._slices(self.offset, frames) or (slice(0), slice(0))

@@ -1,0 +1,238 @@
+"""Convolutions over time on a CPU: one matrix product per tap, of maps that lie frame by frame in memory.
+
+Each tap reads rows of a (T, F) matrix that start somewhere else, and to a matrix product it does not matter
+where rows start: nothing is padded, copied or rearranged, as torch's own convolution does at every call, and
+frames that a tap reads outside of the video cost nothing. Several branches share one weight, so each tap
+first mixes what it reads, z_k = Σ_i w_i shift(x, (k − a)·d_i): one more pass over the maps for each branch
+instead of one more product. For the backward pass the input alone is kept, and mixed again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from g2l.receptive_field.rates import mixing_weights
+
+
+class Piece(NamedTuple):
+    """What one tap of one branch reads: frames `source` of the input, for frames `target` of the output."""
+
+    branch: int
+    source: slice
+    target: slice
+
+
+class TapPlan(NamedTuple):
+    """What the taps of a convolution read of a video.
+
+    Attributes:
+        anchor: The tap that reads frame t for frame t, in every branch.
+        others: The other taps that read something, each with the frames of the output that it adds to, and
+            its pieces, whose targets count from the first of these frames. The first piece has all of them.
+    """
+
+    anchor: int
+    others: tuple[tuple[int, slice, tuple[Piece, ...]], ...]
+
+
+@lru_cache(maxsize=4096)
+def tap_plan(rates: tuple[int, ...], taps: int, anchor: int, frames: int) -> TapPlan:
+    """Return what the taps read of a video of that many frames, with zeros outside.
+
+    Args:
+        rates: Dilation rate of each branch.
+        taps: Kernel size K.
+        anchor: a: tap k reads (k − a)·d frames later.
+        frames: T.
+    """
+    others = []
+    for tap in range(taps):
+        # Output t reads frame t + shift. The shifts of a tap have one sign: the smallest has most to read.
+        shifts = sorted((abs(tap - anchor) * rate, branch) for branch, rate in enumerate(rates))
+        sign = 1 if tap > anchor else -1
+        inside = [(sign * shift, branch) for shift, branch in shifts if shift < frames]
+        if tap == anchor or not inside:
+            continue
+        first = max(0, -inside[0][0])
+        pieces = tuple(
+            Piece(
+                branch,
+                slice(max(0, shift), frames + min(0, shift)),
+                slice(max(0, -shift) - first, frames - max(0, shift) - first),
+            )
+            for shift, branch in inside
+        )
+        others.append((tap, slice(first, frames - max(0, inside[0][0])), pieces))
+    return TapPlan(anchor, tuple(others))
+
+
+def by_products(x: Tensor) -> bool:
+    """Return whether this is the way to convolve `x`: on a CPU, in its own precision, and not in a compiler.
+
+    A compiler has its own fast ways, and what is exported should consist of ordinary convolutions.
+    """
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return not torch.compiler.is_compiling() and not torch._C._get_tracing_state()
+
+
+def convolve_by_taps(
+    x: Tensor, weight: Tensor, bias: Tensor | None, alpha: Tensor | None, plan: TapPlan
+) -> Tensor:
+    """Return the convolution of x (B, C_in, T) as (B, C_out, T), laid out in memory as x is.
+
+    Args:
+        x: Input; copied unless it lies frame by frame.
+        weight: (C_out, C_in, K).
+        bias: (C_out,) or None.
+        alpha: Raw branch weights, or None for a single branch.
+        plan: What the taps read.
+    """
+    rows = x.transpose(1, 2).contiguous()  # (B, C_in, T) -> (B, T, C_in)
+    result: Tensor = _Convolution.apply(rows, weight, bias, alpha, plan)  # type: ignore[no-untyped-call]
+    found = result.transpose(1, 2)
+    return found.contiguous() if x.is_contiguous() else found
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, alpha: Tensor | None, plan: TapPlan
+    ) -> Tensor:
+        taps, shares = by_tap(weight), shares_of(alpha)
+        ctx.save_for_backward(rows, taps, alpha)
+        ctx.plan, ctx.shares = plan, shares
+        return tap_products(rows, taps, bias, shares, plan)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, taps, alpha = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        found = tap_gradients(gradient, rows, taps, ctx.shares, ctx.plan)
+        bias = gradient.sum((0, 1)) if ctx.needs_input_grad[2] else None
+        return found.rows, by_tap(found.taps), bias, alpha_gradient(alpha, ctx.shares, found.shares), None
+
+
+def by_tap(weight: Tensor) -> Tensor:
+    """Return a weight (C_out, C_in, K) as (K, C_in, C_out), or the other way round."""
+    return weight.permute(2, 1, 0).contiguous()
+
+
+def shares_of(alpha: Tensor | None) -> tuple[float, ...]:
+    """Return the mixing weights w_i = |α_i| / Σ|α_j| as numbers; a single branch has all."""
+    return (1.0,) if alpha is None else mixing_weights(alpha.tolist())
+
+
+def tap_products(
+    rows: Tensor, taps: Tensor, bias: Tensor | None, shares: Sequence[float], plan: TapPlan
+) -> Tensor:
+    """Return the convolution of contiguous rows (B, T, C_in) as (B, T, C_out).
+
+    Args:
+        rows: Input.
+        taps: Weight, (K, C_in, C_out).
+        bias: (C_out,) or None.
+        shares: Mixing weight of each branch.
+        plan: What the taps read.
+    """
+    # All videos at once, since the anchor tap reads every frame where it is.
+    flat, of_anchor = rows.flatten(0, 1), taps[plan.anchor]
+    product = torch.mm(flat, of_anchor) if bias is None else torch.addmm(bias, flat, of_anchor)
+    result = product.view(*rows.shape[:2], -1)
+    for tap, target, pieces in plan.others:
+        for video, total in zip(rows, result, strict=True):
+            total[target].addmm_(_read(video, pieces, shares), taps[tap])
+    return result
+
+
+class TapGradients(NamedTuple):
+    """What `tap_gradients` returns.
+
+    Attributes:
+        rows: (B, T, C_in).
+        taps: (K, C_in, C_out).
+        shares: Of the mixing weights, less what is the same for all of them.
+    """
+
+    rows: Tensor
+    taps: Tensor
+    shares: tuple[float, ...]
+
+
+def tap_gradients(
+    gradient: Tensor,
+    rows: Tensor,
+    taps: Tensor,
+    shares: Sequence[float],
+    plan: TapPlan,
+    *,
+    beside: Tensor | None = None,
+) -> TapGradients:
+    """Return the gradients of `tap_products`.
+
+    Args:
+        gradient: Of its result, contiguous.
+        rows: As there.
+        taps: As there.
+        shares: As there.
+        plan: As there.
+        beside: Gradient that reaches the rows on another way, (B, T, C_in), to be added; None for none.
+    """
+    flat, backwards = gradient.flatten(0, 1), taps.transpose(1, 2)  # (K, C_out, C_in)
+    to_anchor = backwards[plan.anchor]
+    product = (
+        torch.mm(flat, to_anchor) if beside is None else torch.addmm(beside.flatten(0, 1), flat, to_anchor)
+    )
+    of_rows, of_taps, of_shares = product.view_as(rows), torch.zeros_like(taps), [0.0] * len(shares)
+    torch.mm(rows.flatten(0, 1).T, flat, out=of_taps[plan.anchor])
+    for tap, target, pieces in plan.others:
+        for video, wanted, total in zip(rows, gradient[:, target], of_rows, strict=True):
+            of_taps[tap].addmm_(_read(video, pieces, shares).T, wanted)
+            if len(shares) == 1:
+                total[pieces[0].source].addmm_(wanted, backwards[tap])
+                continue
+            of_read = wanted @ backwards[tap]
+            for branch, source, part in pieces:
+                of_piece = of_read[part]
+                total[source].add_(of_piece, alpha=shares[branch])
+                of_shares[branch] += torch.dot(video[source].view(-1), of_piece.view(-1)).item()
+    return TapGradients(of_rows, of_taps, tuple(of_shares))
+
+
+def alpha_gradient(
+    alpha: Tensor | None, shares: Sequence[float], of_shares: Sequence[float]
+) -> Tensor | None:
+    """Return the gradient of raw branch weights, given that of the mixing weights; None where there are none.
+
+    What is the same for all mixing weights cancels.
+    """
+    if alpha is None:
+        return None
+    values = alpha.tolist()
+    total = math.fsum(map(abs, values))
+    mean = math.fsum(share * of_share for share, of_share in zip(shares, of_shares, strict=True))
+    return alpha.new_tensor(
+        [
+            (of_share - mean) * math.copysign(1 / total, value) if value else 0.0
+            for value, of_share in zip(values, of_shares, strict=True)
+        ]
+    )
+
+
+def _read(video: Tensor, pieces: tuple[Piece, ...], shares: Sequence[float]) -> Tensor:
+    """Return what a tap reads of rows (T, C), mixed over the branches."""
+    first, *others = pieces
+    if len(shares) == 1:
+        return video[first.source]
+    mixed = video[first.source] * shares[first.branch]
+    for branch, source, part in others:
+        mixed[part].add_(video[source], alpha=shares[branch])
+    return mixed
