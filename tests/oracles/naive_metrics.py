@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import cache
 
 
 def frame_sets(
-    labels: Sequence[int], background=(), drop_last_frame=False
+    labels: Sequence[int], background: Collection[int] = (), drop_last_frame: bool = False
 ) -> list[tuple[int, frozenset[int]]]:
     """Return (label, frames) of every run that is not background."""
     runs: list[tuple[int, set[int]]] = []
@@ -37,7 +37,7 @@ def distance(first: Sequence[int], second: Sequence[int]) -> int:
     return between(len(first), len(second))
 
 
-def edit(predicted: Sequence[int], truth: Sequence[int], background=()) -> Fraction:
+def edit(predicted: Sequence[int], truth: Sequence[int], background: Collection[int] = ()) -> Fraction:
     """Return the edit score of one video in percent."""
     ours = [label for label, _ in frame_sets(predicted, background)]
     theirs = [label for label, _ in frame_sets(truth, background)]
@@ -46,7 +46,13 @@ def edit(predicted: Sequence[int], truth: Sequence[int], background=()) -> Fract
     return 100 * (1 - Fraction(distance(ours, theirs), max(len(ours), len(theirs))))
 
 
-def counts(predicted, truth, percent: int, background=(), drop_last_frame=False) -> tuple[int, int, int]:
+def counts(
+    predicted: Sequence[int],
+    truth: Sequence[int],
+    percent: int,
+    background: Collection[int] = (),
+    drop_last_frame: bool = False,
+) -> tuple[int, int, int]:
     """Return true positives, false positives and false negatives by greedy matching in order."""
     ours = frame_sets(predicted, background, drop_last_frame)
     theirs = frame_sets(truth, background, drop_last_frame)
@@ -76,7 +82,11 @@ def f1(hits: int, false_positives: int, false_negatives: int) -> Fraction:
     return 100 * 2 * precision * recall / (precision + recall)
 
 
-def all_metrics(videos, background=(), drop_last_frame=False) -> dict[str, Fraction]:
+def all_metrics(
+    videos: Sequence[tuple[Sequence[int], Sequence[int]]],
+    background: Collection[int] = (),
+    drop_last_frame: bool = False,
+) -> dict[str, Fraction]:
     """Return every metric over (predicted, truth) pairs."""
     frames = sum(len(truth) for _, truth in videos)
     correct = sum(a == b for predicted, truth in videos for a, b in zip(predicted, truth, strict=True))
@@ -87,7 +97,7 @@ def all_metrics(videos, background=(), drop_last_frame=False) -> dict[str, Fract
         "edit": Fraction(0),
     }
     if videos:
-        result["edit"] = sum(edit(p, t, background) for p, t in videos) / len(videos)
+        result["edit"] = sum((edit(p, t, background) for p, t in videos), Fraction(0)) / len(videos)
     for percent in (10, 25, 50):
         each = [counts(p, t, percent, background, drop_last_frame) for p, t in videos]
         result[f"f1@{percent}"] = (
