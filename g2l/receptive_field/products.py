@@ -149,7 +149,8 @@ def tap_products(
     result = product.view(*rows.shape[:2], -1)
     for tap, target, pieces in plan.others:
         for video, total in zip(rows, result, strict=True):
-            total[target].addmm_(_read(video, pieces, shares), taps[tap])
+            read = [video[piece.source] for piece in pieces]
+            total[target].addmm_(_mixed(read, pieces, shares), taps[tap])
     return result
 
 
@@ -195,15 +196,16 @@ def tap_gradients(
     torch.mm(rows.flatten(0, 1).T, flat, out=of_taps[plan.anchor])
     for tap, target, pieces in plan.others:
         for video, wanted, total in zip(rows, gradient[:, target], of_rows, strict=True):
-            of_taps[tap].addmm_(_read(video, pieces, shares).T, wanted)
+            read = [video[piece.source] for piece in pieces]
+            of_taps[tap].addmm_(_mixed(read, pieces, shares).T, wanted)
             if len(shares) == 1:
                 total[pieces[0].source].addmm_(wanted, backwards[tap])
                 continue
-            of_read = wanted @ backwards[tap]
-            for branch, source, part in pieces:
-                of_piece = of_read[part]
+            of_mixed = wanted @ backwards[tap]
+            for (branch, source, part), of_branch in zip(pieces, read, strict=True):
+                of_piece = of_mixed[part]
                 total[source].add_(of_piece, alpha=shares[branch])
-                of_shares[branch] += torch.dot(video[source].view(-1), of_piece.view(-1)).item()
+                of_shares[branch] += torch.dot(of_branch.view(-1), of_piece.view(-1)).item()
     return TapGradients(of_rows, of_taps, tuple(of_shares))
 
 
@@ -227,12 +229,17 @@ def alpha_gradient(
     )
 
 
-def _read(video: Tensor, pieces: tuple[Piece, ...], shares: Sequence[float]) -> Tensor:
-    """Return what a tap reads of rows (T, C), mixed over the branches."""
-    first, *others = pieces
+def _mixed(read: Sequence[Tensor], pieces: tuple[Piece, ...], shares: Sequence[float]) -> Tensor:
+    """Return what a tap reads, mixed over the branches.
+
+    Args:
+        read: Rows (T, C) that each piece reads.
+        pieces: Of the tap.
+        shares: Mixing weight of each branch.
+    """
     if len(shares) == 1:
-        return video[first.source]
-    mixed = video[first.source] * shares[first.branch]
-    for branch, source, part in others:
-        mixed[part].add_(video[source], alpha=shares[branch])
+        return read[0]
+    mixed = read[0] * shares[pieces[0].branch]
+    for (branch, _, part), rows in zip(pieces[1:], read[1:], strict=True):
+        mixed[part].add_(rows, alpha=shares[branch])
     return mixed
