@@ -44,7 +44,8 @@ ALLOWED = {
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},
     "training": BASE | {"metrics", "datasets", "models"},
-    "export": {"errors", "files", "structure", "models"},
+    # Of metrics it takes F1, by which a model in fp16 or int8 is compared with fp32.
+    "export": {"errors", "files", "structure", "metrics", "models"},
     # Of training it takes the choice of a device only, for models that run in torch.
     "inference": BASE | {"settings", "metrics", "datasets", "models", "training"},
     "pipeline": BASE | STAGES | {"structure_files", "tracking"},

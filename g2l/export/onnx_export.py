@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,9 @@ from torch.nn import functional
 
 from g2l.errors import InputError, OperationalError
 from g2l.export.parity import compare
-from g2l.export.report import ExportReport, Precision
+from g2l.export.quiet import quiet
+from g2l.export.reduction import Reduction, reduced
+from g2l.export.report import ExportReport
 from g2l.files import atomic_path
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 
@@ -31,9 +29,9 @@ def export_onnx(
     *,
     opset: int | None = None,
     frame_mask: bool = False,
-    precision: Precision = Precision.FP32,
+    reduction: Reduction | None = None,
 ) -> ExportReport:
-    """Write `output` atomically, after onnx's checker and a comparison with torch have passed.
+    """Write `output` atomically, after onnx's checker and all comparisons have passed.
 
     The file has input `features` (batch, feature_dim, frames), with `frame_mask` also input
     `frame_mask` (batch, 1, frames), and output `probabilities` (batch, classes, frames): the softmax
@@ -45,36 +43,39 @@ def export_onnx(
         output: Name that ends in `.onnx`.
         opset: Version of the operator set, or None for torch's own choice.
         frame_mask: Whether the file takes a frame mask, for batches of different lengths.
-        precision: fp16 halves the file; meant for GPUs.
+        reduction: To fp16 or int8, compared with fp32; None for fp32 itself.
 
     Raises:
-        InputError: The opset or the suffix is none that works.
-        OperationalError: The network cannot be exported, the export differs from it, or the disk refuses.
+        InputError: The opset or the suffix is none that works, or int8 has nothing to be calibrated on.
+        OperationalError: The network cannot be exported or reduced, the result differs too much, or the disk
+            refuses.
     """
     if opset is not None and opset not in OPSETS:
         raise InputError(f"`opset` must be in {OPSETS[0]}…{OPSETS[-1]}, but is {opset} instead.")
     if output.suffix != ".onnx":
         raise InputError(f"`output` must end in .onnx, but is {str(output)!r} instead.")
+    if reduction is not None:
+        reduction.validate()
     # A copy, since the caller's may be on a GPU or in training.
     network = DeployedNetwork(copy.deepcopy(model)).cpu().eval()
     proto = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
     if opset not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} is none that torch {torch.__version__} can write.")
-    if precision is Precision.FP16:
-        proto = _half(proto)
+    checks = compare(
+        proto.SerializeToString(),
+        network,
+        metadata.structure,
+        feature_dim=metadata.feature_dim,
+        frame_mask=frame_mask,
+    )
+    report = ExportReport(output, _opset(proto), checks)
+    report.require_parity()
+    if reduction is not None:
+        proto, report, metadata = reduced(proto, reduction, report, metadata, frame_mask=frame_mask)
     _describe(proto, metadata)
     with atomic_path(output) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
         _check_model(temporary, output)
-        checks = compare(
-            temporary,
-            network,
-            metadata.structure,
-            feature_dim=metadata.feature_dim,
-            frame_mask=frame_mask,
-        )
-        report = ExportReport(output, _opset(proto), precision, checks)
-        report.require_parity()
     return report
 
 
@@ -115,7 +116,7 @@ def exported_proto(
         inputs["frame_mask"] = torch.ones(2, 1, 16)
     dynamic = {0: torch.export.Dim("batch"), 2: torch.export.Dim("frames")}
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 network,
                 tuple(inputs.values()),
@@ -133,16 +134,6 @@ def exported_proto(
     if program is None:
         raise OperationalError("the network cannot be exported to ONNX: torch returned nothing.")
     return program.model_proto
-
-
-def _half(proto: Any) -> Any:
-    import onnx_ir
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    with _quiet():
-        model = onnx_ir.from_proto(convert_float_to_float16(proto, keep_io_types=True))
-    model.graph.sort()  # the converter appends the cast of the input behind the nodes that use it
-    return onnx_ir.to_proto(model)
 
 
 def _describe(proto: Any, metadata: ModelMetadata) -> None:
@@ -166,19 +157,3 @@ def _check_model(path: Path, output: Path) -> None:
         onnx.checker.check_model(path, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise OperationalError(f"{output}: onnx's checker refuses the export ({error}).") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on its own workings from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -16,6 +16,8 @@ from g2l.structure import DilationStructure
 
 Probabilities = npt.NDArray[np.float32]
 """Shape (B, C, T)."""
+Runner = Callable[[dict[str, npt.NDArray[np.float32]]], Probabilities]
+"""From the inputs by name to the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def compare(
     Raises:
         OperationalError: onnxruntime cannot load or run the model.
     """
-    run = _runner(model)
+    run = open_runner(model)
     generator = np.random.default_rng(0)
     checks = []
     for batch, frames in check_lengths(structure):
@@ -79,7 +81,12 @@ def compare(
     return tuple(checks)
 
 
-def _runner(model: Path | bytes) -> Callable[[dict[str, Probabilities]], Probabilities]:
+def open_runner(model: Path | bytes) -> Runner:
+    """Return what runs an ONNX model on the CPU.
+
+    Raises:
+        OperationalError: onnxruntime cannot load it; what is returned raises the same if it cannot run it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -42,6 +42,7 @@ class ModelMetadata:
             `g2l.receptive_field.describe` returns it; empty for plain convolutions.
         transitions: (class index, index of the class one frame later, how often), counted over the training
             partition at the network's frame rate; None in files that were written before they were counted.
+        precision: How an fp16 or int8 file compared with fp32 when it was made; None of fp32.
     """
 
     structure: DilationStructure
@@ -60,6 +61,7 @@ class ModelMetadata:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Any] = field(default_factory=dict)
     transitions: tuple[tuple[int, int, int], ...] | None = None
+    precision: Mapping[str, Any] | None = None
 
     @property
     def reach(self) -> Reach:
@@ -128,6 +130,8 @@ class ModelMetadata:
         _ = self.reach  # reads all of them
         if not self.classes:
             raise ValueError("`classes` must hold at least one name, but is empty instead")
+        if self.precision is not None and not isinstance(self.precision, dict):
+            raise ValueError(f"`precision` must be an object, but is {self.precision!r} instead")
         if self.normalize is Normalization.TRAIN:
             for name in ("mean", "std"):
                 found = len(getattr(self, name) or ())

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from g2l.export.onnx_export import export_onnx
-from g2l.export.report import ExportReport, Precision
+from g2l.export.precision import Precision
+from g2l.export.reduction import Reduction
+from g2l.export.report import ExportReport
 from g2l.models.metadata import ModelMetadata
 from g2l.pipeline.stage import Workplace, tracked
-from g2l.tracking.protocol import RunKind
+from g2l.tracking.protocol import Run, RunKind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +30,7 @@ def export_model(
     *,
     opset: int | None = None,
     frame_mask: bool = False,
-    precision: Precision = Precision.FP32,
+    reduction: Reduction | None = None,
     registered_model: str | None = None,
     alias: str | None = None,
 ) -> ExportReport:
@@ -41,20 +43,30 @@ def export_model(
         output: The `.onnx` file.
         opset: Version of the operator set, or None for torch's own choice.
         frame_mask: Whether the file takes a frame mask, for padded batches.
-        precision: Of weights and computation.
+        reduction: To fp16 or int8, or None for fp32.
         registered_model: Name to register the model under, or None.
         alias: Alias of the registered version, or None.
 
     Raises:
-        InputError: Opset or suffix are none that work.
-        OperationalError: The export failed or differs from torch.
+        InputError: Opset or suffix are none that work, or a video cannot be read.
+        OperationalError: The export failed or differs too much from torch, or the reduced model from fp32.
     """
+    precision = Precision.FP32 if reduction is None else reduction.precision
     with tracked(place, RunKind.EXPORT, "export") as run:
         run.log_params({"precision": precision.value, "frame_mask": frame_mask, "opset": opset})
-        report = export_onnx(model, metadata, output, opset=opset, frame_mask=frame_mask, precision=precision)
-        run.log_metrics({"max_difference": report.max_difference, "label_agreement": report.agreement})
+        report = export_onnx(model, metadata, output, opset=opset, frame_mask=frame_mask, reduction=reduction)
+        _log_report(run, report)
         run.log_artifact(output)
         if not frame_mask:  # pyfunc hands an array only to models of a single input
             example = np.zeros((1, metadata.feature_dim, EXAMPLE_FRAMES), dtype=np.float32)
             run.log_onnx_model(output, input_example=example, registered_model=registered_model, alias=alias)
     return report
+
+
+def _log_report(run: Run, report: ExportReport) -> None:
+    run.log_metrics({"max_difference": report.max_difference, "label_agreement": report.agreement})
+    if report.reduced is None:
+        return
+    measured = report.reduced.measured | ({} if report.speed is None else {"speed": report.speed})
+    run.log_metrics({f"{report.precision}/{name}": value for name, value in measured.items()})
+    run.log_dict(report.reduced.as_dict(), "precision.json")

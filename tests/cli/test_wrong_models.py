@@ -140,7 +140,9 @@ def test_export_refuses(run: Run, model: Path, exported: tuple[Path, Result]) ->
     assert "is exported already." in refusal(run("export", "--model", str(exported[0])))
     assert "`output` must end in .onnx" in refusal(run(*line, "--output", "model.bin"))
     assert "`opset` must be in " in refusal(run(*line, "--opset", "3"))
-    assert "`precision` must be one of fp32, fp16" in refusal(run(*line, "--precision", "int8"))
+    message = refusal(run(*line, "--precision", "int8"))
+    assert "`precision` must be one of fp32, fp16, but is 'int8' instead." in message
+    assert "hint: int8 is --quantize int8 --calibration DIR." in message
     message = refusal(run(*line, "--output", "data/tiny/mapping.txt/model.onnx"))
     assert "error: data/tiny/mapping.txt: cannot be used as an output folder" in message
     assert not list(Path().glob("*.onnx"))

@@ -12,7 +12,8 @@ from torch import nn
 from g2l.config import BackboneConfig
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
-from g2l.export.report import Precision
+from g2l.export.precision import Inputs, Precision
+from g2l.export.reduction import Reduction
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
@@ -97,11 +98,13 @@ def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_
 
 
 def test_half_precision_keeps_float32_at_the_edges(network, metadata, tmp_path):
-    report = export_onnx(network, metadata, tmp_path / "half.onnx", precision=Precision.FP16)
+    reduction = Reduction(precision=Precision.FP16)
+    report = export_onnx(network, metadata, tmp_path / "half.onnx", reduction=reduction)
     proto = onnx.load(report.path)
     assert {value.type.tensor_type.elem_type for value in (*proto.graph.input, *proto.graph.output)} == {1}
     assert onnx.TensorProto.FLOAT16 in {weight.data_type for weight in proto.graph.initializer}
-    assert report.agreement >= 99
+    assert report.reduced.agreement >= 99
+    assert (report.reduced.inputs, report.reduced.f1, report.speed) == (Inputs.RANDOM, None, None)
     assert [entry.key for entry in proto.metadata_props] == [METADATA_KEY]
 
 

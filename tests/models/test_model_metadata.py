@@ -23,6 +23,7 @@ BROKEN = [
     (lambda value: value.update(normalize="rows"), "'rows' is not a valid Normalization"),
     (lambda value: value.update(normalize="train"), "`mean` must hold 6 numbers, but holds 0"),
     (lambda value: value.update(mean=["x"]), "could not convert"),
+    (lambda value: value.update(precision="fp16"), "`precision` must be an object, but is 'fp16' instead"),
     (lambda value: value["backbone"].update(layers=0), "`layers` must be >= 1, but is 0 instead"),
     (lambda value: value["backbone"].update(width=1), "width"),
     (lambda value: value["backbone"].update(causal=True, name="a:b"), "`causal` must be false for backbone"),
@@ -52,6 +53,16 @@ def test_files_of_before_transitions_were_counted_still_load(metadata):
     value = json.loads(metadata.to_json())
     del value["transitions"]
     assert ModelMetadata.from_json(json.dumps(value), "some.file") == metadata
+
+
+def test_metadata_from_before_fp16_and_int8_was_measured_are_read(metadata):
+    value = json.loads(metadata.to_json())
+    del value["precision"]
+    assert ModelMetadata.from_json(json.dumps(value), "some.file") == metadata
+    value["precision"] = {"precision": "int8", "agreement": 99.5}
+    found = ModelMetadata.from_json(json.dumps(value), "some.file")
+    assert found.precision == {"precision": "int8", "agreement": 99.5}
+    assert ModelMetadata.from_json(found.to_json(), "some.file") == found
 
 
 json_values = st.recursive(
