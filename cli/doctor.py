@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,23 +25,17 @@ PACKAGES = (
 
 
 def doctor(json: Json = False, debug: Debug = False) -> None:
-    """Say what this machine has: versions, devices that really start, threads, disk, tracking store."""
-    import torch
+    """Say what this machine has and what really works: versions, devices, threads, memory, disk, MLflow.
 
-    from g2l.inference.providers import Device, missing_piece
-    from g2l.tracking.environment import without_password
-
-    gpu = {device.value: missing_piece(device) or "ready" for device in (Device.CUDA, Device.TENSORRT)}
+    It is a diagnosis: whatever it finds, the exit code is 0.
+    """
     facts = {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
-        "torch devices": "cpu, cuda" if torch.cuda.is_available() else "cpu",
-        **{f"onnxruntime on {device}": state for device, state in gpu.items()},
-        "threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
-        "free disk here": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB",
-        "tracking store": without_password(
-            os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db (default)"
-        ),
+        **_nvidia(),
+        **_devices(),
+        **_machine(),
+        **_tracking(),
     }
     if json:
         console.data_json(facts)
@@ -49,8 +43,86 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         console.table("g2l doctor", ("", "found"), list(facts.items()))
 
 
+def _nvidia() -> dict[str, str]:
+    from g2l.inference.gpu_pieces import preload, runtime_cuda
+    from g2l.inference.nvidia import cudnn_release, driver_release, read_driver, torch_cuda
+
+    preload()  # cuDNN may be a package, which only that finds
+    driver = read_driver()
+    return {
+        "NVIDIA driver": "none"
+        if driver is None
+        else f"{driver_release() or 'found'}, for CUDA up to {driver.cuda[0]}.{driver.cuda[1]}",
+        "NVIDIA devices": ", ".join(driver.devices) if driver and driver.devices else "none",
+        "cuDNN": cudnn_release() or "none",
+        "onnxruntime is built for": _build(runtime_cuda()),
+        "torch is built for": _build(torch_cuda()),
+    }
+
+
+def _devices() -> dict[str, str]:
+    """Return which devices really work."""
+    from g2l.inference.provider_trial import try_providers
+    from g2l.inference.providers import Device, plan_providers
+
+    trials = {f"onnxruntime {trial.provider}": trial.fault or "works" for trial in try_providers()}
+    plan = plan_providers(Device.AUTO)
+    return {**trials, "--device auto takes": f"{plan.device} ({plan.reason})", **_torch()}
+
+
+def _torch() -> dict[str, str]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # such as a library of another version of CUDA
+        return {"torch devices": f"torch cannot be imported ({' '.join(str(error).split())})"}
+    devices = "cpu, cuda" if torch.cuda.is_available() else "cpu"
+    return {"torch devices": devices, "threads used by torch": str(torch.get_num_threads())}
+
+
+def _machine() -> dict[str, str]:
+    from g2l.machine import usable_cores, usable_memory
+
+    memory = usable_memory()
+    return {
+        "threads usable": f"{usable_cores()} of {os.cpu_count()} cores",
+        "memory": "not known" if memory is None else f"{_gib(memory[0])} of {_gib(memory[1])} available",
+        "free disk here": _free(Path()),
+        "free disk for temporary files": _free(Path(tempfile.gettempdir())),
+    }
+
+
+def _tracking() -> dict[str, str]:
+    from g2l.tracking.environment import without_password
+    from g2l.tracking.reachability import ask_store
+
+    state = ask_store()
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    usable = {True: "yes", False: "no", None: "unknown"}[state.usable]
+    facts = {
+        "tracking store": without_password(uri) if uri else "sqlite:///mlflow.db (default)",
+        "tracking store usable": f"{usable}: {state.detail}",
+    }
+    if state.folder is not None:
+        facts["free disk for the tracking store"] = _free(state.folder)
+    return facts
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return "missing"
+
+
+def _build(cuda: str | None) -> str:
+    return "cpu" if cuda is None else f"CUDA {cuda}"
+
+
+def _free(path: Path) -> str:
+    from g2l.machine import free_disk, nearest_folder
+
+    return f"{_gib(free_disk(path))} ({nearest_folder(path)})"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

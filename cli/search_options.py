@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -10,6 +9,7 @@ import typer
 
 from g2l.errors import InputError
 from g2l.evaluation import Budget
+from g2l.machine import usable_cores
 from g2l.receptive_field.ending import Ending
 from g2l.search_config import (
     CandidateCheckpoints,
@@ -240,7 +240,7 @@ def executor_for(device: str, executor: ExecutorKind | None, workers: int | None
         executor = ExecutorKind.SERIAL if alone else ExecutorKind.PROCESS
     if executor is ExecutorKind.SERIAL:
         return executor, 1
-    return executor, workers if workers is not None else os.cpu_count() or 1
+    return executor, workers if workers is not None else usable_cores()
 
 
 def budget(name: str, epochs: int | None, steps: int | None) -> Budget | None:

@@ -7,10 +7,6 @@ checked before it is asked for, and what a session took is read back from the se
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import importlib
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from g2l.errors import InputError, OperationalError
+from g2l.inference.gpu_pieces import (
+    CPU_PROVIDER,
+    CUDA_PROVIDER,
+    TENSORRT_PROVIDER,
+    missing_piece,
+    runtime_cuda,
+)
 
 
 class Device(StrEnum):
@@ -29,18 +32,10 @@ class Device(StrEnum):
     TENSORRT = "tensorrt"
 
 
-CPU_PROVIDER = "CPUExecutionProvider"
-GPU_PROVIDERS = {Device.CUDA: "CUDAExecutionProvider", Device.TENSORRT: "TensorrtExecutionProvider"}
+GPU_PROVIDERS = {Device.CUDA: CUDA_PROVIDER, Device.TENSORRT: TENSORRT_PROVIDER}
 
-_LIBRARIES = {
-    # cuDNN is optional to onnxruntime, but convolutions do not run without it.
-    Device.CUDA: (("libcudnn.so.9",), ("cudnn64_9.dll",)),
-    Device.TENSORRT: (
-        ("libcudnn.so.9", "libnvinfer.so.10", "libnvonnxparser.so.10"),
-        ("cudnn64_9.dll", "nvinfer_10.dll", "nvonnxparser_10.dll"),
-    ),
-}
-"""What each device needs beside what `preload_dlls` complains of: on Linux, and on Windows."""
+_FATAL = 4
+"""The only messages of onnxruntime that are shown."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +75,9 @@ def plan_providers(device: Device) -> ProviderPlan:
     if device is Device.CPU:
         return ProviderPlan(device, _providers(device))
     wanted = Device.CUDA if device is Device.AUTO else device
-    missing = missing_piece(wanted)
+    missing = missing_piece(GPU_PROVIDERS[wanted])
     if missing is None:
+        _silence()
         reason = "an NVIDIA device was found" if device is Device.AUTO else None
         return ProviderPlan(wanted, _providers(wanted), reason)
     if device is Device.AUTO:
@@ -107,68 +103,8 @@ def confirm(plan: ProviderPlan, active: Sequence[str]) -> str:
     raise OperationalError(
         f"`device` {plan.device} cannot be used: onnxruntime did not start {wanted} "
         f"and would run on {', '.join(active)} instead.",
-        hint="its own message above names the cause; --device cpu runs without a GPU.",
+        hint="`g2l doctor` tries each provider and tells why; --device cpu runs without a GPU.",
     )
-
-
-def missing_piece(device: Device) -> str | None:
-    """Return what keeps a GPU from being used, or None; nothing is written to stderr.
-
-    Args:
-        device: Cuda or tensorrt.
-    """
-    if GPU_PROVIDERS[device] not in _compiled_in():
-        return f"the installed onnxruntime was built without {GPU_PROVIDERS[device]}"
-    count = nvidia_devices()
-    if not count:
-        return "no NVIDIA driver was found" if count is None else "no NVIDIA device was found"
-    absent = _absent_libraries(device)
-    return f"{', '.join(absent)} cannot be loaded" if absent else None
-
-
-def nvidia_devices() -> int | None:
-    """Return the number of NVIDIA devices that the driver shows, or None without a driver."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return None
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
-
-
-def _compiled_in() -> Sequence[str]:
-    import onnxruntime
-
-    providers: list[str] = onnxruntime.get_available_providers()
-    return providers
-
-
-def _absent_libraries(device: Device) -> list[str]:
-    """Load what the provider links to, from the nvidia packages where they are installed."""
-    import onnxruntime
-
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        onnxruntime.preload_dlls()
-    absent = [
-        line.removeprefix("Failed to load ").split(":")[0]
-        for line in said.getvalue().splitlines()
-        if line.startswith("Failed to load ")
-    ]
-    if device is Device.TENSORRT:
-        with contextlib.suppress(ImportError):
-            importlib.import_module("tensorrt")  # loads the libraries its package brings
-    return absent + [name for name in _LIBRARIES[device][os.name == "nt"] if not _loads(name)]
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
 
 
 def _providers(device: Device) -> tuple[tuple[str, Mapping[str, str]], ...]:
@@ -194,4 +130,13 @@ def _tensorrt_options() -> dict[str, str]:
 
 def _hint(device: Device) -> str:
     packages = "'onnxruntime-gpu[cuda,cudnn]'" + (" tensorrt" if device is Device.TENSORRT else "")
-    return f"install the NVIDIA driver and {packages}, or use --device cpu."
+    cuda = runtime_cuda()
+    driver = "the NVIDIA driver" if cuda is None else f"an NVIDIA driver for CUDA {cuda}"
+    return f"install {driver} and {packages}, or use --device cpu."
+
+
+def _silence() -> None:
+    """Keep onnxruntime from telling on stderr that a provider does not start: `confirm` does."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(_FATAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -85,25 +84,6 @@ def test_quiet_says_only_what_was_asked_for(run: Run) -> None:
 def test_quiet_does_not_outlast_its_command(run: Run) -> None:
     run(*TRAIN, "--quiet")
     assert "results: " in run(*TRAIN, "--output-dir", "again").stderr
-
-
-def test_doctor() -> None:
-    told = invoke("doctor", "--json")
-    facts = json.loads(told.stdout)
-    assert told.exit_code == 0
-    assert facts["g2l"] == g2l.__version__
-    assert facts["torch devices"].startswith("cpu")
-    assert facts["tracking store"] == "sqlite:///mlflow.db (default)"
-    shown = invoke("doctor")
-    assert shown.exit_code == 0
-    for name in facts:
-        assert name in shown.stdout
-
-
-def test_doctor_hides_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org/mlflow")
-    told = invoke("doctor", "--json")
-    assert json.loads(told.stdout)["tracking store"] == "https://example.org/mlflow"
 
 
 def test_a_bug_shows_its_traceback_and_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from search_landscapes import BUDGET, Landscape, Scripted, Unstartable, scored
 
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import EvaluationStatus, EvaluationTask, Phase
+from g2l.machine import usable_cores
 from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, describe, failed
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
@@ -174,7 +175,7 @@ def test_processes_give_the_evaluations_of_the_serial_executor_though_workers_di
     (tmp_path / f"always-{TASKS[2].structure}").touch()
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
         found = {evaluation.task: evaluation for evaluation in executor.evaluate(singly(TASKS))}
-    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    threads = max(1, usable_cores() // 2)
     expected = {task: scored(task, TARGET, threads=threads) for task in TASKS}
     expected[TASKS[2]] = failed(TASKS[2], WORKER_DIED)
     assert found == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,6 +14,7 @@ from typing import Self
 
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation, Fitness
+from g2l.machine import usable_cores
 from g2l.search.executors.contract import WORKER_DIED, TaskGroup, failed
 from g2l.search.executors.dispatch import dispatch
 from g2l.search.executors.worker import evaluate_group, initialise
@@ -144,7 +144,7 @@ class ProcessExecutor:
         if self._pool is None:
             context = get_context("spawn")
             worker_end, self._lifeline = context.Pipe(duplex=False)
-            threads = max(1, _cores() // self._workers)
+            threads = max(1, usable_cores() // self._workers)
             self._pool = ProcessPoolExecutor(
                 self._workers,
                 mp_context=context,
@@ -171,10 +171,3 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _cores() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

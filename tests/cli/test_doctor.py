@@ -1,0 +1,61 @@
+"""`g2l doctor`: what it tells of this machine, and that it fails because of nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_lines import Run, invoke
+
+import g2l
+from g2l.inference import gpu_pieces
+from g2l.inference.nvidia import Driver
+
+
+def test_it_tells_what_really_works(run: Run) -> None:
+    told = run("doctor", "--json")
+    assert (told.exit_code, told.stderr) == (0, "")
+    facts = json.loads(told.stdout)
+    assert facts["g2l"] == g2l.__version__
+    assert facts["onnxruntime CPUExecutionProvider"] == "works"
+    assert facts["torch devices"].startswith("cpu")
+    assert int(facts["threads used by torch"]) >= 1
+    assert facts["threads usable"].endswith(" cores")
+    assert facts["tracking store"] == "sqlite:///mlflow.db (default)"
+    assert facts["tracking store usable"] == "yes: it will be made"
+    for name in ("free disk here", "free disk for temporary files", "free disk for the tracking store"):
+        assert " GiB (" in facts[name]
+    assert facts["memory"].endswith(" available")
+    shown = run("doctor")
+    assert shown.exit_code == 0
+    for name in facts:
+        assert name in shown.stdout
+
+
+def test_a_gpu_that_cannot_be_used_is_explained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Driver((12, 4), ("a card",))
+    monkeypatch.setattr(gpu_pieces, "read_driver", lambda: old)
+    monkeypatch.setattr("g2l.inference.nvidia.read_driver", lambda: old)
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["NVIDIA driver"].endswith(", for CUDA up to 12.4")
+    assert facts["NVIDIA devices"] == "a card"
+    reason = "the NVIDIA driver runs CUDA up to 12.4, but onnxruntime was built for CUDA "
+    if "onnxruntime CUDAExecutionProvider" in facts:
+        assert facts["onnxruntime CUDAExecutionProvider"].startswith(reason)
+        assert facts["--device auto takes"].startswith(f"cpu ({reason}")
+
+
+def test_a_store_that_is_away_is_told_without_its_password(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@127.0.0.1:9/mlflow")
+    told = run("doctor", "--json")
+    assert told.exit_code == 0
+    facts = json.loads(told.stdout)
+    assert facts["tracking store"] == "postgresql://127.0.0.1:9/mlflow"
+    assert facts["tracking store usable"] == "no: Connection refused"
+    assert "secret" not in told.stdout
+
+
+def test_missing_packages_and_a_broken_torch_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    facts = json.loads(invoke("doctor", "--json").stdout)
+    assert facts["torch devices"].startswith("torch cannot be imported (")
