@@ -137,6 +137,14 @@ class RecipeOptions:
     gradient_clip: Annotated[
         float | None, typer.Option(help="Largest gradient norm. (off)", rich_help_panel=RECIPE)
     ] = None
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Train with torch.compile, which takes a minute to start; for long trainings on a GPU.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = False
     selection: Annotated[
         Selection | None,
         typer.Option(
@@ -166,6 +174,7 @@ class RecipeOptions:
                 decay_epoch=self.decay_epoch,
                 gradient_clip=self.gradient_clip,
                 selection=self.selection,
+                compile=self.compile,
             )
             .validate()
         )

@@ -231,6 +231,8 @@ class RecipeConfig(Settings):
         gradient_clip: Largest gradient norm, or None.
         selection: Which weights are kept.
         monitor: Hold-out metric that decides which epoch is best.
+        compile: Whether to train through `torch.compile`; candidates of a search never are, since their rates
+            change.
         mixed_precision: bfloat16 autocast where the device supports it (CUDA); float32 elsewhere.
     """
 
@@ -244,6 +246,7 @@ class RecipeConfig(Settings):
     gradient_clip: float | None = None
     selection: Selection = Selection.BEST
     monitor: str = "f1"
+    compile: bool = False
     mixed_precision: bool = True
 
     def faults(self) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -41,20 +42,29 @@ class Batch:
         targets: (B, T), `IGNORE_INDEX` in the padding.
         frame_mask: (B, 1, T) float32, 1 on frames and 0 in the padding.
         names: Video names, B of them.
+        padded: Whether there is any padding; where not, a network needs no mask.
     """
 
     features: Tensor
     targets: Tensor
     frame_mask: Tensor
     names: tuple[str, ...]
+    padded: bool = True
+
+    def pinned(self) -> Batch:
+        """Return the batch in memory that a GPU copies from while other things go on."""
+        return self._each(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(
             self,
-            features=self.features.to(device, non_blocking=True),
-            targets=self.targets.to(device, non_blocking=True),
-            frame_mask=self.frame_mask.to(device, non_blocking=True),
+            features=change(self.features),
+            targets=change(self.targets),
+            frame_mask=change(self.frame_mask),
         )
 
 
@@ -112,15 +122,41 @@ class BatchSource:
             yield collate([self.dataset.load(name) for name in names])
 
 
+def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the batches, each made in a thread of its own while the one before it is used.
+
+    There are never more than two: the one that is used and the next. What goes wrong with a batch is raised
+    when it is due. When whoever iterates stops, a batch that is being made is waited for.
+
+    Args:
+        batches: Used by no other thread meanwhile.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="g2l-prefetch") as thread:
+        upcoming = thread.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = thread.submit(next, batches, None)
+            yield batch
+            del batch  # before the one after the next is made: it may be the largest thing in memory
+
+
 def collate(videos: Sequence[Video]) -> Batch:
-    """Return the padded batch of some videos, at least one."""
+    """Return the padded batch of some videos, at least one; the features of a single one are not copied."""
     longest = max(len(video.targets) for video in videos)
-    features = torch.zeros(len(videos), len(videos[0].features), longest)
-    targets = torch.full((len(videos), longest), IGNORE_INDEX, dtype=torch.int64)
-    frame_mask = torch.zeros(len(videos), 1, longest)
+    shape = len(videos), len(videos[0].features), longest
+    # In numpy, since torch would start threads of its own in the thread that prefetches.
+    features = videos[0].features[np.newaxis] if len(videos) == 1 else np.zeros(shape, np.float32)
+    targets = np.full((len(videos), longest), IGNORE_INDEX, np.int64)
+    frame_mask = np.zeros((len(videos), 1, longest), np.float32)
     for row, video in enumerate(videos):
         frames = len(video.targets)
-        features[row, :, :frames] = torch.from_numpy(video.features)
-        targets[row, :frames] = torch.from_numpy(video.targets)
+        if len(videos) > 1:
+            features[row, :, :frames] = video.features
+        targets[row, :frames] = video.targets
         frame_mask[row, :, :frames] = 1
-    return Batch(features, targets, frame_mask, tuple(video.name for video in videos))
+    return Batch(
+        torch.from_numpy(features),
+        torch.from_numpy(targets),
+        torch.from_numpy(frame_mask),
+        tuple(video.name for video in videos),
+        padded=any(len(video.targets) < longest for video in videos),
+    )

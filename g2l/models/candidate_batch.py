@@ -49,19 +49,22 @@ class CandidateBatch(nn.Module):
         packed = torch.cat([piece.pack(weight) for piece, weight in self._weights_of(network)])
         self.weights = nn.Parameter(packed.expand(len(self.structures), -1).clone())
 
-    def forward(self, features: Tensor, frame_mask: Tensor) -> Tensor:
+    def forward(self, features: Tensor, frame_mask: Tensor | None) -> Tensor:
         """Return the logits of every stage of every candidate.
 
         Args:
             features: (B, D, T), shared by all candidates.
-            frame_mask: (B, 1, T), 1 for valid frames and 0 for padding.
+            frame_mask: (B, 1, T), 1 for valid frames and 0 for padding; None when all are valid.
 
         Returns:
             (S * P, B, C, T), of each stage all candidates. Values at padded frames mean nothing.
         """
         weights = iter(self._views())
         rates = zip(*(structure.rates for structure in self.structures), strict=True)
-        mask = frame_mask.transpose(0, 1)  # (B, 1, T) -> (1, B, T)
+        batch, _, frames = features.shape
+        mask = features.new_ones(1, batch, frames)
+        if frame_mask is not None:
+            mask = frame_mask.transpose(0, 1)  # (B, 1, T) -> (1, B, T)
         inputs = features.transpose(0, 1)  # (B, D, T) -> (D, B, T)
         logits: list[Tensor] = []
         for depth in self._depths:

@@ -60,7 +60,7 @@ class CandidateTraining:
     ) -> None:
         self.dataset = open_dataset(data, Path.cwd(), feature_folder)
         partitions = self.dataset.partitions(Selection.BEST)
-        recipe = recipe.replace(selection=Selection.LAST)
+        recipe = recipe.replace(selection=Selection.LAST, compile=False)
         source = BatchSource(self.dataset, partitions.train, batch_size=recipe.batch_size, seed=task.seed)
         self.steps = task.budget.amount * (len(source) if task.budget.unit == "epochs" else 1)
         self._structure = task.structure

@@ -146,4 +146,5 @@ def aligned(batch: Batch) -> Batch:
         features=functional.pad(batch.features, (0, missing)),
         targets=functional.pad(batch.targets, (0, missing), value=IGNORE_INDEX),
         frame_mask=functional.pad(batch.frame_mask, (0, missing)),
+        padded=batch.padded or missing > 0,
     )

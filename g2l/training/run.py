@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from g2l.config import RecipeConfig
-from g2l.datasets.batching import BatchSource
+from g2l.datasets.batching import Batch, BatchSource, prefetched
 from g2l.progress import Task
 from g2l.training.callback import TrainingCallback, TrainingState
 from g2l.training.checkpoint import load_checkpoint, save_checkpoint
@@ -51,6 +51,8 @@ class Training:
     ) -> None:
         seed_everything(seed)
         model.to(device)
+        if recipe.compile:
+            model.compile(dynamic=True)  # in place: names of weights, checkpoints and exports stay
         self.state = TrainingState(model, optimizer or adam(model, recipe))
         self.so_far = ResultSoFar()
         self.source = source
@@ -114,14 +116,21 @@ class Training:
         """Take the steps of the present epoch from `position` on, up to its end or to `last_step`."""
         state = self.state
         state.model.train()
-        for batch in self.source.epoch(state.epoch, position, position + last_step - state.step):
+        for batch in self._batches(position, position + last_step - state.step):
             if before_step is not None:
                 before_step(state.step)
             loss = train_step(state, batch, self.recipe, self.device)
-            del batch  # before the next one is made: it may be the largest thing in memory
+            del batch  # before the one after the next is made: it may be the largest thing in memory
             self.so_far.losses.append(loss)
             state.step += 1
             for callback in self.callbacks:
                 callback.on_step_end(state)
             if task is not None:
                 task.advance(note=f"loss {loss:.3f}")
+
+    def _batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yield these batches of the present epoch, the next one being made while a step is taken."""
+        batches = self.source.epoch(self.state.epoch, start, stop)
+        if self.device.type == "cuda":
+            batches = map(Batch.pinned, batches)
+        return prefetched(batches)

@@ -14,6 +14,9 @@ from g2l.training.callback import TrainingState
 from g2l.training.device import autocast
 from g2l.training.loss import segmentation_loss
 
+_COMPILER = ("torch._dynamo", "torch._inductor")
+"""Whose errors are those of `torch.compile`; importing their classes would take a second."""
+
 
 def adam(model: nn.Module, recipe: RecipeConfig) -> torch.optim.Optimizer:
     """Return Adam over all parameters, as one kernel instead of some ten per parameter."""
@@ -36,7 +39,8 @@ def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device:
     """Take one optimiser step and return its loss.
 
     Raises:
-        OperationalError: The loss is not finite, or memory runs out; epoch, step and videos are named.
+        OperationalError: The loss is not finite or memory runs out; epoch, step and videos are named. Or the
+            network cannot be compiled.
     """
     try:
         loss = _loss(state.model, batch.to(device), recipe)
@@ -51,6 +55,14 @@ def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device:
             f"padded to {batch.features.shape[-1]} frames.",
             hint="lower the batch size, or raise the sample rate.",
         ) from error
+    except Exception as error:
+        if not type(error).__module__.startswith(_COMPILER):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise OperationalError(
+            f"torch.compile cannot compile {type(state.model).__name__}: {reason}",
+            hint="train without --compile, or install what it asks for (on a CPU, a C++ compiler).",
+        ) from error
     if recipe.gradient_clip is not None:
         nn.utils.clip_grad_norm_(state.model.parameters(), recipe.gradient_clip)
     state.optimizer.step()
@@ -59,7 +71,7 @@ def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device:
 
 def _loss(model: nn.Module, batch: Batch, recipe: RecipeConfig) -> Tensor:
     with autocast(batch.features.device, recipe.mixed_precision):
-        logits = model(batch.features, batch.frame_mask)
+        logits = model(batch.features, batch.frame_mask if batch.padded else None)
     return segmentation_loss(
         logits,
         batch.targets,

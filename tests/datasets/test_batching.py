@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.batching import IGNORE_INDEX, BatchSource, collate
+from g2l.datasets.batching import IGNORE_INDEX, Batch, BatchSource, collate, prefetched
 from g2l.datasets.dataset import Video
 from g2l.errors import InputError
 
@@ -116,6 +118,48 @@ def test_an_epoch_follows_its_plan_and_reads_a_batch_when_it_is_due() -> None:
     videos.loaded.clear()
     first = next(source.epoch(4))
     assert videos.loaded == list(first.names) == list(whole[0])
+
+
+def test_prefetched_batches_are_those_of_the_epoch_and_one_ahead() -> None:
+    videos = Videos(5, 6, 7, 8, 9, 10)
+    source = BatchSource(videos, videos.names, batch_size=2, seed=3)
+    expected = [batch.names for batch in source.epoch(0)]
+    videos.loaded.clear()
+    found = []
+    for number, batch in enumerate(prefetched(source.epoch(0)), start=1):
+        found.append(batch.names)
+        assert len(videos.loaded) <= 2 * (number + 1)
+    assert found == expected
+
+
+def test_a_fault_while_prefetching_is_raised_when_its_batch_is_due() -> None:
+    videos = Videos(5, 6)
+    good = next(BatchSource(videos, videos.names, batch_size=2, seed=0).epoch(0))
+
+    def batches() -> Iterator[Batch]:
+        yield good
+        raise InputError("v7.npy: is gone.")
+
+    upcoming = prefetched(batches())
+    assert next(upcoming) is good
+    with pytest.raises(InputError, match="is gone"):
+        next(upcoming)
+
+
+def test_whoever_stops_early_leaves_no_thread() -> None:
+    videos = Videos(5, 6, 7, 8)
+    upcoming = prefetched(BatchSource(videos, videos.names, batch_size=1, seed=0).epoch(0))
+    next(upcoming)
+    upcoming.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("g2l-prefetch")]
+
+
+def test_a_batch_knows_whether_it_is_padded() -> None:
+    videos = Videos(5, 5, 6)
+    load = videos.load
+    assert not collate([load("v0"), load("v1")]).padded
+    assert not collate([load("v2")]).padded
+    assert collate([load("v0"), load("v2")]).padded
 
 
 def test_faults_are_input_errors() -> None:
