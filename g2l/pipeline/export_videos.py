@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from g2l.config import DataConfig
 from g2l.datasets.features import FeatureFile, Features, open_features
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.export.precision_comparison import Video
 from g2l.inference.evaluate import find_truths
-from g2l.inference.frame_names import read_frame_names
+from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import find_videos, prepare
 from g2l.models.metadata import ModelMetadata
 
@@ -56,11 +54,9 @@ def _load(file: FeatureFile, metadata: ModelMetadata) -> Features:
 
 def _truth(path: Path, file: FeatureFile, metadata: ModelMetadata) -> Labels:
     """Return the classes at the network's frame rate; unknown ones get indices of their own."""
-    names = read_frame_names(path)
-    if abs(len(names) - file.num_frames) > DataConfig.length_tolerance:
+    labels = FrameReader(metadata.classes).read(path)
+    if abs(len(labels) - file.num_frames) > DataConfig.length_tolerance:
         raise InputError(
-            f"{path}: expected {file.num_frames} frames as in {file.path}, but found {len(names)} instead."
+            f"{path}: expected {file.num_frames} frames as in {file.path}, but found {len(labels)} instead."
         )
-    index = {name: number for number, name in enumerate(metadata.classes)}
-    labels = [index.setdefault(name, len(index)) for name in names[:: metadata.sample_rate]]
-    return np.array(labels[:MOST_FRAMES], np.int64)
+    return labels[:: metadata.sample_rate][:MOST_FRAMES]
