@@ -9,7 +9,8 @@ import torch
 from g2l.config import BackboneConfig
 from g2l.errors import OperationalError
 from g2l.export.onnx_export import export_onnx
-from g2l.export.report import Precision
+from g2l.export.precision import Precision
+from g2l.export.reduction import Reduction
 from g2l.export.rewriting import RewritableExport
 from g2l.models.asformer import ASFormer
 from g2l.models.metadata import ModelMetadata
@@ -61,10 +62,9 @@ def test_the_file_says_what_the_network_says_at_any_length(tmp_path, stages, mas
 def test_half_precision_keeps_the_labels(tmp_path):
     structure = DilationStructure(((4,),))
     output = tmp_path / "half.onnx"
-    report = export_onnx(
-        build(structure), described(structure), output, precision=Precision.FP16, frame_mask=True
-    )
-    assert report.agreement >= 99
+    reduction = Reduction(precision=Precision.FP16)
+    report = export_onnx(build(structure), described(structure), output, reduction=reduction, frame_mask=True)
+    assert report.reduced.agreement >= 99
 
 
 def test_windows_cannot_be_rewritten_and_that_is_said():
