@@ -61,6 +61,7 @@ def export_onnx(
     proto = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
     if opset not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} is none that torch {torch.__version__} can write.")
+    _describe(proto, metadata)
     checks = compare(
         proto.SerializeToString(),
         network,
@@ -72,7 +73,7 @@ def export_onnx(
     report.require_parity()
     if reduction is not None:
         proto, report, metadata = reduced(proto, reduction, report, metadata, frame_mask=frame_mask)
-    _describe(proto, metadata)
+        _describe(proto, metadata)
     with atomic_path(output) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
         _check_model(temporary, output)
@@ -137,7 +138,7 @@ def exported_proto(
 
 
 def _describe(proto: Any, metadata: ModelMetadata) -> None:
-    """Put our metadata in, and take out torch's, which holds the paths of this machine."""
+    """Put our metadata in, and take out that of converters: torch's holds the paths of this machine."""
     graph = proto.graph
     values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
     for part in (proto, graph, *graph.node, *values):

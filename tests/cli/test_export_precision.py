@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from command_lines import Run, refusal
+from typer.testing import Result
 
 FEATURES = ("--calibration", "data/tiny/features")
 
@@ -17,13 +18,17 @@ def metadata_of(path: str) -> dict:
     return json.loads(onnx.load(path).metadata_props[0].value)
 
 
-def test_int8_is_measured_kept_and_predicted_with(run: Run, model: Path) -> None:
+def test_int8_is_measured_kept_and_predicted_with(
+    run: Run, model: Path, exported: tuple[Path, Result]
+) -> None:
     line = ("export", "--model", str(model), "--output", "int8.onnx", "--quantize", "int8", *FEATURES)
     told = run(*line, "--ground-truth", "data/tiny/groundTruth", "--force")
     assert told.exit_code == 0, told.stderr
     found = metadata_of("int8.onnx")["precision"]
     frames = sum(np.load(path).shape[1] for path in Path("data/tiny/features").iterdir())
     assert (found["precision"], found["inputs"], found["frames"]) == ("int8", "videos", frames)
+    share = 100 * Path("int8.onnx").stat().st_size / exported[0].stat().st_size
+    assert found["size"] == pytest.approx(share, rel=0.1)  # but for what is said of the comparison
     assert f"int8 against fp32 on 8 videos ({frames} frames)" in told.stderr
     for name in (
         "labels kept",
