@@ -103,7 +103,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.channel_masking = channel_masking
-        self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps)
+        self.conv_1x1 = PointwiseConv1d(in_channels, feature_maps, by_frame=True)
         self.layers = nn.ModuleList(AttentionLayer(rate, feature_maps, dropout, attention) for rate in rates)
         self.conv_out = PointwiseConv1d(feature_maps, num_classes)
 
@@ -130,6 +130,8 @@ class Stage(nn.Module):
             maps: Tensor = conv(inputs)
             return maps
         batch, channels, _ = inputs.shape
-        kept = functional.dropout(inputs.new_ones(batch, 1, channels), self.channel_masking)
-        # Channels are dropped from the weights, which are fewer: (F, D) * (B, 1, D) -> (B, F, D)
-        return torch.baddbmm(conv.bias.unsqueeze(1).expand(batch, -1, 1), conv.weight[..., 0] * kept, inputs)
+        kept = functional.dropout(inputs.new_ones(batch, channels, 1), self.channel_masking)
+        # Channels are dropped from the weights, which are fewer: (B, D, 1) * (D, F) -> (B, D, F)
+        matrix = kept * conv.weight[..., 0].T
+        rows = torch.baddbmm(conv.bias.expand(batch, 1, -1), inputs.transpose(1, 2), matrix)
+        return rows.transpose(1, 2)  # (B, T, F) -> (B, F, T)

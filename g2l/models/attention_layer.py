@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.models.convolutions import PointwiseConv1d
+from g2l.models.convolutions import PointwiseConv1d, convolve, dilated_convolution
 from g2l.models.dropout import Dropout
 from g2l.models.local_attention import LocalAttention
 from g2l.structure import KERNEL_SIZE
@@ -52,7 +52,7 @@ class AttentionLayer(nn.Module):
         super().__init__()
         self.feed_forward = FeedForward(rate, feature_maps)
         self.att_layer = Attention(feature_maps)
-        self.conv_1x1 = PointwiseConv1d(feature_maps, feature_maps)
+        self.conv_1x1 = PointwiseConv1d(feature_maps, feature_maps, by_frame=True)
         self.dropout = Dropout(dropout)
         self.attention = attention
 
@@ -66,14 +66,11 @@ class AttentionLayer(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """The dilated convolution of a layer; `layer.0` is what checkpoints call it."""
+    """The dilated convolution of a layer, which checkpoints call `layer.0`, and ReLU."""
 
     def __init__(self, rate: int, feature_maps: int) -> None:
         super().__init__()
-        padding = rate * (KERNEL_SIZE // 2)
-        self.layer = nn.Sequential(
-            nn.Conv1d(feature_maps, feature_maps, KERNEL_SIZE, padding=padding, dilation=rate), nn.ReLU()
-        )
+        self.layer = nn.Sequential(dilated_convolution(feature_maps, rate, causal=False))
         self._rate = rate
 
     @property
@@ -87,8 +84,7 @@ class FeedForward(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, F, T) to (B, F, T)."""
-        mixed: Tensor = self.layer(maps)
-        return mixed
+        return functional.relu(convolve(self.layer[0], maps))
 
 
 class Attention(nn.Module):
@@ -97,10 +93,10 @@ class Attention(nn.Module):
     def __init__(self, feature_maps: int) -> None:
         super().__init__()
         channels = max(feature_maps // REDUCTION, 1)
-        self.query_conv = PointwiseConv1d(feature_maps, channels)
-        self.key_conv = PointwiseConv1d(feature_maps, channels)
-        self.value_conv = PointwiseConv1d(feature_maps, channels)
-        self.conv_out = PointwiseConv1d(channels, feature_maps)
+        self.query_conv = PointwiseConv1d(feature_maps, channels, by_frame=True)
+        self.key_conv = PointwiseConv1d(feature_maps, channels, by_frame=True)
+        self.value_conv = PointwiseConv1d(feature_maps, channels, by_frame=True)
+        self.conv_out = PointwiseConv1d(channels, feature_maps, by_frame=True)
 
     def forward(self, maps: Tensor, reference: Tensor | None, window: int, videos: Videos) -> Tensor:
         """Map (B, F, T) to (B, F, T); `reference` as in `Stage`, `window` in frames."""

@@ -50,9 +50,9 @@ class LocalAttention:
         Returns:
             (B, v, T). Values at padded frames mean nothing.
         """
-        sizes, frames = [key.shape[1], value.shape[1]], query.shape[2]
-        query = query.transpose(1, 2).contiguous()  # (B, c, T) -> (B, T, c)
-        pair = torch.cat([key, value], dim=1).transpose(1, 2).contiguous()  # (B, T, c + v)
+        query, key, value = (maps.transpose(1, 2) for maps in (query, key, value))  # (B, T, c)
+        sizes, frames = [key.shape[2], value.shape[2]], query.shape[1]
+        query, pair = query.contiguous(), torch.cat([key, value], dim=2)
         # Of a video within one block no more is computed than there is; an exported graph takes any length.
         if not torch.compiler.is_exporting() and frames < rate:
             # A last key of zeros stands for all that are beyond the ends.
