@@ -141,7 +141,7 @@ class RecipeOptions:
         bool,
         typer.Option(
             "--compile/--no-compile",
-            help="Train with torch.compile, which takes a minute to start; for long trainings on a GPU.",
+            help="Train with torch.compile, which takes a minute to start; searches do without.",
             rich_help_panel=RECIPE,
         ),
     ] = False

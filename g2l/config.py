@@ -231,8 +231,7 @@ class RecipeConfig(Settings):
         gradient_clip: Largest gradient norm, or None.
         selection: Which weights are kept.
         monitor: Hold-out metric that decides which epoch is best.
-        compile: Whether to train through `torch.compile`; candidates of a search never are, since their rates
-            change.
+        compile: Whether to train through `torch.compile`; searches never do, since their rates change.
         mixed_precision: bfloat16 autocast where the device supports it (CUDA); float32 elsewhere.
     """
 

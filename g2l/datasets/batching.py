@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -122,7 +122,7 @@ class BatchSource:
             yield collate([self.dataset.load(name) for name in names])
 
 
-def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
+def prefetched(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
     """Yield the batches, each made in a thread of its own while the one before it is used.
 
     There are never more than two: the one that is used and the next. What goes wrong with a batch is raised
@@ -144,7 +144,10 @@ def collate(videos: Sequence[Video]) -> Batch:
     longest = max(len(video.targets) for video in videos)
     shape = len(videos), len(videos[0].features), longest
     # In numpy, since torch would start threads of its own in the thread that prefetches.
-    features = videos[0].features[np.newaxis] if len(videos) == 1 else np.zeros(shape, np.float32)
+    if len(videos) == 1:  # copied only where torch could not take them as they are
+        features = np.require(videos[0].features, np.float32, ["C", "W"])[np.newaxis]
+    else:
+        features = np.zeros(shape, np.float32)
     targets = np.full((len(videos), longest), IGNORE_INDEX, np.int64)
     frame_mask = np.zeros((len(videos), 1, longest), np.float32)
     for row, video in enumerate(videos):

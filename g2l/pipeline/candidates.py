@@ -92,7 +92,7 @@ def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, 
     found: dict[str, Any] = {
         "data": dataset.fingerprint,
         "backbone": task.backbone.as_dict(),
-        "recipe": task.recipe.replace(epochs=1, selection=Selection.LAST).as_dict(),
+        "recipe": task.recipe.replace(epochs=1, selection=Selection.LAST, compile=False).as_dict(),
     }
     if task.search.averaging is not None:
         found["averaging"] = task.search.averaging

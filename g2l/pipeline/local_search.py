@@ -206,7 +206,7 @@ def _fit(
     trained = fit(
         model,
         source,
-        replace(task.recipe, selection=Selection.LAST),
+        replace(task.recipe, selection=Selection.LAST, compile=False),  # rates change too often for it
         seed=task.seed,
         device=device,
         budget=_longer(Budget(task.recipe.epochs), search.budget, batches=len(source)),

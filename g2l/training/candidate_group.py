@@ -87,7 +87,8 @@ class CandidateGroup:
         self._training = Training(
             self._model,
             _AlignedBatches(self.dataset, partitions.train, batch_size=recipe.batch_size, seed=first.seed),
-            replace(recipe, selection=Selection.LAST, gradient_clip=None),  # clipped above, one by one
+            # Gradients are clipped above, one by one.
+            replace(recipe, selection=Selection.LAST, gradient_clip=None, compile=False),
             seed=first.seed,
             device=self._device,
             callbacks=[] if self._averaged is None else [self._averaged],

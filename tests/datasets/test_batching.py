@@ -162,6 +162,16 @@ def test_a_batch_knows_whether_it_is_padded() -> None:
     assert collate([load("v0"), load("v2")]).padded
 
 
+def test_features_that_torch_cannot_take_as_they_are_are_copied() -> None:
+    features = np.ones((2, 3))
+    features.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batch = collate([Video("v", features, np.zeros(3, np.int64))])
+    assert batch.features.dtype == torch.float32
+    assert batch.features.tolist() == [features.tolist()]
+
+
 def test_faults_are_input_errors() -> None:
     with pytest.raises(InputError, match="`names` must hold at least one video, but is empty instead"):
         BatchSource(Videos(), (), batch_size=1, seed=0)

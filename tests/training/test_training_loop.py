@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -217,6 +218,19 @@ def test_out_of_memory_is_told_with_what_to_do(monkeypatch):
     ) as caught:
         tiny_fit(model)
     assert "lower the batch size" in caught.value.hint
+
+
+def test_a_step_that_fails_leaves_no_thread_that_reads_ahead(monkeypatch):
+    model = tiny_model()
+
+    def interrupted(*inputs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        tiny_fit(model)
+    assert caught.tb is not None  # holds the frames of the training, and what they refer to
+    assert not [one for one in threading.enumerate() if one.name.startswith("g2l-prefetch")]
 
 
 def test_training_mode_is_on_during_steps_even_after_an_evaluation_that_leaves_it_off():

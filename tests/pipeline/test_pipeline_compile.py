@@ -1,0 +1,40 @@
+"""Searches change rates too often to be compiled: `compile` is for trainings alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from torch import nn
+
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.pipeline.candidates import identity
+from g2l.pipeline.global_search import search_globally
+from g2l.pipeline.local_search import search_locally
+from tests.pipeline.tiny_pipeline import RECIPE, global_task, local_task
+
+COMPILED = RECIPE.replace(compile=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_compiled(monkeypatch):
+    def refuse(module, **options):
+        raise AssertionError(f"{type(module).__name__} is compiled")
+
+    monkeypatch.setattr(nn.Module, "compile", refuse)
+
+
+def test_a_local_search_is_not_compiled(place, tiny):
+    assert search_locally(place, local_task(tiny, recipe=COMPILED)).steps > 0
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_candidates_are_not_compiled(place, tiny, together):
+    task = replace(global_task(tiny, candidates_per_batch=together), recipe=COMPILED)
+    assert search_globally(place, task, on_plan=lambda plan: None).steps > 0
+
+
+def test_cached_candidates_are_found_again(tiny):
+    dataset = SegmentationDataset.open(tiny)
+    task = global_task(tiny)
+    assert identity(replace(task, recipe=COMPILED), dataset) == identity(task, dataset)
