@@ -69,7 +69,7 @@ class _ResidualLayer(torch.autograd.Function):
             found.rows,
             by_tap(found.taps),
             of_hidden.sum((0, 1)) if ctx.needs_input_grad[2] else None,
-            alpha_gradient(alpha, ctx.shares, found.shares),
+            alpha_gradient(alpha, found.shares),
             (of_residual.T @ flat).unsqueeze(-1),
             of_residual.sum(0),
             None,

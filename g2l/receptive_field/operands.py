@@ -52,7 +52,7 @@ def operands(conv: nn.Module, x: Tensor) -> Operands | None:
         if not conv.geometry.keeps_size:
             return None
         (anchor,), rates = conv.geometry.anchors, tuple(rate for (rate,) in conv.branches.rates)
-        alpha = conv.alpha[: len(rates)]
+        alpha = conv.alpha if len(conv.alpha) == len(rates) else conv.alpha[: len(rates)]
     elif compute is CausalConv1d._conv_forward:
         anchor = taps - 1
     elif compute is nn.Conv1d._conv_forward and taps % 2 and conv.padding == (taps // 2 * rates[0],):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import mul
 from typing import Any, NamedTuple
 
 import torch
@@ -118,7 +119,7 @@ class _Convolution(torch.autograd.Function):
         gradient = gradient.contiguous()
         found = tap_gradients(gradient, rows, taps, ctx.shares, ctx.plan)
         bias = gradient.sum((0, 1)) if ctx.needs_input_grad[2] else None
-        return found.rows, by_tap(found.taps), bias, alpha_gradient(alpha, ctx.shares, found.shares), None
+        return found.rows, by_tap(found.taps), bias, alpha_gradient(alpha, found.shares), None
 
 
 def by_tap(weight: Tensor) -> Tensor:
@@ -144,13 +145,13 @@ def tap_products(
         plan: What the taps read.
     """
     # All videos at once, since the anchor tap reads every frame where it is.
-    flat, of_anchor = rows.flatten(0, 1), taps[plan.anchor]
-    product = torch.mm(flat, of_anchor) if bias is None else torch.addmm(bias, flat, of_anchor)
+    flat, by = rows.flatten(0, 1), taps.unbind()
+    product = torch.mm(flat, by[plan.anchor]) if bias is None else torch.addmm(bias, flat, by[plan.anchor])
     result = product.view(*rows.shape[:2], -1)
-    for tap, target, pieces in plan.others:
-        for video, total in zip(rows, result, strict=True):
+    for video, total in zip(rows.unbind(), result.unbind(), strict=True):
+        for tap, target, pieces in plan.others:
             read = [video[piece.source] for piece in pieces]
-            total[target].addmm_(_mixed(read, pieces, shares), taps[tap])
+            total[target].addmm_(_mixed(read, pieces, shares)[0], by[tap])
     return result
 
 
@@ -160,12 +161,12 @@ class TapGradients(NamedTuple):
     Attributes:
         rows: (B, T, C_in).
         taps: (K, C_in, C_out).
-        shares: Of the mixing weights, less what is the same for all of them.
+        shares: Of the mixing weights, less their mean Σ_i w_i ∂w_i, which is what reaches α of them.
     """
 
     rows: Tensor
     taps: Tensor
-    shares: tuple[float, ...]
+    shares: Sequence[float]
 
 
 def tap_gradients(
@@ -187,59 +188,80 @@ def tap_gradients(
         plan: As there.
         beside: Gradient that reaches the rows on another way, (B, T, C_in), to be added; None for none.
     """
-    flat, backwards = gradient.flatten(0, 1), taps.transpose(1, 2)  # (K, C_out, C_in)
+    flat, backwards = gradient.flatten(0, 1), taps.transpose(1, 2).unbind()  # K times (C_out, C_in)
     to_anchor = backwards[plan.anchor]
     product = (
         torch.mm(flat, to_anchor) if beside is None else torch.addmm(beside.flatten(0, 1), flat, to_anchor)
     )
-    of_rows, of_taps, of_shares = product.view_as(rows), torch.zeros_like(taps), [0.0] * len(shares)
-    torch.mm(rows.flatten(0, 1).T, flat, out=of_taps[plan.anchor])
-    for tap, target, pieces in plan.others:
-        for video, wanted, total in zip(rows, gradient[:, target], of_rows, strict=True):
-            read = [video[piece.source] for piece in pieces]
-            of_taps[tap].addmm_(_mixed(read, pieces, shares).T, wanted)
+    of_rows, of_taps = product.view_as(rows), torch.zeros_like(taps)
+    of_tap, of_shares, largest = of_taps.unbind(), [0.0] * len(shares), shares.index(max(shares))
+    torch.mm(rows.flatten(0, 1).T, flat, out=of_tap[plan.anchor])
+    for video, of_video, total in zip(rows.unbind(), gradient.unbind(), of_rows.unbind(), strict=True):
+        for tap, target, pieces in plan.others:
+            read, wanted = [video[piece.source] for piece in pieces], of_video[target]
+            parts = _mixed(read, pieces, shares)
+            of_tap[tap].addmm_(parts[0].T, wanted)
             if len(shares) == 1:
                 total[pieces[0].source].addmm_(wanted, backwards[tap])
                 continue
-            of_mixed = wanted @ backwards[tap]
-            for (branch, source, part), of_branch in zip(pieces, read, strict=True):
-                of_piece = of_mixed[part]
-                total[source].add_(of_piece, alpha=shares[branch])
-                of_shares[branch] += torch.dot(of_branch.view(-1), of_piece.view(-1)).item()
-    return TapGradients(of_rows, of_taps, tuple(of_shares))
+            torch.mm(wanted, backwards[tap], out=parts[0])  # the gradient of what was mixed, in its place
+            for (branch, source, _), rows_read, of_part in zip(pieces, read, parts, strict=True):
+                total[source].add_(of_part, alpha=shares[branch])
+                if branch != largest:
+                    of_shares[branch] += torch.dot(rows_read.view(-1), of_part.view(-1)).item()
+    if len(shares) > 1:
+        # The output being linear in weights as in mixing weights, Σ_i w_i ∂w_i is Σ W ∂W over these taps.
+        mean = sum(torch.dot(taps[tap].view(-1), of_tap[tap].view(-1)).item() for tap, *_ in plan.others)
+        of_shares = _centred(of_shares, shares, largest, mean)
+    return TapGradients(of_rows, of_taps, of_shares)
 
 
-def alpha_gradient(
-    alpha: Tensor | None, shares: Sequence[float], of_shares: Sequence[float]
-) -> Tensor | None:
-    """Return the gradient of raw branch weights, given that of the mixing weights; None where there are none.
+def alpha_gradient(alpha: Tensor | None, of_shares: Sequence[float]) -> Tensor | None:
+    """Return the gradient of raw branch weights; None where there are none.
 
-    What is the same for all mixing weights cancels.
+    Args:
+        alpha: Raw branch weights, or None.
+        of_shares: Gradients of the mixing weights, less their mean.
     """
     if alpha is None:
         return None
     values = alpha.tolist()
     total = math.fsum(map(abs, values))
-    mean = math.fsum(share * of_share for share, of_share in zip(shares, of_shares, strict=True))
     return alpha.new_tensor(
         [
-            (of_share - mean) * math.copysign(1 / total, value) if value else 0.0
+            math.copysign(1 / total, value) * of_share if value else 0.0
             for value, of_share in zip(values, of_shares, strict=True)
         ]
     )
 
 
-def _mixed(read: Sequence[Tensor], pieces: tuple[Piece, ...], shares: Sequence[float]) -> Tensor:
-    """Return what a tap reads, mixed over the branches.
+def _centred(of_shares: Sequence[float], shares: Sequence[float], largest: int, mean: float) -> list[float]:
+    """Return gradients of the mixing weights less their mean, which makes Σ_i w_i of them zero.
 
     Args:
-        read: Rows (T, C) that each piece reads.
+        of_shares: Gradients ∂w_i; that of the largest weight is not known and follows from this zero.
+        shares: Mixing weights w_i.
+        largest: Which of them is the largest.
+        mean: Σ_i w_i ∂w_i.
+    """
+    centred = [of_share - mean for of_share in of_shares]
+    centred[largest] = 0.0
+    centred[largest] = -sum(map(mul, shares, centred)) / shares[largest]
+    return centred
+
+
+def _mixed(read: Sequence[Tensor], pieces: tuple[Piece, ...], shares: Sequence[float]) -> list[Tensor]:
+    """Return what a tap reads, mixed over the branches: all of it, then the part that each other piece has.
+
+    Args:
+        read: Rows (T, C) that each piece reads; the first piece reads for every frame that any does.
         pieces: Of the tap.
         shares: Mixing weight of each branch.
     """
     if len(shares) == 1:
-        return read[0]
+        return [read[0]]
     mixed = read[0] * shares[pieces[0].branch]
-    for (branch, _, part), rows in zip(pieces[1:], read[1:], strict=True):
-        mixed[part].add_(rows, alpha=shares[branch])
-    return mixed
+    parts = [mixed, *(mixed[piece.target] for piece in pieces[1:])]
+    for part, rows, piece in zip(parts[1:], read[1:], pieces[1:], strict=True):
+        part.add_(rows, alpha=shares[piece.branch])
+    return parts
