@@ -25,8 +25,7 @@ class ASFormer(nn.Module):
 
     The rate of a layer is that of its dilated convolution and, as in the paper, the window of its attention,
     in frames. The window is read off the convolution at each call, so that what changes the one changes both.
-    A dense kernel that branches were merged into has no rate; its window is that of the branches, or of the
-    structure that the network is built with.
+    A dense kernel remembers the centre of the branches that were merged into it, and its window stays that.
 
     Parameter names are those of the checkpoints in circulation: `encoder.…` and `decoders.{s}.…`.
     Logits of valid frames do not depend on what the padded frames hold, nor on how many there are

@@ -9,7 +9,7 @@ from torch.nn import functional
 from g2l.models.convolutions import PointwiseConv1d, convolve, dilated_convolution
 from g2l.models.dropout import Dropout
 from g2l.models.local_attention import LocalAttention
-from g2l.structure import KERNEL_SIZE
+from g2l.receptive_field.layers import centre
 
 REDUCTION = 2
 """Feature maps per channel of queries, keys and values (released code)."""
@@ -71,16 +71,13 @@ class FeedForward(nn.Module):
     def __init__(self, rate: int, feature_maps: int) -> None:
         super().__init__()
         self.layer = nn.Sequential(dilated_convolution(feature_maps, rate, causal=False))
-        self._rate = rate
 
     @property
     def rate(self) -> int:
-        """The present dilation rate; of branches that were merged into a dense kernel, their last one."""
+        """The present dilation rate, in frames; of a dense kernel, the centre of what it was merged from."""
         conv = self.layer[0]
         assert isinstance(conv, nn.Conv1d)
-        if conv.kernel_size == (KERNEL_SIZE,):
-            self._rate = conv.dilation[0]
-        return self._rate
+        return centre(conv)[0]
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, F, T) to (B, F, T)."""

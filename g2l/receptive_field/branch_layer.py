@@ -23,12 +23,14 @@ class Estimate:
     """What the branch weights of one layer say.
 
     Attributes:
+        centre: Its present rates, which the branches are around.
         branches: Its branches d_i, ascending, each with one rate per axis.
         weights: Their mixing weights w_i, summing to 1.
         expectation: Σ w_i d_i of each axis.
         rates: The expectation, rounded and clamped.
     """
 
+    centre: Rates
     branches: tuple[Rates, ...]
     weights: tuple[float, ...]
     expectation: tuple[float, ...]
@@ -77,6 +79,7 @@ class BranchLayer(Derived):
         weights = mixing_weights(self.alpha[: len(rates)].tolist())
         axes = list(zip(*rates, strict=True))
         return Estimate(
+            centre=self.dilation,
             branches=rates,
             weights=weights,
             expectation=tuple(expectation(axis, weights) for axis in axes),

@@ -15,7 +15,7 @@ from g2l.receptive_field.classes import Convolution, restore_class
 from g2l.receptive_field.conversion import add_branches
 from g2l.receptive_field.endings import set_dense, take_branches
 from g2l.receptive_field.geometry import Geometry
-from g2l.receptive_field.layers import wide_layers
+from g2l.receptive_field.layers import centre, wide_layers
 from g2l.receptive_field.padded import PaddedLayer, set_padding, settle
 from g2l.receptive_field.rates import Expansion
 
@@ -60,6 +60,8 @@ def _describe(layer: Convolution) -> dict[str, Any]:
         "padding": layer.padding if isinstance(layer.padding, str) else list(layer.padding),
         "parametrized": parametrize.is_parametrized(layer, "weight"),
     }
+    if hasattr(layer, "merged_centre"):
+        found["centre"] = list(centre(layer))
     if isinstance(layer, BranchLayer | PaddedLayer):
         found["geometry"] = asdict(layer.geometry)
     if isinstance(layer, BranchLayer):
@@ -84,6 +86,8 @@ def _restore(layer: Convolution, found: Mapping[str, Any]) -> None:
         shape = (*layer.weight.shape[:2], *taps)
         set_dense(layer, nn.Parameter(layer.weight.new_zeros(shape)))
     layer.kernel_size, layer.dilation = taps, rates
+    if "centre" in found:
+        layer.merged_centre = _numbers(found["centre"], axes)  # type: ignore[assignment]
     padding = found["padding"]
     set_padding(layer, padding if padding in ("same", "valid") else _numbers(padding, axes, smallest=0))
     if "geometry" not in found:

@@ -13,7 +13,7 @@ from g2l.receptive_field.branch_layer import BranchLayer
 from g2l.receptive_field.classes import Convolution, restore_class
 from g2l.receptive_field.ending import Ending
 from g2l.receptive_field.geometry import Geometry
-from g2l.receptive_field.layers import branch_layers
+from g2l.receptive_field.layers import branch_layers, centre
 from g2l.receptive_field.padded import settle
 from g2l.receptive_field.rates import Rates
 
@@ -93,13 +93,17 @@ def forget(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer 
 
 
 def _merge(layer: BranchLayer, replaced: Replacement) -> None:
-    """Make a layer one dense kernel of rate 1, whose size per axis is 1 + (K − 1)·d_max."""
+    """Make a layer one dense kernel of rate 1, whose size per axis is 1 + (K − 1)·d_max.
+
+    It remembers the centre of its branches, which its `dilation` no longer tells.
+    """
     branches = layer.branches.rates
     with torch.no_grad():
         dense = merged_weight(layer.weight, layer.mixing_weights(), branches, layer.geometry)
     before = weight_parameters(layer)
     needs_gradient = any(parameter.requires_grad for parameter in before)
     largest = tuple(map(max, zip(*branches, strict=True)))
+    layer.merged_centre = centre(layer)  # type: ignore[assignment]
     geometry = take_branches(layer)
     made = nn.Parameter(dense, requires_grad=needs_gradient)
     set_dense(layer, made)

@@ -48,6 +48,12 @@ def structure(model: nn.Module) -> dict[str, Rates]:
     return {name: layer.dilation for name, layer in wide_layers(model).items()}
 
 
+def centre(layer: Convolution) -> Rates:
+    """Return the present rates of a convolution; of a merged one, those that its branches were around."""
+    rates: Rates = getattr(layer, "merged_centre", layer.dilation)
+    return rates
+
+
 def estimate(model: nn.Module) -> dict[str, Estimate]:
     """Return what the branch weights of each searched layer say (G2L, section 3.3); changes nothing."""
     return {name: layer.estimate() for name, layer in searched_layers(model).items()}

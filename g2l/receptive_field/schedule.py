@@ -105,7 +105,8 @@ class SearchSchedule:
         self._calls = saved["calls"]
         self.history = [_update(values) for values in saved["history"]]
         if self.history:
-            branches = {name: found.branches for name, found in self.history[-1].layers.items()}
+            last = self.history[-1].layers
+            branches = {name: (found.centre, found.branches) for name, found in last.items()}
             set_branches(self._model, branches)
             self._apply(self.history[-1].rates)
 
@@ -138,20 +139,26 @@ def move(
         end_layers(layers, rates, ending, optimizer)
 
 
-def set_branches(model: nn.Module, branches: Mapping[str, Sequence[Rates]]) -> None:
+def set_branches(model: nn.Module, branches: Mapping[str, tuple[Rates, Sequence[Rates]]]) -> None:
     """Give each searched layer the branches that it had before an update: those that `merge` merges.
+
+    Args:
+        model: The network.
+        branches: Centre and branches of each searched layer.
 
     Raises:
         InputError: `branches` names other layers than those that are searched.
     """
     layers: dict[str, BranchLayer] = matching(model, branches)
     for name, layer in layers.items():
-        layer.set_branches(branches[name])
+        layer.dilation, rates = branches[name]
+        layer.set_branches(rates)
 
 
 def _update(values: Mapping[str, Any]) -> Update:
     layers = {
         name: Estimate(
+            centre=tuple(layer["centre"]),
             branches=tuple(map(tuple, layer["branches"])),
             weights=tuple(layer["weights"]),
             expectation=tuple(layer["expectation"]),

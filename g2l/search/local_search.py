@@ -177,7 +177,7 @@ class LocalSearch:
         self.history = [LocalSearchUpdate.from_dict(update) for update in saved["history"]]
         if self.history:
             last = self.history[-1].layers
-            set_branches(state.model, {name: _axes(layer.branches) for name, layer in last.items()})
+            set_branches(state.model, {name: _branches(layer) for name, layer in last.items()})
             self._apply(state, self.history[-1].rates)
 
     def _update_if_due(self, state: SearchState, done: int, unit: Literal["epochs", "steps"]) -> None:
@@ -211,5 +211,5 @@ class LocalSearch:
         move(state.model, {name: (rate,) for name, rate in rates.items()}, state.optimizer, ending)
 
 
-def _axes(rates: tuple[int, ...]) -> list[tuple[int]]:
-    return [(rate,) for rate in rates]
+def _branches(layer: LayerUpdate) -> tuple[tuple[int], list[tuple[int]]]:
+    return (layer.rate_before,), [(rate,) for rate in layer.branches]

@@ -10,7 +10,7 @@ from g2l.models.asformer import ASFormer, Stage
 from g2l.models.attention_layer import Videos
 from g2l.models.metadata import ModelMetadata
 from g2l.models.size import count_flops
-from g2l.receptive_field import Ending, convert, describe, expand, finish
+from g2l.receptive_field import Ending, branch_layers, convert, describe, expand, finish
 from g2l.structure import DilationStructure
 from tests.oracles.plain_asformer import PlainASFormer
 
@@ -143,9 +143,13 @@ def test_merged_branches_say_what_they_said_also_in_a_file(tmp_path):
     features = torch.randn(2, 6, 50)
     convert(model, max_rate=64, expansion_rate=0.5)
     finish(model, Ending.MULTIPLE)
+    with torch.no_grad():
+        for layer in branch_layers(model).values():
+            layer.expand((6,))
+            layer.alpha.copy_(torch.tensor([0.2, 0.1, 0.5]))
     expected = model(features)
     finish(model, Ending.MERGE)
-    assert rates_of(model) == STRUCTURE.as_lists()
+    assert rates_of(model) == [[6] * 3] * 3
     torch.testing.assert_close(model(features), expected, rtol=1e-5, atol=1e-5)
     metadata = ModelMetadata(
         structure=STRUCTURE,

@@ -6,19 +6,28 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from g2l.config import BackboneConfig
 from g2l.errors import OperationalError
 from g2l.inference.sessions import open_session
-from g2l.models.artifact import load_model
+from g2l.models.artifact import load_model, save_model
 from g2l.pipeline.compose import run_pipeline
 from g2l.pipeline.global_search import search_globally
+from g2l.pipeline.local_search import search_locally
 from g2l.pipeline.stage import Workplace
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending
 from g2l.search_config import SecondObjective, Strategy
 from g2l.structure import DilationStructure
-from tests.pipeline.tiny_pipeline import ATTENTION, LOCAL, global_task, pipeline_task, training
+from tests.pipeline.tiny_pipeline import (
+    ATTENTION,
+    LOCAL,
+    global_task,
+    local_task,
+    pipeline_task,
+    training,
+)
 
 ASFORMER = BackboneConfig(name="asformer", stages=2, layers=1, feature_maps=4)
 
@@ -60,6 +69,23 @@ def test_latency_cannot_be_minimised_and_that_is_one_line(place, tiny):
     assert (
         caught.value.message == "the exported convolutions of this backbone are not all that its rates set."
     )
+
+
+def test_a_search_that_merges_writes_the_network_that_it_trained(place, tiny, monkeypatch):
+    """Its windows are those of the branches, although its last update moved the rates of the structure."""
+    trained = []
+
+    def save(path, model, metadata):
+        trained.append(model.eval())
+        save_model(path, model, metadata)
+
+    monkeypatch.setattr("g2l.pipeline.local_search.save_model", save)
+    outcome = search_locally(place, local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=1))
+    loaded, metadata = load_model(outcome.model)
+    windows = [layer.feed_forward.rate for layer in (*loaded.encoder.layers, *loaded.decoders[0].layers)]
+    assert tuple(windows) != outcome.structure.rates == metadata.structure.rates
+    features = torch.randn(2, metadata.feature_dim, 40)
+    assert torch.equal(loaded(features), trained[0](features))
 
 
 def test_merged_branches_score_as_they_did_before(tmp_path, tiny):

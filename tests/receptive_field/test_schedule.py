@@ -12,6 +12,7 @@ from g2l.receptive_field import (
     SearchSchedule,
     branch_layers,
     convert,
+    describe,
     finish,
     parameter_groups,
     structure,
@@ -123,7 +124,7 @@ def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, ending):
     again[1].load_state_dict(optimizer_state)
     train(*again, 8 - stop, start=stop)
     assert again[2].history == whole[2].history
-    assert structure(again[0]) == structure(whole[0])
+    assert describe(again[0]) == describe(whole[0])
     expected, found = whole[0].state_dict(), again[0].state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
