@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
 from g2l.receptive_field import Ending, SearchSchedule, convert, finish, parameter_groups, structure
-
-LENGTH = {0: torch.export.Dim("batch"), 2: torch.export.Dim("frames")}
+from tests.receptive_field.onnx_session import exported
 
 
 class FirstOutput(nn.Module):
@@ -84,19 +81,6 @@ def searched(name: str) -> tuple[nn.Module, Tensor]:
     return network.eval(), x
 
 
-def exported(network: nn.Module, x: Tensor) -> np.ndarray:
-    """Return what onnxruntime makes of the export of a network."""
-    logging.getLogger("torch.onnx").setLevel(logging.CRITICAL)
-    dynamic = LENGTH if x.dim() == 3 else {0: LENGTH[0]}
-    program = torch.onnx.export(
-        network, (x,), dynamo=True, external_data=False, dynamic_shapes=(dynamic,), verbose=False
-    )
-    session = onnxruntime.InferenceSession(
-        program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_all_convolutions_with_an_odd_kernel_take_part(name):
     network, _ = made(name)
@@ -137,7 +121,7 @@ def test_rates_move_and_every_ending_exports(name):
             output = network(x)
         if ending is Ending.MERGE:
             torch.testing.assert_close(output, multiple, rtol=0, atol=1e-5)
-        np.testing.assert_allclose(exported(network, x), output.numpy(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(exported(network, x)(x)[0], output.numpy(), rtol=0, atol=1e-5)
 
 
 def test_a_causal_network_stays_causal():

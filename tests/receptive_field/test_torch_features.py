@@ -107,6 +107,17 @@ def test_a_compiled_network_follows_a_search_to_its_end(x):
     assert_alike(gradients(compiled, network, x), gradients(network, network, x))
 
 
+@pytest.mark.parametrize("ending", [Ending.MULTIPLE, Ending.MERGE])
+def test_a_compiled_network_that_ended_computes_what_it_did(ending, x):
+    """By `aot_eager`, which traces forward and backward alike; inductor's kernels are torch's own matter."""
+    network = searched(ending)
+    torch._dynamo.reset()
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    found = gradients(compiled, network, x)
+    assert_alike(found, gradients(network, network, x))
+    assert len(found) == 2 + len(list(network.parameters()))
+
+
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_gradient_checkpointing_gives_the_same_gradients(reentrant, x):
     network = searched()
@@ -195,5 +206,5 @@ def test_a_state_dict_carries_a_search_through_a_file(form, x):
 def test_a_second_derivative_is_refused_rather_than_wrong(x):
     network = searched()
     (first,) = torch.autograd.grad(network(x).sum(), network.first.alpha, create_graph=True)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match=r"differentiate twice .* marked with @once_differentiable"):
         first.sum().backward()
