@@ -16,7 +16,7 @@ from g2l.models.artifact import load_model
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.contest import Contender, differences, tracked_differences
 from g2l.pipeline.export import export_model
-from g2l.pipeline.global_search import search_globally
+from g2l.pipeline.global_search import check_plan, search_globally
 from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.search_outcome import GlobalSearchOutcome
@@ -117,9 +117,11 @@ def run_pipeline(
     for search in (task.global_search, task.local_search):
         check_limits(search, task.backbone)
     dataset = SegmentationDataset.open(task.data)
+    check_plan(_global_task(task), dataset)
     name = f"{task.data.dataset} split {task.data.split}"
     with open_stage(place, RunKind.PIPELINE, f"pipeline {name}", task.settings()) as stage:
-        found = _search_globally(stage, task, on_plan, observers)
+        place_of_search = stage.below("search-global")
+        found = search_globally(place_of_search, _global_task(task), on_plan=on_plan, observers=observers)
         refined = _search_locally(stage, task, found.structure)
         write_structure(
             stage.folder / "structure.json",
@@ -144,20 +146,14 @@ def run_pipeline(
     return outcome
 
 
-def _search_globally(
-    stage: Stage,
-    task: PipelineTask,
-    on_plan: Callable[[CostPlan], None],
-    observers: Sequence[SearchObserver],
-) -> GlobalSearchOutcome:
-    search = GlobalSearchTask(
+def _global_task(task: PipelineTask) -> GlobalSearchTask:
+    return GlobalSearchTask(
         data=task.data,
         backbone=task.backbone,
         recipe=task.recipe,
         search=task.global_search.replace(final_seeds=0),  # the pipeline compares at its own end
         seed=task.seed,
     )
-    return search_globally(stage.below("search-global"), search, on_plan=on_plan, observers=observers)
 
 
 def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) -> LocalSearchOutcome:

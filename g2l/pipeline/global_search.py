@@ -71,6 +71,7 @@ def search_globally(
     """
     task.validate()
     dataset = SegmentationDataset.open(task.data)
+    check_plan(task, dataset)
     with open_stage(place, RunKind.SEARCH_GLOBAL, "search-global", task.settings()) as stage:
         found = stage.result or _search(stage, task, dataset, on_plan, observers)
         structure = read_structure(stage.folder / STRUCTURE).structure
@@ -89,6 +90,7 @@ def plan(task: GlobalSearchTask, device: str) -> CostPlan:
     """
     task.validate()
     dataset = SegmentationDataset.open(task.data)
+    check_plan(task, dataset)
     fitness = candidate_fitness(task, device, folder=None)
     return plan_search(
         search_in_steps(task, dataset),
@@ -97,6 +99,16 @@ def plan(task: GlobalSearchTask, device: str) -> CostPlan:
         seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), task.seed),
         bytes_per_checkpoint=bytes_of_weights(task, dataset),
     )
+
+
+def check_plan(task: GlobalSearchTask, dataset: SegmentationDataset) -> None:
+    """Raise what would refuse a search, before anything is measured or written.
+
+    Raises:
+        InputError: Its limits allow no structure, or leave nothing to search with.
+    """
+    space = search_space(task, dataset)
+    plan_search(search_in_steps(task, dataset), space, full_steps=full_steps(task, dataset))
 
 
 def search_space(task: GlobalSearchTask, dataset: SegmentationDataset) -> SearchSpace:

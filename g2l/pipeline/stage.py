@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -95,18 +95,41 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
         name: Name of the tracked run.
         settings: The resolved configuration as JSON values; a resumed stage must have the same.
 
+    A stage that is refused before it has written anything leaves no folder, so that it counts as no run.
+
     Raises:
         InputError: The folder holds a run and resuming was not asked for, or it holds another run.
     """
+    missing = [folder for folder in (place.folder, *place.folder.parents) if not folder.exists()]
     ensure_folder(place.folder)
     record = _record(place, kind, settings)
+    fresh = not record
     finished = place.folder / RESULT
     result = read_json(finished) if finished.exists() else None
-    with tracked(place, kind, name, run_id=record.get("run_id")) as run:
-        run.log_params(settings)  # on resume too: the store may not know the run any more
-        record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings), "run_id": run.run_id}
-        write_json(place.folder / RECORD, record)
-        yield Stage(place=place, run=run, result=result)
+    try:
+        with tracked(place, kind, name, run_id=record.get("run_id")) as run:
+            run.log_params(settings)  # on resume too: the store may not know the run any more
+            record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings), "run_id": run.run_id}
+            write_json(place.folder / RECORD, record)
+            yield Stage(place=place, run=run, result=result)
+    except InputError:
+        if fresh:
+            _leave_nothing(place.folder, missing)
+        raise
+
+
+def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
+    """Take back the record and the folders of a stage that was refused, unless it has written more.
+
+    Args:
+        folder: Of the stage.
+        made: It and those above it, innermost first, as far as the stage made them.
+    """
+    if [path.name for path in folder.iterdir()] == [RECORD]:
+        (folder / RECORD).unlink()
+    with suppress(OSError):  # up to the first that holds something else
+        for path in made:
+            path.rmdir()
 
 
 @contextmanager

@@ -28,8 +28,8 @@ class _BranchConv(BranchLayer):
     def _mix_inputs(self, x: Tensor, weight: Tensor, bias: Tensor | None, pads: Pads) -> Tensor:
         """Return the product of `weight` (C_out, C_in / groups, K) and the mixed taps of x (…, C_in, T).
 
-        Scaling the weights would keep a third of the memory, but takes mostly 1.4 to 2 times as long (strided,
-        grouped and circular layers, measured with 64 channels of 300 to 6,000 frames).
+        Scaling the weights would keep a third of the memory, but mostly takes 1.4 to 2 times as long
+        (measured in strided, grouped and circular layers, with 64 channels of 300 to 6,000 frames).
         """
         (size,), (anchor,), (stride,) = self.kernel_size, self.geometry.anchors, self.stride
         rates = tuple(rate for (rate,) in self.branches.rates)

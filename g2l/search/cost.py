@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from g2l.errors import InputError
-from g2l.search.noise_control import PILOT_SEEDS, PILOT_STRUCTURES, planned_pilot_steps, race_steps
-from g2l.search.pilot_plan import third_of
+from g2l.search.noise_control import (
+    PILOT_SEEDS,
+    PILOT_STRUCTURES,
+    allowed_steps,
+    pilot_steps,
+    race_steps,
+)
+from g2l.search.pilot_plan import pilot_ladder, proxy_steps, third_of
 from g2l.search.space import SearchSpace
 from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
 
@@ -80,14 +86,18 @@ def plan_search(
         bytes_per_checkpoint: Size of one candidate's weights, or None.
 
     Raises:
-        InputError: The settings are out of range.
+        InputError: The settings are out of range, or leave nothing to search with.
     """
     config.validate()
     if full_steps < 1:
         raise InputError(f"`full_steps` must be >= 1, but is {full_steps} instead.")
+    pilot = pilot_steps(config, space, full_steps)
+    # The shortest that a pilot may choose: where that fits, it is not known yet whether its choice will.
+    shortest = pilot_ladder(full_steps)[0] if pilot else proxy_steps(config, full_steps)
+    allowed_steps(config, shortest, full_steps, spent=pilot)
 
     def cost(candidates: int, proxy: int) -> SearchCost:
-        steps = _parts(config, min(space.size, candidates), proxy, full_steps)
+        steps = _parts(config, min(space.size, candidates), proxy, full_steps, pilot)
         evaluations = _evaluations(config, steps, proxy)
         return SearchCost(
             evaluations=evaluations,
@@ -101,7 +111,7 @@ def plan_search(
             else _networks_on_disk(config, evaluations) * bytes_per_checkpoint,
         )
 
-    proxy = config.budget.amount if config.proxy is ProxyChoice.FIXED else third_of(full_steps)
+    proxy = third_of(full_steps) if pilot else shortest
     return CostPlan(
         expected=cost(expected_evaluations(config), proxy), maximal=cost(maximal_evaluations(config), proxy)
     )
@@ -120,9 +130,10 @@ def maximal_evaluations(config: GlobalSearchConfig) -> int:
     return config.population + config.generations * (_children(config) + mutants) + newcomers
 
 
-def _parts(config: GlobalSearchConfig, candidates: int, proxy: int, full_steps: int) -> dict[str, int]:
+def _parts(
+    config: GlobalSearchConfig, candidates: int, proxy: int, full_steps: int, pilot: int
+) -> dict[str, int]:
     """Return the steps of each part; a limit in trainings makes the search take what the others leave."""
-    pilot = planned_pilot_steps(config, full_steps)
     race = race_steps(config, proxy, full_steps)
     final = 2 * config.final_seeds * full_steps
     search = candidates * proxy

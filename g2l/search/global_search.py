@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from g2l.errors import InputError
 from g2l.evaluation import Evaluation
 from g2l.progress import Progress
 from g2l.search.cost import FINAL_COMPARISON, plan_search
 from g2l.search.evaluator import SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
-from g2l.search.noise_control import reserve, run_pilot, run_race
+from g2l.search.noise_control import allowed_steps, run_pilot, run_race
 from g2l.search.pilot import PilotReport
 from g2l.search.population import Candidate
 from g2l.search.result import GlobalSearchResult
@@ -97,7 +96,7 @@ def run_global_search(
     )
     session.monitor.planned_steps, session.monitor.limited = _planned_steps(session)
     pilot = run_pilot(session) if config.proxy is ProxyChoice.AUTO else None
-    session.allowed = _allowed_steps(session)
+    session.allowed = allowed_steps(config, session.proxy, full_steps, spent=session.spent)
     population = STRATEGIES[config.strategy](session)
     session.allowed = None  # what follows has been set aside
     race = run_race(session, population, _noise(pilot))
@@ -127,28 +126,6 @@ def _planned_steps(session: SearchSession) -> tuple[int | None, bool]:
         return None, limited
     parts = plan_search(session.config, session.space, full_steps=session.full_steps).expected.steps
     return sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON), limited
-
-
-def _allowed_steps(session: SearchSession) -> int | None:
-    """Return the steps that the strategy may reach, or None when there is no limit.
-
-    Raises:
-        InputError: The settings speak of trainings whose length is not known, or leave nothing to search
-            with.
-    """
-    config, full_steps = session.config, session.full_steps
-    if config.trainings is None:
-        return None
-    if full_steps is None:
-        raise InputError("`trainings` can only be set where the length of a full training is known.")
-    allowed = int(config.trainings * full_steps) - reserve(config, session.proxy, full_steps)
-    if allowed < session.spent + 2 * session.proxy:
-        raise InputError(
-            f"`trainings` must leave room for two candidates of {session.proxy} steps beside pilot, race and "
-            f"final comparison, but is {config.trainings:g} trainings of {full_steps} steps instead.",
-            hint="allow more trainings, fix the candidates' budget, or give fewer final seeds.",
-        )
-    return allowed
 
 
 def _noise(pilot: PilotReport | None) -> float | None:

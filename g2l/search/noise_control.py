@@ -13,6 +13,7 @@ from g2l.search.pilot_plan import pilot_ladder, pilot_structures
 from g2l.search.population import Candidate, Origin
 from g2l.search.racing import Choice, Standing, choose, next_round, standings
 from g2l.search.session import SearchSession
+from g2l.search.space import SearchSpace
 from g2l.search.status import SearchPhase
 from g2l.search_config import GlobalSearchConfig, ProxyChoice
 from g2l.structure import DilationStructure
@@ -37,11 +38,6 @@ class Race:
 
     standings: tuple[Standing, ...]
     choice: Choice
-
-
-def pilot_steps(full_steps: int) -> int:
-    """Return the optimiser steps of a pilot: every one of its trainings goes up the ladder once."""
-    return PILOT_STRUCTURES * PILOT_SEEDS * pilot_ladder(full_steps)[-1]
 
 
 def race_budget(proxy: int, full_steps: int | None) -> int:
@@ -122,9 +118,46 @@ def reserve(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> i
     return race_steps(config, proxy, full_steps) + final
 
 
-def planned_pilot_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
-    """Return the steps of the pilot that the settings ask for, 0 where they fix the budget."""
-    return pilot_steps(full_steps) if config.proxy is ProxyChoice.AUTO and full_steps else 0
+def allowed_steps(
+    config: GlobalSearchConfig, proxy: int, full_steps: int | None, *, spent: int
+) -> int | None:
+    """Return the steps that the strategy may reach, or None when there is no limit.
+
+    Args:
+        config: Settings of the search.
+        proxy: Steps of a candidate.
+        full_steps: Optimiser steps of one final training, or None where that is not known.
+        spent: What the pilot takes of them.
+
+    Raises:
+        InputError: The settings speak of trainings whose length is not known, or leave nothing to search
+            with.
+    """
+    if config.trainings is None:
+        return None
+    if full_steps is None:
+        raise InputError("`trainings` can only be set where the length of a full training is known.")
+    allowed = int(config.trainings * full_steps) - reserve(config, proxy, full_steps)
+    if allowed < spent + 2 * proxy:
+        raise InputError(
+            f"`trainings` must leave room for two candidates of {proxy} steps beside pilot, race and "
+            f"final comparison, but is {config.trainings:g} trainings of {full_steps} steps instead.",
+            hint="allow more trainings, fix the candidates' budget, or give fewer final seeds.",
+        )
+    return allowed
+
+
+def pilot_steps(config: GlobalSearchConfig, space: SearchSpace, full_steps: int) -> int:
+    """Return the optimiser steps of the pilot: every one of its trainings goes up the ladder once.
+
+    Args:
+        config: Settings of the search; 0 where they fix the budget.
+        space: Its space, which may hold fewer structures than a pilot trains.
+        full_steps: Optimiser steps of one final training.
+    """
+    if config.proxy is not ProxyChoice.AUTO:
+        return 0
+    return min(PILOT_STRUCTURES, space.size) * PILOT_SEEDS * pilot_ladder(full_steps)[-1]
 
 
 def _leaders(session: SearchSession, population: Sequence[Candidate]) -> list[DilationStructure]:
