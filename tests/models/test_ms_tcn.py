@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from g2l.models.ms_tcn import MSTCN
@@ -13,7 +11,6 @@ from g2l.wiring import Wiring
 from tests.oracles.plain_ms_tcn import PlainMSTCN, plain_loss
 
 SMALL = DilationStructure(((1, 3), (2, 5), (4, 1)))
-RATES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 
 
 def small(structure: DilationStructure = SMALL, *, dropout: float = 0.5) -> MSTCN:
@@ -41,14 +38,6 @@ def test_one_stage_has_no_later_ones():
     assert model(torch.randn(1, 6, 9)).shape == (1, 1, 4, 9)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 7])
-def test_rates_beyond_the_video(frames):
-    model = small(DilationStructure(((1, 64), (1024, 2)))).eval()
-    logits = model(torch.randn(2, 6, frames))
-    assert logits.shape == (2, 2, 4, frames)
-    assert logits.isfinite().all()
-
-
 @pytest.mark.parametrize("structure", [SMALL, DilationStructure(((2, 7, 1),))], ids=str)
 def test_receptive_field_is_what_the_structure_says(structure):
     model = small(structure).double().eval()
@@ -61,26 +50,6 @@ def test_receptive_field_is_what_the_structure_says(structure):
     seen = features.grad[0].abs().sum(0).nonzero().flatten()
     assert (seen.min().item(), seen.max().item()) == (middle - reach, middle + reach)
     assert model.training is False
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    stages=st.lists(RATES, min_size=1, max_size=3),
-    frames=st.integers(1, 20),
-    padding=st.integers(1, 20),
-    garbage=st.sampled_from([0.0, 1.0, -50.0]),
-)
-def test_padding_changes_no_valid_frame(stages, frames, padding, garbage):
-    model = small(DilationStructure(tuple(map(tuple, stages)))).double().eval()
-    video = torch.randn(1, 6, frames, dtype=torch.float64)
-    longer = torch.randn(1, 6, frames + padding, dtype=torch.float64)
-    batch = torch.cat([torch.nn.functional.pad(video, (0, padding), value=garbage), longer])
-    frame_mask = torch.ones(2, 1, frames + padding, dtype=torch.float64)
-    frame_mask[0, :, frames:] = 0
-    with torch.no_grad():
-        together = model(batch, frame_mask)
-        torch.testing.assert_close(together[:, :1, :, :frames], model(video))
-        torch.testing.assert_close(together[:, 1:], model(longer, torch.ones_like(longer[:, :1])))
 
 
 @pytest.mark.parametrize("lengths", [(30, 30), (30, 11), (1, 30)])

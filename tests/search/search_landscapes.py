@@ -18,6 +18,8 @@ from g2l.structure import DilationStructure
 
 END = object()
 BUDGET = Budget(7, "steps")
+TARGET = DilationStructure(((4, 1, 16, 2), (32, 8, 1, 4)))
+"""The best of the small searches."""
 METRICS = ("accuracy", "edit", "f1@10", "f1@25", "f1@50")
 
 
@@ -63,6 +65,30 @@ class Landscape:
         if task.structure.key in self.broken:
             raise RuntimeError(f"no memory for {task.structure.key}\nsecond line")
         return scored(task, self.target)
+
+
+class Scores:
+    """A fitness made of a function of one task; keeps its tasks."""
+
+    group_size = 1
+
+    def __init__(self, score_of=lambda task: scored(task, TARGET)) -> None:
+        self.score_of = score_of
+        self.tasks: list[EvaluationTask] = []
+
+    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
+        self.tasks += group
+        return [self.score_of(task) for task in group]
+
+    @property
+    def shared(self) -> list[EvaluationTask]:
+        """Those that go on from weights of others."""
+        return [task for task in self.tasks if task.lineage]
+
+    @property
+    def alone(self) -> list[EvaluationTask]:
+        """Those that start anew."""
+        return [task for task in self.tasks if not task.lineage]
 
 
 class Shuffled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_landscapes import BUDGET, Landscape
+from search_landscapes import BUDGET, TARGET, Landscape
 
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
@@ -13,7 +13,6 @@ from g2l.wiring import Wiring
 
 SPACE = SearchSpace(Wiring.serial((4, 4)), (1, 2, 4, 8, 16, 32))
 HAND = DilationStructure.hand_designed(2, 4)
-TARGET = SPACE.from_rates([4, 1, 16, 2, 32, 8, 1, 4])
 
 
 def config(**changes):

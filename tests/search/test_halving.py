@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from search_landscapes import BUDGET, Landscape, Shuffled, evaluation, score, scored
+from search_landscapes import BUDGET, Landscape, Scores, Shuffled, evaluation, score, scored
 from small_searches import HAND, TARGET, config, search
 
 from g2l.errors import OperationalError
@@ -16,19 +16,6 @@ PROXY = BUDGET.amount
 HALVING = config(strategy=Strategy.HALVING)
 PAID = HALVING.replace(trainings=10.0)
 FULL = 4 * PROXY
-
-
-class Scores:
-    """A fitness made of a function of one task; counts its tasks."""
-
-    group_size = 1
-
-    def __init__(self, score_of=lambda task: scored(task, TARGET)):
-        self.score_of, self.tasks = score_of, []
-
-    def __call__(self, group):
-        self.tasks += group
-        return [self.score_of(task) for task in group]
 
 
 def amounts(tasks):

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from search_landscapes import Landscape, Shuffled, evaluation, score, scored
+from search_landscapes import Landscape, Scores, Shuffled, evaluation, score, scored
 from small_searches import HAND, TARGET, config, search
 
 from g2l.evaluation import Budget, Phase
@@ -20,32 +20,19 @@ FULL = 4 * PROXY
 INHERITANCE = config(strategy=Strategy.INHERITANCE, budget=Budget(PROXY, "steps"))
 
 
-class Tasks:
-    """A fitness made of a function of one task; keeps its tasks."""
-
-    group_size = 1
-
-    def __init__(self, score_of=lambda task: scored(task, TARGET)):
-        self.score_of, self.tasks = score_of, []
-
-    def __call__(self, group):
-        self.tasks += group
-        return [self.score_of(task) for task in group]
-
-
 def ages(summary):
     return {member.evaluation.budget.amount for member in summary.population}
 
 
 def test_all_of_a_generation_have_one_age():
-    generations = search(Tasks(), config=INHERITANCE).generations
+    generations = search(Scores(), config=INHERITANCE).generations
     # Four generations, the best from scratch; then the fifth and last generation, the best from scratch.
     assert [ages(summary) for summary in generations] == [{40}, {50}, {60}, {70}, {80}, {40}, {50}, {40}]
     assert [summary.evaluations for summary in generations][:6] == [8, 8, 8, 8, 8, 2]
 
 
 def test_a_child_goes_on_where_a_parent_is():
-    fitness = Tasks()
+    fitness = Scores()
     result = search(fitness, config=INHERITANCE)
     trained = {(task.structure, task.lineage, task.budget.amount) for task in fitness.tasks}
     children = [task for task in fitness.tasks if task.lineage]
@@ -67,13 +54,13 @@ def closest_of(structure, parents):
 
 
 def test_a_generation_costs_a_quarter_of_the_proxy_for_each_member():
-    result = search(Tasks(), config=INHERITANCE.replace(generations=4))
+    result = search(Scores(), config=INHERITANCE.replace(generations=4))
     assert result.steps == 8 * PROXY + 4 * 8 * FURTHER + 2 * PROXY
 
 
 @pytest.mark.parametrize("trainings", [0.5, 1.0, 2.0, 2.5, 3.0, 10.0])
 def test_it_spends_what_is_allowed_to_the_last_candidate(trainings):
-    fitness = Tasks()
+    fitness = Scores()
     result = search(fitness, config=INHERITANCE.replace(trainings=trainings), full_steps=FULL)
     assert fitness.tasks[0].structure == HAND
     assert trainings * FULL - PROXY < result.steps <= trainings * FULL
@@ -88,7 +75,7 @@ def test_age_wins_nothing():
             task.structure, score(task.structure, TARGET) + bonus, budget=task.budget, lineage=task.lineage
         )
 
-    result = search(Tasks(aged), config=INHERITANCE.replace(trainings=10.0), full_steps=FULL)
+    result = search(Scores(aged), config=INHERITANCE.replace(trainings=10.0), full_steps=FULL)
     assert {(member.budget.amount, member.lineage) for member in result.population} == {(PROXY, ())}
     scores = [member.metrics["edit"] for member in result.population]
     assert scores[0] == max(scores) < 100.1
@@ -101,28 +88,28 @@ def test_inherited_scores_that_mislead_do_not_name_the_winner():
         value = 200.0 - good if task.lineage else good
         return evaluation(task.structure, value, budget=task.budget, lineage=task.lineage)
 
-    result = search(Tasks(misleading), config=INHERITANCE)
+    result = search(Scores(misleading), config=INHERITANCE)
     assert result.best.metrics["edit"] == max(member.metrics["edit"] for member in result.population)
     assert result.best.metrics["edit"] >= score(HAND, TARGET)
 
 
 def test_it_climbs():
-    result = search(Tasks(), config=INHERITANCE.replace(trainings=20.0), full_steps=FULL)
+    result = search(Scores(), config=INHERITANCE.replace(trainings=20.0), full_steps=FULL)
     assert result.best.metrics["edit"] > score(HAND, TARGET) + 20.0
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_completion_order_does_not_matter(order):
     settings = INHERITANCE.replace(trainings=10.0)
-    shuffled = search(executor=Shuffled(Tasks(), order), config=settings, full_steps=FULL)
-    assert shuffled == search(Tasks(), config=settings, full_steps=FULL)
+    shuffled = search(executor=Shuffled(Scores(), order), config=settings, full_steps=FULL)
+    assert shuffled == search(Scores(), config=settings, full_steps=FULL)
 
 
 def test_a_failed_one_has_no_children_and_a_failed_generation_ends_a_round():
     clean = Landscape(TARGET)
     search(clean, config=INHERITANCE)
     broken = frozenset(clean.calls[1:8:2])
-    fitness = Tasks(Landscape(TARGET, broken=broken)._evaluate)
+    fitness = Scores(Landscape(TARGET, broken=broken)._evaluate)
     search(fitness, config=INHERITANCE)
     parents = {phase.structure.key for task in fitness.tasks for phase in task.lineage}
     assert not parents & broken
@@ -132,7 +119,7 @@ def test_a_failed_one_has_no_children_and_a_failed_generation_ends_a_round():
             raise RuntimeError("no memory")
         return scored(task, TARGET)
 
-    result = search(Tasks(forgetful), config=INHERITANCE)
+    result = search(Scores(forgetful), config=INHERITANCE)
     assert result.best.metrics["edit"] == max(member.metrics["edit"] for member in result.population)
 
 
@@ -151,7 +138,7 @@ def test_a_parent_is_the_one_with_most_rates_in_common_and_the_better_of_two():
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
     space = SearchSpace(Wiring.serial((genes,)), rates)
     target = space.from_rates([rates[-1]] * genes)
-    fitness = Tasks(lambda task: scored(task, target))
+    fitness = Scores(lambda task: scored(task, target))
     result = search(
         fitness,
         config=INHERITANCE.replace(trainings=trainings),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from search_landscapes import BUDGET, Landscape, Shuffled, evaluation, score, scored
+from search_landscapes import BUDGET, Landscape, Scores, Shuffled, evaluation, score, scored
 from small_searches import HAND, SPACE, TARGET, config, search
 
 from g2l.errors import OperationalError
@@ -15,29 +15,8 @@ FULL = 4 * PROXY
 ONE_SHOT = config(strategy=Strategy.ONE_SHOT)
 
 
-class Tasks:
-    """A fitness made of a function of one task; keeps its tasks."""
-
-    group_size = 1
-
-    def __init__(self, score_of=lambda task: scored(task, TARGET)):
-        self.score_of, self.tasks = score_of, []
-
-    def __call__(self, group):
-        self.tasks += group
-        return [self.score_of(task) for task in group]
-
-    @property
-    def shared(self):
-        return [task for task in self.tasks if task.lineage]
-
-    @property
-    def alone(self):
-        return [task for task in self.tasks if not task.lineage]
-
-
 def test_the_super_network_is_paid_for_once():
-    fitness = Tasks()
+    fitness = Scores()
     result = search(fitness, config=ONE_SHOT.replace(trainings=10.0), full_steps=FULL)
     assert {(task.budget.amount, task.lineage) for task in fitness.shared} == {
         (FULL, (Phase(until=FULL, rates=SPACE.rates),))
@@ -55,7 +34,7 @@ def test_the_super_network_is_paid_for_once():
     [(None, None, 3 * PROXY, 8), (None, FULL, FULL, 8), (1.0, FULL, FULL // 2, 2), (2.0, PROXY, PROXY, 1)],
 )
 def test_it_is_as_long_as_a_full_training_or_half_of_what_is_allowed(trainings, full_steps, steps, verified):
-    fitness = Tasks()
+    fitness = Scores()
     result = search(fitness, config=ONE_SHOT.replace(trainings=trainings), full_steps=full_steps)
     assert {task.budget.amount for task in fitness.shared} == {steps}
     assert len({task.structure for task in fitness.alone}) == verified
@@ -63,7 +42,7 @@ def test_it_is_as_long_as_a_full_training_or_half_of_what_is_allowed(trainings, 
 
 
 def test_the_hand_designed_is_verified_first_and_the_others_by_rank():
-    fitness = Tasks()
+    fitness = Scores()
     result = search(fitness, config=ONE_SHOT)
     assert fitness.tasks[0].structure == fitness.alone[0].structure == HAND
     distinct = {task.structure for task in fitness.shared} - {HAND}
@@ -83,7 +62,7 @@ def test_shared_scores_that_mislead_do_not_name_the_winner():
         value = 200.0 - good if task.lineage else good
         return evaluation(task.structure, value, budget=task.budget, lineage=task.lineage)
 
-    result = search(Tasks(misleading), config=ONE_SHOT)
+    result = search(Scores(misleading), config=ONE_SHOT)
     assert result.best.structure == HAND
     assert result.best.metrics["edit"] == score(HAND, TARGET)
 
@@ -91,12 +70,12 @@ def test_shared_scores_that_mislead_do_not_name_the_winner():
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_completion_order_does_not_matter(order):
     settings = ONE_SHOT.replace(trainings=10.0)
-    shuffled = search(executor=Shuffled(Tasks(), order), config=settings, full_steps=FULL)
-    assert shuffled == search(Tasks(), config=settings, full_steps=FULL)
+    shuffled = search(executor=Shuffled(Scores(), order), config=settings, full_steps=FULL)
+    assert shuffled == search(Scores(), config=settings, full_steps=FULL)
 
 
 def test_nobody_asks_for_the_network_before_one_has_trained_it():
-    fitness = Tasks()
+    fitness = Scores()
     done = []
 
     class Watching(Shuffled):
@@ -124,7 +103,7 @@ def test_best_ones_that_all_fail_alone_end_it():
         return scored(task, TARGET)
 
     with pytest.raises(OperationalError, match=r"none of the first 8 candidates .*: RuntimeError: no memory"):
-        search(Tasks(fragile), config=ONE_SHOT)
+        search(Scores(fragile), config=ONE_SHOT)
 
 
 @pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
@@ -132,7 +111,7 @@ def test_best_ones_that_all_fail_alone_end_it():
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
     space = SearchSpace(Wiring.serial((genes,)), rates)
     target = space.from_rates([rates[-1]] * genes)
-    fitness = Tasks(lambda task: scored(task, target))
+    fitness = Scores(lambda task: scored(task, target))
     result = search(
         fitness,
         config=ONE_SHOT.replace(trainings=trainings),
