@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import local_search_step, metrics, predict, startup, step_memory, training_step
+from benchmarks import local_search_step, metrics, predict, prefetch, startup, step_memory, training_step
 from benchmarks.timing import Ratio
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -42,6 +42,15 @@ def rows(pairs: int) -> Iterator[tuple[str, str, Ratio, str, str]]:
             "1: searching costs nothing",
             "≤ 1.5" if frames == 300 else "≤ 1.25",
         )
+    for frames in FRAMES[1:]:
+        for cold in (False, True):
+            yield (
+                "training epoch: reading in turn / prefetching",
+                f"T = {frames:,}, batch 4, {'cold' if cold else 'warm'} page cache",
+                prefetch.measure(frames, batch=4, cold=cold, pairs=pairs),
+                "above 1: prefetching is faster",
+                "≥ 1",
+            )
     yield (
         "bare onnxruntime loop / g2l predict",
         "8 videos, T = 300 … 6,000",
@@ -113,7 +122,7 @@ not carry over to other machines, ratios nearly do: both sides took turns in one
 
 - {platform.machine()}, {threads}, no GPU used; Python {platform.python_version()}
 - {packages}
-- MS-TCN with 4 stages of 10 layers and 64 feature maps, D = 2048, batch 1
+- MS-TCN with 4 stages of 10 layers and 64 feature maps, D = 2048, batch 1 unless said otherwise
 - plain MS-TCN: `tests/oracles/plain_ms_tcn.py` (nn.Dropout, a mask per class, a loss per stage)
 
 | compared | size | ratio (lowest … highest pair) | medians | target | reading |
