@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -47,3 +49,24 @@ def at(path: Path | str, line: int | None = None) -> str:
         line: 1-based line number, or None when the file as a whole is at fault.
     """
     return f"{path}" if line is None else f"{path}:{line}"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str | None:
+    """Return the hint that names the entries of `known` most like `name`, or None when none is."""
+    folded = {item.casefold(): item for item in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    return f"did you mean {', '.join(folded[item] for item in close)}?" if close else None
+
+
+def no_such_file(path: Path | str) -> InputError:
+    """Return the error of a file that is not there, with what is there under a similar name.
+
+    Args:
+        path: What was asked for.
+    """
+    folder = Path(path).parent
+    try:
+        found = [item.name for item in folder.iterdir()]
+    except OSError:
+        return InputError(f"{path}: no such file.", hint=f"{folder} is no folder that can be read.")
+    return InputError(f"{path}: no such file.", hint=did_you_mean(Path(path).name, found))

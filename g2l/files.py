@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from g2l.errors import DiskFullError, InputError, OperationalError, at
+from g2l.errors import DiskFullError, InputError, OperationalError, at, no_such_file
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
+        raise no_such_file(path) from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{at(path, error.lineno)}: expected JSON, but {error.msg.lower()} at column {error.colno}."

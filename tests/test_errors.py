@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from g2l.errors import G2LError, InputError, OperationalError, at
+from g2l.errors import G2LError, InputError, OperationalError, at, no_such_file
 
 
 @pytest.mark.parametrize("kind", [G2LError, InputError, OperationalError])
@@ -28,3 +28,24 @@ def test_both_kinds_are_caught_as_one():
 def test_places():
     assert at(Path("a/b.txt"), 7) == "a/b.txt:7"
     assert at("b.txt") == "b.txt"
+
+
+def test_a_file_that_is_not_there_is_told_with_those_of_a_similar_name(tmp_path):
+    for name in ("structure.json", "weights.onnx", "notes.txt"):
+        (tmp_path / name).touch()
+    error = no_such_file(tmp_path / "strucure.json")
+    assert error.message == f"{tmp_path}/strucure.json: no such file."
+    assert error.hint == "did you mean structure.json?"
+
+
+def test_where_nothing_is_similar_there_is_no_hint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    assert no_such_file("weights.onnx").hint is None
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    assert (
+        no_such_file(tmp_path / "gone" / "model.onnx").hint
+        == f"{tmp_path}/gone is no folder that can be read."
+    )

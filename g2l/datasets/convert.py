@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from g2l.datasets.conversion_request import ConversionRequest
-from g2l.datasets.faults import DataError, Fault, Severity, did_you_mean
+from g2l.datasets.faults import DataError, Fault, Severity
 from g2l.datasets.feature_sources import FeatureSource, copy_features, find_layout, find_sources
 from g2l.datasets.labels import write_labels
 from g2l.datasets.new_dataset import Splits, new_dataset, new_path, write_index
@@ -19,7 +19,7 @@ from g2l.datasets.segment_table import SegmentTable, read_segments
 from g2l.datasets.splitting import cut_split, given_splits
 from g2l.datasets.timeline import Timeline, make_timeline
 from g2l.datasets.validation import DatasetFacts
-from g2l.errors import InputError
+from g2l.errors import InputError, did_you_mean
 from g2l.progress import NullProgress, Progress
 
 _T = TypeVar("_T")

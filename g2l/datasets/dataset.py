@@ -13,7 +13,7 @@ from typing import Self
 from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.cache import FeatureCache
 from g2l.datasets.content_address import content_address
-from g2l.datasets.faults import did_you_mean, raise_first_error
+from g2l.datasets.faults import raise_first_error
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.inspection import Inspection, VideoFiles, inspect_dataset
@@ -22,7 +22,7 @@ from g2l.datasets.layout import find_bundles, find_dataset
 from g2l.datasets.mapping import ClassMapping
 from g2l.datasets.normalization import Statistics, normalize, pooled_statistics
 from g2l.datasets.shared_features import SharedFeatures
-from g2l.errors import InputError
+from g2l.errors import InputError, did_you_mean
 from g2l.files import fingerprint
 
 _LOGGER = logging.getLogger("g2l")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -63,10 +62,3 @@ def raise_first_error(faults: Iterable[Fault]) -> None:
     for fault in faults:
         if fault.severity is Severity.ERROR:
             raise DataError(fault)
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str | None:
-    """Return the hint that names the entries of `known` most like `name`, or None when none is."""
-    folded = {item.casefold(): item for item in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
-    return f"did you mean {', '.join(folded[item] for item in close)}?" if close else None

@@ -11,12 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from g2l.datasets.bundle import parse_bundle
-from g2l.datasets.faults import DataError, Fault, Severity, did_you_mean
+from g2l.datasets.faults import DataError, Fault, Severity
 from g2l.datasets.features import FeatureFile, open_features
 from g2l.datasets.labels import Labels, parse_labels
 from g2l.datasets.layout import DatasetFolder, find_bundles
 from g2l.datasets.mapping import ClassMapping, parse_mapping
 from g2l.datasets.orientation import feature_axis
+from g2l.errors import did_you_mean
 
 Mention = tuple[Path, int]
 """The first bundle and line that name a video."""

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.faults import Fault, did_you_mean, raise_first_error
+from g2l.datasets.faults import Fault, raise_first_error
 from g2l.datasets.mapping import ClassMapping
 from g2l.datasets.text_lines import numbered, read_lines
+from g2l.errors import did_you_mean
 from g2l.files import write_text
 
 Labels = npt.NDArray[np.int64]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from g2l.config import DataConfig
-from g2l.datasets.faults import DataError, Fault, did_you_mean
+from g2l.datasets.faults import DataError, Fault
+from g2l.errors import did_you_mean
 
 _SIDES = ("train", "test")
 _BUNDLE = re.compile(r"(?:train|test)\.split(\d+)\.bundle")

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from g2l.datasets.bundle import parse_bundle
-from g2l.datasets.faults import DataError, Fault, Severity, did_you_mean
+from g2l.datasets.faults import DataError, Fault, Severity
 from g2l.datasets.holdout import cut_holdout
+from g2l.errors import did_you_mean
 
 Split = tuple[tuple[str, ...], tuple[str, ...]]
 """Train and test videos."""

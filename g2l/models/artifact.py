@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from g2l.errors import InputError
+from g2l.errors import InputError, no_such_file
 from g2l.files import atomic_path
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.registry import BACKBONES, build_backbone
@@ -136,7 +136,7 @@ def _mismatch(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Ten
 
 def _read(path: Path, *, weights: bool) -> tuple[ModelMetadata, dict[str, Tensor]]:
     if not path.is_file():
-        raise InputError(f"{path}: no such file.")
+        raise no_such_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

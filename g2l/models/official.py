@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from g2l.config import BackboneConfig
-from g2l.errors import InputError
+from g2l.errors import InputError, no_such_file
 from g2l.models.artifact import rebuild
 from g2l.models.metadata import ModelMetadata
 from g2l.models.published import asformer, ms_tcn, ms_tcn_plus_plus
@@ -105,7 +105,7 @@ def _reader(weights: Mapping[str, Tensor], path: Path) -> Reader:
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise InputError(f"{path}: no such file.")
+        raise no_such_file(path)
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise any of a dozen kinds

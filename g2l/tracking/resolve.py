@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from g2l.errors import InputError, OperationalError
+from g2l.errors import InputError, OperationalError, no_such_file
 from g2l.tracking.environment import load_mlflow, tracking_uri, without_password
 from g2l.tracking.persistence import first_line, is_temporary
 
@@ -30,7 +30,7 @@ def resolve_artifact(reference: str) -> Path:
     if not reference.startswith(("runs:", "models:")):
         path = Path(reference)
         if not path.exists():
-            raise InputError(f"{reference}: no such file.")
+            raise no_such_file(reference)
         return path
     if not _RUNS.fullmatch(reference) and not _MODELS.fullmatch(reference):
         raise InputError(
