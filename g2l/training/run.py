@@ -129,8 +129,9 @@ class Training:
                 task.advance(note=f"loss {loss:.3f}")
 
     def _batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """Yield these batches of the present epoch, the next one being made while a step is taken."""
+        """Yield these batches of the present epoch; a GPU's are made while it takes a step.
+
+        On a CPU the thread that makes them takes from the step what it saves (`benchmarks/prefetch.py`).
+        """
         batches = self.source.epoch(self.state.epoch, start, stop)
-        if self.device.type == "cuda":
-            batches = map(Batch.pinned, batches)
-        return prefetched(batches)
+        return prefetched(map(Batch.pinned, batches)) if self.device.type == "cuda" else batches
