@@ -56,7 +56,7 @@ def log_model(
     with _fluent_state(mlflow, uri):
         info = mlflow.models.Model.log(
             None,
-            _Flavor(path),
+            OnnxFlavor(path),
             name=MODEL_NAME,
             signature=_signature(),
             input_example=np.load(example, allow_pickle=False),
@@ -86,7 +86,7 @@ def _register(client: Any, run: RunRef, info: Any, name: str, alias: str | None)
 
 
 @dataclass(frozen=True)
-class _Flavor:
+class OnnxFlavor:
     """Saves one folder that MLflow loads both ways, as its own flavours each save one of them.
 
     Attributes:
