@@ -62,9 +62,10 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, M
     metadata, weights = _read(path, weights=True)
     name = metadata.backbone.name
     if name not in BACKBONES and name != backbone:
+        known = ", ".join(sorted(BACKBONES))
         raise InputError(
-            f"{path}: expected a backbone of {', '.join(sorted(BACKBONES))}, but it names {name!r}.",
-            hint=f"if you trust that code, add --backbone {name}.",
+            f"{path}: expected a backbone of {known}, but it names {brief(repr(name))}.",
+            hint=f"if you trust that code, add --backbone {brief(name)}.",
         )
     return rebuild(metadata, weights, str(path)).eval(), metadata
 

@@ -13,6 +13,7 @@ import traceback
 import warnings
 from pathlib import Path
 
+import fuzz_commands
 import fuzz_targets
 
 from g2l.errors import InputError, OperationalError
@@ -24,6 +25,10 @@ LONGEST_MESSAGE = 2000
 
 def main(kind: str, folder: Path, seed: int) -> None:
     warnings.simplefilter("ignore")
+    if kind == "commands":
+        for number, told in enumerate(fuzz_commands.faults(folder, random.Random(seed)), start=1):
+            say({"number": number, "target": "g2l predict"} | ({"fault": told} if told else {}))
+        return
     targets = {"files": fuzz_targets.file_targets, "models": fuzz_targets.model_targets}[kind](folder)
     for target in targets:  # what is whole is read, and so is all code imported before memory is bounded
         for whole in target.whole:

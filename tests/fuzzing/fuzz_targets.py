@@ -71,7 +71,7 @@ METADATA = ModelMetadata(
 VIDEO = np.random.default_rng(0).standard_normal((4, 10), dtype=np.float32)
 
 
-def _npy(array):
+def npy_file(array):
     content = BytesIO()
     np.save(content, array)
     return content.getvalue()
@@ -158,7 +158,7 @@ def _journal():
 
 def file_targets(folder):
     """Everything that is read without a network."""
-    arrays = [_npy(VIDEO), _npy(VIDEO.astype(">f8").T)]
+    arrays = [npy_file(VIDEO), npy_file(VIDEO.astype(">f8").T)]
     classes = b"0 background\n1 cut it\n2 pour\n3 x\n"
     lines = b"background\ncut it\npour\npour\n" * 3
     table = b"video,label,start,end\na,cut it,0,10\na,pour,10,25\nb,pour,0,7\n"
@@ -183,11 +183,11 @@ def _network():
     return build_backbone(METADATA.backbone, METADATA.structure, feature_dim=4, num_classes=2)
 
 
-def _safetensors(metadata: str):
+def safetensors_file(metadata: str):
     return save(_network().state_dict(), metadata={"format": "pt", METADATA_KEY: metadata})
 
 
-def _graph(metadata: str, *, masked: bool = False):
+def graph_file(metadata: str, *, masked: bool = False):
     weight = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4, "frames"])]
     nodes = [
@@ -204,7 +204,7 @@ def _graph(metadata: str, *, masked: bool = False):
     return model.SerializeToString()
 
 
-def _about(build):
+def spoilt_metadata(build):
     """Make a file whose metadata is spoilt, and nothing else."""
 
     def spoil(data, random):
@@ -215,7 +215,7 @@ def _about(build):
     return spoil
 
 
-def _state_dict():
+def state_dict_file():
     content = BytesIO()
     torch.save(_network().state_dict(), content)
     return content.getvalue()
@@ -244,11 +244,14 @@ def _read_model(path):
 def model_targets(folder):
     """Models of every kind."""
     plain = METADATA.to_json()
-    graphs = [_graph(plain), _graph(plain, masked=True)]
-    weights = [_safetensors(plain)]
-    about_graph, about_weights = (mutated, _about(_graph)), (mutated, _about(_safetensors))
+    graphs = [graph_file(plain), graph_file(plain, masked=True)]
+    weights = [safetensors_file(plain)]
+    about_graph, about_weights = (
+        (mutated, spoilt_metadata(graph_file)),
+        (mutated, spoilt_metadata(safetensors_file)),
+    )
     return [
         Target("onnx", "m.onnx", graphs, _read_model, 250, about_graph),
         Target("safetensors", "m.safetensors", weights, _read_model, 200, about_weights),
-        Target("state dict", "m.model", [_state_dict()], _read_official, 100),
+        Target("state dict", "m.model", [state_dict_file()], _read_official, 100),
     ]
