@@ -58,7 +58,7 @@ class OnnxSession:
         plan = plan_providers(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors; its warnings are about its own graph optimiser
+        options.log_severity_level = 4  # what fails is raised, and warnings are about its own optimiser
         try:
             # `enable_fallback` would print to stdout and hide a failing device.
             self._session = onnxruntime.InferenceSession(
