@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+LONGEST_PART = 300
+"""Characters of what is repeated in a message."""
+
 
 class G2LError(Exception):
     """Base of every error that is told to the user in one line.
@@ -35,6 +38,12 @@ class OperationalError(G2LError):
 
 class DiskFullError(OperationalError):
     """A disk or a quota is full: no fault of what was to be written, and of no candidate that wrote it."""
+
+
+def brief(text: object) -> str:
+    """Return what a file or a library said, which may be long, as a part of one line."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= LONGEST_PART else f"{line[:LONGEST_PART]}…"
 
 
 def _rebuild(kind: type[G2LError], message: str, hint: str | None) -> G2LError:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from g2l.errors import G2LError, InputError, OperationalError, at, no_such_file
+from g2l.errors import G2LError, InputError, OperationalError, at, brief, no_such_file
 
 
 @pytest.mark.parametrize("kind", [G2LError, InputError, OperationalError])
@@ -49,3 +49,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         no_such_file(tmp_path / "gone" / "model.onnx").hint
         == f"{tmp_path}/gone is no folder that can be read."
     )
+
+
+def test_what_is_repeated_of_a_file_stays_short_and_on_the_line():
+    assert brief("a\n  b\tc") == "a b c"
+    assert brief(ValueError("x" * 300)) == "x" * 300
+    assert brief("x" * 301) == "x" * 300 + "…"

@@ -178,4 +178,6 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
         header = np.lib.format.read_array_header_2_0(stream)
     else:  # version 3 exists for structured arrays only
         raise ValueError(version)
+    if any(type(size) is not int for size in header[0]):  # numpy lets True pass as a size
+        raise ValueError(header[0])
     return (*header, stream.tell())

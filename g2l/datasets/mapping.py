@@ -9,6 +9,10 @@ from pathlib import Path
 
 from g2l.datasets.faults import Fault, raise_first_error
 from g2l.datasets.text_lines import numbered, read_lines
+from g2l.errors import brief
+
+_LONGEST_INDEX = 9
+"""Digits; what is longer is no index, and Python refuses to read thousands of them."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,10 @@ def parse_mapping(path: Path, faults: list[Fault]) -> ClassMapping:
         # Class names may hold spaces, so only the first run of them separates.
         index_text, _, name = text.replace("\t", " ", 1).partition(" ")
         name = name.strip()
-        if not (index_text.isascii() and index_text.isdecimal() and name):
-            faults.append(
-                Fault(path, number, f"expected `<index> <class name>`, but found {text!r} instead.")
-            )
+        digits = index_text.isascii() and index_text.isdecimal() and len(index_text) <= _LONGEST_INDEX
+        if not (digits and name):
+            message = f"expected `<index> <class name>`, but found {brief(repr(text))} instead."
+            faults.append(Fault(path, number, message))
             continue
         index = int(index_text)
         if index in lines:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.features import Features
-from g2l.errors import InputError, OperationalError
+from g2l.errors import InputError, OperationalError, brief
 from g2l.inference.providers import Device, confirm, parse_device, plan_providers
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 
@@ -58,7 +58,7 @@ class OnnxSession:
         plan = plan_providers(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors; its warnings are about its own graph optimiser
+        options.log_severity_level = 4  # what fails is raised, and warnings are about its own optimiser
         try:
             # `enable_fallback` would print to stdout and hide a failing device.
             self._session = onnxruntime.InferenceSession(
@@ -78,8 +78,8 @@ class OnnxSession:
         try:
             probabilities: Probabilities = self._session.run(["probabilities"], inputs)[0][0]
         except Exception as error:
-            raise OperationalError(f"onnxruntime failed: {_line(error)}") from error
-        return probabilities
+            raise OperationalError(f"onnxruntime failed: {brief(error)}") from error
+        return fitting(probabilities, self.metadata, features)
 
 
 def open_session(path: Path, device: str = "auto", threads: int | None = None) -> Session:
@@ -116,7 +116,7 @@ def _require_file(path: Path) -> None:
 
 
 def _not_loaded(path: Path, device: Device, error: Exception) -> InputError | OperationalError:
-    message = f"{path}: onnxruntime cannot load it ({_line(error)})."
+    message = f"{path}: onnxruntime cannot load it ({brief(error)})."
     if device is Device.CPU:
         return InputError(message, hint="the file may be cut short, or be no ONNX model.")
     return OperationalError(message, hint="try --device cpu to tell a damaged file from a failing device.")
@@ -124,7 +124,10 @@ def _not_loaded(path: Path, device: Device, error: Exception) -> InputError | Op
 
 def _metadata(path: Path, session: Any) -> ModelMetadata:
     """Return what the file says of itself, after comparing it with the graph."""
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: its metadata is no UTF-8 text.", hint="the file is damaged.") from None
     if text is None:
         raise InputError(
             f"{path}: expected `{METADATA_KEY}` metadata (classes, feature_dim, …), but there is none.",
@@ -148,5 +151,16 @@ def _size(values: dict[str, Any], name: str) -> Any:
     return shape[1] if len(shape) == 3 else None
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def fitting(probabilities: Probabilities, metadata: ModelMetadata, features: Features) -> Probabilities:
+    """Return what a network gave if it is (C, T): a damaged one may drop frames.
+
+    Raises:
+        OperationalError: It has another shape.
+    """
+    expected = (len(metadata.classes), features.shape[1])
+    if probabilities.shape != expected:
+        raise OperationalError(
+            f"the model must give probabilities of shape {expected}, but gave {probabilities.shape} instead.",
+            hint="its file is damaged, or was not made by g2l.",
+        )
+    return probabilities

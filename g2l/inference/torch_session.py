@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from g2l.datasets.features import Features
-from g2l.errors import InputError, OperationalError
+from g2l.errors import InputError, OperationalError, brief
 from g2l.inference.providers import Device
-from g2l.inference.sessions import Probabilities
+from g2l.inference.sessions import Probabilities, fitting
 from g2l.models.artifact import load_model
 from g2l.models.metadata import ModelMetadata
 from g2l.training.device import resolve_device
@@ -57,9 +57,8 @@ class TorchSession:
                 # (S, 1, C, T) -> (C, T)
                 probabilities: Probabilities = torch.softmax(self._model(batch)[-1, 0], dim=0).cpu().numpy()
         except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise OperationalError(f"torch failed: {reason}") from error
-        return probabilities
+            raise OperationalError(f"torch failed: {brief(error)}") from error
+        return fitting(probabilities, self.metadata, features)
 
 
 def open_torch_session(path: Path, device: Device = Device.AUTO, threads: int | None = None) -> TorchSession:

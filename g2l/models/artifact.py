@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from g2l.errors import InputError, no_such_file
+from g2l.errors import InputError, brief, no_such_file
 from g2l.files import atomic_path
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.registry import BACKBONES, build_backbone
@@ -62,9 +62,10 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, M
     metadata, weights = _read(path, weights=True)
     name = metadata.backbone.name
     if name not in BACKBONES and name != backbone:
+        known = ", ".join(sorted(BACKBONES))
         raise InputError(
-            f"{path}: expected a backbone of {', '.join(sorted(BACKBONES))}, but it names {name!r}.",
-            hint=f"if you trust that code, add --backbone {name}.",
+            f"{path}: expected a backbone of {known}, but it names {brief(repr(name))}.",
+            hint=f"if you trust that code, add --backbone {brief(name)}.",
         )
     return rebuild(metadata, weights, str(path)).eval(), metadata
 
@@ -81,6 +82,24 @@ def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str)
         InputError: A weight is missing, is not part of the network, or has another shape.
     """
     metadata.backbone.fit(metadata.structure, source)
+    if metadata.backbone.name in BACKBONES:
+        # Shapes first, which take no memory: a damaged file may describe a network that fits into none.
+        try:
+            with torch.device("meta"):
+                _build(metadata, weights, source)
+        except (TypeError, RuntimeError, OverflowError) as error:
+            raise InputError(f"{source}: describes no network that can be made ({brief(error)}).") from None
+    network = _build(metadata, weights, source)
+    network.load_state_dict(weights)
+    return network
+
+
+def _build(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) -> nn.Module:
+    """Return a network of the shapes of `weights`, newly initialised.
+
+    Raises:
+        InputError: It has other shapes.
+    """
     with torch.random.fork_rng(devices=[]):
         network = build_backbone(
             metadata.backbone,
@@ -96,7 +115,6 @@ def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str)
             f"{source}: its weights do not fit the network: {fault}.",
             hint="check that structure, backbone settings, classes and weights belong together.",
         )
-    network.load_state_dict(weights)
     return network
 
 
@@ -117,7 +135,7 @@ def _restore_layers(
     try:
         restore(network, layers)
     except InputError as error:
-        raise InputError(f"{source}: {error.message}") from None
+        raise InputError(f"{source}: {brief(error.message)}") from None
 
 
 def _mismatch(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from g2l.config import BackboneConfig, Normalization
-from g2l.errors import InputError
+from g2l.errors import InputError, brief
 from g2l.files import canonical_json
 from g2l.structure import KERNEL_SIZE, DilationStructure
 from g2l.wiring import Reach
@@ -16,6 +17,10 @@ from g2l.wiring import Reach
 SCHEMA = "g2l.model/1"
 METADATA_KEY = "g2l"
 """Key of the one JSON text in the metadata of `model.safetensors` and in `metadata_props` of `model.onnx`."""
+_LARGEST_SAMPLE_RATE = 2**16
+"""Predictions are repeated so often: half an hour of video at 30 frames per second."""
+_DAMAGES = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading raises where a value is of another kind than it should be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +104,7 @@ class ModelMetadata:
                 **value
                 | {
                     "structure": DilationStructure(tuple(map(tuple, value["structure"]))),
-                    "backbone": BackboneConfig(**value["backbone"]).validate(),
+                    "backbone": _backbone(value["backbone"]),
                     "normalize": Normalization(value["normalize"]),
                     "classes": _names(value["classes"]),
                     "background": _names(value["background"]),
@@ -109,10 +114,9 @@ class ModelMetadata:
                 }
             )
             metadata._check()
-        except (ValueError, TypeError, KeyError, AttributeError, InputError, RecursionError) as error:
-            reason = (
-                f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
-            )
+        except (*_DAMAGES, InputError) as error:
+            reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
+            reason = brief(reason.rstrip("."))
             raise InputError(
                 f"{source}: its `{METADATA_KEY}` metadata cannot be read ({reason}).",
                 hint="the file was not written by g2l, or by a newer version.",
@@ -125,6 +129,15 @@ class ModelMetadata:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"`{name}` must be an integer >= 1, but is {value!r} instead")
+        fps = self.fps
+        if fps is not None and not (type(fps) in (int, float) and 0 < fps < math.inf):
+            raise ValueError(f"`fps` must be > 0 and finite, but is {fps!r} instead")
+        if self.backbone.stages != len(self.structure.stages):
+            raise ValueError(
+                f"`backbone` must have as many stages as `structure`, {len(self.structure.stages)}"
+            )
+        if self.sample_rate > _LARGEST_SAMPLE_RATE:
+            raise ValueError(f"`sample_rate` must be <= {_LARGEST_SAMPLE_RATE}, but is {self.sample_rate}")
         if self.layers and len(self.layers) != len(self.structure.rates):
             raise ValueError(f"`layers` must describe {len(self.structure.rates)} layers")
         _ = self.reach  # reads all of them
@@ -146,6 +159,15 @@ def _furthest(layer: Mapping[str, Any]) -> int:
     (taps,), (rate,) = layer["kernel_size"], layer["dilation"]
     rates = [found for (found,) in layer["branches"]["rates"]] if "branches" in layer else [rate]
     return int((taps - 1) * max(rates) // (KERNEL_SIZE - 1))
+
+
+def _backbone(value: Any) -> BackboneConfig:
+    config = BackboneConfig(**value)
+    for name, default in BackboneConfig(prediction_layers=1).as_dict().items():
+        found = getattr(config, name)
+        if type(found) is not type(default) and not (name == "prediction_layers" and found is None):
+            raise ValueError(f"`{name}` of `backbone` must be like {default!r}, but is {found!r} instead")
+    return config.validate()
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -57,9 +57,8 @@ def export_model(
         report = export_onnx(model, metadata, output, opset=opset, frame_mask=frame_mask, reduction=reduction)
         _log_report(run, report)
         run.log_artifact(output)
-        if not frame_mask:  # pyfunc hands an array only to models of a single input
-            example = np.zeros((1, metadata.feature_dim, EXAMPLE_FRAMES), dtype=np.float32)
-            run.log_onnx_model(output, input_example=example, registered_model=registered_model, alias=alias)
+        example = np.zeros((1, metadata.feature_dim, EXAMPLE_FRAMES), dtype=np.float32)
+        run.log_onnx_model(output, input_example=example, registered_model=registered_model, alias=alias)
     return report
 
 

@@ -19,6 +19,9 @@ from g2l.receptive_field.layers import centre, wide_layers
 from g2l.receptive_field.padded import PaddedLayer, set_padding, settle
 from g2l.receptive_field.rates import Expansion
 
+_LARGEST = 2**31 - 1
+"""Of a kernel, rate or padding: what lies above is a damaged file."""
+
 
 def describe(model: nn.Module) -> dict[str, Any]:
     """Return kernel, rate, padding and branches of every convolution with a kernel above 1, as JSON values.
@@ -103,8 +106,10 @@ def _restore(layer: Convolution, found: Mapping[str, Any]) -> None:
 
 
 def _numbers(values: Sequence[int], axes: int, *, smallest: int = 1) -> tuple[int, ...]:
-    if len(values) != axes or any(not isinstance(value, int) or value < smallest for value in values):
+    if len(values) != axes or any(type(value) is not int or value < smallest for value in values):
         raise ValueError(f"expected {axes} integers >= {smallest}, but found {values}")
+    if max(values) > _LARGEST:
+        raise ValueError(f"expected integers <= {_LARGEST}, but found {values}")
     return tuple(values)
 
 

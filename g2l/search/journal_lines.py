@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from g2l.errors import InputError, OperationalError, at
+from g2l.errors import InputError, OperationalError, at, brief
 from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.search.records import evaluation_from_json
 
@@ -68,8 +68,8 @@ def parse_journal(path: Path) -> JournalContent:
             ) from None
         try:
             _take(value, number, content)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{at(path, number)}: the journal is damaged ({error}).") from None
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(f"{at(path, number)}: the journal is damaged ({brief(error)}).") from None
         content.length += len(line)
     return content
 

@@ -1,12 +1,15 @@
-"""An ONNX file as an MLflow model that `mlflow.pyfunc` loads."""
+"""An ONNX file as an MLflow model: `mlflow.pyfunc` loads and serves its labels, `mlflow.onnx` the file."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ from g2l.tracking.environment import load_mlflow
 from g2l.tracking.events import RunRef
 
 MODEL_NAME = "model"
+FILE_NAME = "model.onnx"
+CODE = Path(__file__).with_name("labelling_model.py")
+"""What `mlflow.pyfunc` runs; it is copied into the model."""
 _REQUIREMENTS = ("onnxruntime-gpu", "onnx", "numpy")
 _fluent = threading.Lock()
 
@@ -45,23 +51,17 @@ def log_model(
     import onnx
 
     mlflow = load_mlflow()
-    model = onnx.load(path)
-    features = np.load(example, allow_pickle=False)
-    inputs = [value.name for value in model.graph.input]
-    frame_mask = np.ones((features.shape[0], 1, features.shape[2]), np.float32)
-    # Made here rather than by `log_model`, which would put it into the experiment of its global state.
+    # Made here rather than by `log`, which would put it into the experiment of its global state.
     logged = client.create_logged_model(run.experiment_id, name=MODEL_NAME, source_run_id=run.run_id)
     with _fluent_state(mlflow, uri):
-        info = mlflow.onnx.log_model(
-            model,
+        info = mlflow.models.Model.log(
+            None,
+            OnnxFlavor(path),
             name=MODEL_NAME,
-            signature=_signature(model),
-            input_example=features
-            if len(inputs) == 1
-            else dict(zip(inputs, (features, frame_mask), strict=True)),
+            signature=_signature(),
+            input_example=np.load(example, allow_pickle=False),
             pip_requirements=[f"{package}=={metadata.version(package)}" for package in _REQUIREMENTS],
-            metadata={entry.key: entry.value for entry in model.metadata_props},
-            save_as_external_data=False,
+            metadata={entry.key: entry.value for entry in onnx.load(path).metadata_props},
             run_id=run.run_id,
             model_id=logged.model_id,
         )
@@ -85,26 +85,48 @@ def _register(client: Any, run: RunRef, info: Any, name: str, alias: str | None)
         client.set_registered_model_alias(name, alias, version.version)
 
 
-def _signature(model: Any) -> Any:
-    """Return the signature of the graph: open sizes are -1; a sole input has no name, so that arrays pass."""
+@dataclass(frozen=True)
+class OnnxFlavor:
+    """Saves one folder that MLflow loads both ways, as its own flavours each save one of them.
+
+    Attributes:
+        file: The `.onnx` file.
+    """
+
+    file: Path
+
+    def save_model(self, path: str, mlflow_model: Any, **settings: Any) -> None:
+        """Write what `mlflow.models.Model.log` uploads."""
+        import onnx
+        from mlflow.onnx import FLAVOR_NAME
+        from mlflow.pyfunc import save_model
+
+        with tempfile.TemporaryDirectory(prefix="g2l-") as folder:
+            named = shutil.copyfile(self.file, Path(folder, FILE_NAME))
+            artifacts = {"onnx": str(named)}
+            save_model(path, python_model=CODE, artifacts=artifacts, mlflow_model=mlflow_model, **settings)
+        mlflow_model.add_flavor(
+            FLAVOR_NAME, onnx_version=onnx.__version__, data=f"artifacts/{FILE_NAME}", code=None
+        )
+        mlflow_model.save(Path(path, "MLmodel"))
+
+
+def _signature() -> Any:
+    """Return what a prediction holds; inputs are left open, for they may be arrays, lists or paths."""
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema
+    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, ColSpec
 
-    inputs = list(model.graph.input)
-    named = len(inputs) > 1
     return ModelSignature(
-        inputs=Schema([_tensor(value, named=named) for value in inputs]),
-        outputs=Schema([_tensor(value, named=True) for value in model.graph.output]),
+        outputs=Schema(
+            [
+                ColSpec(Array(DataType.string), "labels"),
+                ColSpec(Array(Array(DataType.float)), "probabilities", required=False),
+                ColSpec(Array(DataType.string), "classes", required=False),
+            ]
+        ),
+        params=ParamSchema([ParamSpec("probabilities", DataType.boolean, default=False)]),
     )
-
-
-def _tensor(value: Any, *, named: bool) -> Any:
-    from mlflow.types import TensorSpec
-    from onnx.helper import tensor_dtype_to_np_dtype
-
-    kind = value.type.tensor_type
-    shape = [size.dim_value if size.HasField("dim_value") else -1 for size in kind.shape.dim]
-    return TensorSpec(tensor_dtype_to_np_dtype(kind.elem_type), shape, name=value.name if named else None)
 
 
 @contextmanager

@@ -115,6 +115,10 @@ def test_files_that_are_no_arrays_are_input_errors(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(InputError, match=r"v\.npy: expected a numpy array \(\.npy\), but it is empty\."):
         open_features(path)
+    np.save(path, np.zeros((1, 4)))
+    path.write_bytes(path.read_bytes().replace(b"(1, 4)", b"(True, 4)"))
+    with pytest.raises(InputError, match="but it has no such header"):
+        open_features(path)
     path.write_bytes(b"PK\x03\x04 an npz, say")
     with pytest.raises(InputError, match="but it has no such header"):
         open_features(path)

@@ -63,6 +63,7 @@ def test_names_keep_their_spaces_and_line_ends_do_not_matter(
         ("\n \n", r"but it is empty\."),
         ("0 a\nb\n", r"mapping\.txt:2: expected `<index> <class name>`, but found 'b' instead\."),
         ("a 0\n", r":1: expected `<index> <class name>`, but found 'a 0' instead\."),
+        (f"{'9' * 5000} a\n", r":1: expected `<index> <class name>`, but found '9{299}… instead"),
         ("-1 a\n", r":1: expected `<index> <class name>`"),
         ("0\n", r":1: expected `<index> <class name>`"),
         ("0 a\n0 b\n", r":2: index 0 must occur once, but is also in line 1\."),

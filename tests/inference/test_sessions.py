@@ -147,3 +147,22 @@ def test_features_that_do_not_fit_fail_in_one_line(files, metadata, network):
     for session in (open_session(files / "model.onnx", "cpu"), TorchSession(network, metadata, Device.CPU)):
         with pytest.raises(OperationalError, match=r"^(onnxruntime|torch) failed: [^\n]*$"):
             session.probabilities(features(4)[:5])
+
+
+def test_metadata_that_is_no_text_is_refused(metadata, tmp_path):
+    path = write_graph(tmp_path / "m.onnx", replace(metadata, feature_dim=3))
+    path.write_bytes(path.read_bytes().replace(b'"schema"', b'"sche\xff\xff"'))
+    with pytest.raises(InputError, match=r"m\.onnx: its metadata is no UTF-8 text"):
+        open_session(path, "cpu")
+
+
+def test_a_network_that_drops_frames_is_told(metadata, network):
+    class Shorter(torch.nn.Module):
+        def forward(self, features):
+            return network(features)[..., 2:]
+
+    session = TorchSession(Shorter(), metadata, Device.CPU)
+    with pytest.raises(
+        OperationalError, match=r"must give probabilities of shape \(3, 9\), but gave \(3, 7\)"
+    ):
+        session.probabilities(features(9))

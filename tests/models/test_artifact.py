@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 from g2l.config import Normalization
@@ -143,3 +143,14 @@ def test_a_file_alone_never_chooses_code_to_import(tmp_path, network, metadata):
         load_model(path)
     loaded, _ = load_model(path, backbone=name)
     assert type(loaded).__name__ == "MSTCN"
+
+
+@pytest.mark.parametrize("maps", [10**7, 10**400])
+def test_a_network_that_fits_into_no_memory_is_refused_before_it_is_made(tmp_path, network, metadata, maps):
+    described = replace(metadata, backbone=replace(metadata.backbone, feature_maps=maps))
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save(network.state_dict(), metadata={METADATA_KEY: described.to_json()}))
+    with pytest.raises(
+        InputError, match=r"model\.safetensors: (its weights do not fit|describes no network)"
+    ):
+        load_model(path)

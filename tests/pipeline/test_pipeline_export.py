@@ -45,10 +45,11 @@ def test_an_export_is_a_file_an_artifact_and_a_model(place, tracker, network, me
     assert session.probabilities(np.zeros((4, 9), np.float32)).shape == (3, 9)
 
 
-def test_a_file_with_a_frame_mask_is_no_pyfunc_model(place, tracker, network, metadata, tmp_path):
+def test_a_file_with_a_frame_mask_is_an_mlflow_model_too(place, tracker, network, metadata, tmp_path):
     export_model(place, network, metadata, tmp_path / "model.onnx", frame_mask=True)
     run = tracker.only(RunKind.EXPORT)
-    assert (set(run.artifacts), run.models) == ({"model.onnx"}, [])
+    (model,) = run.models
+    assert model["bytes"] == run.artifacts["model.onnx"] == (tmp_path / "model.onnx").read_bytes()
 
 
 def test_a_refused_export_is_a_failed_run(place, tracker, network, metadata, tmp_path):

@@ -146,8 +146,11 @@ def test_the_exported_model_predicts_through_pyfunc(store, monkeypatch):
     finally:
         mlflow.set_tracking_uri(before)
     features = np.random.default_rng(0).standard_normal((1, 4, 37), dtype=np.float32)
-    found = model.predict(features)["probabilities"]
-    expected = open_session(store.outcome.model, "cpu").probabilities(features[0])
-    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+    (found,) = model.predict(features, params={"probabilities": True})
+    session = open_session(store.outcome.model, "cpu")
+    expected = session.probabilities(features[0])
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
+    classes = session.metadata.classes
+    assert found["labels"] == [classes[index] for index in expected.argmax(axis=0)]
     said = json.loads(model.metadata.metadata["g2l"])
     assert said["structure"] == store.outcome.contenders["searched"].structure.as_lists()

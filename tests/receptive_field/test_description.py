@@ -87,6 +87,8 @@ def test_another_network_is_refused():
     [
         ({"kernel_size": [3, 3]}, "expected 1 integers >= 1, but found"),
         ({"kernel_size": [0]}, "expected 1 integers >= 1"),
+        ({"dilation": [2**31]}, "expected integers <= 2147483647"),
+        ({"dilation": [True]}, "expected 1 integers >= 1"),
         ({"dilation": ["4"]}, "expected 1 integers >= 1"),
         ({"padding": [-1]}, "expected 1 integers >= 0"),
         ({"padding": "some"}, "expected 1 integers >= 0, but found some"),

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tracked_runs import METADATA
 
 from g2l.tracking.environment import load_mlflow
 from g2l.tracking.mlflow_tracker import MlflowTracker
@@ -46,7 +47,7 @@ def tracker(workdir):
 
 @pytest.fixture(scope="session")
 def onnx_file(tmp_path_factory):
-    """A 1x1 convolution of 4 features to 3 classes, any batch, any length."""
+    """A 1x1 convolution of 4 features to 3 classes, any batch, any length, of every second frame."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -62,7 +63,7 @@ def onnx_file(tmp_path_factory):
         [numpy_helper.from_array(weight, "weight")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    model.metadata_props.add(key="g2l", value='{"schema": "g2l.model/1"}')
+    model.metadata_props.add(key="g2l", value=METADATA.to_json())
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
     onnx.save(model, path)
     return path

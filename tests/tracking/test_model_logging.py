@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
+from tracked_runs import METADATA
 
+from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.tracking.environment import load_mlflow
 from g2l.tracking.mlflow_tracker import MlflowTracker
@@ -28,25 +32,31 @@ def run_id(workdir, onnx_file, client):
     return run.run_id
 
 
+@pytest.mark.filterwarnings("error:.*Add type hints:UserWarning")
 def test_a_logged_model_loads_and_predicts(run_id, client, workdir, capfd, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workdir / 'mlflow.db'}")
     assert capfd.readouterr() == ("", "")
     mlflow = load_mlflow()
     for uri in ("models:/segmenter@champion", "models:/segmenter/2", f"runs:/{run_id}/model"):
-        model = mlflow.pyfunc.load_model(uri)
-        probabilities = model.predict(FEATURES)["probabilities"]
-        assert probabilities.shape == (2, 3, 30)
-        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+        found = mlflow.pyfunc.load_model(uri).predict(FEATURES)
+        assert [len(video["labels"]) for video in found] == [30, 30]
+        assert {name for video in found for name in video["labels"]} == {"background", "cut", "pour"}
     information = mlflow.models.get_model_info("models:/segmenter/1")
-    assert information.metadata == {"g2l": '{"schema": "g2l.model/1"}'}
-    assert information.signature.inputs.inputs[0].shape == (-1, 4, -1)
-    assert information.signature.outputs.inputs[0].name == "probabilities"
+    assert information.metadata == {"g2l": METADATA.to_json()}
+    assert information.signature.outputs.input_names() == ["labels", "probabilities", "classes"]
     assert information.run_id == run_id
     assert client.get_registered_model("segmenter").aliases["champion"] in (1, "1")
-    folder = resolve_artifact("models:/segmenter/1").parent
+    folder = resolve_artifact("models:/segmenter/1").parents[1]
     requirements = (folder / "requirements.txt").read_text()
     assert "onnxruntime-gpu==" in requirements
     assert "onnxruntime==" not in requirements
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle")]
+
+
+def test_the_file_itself_is_loaded_by_the_onnx_flavour(run_id, onnx_file, workdir, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workdir / 'mlflow.db'}")
+    loaded = load_mlflow().onnx.load_model("models:/segmenter@champion")
+    assert loaded.SerializeToString() == onnx.load(onnx_file).SerializeToString()
 
 
 def test_the_model_belongs_to_the_experiment_of_its_run(run_id, client):
@@ -124,17 +134,17 @@ def test_a_model_with_a_frame_mask_is_logged_too(workdir, client, tmp_path):
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 4, "frames"])],
     )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10),
-        tmp_path / "m.onnx",
-    )
+    plain = {"normalize": Normalization.NONE, "mean": None, "std": None, "sample_rate": 1}
+    about = replace(METADATA, classes=("a", "b", "c", "d"), **plain)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    model.metadata_props.add(key="g2l", value=about.to_json())
+    onnx.save(model, tmp_path / "m.onnx")
     tracker = MlflowTracker(workdir / "spool")
     run = tracker.start(name="export", kind=RunKind.EXPORT)
     run.log_onnx_model(tmp_path / "m.onnx", input_example=FEATURES[:1], registered_model="masked")
     run.finish()
     assert tracker.close() is None
-    model = load_mlflow().pyfunc.load_model(str(resolve_artifact("models:/masked/1").parent))
-    mask = np.ones((2, 1, 30), np.float32)
-    np.testing.assert_array_equal(
-        model.predict({"features": FEATURES, "frame_mask": mask})["probabilities"], FEATURES
-    )
+    model = load_mlflow().pyfunc.load_model(str(resolve_artifact("models:/masked/1").parents[1]))
+    (first, _) = model.predict(FEATURES, params={"probabilities": True})
+    np.testing.assert_array_equal(first["probabilities"], FEATURES[0])
+    assert first["labels"] == [first["classes"][index] for index in FEATURES[0].argmax(axis=0)]

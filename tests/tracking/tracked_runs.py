@@ -5,7 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from g2l.config import BackboneConfig, Normalization
+from g2l.models.metadata import ModelMetadata
+from g2l.structure import DilationStructure
 from g2l.tracking.protocol import RunKind, Tracker
+
+METADATA = ModelMetadata(
+    structure=DilationStructure(((1,),)),
+    backbone=BackboneConfig(stages=1, layers=1),
+    classes=("background", "cut", "pour"),
+    feature_dim=4,
+    sample_rate=2,
+    normalize=Normalization.TRAIN,
+    mean=(0.1, 0.0, -0.2, 0.3),
+    std=(1.0, 2.0, 0.0, 0.5),
+)
+"""Of the model that is logged; the third feature row never varied in training."""
 
 
 def root(tracker: Tracker, **options):

@@ -1,0 +1,173 @@
+"""Labelling a stream: features come in chunks, labels leave once no later frame can change them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.config import FAMILIES, Normalization
+from g2l.datasets.features import Features
+from g2l.datasets.labels import Labels
+from g2l.datasets.normalization import normalize
+from g2l.errors import InputError, OperationalError
+from g2l.inference.sessions import Probabilities, Session
+from g2l.models.metadata import ModelMetadata
+from g2l.wiring import Reach
+
+
+@dataclass(frozen=True)
+class StreamedLabels:
+    """What a model says of consecutive frames of a stream, of which there may be none.
+
+    Attributes:
+        start: Number of the first of these frames, counted from 0.
+        labels: Most probable class of each, (t,).
+        probabilities: (C, t).
+    """
+
+    start: int
+    labels: Labels
+    probabilities: Probabilities
+
+
+class StreamingPredictor:
+    """Labels one video that arrives frame by frame as it would be labelled as a whole.
+
+    A frame is labelled once the network has seen as many later frames as the label depends on. Kept in memory
+    are these and as many earlier frames as it depends on, however long the stream is. They are computed again
+    with every chunk, so that larger chunks cost less. At the start of the stream there is nothing before the
+    first frame and at its end nothing after the last one, as in a file: there the network pads by itself.
+
+    Args:
+        session: Runs the model.
+
+    Attributes:
+        delay: Frames, as they arrive, by which the label of a frame may come behind it.
+
+    Raises:
+        InputError: Labels of the model depend on all frames of a video, by its backbone or its normalisation.
+    """
+
+    def __init__(self, session: Session) -> None:
+        metadata = session.metadata
+        self._session = session
+        self._rate = metadata.sample_rate
+        self._reach = _bounded_reach(metadata)
+        self.delay = self._reach.future * self._rate
+        self._received = self._emitted = 0  # frames of the stream
+        self._first = self._computed = 0  # frames of the network: the first that is kept, the next to compute
+        self._kept: Features = np.empty((metadata.feature_dim, 0), np.float32)
+        self._last: Probabilities = np.empty((len(metadata.classes), 0), np.float32)
+        self._finished = False
+
+    @property
+    def delay_s(self) -> float | None:
+        """The delay in seconds, or None where the model does not know its frame rate."""
+        fps = self._session.metadata.fps
+        return None if fps is None else self.delay / fps
+
+    def push(self, features: npt.NDArray[Any]) -> StreamedLabels:
+        """Take in the next frames and return what is known of others by now.
+
+        After an error the stream is as it was before.
+
+        Args:
+            features: (D, t) as feature files hold them, t >= 1.
+
+        Raises:
+            InputError: They have another shape, are no finite numbers, or come after `finish`.
+            OperationalError: The runtime failed.
+        """
+        if self._finished:
+            raise InputError("the stream is finished.", hint="a StreamingPredictor labels one video.")
+        chunk = self._checked(features)
+        skipped = -self._received % self._rate
+        window = np.concatenate([self._kept, self._prepared(chunk[:, skipped :: self._rate])], axis=1)
+        ready = self._first + window.shape[1] - self._reach.future
+        return self._advance(window, max(ready, self._computed), self._received + chunk.shape[1])
+
+    def finish(self) -> StreamedLabels:
+        """End the stream and return what is known of its last frames.
+
+        Raises:
+            OperationalError: The runtime failed.
+        """
+        result = self._advance(self._kept, self._first + self._kept.shape[1], self._received)
+        self._finished = True
+        return result
+
+    def _advance(self, window: Features, ready: int, received: int) -> StreamedLabels:
+        """Compute frames up to `ready` of the network, and emit what they are labels of.
+
+        Args:
+            window: All frames of the network from the first one kept on, (D, n).
+            ready: Number behind the last frame of the network whose label is final.
+            received: Frames of the stream so far.
+        """
+        known = self._last
+        if ready > self._computed:
+            known = np.concatenate([known, self._run(window)[:, self._computed - self._first :]], axis=1)
+        # Of the network: the frame whose label is emitted first, which is that of `known` where there is any.
+        first = self._emitted // self._rate
+        known = known[:, : ready - first]
+        stop = max(self._emitted, min(received, ready * self._rate))
+        own = slice(self._emitted - first * self._rate, stop - first * self._rate)
+        probabilities = known.repeat(self._rate, axis=1)[:, own]
+        result = StreamedLabels(self._emitted, probabilities.argmax(axis=0), probabilities)
+        # Nothing is changed before here, so that a failing runtime leaves the stream as it was.
+        drop = max(0, ready - self._reach.past - self._first)
+        self._kept, self._first = window[:, drop:].copy(), self._first + drop
+        self._last = known[:, stop // self._rate - first :].copy()
+        self._received, self._emitted, self._computed = received, stop, ready
+        return result
+
+    def _run(self, window: Features) -> Probabilities:
+        probabilities = self._session.probabilities(np.ascontiguousarray(window))
+        if not np.isfinite(probabilities).all():
+            raise OperationalError(
+                "the model gives NaN.", hint="an fp16 export overflows where features are large."
+            )
+        return probabilities
+
+    def _prepared(self, features: Features) -> Features:
+        metadata = self._session.metadata
+        return normalize(features, metadata.normalize, metadata.mean, metadata.std)
+
+    def _checked(self, features: npt.NDArray[Any]) -> Features:
+        chunk, rows = np.asarray(features), self._session.metadata.feature_dim
+        if chunk.ndim != 2 or len(chunk) != rows or not chunk.shape[1] or chunk.dtype.kind not in "fiu":
+            raise InputError(
+                f"`features` must be numbers of shape {rows} × frames (feature_dim × frames), "
+                f"but are {chunk.dtype} of shape {chunk.shape} instead."
+            )
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf
+            chunk = chunk.astype(np.float32)
+        if not np.isfinite(chunk).all():
+            frame = self._received + int(np.argwhere(~np.isfinite(chunk))[:, 1].min())
+            raise InputError(f"`features` must be finite, but those of frame {frame} are not.")
+        return chunk
+
+
+def _bounded_reach(metadata: ModelMetadata) -> Reach:
+    """Return how far a label sees.
+
+    Raises:
+        InputError: It sees the whole video, or nobody knows how far.
+    """
+    name = metadata.backbone.name
+    reason = None
+    if name not in FAMILIES:
+        reason = f"how far labels of backbone {name!r} see is unknown"
+    elif metadata.backbone.wiring.whole_video:
+        reason = f"labels of backbone {name!r} depend on the whole video"
+    elif metadata.normalize is Normalization.VIDEO:
+        reason = "its features are normalised by the mean and deviation of the whole video"
+    if reason is not None:
+        raise InputError(
+            f"the model cannot label a stream: {reason}.",
+            hint="train ms-tcn or ms-tcn++, with normalize none or train; --causal leaves no delay.",
+        )
+    return metadata.reach
