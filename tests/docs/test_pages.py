@@ -9,7 +9,11 @@ import pytest
 from tests.docs.pages import ROOT, blocks, run_bash, run_page
 
 DOCS = ROOT / "docs"
-ELSEWHERE = {"tutorial.md": "tests/docs/test_tutorial.py", "your-own-model.md": "tests/test_your_own_model.py"}
+ELSEWHERE = {
+    "tutorial.md": "tests/docs/test_tutorial.py",
+    "streaming-and-serving.md": "tests/test_streaming_and_serving.py",
+    "your-own-model.md": "tests/test_your_own_model.py",
+}
 """Pages that another test runs."""
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
