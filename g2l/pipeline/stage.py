@@ -105,7 +105,7 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
     record = _record(place, kind, settings)
     fresh = not record
     finished = place.folder / RESULT
-    result = read_json(finished) if finished.exists() else None
+    result = _json_object(finished) if finished.exists() else None
     try:
         with tracked(place, kind, name, run_id=record.get("run_id")) as run:
             run.log_params(settings)  # on resume too: the store may not know the run any more
@@ -160,6 +160,13 @@ def tracked(place: Workplace, kind: RunKind, name: str, *, run_id: str | None = 
         run.finish(status, reason)
 
 
+def _json_object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected an object, but found {type(value).__name__}.")
+    return value
+
+
 def _record(place: Workplace, kind: RunKind, settings: Mapping[str, Any]) -> dict[str, Any]:
     path = place.folder / RECORD
     if not path.exists():
@@ -169,10 +176,12 @@ def _record(place: Workplace, kind: RunKind, settings: Mapping[str, Any]) -> dic
             f"{place.folder}: already holds a {kind.value} run.",
             hint="add --resume to continue it, or choose another --output-dir.",
         )
-    record: dict[str, Any] = read_json(path)
+    record = _json_object(path)
     if record.get("schema") != SCHEMA or record.get("kind") != kind.value:
         raise InputError(f"{path}: expected a {kind.value} run, but found {record.get('kind')!r}.")
-    before, now = _flat(record.get("settings", {})), _flat(settings)
+    if not isinstance(record.get("settings"), dict):
+        raise InputError(f"{path}: expected `settings` to be an object.")
+    before, now = _flat(record["settings"]), _flat(settings)
     differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if differing:
         changes = ", ".join(f"`{n}` was {before.get(n)!r} and is {now.get(n)!r}" for n in differing)

@@ -51,6 +51,25 @@ def test_resume_goes_on_with_what_is_not_finished(place, tracker):
     assert tracker.only(RunKind.TRAIN).opened == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        (RECORD, [], r"run.json: expected an object, but found list"),
+        (RESULT, 3, r"result.json: expected an object, but found int"),
+        (
+            RECORD,
+            {"schema": "g2l.run/1", "kind": "train", "settings": []},
+            "expected `settings` to be an object",
+        ),
+    ],
+)
+def test_a_spoilt_record_is_refused_in_one_line(place, name, value, expected):
+    run_once(place, result={"steps": 3})
+    write_json(place.folder / name, value)
+    with pytest.raises(InputError, match=expected):
+        run_once(replace(place, resume=True))
+
+
 def test_resume_of_nothing_starts(place, tracker):
     run_once(replace(place, resume=True))
     assert tracker.only(RunKind.TRAIN).params == SETTINGS
