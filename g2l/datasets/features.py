@@ -1,11 +1,13 @@
-"""Feature files: `.npy` matrices of feature_dim × frames, read through memory maps."""
+"""Feature files: `.npy` matrices of feature_dim × frames, checked by their headers before they are read."""
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,19 @@ from g2l.datasets.faults import DataError, Fault
 
 Features = npt.NDArray[np.float32]
 """Shape (D, T)."""
+
+
+class Stamp(NamedTuple):
+    """What tells that a file was written to or replaced: cheap, and enough where nobody sets clocks back."""
+
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp of a file by its status."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class FeatureFile:
         offset: Bytes before the first number.
         fortran_order: Whether columns are contiguous.
         frames_first: Whether it is stored as frames × feature_dim.
+        stamp: Of the file when its header was checked; None of a member of an archive.
     """
 
     path: Path
@@ -35,6 +51,7 @@ class FeatureFile:
     offset: int
     fortran_order: bool
     frames_first: bool = False
+    stamp: Stamp | None = None
 
     @property
     def feature_dim(self) -> int:
@@ -107,17 +124,11 @@ class FeatureFile:
         Raises:
             DataError: A number read is NaN or infinite in float32, or the file changed since it was opened.
         """
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is reported below
-            features = np.array(self.map()[:, :num_frames:sample_rate], dtype=np.float32, order="C")
-        finite = np.isfinite(features)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            message = (
-                f"features must be finite, but row {row} of frame {column * sample_rate} is "
-                f"{features[row, column]} instead (counted from 0; {np.count_nonzero(~finite)} in all)."
-            )
-            raise DataError(Fault(self.path, None, message))
-        return features
+        from g2l.datasets.feature_reader import FeatureReader  # which needs the header described here
+
+        with FeatureReader(self, sample_rate) as reader:
+            last = None if num_frames is None else min(reader.num_frames, -(-num_frames // sample_rate))
+            return reader.read(0, last)
 
 
 def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
@@ -132,13 +143,32 @@ def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
             empty, or neither axis has length `feature_dim`.
     """
     try:
-        with path.open("rb") as stream:
-            file = parse_header(path, stream, path.stat().st_size)
+        with os.fdopen(open_regular(path), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            file = replace(parse_header(path, stream, status.st_size), stamp=Stamp.of(status))
+    except OSError as error:
+        raise DataError(Fault(path, None, f"cannot be read ({error.strerror}).")) from None
+    return file if feature_dim is None else file.oriented(feature_dim)
+
+
+def open_regular(path: Path) -> int:
+    """Return a descriptor to read a regular file by; a pipe, on which opening would wait, is none.
+
+    Raises:
+        DataError: It is missing, of another kind or may not be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise DataError(Fault(path, None, "no such file.")) from None
     except OSError as error:
         raise DataError(Fault(path, None, f"cannot be read ({error.strerror}).")) from None
-    return file if feature_dim is None else file.oriented(feature_dim)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+    raise DataError(Fault(path, None, f"cannot be read (expected a file, but it is {kind})."))
 
 
 def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:

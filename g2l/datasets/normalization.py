@@ -15,6 +15,9 @@ from g2l.errors import InputError
 SMALLEST_STD = 1e-8
 """Rows that vary less become 0 rather than amplified rounding errors."""
 
+BLOCK_FRAMES = 1024
+"""Frames whose moments are taken together: a video may be cut into multiples and gives the same numbers."""
+
 Vector = npt.NDArray[np.float64] | Sequence[float]
 
 
@@ -26,8 +29,41 @@ class Statistics:
     std: npt.NDArray[np.float64]
 
 
+class RunningStatistics:
+    """Row means and standard deviations of frames that are seen a part at a time."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = self._squares = np.zeros(())
+
+    def add(self, features: Features) -> None:
+        """Take in more frames, (D, T)."""
+        for first in range(0, features.shape[1], BLOCK_FRAMES):
+            block = features[:, first : first + BLOCK_FRAMES].astype(np.float64)
+            mean = block.mean(axis=1)
+            block -= mean[:, None]
+            self._merge(block.shape[1], mean, np.square(block, out=block).sum(axis=1))
+
+    def compute(self) -> Statistics:
+        """Return the statistics of all frames so far; of at least one."""
+        return Statistics(self._mean, np.sqrt(self._squares / self._count))
+
+    def _merge(self, count: int, mean: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]) -> None:
+        # Merge the moments of two sets of frames; summing raw squares would cancel catastrophically.
+        delta = mean - self._mean
+        total = self._count + count
+        self._mean = self._mean + delta * count / total
+        self._squares = self._squares + squares + delta**2 * self._count * count / total
+        self._count = total
+
+
 def normalize(
-    features: Features, kind: Normalization, mean: Vector | None = None, std: Vector | None = None
+    features: Features,
+    kind: Normalization,
+    mean: Vector | None = None,
+    std: Vector | None = None,
+    *,
+    out: Features | None = None,
 ) -> Features:
     """Return standardised features.
 
@@ -36,6 +72,7 @@ def normalize(
         kind: `video` takes mean and deviation from these features, `train` those given.
         mean: Row means over the training frames, length D; of `train` only.
         std: Row standard deviations, length D; of `train` only.
+        out: Array for the result, which may be `features` itself, or None for a new one.
 
     Returns:
         (D, T) float32; rows with a deviation below `SMALLEST_STD` are 0. `none` returns the argument itself.
@@ -46,7 +83,8 @@ def normalize(
     if kind is Normalization.NONE:
         return features
     if kind is Normalization.VIDEO:
-        mean, std = features.mean(axis=1, dtype=np.float64), features.std(axis=1, dtype=np.float64)
+        statistics = pooled_statistics([features])
+        mean, std = statistics.mean, statistics.std
     if mean is None or std is None:
         raise InputError("`normalize` train needs the mean and std of the training frames, but has none.")
     center, spread = np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64)
@@ -57,7 +95,7 @@ def normalize(
         )
     varies = spread >= SMALLEST_STD
     scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
-    centered = features - center.astype(np.float32)[:, None]
+    centered = np.subtract(features, center.astype(np.float32)[:, None], out=out)
     centered *= scale.astype(np.float32)[:, None]
     return centered
 
@@ -68,16 +106,7 @@ def pooled_statistics(matrices: Iterable[Features]) -> Statistics:
     Args:
         matrices: At least one; each (D, T).
     """
-    count = 0
-    mean = squares = np.zeros(())
+    running = RunningStatistics()
     for features in matrices:
-        # Merge the moments of two sets of frames; summing raw squares would cancel catastrophically.
-        added = features.shape[1]
-        added_mean = features.mean(axis=1, dtype=np.float64)
-        added_squares = features.var(axis=1, dtype=np.float64) * added
-        delta = added_mean - mean
-        total = count + added
-        mean = mean + delta * added / total
-        squares = squares + added_squares + delta**2 * count * added / total
-        count = total
-    return Statistics(mean, np.sqrt(squares / count))
+        running.add(features)
+    return running.compute()

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from g2l.config import Normalization
-from g2l.datasets.normalization import normalize, pooled_statistics
+from g2l.datasets.normalization import BLOCK_FRAMES, RunningStatistics, normalize, pooled_statistics
 from g2l.errors import InputError
 
 
@@ -61,3 +61,35 @@ def test_pooled_statistics_are_those_of_all_frames_together(lengths: list[int]) 
     statistics = pooled_statistics(matrices)
     np.testing.assert_allclose(statistics.mean, together.mean(axis=1), rtol=1e-9)
     np.testing.assert_allclose(statistics.std, together.std(axis=1), rtol=1e-6, atol=1e-12)
+
+
+@given(blocks=st.lists(st.integers(1, 3), min_size=1, max_size=3), rest=st.integers(0, BLOCK_FRAMES))
+@settings(max_examples=20, deadline=None)
+def test_statistics_have_the_same_bits_however_a_video_is_cut_between_blocks(
+    blocks: list[int], rest: int
+) -> None:
+    features = _features(sum(blocks) * BLOCK_FRAMES + rest)
+    running, first = RunningStatistics(), 0
+    for count in (*blocks, 1):
+        last = first + count * BLOCK_FRAMES
+        running.add(features[:, first:last].copy())
+        first = last
+    whole, parts = pooled_statistics([features]), running.compute()
+    np.testing.assert_array_equal(parts.mean, whole.mean)
+    np.testing.assert_array_equal(parts.std, whole.std)
+    by_parts = np.concatenate(
+        [
+            normalize(part, Normalization.TRAIN, parts.mean, parts.std)
+            for part in np.array_split(features, 7, axis=1)
+        ],
+        axis=1,
+    )
+    np.testing.assert_array_equal(by_parts, normalize(features, Normalization.VIDEO))
+
+
+@pytest.mark.parametrize("kind", Normalization)
+def test_the_result_may_take_the_place_of_the_features(kind: Normalization) -> None:
+    features, statistics = _features(), ([1.0, 2.0, 3.0], [2.0, 4.0, 0.5])
+    expected = normalize(features.copy(), kind, *statistics)
+    assert normalize(features, kind, *statistics, out=features) is features
+    np.testing.assert_array_equal(features, expected)
