@@ -110,6 +110,7 @@ def open_model(source: str, foreign: ForeignOptions, device: str) -> Session:
     if path.suffix == ".onnx":
         return open_session(path, device)
     from g2l.inference.torch_session import TorchSession
+    from g2l.machine import usable_cores
 
     network, metadata = load_network(str(path), foreign)
-    return TorchSession(network, metadata, chosen)
+    return TorchSession(network, metadata, chosen, usable_cores())

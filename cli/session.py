@@ -44,17 +44,25 @@ def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workp
 
 
 @contextmanager
-def quick_workplace(folder: Path, device: str, *, quiet: bool) -> Iterator[Workplace]:
-    """Yield where a command works that is done in one go and is never resumed.
+def quick_workplace(
+    folder: Path, device: str, *, quiet: bool, resume: bool | None = None
+) -> Iterator[Workplace]:
+    """Yield where a command works that keeps no run of its own in its folder.
 
     Args:
         folder: Where it writes.
         device: What runs the model.
         quiet: Whether to say only warnings and errors.
+        resume: Whether to leave alone what is done there, or None for a command that does all of it again.
     """
-    options = RunOptions(device=device, output_dir=folder, quiet=quiet)
-    with _opened(options, folder) as place:
-        yield place
+    options = RunOptions(device=device, output_dir=folder, quiet=quiet, resume=bool(resume))
+    try:
+        with _opened(options, folder) as place:
+            yield place
+    except KeyboardInterrupt:
+        if resume is not None:
+            console.say(f"to resume: {resume_line(sys.argv[1:])}")
+        raise
 
 
 def announce(place: Workplace, run_id: str | None) -> None:
@@ -104,12 +112,12 @@ def output_folder(options: RunOptions, command: str, subject: str) -> Path:
     return earlier[-1]
 
 
-def resume_line(arguments: list[str], folder: Path) -> str:
+def resume_line(arguments: list[str], folder: Path | None = None) -> str:
     """Return the command that continues an interrupted run.
 
     Args:
         arguments: The command line, also as `mlflow run` writes it: `--resume false --output-dir ''`.
-        folder: The run's output folder.
+        folder: The run's output folder, or None for a command that is always given one.
     """
     line: list[str] = []
     remaining = [part for argument in arguments for part in _split(argument)]
@@ -122,7 +130,8 @@ def resume_line(arguments: list[str], folder: Path) -> str:
                 del remaining[:1]
         else:
             line.append(argument)
-    return shlex.join(["g2l", *line, "--output-dir", str(folder), "--resume"])
+    place = [] if folder is None else ["--output-dir", str(folder)]
+    return shlex.join(["g2l", *line, *place, "--resume"])
 
 
 def _split(argument: str) -> list[str]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from g2l.errors import DiskFullError, InputError, OperationalError, at, no_such_file
+
+_TEMPORARY = re.compile(r"\..+\.\w{8}\.tmp", re.ASCII | re.DOTALL)
+"""What `atomic_path` calls its files until they are whole."""
 
 
 @contextmanager
@@ -43,6 +47,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove the temporary files of `atomic_path` that a kill has left in a folder, if there is one."""
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> OperationalError:

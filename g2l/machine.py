@@ -41,6 +41,16 @@ def usable_memory(root: Path = ROOT) -> tuple[int, int] | None:
     return available, total
 
 
+def resident_memory(root: Path = ROOT) -> int:
+    """Return how many bytes of this process are in memory, 0 where the system does not tell.
+
+    Args:
+        root: Where `/proc` is.
+    """
+    numbers = " ".join(_lines(root / "proc" / "self" / "statm")).split()
+    return int(numbers[1]) * os.sysconf("SC_PAGE_SIZE") if len(numbers) > 1 else 0
+
+
 def free_disk(path: Path) -> int:
     """Return how many bytes are free where `path` is or would be."""
     return shutil.disk_usage(nearest_folder(path)).free

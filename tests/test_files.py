@@ -14,6 +14,7 @@ from g2l.files import (
     ensure_folder,
     fingerprint,
     read_json,
+    remove_torn,
     write_json,
     write_text,
 )
@@ -51,6 +52,18 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, kind):
         interrupted()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["b.txt"]
+
+
+def test_what_a_kill_left_of_a_file_can_be_removed(tmp_path):
+    own = [".a", ".gitignore", ".notes.tmp", "a.txt", "b.tmp"]
+    for name in own:
+        (tmp_path / name).touch()
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        (tmp_path / temporary.name.replace(".a.txt.", ".line\nbreak.")).touch()
+        remove_torn(tmp_path)
+        assert names(tmp_path) == sorted(own)
+        temporary.touch()
+    remove_torn(tmp_path / "gone")
 
 
 def test_files_get_the_rights_of_the_umask(tmp_path):

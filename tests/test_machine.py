@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from g2l.machine import free_disk, nearest_folder, usable_cores, usable_memory
+from g2l.machine import free_disk, nearest_folder, resident_memory, usable_cores, usable_memory
 
 GIB = 2**30
 
@@ -91,3 +91,8 @@ def test_this_machine():
 def test_disk_is_that_of_the_nearest_folder(tmp_path):
     assert nearest_folder(tmp_path / "no" / "such") == tmp_path
     assert free_disk(tmp_path / "no" / "such") > 0
+
+
+def test_this_process_is_in_memory(tmp_path):
+    assert 10**7 < resident_memory() < 10**11
+    assert resident_memory(tmp_path) == 0

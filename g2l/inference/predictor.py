@@ -1,80 +1,70 @@
-"""From feature files to a class for every frame, reading the next video while one is computed."""
+"""From feature files to a class for every frame: reading, computing and decoding at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from g2l.datasets.bundle import name_fault
-from g2l.datasets.faults import DataError
-from g2l.datasets.features import Features, open_features
-from g2l.datasets.labels import Labels
-from g2l.datasets.normalization import normalize
-from g2l.errors import G2LError, InputError, OperationalError
-from g2l.inference.sessions import Probabilities, Session
-from g2l.models.metadata import ModelMetadata
+from g2l.errors import OperationalError
+from g2l.inference.ahead import ahead
+from g2l.inference.assembling import Assembler, Scored
+from g2l.inference.batching import Batching, OneByOne
+from g2l.inference.loading import Buffers, Failed, Loaded, Loader, giving_up, new_array
+from g2l.inference.loading import prepare as prepare
+from g2l.inference.sessions import BatchSession, ProbabilityBatch, Session
+from g2l.inference.stage_times import StageTimes
+from g2l.inference.tiling import plan_capacity
+from g2l.inference.videos import VideoFailure as VideoFailure
+from g2l.inference.videos import VideoPrediction as VideoPrediction
+from g2l.inference.videos import find_videos as find_videos
 
-Number = TypeVar("Number", bound=np.generic)
-
-
-@dataclass(frozen=True)
-class VideoPrediction:
-    """What a model says of one video, at the frame rate of its feature file.
-
-    Attributes:
-        name: File name without `.npy`.
-        path: The feature file.
-        labels: Most probable class of every frame, (T,).
-        probabilities: (C, T).
-        notice: What the user should know of how the file was read, or None.
-    """
-
-    name: str
-    path: Path
-    labels: Labels
-    probabilities: Probabilities
-    notice: str | None = None
-
-
-@dataclass(frozen=True)
-class VideoFailure:
-    """Why a video could not be predicted; the others go on."""
-
-    name: str
-    path: Path
-    error: G2LError
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """A video in memory: features (D, T') as the network takes them, and T of the file."""
-
-    path: Path
-    features: Features
-    num_frames: int
-    notice: str | None
+_WAITING = 4
+"""Tiles that may wait for who uses them, so that a slow write does not stop the network."""
 
 
 class Predictor:
-    """Predicts videos with one session.
+    """Predicts videos with one session: a thread reads, a thread computes, and who iterates uses the results.
 
     Args:
         session: Runs the model; used from one thread only.
+        max_memory: Bytes that this process may have in memory, or None for a share of what is available; a
+            video that does not fit is computed in tiles, with the same result.
+        folder: Where the probabilities of such a video lie, in a file that vanishes with them, or None for
+            the system's own choice.
+
+    Attributes:
+        times: How long each stage was busy so far.
+
+    Raises:
+        InputError: `max_memory` holds nothing.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        max_memory: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.session = session
+        self.times = StageTimes()
+        self._capacity = plan_capacity(session.metadata, max_memory)
+        self._folder = folder
+        self._batching: Batching = OneByOne()
+        allocate = new_array
+        if isinstance(session, BatchSession):
+            self._batching, allocate = session.batching, session.allocate
+        # Kept from one call to the next, since new memory costs more than reading into it.
+        self._buffers = Buffers(allocate)
 
-    def predict(self, paths: Iterable[Path]) -> Iterator[VideoPrediction | VideoFailure]:
+    def predict(self, paths: Iterable[Path]) -> Generator[VideoPrediction | VideoFailure, None, None]:
         """Return one result per video, in order, as they are completed.
 
-        Memory holds two videos at most: the one that is computed and the one that is read meanwhile.
+        A video is computed while the next one is read. Closing the iterator ends the threads. There may be
+        one at a time.
 
         Args:
             paths: Feature files, or folders of them, see `find_videos`.
@@ -82,92 +72,55 @@ class Predictor:
         Raises:
             InputError: There is nothing to predict, or a file is missing, before anything is read.
         """
-        return self._results(find_videos(paths))
+        return self.results(find_videos(paths))
 
-    def _results(self, videos: Sequence[Path]) -> Iterator[VideoPrediction | VideoFailure]:
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="g2l-read") as reader:
-            reading = reader.submit(self._load, videos[0])
-            for following in (*videos[1:], None):
-                loaded = reading.result()
-                if following is not None:
-                    reading = reader.submit(self._load, following)
-                yield loaded if isinstance(loaded, VideoFailure) else self._run(loaded)
-
-    def _load(self, path: Path) -> _Loaded | VideoFailure:
+    def results(self, videos: Sequence[Path]) -> Generator[VideoPrediction | VideoFailure, None, None]:
+        """Return the same of files that `find_videos` found; there may be none."""
         metadata = self.session.metadata
+        loader = Loader(metadata, self._capacity, self._batching, self._buffers, self.times)
+        loaded = ahead(loader.load(videos), 0, "g2l-read")
+        scored = ahead(self._scored(loaded), _WAITING, "g2l-infer")
+        with closing(scored):
+            yield from Assembler(metadata.sample_rate, self._folder, self.times).videos(scored)
+
+    def _scored(
+        self, loaded: Generator[Loaded | Failed, None, None]
+    ) -> Generator[Scored | Failed, None, None]:
+        with closing(loaded):
+            for item in loaded:
+                if isinstance(item, Failed):
+                    yield item
+                    continue
+                failures: list[Failed] = []
+                with self.times.measure("infer"):
+                    scored = self._score(item, failures)
+                yield from scored
+                yield from failures
+
+    def _score(self, loaded: Loaded, failures: list[Failed]) -> list[Scored]:
+        scored = []
+        batch = self._run_batch(loaded)
+        for row, piece in enumerate(loaded.pieces):
+            if piece.video.failed:
+                continue
+            with giving_up(piece.video, failures):
+                if batch is None:
+                    own = np.ascontiguousarray(loaded.features[row, :, : piece.tile.frames])
+                    probabilities = self.session.probabilities(own)
+                else:
+                    probabilities = batch[row]
+                probabilities = probabilities[:, piece.tile.kept]
+                if not np.isfinite(probabilities).all():
+                    hint = "an fp16 export overflows where features are large."
+                    raise OperationalError("the model gives NaN.", hint=hint)
+                scored.append(Scored(piece, probabilities))
+        return scored
+
+    def _run_batch(self, loaded: Loaded) -> ProbabilityBatch | None:
+        """Return the probabilities of a group, or None where its pieces are to be computed by themselves."""
+        if not isinstance(self.session, BatchSession) or len(loaded.features) == 1:
+            return None
         try:
-            file = open_features(path, metadata.feature_dim)
-            features = prepare(file.read(metadata.sample_rate), metadata)
-            return _Loaded(path, features, file.num_frames, file.notice)
-        except DataError as error:
-            # Without the hint of data sets, of which this file need not be part.
-            return VideoFailure(path.stem, path, InputError(error.message, hint=error.fault.hint))
-        except G2LError as error:
-            return VideoFailure(path.stem, path, error)
-        except MemoryError:
-            return VideoFailure(path.stem, path, OperationalError(f"{path}: does not fit into memory."))
-
-    def _run(self, video: _Loaded) -> VideoPrediction | VideoFailure:
-        path, rate = video.path, self.session.metadata.sample_rate
-        try:
-            sampled = self.session.probabilities(video.features)
-        except G2LError as error:
-            failed = type(error)(f"{path}: {error.message}", hint=error.hint)
-            return VideoFailure(path.stem, path, failed)
-        if not np.isfinite(sampled).all():
-            failed = OperationalError(
-                f"{path}: the model gives NaN.", hint="an fp16 export overflows where features are large."
-            )
-            return VideoFailure(path.stem, path, failed)
-        labels = stretch(sampled.argmax(axis=0), rate, video.num_frames)
-        probabilities = stretch(sampled, rate, video.num_frames)
-        return VideoPrediction(path.stem, path, labels, probabilities, video.notice)
-
-
-def find_videos(paths: Iterable[Path]) -> list[Path]:
-    """Return the feature files that `paths` name, each once.
-
-    Args:
-        paths: Files, in the order given, and folders: all their `.npy` files in alphabetical order.
-
-    Raises:
-        InputError: A path is missing, a folder holds no `.npy` file, nothing is given, or two
-            different files have one name, since their predictions would.
-    """
-    videos: dict[str, Path] = {}
-    for path in paths:
-        for file in _expand(path):
-            if reason := name_fault(file.stem):
-                raise InputError(f"{file}: its name cannot name a video: it {reason}.")
-            known = videos.setdefault(file.stem, file)
-            if known.resolve() != file.resolve():
-                raise InputError(
-                    f"{file}: video {file.stem!r} must occur once, but {known} has the same name.",
-                    hint="predict them into different output folders.",
-                )
-    if not videos:
-        raise InputError("`features` must name at least one feature file, but is empty instead.")
-    return list(videos.values())
-
-
-def prepare(features: Features, metadata: ModelMetadata) -> Features:
-    """Return subsampled features (D, T') as the network was trained on them."""
-    return normalize(features, metadata.normalize, metadata.mean, metadata.std)
-
-
-def stretch(values: npt.NDArray[Number], sample_rate: int, num_frames: int) -> npt.NDArray[Number]:
-    """Repeat each value of the last axis `sample_rate` times and cut to the length of the video."""
-    if sample_rate == 1:
-        return values
-    return values.repeat(sample_rate, axis=-1)[..., :num_frames]
-
-
-def _expand(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder.")
-    files = sorted(file for file in path.iterdir() if file.suffix == ".npy" and file.is_file())
-    if not files:
-        raise InputError(f"{path}: expected feature files (.npy), but the folder holds none.")
-    return files
+            return self.session.batch(loaded.features, [piece.tile.frames for piece in loaded.pieces])
+        except OperationalError:  # it may be too large for the device: each piece says what is wrong with it
+            return None

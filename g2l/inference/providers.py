@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from g2l.inference.gpu_pieces import (
     missing_piece,
     runtime_cuda,
 )
+from g2l.inference.tiling import LONGEST_TILE
 
 
 class Device(StrEnum):
@@ -37,6 +38,9 @@ GPU_PROVIDERS = {Device.CUDA: CUDA_PROVIDER, Device.TENSORRT: TENSORRT_PROVIDER}
 _FATAL = 4
 """The only messages of onnxruntime that are shown."""
 
+_TENSORRT_FRAMES = {"min": 1, "opt": 4096, "max": LONGEST_TILE}
+"""Lengths that a TensorRT engine is built for."""
+
 
 @dataclass(frozen=True)
 class ProviderPlan:
@@ -51,6 +55,11 @@ class ProviderPlan:
     device: Device
     providers: tuple[tuple[str, Mapping[str, str]], ...]
     reason: str | None = None
+
+    def with_options(self, options: Mapping[str, str]) -> ProviderPlan:
+        """Return this plan with more options of its first provider."""
+        (name, given), *others = self.providers
+        return replace(self, providers=((name, {**given, **options}), *others))
 
 
 def parse_device(name: str) -> Device:
@@ -126,6 +135,20 @@ def _tensorrt_options() -> dict[str, str]:
     except OSError:
         return {}
     return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
+
+
+def tensorrt_profiles(feature_dim: int, masked: bool) -> dict[str, str]:
+    """Return the range of shapes that an engine is built for: without it, one is built for each new length.
+
+    Args:
+        feature_dim: D.
+        masked: Whether the model takes a frame mask.
+    """
+    rows = {"features": feature_dim} | ({"frame_mask": 1} if masked else {})
+    return {
+        f"trt_profile_{kind}_shapes": ",".join(f"{name}:1x{count}x{frames}" for name, count in rows.items())
+        for kind, frames in _TENSORRT_FRAMES.items()
+    }
 
 
 def _hint(device: Device) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.features import Features
-from g2l.errors import InputError, OperationalError, brief
-from g2l.inference.providers import Device, confirm, parse_device, plan_providers
-from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.errors import InputError, OperationalError
+from g2l.inference.batching import Batching
+from g2l.inference.providers import parse_device
+from g2l.models.metadata import ModelMetadata
 
 Probabilities = npt.NDArray[np.float32]
 """Shape (C, T)."""
+ProbabilityBatch = npt.NDArray[np.float32]
+"""Shape (B, C, T)."""
 
 
 class Session(Protocol):
@@ -28,8 +32,15 @@ class Session(Protocol):
     metadata: ModelMetadata
     device_report: str
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells this model from others."""
+        ...
+
     def probabilities(self, features: Features) -> Probabilities:
         """Return class probabilities (C, T) of standardised, subsampled features (D, T).
+
+        The array that is returned is the caller's; that of the features is used again after the call.
 
         Raises:
             OperationalError: The runtime failed: out of memory, a lost device.
@@ -37,49 +48,31 @@ class Session(Protocol):
         ...
 
 
-class OnnxSession:
-    """Runs an exported model; all it knows comes from the one file.
+@runtime_checkable
+class BatchSession(Session, Protocol):
+    """A session that is faster with videos of nearly the same length together.
 
-    Args:
-        path: A `.onnx` file that g2l wrote.
-        device: See `Device`.
-        threads: CPU threads, or None for one per core.
-
-    Raises:
-        InputError: The file is missing, is no ONNX model, or was not written by g2l, or the device that
-            was named lacks a piece.
-        OperationalError: The device did not start.
+    Attributes:
+        batching: What it wants to compute at once.
     """
 
-    def __init__(self, path: Path, device: Device = Device.AUTO, threads: int | None = None) -> None:
-        import onnxruntime
+    batching: Batching
 
-        _require_file(path)
-        plan = plan_providers(device)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 4  # what fails is raised, and warnings are about its own optimiser
-        try:
-            # `enable_fallback` would print to stdout and hide a failing device.
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=list(plan.providers), enable_fallback=0
-            )
-        except Exception as error:  # onnxruntime's errors have no common base class
-            raise _not_loaded(path, plan.device, error) from None
-        self.metadata = _metadata(path, self._session)
-        self.device_report = confirm(plan, self._session.get_providers())
-        self._masked = len(self._session.get_inputs()) > 1
+    def batch(self, features: Features, lengths: Sequence[int]) -> ProbabilityBatch:
+        """Return class probabilities (B, C, T) of padded features (B, D, T).
 
-    def probabilities(self, features: Features) -> Probabilities:
-        """Return class probabilities (C, T) of standardised, subsampled features (D, T)."""
-        inputs = {"features": features[None]}
-        if self._masked:
-            inputs["frame_mask"] = np.ones((1, 1, features.shape[1]), dtype=np.float32)
-        try:
-            probabilities: Probabilities = self._session.run(["probabilities"], inputs)[0][0]
-        except Exception as error:
-            raise OperationalError(f"onnxruntime failed: {brief(error)}") from error
-        return fitting(probabilities, self.metadata, features)
+        Args:
+            features: An array of `allocate`; rows may be more than lengths.
+            lengths: Frames of each row that are no padding.
+
+        Raises:
+            OperationalError: As of `probabilities`.
+        """
+        ...
+
+    def allocate(self, size: int) -> npt.NDArray[np.float32]:
+        """Return memory that is copied to the device fast."""
+        ...
 
 
 def open_session(path: Path, device: str = "auto", threads: int | None = None) -> Session:
@@ -97,67 +90,30 @@ def open_session(path: Path, device: str = "auto", threads: int | None = None) -
     chosen = parse_device(device)
     if threads is not None and threads < 1:
         raise InputError(f"`threads` must be >= 1, but is {threads} instead.")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file.")
     if path.suffix == ".onnx":
-        return OnnxSession(path, chosen, threads)
+        from g2l.inference.onnx_session import open_onnx_session
+
+        return open_onnx_session(path, chosen, threads)
     if path.suffix == ".safetensors":
         from g2l.inference.torch_session import open_torch_session  # onnx alone needs no torch
 
         return open_torch_session(path, chosen, threads)
-    _require_file(path)
     raise InputError(
         f"{path}: expected a model that ends in .onnx or .safetensors.",
         hint="a state dict of MS-TCN or G2L code needs --structure and --mapping.",
     )
 
 
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file.")
-
-
-def _not_loaded(path: Path, device: Device, error: Exception) -> InputError | OperationalError:
-    message = f"{path}: onnxruntime cannot load it ({brief(error)})."
-    if device is Device.CPU:
-        return InputError(message, hint="the file may be cut short, or be no ONNX model.")
-    return OperationalError(message, hint="try --device cpu to tell a damaged file from a failing device.")
-
-
-def _metadata(path: Path, session: Any) -> ModelMetadata:
-    """Return what the file says of itself, after comparing it with the graph."""
-    try:
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: its metadata is no UTF-8 text.", hint="the file is damaged.") from None
-    if text is None:
-        raise InputError(
-            f"{path}: expected `{METADATA_KEY}` metadata (classes, feature_dim, …), but there is none.",
-            hint="only files written by `g2l export` can be used.",
-        )
-    metadata = ModelMetadata.from_json(text, str(path))
-    inputs = {value.name: value.shape for value in session.get_inputs()}
-    outputs = {value.name: value.shape for value in session.get_outputs()}
-    found = (_size(inputs, "features"), _size(outputs, "probabilities"))
-    expected = (metadata.feature_dim, len(metadata.classes))
-    if found != expected or not inputs.keys() <= {"features", "frame_mask"}:
-        raise InputError(
-            f"{path}: expected `features` with {expected[0]} rows and `probabilities` with {expected[1]}, "
-            f"as its metadata says, but its graph has {found[0]} and {found[1]} instead."
-        )
-    return metadata
-
-
-def _size(values: dict[str, Any], name: str) -> Any:
-    shape = values.get(name, ())
-    return shape[1] if len(shape) == 3 else None
-
-
-def fitting(probabilities: Probabilities, metadata: ModelMetadata, features: Features) -> Probabilities:
-    """Return what a network gave if it is (C, T): a damaged one may drop frames.
+def fitting(probabilities: ProbabilityBatch, metadata: ModelMetadata, features: Features) -> ProbabilityBatch:
+    """Return what a network gave if it is (…, C, T) for (…, D, T): a damaged one may drop frames.
 
     Raises:
         OperationalError: It has another shape.
     """
-    expected = (len(metadata.classes), features.shape[1])
+    *rows, _, frames = features.shape
+    expected = (*rows, len(metadata.classes), frames)
     if probabilities.shape != expected:
         raise OperationalError(
             f"the model must give probabilities of shape {expected}, but gave {probabilities.shape} instead.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -48,6 +50,15 @@ class TorchSession:
         self.device_report = f"{self._device.type} by torch"
         if device is Device.AUTO and self._device.type == "cpu":
             self.device_report += " (torch finds no usable GPU)"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells these weights from others."""
+        digest = hashlib.sha256(self.metadata.to_json().encode())
+        for name, values in self._model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(values.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def probabilities(self, features: Features) -> Probabilities:
         """Return class probabilities (C, T) of standardised, subsampled features (D, T)."""

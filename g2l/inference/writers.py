@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +20,18 @@ from g2l.inference.evaluate import METRICS_FILE, UNSMOOTHED
 from g2l.inference.formats.format import WRITERS, Format, check_formats
 from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
 from g2l.inference.plots import write_plot
-from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segment_rows import SegmentRow, segment_rows, write_segments
 from g2l.inference.segment_scores import score_segments
 from g2l.inference.smoothing.settings import Smoothing
 from g2l.inference.smoothing.smoother import make_smoother
+from g2l.inference.videos import VideoPrediction
 from g2l.models.metadata import ModelMetadata
 
 SEGMENTS_FILE = "segments.csv"
+RECORD_FILE = "predictions.jsonl"
+"""What the files of each video were made of; kept by who calls the writer."""
+_LONGEST_NAME = 200
+"""Bytes, of the 255 that most file systems allow: suffixes are added to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,7 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, UNSMOOTHED), "")
+        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, RECORD_FILE, UNSMOOTHED), "")
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
@@ -96,22 +101,24 @@ class PredictionWriter:
         )
         ensure_folder(folder)
 
-    def claim(self, names: Iterable[str]) -> None:
-        """Return if each of these videos can have its own files; to be asked before hours of predicting.
+    def claim(self, name: str) -> None:
+        """Return if a video can have its own files; to be asked before hours of predicting.
 
         Raises:
-            InputError: One of them would take the place of another: video `a.txt` has a recognition file
-                that is the label file of video `a`.
+            InputError: The name would leave the folder or is too long, or a file of it is another video's:
+                video `a.txt` has a recognition file that is the label file of video `a`.
         """
-        for name in names:
-            for file in (f"{name}{suffix}" for suffix in self._suffixes):
-                owner = self._owners.setdefault(file, name)
-                if owner != name:
-                    whose = f"of video {owner!r}" if owner else "of the folder itself"
-                    raise InputError(
-                        f"{self.folder / file}: would belong to video {name!r}, but is {whose}.",
-                        hint="rename the video, or predict it into another folder.",
-                    )
+        reason = "is too long" if len(os.fsencode(name)) > _LONGEST_NAME else name_fault(name)
+        if reason:
+            raise InputError(f"{name!r}: expected the name of a video, but it {reason}.")
+        for file in (f"{name}{suffix}" for suffix in self._suffixes):
+            owner = self._owners.setdefault(file, name)
+            if owner != name:
+                whose = f"of video {owner!r}" if owner else "of the folder itself"
+                raise InputError(
+                    f"{self.folder / file}: would belong to video {name!r}, but is {whose}.",
+                    hint="rename the video, or predict it into another folder.",
+                )
 
     def add(self, prediction: VideoPrediction) -> list[SegmentRow]:
         """Write the files of one video, `<video>.txt` last, and return its segments.
@@ -120,14 +127,12 @@ class PredictionWriter:
         memory map, are read in blocks.
 
         Raises:
-            InputError: The name would leave the folder, or a file of it is another video's.
+            InputError: As of `claim`.
             OperationalError: The disk refuses.
         """
         name, probabilities = prediction.name, prediction.probabilities
         self.files = []
-        if reason := name_fault(name):
-            raise InputError(f"{name!r}: expected the name of a video, but it {reason}.")
-        self.claim([name])
+        self.claim(name)
         label_file = self.folder / f"{name}.txt"
         found = score_segments(prediction.labels, probabilities)
         kept = self.folder / UNSMOOTHED / label_file.name

@@ -13,7 +13,8 @@ from g2l.errors import InputError
 from g2l.export.precision_comparison import Video
 from g2l.inference.evaluate import find_truths
 from g2l.inference.frame_names import FrameReader
-from g2l.inference.predictor import find_videos, prepare
+from g2l.inference.loading import prepare
+from g2l.inference.videos import find_videos
 from g2l.models.metadata import ModelMetadata
 
 MOST_FRAMES = 32_768

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from g2l.errors import OperationalError
-from g2l.inference.evaluate import EvaluationReport, evaluate_predictions, find_truths
-from g2l.inference.predictor import Predictor, VideoFailure, find_videos
+import g2l
+from g2l.errors import G2LError, OperationalError
+from g2l.files import remove_torn
+from g2l.inference.evaluate import UNSMOOTHED, EvaluationReport, evaluate_predictions, find_truths
+from g2l.inference.predictor import Predictor
 from g2l.inference.sessions import Session
+from g2l.inference.videos import VideoFailure, find_videos
 from g2l.inference.writers import Outputs, PredictionWriter
+from g2l.pipeline.predict_record import PredictionRecord
+from g2l.pipeline.predict_videos import PredictSpeed, predict_videos
 from g2l.pipeline.stage import Workplace, tracked
 from g2l.tracking.protocol import Run, RunKind
 
@@ -23,16 +28,20 @@ class PredictOutcome:
     """What was predicted.
 
     Attributes:
-        videos: Names of the videos that were written.
+        videos: Names of the videos whose predictions are there.
+        resumed: How many of them were there before.
         failures: Those that could not be predicted.
         report: Scores, where ground truth was given.
         device_report: What ran the model.
+        speed: Of this run.
     """
 
     videos: tuple[str, ...]
+    resumed: int
     failures: tuple[VideoFailure, ...]
     report: EvaluationReport | None
     device_report: str
+    speed: PredictSpeed
 
 
 def predict(
@@ -42,8 +51,12 @@ def predict(
     *,
     ground_truth: Path | None = None,
     outputs: Outputs | None = None,
+    max_memory: int | None = None,
 ) -> PredictOutcome:
     """Predict videos into `place.folder`; a file that cannot be read does not stop the others.
+
+    Where `place.resume` holds, videos are left alone that this model predicted before, as far as neither
+    their features nor their files have changed; `segments.csv` and scores are of all of them.
 
     Args:
         place: Output folder, tracker and parent run.
@@ -51,45 +64,62 @@ def predict(
         features: Feature files and folders of them.
         ground_truth: Folder of `<video>.txt` to score against, or None.
         outputs: What else is written, and whether labels are smoothed.
+        max_memory: Bytes that this process may have in memory, or None for a share of what is available.
 
     Raises:
-        InputError: There is nothing to predict, a ground truth is missing, or no video can be read.
-        OperationalError: The disk refuses.
+        InputError: There is nothing to predict, a ground truth is missing, `max_memory` is too small, or the
+            only video cannot be read.
+        OperationalError: None of the videos could be predicted, or the disk refuses.
     """
     videos = find_videos(features)
     if ground_truth is not None:
-        find_truths([video.stem for video in videos], ground_truth)  # before hours of predicting
+        # Before hours of predicting; what is no file has none and is refused by itself.
+        find_truths([video.stem for video in videos if video.is_file()], ground_truth)
     writer = PredictionWriter(place.folder, session.metadata, outputs, ground_truth=ground_truth)
-    writer.claim(video.stem for video in videos)
+    predictor = Predictor(session, max_memory=max_memory, folder=place.folder)
+    made_by = {
+        "version": g2l.__version__,
+        "model": session.fingerprint,
+        "outputs": asdict(writer.outputs),
+        "ground_truth": str(ground_truth) if writer.outputs.plots else None,
+    }
+    record = PredictionRecord(place.folder, made_by, resume=place.resume)
+    if place.resume:
+        for folder in (place.folder, place.folder / UNSMOOTHED):
+            remove_torn(folder)
     with tracked(place, RunKind.PREDICT, "predict") as run:
         smoothing = str(writer.outputs.smoothing)
         run.log_params({"videos": len(videos), "device": session.device_report, "smoothing": smoothing})
-        written, failures = _write_all(place, session, videos, writer)
-        if not written:
-            raise failures[0].error
+        work = predict_videos(videos, predictor, writer, record, place.progress)
+        run.log_dict(asdict(work.speed), "speed.json")
+        if work.failures:
+            run.log_dict({failure.name: failure.error.message for failure in work.failures}, "failures.json")
+        if not work.written:
+            raise _nothing(work.failures)
         run.log_artifact(writer.finish())
-        report = _score(run, place.folder, written, ground_truth, session)
+        report = _score(run, place.folder, work.written, ground_truth, session)
     return PredictOutcome(
-        videos=tuple(written), failures=tuple(failures), report=report, device_report=session.device_report
+        videos=tuple(work.written),
+        resumed=work.resumed,
+        failures=tuple(work.failures),
+        report=report,
+        device_report=session.device_report,
+        speed=work.speed,
     )
 
 
-def _write_all(
-    place: Workplace, session: Session, videos: Sequence[Path], writer: PredictionWriter
-) -> tuple[list[str], list[VideoFailure]]:
-    written: list[str] = []
-    failures: list[VideoFailure] = []
-    with place.progress.task("predicting", len(videos)) as task:
-        for result in Predictor(session).predict(videos):
-            if isinstance(result, VideoFailure):
-                failures.append(result)
-            else:
-                if result.notice:
-                    logger.warning("%s: %s", result.path, result.notice)
-                writer.add(result)
-                written.append(result.name)
-            task.advance(note=result.name)
-    return written, failures
+def _nothing(failures: Sequence[VideoFailure]) -> G2LError:
+    """Return what to raise where no video was predicted."""
+    if len(failures) == 1:
+        return failures[0].error
+    _list(failures)
+    return OperationalError(f"none of {len(failures)} videos could be predicted.")
+
+
+def _list(failures: Sequence[VideoFailure]) -> None:
+    for failure in failures:
+        hint = f" (hint: {failure.error.hint})" if failure.error.hint else ""
+        logger.warning("%s%s", failure.error.message, hint)
 
 
 def _score(
@@ -123,8 +153,14 @@ def require_success(outcome: PredictOutcome) -> None:
     """Return if every video was predicted.
 
     Raises:
-        OperationalError: Some were not; all are named with the reason.
+        OperationalError: Some were not; the log lists them with the reasons.
     """
     if outcome.failures:
-        reasons = "; ".join(failure.error.message for failure in outcome.failures)
-        raise OperationalError(f"{len(outcome.failures)} videos could not be predicted: {reasons}")
+        _list(outcome.failures)
+        total = len(outcome.failures) + len(outcome.videos)
+        names = ", ".join(failure.name for failure in outcome.failures[:10])
+        more = f" and {len(outcome.failures) - 10} more" if len(outcome.failures) > 10 else ""
+        raise OperationalError(
+            f"{len(outcome.failures)} of {total} videos could not be predicted: {names}{more}.",
+            hint="--resume tries them again and leaves the others as they are.",
+        )

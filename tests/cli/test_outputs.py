@@ -34,7 +34,7 @@ def test_formats_beside_the_table(run: Run, model: Path, options: str) -> None:
     assert told.exit_code == 0, told.stderr
     names = sorted(path.stem for path in Path("data/tiny/features").iterdir())
     expected = {f"{name}{suffix}" for name in names for suffix in (".txt", ".json", ".eaf", ".srt")}
-    assert {path.name for path in Path("out").iterdir()} == expected | {"segments.csv"}
+    assert {path.name for path in Path("out").iterdir()} == expected | {"segments.csv", "predictions.jsonl"}
     table = segments()
     for name in names:
         rows = table[table.video == name]
@@ -49,10 +49,11 @@ def test_formats_beside_the_table(run: Run, model: Path, options: str) -> None:
 def test_mlflow_sends_flags_as_values(run: Run, model: Path) -> None:
     """The parameters of `mlflow run . -e predict`, as MLproject passes them."""
     line = "--fps '' --format '' --probabilities false --plots false --mstcn true --smooth none"
+    line += " --device auto --max-memory '' --resume false"
     told = run(*predict(model, f"{line} --min-duration '' --median-window '' --transition-weight ''"))
     assert told.exit_code == 0, told.stderr
     suffixes = {path.suffix for path in Path("out").iterdir()}
-    assert suffixes == {"", ".txt", ".csv"}
+    assert suffixes == {"", ".txt", ".csv", ".jsonl"}
 
 
 @pytest.mark.parametrize(

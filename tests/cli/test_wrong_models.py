@@ -54,7 +54,9 @@ def test_one_bad_file_does_not_stop_the_others(run: Run, any_model: str) -> None
     told = run("predict", "--model", any_model, "--features", "a.npy", *FEATURES, *OUTPUT)
     assert told.exit_code == 1
     assert "8 videos written to out" in told.stderr
-    assert "error: 1 videos could not be predicted: a.npy: expected feature_dim 4" in told.stderr
+    assert "warning: a.npy: expected feature_dim 4, but its shape is 6 × 50" in told.stderr
+    assert "error: 1 of 9 videos could not be predicted: a." in told.stderr
+    assert "hint: --resume tries them again" in told.stderr
     assert len(list(Path("out").glob("*.txt"))) == 8
 
 

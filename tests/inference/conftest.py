@@ -34,7 +34,7 @@ class FakeSession:
 
     def probabilities(self, features):
         self.seen.append(features)
-        return features[: len(self.metadata.classes)]
+        return features[: len(self.metadata.classes)].copy()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, find_videos, prepare, stretch
+from g2l.inference.assembling import stretch
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, prepare
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,40 +77,67 @@ def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video
 
 
 def test_a_video_too_large_for_memory_is_a_failure(fake_session, video, monkeypatch):
-    def refuse(features, metadata):
-        raise MemoryError
-
-    monkeypatch.setattr("g2l.inference.predictor.prepare", refuse)
-    (result,) = Predictor(fake_session()).predict([video("a", [0])])
+    session = fake_session()
+    predictor = Predictor(session)
+    monkeypatch.setattr(predictor._buffers, "_allocate", refuse)
+    (result,) = predictor.predict([video("a", [0])])
     assert "a.npy: does not fit into memory" in result.error.message
+    assert not session.seen
 
 
-def test_reading_is_at_most_one_video_ahead(fake_session, video, monkeypatch):
-    read = []
-    monkeypatch.setattr("g2l.inference.predictor.prepare", lambda value, _: read.append(1) or value)
-    results = Predictor(fake_session()).predict([video(f"v{number}", [0]) for number in range(6)])
-    next(results)
-    assert len(read) <= 2
-    results.close()
-    assert len(read) <= 2
+def refuse(size):
+    raise MemoryError
 
 
-def test_the_next_video_is_read_while_one_is_computed(fake_session, video, monkeypatch):
+def test_one_video_is_read_while_one_is_computed_and_no_more(fake_session, video, monkeypatch):
+    lengths = [3, 5, 7, 9, 11, 13]
+    read, computed = [], []
     second_is_read = threading.Event()
 
-    def note(features, metadata):
-        if features.shape[1] == 2:
+    def note(features, metadata, statistics=None, *, out=None):
+        read.append(features.shape[1])
+        if len(read) == 2:
             second_is_read.set()
         return features
 
-    def wait(features):
+    def compute(features):
         assert second_is_read.wait(timeout=30)
-        return features[:3]
+        computed.append(features.shape[1])
+        assert len(read) <= len(computed) + 1
+        return features[:3].copy()
 
-    monkeypatch.setattr("g2l.inference.predictor.prepare", note)
+    monkeypatch.setattr("g2l.inference.loading.prepare", note)
+    session = fake_session(sample_rate=1)
+    session.probabilities = compute
+    results = Predictor(session).predict([video(f"v{n}", [0] * n) for n in lengths])
+    assert [len(result.labels) for result in results] == lengths == read == computed
+
+
+def test_closing_the_iterator_ends_the_threads(fake_session, video):
     session = fake_session()
-    session.probabilities = wait
-    assert len(list(Predictor(session).predict([video("first", [0]), video("second", [0, 1, 2])]))) == 2
+    results = Predictor(session).predict([video(f"v{number}", [0]) for number in range(20)])
+    assert next(results).name == "v0"
+    assert {"g2l-read", "g2l-infer"} <= {thread.name for thread in threading.enumerate()}
+    results.close()
+    assert not {"g2l-read", "g2l-infer"} & {thread.name for thread in threading.enumerate()}
+    assert len(session.seen) < 20
+
+
+def test_a_bug_in_a_thread_is_raised_where_the_results_are_taken(fake_session, video):
+    session = fake_session()
+    session.probabilities = lambda features: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        list(Predictor(session).predict([video("a", [0]), video("b", [0])]))
+    assert not {"g2l-read", "g2l-infer"} & {thread.name for thread in threading.enumerate()}
+
+
+def test_one_predictor_may_be_used_again(fake_session, video):
+    predictor = Predictor(fake_session(sample_rate=1))
+    for labels in ([0, 1], [2, 2, 1, 0], [1]):
+        (result,) = predictor.predict([video("v", labels)])
+        assert result.labels.tolist() == labels
+    assert predictor.times.frames == 7
+    assert set(predictor.times.seconds) == {"read", "infer", "decode"}
 
 
 def test_predicting_by_onnx_needs_no_torch():
@@ -130,16 +158,6 @@ def test_the_models_standardisation_is_repeated(metadata):
     assert prepare(features, metadata) is features
 
 
-def test_a_folder_is_its_feature_files_in_order_and_a_path_counts_once(video, tmp_path):
-    paths = [video(name, [0]) for name in ("b", "a", "c")]
-    (tmp_path / "features" / "notes.txt").touch()
-    (tmp_path / "features" / "folder.npy").mkdir()
-    assert [path.stem for path in find_videos([tmp_path / "features"])] == ["a", "b", "c"]
-    again = tmp_path / "features" / ".." / "features" / "b.npy"
-    assert find_videos([paths[0], tmp_path / "features", again])[0] == paths[0]
-    assert len(find_videos([paths[0], tmp_path / "features", again])) == 3
-
-
 def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video, tmp_path):
     predict = Predictor(fake_session()).predict
     (tmp_path / "empty").mkdir()
@@ -149,15 +167,3 @@ def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video,
         predict([video("a", [0]), tmp_path / "gone.npy"])
     with pytest.raises(InputError, match="`features` must name at least one feature file"):
         predict([])
-
-
-def test_two_files_of_one_name_are_refused(video):
-    with pytest.raises(
-        InputError, match=r"video 'a' must occur once, but .*features/a.npy has the same name"
-    ):
-        find_videos([video("a", [0]), video("a", [0], folder="other")])
-
-
-def test_a_name_that_would_leave_the_folder_is_refused(video):
-    with pytest.raises(InputError, match="its name cannot name a video: it names a folder"):
-        find_videos([video("..", [0])])

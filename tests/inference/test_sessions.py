@@ -10,9 +10,10 @@ from onnx import TensorProto, helper
 
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
-from g2l.inference import sessions
+from g2l.inference import onnx_session
+from g2l.inference.onnx_session import OnnxSession
 from g2l.inference.providers import Device, ProviderPlan
-from g2l.inference.sessions import OnnxSession, open_session
+from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.artifact import save_model
 from g2l.models.metadata import METADATA_KEY
@@ -138,7 +139,7 @@ def test_settings_are_checked_first(files):
 
 def test_a_gpu_that_does_not_start_is_no_silent_fallback(files, monkeypatch):
     plan = ProviderPlan(Device.CUDA, (("CPUExecutionProvider", {}),))
-    monkeypatch.setattr(sessions, "plan_providers", lambda device: plan)
+    monkeypatch.setattr(onnx_session, "plan_providers", lambda device: plan)
     with pytest.raises(OperationalError, match="did not start CUDAExecutionProvider"):
         OnnxSession(files / "model.onnx", Device.CUDA)
 

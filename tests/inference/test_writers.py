@@ -109,7 +109,7 @@ def test_probabilities_may_be_a_memory_map(metadata, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "v.probabilities.npy"), plain.probabilities)
 
 
-@pytest.mark.parametrize("name", ["../v", "/tmp/v", "..", "", "a\\b", "a\nb"])
+@pytest.mark.parametrize("name", ["../v", "/tmp/v", "..", "", "a\\b", "a\nb", "ä" * 101])
 def test_a_name_cannot_leave_the_folder(metadata, tmp_path, name):
     with pytest.raises(InputError, match="expected the name of a video, but it"):
         PredictionWriter(tmp_path / "out", metadata, EVERYTHING).add(prediction(name, [0]))
@@ -127,14 +127,18 @@ def test_a_name_cannot_leave_the_folder(metadata, tmp_path, name):
 )
 def test_no_file_takes_the_place_of_another(metadata, tmp_path, outputs, names, file, owner):
     message = rf"{file}: would belong to video '{names[-1]}', but is of {owner}\."
+    claiming = PredictionWriter(tmp_path, metadata, outputs)
+    for name in names[:-1]:
+        claiming.claim(name)
     with pytest.raises(InputError, match=message):
-        PredictionWriter(tmp_path, metadata, outputs).claim(names)
+        claiming.claim(names[-1])
     writer = PredictionWriter(tmp_path, metadata, outputs)
     for name in names[:-1]:
         writer.add(prediction(name, [0]))
     with pytest.raises(InputError, match=message):
         writer.add(prediction(names[-1], [0]))
-    PredictionWriter(tmp_path, metadata).claim([*names, *names])
+    for name in (*names, *names):
+        PredictionWriter(tmp_path, metadata).claim(name)
 
 
 def test_what_cannot_be_written_is_told_before_anything_is_predicted(metadata, tmp_path):

@@ -1,0 +1,177 @@
+"""Cutting a video into tiles whose predictions are exactly those of the whole video.
+
+The label of a frame depends on as many frames before and after it as the network reaches. A tile that is
+read with so many more frames on either side gives its own frames the values that the whole video gives them;
+at the ends of the video the network pads a tile as it pads the video.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from g2l.config import FAMILIES
+from g2l.datasets.normalization import BLOCK_FRAMES
+from g2l.errors import InputError, OperationalError
+from g2l.inference.memory_sizes import show_size
+from g2l.machine import resident_memory, usable_memory
+from g2l.models.metadata import ModelMetadata
+from g2l.wiring import Reach
+
+BUFFERS = 2
+"""Tiles whose features are in memory: one that is computed and one that is read."""
+LONGEST_TILE = 262_144
+"""Frames: longer ones would save hardly any overlap, and TensorRT must know the longest beforehand."""
+_LARGEST = 4 * 10**9
+"""Bytes taken unasked: of MS-TCN, tiles of 200,000 frames, of which the overlap is 4 %."""
+_OVERHEAD = 400 * 10**6
+"""Bytes for what is imported while predicting, MLflow most of all, and for what is written."""
+_LABEL_BYTES = 8
+_SMALLEST = 256
+"""Frames of its own that a tile must have to be worth reading."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Frames of a video, counted as the network sees them: after sampling.
+
+    Attributes:
+        first: First frame that is read.
+        start: First frame whose prediction is kept.
+        stop: Frame after the last one whose prediction is kept.
+        last: Frame after the last one that is read.
+    """
+
+    first: int
+    start: int
+    stop: int
+    last: int
+
+    @property
+    def frames(self) -> int:
+        """Frames that are read."""
+        return self.last - self.first
+
+    @property
+    def kept(self) -> slice:
+        """Which of the frames that are read are its own."""
+        return slice(self.start - self.first, self.stop - self.first)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many frames are computed at once.
+
+    Attributes:
+        frames: Of a tile or a whole video, overlap included.
+        frame_bytes: That each of them takes.
+        kept_bytes: That each frame of a video takes whose tiles are put together.
+        base_bytes: That are taken whatever is computed.
+        reach: Of the network, or None where a label depends on the whole video, or on nobody knows what.
+        backbone: Name of the network.
+    """
+
+    frames: int
+    frame_bytes: int
+    kept_bytes: int
+    base_bytes: int
+    reach: Reach | None
+    backbone: str
+
+    def tiles(self, num_frames: int) -> tuple[Tile, ...]:
+        """Cut a video, or leave it whole where it fits.
+
+        Args:
+            num_frames: As the network sees them.
+
+        Raises:
+            OperationalError: It does not fit and the network cannot be tiled, or not within so little memory.
+        """
+        if num_frames <= self.frames:
+            return (Tile(0, 0, num_frames, num_frames),)
+        if self.reach is None:
+            raise self._too_large(
+                num_frames, f"the labels of {self.backbone} depend on the whole video, or may do so"
+            )
+        # What is kept lies in a file, mapped: of a very long video the system drops what it has no room for.
+        kept = min(num_frames * self.kept_bytes // self.frame_bytes, self.frames // 2)
+        own = self.frames - kept - self.reach.receptive_field + 1
+        if own < _SMALLEST:
+            raise self._too_large(
+                self.reach.receptive_field + _SMALLEST + kept,
+                f"{self.backbone} sees {self.reach.receptive_field} frames",
+            )
+        return cut(num_frames, self.reach, own)
+
+    def _too_large(self, frames: int, reason: str) -> OperationalError:
+        needed = frames * self.frame_bytes + self.base_bytes
+        given = self.frames * self.frame_bytes + self.base_bytes
+        return OperationalError(
+            f"needs about {show_size(needed)}, since {reason}, but {show_size(given)} may be used.",
+            hint="allow more with --max-memory, or use a machine that has more.",
+        )
+
+
+def cut(num_frames: int, reach: Reach, own: int) -> tuple[Tile, ...]:
+    """Return tiles with at most `own` frames of their own, of equal size but for the last one."""
+    count = -(-num_frames // own)
+    size = -(-num_frames // count)
+    return tuple(
+        Tile(
+            first=max(0, start - reach.past),
+            start=start,
+            stop=min(num_frames, start + size),
+            last=min(num_frames, start + size + reach.future),
+        )
+        for start in range(0, num_frames, size)
+    )
+
+
+def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Capacity:
+    """Return how many frames of a model are computed at once.
+
+    Args:
+        metadata: Of the model.
+        max_memory: Bytes that this process may have in memory, or None for half of what is available,
+            or nearly all of it where the network cannot be tiled.
+
+    Raises:
+        InputError: So little memory holds nothing.
+    """
+    reach = known_reach(metadata)
+    base, per_frame = resident_memory() + _OVERHEAD, _frame_bytes(metadata)
+    smallest = base + BLOCK_FRAMES * per_frame
+    if max_memory is None:
+        free, _ = usable_memory() or (_LARGEST, _LARGEST)
+        max_memory = max(smallest, base + (min(free // 2, _LARGEST) if reach else free * 9 // 10))
+    if max_memory < smallest:
+        raise InputError(
+            f"`max_memory` must be >= {show_size(smallest)} for this model, "
+            f"but is {show_size(max_memory)} instead."
+        )
+    frames = (max_memory - base) // per_frame
+    return Capacity(
+        frames=min(frames, LONGEST_TILE) if reach else frames,
+        frame_bytes=per_frame,
+        kept_bytes=metadata.sample_rate * (_LABEL_BYTES + 4 * len(metadata.classes)),
+        base_bytes=base,
+        reach=reach,
+        backbone=metadata.backbone.name,
+    )
+
+
+def known_reach(metadata: ModelMetadata) -> Reach | None:
+    """Return how far a network sees, or None where that is unknown or everything.
+
+    It is known of our own backbones without a part that sees the whole video.
+    """
+    backbone = metadata.backbone
+    return metadata.reach if backbone.name in FAMILIES and not backbone.wiring.whole_video else None
+
+
+def _frame_bytes(metadata: ModelMetadata) -> int:
+    """Return what a frame takes: its features twice, about 16 feature maps, and a few times its classes.
+
+    Measured of MS-TCN with 64 feature maps by onnxruntime: 2.2 to 3.2 kB beside the features.
+    """
+    numbers = BUFFERS * metadata.feature_dim + 16 * metadata.backbone.feature_maps + 8 * len(metadata.classes)
+    return 4 * numbers

@@ -1,0 +1,164 @@
+"""`g2l predict`: memory, resuming, where the time goes, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_lines import Run, refusal
+from typer.testing import Result
+
+from g2l.inference import tiling
+
+ROOT = Path(__file__).parents[2]
+FEATURES = ("--features", "data/tiny/features")
+LINE = ("--device", "cpu", "--output", "out")
+
+
+def files(folder: str = "out") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_a_second_run_does_what_is_missing(run: Run, model: Path) -> None:
+    line = ("predict", "--model", str(model), *FEATURES, *LINE)
+    assert run(*line, "--resume", "false").exit_code == 0
+    before = files()
+    Path("out/S1_Kitchen_V1.txt").unlink()
+    told = run(*line, "--resume")
+    assert told.exit_code == 0, told.stderr
+    assert "8 videos written to out (7 of them before)" in told.stderr
+    after = files()
+    assert after.pop("predictions.jsonl") != before.pop("predictions.jsonl")
+    assert after == before
+    assert "(8 of them before)" in run(*line, "--resume", "true", "--benchmark").stderr
+
+
+def test_where_the_time_went_is_a_table(run: Run, model: Path) -> None:
+    told = run("predict", "--model", str(model), *FEATURES, *LINE, "--benchmark")
+    assert told.exit_code == 0, told.stderr
+    for stage in ("read", "infer", "decode", "write"):
+        (row,) = [row for row in told.stdout.splitlines() if f" {stage} " in row]
+        assert row.rstrip(" │").endswith("%")
+    frames = sum(np.load(path).shape[1] for path in Path("data/tiny/features").iterdir())
+    assert told.stdout.splitlines()[-1].startswith(f"{frames:,} frames in ")
+    assert told.stdout.splitlines()[-1].endswith("frames/s, on cpu by torch")
+
+
+def test_little_memory_changes_nothing_but_the_tiles(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("predict", "--model", str(model), *FEATURES, "--device", "cpu")
+    assert run(*line, "--output", "whole", "--max-memory", "").exit_code == 0
+    monkeypatch.setattr(tiling, "_SMALLEST", 1)
+    monkeypatch.setattr(tiling, "BLOCK_FRAMES", 1)
+    monkeypatch.setattr(tiling, "resident_memory", lambda: 0)
+    frame = tiling.BUFFERS * 4 * 4 + 16 * 4 * 4 + 8 * 5 * 4
+    memory = tiling._OVERHEAD + 20 * frame
+    told = run(*line, "--output", "tiled", "--max-memory", f"{memory}")
+    assert told.exit_code == 0, told.stderr
+    whole, tiled = files("whole"), files("tiled")
+    assert whole.pop("predictions.jsonl") != tiled.pop("predictions.jsonl")
+    assert whole == tiled
+
+
+@pytest.mark.parametrize(
+    ("memory", "message"),
+    [
+        ("lots", "`max_memory` must be a size such as 2GB or 800MiB, but is 'lots' instead."),
+        ("1MB", "`max_memory` must be >= "),
+    ],
+)
+def test_memory_that_is_none_is_refused(run: Run, model: Path, memory: str, message: str) -> None:
+    told = run("predict", "--model", str(model), *FEATURES, *LINE, "--max-memory", memory)
+    assert message in refusal(told)
+    assert not Path("out").exists() or not files()
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from g2l.inference import onnx_session
+from g2l.tracking import mlflow_tracker
+from g2l.tracking.protocol import NullTracker
+slow = onnx_session.OnnxSession.probabilities
+def probabilities(session, features):
+    time.sleep(0.05)
+    return slow(session, features)
+onnx_session.OnnxSession.probabilities = probabilities
+mlflow_tracker.MlflowTracker = lambda spool: NullTracker()
+from cli.main import main
+main()
+"""
+
+
+def killed(line: tuple[str, ...], number: int) -> tuple[int, str]:
+    """Send a signal to a prediction that has written three videos; return its exit code and what it said."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *line],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while len(list(Path("out").glob("*.txt"))) < 3 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    return process.returncode, told
+
+
+def test_what_is_left_of_a_kill_is_done_by_resuming(
+    workdir: Path, run: Run, exported: tuple[Path, Result]
+) -> None:
+    for copy in range(30):
+        os.link("data/tiny/features/S1_Kitchen_V1.npy", f"data/tiny/features/copy{copy:02}.npy")
+    line = ("predict", "--model", str(exported[0]), *FEATURES, "--device", "cpu", "--format", "json")
+    line += ("--smooth", "median", "--median-window", "5", "--probabilities")
+    assert run(*line, "--output", "whole").exit_code == 0
+    code, _ = killed((*line, "--output", "out"), signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    done = {path: path.read_bytes() for path in Path("out").rglob("[!.]*") if path.is_file()}
+    for path, text in done.items():
+        if path.name != "predictions.jsonl":
+            assert text == (Path("whole") / path.relative_to("out")).read_bytes()
+    Path("out/.copy29.txt.ab_12xyz.tmp").touch()  # if the kill came between two files
+    again = run(*line, "--output", "out", "--resume")
+    assert again.exit_code == 0, again.stderr
+    before = int(again.stderr.split("38 videos written to out (")[1].split()[0])
+    assert 2 <= before < 38
+    whole, found = (
+        {path.relative_to(top): path.read_bytes() for path in Path(top).rglob("*") if path.is_file()}
+        for top in ("whole", "out")
+    )
+    for each in (whole, found):
+        del each[Path("predictions.jsonl")]
+    assert found == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_whole_files_and_the_line_to_go_on(
+    workdir: Path, run: Run, exported: tuple[Path, Result], number: int
+) -> None:
+    for copy in range(60):
+        os.link("data/tiny/features/S1_Kitchen_V1.npy", f"data/tiny/features/copy{copy:02}.npy")
+    line = ("predict", "--model", str(exported[0]), *FEATURES, *LINE)
+    code, told = killed(line, number)
+    assert code == 130, told
+    assert "Traceback" not in told
+    assert not list(Path("out").glob(".*"))
+    assert not Path("out/segments.csv").exists()
+    done = len(list(Path("out").glob("*.txt")))
+    assert 3 <= done < 68
+    (resume,) = [row for row in told.splitlines() if row.startswith("to resume: ")]
+    program, *arguments = shlex.split(resume.removeprefix("to resume: "))
+    assert (program, arguments) == ("g2l", [*line, "--resume"])
+    again = run(*arguments)
+    assert again.exit_code == 0, again.stderr
+    before = int(again.stderr.split("68 videos written to out (")[1].split()[0])
+    assert done - 1 <= before <= done

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import mmap
+import time
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from g2l.config import BackboneConfig, Normalization
+from g2l.errors import OperationalError
+from g2l.export.onnx_export import export_onnx
+from g2l.export.precision_comparison import Video
+from g2l.export.precision_conversion import half, quantized
+from g2l.inference import tiling
+from g2l.inference.predictor import Predictor, VideoFailure
+from g2l.inference.providers import Device
+from g2l.inference.sessions import open_session
+from g2l.inference.torch_session import TorchSession
+from g2l.models.metadata import ModelMetadata
+from g2l.models.registry import build_backbone
+from g2l.receptive_field import Ending, convert, describe, finish
+from g2l.structure import DilationStructure
+from g2l.wiring import Reach
+
+BACKBONES = {
+    "ms-tcn": BackboneConfig(stages=2, layers=2, feature_maps=4),
+    "causal ms-tcn": BackboneConfig(stages=2, layers=2, feature_maps=4, causal=True),
+    "ms-tcn++": BackboneConfig(name="ms-tcn++", stages=2, layers=2, feature_maps=4),
+    "causal ms-tcn++": BackboneConfig(name="ms-tcn++", stages=2, layers=2, feature_maps=4, causal=True),
+}
+"""Every backbone that can be tiled is tested by a line here."""
+DIM, CLASSES = 3, ("a", "b", "c", "d")
+
+
+def random_network(backbone, structure, seed):
+    """One whose labels change from frame to frame: new ones hardly look at their input."""
+    torch.manual_seed(seed)
+    network = build_backbone(backbone, structure, feature_dim=DIM, num_classes=len(CLASSES))
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights *= 2
+    return network
+
+
+@st.composite
+def models(draw, backbone):
+    """Session of a random network of random rates, of one each or with what a search may leave in a layer."""
+    rates = [tuple(draw(st.integers(1, 9)) for _ in range(layers)) for layers in backbone.shape]
+    structure = DilationStructure(tuple(rates))
+    network = random_network(backbone, structure, draw(st.integers(0, 99)))
+    ending = draw(st.sampled_from(Ending))
+    if ending is not Ending.SINGLE:
+        convert(network, max_rate=12, expansion_rate=0.5, branches=draw(st.sampled_from([2, 3])))
+        finish(network, ending)
+    kind = draw(st.sampled_from(Normalization))
+    statistics = {"mean": (0.1, 0.2, 0.3), "std": (1.0, 2.0, 0.5)} if kind is Normalization.TRAIN else {}
+    metadata = ModelMetadata(
+        structure=structure,
+        backbone=backbone,
+        classes=CLASSES,
+        feature_dim=DIM,
+        sample_rate=draw(st.integers(1, 3)),
+        normalize=kind,
+        layers={} if ending is Ending.SINGLE else describe(network),
+        **statistics,
+    )
+    return TorchSession(network, metadata, Device.CPU)
+
+
+def tiled(session, frames, **options):
+    """A predictor that computes so many frames at once."""
+    predictor = Predictor(session, **options)
+    predictor._capacity = replace(predictor._capacity, frames=frames, kept_bytes=0)
+    return predictor
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_tiled_is_untiled(name, tmp_path_factory, data):
+    session = data.draw(models(BACKBONES[name]))
+    reach = tiling.known_reach(session.metadata)
+    frames = reach.receptive_field - 1 + data.draw(st.integers(1, 60))
+    values = np.random.default_rng(0).standard_normal((data.draw(st.integers(1, 400)), DIM)).astype("f4") * 3
+    path = tmp_path_factory.mktemp("tiled") / "v.npy"
+    np.save(path, values if data.draw(st.booleans()) else values.T)
+    (whole,) = Predictor(session).predict([path])
+    (found,) = tiled(session, frames).predict([path])
+    np.testing.assert_allclose(found.probabilities, whole.probabilities, rtol=0, atol=1e-6)
+    second, first = np.sort(whole.probabilities, axis=0)[-2:]
+    clear = first - second > 2e-6  # torch sums in another order for another length
+    np.testing.assert_array_equal(found.labels[clear], whole.labels[clear])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_parts():
+    """Tiles of a few frames, and statistics taken of a few at a time, however little use that is."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(tiling, "_SMALLEST", 1)
+    patch.setattr("g2l.datasets.normalization.BLOCK_FRAMES", 16)
+    patch.setattr("g2l.inference.loading.BLOCK_FRAMES", 16)
+    yield
+    patch.undo()
+
+
+def test_an_overlap_that_is_a_frame_too_short_shows(tmp_path):
+    session = random_session(DilationStructure(((2, 5), (3, 1))))
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((DIM, 200), np.float32))
+    (whole,) = Predictor(session).predict([tmp_path / "v.npy"])
+    assert np.count_nonzero(np.diff(whole.labels)) > 20
+    reach = tiling.known_reach(session.metadata)
+    assert reach == Reach(11, 11)
+    for shorter in (Reach(10, 11), Reach(11, 10)):
+        predictor = tiled(session, 40)
+        predictor._capacity = replace(predictor._capacity, reach=shorter)
+        (found,) = predictor.predict([tmp_path / "v.npy"])
+        assert np.abs(found.probabilities - whole.probabilities).max() > 1e-6
+
+
+def test_onnxruntime_gives_the_same_tiled_as_far_as_its_numbers_go(tmp_path):
+    session = random_session(DilationStructure(((2, 5), (3, 1))))
+    export_onnx(session._model, session.metadata, tmp_path / "fp32.onnx")
+    values = np.random.default_rng(1).standard_normal((DIM, 900), np.float32)
+    np.save(tmp_path / "v.npy", values)
+    proto = onnx.load(tmp_path / "fp32.onnx")
+    onnx.save(half(proto), tmp_path / "fp16.onnx")
+    onnx.save(quantized(proto, [Video("v", lambda: values)], frame_mask=False)[0], tmp_path / "int8.onnx")
+    for precision, tolerance in (("fp32", 1e-6), ("fp16", 1e-3), ("int8", 1e-6)):
+        exported = open_session(tmp_path / f"{precision}.onnx", "cpu", 1)
+        (whole,) = Predictor(exported).predict([tmp_path / "v.npy"])
+        (found,) = tiled(exported, 70).predict([tmp_path / "v.npy"])
+        np.testing.assert_allclose(found.probabilities, whole.probabilities, rtol=0, atol=tolerance)
+        second, first = np.sort(whole.probabilities, axis=0)[-2:]
+        clear = first - second > (2 * tolerance if precision == "fp16" else 0)
+        np.testing.assert_array_equal(found.labels[clear], whole.labels[clear])
+
+
+def random_session(structure, **changes):
+    backbone = BackboneConfig(stages=len(structure.stages), layers=len(structure.stages[0]), feature_maps=4)
+    network = random_network(backbone, structure, 0)
+    metadata = ModelMetadata(structure=structure, backbone=backbone, classes=CLASSES, feature_dim=DIM)
+    return TorchSession(network, replace(metadata, **changes), Device.CPU)
+
+
+def test_probabilities_of_tiles_lie_in_a_file_without_a_name(tmp_path):
+    session = random_session(DilationStructure(((2, 5),)))
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((DIM, 90), np.float32))
+    (found,) = tiled(session, 30, folder=tmp_path).predict([tmp_path / "v.npy"])
+    assert isinstance(found.probabilities.base.base.obj, mmap.mmap)
+    assert found.probabilities.shape == (4, 90)
+    assert [path.name for path in tmp_path.iterdir()] == ["v.npy"]
+
+
+def test_a_tile_that_cannot_be_read_gives_its_video_up_and_no_other(tmp_path):
+    session = random_session(DilationStructure(((2, 5),)))
+    values = np.random.default_rng(1).standard_normal((DIM, 300), np.float32)
+    for name in ("a", "b", "c"):
+        np.save(tmp_path / f"{name}.npy", values)
+    values[1, 200] = np.nan
+    np.save(tmp_path / "b.npy", values)
+    first, second, third = tiled(session, 50).predict([tmp_path])
+    assert isinstance(second, VideoFailure)
+    assert "row 1 of frame 200 is nan" in second.error.message
+    np.testing.assert_array_equal(first.labels, third.labels)
+
+
+def test_no_room_for_probabilities_gives_the_video_up(tmp_path, monkeypatch):
+    session = random_session(DilationStructure(((2, 5),)))
+    np.save(tmp_path / "long.npy", np.zeros((DIM, 90), np.float32))
+    np.save(tmp_path / "short.npy", np.zeros((DIM, 9), np.float32))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    long, short = tiled(session, 30, folder=tmp_path).predict([tmp_path])
+    assert "cannot write (No space left on device)" in long.error.message
+    assert len(short.labels) == 9
+
+
+def test_a_network_that_sees_everything_says_what_it_would_need(tmp_path):
+    structure = DilationStructure(((2, 5),))
+    custom = BackboneConfig(name="some.module:factory", stages=1, layers=2, feature_maps=4)
+    asformer = replace(custom, name="asformer")
+    np.save(tmp_path / "v.npy", np.zeros((DIM, 10**6), np.float32))
+    for backbone in (custom, asformer):
+        predictor = tiled(random_session(structure, backbone=backbone), 10**5)
+        predictor._capacity = replace(predictor._capacity, frame_bytes=900, base_bytes=10**8)
+        (result,) = predictor.predict([tmp_path / "v.npy"])
+        assert isinstance(result.error, OperationalError)
+        assert f"v.npy: needs about 1.0 GB, since the labels of {backbone.name} depend on the whole" in (
+            result.error.message
+        )
+        assert "--max-memory" in result.error.hint
+
+
+def test_statistics_are_taken_while_another_tile_is_computed_without_touching_it(fake_session, video):
+    """With `normalize` video a file is read once more, at a time when buffers are in use."""
+    generator = np.random.default_rng(0)
+    paths = [video(f"v{number}", [0]) for number in range(4)]
+    for number, path in enumerate(paths):
+        np.save(path, generator.standard_normal((6, 150), np.float32) + number)
+    session = fake_session(sample_rate=1, normalize=Normalization.VIDEO)
+    expected = [result.probabilities for result in Predictor(session).predict(paths)]
+    patient = session.probabilities
+
+    def compute(features):
+        time.sleep(0.005)  # for a reader that would write where it must not
+        return patient(features)
+
+    session.probabilities = compute
+    found = [result.probabilities for result in tiled(session, 40).predict(paths)]
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
