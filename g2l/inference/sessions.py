@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from g2l.datasets.features import Features
 from g2l.errors import InputError, OperationalError, brief
-from g2l.inference.providers import Device, confirm, parse_device, plan_providers
+from g2l.inference.providers import Device, ProviderPlan, confirm, parse_device, plan_providers
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 
 Probabilities = npt.NDArray[np.float32]
@@ -52,20 +52,7 @@ class OnnxSession:
     """
 
     def __init__(self, path: Path, device: Device = Device.AUTO, threads: int | None = None) -> None:
-        import onnxruntime
-
-        _require_file(path)
-        plan = plan_providers(device)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 4  # what fails is raised, and warnings are about its own optimiser
-        try:
-            # `enable_fallback` would print to stdout and hide a failing device.
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=list(plan.providers), enable_fallback=0
-            )
-        except Exception as error:  # onnxruntime's errors have no common base class
-            raise _not_loaded(path, plan.device, error) from None
+        self._session, plan = load_onnx(path, device, threads)
         self.metadata = _metadata(path, self._session)
         self.device_report = confirm(plan, self._session.get_providers())
         self._masked = len(self._session.get_inputs()) > 1
@@ -78,8 +65,37 @@ class OnnxSession:
         try:
             probabilities: Probabilities = self._session.run(["probabilities"], inputs)[0][0]
         except Exception as error:
-            raise OperationalError(f"onnxruntime failed: {brief(error)}") from error
+            raise run_failed(error) from error
         return fitting(probabilities, self.metadata, features)
+
+
+def load_onnx(path: Path, device: Device, threads: int | None) -> tuple[Any, ProviderPlan]:
+    """Return onnxruntime's session for any `.onnx` file, and what was asked of it.
+
+    Raises:
+        InputError: The file is missing or no ONNX model, or the device that was named lacks a piece.
+        OperationalError: The device did not start.
+    """
+    import onnxruntime
+
+    _require_file(path)
+    plan = plan_providers(device)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4  # what fails is raised, and warnings are about its own optimiser
+    try:
+        # `enable_fallback` would print to stdout and hide a failing device.
+        session = onnxruntime.InferenceSession(
+            path, options, providers=list(plan.providers), enable_fallback=0
+        )
+    except Exception as error:  # onnxruntime's errors have no common base class
+        raise _not_loaded(path, plan.device, error) from None
+    return session, plan
+
+
+def run_failed(error: Exception) -> OperationalError:
+    """Return what to raise where onnxruntime failed while a model ran."""
+    return OperationalError(f"onnxruntime failed: {brief(error)}")
 
 
 def open_session(path: Path, device: str = "auto", threads: int | None = None) -> Session:
