@@ -12,6 +12,9 @@ from g2l import __version__
 from . import (
     console,
     data,
+    data_convert,
+    data_download,
+    data_extract,
     demo,
     doctor,
     evaluate,
@@ -68,7 +71,9 @@ _add(app, "doctor", doctor.doctor, "Tools")
 data_app = typer.Typer(no_args_is_help=True, help="Make, check and convert data sets.")
 _add(data_app, "synth", data.synth)
 _add(data_app, "validate", data.validate)
-_add(data_app, "convert", data.convert)
+_add(data_app, "convert", data_convert.convert)
+_add(data_app, "download", data_download.download)
+_add(data_app, "extract", data_extract.extract)
 app.add_typer(data_app, name="data", rich_help_panel="Tools")
 
 structure_app = typer.Typer(no_args_is_help=True, help="Look at structure files and convert them.")

@@ -48,7 +48,7 @@ ALLOWED = {
     "layer_rates": {"errors", "structure", "layer_names"},
     "structure_files": {"errors", "files", "structure", "wiring", "config", "layer_names", "layer_rates"},
     "metrics": {"errors"},
-    "datasets": {"errors", "files", "progress", "config"},
+    "datasets": {"errors", "files", "machine", "progress", "config"},
     "receptive_field": {"errors", "structure"},
     "models": {"errors", "files", "structure", "wiring", "config", "receptive_field"},
     "tracking": {"errors", "files"},
@@ -73,12 +73,15 @@ ONLY_IN = {
     "rich": {"cli"},
     "safetensors": {"models"},
     "sklearn": {"datasets", "metrics", "search/strategies/screening.py"},
-    "scipy": {"metrics", "search"},
+    "scipy": {"metrics", "search", "datasets/array_files/mat_arrays.py"},
     "matplotlib": {"inference", "pipeline", "tracking"},
     "torch": {
         "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",
-        "datasets/batching.py", "search/local_search.py",
+        "datasets/batching.py", "datasets/array_files/torch_arrays.py", "search/local_search.py",
     },
+    "av": {"inference"},
+    "h5py": {"datasets/array_files/hdf5_arrays.py", "datasets/array_files/mat_arrays.py"},
+    "pooch": {"datasets/download/fetch.py"},
     "ray": {"search/executors/ray_cluster.py"},
     "numpy": set(ALLOWED) - BASE,
 }  # fmt: skip
@@ -87,7 +90,8 @@ ONLY_IN = {
 IMPORT_NAMES = {"onnxruntime-gpu": "onnxruntime", "scikit-learn": "sklearn", "onnx-ir": "onnx_ir"}
 CARD = {"torch", "mlflow", "typer", "rich", "onnx", "onnxruntime-gpu", "scikit-learn"}
 NOT_IMPORTED = {"onnxscript"}  # torch's ONNX exporter imports it
-OPTIONAL = {"ray"}  # an extra of the same name
+OPTIONAL = {"ray": "ray", "h5py": "hdf5", "av": "video"}
+"""Packages that are not needed for most of what g2l does, and the extra that installs each."""
 
 SOURCES = [path for folder in ("g2l", "cli") for path in sorted((ROOT / folder).rglob("*.py"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -166,6 +170,9 @@ def test_help_imports_nothing_heavy():
         "numpy",
         "pandas",
         "ray",
+        "h5py",
+        "av",
+        "pooch",
     }
     assert heavy & set(done.stdout.split()) == set()
 
@@ -185,8 +192,10 @@ def dependencies() -> dict[str, Requirement]:
 
 def test_dependencies_are_used_and_what_is_used_is_a_dependency():
     declared = {IMPORT_NAMES.get(name, name) for name in dependencies().keys() - NOT_IMPORTED}
-    assert declared | OPTIONAL == set().union(*map(other_packages, SOURCES))
-    assert {Requirement(line).name for name in OPTIONAL for line in EXTRAS[name]} == OPTIONAL
+    assert declared | set(OPTIONAL) == set().union(*map(other_packages, SOURCES))
+    assert {name: [Requirement(line).name for line in EXTRAS[name]] for name in OPTIONAL.values()} == {
+        extra: [name] for name, extra in OPTIONAL.items()
+    }
     assert dependencies().keys() >= CARD
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from g2l.datasets.feature_sources import Layout
 from g2l.datasets.segment_table import label_fault
+from g2l.datasets.source_files import Layout
 from g2l.errors import InputError
 
 
@@ -15,13 +15,18 @@ class ConversionRequest:
     """What to convert.
 
     Attributes:
-        features: Folder of `<video>.npy` or `<video>.npz` files.
-        segments: Table of segments, `.csv` or `.tsv`.
+        features: Folder of files as `feature_sources` reads them.
+        segments: Table of segments (`.csv`, `.tsv`), an `.eaf` file, or a folder of `.eaf` files or of lists
+            of a class name a frame (`.txt`); None: the variable `Y` of the `.mat` files with the features.
         data_root: Folder that holds data sets.
         dataset: Name of the data set to make.
         layout: Axes of the feature files, or None to tell from their shapes.
         feature_dim: D, or None to tell from the shapes.
+        variable: Array to take of files that hold several, or None.
+        tier: Tier to take of `.eaf` files that have several, or None.
         fps: None: the table is in frames; otherwise it is in seconds, and this is the rate of the features.
+            `.eaf` files, which are in milliseconds, need it, unless `features.json` knows it.
+        mapping: `mapping.txt` to keep, or None: the background is the first class, the others are sorted.
         background: Class of the frames that no segment covers.
         bundles: Folder of bundles, or None to cut one split.
         test_fraction: Share of the subjects to test on where a split is cut.
@@ -31,12 +36,15 @@ class ConversionRequest:
     """
 
     features: Path
-    segments: Path
+    segments: Path | None
     data_root: Path
     dataset: str
     layout: Layout | None = None
     feature_dim: int | None = None
+    variable: str | None = None
+    tier: str | None = None
     fps: float | None = None
+    mapping: Path | None = None
     background: str = "background"
     bundles: Path | None = None
     test_fraction: float = 0.25

@@ -1,28 +1,31 @@
-"""From features and a table of segments to a data set in the MS-TCN layout."""
+"""From features and labels of any kind to a data set in the MS-TCN layout."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
+from g2l.datasets.conversion_checks import check_classes, conversion_facts, lay_out, match_videos
 from g2l.datasets.conversion_request import ConversionRequest
-from g2l.datasets.faults import DataError, Fault, Severity
-from g2l.datasets.feature_sources import FeatureSource, copy_features, find_layout, find_sources
+from g2l.datasets.faults import Fault, Severity, attempt
+from g2l.datasets.feature_facts import FACTS_NAME, read_feature_facts
+from g2l.datasets.feature_sources import copy_features, find_sources
+from g2l.datasets.label_sources import read_label_source
 from g2l.datasets.labels import write_labels
+from g2l.datasets.mapping import ClassMapping, parse_mapping
 from g2l.datasets.new_dataset import Splits, new_dataset, new_path, write_index
-from g2l.datasets.segment_table import SegmentTable, read_segments
+from g2l.datasets.segment_table import SegmentTable
+from g2l.datasets.source_files import FeatureSource, Layout
 from g2l.datasets.splitting import cut_split, given_splits
 from g2l.datasets.timeline import Timeline, make_timeline
 from g2l.datasets.validation import DatasetFacts
-from g2l.errors import InputError, did_you_mean
+from g2l.errors import InputError
+from g2l.files import write_json
 from g2l.progress import NullProgress, Progress
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class ConversionPlan:
         path: Folder that will be made.
         sources: Features of each video that has segments.
         timelines: Its classes.
-        facts: What the data set will hold; the background is its first class, the others are sorted.
+        facts: What the data set will hold; its classes are those of the mapping, or the background and the
+            others sorted.
         splits: Train and test videos.
         faults: Everything wrong or odd, in the order found.
     """
@@ -58,8 +62,18 @@ class ConversionPlan:
         return sum(timeline.filled for timeline in self.timelines.values())
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """What could be read: what `features.json` says, features by video, the mapping and the labels."""
+
+    extraction: Mapping[str, Any] | None
+    found: Mapping[str, FeatureSource | None]
+    mapping: ClassMapping | None
+    table: SegmentTable | None
+
+
 def plan_conversion(request: ConversionRequest) -> ConversionPlan:
-    """Check headers and all rows; nothing is written, no feature is read, and no fault hides another.
+    """Check headers and all labels; nothing is written, no feature is read, and no fault hides another.
 
     Raises:
         InputError: A setting is out of range, or the data set exists already.
@@ -67,28 +81,28 @@ def plan_conversion(request: ConversionRequest) -> ConversionPlan:
     request.validate()
     path = new_path(request.data_root, request.dataset)
     faults: list[Fault] = []
-    found = _attempt(partial(find_sources, request.features, faults), faults) or {}
-    table = _attempt(partial(read_segments, request.segments, request.fps, faults), faults)
-    sources, feature_dim = _lay_out(request, found, faults)
+    inputs = _read_inputs(request, faults)
+    found, table, mapping = inputs.found, inputs.table, inputs.mapping
+    # What g2l extracts is feature_dim × frames, also where no shape tells.
+    layout = request.layout or (Layout.DT if inputs.extraction is not None else None)
+    sources, feature_dim = lay_out(replace(request, layout=layout), found, faults)
     splits: Splits = {}
     timelines: dict[str, Timeline] = {}
     if table is not None and found:
-        _match_videos(request, found, table, faults)
-        for name in sorted(sources.keys() & table.segments.keys()):
-            frames = sources[name].header.num_frames
-            segments = table.segments[name]
-            timelines[name] = make_timeline(table.path, segments, frames, request.background, faults)
-        splits = (
-            _attempt(partial(_split, request, sorted(found.keys() & table.mentions.keys()), faults), faults)
-            or {}
-        )
+        match_videos(request, found, table, faults)
+        timelines = _make_timelines(request, sources, table, faults)
+        names = sorted(found.keys() & table.mentions.keys())
+        splits = attempt(partial(_split, request, names, faults), faults) or {}
+        if request.mapping is not None and mapping is not None:
+            check_classes(request.mapping, mapping, table, timelines, request.background, faults)
+    first = (request.background,) if mapping is None else mapping.names
     return ConversionPlan(
         request=request,
         path=path,
-        sources={name: sources[name] for name in sorted(timelines)},
-        timelines={name: timelines[name] for name in sorted(timelines)},
+        sources={name: sources[name] for name in timelines},
+        timelines=timelines,
         splits=splits,
-        facts=_facts(timelines, splits, feature_dim, request.background),
+        facts=conversion_facts(timelines, splits, feature_dim, first, inputs.extraction),
         faults=tuple(faults),
     )
 
@@ -110,55 +124,46 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
             runs = plan.timelines[name].runs
             write_labels(folder.ground_truth(name), chain.from_iterable(repeat(*run) for run in runs))
             bar.advance()
+        if plan.facts.extraction is not None:
+            write_json(folder.path / FACTS_NAME, plan.facts.extraction)
     return plan.path
 
 
-def _attempt(read: Callable[[], _T], faults: list[Fault]) -> _T | None:
-    try:
-        return read()
-    except DataError as error:
-        faults.append(error.fault)
-        return None
+def _read_inputs(request: ConversionRequest, faults: list[Fault]) -> _Inputs:
+    extraction = attempt(partial(read_feature_facts, request.features), faults)
+    found = attempt(partial(find_sources, request.features, request.variable, faults), faults) or {}
+    mapping = None
+    if request.mapping is not None:
+        mapping = attempt(partial(parse_mapping, request.mapping, faults), faults)
+    fps = _known_fps(request, extraction, faults)
+    classes = None if mapping is None else mapping.names
+    table = attempt(partial(read_label_source, request, fps, classes, faults), faults)
+    return _Inputs(extraction, found, mapping, table)
 
 
-def _lay_out(
-    request: ConversionRequest, found: Mapping[str, FeatureSource | None], faults: list[Fault]
-) -> tuple[dict[str, FeatureSource], int]:
-    """Return the sources that agree on D, with their axes known, and D."""
-    usable = {name: source for name, source in found.items() if source is not None}
-    if not usable:
-        return {}, 0
-    headers = [source.header for source in usable.values()]
-    look = partial(find_layout, request.features, headers, request.layout, request.feature_dim)
-    layout, feature_dim = _attempt(look, faults) or (None, 0)
-    if layout is None:
-        return {}, 0
-    sources = {name: source.laid_out(layout) for name, source in usable.items()}
-    for name, source in list(sources.items()):
-        if source.header.feature_dim != feature_dim:
-            rows, columns = source.header.shape
-            message = (
-                f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {rows} × {columns}."
-            )
-            faults.append(Fault(source.header.path, None, message))
-            del sources[name]
-    return sources, feature_dim
+def _known_fps(
+    request: ConversionRequest, given: Mapping[str, Any] | None, faults: list[Fault]
+) -> float | None:
+    """Return the rate of the features; `--fps` and `features.json` must not differ."""
+    if given is None:
+        return request.fps
+    if request.fps is not None and request.fps != given["fps"]:
+        message = f"says that the features have {given['fps']} frames per second, but --fps is {request.fps}."
+        faults.append(Fault(request.features / FACTS_NAME, None, message))
+    return float(given["fps"])
 
 
-def _match_videos(
-    request: ConversionRequest,
-    found: Mapping[str, FeatureSource | None],
-    table: SegmentTable,
-    faults: list[Fault],
-) -> None:
-    for name, line in table.mentions.items():
-        if name not in found:
-            message = f"video {name!r} has no features in {request.features}."
-            faults.append(Fault(table.path, line, message, hint=did_you_mean(name, sorted(found))))
-    for name, source in found.items():
-        if source is not None and name not in table.mentions:
-            message = f"has no segment in {table.path} and is left out."
-            faults.append(Fault(source.header.path, None, message, Severity.WARNING))
+def _make_timelines(
+    request: ConversionRequest, sources: Mapping[str, FeatureSource], table: SegmentTable, faults: list[Fault]
+) -> dict[str, Timeline]:
+    background = None if table.every_frame else request.background
+    return {
+        name: make_timeline(
+            table.file(name), table.segments[name], sources[name].header.num_frames, background, faults
+        )
+        for name in sorted(sources.keys() & table.segments.keys())
+        if table.segments[name]
+    }
 
 
 def _split(request: ConversionRequest, names: list[str], faults: list[Fault]) -> Splits:
@@ -171,24 +176,4 @@ def _split(request: ConversionRequest, names: list[str], faults: list[Fault]) ->
         seed=request.seed,
         group_pattern=request.group_pattern,
         faults=faults,
-    )
-
-
-def _facts(
-    timelines: Mapping[str, Timeline], splits: Splits, feature_dim: int, background: str
-) -> DatasetFacts:
-    counts: Counter[str] = Counter()
-    lengths = []
-    for timeline in timelines.values():
-        lengths.append(sum(frames for _, frames in timeline.runs))
-        for label, frames in timeline.runs:
-            counts[label] += frames
-    names = sorted(counts, key=lambda name: (name != background, name))
-    return DatasetFacts(
-        videos=len(timelines),
-        frames=sum(lengths),
-        feature_dim=feature_dim,
-        longest=max(lengths, default=0),
-        class_counts={name: counts[name] for name in names},
-        splits={split: (len(train), len(test)) for split, (train, test) in splits.items()},
     )

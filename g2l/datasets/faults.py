@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from g2l.errors import InputError, at
 
+_T = TypeVar("_T")
 _VALIDATE_HINT = "`g2l data validate` lists every fault of the data set."
 
 
@@ -62,3 +64,12 @@ def raise_first_error(faults: Iterable[Fault]) -> None:
     for fault in faults:
         if fault.severity is Severity.ERROR:
             raise DataError(fault)
+
+
+def attempt(read: Callable[[], _T], faults: list[Fault]) -> _T | None:
+    """Return what `read` returns, or None with its fault added when it raises one."""
+    try:
+        return read()
+    except DataError as error:
+        faults.append(error.fault)
+        return None

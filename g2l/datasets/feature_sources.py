@@ -1,78 +1,57 @@
-"""Feature files of any origin: `.npy` or `.npz`, either way round, of any number type."""
+"""A folder of feature files of any origin: its videos, which axis is which, and copies in our own format."""
 
 from __future__ import annotations
 
-import shutil
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from lzma import LZMAError
+from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from g2l.datasets.bundle import name_fault
 from g2l.datasets.faults import DataError, Fault
-from g2l.datasets.features import FeatureFile, open_features, parse_header
+from g2l.datasets.features import FeatureFile
+from g2l.datasets.source_files import SUFFIXES, FeatureSource, Layout, open_sources, unpacked
 
 _CHUNK_NUMBERS = 2**24
 """Copied at a time: 64 MiB of float32."""
-_ZIP_ERRORS = (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError)
-"""What `zipfile` raises of a damaged, an encrypted and a strangely compressed archive."""
 
 
-class Layout(StrEnum):
-    """Which axis comes first in a file."""
-
-    DT = "dt"
-    TD = "td"
-
-
-@dataclass(frozen=True)
-class FeatureSource:
-    """One video's features, whose header was checked.
-
-    Attributes:
-        header: Its `path` is the `.npy` or `.npz` file.
-        member: Name inside the `.npz` file, or None.
-    """
-
-    header: FeatureFile
-    member: str | None = None
-
-    def laid_out(self, layout: Layout) -> FeatureSource:
-        """Return this source with its axes known."""
-        return replace(self, header=replace(self.header, frames_first=layout is Layout.TD))
-
-
-def find_sources(folder: Path, faults: list[Fault]) -> dict[str, FeatureSource | None]:
+def find_sources(folder: Path, variable: str | None, faults: list[Fault]) -> dict[str, FeatureSource | None]:
     """Return the source of each video of a folder, None with a fault added where it is of no use.
 
     Hidden files are passed over.
+
+    Args:
+        folder: Holds files of the formats that `SUFFIXES` lists.
+        variable: As of `open_sources`.
+        faults: Added to.
 
     Raises:
         DataError: There is no such folder, or no feature file in it.
     """
     if not folder.is_dir():
         raise DataError(Fault(folder, None, "no such folder of feature files."))
-    paths = sorted(
-        path for path in folder.iterdir() if path.suffix in (".npy", ".npz") and path.name[0] != "."
-    )
+    paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.name[0] != ".")
     if not paths:
-        raise DataError(Fault(folder, None, "expected one .npy or .npz file per video, but found none."))
+        message = f"expected feature files ({', '.join(SUFFIXES)}), but found none."
+        raise DataError(Fault(folder, None, message))
     sources: dict[str, FeatureSource | None] = {}
+    origins: dict[str, Path] = {}
     for path in paths:
         try:
-            source = _open_source(path, taken=path.stem in sources)
+            _check_name(path)
+            found = open_sources(path, variable)
         except DataError as error:
             faults.append(error.fault)
             sources.setdefault(path.stem, None)
-        else:
-            sources[path.stem] = source
+            continue
+        for name, source in found.items():
+            if name in origins:
+                message = f"video {name!r} must have one file, but has {origins[name].name} too."
+                faults.append(Fault(path, None, message))
+            else:
+                origins[name], sources[name] = path, source
     return sources
 
 
@@ -117,7 +96,7 @@ def copy_features(source: FeatureSource, target: Path) -> None:
     Raises:
         DataError: A number is NaN or infinite in float32, or the file cannot be read any more.
     """
-    with _unpacked(source, target) as header, target.open("wb") as file:
+    with unpacked(source, target) as header, target.open("wb") as file:
         matrix = header.map()
         description = {"descr": "<f4", "fortran_order": False, "shape": matrix.shape}
         np.lib.format.write_array_header_1_0(file, description)
@@ -137,48 +116,9 @@ def copy_features(source: FeatureSource, target: Path) -> None:
             file.write(chunk.data)
 
 
-def _open_source(path: Path, *, taken: bool) -> FeatureSource:
+def _check_name(path: Path) -> None:
     if (reason := name_fault(path.stem)) or path.stem != path.stem.strip():
         message = (
             f"expected a file name that is the name of a video, but it {reason or 'has spaces around it'}."
         )
         raise DataError(Fault(path, None, message))
-    if taken:
-        raise DataError(
-            Fault(path, None, f"video {path.stem!r} must have one file, but has a .npy file too.")
-        )
-    if path.suffix == ".npy":
-        return FeatureSource(open_features(path))
-    try:
-        with ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) != 1:
-                names = ", ".join(member.filename.removesuffix(".npy") for member in members)
-                raise DataError(Fault(path, None, f"expected one array, but found {len(members)} ({names})."))
-            with archive.open(members[0]) as stream:
-                return FeatureSource(parse_header(path, stream, members[0].file_size), members[0].filename)
-    except (*_ZIP_ERRORS, OSError) as error:
-        raise DataError(Fault(path, None, f"cannot be read as a numpy archive (.npz): {error}.")) from None
-
-
-@contextmanager
-def _unpacked(source: FeatureSource, target: Path) -> Iterator[FeatureFile]:
-    """Yield a header whose path can be memory-mapped: an archive is unpacked beside `target`."""
-    if source.member is None:
-        yield source.header
-        return
-    unpacked = target.with_name(f"{target.name}.unpacked")
-    try:
-        try:
-            with (
-                ZipFile(source.header.path) as archive,
-                archive.open(source.member) as packed,
-                unpacked.open("wb") as file,
-            ):
-                shutil.copyfileobj(packed, file)
-        except (*_ZIP_ERRORS, KeyError) as error:
-            message = f"cannot be read as a numpy archive (.npz): {error}."
-            raise DataError(Fault(source.header.path, None, message)) from None
-        yield replace(source.header, path=unpacked)
-    finally:
-        unpacked.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from g2l.datasets.bundle import parse_bundle
-from g2l.datasets.faults import DataError, Fault, Severity
+from g2l.datasets.faults import Fault, Severity, attempt
 from g2l.datasets.features import FeatureFile, open_features
 from g2l.datasets.labels import Labels, parse_labels
 from g2l.datasets.layout import DatasetFolder, find_bundles
@@ -61,11 +61,7 @@ class Inspection:
 
     def attempt(self, read: Callable[[], _T]) -> _T | None:
         """Return what `read` returns, or None with its fault added when it raises one."""
-        try:
-            return read()
-        except DataError as error:
-            self.faults.append(error.fault)
-            return None
+        return attempt(read, self.faults)
 
 
 def inspect_dataset(folder: DatasetFolder, splits: Sequence[int], length_tolerance: int) -> Inspection:

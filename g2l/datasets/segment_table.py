@@ -28,7 +28,7 @@ class Segment:
     """One row.
 
     Attributes:
-        line: Where it is in the table, 1-based.
+        line: Where it is in its file, 1-based.
         label: Class name.
         start: First frame.
         end: Frame after the last.
@@ -45,14 +45,29 @@ class SegmentTable:
     """The rows that are sound by themselves.
 
     Attributes:
-        path: The file.
+        path: The file, or the folder of files.
         segments: Of each video, in the order of the rows.
         mentions: The first line of each video that has a sound row or one at fault.
+        files: The file of each video that has one of its own.
+        every_frame: Whether each frame was given a label, so that none may be filled in.
     """
 
     path: Path
     segments: dict[str, list[Segment]] = field(default_factory=dict)
     mentions: dict[str, int] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    every_frame: bool = False
+
+    def file(self, video: str) -> Path:
+        """Return the file that holds the segments of a video."""
+        return self.files.get(video, self.path)
+
+    def mention(self, video: str, line: int, path: Path | None = None) -> list[Segment]:
+        """Note that a video is there, and return its segments, to be added to."""
+        self.mentions.setdefault(video, line)
+        if path is not None:
+            self.files[video] = path
+        return self.segments.setdefault(video, [])
 
 
 def read_segments(path: Path, fps: float | None, faults: list[Fault]) -> SegmentTable:

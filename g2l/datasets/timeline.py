@@ -19,7 +19,8 @@ class Timeline:
     """All frames of a video in order.
 
     Attributes:
-        runs: Class name and number of frames.
+        runs: Class name and number of frames; where every frame is labelled they may end a little before the
+            features do.
         filled: Frames that no segment covers.
     """
 
@@ -28,7 +29,7 @@ class Timeline:
 
 
 def make_timeline(
-    table: Path, segments: Sequence[Segment], num_frames: int, background: str, faults: list[Fault]
+    table: Path, segments: Sequence[Segment], num_frames: int, background: str | None, faults: list[Fault]
 ) -> Timeline:
     """Return the classes of all frames, appending what is wrong with the segments to `faults`.
 
@@ -36,9 +37,11 @@ def make_timeline(
         table: File to name in faults.
         segments: Of one video, in any order.
         num_frames: T.
-        background: Class of the frames that no segment covers.
+        background: Class of the frames that no segment covers; None: segments come from labels of every
+            frame, and none is filled in.
         faults: Added to: segments that overlap, or end more than `TOLERANCE` frames after the features (both
-            errors), or end after them at all (a warning; they are clipped).
+            errors), or end after them at all (a warning; they are clipped). Without a background also labels
+            that end before the features do.
     """
     ordered = sorted(segments, key=lambda segment: (segment.start, segment.line))
     _check_overlaps(table, ordered, faults)
@@ -47,13 +50,15 @@ def make_timeline(
     covered = filled = 0
     for segment in ordered:
         start, end = min(segment.start, num_frames), min(segment.end, num_frames)
-        if start > covered:
+        if start > covered and background is not None:
             runs.append((background, start - covered))
             filled += start - covered
         if end > start:
             runs.append((segment.label, end - start))
         covered = max(covered, end)
-    if num_frames > covered:
+    if background is None:
+        _check_last(table, covered, num_frames, faults)
+    elif num_frames > covered:
         runs.append((background, num_frames - covered))
         filled += num_frames - covered
     return Timeline(tuple(runs), filled)
@@ -90,3 +95,15 @@ def _check_ends(table: Path, ordered: Sequence[Segment], num_frames: int, faults
         else:
             lost = "is left out" if segment.start >= num_frames else "is clipped"
             faults.append(Fault(table, segment.line, f"{message}: it {lost}.", Severity.WARNING))
+
+
+def _check_last(table: Path, covered: int, num_frames: int, faults: list[Fault]) -> None:
+    if covered >= num_frames:
+        return
+    message = f"has labels of {covered} frames, but the video has {num_frames} frames"
+    if num_frames - covered > TOLERANCE:
+        message += f"; they may differ by at most {TOLERANCE}."
+        hint = "labels must be one for each frame of the features, at the same rate."
+        faults.append(Fault(table, None, message, hint=hint))
+    else:
+        faults.append(Fault(table, None, f"{message}; the first {covered} are used.", Severity.WARNING))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from g2l.config import DataConfig
 from g2l.datasets.faults import Fault, Severity
+from g2l.datasets.feature_facts import read_feature_facts
 from g2l.datasets.holdout import cut_holdout
 from g2l.datasets.inspection import Inspection, inspect_dataset
 from g2l.datasets.layout import DatasetFolder, find_dataset
@@ -28,6 +31,7 @@ class DatasetFacts:
         longest: Frames of the longest video.
         class_counts: Frames of each class, in index order.
         splits: Number of train and of test videos of each split.
+        extraction: How the features were made, as `features.json` says it, or None.
     """
 
     videos: int
@@ -36,6 +40,7 @@ class DatasetFacts:
     longest: int
     class_counts: Mapping[str, int]
     splits: Mapping[int, tuple[int, int]]
+    extraction: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
     _check_values(folder, found, progress or NullProgress())
     _check_holdouts(folder, found, config)
     _check_unused(folder, found)
-    return ValidationReport(tuple(found.faults), _facts(found))
+    extraction = found.attempt(partial(read_feature_facts, folder.path))
+    return ValidationReport(tuple(found.faults), _facts(found, extraction))
 
 
 def _check_values(folder: DatasetFolder, found: Inspection, progress: Progress) -> None:
@@ -113,7 +119,7 @@ def _check_unused(folder: DatasetFolder, found: Inspection) -> None:
             found.warn(path, f"{len(unused)} files are in no bundle ({unused[0]}, for example).")
 
 
-def _facts(found: Inspection) -> DatasetFacts:
+def _facts(found: Inspection, extraction: Mapping[str, Any] | None) -> DatasetFacts:
     counts = np.zeros(len(found.mapping), dtype=np.int64)
     for files in found.videos.values():
         counts += np.bincount(files.labels[files.labels >= 0], minlength=len(counts))
@@ -125,4 +131,5 @@ def _facts(found: Inspection) -> DatasetFacts:
         longest=max(lengths, default=0),
         class_counts=dict(zip(found.mapping.names, map(int, counts), strict=True)),
         splits={split: (len(train), len(test)) for split, (train, test) in found.bundles.items()},
+        extraction=extraction,
     )

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.features import Features
-from g2l.errors import InputError, OperationalError, brief
-from g2l.inference.gpu_pieces import CPU_PROVIDER
+from g2l.errors import InputError
+from g2l.inference.onnx_loading import load_onnx, run_failed
 from g2l.inference.providers import (
     GPU_PROVIDERS,
     Device,
@@ -22,7 +22,6 @@ from g2l.inference.providers import (
     tensorrt_profiles,
 )
 from g2l.inference.sessions import Probabilities, ProbabilityBatch, Session, fitting
-from g2l.machine import usable_cores
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 
 
@@ -41,8 +40,6 @@ class OnnxSession:
     """
 
     def __init__(self, path: Path, device: Device = Device.AUTO, threads: int | None = None) -> None:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file.")
         self._path = path
         self._threads = threads
         self._plan = plan_providers(device)
@@ -81,7 +78,7 @@ class OnnxSession:
             self._session.run_with_iobinding(binding)
             probabilities: ProbabilityBatch = binding.copy_outputs_to_cpu()[0]
         except Exception as error:
-            raise OperationalError(f"onnxruntime failed: {brief(error)}") from error
+            raise run_failed(error) from error
         return fitting(probabilities, self.metadata, inputs["features"])
 
     def reopened(self, options: Mapping[str, str] | None = None) -> Any:
@@ -91,32 +88,11 @@ class OnnxSession:
             InputError: The file is no ONNX model.
             OperationalError: The device did not start, or not with these options.
         """
-        import onnxruntime
-
-        plan = self._plan.with_options(options or {})
-        settings = onnxruntime.SessionOptions()
-        # Its own default takes no account of affinity, nor of what a container grants.
-        settings.intra_op_num_threads = self._threads or usable_cores()
-        settings.log_severity_level = 4  # what fails is raised, and warnings are about its own optimiser
-        try:
-            # `enable_fallback` would print to stdout and hide a failing device.
-            return onnxruntime.InferenceSession(
-                self._path, settings, providers=list(plan.providers), enable_fallback=0
-            )
-        except Exception as error:  # onnxruntime's errors have no common base class
-            raise _not_loaded(self._path, plan.device, error) from None
+        return load_onnx(self._path, self._plan.with_options(options or {}), threads=self._threads)
 
     def _described(self) -> tuple[int, bool]:
         """Return feature_dim and whether there is a frame mask, before the device has to know them."""
-        import onnxruntime
-
-        settings = onnxruntime.SessionOptions()
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        settings.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(self._path, settings, providers=[CPU_PROVIDER])
-        except Exception as error:
-            raise _not_loaded(self._path, Device.CPU, error) from None
+        session = load_onnx(self._path, plan_providers(Device.CPU), optimised=False)
         return _metadata(self._path, session).feature_dim, _is_masked(session)
 
 
@@ -134,13 +110,6 @@ def open_onnx_session(path: Path, device: Device, threads: int | None = None) ->
     from g2l.inference.cuda_batches import CudaBatchSession
 
     return CudaBatchSession(session, CudaRuntime.find())
-
-
-def _not_loaded(path: Path, device: Device, error: Exception) -> InputError | OperationalError:
-    message = f"{path}: onnxruntime cannot load it ({brief(error)})."
-    if device is Device.CPU:
-        return InputError(message, hint="the file may be cut short, or be no ONNX model.")
-    return OperationalError(message, hint="try --device cpu to tell a damaged file from a failing device.")
 
 
 def _metadata(path: Path, session: Any) -> ModelMetadata:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.features import Features
-from g2l.errors import InputError, OperationalError
+from g2l.errors import InputError, OperationalError, no_such_file
 from g2l.inference.batching import Batching
 from g2l.inference.providers import parse_device
 from g2l.models.metadata import ModelMetadata
@@ -91,7 +91,7 @@ def open_session(path: Path, device: str = "auto", threads: int | None = None) -
     if threads is not None and threads < 1:
         raise InputError(f"`threads` must be >= 1, but is {threads} instead.")
     if not path.is_file():
-        raise InputError(f"{path}: no such file.")
+        raise no_such_file(path)
     if path.suffix == ".onnx":
         from g2l.inference.onnx_session import open_onnx_session
 

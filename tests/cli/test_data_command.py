@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 from typer.testing import CliRunner, Result
 
 from cli import console
@@ -175,3 +176,33 @@ def test_help(command: str) -> None:
     shown = g2l(command, "--help")
     assert shown.exit_code == 0
     assert f"g2l data {command} " in shown.stdout
+
+
+def test_convert_names_the_tiers_and_the_option(source: Path) -> None:
+    tier = '<TIER TIER_ID="{}"><ANNOTATION><ALIGNABLE_ANNOTATION TIME_SLOT_REF1="a" TIME_SLOT_REF2="b"/>'
+    tiers = "".join(tier.format(name) + "</ANNOTATION></TIER>" for name in ("left", "right"))
+    Path("S1_A.eaf").write_text(f"<ANNOTATION_DOCUMENT>{tiers}</ANNOTATION_DOCUMENT>")
+    told = g2l("convert", "--features", "i3d", "--segments", "S1_A.eaf", "--fps", "5", "--dataset", "mine")
+    assert told.exit_code == 2
+    assert (
+        "error: S1_A.eaf: expected one tier, but found 'left' with 1 annotations, 'right' with 1 annotations."
+    ) in told.stderr
+    assert "hint: --tier chooses one, such as --tier 'left'." in told.stderr
+    assert not Path("data").exists()
+
+
+def test_convert_takes_features_and_labels_from_matlab(source: Path) -> None:
+    Path("mat").mkdir()
+    for video in (1, 2, 3):
+        frames = 10 + video
+        savemat(f"mat/S{video}_A.mat", {"X": np.eye(frames, 4), "S": np.eye(frames, 9), "Y": np.ones(frames)})
+    Path("names.txt").write_text("0 idle\n1 cut\n")
+    line = ("convert", "--features", "mat", "--mapping", "names.txt", "--dataset")
+    assert g2l(*line, "dry", "--dry-run").exit_code == 0
+    assert not Path("data").exists()
+    assert g2l(*line, "mine").exit_code == 0
+    assert Path("data/mine/mapping.txt").read_text() == "0 idle\n1 cut\n"
+    assert Path("data/mine/groundTruth/S2_A.txt").read_text() == "cut\n" * 12
+    assert np.load("data/mine/features/S2_A.npy").shape == (4, 12)
+    assert g2l(*line, "sensors", "--variable", "S").exit_code == 0
+    assert np.load("data/sensors/features/S2_A.npy").shape == (9, 12)

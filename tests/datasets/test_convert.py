@@ -15,8 +15,8 @@ from g2l.datasets.conversion_request import ConversionRequest
 from g2l.datasets.convert import ConversionPlan, plan_conversion, write_conversion
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.faults import Fault, Severity
-from g2l.datasets.feature_sources import Layout
 from g2l.datasets.segment_table import Segment
+from g2l.datasets.source_files import Layout
 from g2l.datasets.timeline import TOLERANCE, make_timeline
 from g2l.datasets.validation import validate_dataset
 from g2l.errors import InputError

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from g2l.datasets import feature_sources
 from g2l.datasets.faults import DataError, Fault
-from g2l.datasets.feature_sources import Layout, copy_features, find_layout, find_sources
+from g2l.datasets.feature_sources import copy_features, find_layout, find_sources
 from g2l.datasets.features import FeatureFile, open_features
+from g2l.datasets.source_files import Layout
 
 
 def headers(*shapes: tuple[int, int]) -> list[FeatureFile]:
@@ -23,7 +24,7 @@ def headers(*shapes: tuple[int, int]) -> list[FeatureFile]:
 
 def only(folder: Path) -> tuple[Any, list[Fault]]:
     faults: list[Fault] = []
-    (source,) = find_sources(folder, faults).values()
+    (source,) = find_sources(folder, None, faults).values()
     return source, faults
 
 
@@ -131,7 +132,7 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "b.npz", array)
     faults: list[Fault] = []
-    assert find_sources(tmp_path, faults) == {"a": None, "b": None}
+    assert find_sources(tmp_path, None, faults) == {"a": None, "b": None}
     assert ["found object instead" in fault.message for fault in faults] == [True, True]
 
 
@@ -143,7 +144,7 @@ def test_archives_that_hold_not_one_array(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "d.npz", "w"):
         pass
     faults: list[Fault] = []
-    find_sources(tmp_path, faults)
+    find_sources(tmp_path, None, faults)
     assert [str(fault).removeprefix(f"{tmp_path}/") for fault in faults] == [
         "a.npz: expected one array, but found 2 (rgb, flow).",
         "b.npz: cannot be read as a numpy archive (.npz): File is not a zip file.",
@@ -171,14 +172,14 @@ def test_names_of_files(tmp_path: Path) -> None:
         (tmp_path / "x.npy").rename(tmp_path / name)
     np.savez(tmp_path / "a.1.npz", np.zeros((2, 3)))
     faults: list[Fault] = []
-    sources = find_sources(tmp_path, faults)
+    sources = find_sources(tmp_path, None, faults)
     assert {name for name, source in sources.items() if source} == {"a.1"}
     assert sorted(fault.path.name for fault in faults) == [" b.npy", "a.1.npz", "c\n.npy"]
-    assert any("must have one file, but has a .npy file too" in fault.message for fault in faults)
+    assert any("must have one file, but has a.1.npy too" in fault.message for fault in faults)
 
 
 def test_folders_without_features(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none: no such folder of feature files"):
-        find_sources(tmp_path / "none", [])
-    with pytest.raises(DataError, match=r"expected one \.npy or \.npz file per video, but found none"):
-        find_sources(tmp_path, [])
+        find_sources(tmp_path / "none", None, [])
+    with pytest.raises(DataError, match=r"expected feature files \(\.npy, \.npz, .*\), but found none"):
+        find_sources(tmp_path, None, [])

@@ -12,6 +12,7 @@ DOCS = ROOT / "docs"
 ELSEWHERE = {
     "tutorial.md": "tests/docs/test_tutorial.py",
     "streaming-and-serving.md": "tests/test_streaming_and_serving.py",
+    "your-own-data.md": "tests/test_your_own_data.py",
     "your-own-model.md": "tests/test_your_own_model.py",
 }
 """Pages that another test runs."""

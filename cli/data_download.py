@@ -1,0 +1,66 @@
+"""`g2l data download`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from g2l.errors import InputError
+
+from . import console
+from .data_options import DataRoot, next_command
+from .options import Debug
+
+if TYPE_CHECKING:
+    from g2l.datasets.download.record import Archive
+    from g2l.datasets.download.sources import Source
+
+
+def download(
+    dataset: Annotated[str, typer.Argument(help="gtea, 50salads or breakfast.")],
+    data_root: DataRoot = Path("data"),
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the terms without being asked.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Download a public data set, once its terms are accepted; goes on where it broke off.
+
+    Example: g2l data download gtea
+    """
+    from g2l.datasets.download.fetch import archive_path, download_dataset
+    from g2l.datasets.download.record import read_record
+    from g2l.datasets.download.sources import find_source
+    from g2l.datasets.new_dataset import new_path
+
+    source = find_source(dataset)
+    new_path(data_root, dataset)
+    archive = read_record(source)
+    _show(source, archive)
+    if not (yes or _agreed()):
+        raise InputError(
+            "the terms were not accepted; nothing was downloaded.",
+            hint="--yes accepts them without a question.",
+        )
+    path = download_dataset(source, archive, data_root, console.ConsoleProgress())
+    console.say(f"{path}: made. The archive with the other data sets is kept:")
+    console.say(f"{archive_path(source, archive, data_root)}")
+    console.say(f"try: {next_command('data validate', data_root, dataset)}")
+
+
+def _show(source: Source, archive: Archive) -> None:
+    console.say(f"{source.dataset}: features and labels as published with MS-TCN, {source.page}")
+    console.say(f"terms of the data set: {source.terms}")
+    console.say(f"terms of the archive: {archive.licence or 'the record names no licence.'}")
+    console.say(f"cite: {source.cite}; features: Abu Farha and Gall, CVPR 2019")
+    console.say(
+        f"one archive holds gtea, 50salads and breakfast: {archive.size / 1e9:.2f} GB to download, checked "
+        f"against {archive.checksum} as the record gives it."
+    )
+
+
+def _agreed() -> bool:
+    try:
+        return typer.confirm("Download under these terms?", err=True)
+    except typer.Abort:  # nobody there to ask
+        return False

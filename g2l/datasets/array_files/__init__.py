@@ -1,0 +1,1 @@
+"""Arrays in the files of other programs: what a file holds, and one of its arrays."""

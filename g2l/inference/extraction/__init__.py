@@ -1,0 +1,1 @@
+"""Features of videos by any encoder in ONNX."""

@@ -1,0 +1,160 @@
+"""An encoder of frames or clips: any `.onnx` file whose one input is a batch of images."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.errors import InputError
+from g2l.inference.onnx_loading import load_onnx, run_failed
+from g2l.inference.providers import Device, confirm, plan_providers
+
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_EXPECTED = "one input (N, 3, H, W) of frames or (N, 3, T, H, W) of clips, as float, float16 or uint8"
+_SIZE, _CLIP_FRAMES = 224, 16
+"""What is taken where an encoder takes any."""
+
+
+@dataclass(frozen=True)
+class EncoderInput:
+    """What an encoder takes.
+
+    Attributes:
+        name: Of its input.
+        batch: Images or clips that it takes at once, or None: any number.
+        clip_frames: T, or None: it takes single frames.
+        height: In pixels.
+        width: In pixels.
+        dtype: Of its numbers.
+    """
+
+    name: str
+    batch: int | None
+    clip_frames: int | None
+    height: int
+    width: int
+    dtype: np.dtype[Any]
+
+
+class Encoder:
+    """Runs an encoder.
+
+    Args:
+        path: A `.onnx` file.
+        device: What runs it.
+        size: Height and width where it takes any; None is 224.
+        clip_frames: T where it takes any; None is 16.
+        output: Name of the output that is the features; None: the only one of shape (N, D).
+
+    Raises:
+        InputError: It cannot be loaded, or its input, its outputs and what is asked for do not fit.
+        OperationalError: The device did not start.
+    """
+
+    def __init__(
+        self, path: Path, device: Device, size: int | None, clip_frames: int | None, output: str | None
+    ) -> None:
+        self._path = path
+        plan = plan_providers(device)
+        self._session = load_onnx(path, plan)
+        self.device_report = confirm(plan, self._session.get_providers())
+        self.input = _input(path, self._session.get_inputs(), size, clip_frames)
+        self.output = _output(path, self._session.get_outputs(), output)
+
+    def encode(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return features (N, D) of images (N, 3, H, W) or clips (N, 3, T, H, W).
+
+        Raises:
+            InputError: The output is not one row of numbers for each image.
+            OperationalError: onnxruntime failed.
+        """
+        count = len(images)
+        if self.input.batch is not None:  # a fixed batch: the last one is filled up
+            images = np.concatenate([images, images[:1].repeat(self.input.batch - count, axis=0)])
+        try:
+            found = self._session.run([self.output], {self.input.name: images})[0]
+        except Exception as error:  # onnxruntime's errors have no common base class
+            raise run_failed(error) from error
+        features = np.asarray(found, dtype=np.float32)
+        if features.ndim < 2 or len(features) != len(images) or set(features.shape[2:]) - {1}:
+            raise InputError(
+                f"{self._path}: expected an output (N, D), but `{self.output}` is {features.shape} for a "
+                f"batch of {len(images)}.",
+                hint="export the encoder with its pooling layer.",
+            )
+        return features.reshape(len(images), -1)[:count]
+
+
+def hash_encoder(path: Path) -> str:
+    """Return the SHA-256 of a `.onnx` file, and of the weights that exporters put beside it (`.onnx.data`).
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for file in (path, path.with_name(f"{path.name}.data")):
+            if file == path or file.exists():
+                with file.open("rb") as stream:
+                    while block := stream.read(2**20):
+                        digest.update(block)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    return digest.hexdigest()
+
+
+def _input(path: Path, values: list[Any], size: int | None, clip_frames: int | None) -> EncoderInput:
+    shown = ", ".join(f"`{value.name}` {_shape(value)} {value.type}" for value in values) or "none"
+    first = values[0] if len(values) == 1 else None
+    if first is None or len(first.shape) not in (4, 5) or first.shape[1] != 3 or first.type not in _TYPES:
+        raise InputError(f"{path}: expected {_EXPECTED}, but found {shown}.")
+    batch, _, *frames, height, width = first.shape
+    if not frames and clip_frames is not None:
+        raise InputError(f"{path}: `clip_frames` is for encoders of clips, but it takes frames: {shown}.")
+    return EncoderInput(
+        name=first.name,
+        batch=batch if isinstance(batch, int) else None,
+        clip_frames=_fixed(path, "clip_frames", frames[0], clip_frames, _CLIP_FRAMES) if frames else None,
+        height=_fixed(path, "size", height, size, _SIZE),
+        width=_fixed(path, "size", width, size, _SIZE),
+        dtype=np.dtype(_TYPES[first.type]),
+    )
+
+
+def _fixed(path: Path, option: str, of_encoder: Any, given: int | None, default: int) -> int:
+    """Return a length that the encoder fixes or else the user."""
+    if not isinstance(of_encoder, int):
+        return default if given is None else given
+    if given not in (None, of_encoder):
+        raise InputError(f"`{option}` is {given}, but {path} takes {of_encoder} only.")
+    return of_encoder
+
+
+def _output(path: Path, values: list[Any], name: str | None) -> str:
+    shown = ", ".join(f"`{value.name}` {_shape(value)}" for value in values)
+    if name is not None:
+        if name not in [value.name for value in values]:
+            raise InputError(f"{path}: expected an output `{name}`, but found {shown}.")
+        return name
+    fitting = [value.name for value in values if _is_row(value.shape)]
+    if len(fitting) != 1:
+        expected = "an output (N, D)" if not fitting else "one output (N, D)"
+        hint = "--encoder-output names the one to take." if fitting else "export it with its pooling layer."
+        raise InputError(f"{path}: expected {expected}, but found {shown}.", hint=hint)
+    return str(fitting[0])
+
+
+def _is_row(shape: list[Any]) -> bool:
+    """Return whether an output is (N, D), or is it but for axes of length 1 or of unknown length."""
+    return len(shape) >= 2 and all(length == 1 or not isinstance(length, int) for length in shape[2:])
+
+
+def _shape(value: Any) -> str:
+    return f"({', '.join(str(length) for length in value.shape)})"

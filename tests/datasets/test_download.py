@@ -1,0 +1,218 @@
+"""Downloads from a server that breaks off, lies about sizes and sends something else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from g2l.config import DataConfig
+from g2l.datasets.download import transfer, unpack
+from g2l.datasets.download.fetch import download_dataset
+from g2l.datasets.download.record import read_record
+from g2l.datasets.download.sources import SOURCES, find_source
+from g2l.datasets.validation import validate_dataset
+from g2l.errors import DiskFullError, InputError, OperationalError
+from tests.oracles.archive_server import ArchiveServer, dataset_files, serving, zipped
+
+FILES = {name: dataset_files(name) for name in ("gtea", "50salads")}
+CONTENT = zipped({**FILES["gtea"], **FILES["50salads"], "__MACOSX/data/gtea/mapping.txt": b"x"})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transfer, "WAIT_S", 0.0)
+    with serving(CONTENT) as running:
+        yield running
+
+
+def download(server: ArchiveServer, root: Path, dataset: str = "gtea") -> Path:
+    source = server.source(dataset)
+    return download_dataset(source, read_record(source), root)
+
+
+def left(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def test_only_the_wanted_data_set_is_unpacked(server: ArchiveServer, tmp_path: Path) -> None:
+    path = download(server, tmp_path)
+    found = {f"data/gtea/{name}": (path / name).read_bytes() for name in left(path) if name != "source.json"}
+    assert found == FILES["gtea"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == [".downloads", "gtea"]
+    assert validate_dataset(DataConfig(data_root=tmp_path, dataset="gtea")).errors == ()
+    said = (path / "source.json").read_text()
+    assert "be kind." in said
+    assert "md5:" in said
+
+
+def test_the_archive_serves_the_next_data_set(server: ArchiveServer, tmp_path: Path) -> None:
+    download(server, tmp_path)
+    download(server, tmp_path, "50salads")
+    assert server.asked == [None]
+    assert len(list((tmp_path / ".downloads").iterdir())) == 1
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server: ArchiveServer, tmp_path: Path) -> None:
+    server.breaks = [1000, 500, None]
+    download(server, tmp_path)
+    assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
+
+
+def test_the_next_call_goes_on_too(
+    server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.breaks = [1000, *[0] * 5]
+    with pytest.raises(
+        OperationalError, match=rf"broke off after 1,000 of {len(CONTENT):,} bytes \("
+    ) as error:
+        download(server, tmp_path)
+    assert error.value.hint == "run the command again: it goes on from there."
+    assert [name.endswith("-data.zip.part") for name in left(tmp_path)] == [True]
+    server.asked.clear()
+    download(server, tmp_path)
+    assert server.asked == ["bytes=1000-"]
+
+
+def test_a_server_that_ignores_ranges_sends_all_again(server: ArchiveServer, tmp_path: Path) -> None:
+    server.ranges = False
+    server.breaks = [1000, 1200, None]
+    download(server, tmp_path)
+    assert server.asked == [None, "bytes=1000-", "bytes=1200-"]
+
+
+def test_a_server_that_never_gets_further_is_given_up(server: ArchiveServer, tmp_path: Path) -> None:
+    server.ranges = False
+    server.breaks = [1000] * 50
+    with pytest.raises(OperationalError, match="broke off after 1,000 of"):
+        download(server, tmp_path)
+    assert len(server.asked) == 1 + transfer.TRIES
+
+
+def test_a_busy_server_is_asked_again(server: ArchiveServer, tmp_path: Path) -> None:
+    server.statuses = [503, 429]
+    download(server, tmp_path)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "Not Found"), (403, "Forbidden"), (416, "Requested")])
+def test_refusals_are_told_at_once(server: ArchiveServer, tmp_path: Path, status: int, reason: str) -> None:
+    server.statuses = [status]
+    with pytest.raises(OperationalError, match=rf"/file: answered {status} {reason}"):
+        download(server, tmp_path)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("offered", [len(CONTENT) - 1, len(CONTENT) + 1, 10])
+def test_lies_about_the_size(server: ArchiveServer, tmp_path: Path, offered: int) -> None:
+    server.offered = offered
+    message = rf"expected {len(CONTENT):,} bytes, but it offers {offered:,}\."
+    with pytest.raises(OperationalError, match=message):
+        download(server, tmp_path)
+    assert left(tmp_path) == []
+
+
+def test_wrong_content_is_removed(server: ArchiveServer, tmp_path: Path) -> None:
+    server.content = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
+    with pytest.raises(
+        OperationalError, match=r"/file: what arrived does not have the checksum md5:[0-9a-f]{32}"
+    ):
+        download(server, tmp_path)
+    assert left(tmp_path) == []
+    server.content = CONTENT
+    download(server, tmp_path)
+
+
+def test_a_damaged_archive_is_fetched_again(server: ArchiveServer, tmp_path: Path) -> None:
+    download(server, tmp_path)
+    (archive,) = (tmp_path / ".downloads").iterdir()
+    archive.write_bytes(b"damaged")
+    download(server, tmp_path, "50salads")
+    assert archive.read_bytes() == CONTENT
+
+
+def test_a_kill_while_it_is_checked_loses_nothing(
+    server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pooch.core
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pooch.core, "hash_matches", killed)
+        with pytest.raises(KeyboardInterrupt):
+            download(server, tmp_path)
+    download(server, tmp_path)
+    assert server.asked == [None]
+
+
+def test_no_room(server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "free_disk", lambda path: len(CONTENT) - 1)
+    with pytest.raises(DiskFullError, match=r"no room for data\.zip: 0\.00 GB are needed"):
+        download(server, tmp_path)
+    assert server.asked == []
+    rooms = iter([len(CONTENT), 100])
+    monkeypatch.setattr(unpack, "free_disk", lambda path: next(rooms))
+    with pytest.raises(DiskFullError, match="no room for the files of gtea"):
+        download(server, tmp_path)
+    assert not (tmp_path / "gtea").exists()
+
+
+def test_nothing_is_overwritten(server: ArchiveServer, tmp_path: Path) -> None:
+    (tmp_path / "gtea").mkdir()
+    with pytest.raises(InputError, match=r"gtea: already exists\."):
+        download(server, tmp_path)
+    assert server.asked == []
+
+
+def test_nobody_there(server: ArchiveServer, tmp_path: Path) -> None:
+    source = server.source()
+    archive = read_record(source)
+    server.server_close()
+    server.shutdown()
+    with pytest.raises(OperationalError, match="/record: cannot be reached"):
+        read_record(source)
+    with pytest.raises(OperationalError, match="broke off after 0 of"):
+        download_dataset(source, archive, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b"<html>", "expected JSON"),
+        ([], "expected a file 'data.zip', but it names none"),
+        ({"files": [{"key": "a"}]}, "expected a file 'data.zip', but it names none"),
+        (
+            {"files": [{"key": "data.zip", "size": 9}]},
+            "expected size and MD5 of data.zip, but found 9 and None",
+        ),
+        ({"files": [{"key": "data.zip", "size": "9", "checksum": "0" * 32}]}, "but found '9' and"),
+        ({"files": [{"key": "data.zip", "size": 9, "checksum": "sha1:00"}]}, "but found 9 and 'sha1:00'"),
+    ],
+)
+def test_records_that_do_not_tell(server: ArchiveServer, record: object, message: str) -> None:
+    server.record = record
+    with pytest.raises(OperationalError, match=message):
+        read_record(server.source())
+
+
+def test_the_other_form_of_a_record(server: ArchiveServer) -> None:
+    server.record = {"files": [{"filename": "data.zip", "filesize": 9, "checksum": "0" * 32}]}
+    found = read_record(server.source())
+    assert (found.size, found.checksum, found.licence) == (9, f"md5:{'0' * 32}", None)
+
+
+def test_known_sources() -> None:
+    assert set(SOURCES) == {"gtea", "50salads", "breakfast"}
+    assert {source.record for source in SOURCES.values()} == {"https://zenodo.org/api/records/3625992"}
+    assert all(source.url.startswith("https://") for source in SOURCES.values())
+    with pytest.raises(InputError, match="no source of a data set '50salad' is known") as error:
+        find_source("50salad")
+    assert error.value.hint == "did you mean 50salads?"
+
+
+def test_the_room_is_that_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError, match="no room for it"):
+        unpack.check_room(tmp_path / "new", os.statvfs(tmp_path).f_blocks * 2**20, "it")
