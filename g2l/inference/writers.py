@@ -15,7 +15,7 @@ from g2l.datasets.bundle import name_fault
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
-from g2l.inference.evaluate import METRICS_FILE, UNSMOOTHED
+from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
 from g2l.inference.formats.format import WRITERS, Format, check_formats
 from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
 from g2l.inference.plots import write_plot
@@ -27,6 +27,8 @@ from g2l.inference.smoothing.smoother import make_smoother
 from g2l.models.metadata import ModelMetadata
 
 SEGMENTS_FILE = "segments.csv"
+RECORD_FILE = "run.json"
+"""Of the stage that predicts: who predicted what, and how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, UNSMOOTHED), "")
+        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, UNSMOOTHED), "")
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),

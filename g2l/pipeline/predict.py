@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from g2l.errors import OperationalError
-from g2l.inference.evaluate import EvaluationReport, evaluate_predictions, find_truths
+from g2l.inference.evaluate import EVALUATION_FILE, EvaluationReport, evaluate_predictions, find_truths
 from g2l.inference.predictor import Predictor, VideoFailure, find_videos
 from g2l.inference.sessions import Session
 from g2l.inference.writers import Outputs, PredictionWriter
-from g2l.pipeline.stage import Workplace, tracked
+from g2l.pipeline.stage import Workplace, tracked, write_record
 from g2l.tracking.protocol import Run, RunKind
 
 logger = logging.getLogger("g2l")
@@ -63,12 +64,14 @@ def predict(
     writer.claim(video.stem for video in videos)
     with tracked(place, RunKind.PREDICT, "predict") as run:
         smoothing = str(writer.outputs.smoothing)
-        run.log_params({"videos": len(videos), "device": session.device_report, "smoothing": smoothing})
+        settings = {"videos": len(videos), "device": session.device_report, "smoothing": smoothing}
+        run.log_params(settings)
         written, failures = _write_all(place, session, videos, writer)
         if not written:
             raise failures[0].error
         run.log_artifact(writer.finish())
         report = _score(run, place.folder, written, ground_truth, session)
+        write_record(place, run, RunKind.PREDICT, settings | _model_settings(session, writer))
     return PredictOutcome(
         videos=tuple(written), failures=tuple(failures), report=report, device_report=session.device_report
     )
@@ -92,6 +95,16 @@ def _write_all(
     return written, failures
 
 
+def _model_settings(session: Session, writer: PredictionWriter) -> dict[str, Any]:
+    """Return what a reader of the predictions may ask of the model that made them."""
+    metadata = session.metadata
+    return {
+        "data": {"fps": writer.fps, "sample_rate": metadata.sample_rate},
+        "backbone": metadata.backbone.as_dict(),
+        "structure": metadata.structure.as_lists(),
+    }
+
+
 def _score(
     run: Run, folder: Path, written: Sequence[str], ground_truth: Path | None, session: Session
 ) -> EvaluationReport | None:
@@ -101,6 +114,7 @@ def _score(
         folder, ground_truth, background=session.metadata.background, videos=written
     )
     report.write(folder)
+    run.log_artifact(folder / EVALUATION_FILE)
     _log_report(run, report)
     return report
 
