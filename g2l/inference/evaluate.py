@@ -66,7 +66,7 @@ class EvaluationReport:
         """Write `metrics.json` and `evaluation.json` into `folder`, each atomically."""
         write_json(folder / METRICS_FILE, self.as_dict())
         videos = {name: {"metrics": self.per_video[name], **strips} for name, strips in self.strips.items()}
-        details = {"metrics": self.as_dict(), "classes": list(self.classes), "per_class": self.per_class}
+        details: dict[str, Any] = {"metrics": self.as_dict(), "classes": list(self.classes), "per_class": self.per_class}
         details |= {"confusion": self.confusion, "background": list(self.background), "videos": videos}
         write_json(folder / EVALUATION_FILE, {"schema": EVALUATION_SCHEMA, **details})
 
