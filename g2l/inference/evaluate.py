@@ -66,7 +66,11 @@ class EvaluationReport:
         """Write `metrics.json` and `evaluation.json` into `folder`, each atomically."""
         write_json(folder / METRICS_FILE, self.as_dict())
         videos = {name: {"metrics": self.per_video[name], **strips} for name, strips in self.strips.items()}
-        details: dict[str, Any] = {"metrics": self.as_dict(), "classes": list(self.classes), "per_class": self.per_class}
+        details: dict[str, Any] = {
+            "metrics": self.as_dict(),
+            "classes": list(self.classes),
+            "per_class": self.per_class,
+        }
         details |= {"confusion": self.confusion, "background": list(self.background), "videos": videos}
         write_json(folder / EVALUATION_FILE, {"schema": EVALUATION_SCHEMA, **details})
 
@@ -189,7 +193,9 @@ def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tole
 def _strip(labels: Labels, place: Mapping[int, int]) -> list[list[int]]:
     """Return the segments of a video as `EvaluationReport.strips` has them."""
     found = segments(labels)
-    return [[place[label], end] for label, end in zip(found.labels.tolist(), found.ends.tolist(), strict=True)]
+    return [
+        [place[label], end] for label, end in zip(found.labels.tolist(), found.ends.tolist(), strict=True)
+    ]
 
 
 def _scores(

@@ -89,7 +89,9 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, UNSMOOTHED), "")
+        self._owners = dict.fromkeys(
+            (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, UNSMOOTHED), ""
+        )
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),

@@ -15,7 +15,6 @@ from g2l.tracking.protocol import Run
 from g2l.training.history import EpochRecord
 from g2l.wiring import Wiring
 
-
 DATA_FACTS = "dataset.json"
 
 

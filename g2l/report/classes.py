@@ -41,5 +41,7 @@ def _table(found: PredictionFacts) -> Table:
 
 
 def _matrix(found: PredictionFacts) -> Matrix:
-    caption = "Confusion matrix: percent of the frames of each true class (row) that were given each class (column)"
+    caption = (
+        "Confusion matrix: percent of the frames of each true class (row) that were given each class (column)"
+    )
     return Matrix(caption=caption, names=found.classes, frames=found.confusion)

@@ -9,8 +9,8 @@ from g2l.report.model import RunFacts
 from g2l.report.words import count, duration
 
 PAPER_STRUCTURES, PAPER_EPOCHS, PAPER_FULL_EPOCHS = 5_800, 33_000, 65
-"""Structures and epochs of a search by the settings of G2L (section 4.1 and the released code: a population of 50,
-100 generations, 5 epochs each, the 8 best of every tenth generation 50 epochs), and epochs of a full training."""
+"""Structures and epochs of a search by the settings of G2L, and epochs of a full training (section 4.1 and
+the released code: a population of 50, 100 generations, 5 epochs each; each tenth the best 8 for 50)."""
 PAPER_TRAININGS = PAPER_EPOCHS / PAPER_FULL_EPOCHS
 
 
@@ -47,7 +47,9 @@ def cost(runs: Sequence[RunFacts]) -> Section:
         for name, steps in search_steps(run).items():
             rows.append(_row(run.label, name, steps, full, run))
         if total is not None:
-            rows.append((run.label, "all of it", "", count(sum(search_steps(run).values())), f"{total:.1f}", ""))
+            rows.append(
+                (run.label, "all of it", "", count(sum(search_steps(run).values())), f"{total:.1f}", "")
+            )
             sentences.append(_against_paper(run.label if len(runs) > 1 else "The search", total))
     if not rows:
         return Section("cost", "What it cost", (Paragraph("Nothing was searched in full in this run."),))

@@ -18,7 +18,9 @@ BLUE, ORANGE, GREEN, GREY = COLORS[4], COLORS[5], COLORS[2], COLORS[7]
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
     """Return a figure in the style of the page and its axes, (rows, columns)."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -82,13 +84,19 @@ def fitness_over_budget(
 
 
 def _cloud(axes: Any, scores: Sequence[Scored], full: float, color: str, mark: str) -> None:
-    looks = (
-        ("one seed", {"marker": mark, "s": 14, "alpha": 0.5}, lambda s: not s.fresh and not s.shared),
-        ("fresh seed", {"marker": "x", "s": 18, "alpha": 0.7}, lambda s: s.fresh and not s.shared),
-        ("shared weights", {"marker": ".", "s": 8, "alpha": 0.4}, lambda s: s.shared),
-    )
-    for what, look, chosen in looks:
-        shown = [score for score in scores if score.fitness is not None and chosen(score)]
+    known = [score for score in scores if score.fitness is not None]
+    looks: dict[str, tuple[list[Scored], dict[str, Any]]] = {
+        "shared weights": ([s for s in known if s.shared], {"marker": ".", "s": 8, "alpha": 0.4}),
+        "one seed": (
+            [s for s in known if not s.shared and not s.fresh],
+            {"marker": mark, "s": 14, "alpha": 0.5},
+        ),
+        "fresh seed": (
+            [s for s in known if not s.shared and s.fresh],
+            {"marker": "x", "s": 18, "alpha": 0.7},
+        ),
+    }
+    for what, (shown, look) in looks.items():
         if shown:
             axes.scatter(
                 [score.spent / full for score in shown],

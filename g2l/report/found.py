@@ -98,7 +98,8 @@ def _trained(run: RunFacts, training: TrainingFacts) -> str:
     origin = training.origin if training.origin == HAND_DESIGNED else f"given ({training.origin})"
     return (
         f"On the test videos of {run.subject} the {origin} structure has a mean F1 of "
-        f"{points(mean_of(tests, MEAN_F1))} and an accuracy of {points(mean_of(tests, 'accuracy'))} ({seeds})."
+        f"{points(mean_of(tests, MEAN_F1))} and an accuracy of {points(mean_of(tests, 'accuracy'))} "
+        f"({seeds})."
     )
 
 

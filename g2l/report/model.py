@@ -248,7 +248,8 @@ class RunFacts:
     @property
     def reading(self) -> Mapping[str, Any]:
         """How the data was read."""
-        return self.settings.get("data", {})
+        found: Mapping[str, Any] = self.settings.get("data", {})
+        return found
 
     @property
     def subject(self) -> str:

@@ -16,7 +16,7 @@ NO_GLOBAL_SEARCH = "No global search in this run."
 RANDOM = "random"
 _Item = TypeVar("_Item")
 _ROWS = 40
-"""Improvements and generations that a table shows at most, evenly spread: it is an alternative to a figure."""
+"""Improvements and generations that a table shows at most, evenly spread."""
 
 
 def fitness(runs: Sequence[RunFacts]) -> Section:
@@ -53,7 +53,10 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
         ]
     known = [run.search.result.get("hand_designed_fitness") for run in runs if run.search is not None]
     line = known[0] if len(set(known)) == 1 else None
-    key, caption = f"budget-{name.replace('@', '-')}", f"Hold-out {called} of the candidates over what was spent"
+    key, caption = (
+        f"budget-{name.replace('@', '-')}",
+        f"Hold-out {called} of the candidates over what was spent",
+    )
     words = " ".join(sentences)
     drawn = markup(fitness_over_budget(searches, line, called), key, caption, words)
     table = Table(
@@ -98,8 +101,8 @@ def _population(search: GlobalFacts, key: str) -> Picture:
     called = NAMES.get(search.fitness, search.fitness)
     words = (
         f"{len(search.generations)} generations. The best {called} went from {points(first.best)} to "
-        f"{points(last.best)}, the median from {points(first.median)} to {points(last.median)}, and the share "
-        f"of rates in which two members differ from {first.diversity:.2f} to {last.diversity:.2f}."
+        f"{points(last.best)}, the median from {points(first.median)} to {points(last.median)}, and the "
+        f"share of rates in which two members differ from {first.diversity:.2f} to {last.diversity:.2f}."
     )
     table = Table(
         caption="Generations",

@@ -61,7 +61,7 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
     stages = _stages(folder)
     if not record and not stages:
         raise InputError(
-            f"{folder}: expected the output folder of a run, but found neither {RECORD} nor {SEGMENTS} in it.",
+            f"{folder}: expected the output folder of a run, but it holds neither {RECORD} nor {SEGMENTS}.",
             hint="give the folder that search-global, search-local, train, pipeline or predict wrote to.",
         )
     with reading(folder / RECORD):

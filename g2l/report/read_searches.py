@@ -70,10 +70,9 @@ def _score(evaluation: Evaluation, fitness: str) -> float | None:
 
 
 def _generation(value: Mapping[str, Any]) -> Generation:
-    counts = {name: int(value[name]) for name in ("evaluations", "cache_hits", "failures")}
-    numbers = {name: float(value[name]) for name in ("best", "mean", "median", "diversity")}
+    names = ("best", "mean", "median", "diversity", "evaluations", "cache_hits", "failures")
     members = tuple((member["fitness"], str(member["origin"])) for member in value["population"])
-    return Generation(number=int(value["generation"]), members=members, **counts, **numbers)
+    return Generation(number=value["generation"], members=members, **{name: value[name] for name in names})
 
 
 def read_local(folder: Path, record: Mapping[str, Any]) -> LocalFacts:

@@ -36,7 +36,7 @@ def strips(runs: Sequence[RunFacts]) -> Section:
 
 
 def chosen(videos: Sequence[VideoFacts]) -> list[tuple[str, VideoFacts]]:
-    """Return the best, the median and the worst video by mean F1, each once; the first ones without scores."""
+    """Return the best, the median and the worst video by mean F1, each once; without scores the first."""
     scored = [(value, video) for video in videos if (value := metric(video.metrics, MEAN_F1)) is not None]
     if not scored:
         return [("", video) for video in videos[:_SHOWN_WITHOUT_TRUTH]]
@@ -126,9 +126,7 @@ def _keys(classes: Sequence[str], background: Sequence[str]) -> list[Key]:
     return [
         Key(number, name, BACKGROUND, 0)
         if number not in drawn
-        else Key(
-            number, name, COLORS[drawn[number] % len(COLORS)], drawn[number] // len(COLORS) % PATTERNS
-        )
+        else Key(number, name, COLORS[drawn[number] % len(COLORS)], drawn[number] // len(COLORS) % PATTERNS)
         for number, name in enumerate(classes)
     ]
 
@@ -155,8 +153,6 @@ def _all_videos(found: PredictionFacts) -> Table:
     return Table(
         caption=f"All {len(ordered)} videos in percent, the worst first",
         columns=("video", *(NAMES[name] for name in METRICS), "frames"),
-        rows=tuple(
-            (video.name, *scores(video.metrics), count(video.prediction[-1][1])) for video in ordered
-        ),
+        rows=tuple((video.name, *scores(video.metrics), count(video.prediction[-1][1])) for video in ordered),
         folded=True,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from g2l.palette import COLORS
 from g2l.report.figures import BLUE, GREEN, GREY, ORANGE, canvas, legend
 from g2l.report.model import LayerPath
-from g2l.report.svg import DENSE, INK
+from g2l.report.svg import INK
 from g2l.structure import DilationStructure
 from g2l.wiring import Wiring
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 2
+DENSE_DOTS = 300
+"""Dots of different sizes from which they are drawn as pixels: each is an element with a path of its own."""
 _LOOKS = (
     {"color": GREY, "linestyle": ":", "marker": "s", "markersize": 7, "fillstyle": "none"},
     {"color": ORANGE, "linestyle": "--", "marker": "^", "markersize": 6},
@@ -75,7 +77,7 @@ def rate_paths(paths: Sequence[LayerPath], shape: Sequence[int]) -> Figure:
             continue
         members = [next(remaining) for _ in range(stages[number])]
         for layer, path in enumerate(members):
-            _path(axes, layer, path, dense=dots > DENSE)
+            _path(axes, layer, path, dense=dots > DENSE_DOTS)
         _octaves(axes, [rate for path in paths for rate in path.rates])
         axes.set_title(f"stage {number + 1}" if len(stages) > 1 else "all layers")
         axes.set_xlabel("update (0 = start)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
@@ -88,13 +89,14 @@ def paths(runs: Sequence[RunFacts]) -> Section:
 
 def _paths(local: LocalFacts, key: str) -> Picture:
     moved = [path for path in local.paths if path.rates[-1] != path.start]
-    furthest = max(local.paths, key=lambda path: abs(path.rates[-1] / path.start - 1))
     words = (
-        f"{len(local.paths[0].steps)} updates of {len(local.paths)} layers; {len(moved)} rates ended elsewhere "
-        "than they started."
+        f"{len(local.paths[0].steps)} updates of {len(local.paths)} layers; {len(moved)} rates ended "
+        "elsewhere than they started."
     )
     if moved:
-        words += f" Furthest, in proportion, went {furthest.name}: {_arrow(furthest)}."
+        furthest = max(moved, key=lambda path: abs(math.log(path.rates[-1] / path.start)))
+        where = _place(local.paths.index(furthest), local.start.shape) or furthest.name
+        words += f" Furthest, in proportion, went {where}: {_arrow(furthest)}."
     table = Table(
         caption="Path of every rate, and the weights of the branches before the last update",
         columns=("layer", "rates", "last branches", "their weights", "expectation"),
@@ -117,6 +119,15 @@ def _paths(local: LocalFacts, key: str) -> Picture:
     )
     drawn = markup(rate_paths(local.paths, local.start.shape), key, caption, words)
     return Picture(caption=caption, alternative=words, svg=drawn, table=table)
+
+
+def _place(number: int, shape: Sequence[int]) -> str:
+    """Return where the layer with a number, from 0, is; nothing where it is beyond the shape."""
+    for stage, layers in enumerate(shape):
+        if number < layers:
+            return f"layer {number + 1} of stage {stage + 1}"
+        number -= layers
+    return ""
 
 
 def _arrow(path: LayerPath) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ INK, RULE = "#010203", "#040506"
 DENSE = 800
 """Marks from which a scatter is drawn as pixels: thousands of elements make a page large and slow."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -60,8 +60,9 @@ def markup(figure: Figure, key: str, title: str, description: str) -> str:
     assert box is not None
     width = float(box[0].split()[2])
     opening = (
-        f'<svg {box[0]} role="img" aria-labelledby="{key}-title {key}-desc" style="max-width:{width * 1.6:.0f}px">'
+        f'<svg {box[0]} role="img" aria-labelledby="{key}-title {key}-desc" '
+        f'style="max-width:{width * 1.6:.0f}px">'
         f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-desc">{escape(description)}</desc>'
     )
-    # Trailing blanks are a seventh of what matplotlib writes.
+    # Blanks are a seventh of what matplotlib writes.
     return re.sub(r"\s*\n\s*", "\n", re.sub(r"<svg[^>]*>", lambda _: opening, text, count=1)).strip()

@@ -56,7 +56,9 @@ def _receptive_fields(run: RunFacts) -> list[_Row]:
     rows: list[_Row] = []
     leader = -math.inf
     for one in ordered:  # cheapest first, of the same cost the best first
-        rows.append((float(fields[one]), best[one], best[one] > leader, one == run.search.hand_designed, one.key))
+        rows.append(
+            (float(fields[one]), best[one], best[one] > leader, one == run.search.hand_designed, one.key)
+        )
         leader = max(leader, best[one])
     return rows
 
