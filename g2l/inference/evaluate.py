@@ -62,17 +62,22 @@ class EvaluationReport:
         """Return what `metrics.json` holds: the metrics, and under `unsmoothed` those before smoothing."""
         return self.metrics | ({} if self.unsmoothed is None else {UNSMOOTHED: self.unsmoothed})
 
-    def write(self, folder: Path) -> None:
-        """Write `metrics.json` and `evaluation.json` into `folder`, each atomically."""
-        write_json(folder / METRICS_FILE, self.as_dict())
+    def write(self, folder: Path) -> Path:
+        """Write `metrics.json` and `evaluation.json` into `folder` atomically; return the former."""
+        path = folder / METRICS_FILE
+        write_json(path, self.as_dict())
         videos = {name: {"metrics": self.per_video[name], **strips} for name, strips in self.strips.items()}
-        details: dict[str, Any] = {
+        details = {
+            "schema": EVALUATION_SCHEMA,
             "metrics": self.as_dict(),
             "classes": list(self.classes),
+            "background": list(self.background),
             "per_class": self.per_class,
+            "confusion": self.confusion,
+            "videos": videos,
         }
-        details |= {"confusion": self.confusion, "background": list(self.background), "videos": videos}
-        write_json(folder / EVALUATION_FILE, {"schema": EVALUATION_SCHEMA, **details})
+        write_json(folder / EVALUATION_FILE, details)
+        return path
 
 
 def evaluate_predictions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 
@@ -54,6 +54,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     words: int = 1
     folded: bool = False
+
+    def without_first(self) -> Table:
+        """Return the table without its first column."""
+        return replace(
+            self, columns=self.columns[1:], rows=tuple(row[1:] for row in self.rows), words=self.words - 1
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,10 @@ def contest(runs: Sequence[RunFacts]) -> Section:
     if not trained:
         reason = "Nothing was trained in full in this run, so there are no test scores."
         return Section("contest", "Hand-designed against searched", (Paragraph(reason), *_leaders(runs)))
-    blocks.append(_means(trained))
+    several = len(runs) > 1
+    blocks.append(_means(trained) if several else _means(trained).without_first())
     blocks += [Paragraph(_words(run)) for run in runs if run.differences]
-    blocks.append(_each_seed(trained))
+    blocks.append(_each_seed(trained) if several else _each_seed(trained).without_first())
     splits = _over_splits(runs)
     if splits is not None:
         blocks.append(splits)
@@ -59,7 +60,7 @@ def _each_seed(trained: Sequence[tuple[RunFacts, TrainingFacts]]) -> Table:
 
 def _words(run: RunFacts) -> str:
     found = "; ".join(f"{NAMES.get(name, name)}: {one.words()}" for name, one in run.differences.items())
-    return f"{run.label}, searched against hand-designed on test, seed by seed: {found}."
+    return f"{run.subject}, searched against hand-designed on test, seed by seed: {found}."
 
 
 def _over_splits(runs: Sequence[RunFacts]) -> Table | None:
@@ -105,8 +106,8 @@ def _leaders(runs: Sequence[RunFacts]) -> list[Block]:
         hand_designed = run.search.hand_designed.as_lists()
         blocks.append(
             Table(
-                caption=f"{run.label}: best structures of the global search by hold-out "
-                f"{NAMES.get(run.search.fitness, run.search.fitness)}",
+                caption=f"Best structures of the global search by hold-out "
+                f"{NAMES.get(run.search.fitness, run.search.fitness)}, {run.label}",
                 columns=("structure", "fitness", "standard error", "seeds", "steps", "receptive field"),
                 rows=tuple(
                     (

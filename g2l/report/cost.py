@@ -54,7 +54,7 @@ def cost(runs: Sequence[RunFacts]) -> Section:
     if not rows:
         return Section("cost", "What it cost", (Paragraph("Nothing was searched in full in this run."),))
     rows.append(
-        ("G2L's settings", "global search", count(PAPER_STRUCTURES), "", f"{PAPER_TRAININGS:.0f}", "")
+        ("G2L's settings", "G2L's settings", count(PAPER_STRUCTURES), "", f"{PAPER_TRAININGS:.0f}", "")
     )
     table = Table(
         caption="Cost of the searches; a full training is one training of one structure by the same recipe",
@@ -62,6 +62,8 @@ def cost(runs: Sequence[RunFacts]) -> Section:
         rows=tuple(rows),
         words=2,
     )
+    if len(runs) == 1:
+        table = table.without_first()
     blocks: list[Block] = [*map(Paragraph, sentences), table]
     return Section("cost", "What it cost", tuple(blocks))
 
@@ -78,5 +80,9 @@ def _against_paper(name: str, total: float) -> str:
     return (
         f"{name} cost as much as {total:.1f} full trainings; by the settings of G2L (about "
         f"{PAPER_STRUCTURES:,} structures and {PAPER_EPOCHS:,} epochs a split) it is some "
-        f"{PAPER_TRAININGS:.0f}, {PAPER_TRAININGS / total:.0f} times as much."
+        f"{PAPER_TRAININGS:.0f}, {_times(PAPER_TRAININGS / total)} as much."
     )
+
+
+def _times(ratio: float) -> str:
+    return "about" if 0.7 < ratio < 1.5 else f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"

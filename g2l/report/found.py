@@ -61,7 +61,7 @@ def compared(subject: str, difference: Comparison, ours: str) -> str:
             f"One seed cannot show whether the {ours} is better than the hand-designed one {where}: the "
             f"difference is {size}, and only several seeds give it an interval."
         )
-    interval = f"{CONFIDENCE:.0%} interval {points(low)} to {points(high)}, {difference.seeds} seeds"
+    interval = f"{100 * CONFIDENCE:.0f} % interval {points(low)} to {points(high)}, {difference.seeds} seeds"
     if low <= 0 <= high:
         return (
             f"The {ours} and the hand-designed one cannot be told apart {where}: the difference is {size} "

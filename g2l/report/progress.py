@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
@@ -65,6 +66,7 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
         rows=tuple(rows),
         folded=True,
     )
+    table = table if len(runs) > 1 else replace(table.without_first(), words=0)
     return [Picture(caption=caption, alternative=words, svg=drawn, table=table)]
 
 

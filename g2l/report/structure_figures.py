@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 2
+_CLOSE = 0.5
+"""Octaves below which two numbers beside an axis would cover each other."""
 DENSE_DOTS = 300
 """Dots of different sizes from which they are drawn as pixels: each is an element with a path of its own."""
 _LOOKS = (
@@ -78,11 +81,12 @@ def rate_paths(paths: Sequence[LayerPath], shape: Sequence[int]) -> Figure:
         members = [next(remaining) for _ in range(stages[number])]
         for layer, path in enumerate(members):
             _path(axes, layer, path, dense=dots > DENSE_DOTS)
+        _numbers(axes, members)
         _octaves(axes, [rate for path in paths for rate in path.rates])
         axes.set_title(f"stage {number + 1}" if len(stages) > 1 else "all layers")
         axes.set_xlabel("update (0 = start)")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.margins(x=0.12)
+        axes.margins(x=0.18)
         if number % columns == 0:
             axes.set_ylabel("dilation rate (frames)")
     return figure
@@ -106,15 +110,28 @@ def _path(axes: Any, layer: int, path: LayerPath, *, dense: bool) -> None:
         linewidths=0,
         rasterized=dense,
     )
-    axes.annotate(
-        str(layer + 1),
-        (len(path.rates) - 1, path.rates[-1]),
-        xytext=(5 + 9 * (layer % 2), 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        color=INK,
-    )
+
+
+def _numbers(axes: Any, members: Sequence[LayerPath]) -> None:
+    """Write the numbers of the layers at the ends of their paths; one text where paths end close together."""
+    ends = sorted((path.rates[-1], layer) for layer, path in enumerate(members, start=1))
+    groups: list[list[tuple[int, int]]] = []
+    for end in ends:
+        if groups and math.log2(end[0] / groups[-1][0][0]) < _CLOSE:
+            groups[-1].append(end)
+        else:
+            groups.append([end])
+    for group in groups:
+        middle = math.sqrt(group[0][0] * group[-1][0])
+        axes.annotate(
+            " ".join(str(layer) for layer in sorted(layer for _, layer in group)),
+            (len(members[0].rates) - 1, middle),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
 
 
 def _octaves(axes: Any, rates: Sequence[int]) -> None:

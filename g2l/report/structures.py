@@ -9,7 +9,7 @@ from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
 from g2l.report.model import LayerPath, LocalFacts, RunFacts
 from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.svg import markup
-from g2l.report.words import frames, reach
+from g2l.report.words import count, reach
 from g2l.structure import DilationStructure
 from g2l.wiring import Wiring
 
@@ -33,7 +33,7 @@ def structure(runs: Sequence[RunFacts]) -> Section:
 
 def _reach(shown: Mapping[str, DilationStructure], wiring: Wiring, run: RunFacts) -> Table:
     seconds = run.seconds_per_frame
-    stages = [f"stage {number + 1}" for number in range(len(wiring.shape))]
+    stages = [f"stage {number + 1} (frames)" for number in range(len(wiring.shape))]
     return Table(
         caption="What the label of a frame depends on, and the receptive field of each stage by itself",
         columns=("structure", "receptive field", "look-ahead", *stages),
@@ -41,7 +41,7 @@ def _reach(shown: Mapping[str, DilationStructure], wiring: Wiring, run: RunFacts
             (
                 name,
                 *reach(wiring, one, seconds),
-                *(frames(seen.receptive_field, seconds) for seen in wiring.stage_reaches(one)),
+                *(count(seen.receptive_field) for seen in wiring.stage_reaches(one)),
             )
             for name, one in shown.items()
         ),

@@ -44,7 +44,8 @@ def test_each_seed_leaves_a_model_that_knows_its_metrics(place, tiny, tracker):
         assert seed.steps == 2 * RECIPE.epochs
         run = tracker.runs[metadata.run_id]
         assert run.kind is RunKind.SEED
-        assert set(run.artifacts) == {"model.safetensors", "last.ckpt", "metrics.json"}
+        recorded = {"run.json", "result.json", "metrics.json"}
+        assert set(run.artifacts) == {"model.safetensors", "last.ckpt", *recorded}
         assert prefixed.items() <= run.latest().items()
         assert sorted(run.series("train/loss")) == [1, 2, 3]
         assert sorted(run.series("train/learning_rate")) == [1, 2, 3]
