@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
@@ -69,14 +70,14 @@ class Picture:
     Attributes:
         caption: What it shows.
         alternative: What can be seen in it, in words.
-        svg: Markup of an `svg` element.
+        draw: Returns the markup of an `svg` element; takes a second, which only a page needs.
         table: Its numbers, or None where they are in the text.
     """
 
     kind: ClassVar[str] = "picture"
     caption: str
     alternative: str
-    svg: str
+    draw: Callable[[], str]
     table: Table | None = None
 
 

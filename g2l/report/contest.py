@@ -20,7 +20,9 @@ def contest(runs: Sequence[RunFacts]) -> Section:
         return Section("contest", "Hand-designed against searched", (Paragraph(reason), *_leaders(runs)))
     several = len(runs) > 1
     blocks.append(_means(trained) if several else _means(trained).without_first())
-    blocks += [Paragraph(_words(run)) for run in runs if run.differences]
+    blocks += [
+        Paragraph(_words(run, run.label if several else run.subject)) for run in runs if run.differences
+    ]
     blocks.append(_each_seed(trained) if several else _each_seed(trained).without_first())
     splits = _over_splits(runs)
     if splits is not None:
@@ -48,9 +50,9 @@ def _means(trained: Sequence[tuple[RunFacts, TrainingFacts]]) -> Table:
 def _each_seed(trained: Sequence[tuple[RunFacts, TrainingFacts]]) -> Table:
     return Table(
         caption="Test scores of every split and seed in percent",
-        columns=("data", "structure", "seed", *_COLUMNS),
+        columns=("run", "structure", "seed", *_COLUMNS),
         rows=tuple(
-            (run.subject, training.origin, str(seed.seed), *scores(seed.test))
+            (run.label, training.origin, str(seed.seed), *scores(seed.test))
             for run, training in trained
             for seed in training.seeds
         ),
@@ -58,9 +60,11 @@ def _each_seed(trained: Sequence[tuple[RunFacts, TrainingFacts]]) -> Table:
     )
 
 
-def _words(run: RunFacts) -> str:
-    found = "; ".join(f"{NAMES.get(name, name)}: {one.words()}" for name, one in run.differences.items())
-    return f"{run.subject}, searched against hand-designed on test, seed by seed: {found}."
+def _words(run: RunFacts, name: str) -> str:
+    found = "; ".join(
+        f"{NAMES.get(metric, metric)}: {one.words()}" for metric, one in run.differences.items()
+    )
+    return f"{name}, searched against hand-designed on test, seed by seed: {found}."
 
 
 def _over_splits(runs: Sequence[RunFacts]) -> Table | None:

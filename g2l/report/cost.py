@@ -80,7 +80,7 @@ def _against_paper(name: str, total: float) -> str:
     return (
         f"{name} cost as much as {total:.1f} full trainings; by the settings of G2L (about "
         f"{PAPER_STRUCTURES:,} structures and {PAPER_EPOCHS:,} epochs a split) it is some "
-        f"{PAPER_TRAININGS:.0f}, {_times(PAPER_TRAININGS / total)} as much."
+        f"{PAPER_TRAININGS:.0f} ({_times(PAPER_TRAININGS / total)} as much)."
     )
 
 

@@ -61,7 +61,8 @@ def fitness_over_budget(
     for number, (label, (strategy, scores, full)) in enumerate(searches.items()):
         random = strategy == "random"
         color = GREY if random else (BLUE, ORANGE, GREEN, COLORS[6])[number % 4]
-        _cloud(axes, scores, full, color, _MARKS[number % len(_MARKS)])
+        whose = f"{label}: " if len(searches) > 1 else ""
+        _cloud(axes, scores, full, color, _MARKS[number % len(_MARKS)], whose)
         spent, best = best_so_far(scores)
         if spent:
             end = scores[-1].spent
@@ -72,7 +73,7 @@ def fitness_over_budget(
                 color=color,
                 linewidth=2,
                 linestyle="--" if random else "-",
-                label=f"{label}: best so far ({strategy})",
+                label=f"{whose}best so far ({strategy})",
             )
     if hand_designed is not None:
         axes.axhline(hand_designed, color=INK, linestyle=":", label="hand-designed 2^l")
@@ -83,7 +84,7 @@ def fitness_over_budget(
     return figure
 
 
-def _cloud(axes: Any, scores: Sequence[Scored], full: float, color: str, mark: str) -> None:
+def _cloud(axes: Any, scores: Sequence[Scored], full: float, color: str, mark: str, whose: str) -> None:
     known = [score for score in scores if score.fitness is not None]
     looks: dict[str, tuple[list[Scored], dict[str, Any]]] = {
         "shared weights": ([s for s in known if s.shared], {"marker": ".", "s": 8, "alpha": 0.4}),
@@ -104,7 +105,7 @@ def _cloud(axes: Any, scores: Sequence[Scored], full: float, color: str, mark: s
                 color=color,
                 linewidths=0 if look["marker"] != "x" else 1,
                 rasterized=len(shown) > DENSE,
-                label=f"candidate, {what}",
+                label=f"{whose}candidates, {what}",
                 **look,
             )
 
@@ -223,6 +224,16 @@ def front(rows: Sequence[tuple[float, float, bool, bool]], name: str, cost: str)
     return figure
 
 
+_LINE, _HANDLE = 92, 8
+"""Characters of a line of the legend, and those that a mark takes."""
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    """Return how many columns of labels fit beside each other."""
+    widest = max(map(len, labels)) + _HANDLE
+    return max(1, min(3, len(labels), _LINE // widest))
+
+
 def legend(figure: Figure) -> None:
     """Put one legend below all axes, each entry once."""
     entries: dict[str, Any] = {}
@@ -233,7 +244,10 @@ def legend(figure: Figure) -> None:
 
     with matplotlib.rc_context(STYLE):
         made = figure.legend(
-            list(entries.values()), list(entries), loc="outside lower center", ncols=min(3, len(entries))
+            list(entries.values()),
+            list(entries),
+            loc="outside lower center",
+            ncols=_legend_columns(list(entries)),
         )
     for text in made.get_texts():
         text.set_parse_math(False)

@@ -59,7 +59,10 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
         f"Hold-out {called} of the candidates over what was spent",
     )
     words = " ".join(sentences)
-    drawn = markup(fitness_over_budget(searches, line, called), key, caption, words)
+
+    def draw() -> str:
+        return markup(fitness_over_budget(searches, line, called), key, caption, words)
+
     table = Table(
         caption=f"Whenever a candidate with a better {called} was found",
         columns=("run", "steps spent", "full trainings", "best so far"),
@@ -67,7 +70,7 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
         folded=True,
     )
     table = table if len(runs) > 1 else replace(table.without_first(), words=0)
-    return [Picture(caption=caption, alternative=words, svg=drawn, table=table)]
+    return [Picture(caption=caption, alternative=words, draw=draw, table=table)]
 
 
 def _sentence(label: str, search: GlobalFacts, full: float, name: str) -> str:
@@ -125,8 +128,11 @@ def _population(search: GlobalFacts, key: str) -> Picture:
         folded=True,
     )
     caption = f"Hold-out {called} of the members of each generation, and how much they differ"
-    drawn = markup(population(search.generations, called), key, caption, words)
-    return Picture(caption=caption, alternative=words, svg=drawn, table=table)
+
+    def draw() -> str:
+        return markup(population(search.generations, called), key, caption, words)
+
+    return Picture(caption=caption, alternative=words, draw=draw, table=table)
 
 
 def thinned(items: Sequence[_Item]) -> list[_Item]:

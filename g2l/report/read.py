@@ -119,9 +119,14 @@ def _backbone(value: Mapping[str, Any] | None) -> BackboneConfig | None:
 
 def _data(stages: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the facts of the data, of a stage that holds something out where there is one."""
-    found = [optional(path / DATA) for path in stages]
-    known = [facts for facts in found if facts]
-    return next((facts for facts in known if facts["frames"]["holdout"]), known[0] if known else {})
+    known: list[dict[str, Any]] = []
+    for path in stages:
+        facts = optional(path / DATA)
+        with reading(path / DATA):
+            if facts and facts["frames"]["holdout"]:
+                return facts
+        known += [facts] if facts else []
+    return known[0] if known else {}
 
 
 def _differences(folder: Path, search: GlobalFacts | None) -> dict[str, Comparison]:
@@ -129,7 +134,8 @@ def _differences(folder: Path, search: GlobalFacts | None) -> dict[str, Comparis
     found = optional(folder / SUMMARY).get("difference", {}) or (
         search.result.get("differences", {}) if search is not None else {}
     )
-    return {metric: Comparison.from_dict(one) for metric, one in found.items()}
+    with reading(folder / SUMMARY):
+        return {metric: Comparison.from_dict(one) for metric, one in found.items()}
 
 
 def _trainings(stages: Mapping[Path, Mapping[str, Any]]) -> tuple[TrainingFacts, ...]:

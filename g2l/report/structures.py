@@ -69,8 +69,11 @@ def _rates(shown: Mapping[str, DilationStructure], wiring: Wiring, key: str) -> 
         words=1 + len(names),
     )
     caption = "Dilation rate of every layer"
-    drawn = markup(rates_by_stage(shown, wiring), key, caption, words)
-    return Picture(caption=caption, alternative=words, svg=drawn, table=table)
+
+    def draw() -> str:
+        return markup(rates_by_stage(shown, wiring), key, caption, words)
+
+    return Picture(caption=caption, alternative=words, draw=draw, table=table)
 
 
 def paths(runs: Sequence[RunFacts]) -> Section:
@@ -117,8 +120,11 @@ def _paths(local: LocalFacts, key: str) -> Picture:
         "Rate of every layer over the updates, its number at the right; dots are the branches before each "
         "update, the larger the more weight"
     )
-    drawn = markup(rate_paths(local.paths, local.start.shape), key, caption, words)
-    return Picture(caption=caption, alternative=words, svg=drawn, table=table)
+
+    def draw() -> str:
+        return markup(rate_paths(local.paths, local.start.shape), key, caption, words)
+
+    return Picture(caption=caption, alternative=words, draw=draw, table=table)
 
 
 def _place(number: int, shape: Sequence[int]) -> str:

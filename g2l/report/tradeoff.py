@@ -77,5 +77,8 @@ def _picture(rows: Sequence[_Row], fitness: str, cost: str, key: str) -> Picture
         rows=tuple((row[4], f"{row[0]:,.6g}", points(row[1])) for row in thinned(best)),
         folded=True,
     )
-    drawn = markup(front([row[:4] for row in rows], name, cost), key, caption, words)
-    return Picture(caption=caption, alternative=words, svg=drawn, table=table)
+
+    def draw() -> str:
+        return markup(front([row[:4] for row in rows], name, cost), key, caption, words)
+
+    return Picture(caption=caption, alternative=words, draw=draw, table=table)

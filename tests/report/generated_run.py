@@ -228,7 +228,7 @@ def predictions(folder: Path, classes, videos: int, frames: int, name: str, rand
     """Write scored predictions that are wrong at the borders of segments, more so in later videos."""
     strips, every_truth, every_prediction = {}, [], []
     for number in range(videos):
-        ends = np.sort(random.choice(np.arange(1, frames), 39, replace=False)).tolist() + [frames]
+        ends = [*np.sort(random.choice(np.arange(1, frames), 39, replace=False)).tolist(), frames]
         labels = [int(label) for label in random.integers(0, len(classes), 40)]
         truth = np.repeat(labels, np.diff([0, *ends]))
         prediction = np.roll(truth, 1 + number)
