@@ -61,7 +61,8 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
     stages = _stages(folder)
     if not record and not stages:
         raise InputError(
-            f"{folder}: expected the output folder of a run, but it holds neither {RECORD} nor {SEGMENTS}.",
+            f"{source or folder}: expected the output folder of a run, but it holds neither {RECORD} nor "
+            f"{SEGMENTS}.",
             hint="give the folder that search-global, search-local, train, pipeline or predict wrote to.",
         )
     with reading(folder / RECORD):
