@@ -150,7 +150,7 @@ def run_pipeline(
             _record(stage, task, outcome)
         if stage.result is None or not outcome.report.exists():
             write_report({str(stage.folder): stage.folder}, outcome.report)
-            stage.run.log_artifact(outcome.report)
+        stage.run.log_artifact(outcome.report)  # again on resume: it may have been killed in between
     return outcome
 
 

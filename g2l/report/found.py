@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from g2l.metrics.comparison import CONFIDENCE, Comparison
 from g2l.metrics.fitness import MEAN_F1
+from g2l.report.across import across
 from g2l.report.blocks import Block, Heading, Paragraph, Section, Warnings
 from g2l.report.cost import full_trainings
 from g2l.report.model import HAND_DESIGNED, LocalFacts, RunFacts, TrainingFacts
@@ -14,7 +15,10 @@ from g2l.report.words import NAMES, count, mean_of, points, reach
 
 def found(runs: Sequence[RunFacts]) -> Section:
     """Return the section; never empty."""
-    blocks: list[Block] = []
+    blocks: list[Block] = [
+        Paragraph(compared(run.subject, difference, f"structure of “{run.label}”"), lead=True)
+        for run, difference in across(runs)
+    ]
     for run in runs:
         if len(runs) > 1:
             blocks.append(Heading(run.label))

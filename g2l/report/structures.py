@@ -53,7 +53,7 @@ def _rates(shown: Mapping[str, DilationStructure], wiring: Wiring, key: str) -> 
     first, last = shown[names[0]], shown[names[-1]]
     changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
     words = (
-        f"Rates of {len(wiring.shape)} stages with {', '.join(map(str, wiring.shape))} rates. "
+        f"Rates of {len(wiring.shape)} stages ({', '.join(map(str, wiring.shape))} rates). "
         f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
         f"{names[0]} ones."
     )

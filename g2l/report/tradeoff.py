@@ -67,9 +67,12 @@ def _picture(rows: Sequence[_Row], fitness: str, cost: str, key: str) -> Picture
     name = NAMES.get(fitness, fitness)
     best = [row for row in rows if row[2]]
     words = (
-        f"{len(rows)} structures, {len(best)} on the front: from {best[0][0]:,.6g} with a {name} of "
-        f"{points(best[0][1])} to {best[-1][0]:,.6g} with {points(best[-1][1])} ({cost})."
+        f"{len(rows)} structures, {len(best)} on the front: {best[0][0]:,.6g} with a {name} of "
+        f"{points(best[0][1])}"
     )
+    if len(best) > 1:
+        words += f" to {best[-1][0]:,.6g} with {points(best[-1][1])}"
+    words += f" ({cost})."
     caption = f"Hold-out {name} against {cost}"
     table = Table(
         caption="Structures on the front, cheapest first",

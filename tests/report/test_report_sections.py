@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from g2l.metrics.comparison import Comparison
+from g2l.report.across import across
 from g2l.report.blocks import Matrix
 from g2l.report.contest import contest
 from g2l.report.cost import PAPER_TRAININGS, cost, full_trainings
@@ -68,6 +69,22 @@ def test_what_was_found_is_two_sentences(run):
 )
 def test_a_difference_is_said_plainly(difference, sentence):
     assert compared("gtea split 1", difference, "winner").startswith(sentence)
+
+
+def test_trainings_of_two_runs_are_compared_if_nothing_else_differs(run):
+    hand_designed, searched = run.trainings
+    settings = {"data": {"dataset": "d", "split": 1, "data_root": "here"}, "recipe": {"epochs": 9}}
+    baseline = replace(EMPTY, label="b", settings=settings, trainings=(hand_designed,))
+    moved = settings | {"data": settings["data"] | {"data_root": "there"}}
+    ours = replace(EMPTY, label="ours", settings=moved, trainings=(searched,))
+    ((better, difference),) = across([ours, baseline])
+    assert (better.label, difference.mean, difference.seeds) == ("ours", 2.0, 2)
+    assert texts(found([ours, baseline])).startswith(
+        "The structure of “ours” is better than the hand-designed one on the test videos of d split 1, by "
+    )
+    assert list(across([replace(ours, settings=settings | {"recipe": {"epochs": 8}}), baseline])) == []
+    other_seeds = replace(searched, seeds=tuple(replace(seed, seed=seed.seed + 5) for seed in searched.seeds))
+    assert list(across([replace(ours, trainings=(other_seeds,)), baseline])) == []
 
 
 def test_the_interval_is_that_of_the_comparison():
@@ -170,7 +187,7 @@ def test_the_front_is_that_of_the_search_or_of_receptive_fields(run):
     row = {"structure": "1", "cost": 3.0, "fitness": 50.0, "on_front": True, "hand_designed": False}
     result = run.search.result | {"minimized": "parameters", "tradeoff": [row, row | {"on_front": False}]}
     (picture,) = tradeoff([replace(run, search=replace(run.search, result=result))]).blocks
-    assert picture.alternative.startswith("2 structures, 1 on the front: from 3 with a mean F1 of 50.0")
+    assert picture.alternative.startswith("2 structures, 1 on the front: 3 with a mean F1 of 50.0")
 
 
 def video(name: str, value: float) -> VideoFacts:
