@@ -216,12 +216,22 @@ def front(rows: Sequence[tuple[float, float, bool, bool]], name: str, cost: str)
         label="hand-designed 2^l",
     )
     if rows[0][0] > 0 and rows[-1][0] / rows[0][0] >= 20:
-        axes.set_xscale("log")
+        _plain_logarithm(axes)
     axes.set_ylim(*_limits([row[1] for row in rows], min((row[1] for row in best + marked), default=None)))
     axes.set_xlabel(cost)
     axes.set_ylabel(f"hold-out {name}")
     legend(figure)
     return figure
+
+
+def _plain_logarithm(axes: Any) -> None:
+    """Give an axis of costs a logarithmic scale with whole numbers instead of powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 _LINE, _HANDLE = 92, 8
@@ -243,11 +253,9 @@ def legend(figure: Figure) -> None:
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
-        made = figure.legend(
+        figure.legend(
             list(entries.values()),
             list(entries),
             loc="outside lower center",
             ncols=_legend_columns(list(entries)),
         )
-    for text in made.get_texts():
-        text.set_parse_math(False)

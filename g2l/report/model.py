@@ -257,6 +257,12 @@ class RunFacts:
         name, split = self.reading.get("dataset"), self.reading.get("split")
         return self.label if name is None else f"{name} split {split}"
 
+    @property
+    def ending(self) -> str:
+        """What became of the branches of the network that was kept (`g2l.receptive_field.Ending`)."""
+        settings = (self.settings.get(name) or {} for name in ("local_search", "branching", "search"))
+        return next((str(found["ending"]) for found in settings if "ending" in found), "single")
+
     def trained(self, origin: str) -> TrainingFacts | None:
         """Return the training of one origin, or None."""
         return next((training for training in self.trainings if training.origin == origin), None)
@@ -273,6 +279,8 @@ class RunFacts:
             found["after the global search"] = self.search.winner
         if self.local is not None and self.local.found is not None:
             found["after the local search"] = self.local.found
+        if self.kind == "predict" and self.settings.get("structure"):
+            found["of the model"] = DilationStructure(tuple(map(tuple, self.settings["structure"])))
         for training in self.trainings:
             if training.structure not in found.values():
                 found[training.origin] = training.structure

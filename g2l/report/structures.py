@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
+from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
 from g2l.report.model import LayerPath, LocalFacts, RunFacts
 from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.svg import markup
 from g2l.report.words import count, reach
 from g2l.structure import DilationStructure
 from g2l.wiring import Wiring
+
+_BRANCHED = (
+    "The network that was kept has several branches around each of these rates (--ending {}), so that a "
+    "label depends on a few frames more than is told here."
+)
 
 
 def structure(runs: Sequence[RunFacts]) -> Section:
@@ -25,6 +30,8 @@ def structure(runs: Sequence[RunFacts]) -> Section:
         if len(runs) > 1:
             blocks.append(Heading(run.label))
         blocks += [_reach(shown, wiring, run), _rates(shown, wiring, f"structure-{number}")]
+        if run.ending != "single":
+            blocks.append(Warnings((_BRANCHED.format(run.ending),)))
         if run.seconds_per_frame is None:
             blocks.append(Paragraph("Seconds are not known: no frame rate was given (--fps)."))
     nothing = Paragraph("The network of this run is not known.")

@@ -20,6 +20,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
     "text.color": INK,
+    "text.parse_math": False,  # names of runs and data sets are written as they are
     "axes.edgecolor": RULE,
     "axes.labelcolor": INK,
     "axes.titlesize": 10,

@@ -6,20 +6,31 @@ from dataclasses import replace
 
 import pytest
 
+from g2l.config import BackboneConfig
 from g2l.metrics.comparison import Comparison
 from g2l.report.across import across
 from g2l.report.blocks import Matrix
 from g2l.report.contest import contest
 from g2l.report.cost import PAPER_TRAININGS, cost, full_trainings
-from g2l.report.figures import best_so_far
+from g2l.report.figures import best_so_far, front
 from g2l.report.found import compared, found
-from g2l.report.model import RunFacts, Scored, SeedFacts, TrainingFacts, VideoFacts
+from g2l.report.model import (
+    BranchStep,
+    LayerPath,
+    RunFacts,
+    Scored,
+    SeedFacts,
+    TrainingFacts,
+    VideoFacts,
+)
 from g2l.report.origin import command_line, data, reproduce
 from g2l.report.progress import fitness, generations, thinned
 from g2l.report.read import read_run
 from g2l.report.sections import SECTIONS, build_report
 from g2l.report.strips import _axis, _bars, chosen, strips
+from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.structures import paths, structure
+from g2l.report.svg import markup
 from g2l.report.tradeoff import tradeoff
 from g2l.report.words import count, duration, frames, points, reach
 from g2l.structure import DilationStructure
@@ -168,6 +179,45 @@ def test_the_structure_is_shown_beside_the_hand_designed_one(run):
     assert picture.table.rows[0][1] == "1 2 4 8 16 32 64 128 256 512"
     without_rate = replace(run, settings=run.settings | {"data": {}})
     assert "no frame rate was given" in texts(structure([without_rate]))
+
+
+def test_branches_that_were_kept_are_told(run):
+    kept = replace(run, settings=run.settings | {"local_search": {"ending": "multiple"}})
+    assert structure([kept]).blocks[2].items[0].startswith("The network that was kept has several branches")
+    assert [block.kind for block in structure([run]).blocks] == ["table", "picture"]
+
+
+def test_dual_layers_have_two_lines_and_a_model_is_shown_by_itself():
+    dual = BackboneConfig(name="ms-tcn++", stages=2, layers=3, prediction_layers=4)
+    settings = {"structure": [[1, 2, 4, 8, 5, 5, 5, 5], [1, 2, 3]]}
+    reaches, picture, _ = structure([replace(EMPTY, kind="predict", settings=settings, backbone=dual)]).blocks
+    assert [row[0] for row in reaches.rows] == ["hand-designed", "of the model"]
+    assert [row[1] for row in reaches.rows] == ["63 frames", "59 frames"]
+    figure = rates_by_stage(
+        {"of the model": DilationStructure(tuple(map(tuple, settings["structure"])))}, dual.wiring
+    )
+    first, second = figure.axes
+    assert [line.get_ydata().tolist() for line in first.lines] == [[1, 2, 4, 8], [5, 5, 5, 5]]
+    assert [line.get_ydata().tolist() for line in second.lines] == [[1, 2, 3]]
+
+
+def test_numbers_beside_paths_do_not_cover_each_other():
+    step = BranchStep((1, 2, 3), (0.2, 0.5, 0.3), 2.1, 2)
+    paths = [LayerPath(f"l{number}", rate, ()) for number, rate in enumerate((2, 2, 64))]
+    paths = [replace(path, steps=(replace(step, rate=path.start),)) for path in paths]
+    (axes,) = rate_paths(paths, (3,)).axes
+    assert [text.get_text() for text in axes.texts] == ["1 2", "3"]
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[2, 2], [2, 2], [64, 64]]
+
+
+def test_a_wide_range_of_costs_is_logarithmic_with_plain_numbers():
+    rows = [(10.0, 1.0, True, False), (1000.0, 2.0, True, True)]
+    (axes,) = front(rows, "$mean$ F1", "cost $x_{").axes
+    assert axes.get_xscale() == "log"
+    assert axes.xaxis.get_major_formatter()(2000) == "2,000"
+    assert markup(axes.figure, "key", "a < b", "c & d").count("cost $x_{") == 1
+    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert labels == ["dominated", "front (2)", "hand-designed 2^l"]
 
 
 def test_paths_name_the_layer_that_went_furthest(run):
