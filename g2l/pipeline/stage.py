@@ -17,6 +17,7 @@ from g2l.tracking.protocol import FOLDER_TAG, NullTracker, Run, RunKind, RunStat
 SCHEMA = "g2l.run/1"
 RECORD = "run.json"
 RESULT = "result.json"
+DATA_FACTS = "dataset.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +121,16 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
 
 
 def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
-    """Take back the record and the folders of a stage that was refused, unless it has written more.
+    """Take back what describes a stage that was refused, and its folders, unless it has written more.
 
     Args:
         folder: Of the stage.
         made: It and those above it, innermost first, as far as the stage made them.
     """
-    if [path.name for path in folder.iterdir()] == [RECORD]:
-        (folder / RECORD).unlink()
+    written = list(folder.iterdir())
+    if {path.name for path in written} <= {RECORD, DATA_FACTS}:
+        for path in written:
+            path.unlink()
     with suppress(OSError):  # up to the first that holds something else
         for path in made:
             path.rmdir()
