@@ -7,7 +7,8 @@ from typing import Any
 
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.fitness import MEAN_F1
-from g2l.report.model import HAND_DESIGNED, RunFacts, TrainingFacts
+from g2l.report.model import HAND_DESIGNED, RunFacts
+from g2l.report.stage_facts import TrainingFacts
 from g2l.report.words import metric
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from g2l.report.blocks import Block, Heading, Matrix, Paragraph, Section, Table
-from g2l.report.model import PredictionFacts, RunFacts
+from g2l.report.model import RunFacts
+from g2l.report.stage_facts import PredictionFacts
 from g2l.report.words import count, points
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from g2l.report.blocks import Block, Paragraph, Section, Table
-from g2l.report.model import HAND_DESIGNED, RunFacts, TrainingFacts
+from g2l.report.model import HAND_DESIGNED, RunFacts
+from g2l.report.stage_facts import TrainingFacts
 from g2l.report.words import METRICS, NAMES, mean_of, points, scores, spread
 
 _COLUMNS = tuple(NAMES[name] for name in METRICS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from g2l.palette import COLORS
-from g2l.report.model import Generation, Scored
+from g2l.report.stage_facts import Generation, Scored
 from g2l.report.svg import DENSE, INK, STYLE
 
 if TYPE_CHECKING:

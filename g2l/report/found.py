@@ -9,7 +9,8 @@ from g2l.metrics.fitness import MEAN_F1
 from g2l.report.across import across
 from g2l.report.blocks import Block, Heading, Paragraph, Section, Warnings
 from g2l.report.cost import full_trainings
-from g2l.report.model import HAND_DESIGNED, LocalFacts, RunFacts, TrainingFacts
+from g2l.report.model import HAND_DESIGNED, RunFacts
+from g2l.report.stage_facts import LocalFacts, TrainingFacts
 from g2l.report.words import NAMES, count, mean_of, points, reach
 
 

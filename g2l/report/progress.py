@@ -9,7 +9,8 @@ from typing import TypeVar
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
 from g2l.report.cost import full_steps
 from g2l.report.figures import best_so_far, fitness_over_budget, population
-from g2l.report.model import GlobalFacts, RunFacts
+from g2l.report.model import RunFacts
+from g2l.report.stage_facts import GlobalFacts
 from g2l.report.svg import markup
 from g2l.report.words import NAMES, count, points
 

@@ -22,9 +22,10 @@ from g2l.report.files import (
     optional,
     reading,
 )
-from g2l.report.model import GlobalFacts, LocalFacts, RunFacts, SeedFacts, TrainingFacts
+from g2l.report.model import RunFacts
 from g2l.report.read_predictions import read_predictions
 from g2l.report.read_searches import read_global, read_local
+from g2l.report.stage_facts import GlobalFacts, LocalFacts, SeedFacts, TrainingFacts
 
 _ORIGINS = {"winner": "searched"}
 """What trainings are called elsewhere than in a pipeline."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from g2l.errors import InputError
 from g2l.report.files import EVALUATION, SEGMENTS, optional, reading
-from g2l.report.model import PredictionFacts, VideoFacts
+from g2l.report.stage_facts import PredictionFacts, VideoFacts
 
 
 def read_predictions(folder: Path) -> PredictionFacts:

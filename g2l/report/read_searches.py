@@ -11,7 +11,7 @@ from g2l.errors import InputError
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.metrics.fitness import metric_value
 from g2l.report.files import JOURNAL, RECORD, RESULT, STRUCTURE, as_structure, optional, reading
-from g2l.report.model import BranchStep, Generation, GlobalFacts, LayerPath, LocalFacts, Scored
+from g2l.report.stage_facts import BranchStep, Generation, GlobalFacts, LayerPath, LocalFacts, Scored
 from g2l.search.journal_lines import JournalContent, parse_journal
 from g2l.search.ledger import Ledger
 from g2l.structure import DilationStructure

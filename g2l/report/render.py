@@ -12,8 +12,6 @@ from typing import Any
 
 from g2l.report.blocks import Report
 
-_TEMPLATES = "g2l.report.templates"
-
 
 class ReportFormat(StrEnum):
     """What a report is written as."""
@@ -65,4 +63,4 @@ def _render(template: str, report: Report, **values: Any) -> str:
 
 
 def _source(name: str) -> str:
-    return files(_TEMPLATES).joinpath(name).read_text(encoding="utf-8")
+    return files("g2l.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from g2l.metrics.fitness import MEAN_F1
 from g2l.palette import BACKGROUND, COLORS
 from g2l.report.blocks import Bar, Block, Heading, Key, Paragraph, Section, Strip, Strips, Table
-from g2l.report.model import PredictionFacts, RunFacts, VideoFacts
+from g2l.report.model import RunFacts
+from g2l.report.stage_facts import PredictionFacts, VideoFacts
 from g2l.report.words import METRICS, NAMES, count, metric, points, scores
 
 PATTERNS = 7

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from g2l.palette import COLORS
 from g2l.report.figures import BLUE, GREEN, GREY, ORANGE, canvas, legend
-from g2l.report.model import LayerPath
+from g2l.report.stage_facts import LayerPath
 from g2l.report.svg import INK
 from g2l.structure import DilationStructure
 from g2l.wiring import Wiring

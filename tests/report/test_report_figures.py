@@ -8,7 +8,8 @@ import pytest
 
 from g2l.config import BackboneConfig
 from g2l.report.figures import best_so_far, front
-from g2l.report.model import BranchStep, LayerPath, RunFacts, Scored, VideoFacts
+from g2l.report.model import RunFacts
+from g2l.report.stage_facts import BranchStep, LayerPath, Scored, VideoFacts
 from g2l.report.strips import _axis, _bars, chosen
 from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.structures import structure

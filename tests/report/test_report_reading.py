@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from g2l.errors import InputError
-from g2l.report.model import Scored
 from g2l.report.read import read_run, read_runs
+from g2l.report.stage_facts import Scored
 from tests.report.generated_run import BACKBONE, HAND_DESIGNED, write_run
 
 

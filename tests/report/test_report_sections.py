@@ -12,15 +12,12 @@ from g2l.report.blocks import Matrix
 from g2l.report.contest import contest
 from g2l.report.cost import PAPER_TRAININGS, cost, full_trainings
 from g2l.report.found import compared, found
-from g2l.report.model import (
-    RunFacts,
-    SeedFacts,
-    TrainingFacts,
-)
+from g2l.report.model import RunFacts
 from g2l.report.origin import command_line, data, reproduce
 from g2l.report.progress import fitness, generations, thinned
 from g2l.report.read import read_run
 from g2l.report.sections import SECTIONS, build_report
+from g2l.report.stage_facts import SeedFacts, TrainingFacts
 from g2l.report.strips import strips
 from g2l.report.structures import paths, structure
 from g2l.report.tradeoff import tradeoff
