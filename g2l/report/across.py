@@ -13,7 +13,7 @@ from g2l.report.words import metric
 
 
 def across(runs: Sequence[RunFacts]) -> Iterator[tuple[RunFacts, Comparison]]:
-    """Yield runs that trained another structure than a hand-designed one of another run, and the difference.
+    """Yield runs that trained another structure than the hand-designed one of another, and the difference.
 
     Only those with the same data, network and recipe are compared, by the mean F1 on test of the seeds that
     both were trained with.
@@ -24,7 +24,7 @@ def across(runs: Sequence[RunFacts]) -> Iterator[tuple[RunFacts, Comparison]]:
                 continue
             theirs = baseline.trained(HAND_DESIGNED)
             for training in ours.trainings:
-                if theirs is None or training.origin == HAND_DESIGNED:
+                if theirs is None or training.structure == theirs.structure:
                     continue
                 pairs = _pairs(training, theirs)
                 if pairs:

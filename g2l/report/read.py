@@ -142,7 +142,8 @@ def _differences(folder: Path, search: GlobalFacts | None) -> dict[str, Comparis
 
 def _trainings(stages: Mapping[Path, Mapping[str, Any]]) -> tuple[TrainingFacts, ...]:
     found = [_training(path, stages[path]) for path in _of_kind(stages, "train")]
-    found += [_one_seed(path, stages[path]) for path in _of_kind(stages, "seed")]
+    if not found:  # otherwise they are the seeds of a training
+        found = [_one_seed(path, stages[path]) for path in _of_kind(stages, "seed")]
     return tuple(sorted(found, key=lambda training: training.origin != "hand-designed"))
 
 

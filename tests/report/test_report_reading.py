@@ -76,6 +76,7 @@ def test_every_stage_can_be_read_by_itself(generated, stage, kind, has):
     parts = {"search", "local", "trainings", "predictions"}
     assert run.kind == kind
     assert {part for part in parts if getattr(run, part)} == has
+    assert [len(training.seeds) for training in run.trainings] in ([], [1], [2])
 
 
 def test_predictions_without_truth_are_read_from_their_segments(tmp_path):
