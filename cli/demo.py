@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from . import console, tables
 from .live import SearchView
@@ -13,7 +16,10 @@ from .session import announce, workplace
 DATASET = "kitchen"
 
 
-def demo(run: RunOptions) -> None:
+def demo(
+    run: RunOptions,
+    report: Annotated[bool, typer.Option("--report", help="Name the report, last of all.")] = False,
+) -> None:
     """Run the whole pipeline on a small synthetic data set: no download, a few minutes on two cores.
 
     Example: g2l demo
@@ -43,6 +49,8 @@ def demo(run: RunOptions) -> None:
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
         announce(place, outcome.run_id)
+        if report:
+            console.say(f"report: {outcome.report}")
 
 
 def _make_data(root: Path, seed: int) -> None:

@@ -21,6 +21,7 @@ from . import (
     export,
     pipeline,
     predict,
+    report,
     search_global,
     search_local,
     structure,
@@ -66,6 +67,7 @@ _add(app, "train", train.train, "Stages")
 _add(app, "export", export.export, "Stages")
 _add(app, "predict", predict.predict, "Stages")
 _add(app, "evaluate", evaluate.evaluate, "Stages")
+_add(app, "report", report.report, "Stages")
 _add(app, "doctor", doctor.doctor, "Tools")
 
 data_app = typer.Typer(no_args_is_help=True, help="Make, check and convert data sets.")

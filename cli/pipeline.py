@@ -48,4 +48,5 @@ def pipeline(
         title = f"{data.dataset} split {data.split}, test partition"
         tables.comparison(title, outcome, task.backbone.wiring)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
+        console.say(f"report: {outcome.report}")
         announce(place, outcome.run_id)

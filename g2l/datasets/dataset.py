@@ -105,6 +105,11 @@ class SegmentationDataset:
             return Partitions(self._train, (), self._test)
         return Partitions(self._cut.train, self._cut.holdout, self._test)
 
+    @property
+    def holdout_notice(self) -> str | None:
+        """A sentence where the hold-out is not cut as it should be, else None."""
+        return self._cut.notice
+
     def standardized_on(self, names: Collection[str]) -> Self:
         """Return this data set with the statistics of `names`, the training partition, bound to it.
 

@@ -19,7 +19,7 @@ from g2l.files import write_json
 from g2l.inference.frame_names import FrameReader, is_recognition
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.report import confusion, per_class_report
-from g2l.metrics.segments import Convention
+from g2l.metrics.segments import Convention, segments
 
 _log = logging.getLogger("g2l")
 
@@ -27,6 +27,8 @@ _Pair: TypeAlias = tuple[Labels, Labels]
 """Predicted and true class number of every frame of one video, (T,) each."""
 
 METRICS_FILE = "metrics.json"
+EVALUATION_FILE = "evaluation.json"
+EVALUATION_SCHEMA = "g2l.evaluation/1"
 UNSMOOTHED = "unsmoothed"
 """Folder beside smoothed predictions with what they were before, and the name of its scores."""
 
@@ -40,7 +42,10 @@ class EvaluationReport:
         per_video: The same of each video by itself, by name.
         per_class: Precision, recall, F1 score and support of every class, see `per_class_report`.
         classes: Class names that occur, in alphabetical order.
+        background: Class names whose segments counted neither for Edit nor for F1.
         confusion: Frames of each true class (outer) predicted as each class (inner), in that order.
+        strips: Of each video, by name, its segments as predicted and in truth: `[number of the class among
+            `classes`, end]`, the end exclusive.
         unsmoothed: Metrics of the same predictions before smoothing, or None where none was smoothed.
     """
 
@@ -48,7 +53,9 @@ class EvaluationReport:
     per_video: dict[str, dict[str, float]]
     per_class: dict[str, Any]
     classes: tuple[str, ...]
+    background: tuple[str, ...]
     confusion: list[list[int]]
+    strips: dict[str, dict[str, list[list[int]]]]
     unsmoothed: dict[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,9 +63,20 @@ class EvaluationReport:
         return self.metrics | ({} if self.unsmoothed is None else {UNSMOOTHED: self.unsmoothed})
 
     def write(self, folder: Path) -> Path:
-        """Write `metrics.json` into `folder` atomically and return its path."""
+        """Write `metrics.json` and `evaluation.json` into `folder` atomically; return the former."""
         path = folder / METRICS_FILE
         write_json(path, self.as_dict())
+        videos = {name: {"metrics": self.per_video[name], **strips} for name, strips in self.strips.items()}
+        details = {
+            "schema": EVALUATION_SCHEMA,
+            "metrics": self.as_dict(),
+            "classes": list(self.classes),
+            "background": list(self.background),
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+            "videos": videos,
+        }
+        write_json(folder / EVALUATION_FILE, details)
         return path
 
 
@@ -105,12 +123,18 @@ def evaluate_predictions(
     scores = partial(_scores, background=range(len(background)), convention=convention)
     metrics, per_video = scores(pairs)
     classes, frames = _confusion(pairs, reader.names)
+    place = {reader.names.index(name): number for number, name in enumerate(classes)}
     return EvaluationReport(
         metrics=metrics,
         per_video=per_video,
         per_class=per_class_report(frames, classes),
         classes=classes,
+        background=tuple(background),
         confusion=frames.tolist(),
+        strips={
+            name: {"prediction": _strip(predicted, place), "truth": _strip(true, place)}
+            for name, (predicted, true) in pairs.items()
+        },
         unsmoothed=scores(pairs | before)[0] if before else None,
     )
 
@@ -169,6 +193,14 @@ def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tole
         )
     length = min(len(predicted), len(truth))
     return predicted[:length], truth[:length]
+
+
+def _strip(labels: Labels, place: Mapping[int, int]) -> list[list[int]]:
+    """Return the segments of a video as `EvaluationReport.strips` has them."""
+    found = segments(labels)
+    return [
+        [place[label], end] for label, end in zip(found.labels.tolist(), found.ends.tolist(), strict=True)
+    ]
 
 
 def _scores(

@@ -12,12 +12,10 @@ import numpy as np
 from g2l.datasets.labels import Labels
 from g2l.files import atomic_path
 from g2l.metrics.segments import segments
+from g2l.palette import BACKGROUND, COLORS
 
-_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
-"""Told apart with any colour vision (Okabe and Ito, 2008); grey instead of black, so that hatches show."""
 _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo", "+++")
 """Tell classes of one colour apart, since no more than eight colours are safe."""
-_BACKGROUND = "#F2F2F2"
 
 _WIDTH, _DPI = 12.0, 150
 """Inches, and dots in each."""
@@ -86,10 +84,10 @@ def _styles(names: Sequence[str], background: Collection[str]) -> Mapping[int, _
     """Return colour and hatch of each class by index."""
     actions = [index for index, name in enumerate(names) if name not in background]
     drawn = {
-        index: (_COLORS[place % len(_COLORS)], _HATCHES[place // len(_COLORS) % len(_HATCHES)])
+        index: (COLORS[place % len(COLORS)], _HATCHES[place // len(COLORS) % len(_HATCHES)])
         for place, index in enumerate(actions)
     }
-    return {index: drawn.get(index, (_BACKGROUND, "")) for index in range(len(names))}
+    return {index: drawn.get(index, (BACKGROUND, "")) for index in range(len(names))}
 
 
 def _columns(labels: Labels) -> Labels:

@@ -16,7 +16,7 @@ from g2l.datasets.bundle import name_fault
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
-from g2l.inference.evaluate import METRICS_FILE, UNSMOOTHED
+from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
 from g2l.inference.formats.format import WRITERS, Format, check_formats
 from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
 from g2l.inference.plots import write_plot
@@ -32,6 +32,8 @@ RECORD_FILE = "predictions.jsonl"
 """What the files of each video were made of; kept by who calls the writer."""
 _LONGEST_NAME = 200
 """Bytes, of the 255 that most file systems allow: suffixes are added to it."""
+RUN_FILE = "run.json"
+"""Of the stage that predicts: who predicted what, and how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,8 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        self._owners = dict.fromkeys((SEGMENTS_FILE, METRICS_FILE, RECORD_FILE, UNSMOOTHED), "")
+        reserved = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
+        self._owners = dict.fromkeys(reserved, "")
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),

@@ -23,6 +23,7 @@ from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.receptive_field import Ending
+from g2l.report.write import write_report
 from g2l.search.cost import CostPlan
 from g2l.search.evaluator import SearchObserver
 from g2l.search.session import WITHOUT_INFLUENCE
@@ -34,6 +35,7 @@ from g2l.tracking.protocol import RunKind
 
 MODEL = "model.onnx"
 SUMMARY = "summary.json"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,7 @@ class PipelineOutcome:
         differences: Searched minus hand-designed on test, by metric, paired by seed.
         model: The exported network of the searched structure.
         predictions: Folder of its predictions on the test partition.
+        report: What was found, as one page.
         run_id: The tracked run, or None.
     """
 
@@ -91,6 +94,7 @@ class PipelineOutcome:
     differences: Mapping[str, Comparison]
     model: Path
     predictions: Path
+    report: Path
     run_id: str | None = None
 
 
@@ -139,10 +143,14 @@ def run_pipeline(
             differences=differences(searched, baseline),
             model=model,
             predictions=predictions,
+            report=stage.folder / REPORT,
             run_id=stage.run.run_id,
         )
         if stage.result is None:
             _record(stage, task, outcome)
+        if stage.result is None or not outcome.report.exists():
+            write_report({str(stage.folder): stage.folder}, outcome.report)
+        stage.run.log_artifact(outcome.report)  # again on resume: it may have been killed in between
     return outcome
 
 

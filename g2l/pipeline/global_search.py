@@ -148,7 +148,7 @@ def _search(
     on_plan: Callable[[CostPlan], None],
     observers: Sequence[SearchObserver],
 ) -> dict[str, Any]:
-    describe_data(stage.run, dataset, dataset.partitions(Selection.BEST))
+    describe_data(stage, dataset, dataset.partitions(Selection.BEST))
     on_plan(plan(task, stage.place.device))
     space = search_space(task, dataset)
     log = CandidateLog(

@@ -123,7 +123,7 @@ def search_locally(place: Workplace, task: LocalSearchTask) -> LocalSearchOutcom
 def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
     partitions = dataset.partitions(task.recipe.selection)
     dataset = dataset.standardized_on(partitions.train)
-    describe_data(stage.run, dataset, partitions)
+    describe_data(stage, dataset, partitions)
     device = resolve_device(stage.place.device)
     log = LocalSearchLog(stage.folder / "journal.jsonl", stage.run)
     longest = dataset.longest(partitions.train)

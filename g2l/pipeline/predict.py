@@ -6,18 +6,25 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import g2l
 from g2l.errors import G2LError, OperationalError
 from g2l.files import remove_torn
-from g2l.inference.evaluate import UNSMOOTHED, EvaluationReport, evaluate_predictions, find_truths
+from g2l.inference.evaluate import (
+    EVALUATION_FILE,
+    UNSMOOTHED,
+    EvaluationReport,
+    evaluate_predictions,
+    find_truths,
+)
 from g2l.inference.predictor import Predictor
 from g2l.inference.sessions import Session
 from g2l.inference.videos import VideoFailure, find_videos
 from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.pipeline.predict_record import PredictionRecord
 from g2l.pipeline.predict_videos import PredictSpeed, predict_videos
-from g2l.pipeline.stage import Workplace, tracked
+from g2l.pipeline.stage import Workplace, tracked, write_record
 from g2l.tracking.protocol import Run, RunKind
 
 logger = logging.getLogger("g2l")
@@ -89,7 +96,8 @@ def predict(
             remove_torn(folder)
     with tracked(place, RunKind.PREDICT, "predict") as run:
         smoothing = str(writer.outputs.smoothing)
-        run.log_params({"videos": len(videos), "device": session.device_report, "smoothing": smoothing})
+        settings = {"videos": len(videos), "device": session.device_report, "smoothing": smoothing}
+        run.log_params(settings)
         work = predict_videos(videos, predictor, writer, record, place.progress)
         run.log_dict(asdict(work.speed), "speed.json")
         if work.failures:
@@ -98,6 +106,7 @@ def predict(
             raise _nothing(work.failures)
         run.log_artifact(writer.finish())
         report = _score(run, place.folder, work.written, ground_truth, session)
+        write_record(place, run, RunKind.PREDICT, settings | _model_settings(session, writer))
     return PredictOutcome(
         videos=tuple(work.written),
         resumed=work.resumed,
@@ -122,6 +131,16 @@ def _list(failures: Sequence[VideoFailure]) -> None:
         logger.warning("%s%s", failure.error.message, hint)
 
 
+def _model_settings(session: Session, writer: PredictionWriter) -> dict[str, Any]:
+    """Return what a reader of the predictions may ask of the model that made them."""
+    metadata = session.metadata
+    return {
+        "data": {"fps": writer.fps, "sample_rate": metadata.sample_rate},
+        "backbone": metadata.backbone.as_dict(),
+        "structure": metadata.structure.as_lists(),
+    }
+
+
 def _score(
     run: Run, folder: Path, written: Sequence[str], ground_truth: Path | None, session: Session
 ) -> EvaluationReport | None:
@@ -131,6 +150,7 @@ def _score(
         folder, ground_truth, background=session.metadata.background, videos=written
     )
     report.write(folder)
+    run.log_artifact(folder / EVALUATION_FILE)
     _log_report(run, report)
     return report
 

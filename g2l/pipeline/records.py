@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from g2l.datasets.dataset import Partitions, SegmentationDataset
+from g2l.files import write_json
+from g2l.pipeline.stage import DATA_FACTS, Stage
 from g2l.structure import DilationStructure
 from g2l.tracking.protocol import Run
 from g2l.training.history import EpochRecord
 from g2l.wiring import Wiring
 
 
-def describe_data(run: Run, dataset: SegmentationDataset, partitions: Partitions) -> None:
-    """Record the content address of the data and the videos of every partition."""
+def describe_data(stage: Stage, dataset: SegmentationDataset, partitions: Partitions) -> None:
+    """Record the content address of the data and the videos of every partition, and write `dataset.json`."""
+    run = stage.run
     members = {"train": partitions.train, "holdout": partitions.holdout, "test": partitions.test}
     for context, names in members.items():
         if names:
@@ -25,6 +31,44 @@ def describe_data(run: Run, dataset: SegmentationDataset, partitions: Partitions
             )
     run.log_dict({name: list(videos) for name, videos in members.items()}, "partitions.json")
     run.set_tags({"g2l.data": dataset.fingerprint})
+    write_json(stage.folder / DATA_FACTS, data_facts(dataset, partitions))
+    run.log_artifact(stage.folder / DATA_FACTS)
+
+
+def data_facts(dataset: SegmentationDataset, partitions: Partitions) -> dict[str, Any]:
+    """Return what a data set holds and what was odd about it, as JSON values.
+
+    Frames are those of the feature files, before `sample_rate`.
+    """
+    members = {"train": partitions.train, "holdout": partitions.holdout, "test": partitions.test}
+    frames = {
+        name: {video: len(dataset.ground_truth(video)) for video in videos}
+        for name, videos in members.items()
+    }
+    count = len(dataset.mapping.names)
+    counts = {name: np.zeros(count, dtype=np.int64) for name in members}
+    for name, videos in members.items():
+        for video in videos:
+            labels = dataset.ground_truth(video)
+            counts[name] += np.bincount(labels[labels >= 0], minlength=count)
+    cut = dataset.holdout_notice if partitions.holdout else None
+    notices = [*dataset.notices, *([] if cut is None else [cut])]
+    return {
+        "schema": "g2l.dataset/1",
+        "name": dataset.config.dataset,
+        "split": dataset.config.split,
+        "fingerprint": dataset.fingerprint,
+        "feature_dim": dataset.feature_dim,
+        "sample_rate": dataset.config.sample_rate,
+        "fps": dataset.config.fps,
+        "background": [dataset.mapping.names[index] for index in dataset.background_indices],
+        "frames": frames,
+        "class_frames": {
+            name: {partition: int(found[index]) for partition, found in counts.items()}
+            for index, name in enumerate(dataset.mapping.names)
+        },
+        "notices": notices,
+    }
 
 
 def reach_columns(structures: Sequence[DilationStructure], wiring: Wiring) -> dict[str, list[int]]:

@@ -11,11 +11,13 @@ from typing import Any
 from g2l.errors import InputError
 from g2l.files import ensure_folder, read_json, write_json
 from g2l.progress import NullProgress, Progress
-from g2l.tracking.protocol import NullTracker, Run, RunKind, RunStatus, Tracker
+from g2l.tracking.environment import environment
+from g2l.tracking.protocol import FOLDER_TAG, NullTracker, Run, RunKind, RunStatus, Tracker
 
 SCHEMA = "g2l.run/1"
 RECORD = "run.json"
 RESULT = "result.json"
+DATA_FACTS = "dataset.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ class Stage:
     def finish(self, result: Any) -> None:
         """Write the result: from now on the stage counts as done and is not repeated on resume."""
         write_json(self.folder / RESULT, result)
+        self.run.log_artifact(self.folder / RESULT)
 
     def once(self, name: str, work: Callable[[Workplace], None]) -> None:
         """Do a short stage inside this one that is repeated from its start, unless it was finished before.
@@ -109,8 +112,7 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
     try:
         with tracked(place, kind, name, run_id=record.get("run_id")) as run:
             run.log_params(settings)  # on resume too: the store may not know the run any more
-            record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings), "run_id": run.run_id}
-            write_json(place.folder / RECORD, record)
+            write_record(place, run, kind, settings, record)
             yield Stage(place=place, run=run, result=result)
     except InputError:
         if fresh:
@@ -119,17 +121,44 @@ def open_stage(place: Workplace, kind: RunKind, name: str, settings: Mapping[str
 
 
 def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
-    """Take back the record and the folders of a stage that was refused, unless it has written more.
+    """Take back what describes a stage that was refused, and its folders, unless it has written more.
 
     Args:
         folder: Of the stage.
         made: It and those above it, innermost first, as far as the stage made them.
     """
-    if [path.name for path in folder.iterdir()] == [RECORD]:
-        (folder / RECORD).unlink()
+    written = list(folder.iterdir())
+    if {path.name for path in written} <= {RECORD, DATA_FACTS}:
+        for path in written:
+            path.unlink()
     with suppress(OSError):  # up to the first that holds something else
         for path in made:
             path.rmdir()
+
+
+def write_record(
+    place: Workplace,
+    run: Run,
+    kind: RunKind,
+    settings: Mapping[str, Any],
+    earlier: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `run.json` and keep it with the run; that of a command says by what it was started.
+
+    Args:
+        place: Whose folder gets it.
+        run: The tracked run.
+        kind: Its kind.
+        settings: The resolved configuration as JSON values.
+        earlier: What the file held, where the run is resumed.
+    """
+    record = dict(earlier or {})
+    if place.parent is None:
+        record.setdefault("environment", environment())
+    record |= {"schema": SCHEMA, "kind": kind.value, "settings": dict(settings), "run_id": run.run_id}
+    write_json(place.folder / RECORD, record)
+    run.log_artifact(place.folder / RECORD)
+    run.set_tags({FOLDER_TAG: place.folder.name})
 
 
 @contextmanager

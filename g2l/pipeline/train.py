@@ -118,7 +118,7 @@ def train(place: Workplace, training: Training, seeds: Sequence[int]) -> Trainin
     dataset = dataset.standardized_on(partitions.train)
     settings = training.settings() | {"seeds": list(seeds)}
     with open_stage(place, RunKind.TRAIN, f"train {training.origin}", settings) as stage:
-        describe_data(stage.run, dataset, partitions)
+        describe_data(stage, dataset, partitions)
         stage.run.log_dict(training.structure.as_lists(), "structure.json")
         outcome = TrainingOutcome(
             structure=training.structure,

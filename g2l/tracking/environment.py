@@ -9,9 +9,11 @@ import platform
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 import g2l
@@ -97,19 +99,30 @@ def common_tags() -> dict[str, str]:
         "mlflow.source.name": sys.argv[0] or "python",
         "mlflow.source.type": "LOCAL",
         "g2l.command": shlex.join(sys.argv),
-        "g2l.version.g2l": g2l.__version__,
-        "g2l.version.python": platform.python_version(),
+        **{f"g2l.version.{package}": found for package, found in _versions().items()},
     }
-    for package in _PACKAGES:
-        try:
-            tags[f"g2l.version.{package}"] = version(package)
-        except PackageNotFoundError:
-            continue
     commit = git_commit(Path(g2l.__file__).parent)
     if commit is not None:
         tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
         tags["g2l.git"] = commit
     return tags
+
+
+def environment() -> dict[str, Any]:
+    """Return the command line, the versions of packages and the commit, as JSON values."""
+    return {
+        "command": list(sys.argv),
+        "versions": _versions(),
+        "commit": git_commit(Path(g2l.__file__).parent),
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"g2l": g2l.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def git_commit(package: Path) -> str | None:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FOLDER_TAG = "g2l.folder"
+"""Tag with the name of the folder of a stage inside that of the stage above it."""
+
+
 class RunKind(StrEnum):
     """Values of the tag `g2l.kind`."""
 

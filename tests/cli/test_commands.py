@@ -185,11 +185,8 @@ def test_predict_a_folder(run: Run, model: Path, exported: tuple[Path, Result], 
     out = Path("out")
     names = sorted(path.stem for path in FEATURES.iterdir())
     expected = {f"{name}{suffix}" for name in names for suffix in ("", ".txt", ".png", ".probabilities.npy")}
-    assert {path.name for path in out.iterdir()} == expected | {
-        "segments.csv",
-        "metrics.json",
-        "predictions.jsonl",
-    }
+    expected |= {"run.json", "segments.csv", "metrics.json", "evaluation.json", "predictions.jsonl"}
+    assert {path.name for path in out.iterdir()} == expected
     assert load("out/metrics.json").keys() == METRICS
     rows = list(csv.DictReader((out / "segments.csv").open()))
     assert list(rows[0]) == COLUMNS
@@ -215,7 +212,7 @@ def test_predict_a_file_without_ground_truth(run: Run, model: Path, exported: tu
             "predict", "--model", str(source), "--features", str(file), "--output", str(out), "--quiet"
         )
         assert (told.exit_code, told.stdout, told.stderr) == (0, "", "")
-        files = {f"{file.stem}.txt", "segments.csv", "predictions.jsonl"}
+        files = {f"{file.stem}.txt", "segments.csv", "predictions.jsonl", "run.json"}
         assert {path.name for path in out.iterdir()} == files
     assert predicted(Path("onnx"), file.stem) == predicted(Path("safetensors"), file.stem)
 

@@ -32,6 +32,7 @@ def outcome(searched):
         },
         model=Path("model.onnx"),
         predictions=Path("predictions"),
+        report=Path("report.html"),
     )
 
 

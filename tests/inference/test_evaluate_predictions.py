@@ -47,6 +47,20 @@ def test_all_predictions_are_scored_by_name(folders):
     assert report.per_class["classes"]["cut"]["precision"] == 75.0
 
 
+def test_evaluation_json_holds_what_a_report_shows(folders, tmp_path):
+    report = evaluate(folders)
+    assert report.write(tmp_path / "out") == tmp_path / "out" / "metrics.json"
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (found["schema"], found["metrics"]) == ("g2l.evaluation/1", report.metrics)
+    assert (found["classes"], found["background"]) == (["background", "cut", "pour"], ["background"])
+    assert found["videos"]["a"] == {
+        "metrics": report.per_video["a"],
+        "truth": [[0, 1], [1, 4], [2, 6]],
+        "prediction": [[0, 1], [1, 3], [2, 6]],
+    }
+    assert (found["confusion"], found["per_class"]) == (report.confusion, report.per_class)
+
+
 def test_background_may_be_none_or_a_name_that_does_not_occur(folders):
     assert evaluate(folders, background=()).metrics["edit"] < 100
     assert evaluate(folders, background=("SIL",)).metrics == evaluate(folders, background=()).metrics

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from g2l.inference import plots
 from g2l.inference.plots import _columns, _legend_columns, _styles, write_plot
+from g2l.palette import BACKGROUND
 
 CLASSES = [f"class {number}" for number in range(48)]
 
@@ -57,7 +58,7 @@ def test_as_many_classes_as_breakfast_has_look_different():
 
 def test_background_is_pale_and_takes_no_colour_from_the_others():
     styles = _styles(["SIL", "a", "b"], ["SIL"])
-    assert styles[0] == (plots._BACKGROUND, "")
+    assert styles[0] == (BACKGROUND, "")
     assert styles[1] == _styles(["a", "b"], ())[0]
 
 

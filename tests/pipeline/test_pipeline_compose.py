@@ -99,7 +99,8 @@ def test_all_stages_are_below_one_run(finished):
     assert [child.kind for child in root.children] == STAGES
     assert {run.status for run in place.tracker.runs.values()} == {RunStatus.FINISHED}
     assert {run.opened for run in place.tracker.runs.values()} == {1}
-    assert set(root.artifacts) == {"summary.json", "structure.json"}
+    own = {"summary.json", "structure.json", "report.html"}
+    assert set(root.artifacts) == {"run.json", "result.json", *own}
     accuracy = outcome.contenders["searched"].test["accuracy"].mean
     assert root.latest()["searched/accuracy"] == accuracy
     train = root.of_kind(RunKind.TRAIN)[1]
@@ -126,7 +127,7 @@ def test_a_finished_pipeline_repeats_nothing(finished, task, tmp_path):
     place, expected = finished
     folder = tmp_path / "out"
     shutil.copytree(place.folder, folder)
-    rewritten = ("run.json", "structure.json")  # with what is in them
+    rewritten = ("run.json", "structure.json", "dataset.json")  # with what is in them
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in rewritten]
     written = {path: path.stat().st_mtime_ns for path in files}
     runs = place.tracker.runs

@@ -73,7 +73,8 @@ def test_rates_branch_weights_and_pictures_are_tracked(place, tiny, tracker):
     assert run.latest()["holdout/accuracy"] == outcome.holdout["accuracy"]
     assert run.figures == ["rates.png"]
     assert len(run.tables["updates.json"]["layer"]) == len(LAYERS) * LOCAL.updates
-    assert set(run.artifacts) == {"structure.json", "model.safetensors", "last.ckpt", "journal.jsonl"}
+    files = {"structure.json", "model.safetensors", "last.ckpt", "journal.jsonl", "dataset.json"}
+    assert set(run.artifacts) == files | {"run.json", "result.json"}
     assert {d["context"] for d in run.datasets} == {"train", "holdout", "test"}
 
 

@@ -55,7 +55,7 @@ def test_scores_are_those_of_the_training(place, tracker, tiny, model, session, 
     assert run.latest() == expected
     assert run.dicts["metrics.json"] == expected
     assert {"per_class.json", "confusion.json"} <= set(run.dicts)
-    assert set(run.artifacts) == {"segments.csv"}
+    assert set(run.artifacts) == {"run.json", "segments.csv", "evaluation.json"}
     for name in test_videos:
         lines = (place.folder / f"{name}.txt").read_text().splitlines()
         assert len(lines) == len((truth / f"{name}.txt").read_text().splitlines())

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
+import g2l
 from g2l.errors import InputError, OperationalError
 from g2l.files import read_json, write_json
 from g2l.pipeline.stage import RECORD, RESULT, Workplace, open_stage, tracked
@@ -24,7 +26,13 @@ def test_a_stage_writes_its_record_and_logs_its_settings(place, tracker):
     run_once(place)
     run = tracker.only(RunKind.TRAIN)
     assert (run.name, run.params, run.status, run.reason) == ("a stage", SETTINGS, RunStatus.FINISHED, None)
-    assert read_json(place.folder / RECORD) == {
+    record = read_json(place.folder / RECORD)
+    environment = record.pop("environment")
+    assert environment["command"][1:] == sys.argv[1:]
+    assert environment["versions"]["g2l"] == g2l.__version__
+    assert run.artifacts[RECORD] == (place.folder / RECORD).read_bytes()
+    assert run.tags == {"g2l.folder": "out"}
+    assert record == {
         "schema": "g2l.run/1",
         "kind": "train",
         "run_id": run.run_id,

@@ -44,7 +44,8 @@ def test_each_seed_leaves_a_model_that_knows_its_metrics(place, tiny, tracker):
         assert seed.steps == 2 * RECIPE.epochs
         run = tracker.runs[metadata.run_id]
         assert run.kind is RunKind.SEED
-        assert set(run.artifacts) == {"model.safetensors", "last.ckpt", "metrics.json"}
+        recorded = {"run.json", "result.json", "metrics.json"}
+        assert set(run.artifacts) == {"model.safetensors", "last.ckpt", *recorded}
         assert prefixed.items() <= run.latest().items()
         assert sorted(run.series("train/loss")) == [1, 2, 3]
         assert sorted(run.series("train/learning_rate")) == [1, 2, 3]
@@ -70,6 +71,26 @@ def test_the_stage_tells_mean_and_deviation_and_its_data(place, tiny, tracker):
     partitions = SegmentationDataset.open(tiny).partitions(Selection.BEST)
     assert run.dicts["partitions.json"]["holdout"] == list(partitions.holdout)
     assert run.dicts["structure.json"] == STRUCTURE.as_lists()
+    assert run.artifacts["dataset.json"] == (place.folder / "dataset.json").read_bytes()
+
+
+def test_facts_of_the_data_are_left_for_a_report(place, tiny, tracker):
+    train(place, training(tiny.replace(group_pattern="(nothing)")), [4])
+    dataset = SegmentationDataset.open(tiny)
+    facts = read_json(place.folder / "dataset.json")
+    assert (facts["name"], facts["split"], facts["feature_dim"], facts["fps"]) == ("tiny", 1, 4, None)
+    assert facts["background"] == ["background"]
+    assert {name: len(videos) for name, videos in facts["frames"].items()} == {
+        "train": 4,
+        "holdout": 1,
+        "test": 3,
+    }
+    for name, frames in facts["frames"]["test"].items():
+        assert frames == len(dataset.ground_truth(name))
+    counted = sum(count["test"] for count in facts["class_frames"].values())
+    assert counted == sum(facts["frames"]["test"].values())
+    assert len(facts["class_frames"]) == 5
+    assert len(facts["notices"]) == 1  # the hold-out is not cut by subject
 
 
 def test_one_seed_has_no_deviation(place, tiny, tracker):

@@ -1,0 +1,73 @@
+"""`g2l report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from g2l.errors import InputError
+
+from . import console
+from .choices import choice
+from .options import Debug, Quiet
+
+
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Output folder of a command, or the id of an MLflow run; several compare."
+        ),
+    ],
+    format: Annotated[
+        str, typer.Option(help="html: one page that needs nothing beside it; md: for a pull request.")
+    ] = "html",
+    output: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="(default: report.<format> in the folder; of several runs, here)"),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a search found, how it went and what it cost, as one file.
+
+    Example: g2l report runs/pipeline/gtea-split1/20260101-120000
+    """
+    from g2l.report.render import ReportFormat
+    from g2l.report.write import write_report
+
+    console.configure(quiet=quiet)
+    form = choice(ReportFormat, format, "format")
+    folders = {run.rstrip("/") or run: find_run(run) for run in runs}
+    path = output or _default(list(folders), form.value)
+    write_report(folders, path, form)
+    console.say(f"report: {path}")
+
+
+def find_run(run: str) -> Path:
+    """Return the folder of a run; the files of an MLflow run are fetched.
+
+    Raises:
+        InputError: There is neither a folder nor a run of that name.
+        OperationalError: MLflow does not answer.
+    """
+    from g2l.report.files import WANTED
+    from g2l.tracking.run_files import RUN_ID, fetch_run
+
+    path = Path(run)
+    if path.is_dir():
+        return path
+    run_id = run.removeprefix("runs:/")
+    if not RUN_ID.fullmatch(run_id):
+        raise InputError(
+            f"{run}: expected the output folder of a run or the id of an MLflow run, but found neither.",
+            hint="the last line of every command names both.",
+        )
+    return fetch_run(run_id, WANTED)
+
+
+def _default(runs: list[str], suffix: str) -> Path:
+    name = f"report.{suffix}"
+    return Path(runs[0]) / name if len(runs) == 1 and Path(runs[0]).is_dir() else Path(name)

@@ -1,0 +1,148 @@
+"""The structures as pictures: rates of each layer, and their paths through the local search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
+from g2l.report.model import RunFacts
+from g2l.report.stage_facts import LayerPath, LocalFacts
+from g2l.report.structure_figures import rate_paths, rates_by_stage
+from g2l.report.svg import markup
+from g2l.report.words import count, reach
+from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
+
+_BRANCHED = (
+    "The network that was kept has several branches around each of these rates (--ending {}), so that a "
+    "label depends on a few frames more than is told here."
+)
+
+
+def structure(runs: Sequence[RunFacts]) -> Section:
+    """Return the section: layers × rates of each stage beside the hand-designed ones, and what they see."""
+    blocks: list[Block] = []
+    for number, run in enumerate(runs):
+        wiring = run.wiring
+        shown = {name: one for name, one in run.structures.items() if wiring and one.shape == wiring.shape}
+        if wiring is None or not shown:
+            continue
+        if len(runs) > 1:
+            blocks.append(Heading(run.label))
+        blocks += [_reach(shown, wiring, run), _rates(shown, wiring, f"structure-{number}")]
+        if run.ending != "single":
+            blocks.append(Warnings((_BRANCHED.format(run.ending),)))
+        if run.seconds_per_frame is None:
+            blocks.append(Paragraph("Seconds are not known: no frame rate was given (--fps)."))
+    nothing = Paragraph("The network of this run is not known.")
+    return Section("structure", "The structure", tuple(blocks) or (nothing,))
+
+
+def _reach(shown: Mapping[str, DilationStructure], wiring: Wiring, run: RunFacts) -> Table:
+    seconds = run.seconds_per_frame
+    stages = [f"stage {number + 1} (frames)" for number in range(len(wiring.shape))]
+    return Table(
+        caption="What the label of a frame depends on, and the receptive field of each stage by itself",
+        columns=("structure", "receptive field", "look-ahead", *stages),
+        rows=tuple(
+            (
+                name,
+                *reach(wiring, one, seconds),
+                *(count(seen.receptive_field) for seen in wiring.stage_reaches(one)),
+            )
+            for name, one in shown.items()
+        ),
+    )
+
+
+def _rates(shown: Mapping[str, DilationStructure], wiring: Wiring, key: str) -> Picture:
+    names = list(shown)
+    first, last = shown[names[0]], shown[names[-1]]
+    changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
+    words = (
+        f"Rates of {len(wiring.shape)} stages ({', '.join(map(str, wiring.shape))} rates). "
+        f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
+        f"{names[0]} ones."
+    )
+    if len(names) == 1:
+        words = f"Rates of the {names[0]} structure."
+    table = Table(
+        caption="Rates in frames, first layer first",
+        columns=("stage", *names),
+        rows=tuple(
+            (str(number + 1), *(" ".join(map(str, one.stages[number])) for one in shown.values()))
+            for number in range(len(wiring.shape))
+        ),
+        words=1 + len(names),
+    )
+    caption = "Dilation rate of every layer"
+
+    def draw() -> str:
+        return markup(rates_by_stage(shown, wiring), key, caption, words)
+
+    return Picture(caption=caption, alternative=words, draw=draw, table=table)
+
+
+def paths(runs: Sequence[RunFacts]) -> Section:
+    """Return the section: every rate through the local search, with the weights of its branches."""
+    blocks: list[Block] = []
+    for number, run in enumerate(runs):
+        if run.local is None or not run.local.paths:
+            continue
+        if len(runs) > 1:
+            blocks.append(Heading(run.label))
+        blocks.append(_paths(run.local, f"paths-{number}"))
+    searching = any(run.local is not None for run in runs)
+    reason = "The local search has not moved a rate yet." if searching else "No local search in this run."
+    return Section("paths", "Rates through the local search", tuple(blocks) or (Paragraph(reason),))
+
+
+def _paths(local: LocalFacts, key: str) -> Picture:
+    moved = [path for path in local.paths if path.rates[-1] != path.start]
+    words = (
+        f"{len(local.paths[0].steps)} updates of {len(local.paths)} layers; {len(moved)} rates ended "
+        "elsewhere than they started."
+    )
+    if moved:
+        furthest = max(moved, key=lambda path: abs(math.log(path.rates[-1] / path.start)))
+        where = _place(local.paths.index(furthest), local.start.shape) or furthest.name
+        words += f" Furthest, in proportion, went {where}: {_arrow(furthest)}."
+    table = Table(
+        caption="Path of every rate, and the weights of the branches before the last update",
+        columns=("layer", "rates", "last branches", "their weights", "expectation"),
+        rows=tuple(
+            (
+                path.name,
+                _arrow(path),
+                " ".join(map(str, path.steps[-1].branches)),
+                " ".join(f"{weight:.2f}" for weight in path.steps[-1].weights),
+                f"{path.steps[-1].expectation:.2f}",
+            )
+            for path in local.paths
+        ),
+        words=4,
+        folded=True,
+    )
+    caption = (
+        "Rate of every layer over the updates, its number at the right; dots are the branches before each "
+        "update, the larger the more weight"
+    )
+
+    def draw() -> str:
+        return markup(rate_paths(local.paths, local.start.shape), key, caption, words)
+
+    return Picture(caption=caption, alternative=words, draw=draw, table=table)
+
+
+def _place(number: int, shape: Sequence[int]) -> str:
+    """Return where the layer with a number, from 0, is; nothing where it is beyond the shape."""
+    for stage, layers in enumerate(shape):
+        if number < layers:
+            return f"layer {number + 1} of stage {stage + 1}"
+        number -= layers
+    return ""
+
+
+def _arrow(path: LayerPath) -> str:
+    return " → ".join(map(str, path.rates))

@@ -1,0 +1,91 @@
+"""Numbers as a report says them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import fmean
+
+from g2l.metrics.fitness import MEAN_F1, metric_value
+from g2l.metrics.summary import summarize
+from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
+
+METRICS = ("accuracy", "edit", "f1@10", "f1@25", "f1@50", MEAN_F1)
+NAMES = {
+    "accuracy": "accuracy",
+    "edit": "edit score",
+    "f1@10": "F1@10",
+    "f1@25": "F1@25",
+    "f1@50": "F1@50",
+    MEAN_F1: "mean F1",
+    "likelihood": "likelihood",
+}
+"""What metrics are called; mean F1 is that of F1@10, @25 and @50."""
+
+
+def points(value: float | None, *, plus: bool = False) -> str:
+    """Return a score with one decimal and a true minus sign, a dash for None."""
+    if value is None:
+        return "–"
+    rounded = round(value, 1) + 0.0  # -0.0 + 0.0 is 0.0
+    return f"{rounded:{'+' if plus else ''}.1f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """Return a whole number with thousands apart."""
+    return f"{round(value):,}"
+
+
+def metric(metrics: Mapping[str, float], name: str) -> float | None:
+    """Return a metric, or None where it was not measured."""
+    needed = "f1@50" if name == MEAN_F1 else name
+    return metric_value(metrics, name) if needed in metrics else None
+
+
+def scores(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """Return all metrics of `METRICS` as text."""
+    return tuple(points(metric(metrics, name)) for name in METRICS)
+
+
+def with_mean_f1(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics with the mean of F1@{10,25,50} among them."""
+    mean = metric(metrics, MEAN_F1)
+    return dict(metrics) | ({} if mean is None else {MEAN_F1: mean})
+
+
+def spread(runs: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
+    """Return mean ± standard deviation of all metrics of `METRICS` over several runs, at least one."""
+    summaries = summarize([with_mean_f1(metrics) for metrics in runs])
+    texts = []
+    for name in METRICS:
+        found = summaries.get(name)
+        mean = None if found is None else found.mean
+        error = "" if found is None or found.std is None else f" ± {found.std:.1f}"
+        texts.append(f"{points(mean)}{error}")
+    return tuple(texts)
+
+
+def mean_of(runs: Iterable[Mapping[str, float]], name: str) -> float | None:
+    """Return the mean of a metric over runs that have it."""
+    found = [value for value in (metric(metrics, name) for metrics in runs) if value is not None]
+    return fmean(found) if found else None
+
+
+def frames(number: int, seconds_per_frame: float | None) -> str:
+    """Return a number of frames as the network sees them, with seconds where they are known."""
+    text = f"{count(number)} frame{'' if number == 1 else 's'}"
+    return text if seconds_per_frame is None else f"{text} ({number * seconds_per_frame:.2f} s)"
+
+
+def reach(wiring: Wiring, structure: DilationStructure, seconds_per_frame: float | None) -> tuple[str, str]:
+    """Return receptive field and look-ahead of a network in words."""
+    seen = wiring.reach(structure)
+    field, ahead = frames(seen.receptive_field, seconds_per_frame), frames(seen.future, seconds_per_frame)
+    return (f"whole video [{field}]", f"whole video [{ahead}]") if wiring.whole_video else (field, ahead)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

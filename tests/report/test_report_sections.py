@@ -1,0 +1,238 @@
+"""What a report says, in words and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from g2l.metrics.comparison import Comparison
+from g2l.report.across import across
+from g2l.report.blocks import Matrix
+from g2l.report.contest import contest
+from g2l.report.cost import PAPER_TRAININGS, cost, full_trainings
+from g2l.report.found import compared, found
+from g2l.report.model import RunFacts
+from g2l.report.origin import command_line, data, reproduce
+from g2l.report.progress import fitness, generations, thinned
+from g2l.report.read import read_run
+from g2l.report.sections import SECTIONS, build_report
+from g2l.report.stage_facts import SeedFacts, TrainingFacts
+from g2l.report.strips import strips
+from g2l.report.structures import paths, structure
+from g2l.report.tradeoff import tradeoff
+from g2l.report.words import count, duration, frames, points, reach
+from g2l.structure import DilationStructure
+from g2l.wiring import Wiring
+from tests.report.generated_run import metrics
+
+EMPTY = RunFacts(label="nothing", source="nothing", kind="predict", settings={})
+ONES = DilationStructure(((1, 1),))
+
+
+@pytest.fixture(scope="module")
+def run(generated):
+    return read_run(generated)
+
+
+def texts(section) -> str:
+    return " ".join(getattr(block, "text", "") for block in section.blocks)
+
+
+def tables(section) -> list:
+    inner = [getattr(block, "table", None) for block in section.blocks]
+    return [block for block in (*section.blocks, *inner) if getattr(block, "kind", "") == "table"]
+
+
+def test_what_was_found_is_two_sentences(run):
+    wider = replace(run, differences={"f1": Comparison(2.13, 0.5, -0.04, 4.3, 3)})
+    assert texts(found([wider])).startswith(
+        "The searched structure and the hand-designed one cannot be told apart on the test videos of kitchen "
+        "split 1: the difference is +2.1 points of mean F1 (95 % interval 0.0 to 4.3, 3 seeds). It sees "
+    )
+    assert (
+        "where the hand-designed one sees 8,185 frames (545.67 s), and finding it cost as much as 5.1 full "
+        in (texts(found([run])))
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "sentence"),
+    [
+        (
+            Comparison(2.0, 0.5, 0.9, 3.1, 4),
+            "The winner is better than the hand-designed one on the test videos ",
+        ),
+        (Comparison(-2.0, 0.5, -3.1, -0.9, 4), "The winner is worse than the hand-designed one on the test "),
+        (Comparison(2.0, None, None, None, 1), "One seed cannot show whether the winner is better "),
+    ],
+)
+def test_a_difference_is_said_plainly(difference, sentence):
+    assert compared("gtea split 1", difference, "winner").startswith(sentence)
+
+
+def test_trainings_of_two_runs_are_compared_if_nothing_else_differs(run):
+    hand_designed, searched = run.trainings
+    settings = {"data": {"dataset": "d", "split": 1, "data_root": "here"}, "recipe": {"epochs": 9}}
+    baseline = replace(EMPTY, label="b", settings=settings, trainings=(hand_designed,))
+    moved = settings | {"data": settings["data"] | {"data_root": "there"}}
+    ours = replace(EMPTY, label="ours", settings=moved, trainings=(searched,))
+    ((better, difference),) = across([ours, baseline])
+    assert (better.label, difference.mean, difference.seeds) == ("ours", 2.0, 2)
+    assert texts(found([ours, baseline])).startswith(
+        "The structure of “ours” is better than the hand-designed one on the test videos of d split 1, by "
+    )
+    assert list(across([replace(ours, settings=settings | {"recipe": {"epochs": 8}}), baseline])) == []
+    other_seeds = replace(searched, seeds=tuple(replace(seed, seed=seed.seed + 5) for seed in searched.seeds))
+    assert list(across([replace(ours, trainings=(other_seeds,)), baseline])) == []
+
+
+def test_the_interval_is_that_of_the_comparison():
+    sentence = compared("gtea split 1", Comparison(-2.0, 0.5, -3.1, -0.9, 4), "winner")
+    assert sentence.endswith("by 2.0 points of mean F1 (95 % interval −3.1 to −0.9, 4 seeds).")
+
+
+def test_cost_is_told_in_full_trainings_and_against_the_paper(run):
+    assert full_trainings(run) == pytest.approx((12 * 120 + 400) / 360)
+    assert pytest.approx(507.7, abs=0.05) == PAPER_TRAININGS
+    section = cost([run])
+    assert "The search cost as much as 5.1 full trainings" in texts(section)
+    assert "some 508 (99 times as much)" in texts(section)
+    (table,) = tables(section)
+    assert table.columns == ("part", "trainings of candidates", "steps", "full trainings", "time")
+    assert table.rows == (
+        ("global search", "12", "1,440", "4.0", "12 s"),
+        ("local search", "", "400", "1.1", ""),
+        ("all of it", "", "1,840", "5.1", ""),
+        ("G2L's settings", "5,800", "", "508", ""),
+    )
+
+
+def test_the_contest_shows_every_seed_and_the_spread(run):
+    means, seeds, _ = tables(contest([run]))
+    assert means.rows[1] == ("searched", "2", "72.5 ± 0.7", "63.5 ± 0.7", "65.5 ± 0.7", *means.rows[1][5:])
+    assert means.rows[0][-1] == "60.5 ± 0.7"
+    assert seeds.rows[3] == ("searched", "1", "73.0", "64.0", "66.0", "63.0", "60.0", "63.0")
+
+
+def test_splits_of_one_data_set_are_averaged_each_with_the_same_weight():
+    def split(number, values):
+        seeds = tuple(SeedFacts(seed, metrics(value), {}, 9) for seed, value in enumerate(values))
+        settings = {"data": {"dataset": "d", "split": number}}
+        training = TrainingFacts("hand-designed", ONES, seeds)
+        return replace(EMPTY, label=str(number), settings=settings, trainings=(training,))
+
+    section = contest([split(1, [50, 60]), split(2, [70])])
+    assert tables(section)[-1].rows == (
+        ("d", "hand-designed", "2", "72.5", "63.5", "65.5", "62.5", "59.5", "62.5"),
+    )
+
+
+def test_a_random_search_is_drawn_as_the_line_to_beat(run):
+    chance = replace(run, label="by chance", search=replace(run.search, strategy="random"))
+    assert "There is no line of a random search here" in texts(fitness([run]))
+    section = fitness([run, chance])
+    assert "random search here" not in texts(section)
+    (picture,) = [block for block in section.blocks if block.kind == "picture"]
+    assert "by chance: best so far (random)" in picture.draw()
+    assert "by chance (random): 12 scores" in picture.alternative
+
+
+def test_generations_have_a_figure_and_a_table(run):
+    (picture,) = generations([run]).blocks
+    assert picture.alternative.startswith("3 generations. The best mean F1 went from ")
+    assert [row[0] for row in picture.table.rows] == ["0", "1", "2"]
+    assert "diversity" in picture.draw()
+
+
+def test_the_structure_is_shown_beside_the_hand_designed_one(run):
+    reaches, picture = structure([run]).blocks
+    assert reaches.rows[0][:4] == (
+        "hand-designed",
+        "8,185 frames (545.67 s)",
+        "4,092 frames (272.80 s)",
+        "2,047",
+    )
+    assert picture.table.rows[0][1] == "1 2 4 8 16 32 64 128 256 512"
+    without_rate = replace(run, settings=run.settings | {"data": {}})
+    assert "no frame rate was given" in texts(structure([without_rate]))
+
+
+def test_branches_that_were_kept_are_told(run):
+    kept = replace(run, settings=run.settings | {"local_search": {"ending": "multiple"}})
+    assert structure([kept]).blocks[2].items[0].startswith("The network that was kept has several branches")
+    assert [block.kind for block in structure([run]).blocks] == ["table", "picture"]
+
+
+def test_paths_name_the_layer_that_went_furthest(run):
+    (picture,) = paths([run]).blocks
+    assert picture.alternative.startswith("10 updates of 40 layers; ")
+    assert " Furthest, in proportion, went layer " in picture.alternative
+    row = picture.table.rows[0]
+    assert (row[0], row[1].count("→"), len(row[3].split())) == ("stage1.layers.0.conv_dilated", 10, 3)
+
+
+def test_the_front_is_that_of_the_search_or_of_receptive_fields(run):
+    (remark, picture) = tradeoff([run]).blocks
+    assert "Nothing was minimised" in remark.text
+    fields = [float(row[1].replace(",", "")) for row in picture.table.rows]
+    scores = [float(row[2]) for row in picture.table.rows]
+    assert (fields, scores) == (sorted(fields), sorted(scores))
+    row = {"structure": "1", "cost": 3.0, "fitness": 50.0, "on_front": True, "hand_designed": False}
+    result = run.search.result | {"minimized": "parameters", "tradeoff": [row, row | {"on_front": False}]}
+    (picture,) = tradeoff([replace(run, search=replace(run.search, result=result))]).blocks
+    assert picture.alternative.startswith("2 structures, 1 on the front: 3 with a mean F1 of 50.0")
+
+
+def test_strips_have_the_unit_of_the_frame_rate(run):
+    shown, every = strips([run]).blocks
+    assert (shown.unit, len(shown.strips), every.caption[:12]) == ("seconds", 3, "All 4 videos")
+    assert shown.strips[0].note == "best: mean F1 90.0, accuracy 100.0"
+    assert strips([replace(run, settings={})]).blocks[0].unit == "frames"
+
+
+def test_confusions_are_sorted_by_frames():
+    matrix = Matrix(caption="", names=("a", "b", "c"), frames=((8, 2, 0), (5, 5, 0), (0, 0, 0)))
+    assert matrix.shares == ((80, 20, 0), (50, 50, 0), (0, 0, 0))
+    assert matrix.confusions == (("b", "a", 5, 50.0), ("a", "b", 2, 20.0))
+
+
+def test_data_and_command_are_told(run):
+    partitions = tables(data([run]))[1]
+    assert partitions.rows[0] == ("train", "1", "700 (47 s)", "700", "700")
+    command = reproduce([run]).blocks[0]
+    assert command.text == "g2l pipeline --dataset kitchen --seeds 2"
+    assert command_line(["/x/cli/__main__.py", "train", "--note", "a b"]) == "g2l train --note 'a b'"
+    assert command_line(["script.py", "x"]) == "script.py x"
+
+
+def test_a_run_of_nothing_says_in_every_section_why_it_is_empty():
+    report = build_report([EMPTY])
+    assert [section.key for section in report.sections] == [
+        *("found", "contest", "cost", "fitness", "population", "structure"),
+        *("paths", "front", "classes", "strips", "data", "reproduce"),
+    ]
+    assert len(report.sections) == len(SECTIONS)
+    assert all(section.blocks for section in report.sections)
+    said = " ".join(map(texts, report.sections))
+    assert "No global search in this run." in said
+    assert "No local search in this run." in said
+
+
+def test_numbers_are_said_alike():
+    assert (points(-0.04), points(-1.25, plus=True), points(None)) == ("0.0", "−1.2", "–")
+    assert (count(1234.5), duration(89), duration(600), duration(9000)) == (
+        "1,234",
+        "89 s",
+        "10 min",
+        "2.5 h",
+    )
+    assert (frames(1, None), frames(30, 0.5)) == ("1 frame", "30 frames (15.00 s)")
+    whole = Wiring(shape=(2,), parallel=(1,), whole_video=True)
+    assert reach(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
+
+
+def test_long_lists_are_thinned_but_keep_their_ends():
+    assert thinned([1, 2, 3]) == [1, 2, 3]
+    kept = thinned(list(range(1000)))
+    assert (len(kept), kept[0], kept[-1]) == (40, 0, 999)
