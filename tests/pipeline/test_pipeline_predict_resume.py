@@ -76,7 +76,8 @@ def work(data, monkeypatch):
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "predictions.jsonl"]
+    records = {"predictions.jsonl", "run.json"}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in records]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
