@@ -176,6 +176,20 @@ def test_damaged_files_are_one_clear_line(tmp_path: Path, suffix: str, content: 
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("value", [0, 14])
+def test_no_byte_of_a_matlab_file_makes_scipy_crash(tmp_path: Path, value: int) -> None:
+    savemat(tmp_path / "a.mat", {"X": NUMBERS, "Y": cells(np.zeros(4)), "text": "a", "more": {"b": 1}})
+    whole = (tmp_path / "a.mat").read_bytes()
+    refused = 0
+    for place in range(124, len(whole)):
+        (tmp_path / "a.mat").write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+        try:
+            copied(open_sources(tmp_path / "a.mat", None)["a"], Layout.DT, tmp_path / "out")
+        except (DataError, KeyError):
+            refused += 1
+    assert 20 < refused < len(whole) - 200
+
+
 def test_hdf5_does_not_reach_into_other_files(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["secret"] = NUMBERS

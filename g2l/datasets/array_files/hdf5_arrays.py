@@ -23,7 +23,7 @@ def list_arrays(path: Path) -> dict[str, StoredArray]:
         found: dict[str, StoredArray] = {}
 
         def add(name: str, item: Any) -> None:
-            if is_array(item):
+            if isinstance(name, str) and is_array(item):
                 found[name] = StoredArray(item.shape, item.dtype)
 
         file.visititems(add)
@@ -58,7 +58,7 @@ def open_hdf5(path: Path, kind: str = "an HDF5 file") -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # h5py's errors of damaged files have no common base class
         raise unreadable(path, kind, error) from None
 
 

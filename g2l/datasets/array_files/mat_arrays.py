@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.array_files.hdf5_arrays import is_array, open_hdf5
+from g2l.datasets.array_files.mat_tags import check_tags
 from g2l.datasets.array_files.stored import StoredArray, unreadable
 
 _KIND = "a .mat file"
@@ -52,8 +53,11 @@ def read_array(path: Path, name: str) -> npt.NDArray[Any]:
 
 def _list_old(path: Path) -> Iterator[tuple[str, StoredArray]]:
     from scipy.io import whosmat
+    from scipy.io.matlab import matfile_version
 
     try:
+        if matfile_version(path)[0] == 1:
+            check_tags(path)
         found = whosmat(path)
     except Exception as error:  # scipy's errors of damaged files have no common base class
         raise unreadable(path, _KIND, error) from None
@@ -70,7 +74,7 @@ def _list_old(path: Path) -> Iterator[tuple[str, StoredArray]]:
 def _list_hdf5(path: Path) -> Iterator[tuple[str, StoredArray]]:
     with open_hdf5(path, _KIND) as file:
         for name, item in file.items():
-            if not is_array(item):
+            if not isinstance(name, str) or not is_array(item):
                 continue
             if item.dtype.kind in "fiu":
                 yield name, StoredArray(item.shape[::-1], item.dtype)
