@@ -33,8 +33,8 @@ def test_places():
 def test_a_file_that_is_not_there_is_told_with_those_of_a_similar_name(tmp_path):
     for name in ("structure.json", "weights.onnx", "notes.txt"):
         (tmp_path / name).touch()
-    error = no_such_file(tmp_path / "strucure.json")
-    assert error.message == f"{tmp_path}/strucure.json: no such file."
+    error = no_such_file(tmp_path / "structur.json")
+    assert error.message == f"{tmp_path}/structur.json: no such file."
     assert error.hint == "did you mean structure.json?"
 
 
