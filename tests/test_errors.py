@@ -31,11 +31,11 @@ def test_places():
 
 
 def test_a_file_that_is_not_there_is_told_with_those_of_a_similar_name(tmp_path):
-    for name in ("structure.json", "weights.onnx", "notes.txt"):
+    for name in ("kitchen.json", "weights.onnx", "notes.txt"):
         (tmp_path / name).touch()
-    error = no_such_file(tmp_path / "structur.json")
-    assert error.message == f"{tmp_path}/structur.json: no such file."
-    assert error.hint == "did you mean structure.json?"
+    error = no_such_file(tmp_path / "kitchen2.json")
+    assert error.message == f"{tmp_path}/kitchen2.json: no such file."
+    assert error.hint == "did you mean kitchen.json?"
 
 
 def test_where_nothing_is_similar_there_is_no_hint(tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ BROKEN = [
     (lambda value: value.update(precision="fp16"), "`precision` must be an object, but is 'fp16' instead"),
     (lambda value: value["backbone"].update(layers=0), "`layers` must be >= 1, but is 0 instead"),
     (lambda value: value["backbone"].update(width=1), "width"),
-    (lambda value: value["backbone"].update(stages=10**9), "`backbone` must have as many stages as `structur"),
+    (lambda value: value["backbone"].update(stages=10**9), "`backbone` must have as many stages as `stru"),
     (lambda value: value["backbone"].update(layers=True), "`layers` of `backbone` must be like 10, but is T"),
     (lambda value: value["backbone"].update(name=None), "`name` of `backbone` must be like 'ms-tcn'"),
     (lambda value: value.update(sample_rate=10**400), "`sample_rate` must be <= 65536"),
