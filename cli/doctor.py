@@ -28,6 +28,8 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
     """Say what this machine has and what really works: versions, devices, threads, memory, disk, MLflow.
 
     It is a diagnosis: whatever it finds, the exit code is 0.
+
+    Example: g2l doctor --json
     """
     facts = {
         "python": platform.python_version(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +44,37 @@ def test_help_lists_every_option(
     for name in getattr(command, "commands", {}):
         assert name in told.stdout
     assert ESCAPE not in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [(path, command) for path, command in commands() if not hasattr(command, "commands")],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_help_ends_in_an_example_that_parses(path: tuple[str, ...], command) -> None:
+    (example,) = re.findall(r"Example: (.*)", " ".join(command.help.split()))
+    words = shlex.split(example)
+    assert words[: len(path) + 1] == ["g2l", *path]
+    command.make_context(command.name, words[len(path) + 1 :])
+
+
+@pytest.mark.parametrize(("shell", "word"), [("bash", "search-"), ("zsh", "search-"), ("fish", "search-")])
+def test_shells_complete_commands(shell: str, word: str) -> None:
+    line = f"g2l {word}"
+    asked = {
+        "_G2L_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    script = "from cli.main import app; app(prog_name='g2l')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | asked, capture_output=True, text=True
+    )
+    assert "search-global" in done.stdout, done.stderr
+    assert "search-local" in done.stdout
+    assert "export" not in done.stdout
 
 
 def test_every_command_of_the_design_is_there() -> None:
