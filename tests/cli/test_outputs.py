@@ -34,7 +34,11 @@ def test_formats_beside_the_table(run: Run, model: Path, options: str) -> None:
     assert told.exit_code == 0, told.stderr
     names = sorted(path.stem for path in Path("data/tiny/features").iterdir())
     expected = {f"{name}{suffix}" for name in names for suffix in (".txt", ".json", ".eaf", ".srt")}
-    assert {path.name for path in Path("out").iterdir()} == expected | {"segments.csv", "predictions.jsonl"}
+    assert {path.name for path in Path("out").iterdir()} == expected | {
+        "segments.csv",
+        "predictions.jsonl",
+        "run.json",
+    }
     table = segments()
     for name in names:
         rows = table[table.video == name]
@@ -53,7 +57,7 @@ def test_mlflow_sends_flags_as_values(run: Run, model: Path) -> None:
     told = run(*predict(model, f"{line} --min-duration '' --median-window '' --transition-weight ''"))
     assert told.exit_code == 0, told.stderr
     suffixes = {path.suffix for path in Path("out").iterdir()}
-    assert suffixes == {"", ".txt", ".csv", ".jsonl"}
+    assert suffixes == {"", ".txt", ".csv", ".json", ".jsonl"}
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from g2l.tracking.protocol import NullTracker
 WHOLE = 3
 SPOILT = 40
 MODELS = 6
-RECORD = "predictions.jsonl"
-"""What resuming needs; it grows by whole lines."""
+RECORDS = {"predictions.jsonl", "run.json"}
+"""What resuming needs, which grows by whole lines, and who predicted."""
 
 
 def faults(folder: Path, chance: random.Random) -> Iterator[str | None]:
@@ -77,7 +77,7 @@ def _fault(folder: Path, model: str, *options: str, codes: tuple[int, ...] = (0,
 
 
 def _left_behind(out: Path, code: int) -> str | None:
-    files = {path.name for path in out.iterdir()} - {RECORD} if out.exists() else set()
+    files = {path.name for path in out.iterdir()} - RECORDS if out.exists() else set()
     videos = {name.removesuffix(".txt") for name in files if name.endswith(".txt")}
     if code == 2:
         return f"left {files}" if files else None

@@ -8,22 +8,27 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from mutations import mutated, mutated_json, mutated_npy
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
+from scipy.io import savemat
 
 from g2l.config import BackboneConfig, Normalization
 from g2l.datasets.bundle import name_fault, read_bundle
-from g2l.datasets.feature_sources import copy_features, find_sources
+from g2l.datasets.eaf_segments import read_eaf_segments
+from g2l.datasets.feature_sources import copy_features
 from g2l.datasets.features import open_features
 from g2l.datasets.labels import read_labels
 from g2l.datasets.mapping import ClassMapping, read_mapping
 from g2l.datasets.segment_table import read_segments
-from g2l.errors import InputError
+from g2l.datasets.source_files import open_sources
+from g2l.inference.formats.eaf import write_eaf
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
+from g2l.inference.segment_rows import SegmentRow
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
@@ -86,18 +91,45 @@ def _read_npy(path):
     assert np.isfinite(found).all()
 
 
-def _read_npz(path):
-    faults = []
-    source = find_sources(path.parent, faults)[path.stem]
-    if source is None:
-        raise InputError(str(faults[0]))
-    copy_features(source, path.parent.parent / "copy.npy")
+def _read_stored(path):
+    for source in open_sources(path, None).values():
+        copy_features(source, path.parent.parent / "copy.npy")
 
 
 def _npz(array):
     content = BytesIO()
     np.savez_compressed(content, features=array)
     return content.getvalue()
+
+
+def _mat(array):
+    content = BytesIO()
+    savemat(content, {"X": array})
+    return content.getvalue()
+
+
+def _hdf5(array):
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
+        file["features"] = array
+    return content.getvalue()
+
+
+def _read_eaf(path):
+    faults = []
+    found = read_eaf_segments(path.parent, [path], 10.0, None, faults)
+    assert all("\n" not in str(fault) for fault in faults)
+    assert all(0 <= each.start < each.end for rows in found.segments.values() for each in rows)
+
+
+def _eaf(folder):
+    path = folder / "whole.eaf"
+    rows = [
+        SegmentRow("a", 0, "pour", 0, 10, 0.0, 1.0, 0.9, 0.1),
+        SegmentRow("a", 1, "cut", 10, 25, 1.0, 2.5, 0.8, 0.2),
+    ]
+    write_eaf(path, "a", rows, 10.0)
+    return path.read_bytes()
 
 
 def _read_mapping(path):
@@ -165,7 +197,10 @@ def file_targets(folder):
     json_only = (mutated, mutated_json)
     return [
         Target("features", "a.npy", arrays, _read_npy, 250, (mutated, mutated_npy)),
-        Target("archive", "npz/a.npz", [_npz(VIDEO)], _read_npz, 150),
+        Target("archive", "stored/a.npz", [_npz(VIDEO)], _read_stored, 150),
+        Target("matlab", "stored/a.mat", [_mat(VIDEO)], _read_stored, 150),
+        Target("hdf5", "stored/a.h5", [_hdf5(VIDEO)], _read_stored, 150),
+        Target("annotations", "a.eaf", [_eaf(folder)], _read_eaf, 150),
         Target("mapping", "mapping.txt", [classes], _read_mapping, 250),
         Target("bundle", "a.bundle", [b"a.txt\nb c.txt\nd.e.txt\n"], _read_bundle, 200),
         Target("labels", "a.txt", [lines], _read_labels, 200),

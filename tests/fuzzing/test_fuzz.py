@@ -31,7 +31,7 @@ def spoil(kind, folder, *extra):
 
 @pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.parametrize(
-    ("kind", "least", "targets"), [("files", 2500, 11), ("models", 900, 3), ("commands", 28, 1)]
+    ("kind", "least", "targets"), [("files", 2900, 14), ("models", 900, 3), ("commands", 28, 1)]
 )
 def test_every_reader_refuses_or_reads(tmp_path, kind, least, targets):
     said, status, ended = spoil(kind, tmp_path)
