@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Self
 
@@ -166,6 +166,8 @@ class ProcessExecutor:
 @contextmanager
 def _deaf() -> Iterator[None]:
     """Let processes that are started here never hear a terminal's Ctrl-C: they need seconds to say so."""
+    # Python's tracker of shared resources, started with the first worker, would let signals through again.
+    resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
