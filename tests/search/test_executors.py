@@ -272,26 +272,3 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
-
-
-DEAF = """
-import signal
-from multiprocessing import resource_tracker
-from g2l.search.executors.process import _deaf
-
-with _deaf():
-    resource_tracker.ensure_running()  # as the start of a worker does
-    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-"""
-
-
-def test_no_worker_hears_ctrl_c_while_it_starts():
-    done = subprocess.run(
-        [sys.executable, "-c", DEAF],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stdout.split() == ["True", "False"], done.stderr

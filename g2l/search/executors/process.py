@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -165,11 +166,36 @@ class ProcessExecutor:
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Let processes that are started here never hear a terminal's Ctrl-C: they need seconds to say so."""
+    """Let processes that are started here never hear a terminal's Ctrl-C: they need seconds to say so.
+
+    Nor is their start broken off half-way, for they would complain of missing orders: what comes meanwhile is
+    answered afterwards.
+    """
     # Python's tracker of shared resources, started with the first worker, would let signals through again.
     resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with _postponed():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@contextmanager
+def _postponed() -> Iterator[None]:
+    """Answer signals at the end: what another thread takes is answered in the main one, blocked or not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    answers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    answers = {number: answer for number, answer in answers.items() if answer is not None}  # set by C code
+    for number in answers:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, answer in answers.items():
+            signal.signal(number, answer)
+        for number in came:
+            signal.raise_signal(number)
