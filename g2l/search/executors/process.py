@@ -197,5 +197,5 @@ def _postponed() -> Iterator[None]:
     finally:
         for number, answer in answers.items():
             signal.signal(number, answer)
-        for number in came:
-            signal.raise_signal(number)
+        for late in came:
+            signal.raise_signal(late)
