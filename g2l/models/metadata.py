@@ -98,6 +98,7 @@ class ModelMetadata:
         """
         try:
             value = json.loads(text)
+            canonical_json(value)  # refuses NaN and infinity, wherever they are
             if value.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
             metadata = cls(

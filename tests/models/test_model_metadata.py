@@ -82,3 +82,11 @@ json_values = st.recursive(
 def test_any_other_text_is_an_input_error(text):
     with pytest.raises(InputError, match="metadata cannot be read"):
         ModelMetadata.from_json(text, "some.file")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e999"])
+def test_numbers_that_are_none_are_refused_wherever_they_are(metadata, number):
+    text = metadata.to_json().replace('"metrics":{', '"metrics":{"x":' + number + ",", 1).replace(",}", "}")
+    assert number in text
+    with pytest.raises(InputError, match=r"m.onnx: its `g2l` metadata cannot be read \(Out of range float"):
+        ModelMetadata.from_json(text, "m.onnx")
