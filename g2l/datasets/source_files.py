@@ -25,7 +25,15 @@ LABELS = "Y"
 """Variable of a `.mat` file that holds class numbers (Lea et al.)."""
 _FEATURES = "X"
 """Variable of a `.mat` file that holds features unless another one is asked for."""
-_ZIP_ERRORS = (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError)
+_ZIP_ERRORS = (
+    BadZipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 """What `zipfile` raises of a damaged, an encrypted and a strangely compressed archive."""
 
 

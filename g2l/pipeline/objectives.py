@@ -9,7 +9,7 @@ from statistics import median
 import torch
 
 from g2l.config import BackboneConfig
-from g2l.errors import InputError
+from g2l.errors import InputError, brief
 from g2l.export.latency import LatencyMeter
 from g2l.export.rewriting import RewritableExport
 from g2l.files import read_json, write_json
@@ -178,6 +178,6 @@ def read_latencies(path: Path) -> dict[str, list[float]]:
     for key, taken in entries:
         if not isinstance(taken, list) or not taken or not all(isinstance(time, float) for time in taken):
             raise InputError(
-                f"{path}: expected a list of milliseconds for each structure, but {key!r} has none."
+                f"{path}: expected a list of milliseconds for each structure, but {brief(key)!r} has none."
             )
     return dict(entries)

@@ -13,7 +13,7 @@ from g2l.datasets import feature_sources
 from g2l.datasets.faults import DataError, Fault
 from g2l.datasets.feature_sources import copy_features, find_layout, find_sources
 from g2l.datasets.features import FeatureFile, open_features
-from g2l.datasets.source_files import Layout
+from g2l.datasets.source_files import Layout, open_sources
 
 
 def headers(*shapes: tuple[int, int]) -> list[FeatureFile]:
@@ -183,3 +183,11 @@ def test_folders_without_features(tmp_path: Path) -> None:
         find_sources(tmp_path / "none", None, [])
     with pytest.raises(DataError, match=r"expected feature files \(\.npy, \.npz, .*\), but found none"):
         find_sources(tmp_path, None, [])
+
+
+def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, ä=np.ones((2, 3), np.float32))  # not ASCII: its name is marked as UTF-8
+    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xff\xff"))
+    with pytest.raises(DataError, match=r"a.npz: cannot be read as a numpy archive"):
+        open_sources(path, None)
