@@ -219,7 +219,8 @@ def _network():
 
 
 def safetensors_file(metadata: str):
-    return save(_network().state_dict(), metadata={"format": "pt", METADATA_KEY: metadata})
+    # One entry: of several, safetensors mixes the order, and the spoilt files would differ from run to run.
+    return save(_network().state_dict(), metadata={METADATA_KEY: metadata})
 
 
 def graph_file(metadata: str, *, masked: bool = False):
