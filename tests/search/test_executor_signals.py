@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 DEAF = """
-import os, signal, threading
+import os, signal, threading, time
 from multiprocessing import resource_tracker
 from g2l.search.executors.process import _deaf
 
@@ -18,6 +18,7 @@ with _deaf():
     resource_tracker.ensure_running()  # as the start of a worker does
     print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)  # until the other thread has taken it
     print(heard)
 print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()), heard)
 """
