@@ -25,7 +25,7 @@ LABELS = "Y"
 """Variable of a `.mat` file that holds class numbers (Lea et al.)."""
 _FEATURES = "X"
 """Variable of a `.mat` file that holds features unless another one is asked for."""
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     BadZipFile,
     zlib.error,
     LZMAError,
@@ -122,7 +122,7 @@ def _open_archive(path: Path, variable: str | None) -> FeatureSource:
             member = members[_only(path, members, variable)]
             with archive.open(member) as stream:
                 return FeatureSource(parse_header(path, stream, member.file_size), member.filename)
-    except (*_ZIP_ERRORS, OSError) as error:
+    except (*ZIP_ERRORS, OSError) as error:
         raise DataError(Fault(path, None, f"cannot be read as a numpy archive (.npz): {error}.")) from None
 
 
@@ -163,5 +163,5 @@ def _unpack(path: Path, member: str, copy: Path) -> None:
     try:
         with ZipFile(path) as archive, archive.open(member) as packed, copy.open("wb") as file:
             shutil.copyfileobj(packed, file)
-    except (*_ZIP_ERRORS, KeyError) as error:
+    except (*ZIP_ERRORS, KeyError) as error:
         raise DataError(Fault(path, None, f"cannot be read as a numpy archive (.npz): {error}.")) from None

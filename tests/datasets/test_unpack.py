@@ -114,3 +114,12 @@ def test_files_beyond_all_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_LARGEST_MEMBER", 100)
     with pytest.raises(OperationalError, match=r"S1_a\.npy' says that it unpacks to 272 bytes"):
         attempt(tmp_path, zipped(FILES))
+
+
+def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path: Path) -> None:
+    content = with_member("data/gtea/features/ä.npy")
+    # The name before the file's content is spoilt, the one in the directory at the end is as it was.
+    spoilt = content.replace("ä".encode(), b"\xff\xff", 1)
+    assert spoilt != content
+    with pytest.raises(OperationalError, match=r"a.zip: cannot be unpacked \("):
+        attempt(tmp_path, spoilt)

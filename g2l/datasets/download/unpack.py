@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import stat
-import zlib
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from g2l.datasets.layout import DatasetFolder
+from g2l.datasets.source_files import ZIP_ERRORS
 from g2l.errors import DiskFullError, OperationalError
 from g2l.machine import free_disk
 from g2l.progress import Progress
@@ -67,7 +67,7 @@ def unpack(path: Path, dataset: str, folder: DatasetFolder, progress: Progress) 
                 for place, member in members.items():
                     _write(archive, member, folder.path / place)
                     bar.advance()
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except ZIP_ERRORS as error:
         raise OperationalError(f"{path}: cannot be unpacked ({error}).") from None
     return size
 
