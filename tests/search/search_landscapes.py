@@ -132,6 +132,8 @@ class Scripted:
         time.sleep(self.seconds)
         (self.folder / f"pid-{os.getpid()}").touch()
         name = task.structure.key.replace("/", "_")
+        with (self.folder / f"runs-{name}").open("a") as runs:
+            runs.write("x")
         once = self.folder / f"kill-{name}"
         if once.exists() or (self.folder / f"always-{name}").exists():
             once.unlink(missing_ok=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 DEAF = """
 import os, signal, threading, time
 from multiprocessing import resource_tracker
-from g2l.search.executors.process import _deaf
+from g2l.search.executors.worker_handle import deaf
 
 threading.Thread(target=threading.Event().wait, daemon=True).start()  # takes the signal instead of us
 heard = []
 signal.signal(signal.SIGINT, lambda *_: heard.append("heard"))
-with _deaf():
+with deaf():
     resource_tracker.ensure_running()  # as the start of a worker does
     print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
     os.kill(os.getpid(), signal.SIGINT)

@@ -194,6 +194,27 @@ def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path):
     assert sorted((evaluation.task for evaluation in found), key=TASKS.index) == TASKS
 
 
+def test_what_runs_beside_a_worker_that_dies_is_not_run_again(tmp_path):
+    (tmp_path / f"kill-{TASKS[0].structure}").touch()
+    with ProcessExecutor(Scripted(TARGET, tmp_path, seconds=0.2), workers=2) as executor:
+        found = list(executor.evaluate(singly(TASKS)))
+    assert sorted((evaluation.task for evaluation in found), key=TASKS.index) == TASKS
+    assert {evaluation.status for evaluation in found} == {EvaluationStatus.DONE}
+    assert [len((tmp_path / f"runs-{task.structure}").read_text()) for task in TASKS] == [2, 1, 1, 1]
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(tmp_path):
+    with ProcessExecutor(Scripted(TARGET, tmp_path), workers=1) as executor:
+        assert [evaluation.task for evaluation in executor.evaluate(singly(TASKS[:1]))] == TASKS[:1]
+        (worker,) = pids(tmp_path)
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: not alive(worker))
+        found = list(executor.evaluate(singly(TASKS[1:])))
+    assert [(evaluation.task, evaluation.status) for evaluation in found] == [
+        (task, EvaluationStatus.DONE) for task in TASKS[1:]
+    ]
+
+
 def test_an_abandoned_evaluation_leaves_no_process(tmp_path):
     (tmp_path / "sleep-1,2,4").touch()
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
