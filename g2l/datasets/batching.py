@@ -59,6 +59,14 @@ class Batch:
         """Return the batch on `device`."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
+    def halves(self) -> tuple[Batch, Batch]:
+        """Return the first and the second half of at least two videos, with all of the padding."""
+        middle = (len(self.names) + 1) // 2
+        return self._rows(slice(middle)), self._rows(slice(middle, None))
+
+    def _rows(self, rows: slice) -> Batch:
+        return replace(self._each(lambda tensor: tensor[rows]), names=self.names[rows])
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(
             self,

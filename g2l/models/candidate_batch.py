@@ -69,7 +69,8 @@ class CandidateBatch(nn.Module):
         logits: list[Tensor] = []
         for depth in self._depths:
             if logits:
-                inputs = functional.softmax(logits[-1], dim=1)
+                # As its own operation softmax rounds where the pieces of threads meet, as it happens to.
+                inputs = functional.log_softmax(logits[-1], dim=1).exp()
             maps = _pointwise(inputs, next(weights), next(weights)) * mask
             for _ in range(depth):
                 mixed = functional.relu(_dilated(maps, next(weights), next(weights), next(rates)))

@@ -83,8 +83,8 @@ class Persistence:
 
     def _wait(self, attempt: int, error: Exception) -> None:
         if not self.away:
-            self.away = True
             self._notice(error)
+            self.away = True  # who waits for this finds the notice given
         wait = min(_FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT)
         if not self._closing.is_set() and self._closing.wait(wait):
             return  # closing: one more attempt at once

@@ -19,12 +19,15 @@ class TrainingState:
         optimizer: Its optimizer.
         epoch: Epochs completed.
         step: Optimiser steps completed.
+        too_large: Videos times frames of the smallest batch that memory did not hold, or None. Not saved: a
+            training may go on where there is more.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
     step: int = 0
+    too_large: int | None = None
 
 
 class TrainingCallback(Protocol):

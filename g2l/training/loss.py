@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from g2l.datasets.batching import IGNORE_INDEX
 
 
+@dataclass(frozen=True)
+class LossCounts:
+    """What the means of the loss are over.
+
+    Attributes:
+        frames: Frames with a target, a scalar.
+        pairs: Valid pairs of neighbouring frames, a scalar.
+    """
+
+    frames: Tensor
+    pairs: Tensor
+
+    @classmethod
+    def of(cls, targets: Tensor, frame_mask: Tensor) -> LossCounts:
+        """Return those of a batch: targets (B, T), frame mask (B, 1, T)."""
+        return cls(_valid(targets).sum(), _pairs(frame_mask).sum())
+
+
 def segmentation_loss(
-    logits: Tensor, targets: Tensor, frame_mask: Tensor, *, smoothing_weight: float, smoothing_clamp: float
+    logits: Tensor,
+    targets: Tensor,
+    frame_mask: Tensor,
+    *,
+    smoothing_weight: float,
+    smoothing_clamp: float,
+    counts: LossCounts | None = None,
 ) -> Tensor:
     """Return the loss summed over stages: a scalar in the precision of the logits, float32 at least.
 
@@ -26,27 +52,37 @@ def segmentation_loss(
         frame_mask: 1 for frames of the video and 0 for padding, shape (B, 1, T).
         smoothing_weight: λ, weight of the smoothing.
         smoothing_clamp: τ, in nats; larger |Δ| are real boundaries and have no gradient.
+        counts: Those of the batch of which this is a part, so that the losses of all parts add up to its own;
+            None where it is the whole.
     """
+    counts = counts or LossCounts.of(targets, frame_mask)
     precision = torch.promote_types(logits.dtype, torch.float32)
     log_probabilities = torch.log_softmax(logits, dim=2, dtype=precision)
-    loss = _cross_entropy(log_probabilities, targets)
+    loss = _cross_entropy(log_probabilities, targets) / counts.frames.clamp(min=1)
     if smoothing_weight:
-        loss = loss + smoothing_weight * _smoothing(log_probabilities, frame_mask, smoothing_clamp)
+        changes = (counts.pairs * logits.shape[2]).clamp(min=1)
+        smoothing = _smoothing(log_probabilities, frame_mask, smoothing_clamp) / changes
+        loss = loss + smoothing_weight * smoothing
     return loss
+
+
+def _valid(targets: Tensor) -> Tensor:
+    return targets != IGNORE_INDEX
+
+
+def _pairs(frame_mask: Tensor) -> Tensor:
+    return frame_mask[..., 1:] * frame_mask[..., :-1]  # (B, 1, T) -> (B, 1, T - 1)
 
 
 def _cross_entropy(log_probabilities: Tensor, targets: Tensor) -> Tensor:
     stages = log_probabilities.shape[0]
-    valid = targets != IGNORE_INDEX
     index = targets.clamp(min=0).expand(stages, *targets.shape).unsqueeze(2)  # (B, T) -> (S, B, 1, T)
     # Gather, not nll_loss: the latter has no deterministic form on CUDA.
     of_targets = log_probabilities.gather(2, index).squeeze(2)  # (S, B, 1, T) -> (S, B, T)
-    return -(of_targets * valid).sum() / valid.sum().clamp(min=1)
+    return -(of_targets * _valid(targets)).sum()
 
 
 def _smoothing(log_probabilities: Tensor, frame_mask: Tensor, clamp: float) -> Tensor:
-    pairs = frame_mask[..., 1:] * frame_mask[..., :-1]  # (B, 1, T) -> (B, 1, T - 1)
     change = log_probabilities[..., 1:] - log_probabilities[..., :-1].detach()
     truncated = change.clamp(-clamp, clamp).square()  # (S, B, C, T - 1)
-    classes = log_probabilities.shape[2]
-    return (truncated * pairs).sum() / (pairs.sum() * classes).clamp(min=1)
+    return (truncated * _pairs(frame_mask)).sum()

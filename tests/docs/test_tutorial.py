@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def test_the_tutorial_leads_from_videos_to_a_report(tmp_path):
-    assert run_page(PAGE, tmp_path) == len(blocks(PAGE)) - 1  # all but the one that installs
+    assert len(run_page(PAGE, tmp_path)) == len(blocks(PAGE)) - 1  # all but the one that installs
 
     report = (tmp_path / "runs" / "tea" / "report.html").read_text(encoding="utf-8")
     assert "<svg" in report

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -73,8 +74,12 @@ def test_logits_are_those_of_the_networks():
         torch.testing.assert_close(logits[:, number] * mask, expected * mask, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("trial", range(12))
-def test_neither_companions_nor_position_change_a_bit(trial):
+@pytest.mark.parametrize(
+    ("trial", "threads"), [*((trial, 1) for trial in range(12)), (0, 2), (10, 3), (11, 4)]
+)
+def test_neither_companions_nor_position_change_a_bit(trial, threads, request):
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(threads)
     generator = random.Random(trial)
     size = generator.choice([2, 3, 4])
     maps, videos = generator.choice([4, 5, 8, 16]), generator.choice([1, 2])

@@ -72,6 +72,13 @@ class Server:
         self.process.wait()
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, empty_store):
     folder = tmp_path_factory.mktemp("server")
@@ -127,7 +134,7 @@ def test_nothing_is_lost_while_the_server_is_away(server, remote, tmp_path, capl
     assert late.run_id is None
     late.finish()
     early.finish()
-    assert "does not answer" in caplog.text
+    wait_for(lambda: "does not answer" in caplog.text)  # another thread finds out
     away.start(name="away", kind=RunKind.TRAIN).finish()
     told = away.close()
     assert told.startswith(f"2 tracking events could not be sent to MLflow at {server.uri}; they wait in ")

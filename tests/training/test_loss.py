@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.training.loss import segmentation_loss
+from g2l.training.loss import LossCounts, segmentation_loss
 from tests.oracles.naive_loss import naive_loss
 
 
@@ -41,6 +41,23 @@ def test_values_and_gradients_equal_the_naive_loss(lengths, stages, scale, seed)
     naive = naive_loss(logits, targets, mask, weight=0.15, clamp=4.0)
     for got, expected in zip(
         value_and_gradient(ours, logits), value_and_gradient(naive, logits), strict=True
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(lengths=st.lists(st.integers(1, 7), min_size=2, max_size=4), seed=st.integers(0, 1000))
+def test_losses_of_parts_add_up_to_that_of_the_batch(lengths, seed):
+    logits, targets, mask = batch(lengths, seed=seed)
+    options = {"smoothing_weight": 0.15, "smoothing_clamp": 4.0}
+    whole = segmentation_loss(logits, targets, mask, **options)
+    counts = LossCounts.of(targets, mask)
+    parts = sum(
+        segmentation_loss(logits[:, rows], targets[rows], mask[rows], counts=counts, **options)
+        for rows in (slice(1), slice(1, None))
+    )
+    for got, expected in zip(
+        value_and_gradient(parts, logits), value_and_gradient(whole, logits), strict=True
     ):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 

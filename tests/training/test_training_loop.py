@@ -207,20 +207,6 @@ def test_a_loss_that_is_not_finite_stops(tmp_path, value):
     assert torch.load(path, weights_only=True)["epoch"] == 1
 
 
-def test_out_of_memory_is_told_with_what_to_do(monkeypatch):
-    model = tiny_model()
-
-    def full(*inputs):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(model, "forward", full)
-    with pytest.raises(
-        OperationalError, match=r"epoch 1, step 1, videos .*: cpu has too little memory"
-    ) as caught:
-        tiny_fit(model)
-    assert "lower the batch size" in caught.value.hint
-
-
 def test_on_a_cpu_no_thread_makes_batches(monkeypatch):
     names = []
     step = run.train_step

@@ -81,10 +81,10 @@ class Recorder:
         self.calls = saved["calls"]
 
 
-def tiny_model(seed=0, rates=((1, 2), (1, 2))):
+def tiny_model(seed=0, rates=((1, 2), (1, 2)), **options):
     torch.manual_seed(seed)
     structure = DilationStructure(rates)
-    return MSTCN(structure, feature_dim=FEATURE_DIM, num_classes=CLASSES, feature_maps=8)
+    return MSTCN(structure, feature_dim=FEATURE_DIM, num_classes=CLASSES, feature_maps=8, **options)
 
 
 def tiny_fit(model=None, recipe=RECIPE, *, seed=0, scored=True, **options):
