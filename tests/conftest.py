@@ -15,7 +15,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 settings.register_profile("g2l", settings.default, deadline=None)
 settings.load_profile("g2l")
 
-LONGEST_FIRST = ("test_mlflow_run", "test_pipeline_kill", "test_pipeline_random_kills", "test_ray_executor")
+LONGEST_FIRST = (
+    "test_mlflow_run",
+    "test_pages",
+    "test_pipeline_kill",
+    "test_pipeline_random_kills",
+    "test_ray_executor",
+)
 """Modules of minutes: when workers share the tests, none should be left with one of these at the end."""
 
 

@@ -38,7 +38,9 @@ def seed_everything(seed: int) -> None:
     """Seed torch, numpy and Python, and ask torch for algorithms that give the same bits every time."""
     # cuBLAS reads this when its first handle is made; without it torch refuses to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)  # a foreign network may hold an op that has none
+    # Only a warning: a foreign network may hold an operation that has none. The other function that does this
+    # imports the compiler, which takes seconds.
+    torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)

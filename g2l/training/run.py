@@ -52,6 +52,7 @@ class Training:
         seed_everything(seed)
         model.to(device)
         if recipe.compile:
+            torch.use_deterministic_algorithms(True, warn_only=True)  # tells the compiler, too
             model.compile(dynamic=True)  # in place: names of weights, checkpoints and exports stay
         self.state = TrainingState(model, optimizer or adam(model, recipe))
         self.so_far = ResultSoFar()

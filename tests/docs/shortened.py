@@ -12,9 +12,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NETWORK = {"--stages": "1", "--layers": "2", "--feature-maps": "4", "--epochs": "1"}
-GLOBAL = {"--population": "2", "--generations": "1", "--proxy-steps": "2", "--trainings": "60"}
+GLOBAL = {
+    "--population": "2",
+    "--generations": "1",
+    "--proxy-steps": "2",
+    "--trainings": "60",
+    "--executor": "serial",  # a worker takes seconds to start
+}
 LOCAL = {"--updates": "1", "--interval-steps": "2"}
 SMALL = {
+    "data synth": {"--videos": "8", "--frames": "60"},
     "train": NETWORK,
     "search-global": NETWORK | GLOBAL,
     "search-local": NETWORK | LOCAL,
@@ -36,7 +43,7 @@ exec '{python}' "$@"
 
 def shortened(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of a command with small values for what is not given, or given as nothing."""
-    small = SMALL.get(arguments[0], {}) if arguments else {}
+    small = SMALL.get(" ".join(arguments[:1]), {}) | SMALL.get(" ".join(arguments[:2]), {})
     found = list(arguments)
     for option, value in small.items():
         if option not in found:
