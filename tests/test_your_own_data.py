@@ -85,7 +85,7 @@ def test_people_are_on_one_side_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_blocks_that_are_not_run_say_why() -> None:
     assert [said for mark, said, _, _ in BLOCKS if mark == "not run"] == [
-        "installs packages from the network",
-        "needs torchvision, and downloads weights",
-        "downloads 30 GB",
+        "needs a download of packages",
+        "needs a download of weights, and torchvision",
+        "needs a download of 30 GB",
     ]
