@@ -19,8 +19,7 @@ class TrainingState:
         optimizer: Its optimizer.
         epoch: Epochs completed.
         step: Optimiser steps completed.
-        too_large: Videos times frames of the smallest batch that memory did not hold, or None. Not saved: a
-            training may go on where there is more.
+        too_large: Videos times frames of the smallest batch that memory did not hold, or None.
     """
 
     model: nn.Module

@@ -88,6 +88,7 @@ def save_checkpoint(
         "identity": dict(identity),
         "epoch": state.epoch,
         "step": state.step,
+        "too_large": state.too_large,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "callbacks": [callback.state_dict() for callback in callbacks],
@@ -127,6 +128,7 @@ def load_checkpoint(
         )
     _remove_torn_writes(path)
     state.epoch, state.step = saved["epoch"], saved["step"]
+    state.too_large = saved.get("too_large")  # not in those of before
     for callback, callback_state in zip(callbacks, saved["callbacks"], strict=True):
         callback.load_state_dict(callback_state, state)
     state.model.load_state_dict(saved["model"])

@@ -7,7 +7,9 @@ import logging
 import pytest
 import torch
 
+from g2l.config import Selection
 from g2l.errors import OperationalError
+from g2l.evaluation import Budget
 from tests.training.tiny_training import RECIPE, Recorder, tiny_fit, tiny_model
 
 
@@ -21,6 +23,7 @@ class Memory:
         def limited(features, frame_mask=None):
             self.sizes.append(len(features))
             if model.training and len(features) > videos:
+                torch.rand(1)  # as the layers before the one that does not fit do
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return forward(features, frame_mask)
 
@@ -67,6 +70,21 @@ def test_what_did_not_fit_once_is_not_tried_again(monkeypatch, caplog):
         tiny_fit(model, recipe=recipe)
     assert [size for size in memory.sizes if size > 1] == [6, 3, 3, 3, 3, 3, 3]
     assert len(warnings(caplog)) == 1
+
+
+def test_a_training_that_was_stopped_goes_on_with_halves(monkeypatch, tmp_path):
+    """Another try of the whole would take coins of dropout that the uninterrupted training does not take."""
+    recipe = RECIPE.replace(batch_size=6, selection=Selection.LAST)
+    weights = []
+    for stops in ((12,), (2, 12)):
+        for stop in stops:
+            model = tiny_model()
+            memory = Memory(monkeypatch, model, videos=3)
+            path = tmp_path / f"{len(stops)}.ckpt"
+            tiny_fit(model, recipe=recipe, budget=Budget(stop, "steps"), checkpoint=path, resume=True)
+        weights.append(torch.cat([weight.flatten() for weight in model.parameters()]))
+    assert 6 not in memory.sizes
+    assert torch.equal(*weights)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
