@@ -139,7 +139,7 @@ def _rows(dataset: str, backbone: str, records: Sequence[dict[str, Any]]) -> Ite
     }
     ours, theirs = ([value[MEAN_F1] for value in values[origin]] for origin in ("searched", "hand-designed"))
     for origin, found in structures.items():
-        fields = sorted({config.wiring.reach(structure).receptive_field for structure in found})
+        fields = sorted({config.topology.receptive_field(structure).frames for structure in found})
         span = f"{fields[0]:,}" if len(fields) == 1 else f"{fields[0]:,} … {fields[-1]:,}"
         yield [
             dataset,

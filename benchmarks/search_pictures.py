@@ -24,11 +24,10 @@ from g2l.search.racing import choose, next_round, standings
 from g2l.search.space import SearchSpace
 from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search_config import GlobalSearchConfig, ProxyChoice, Strategy
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
-SPACE = SearchSpace(Wiring.serial((3, 3)), tuple(2**exponent for exponent in range(8)))
+SPACE = SearchSpace(LayerTopology.serial((3, 3)), tuple(2**exponent for exponent in range(8)))
 TARGET = SPACE.from_rates([1, 4, 16, 8, 2, 32])
 HAND_DESIGNED = DilationStructure.hand_designed(2, 3)
 FULL_STEPS, PROXY = 400, 100

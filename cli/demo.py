@@ -45,7 +45,7 @@ def demo(
         outcome = run_pipeline(
             place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
         )
-        tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.wiring)
+        tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
         announce(place, outcome.run_id)

@@ -46,7 +46,7 @@ def pipeline(
             place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
         )
         title = f"{data.dataset} split {data.split}, test partition"
-        tables.comparison(title, outcome, task.backbone.wiring)
+        tables.comparison(title, outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"report: {outcome.report}")
         announce(place, outcome.run_id)

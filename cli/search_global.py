@@ -52,7 +52,7 @@ def search_global(
         view = SearchView(place.progress.show)
         found = search_globally(place, task, on_plan=tables.cost_plan, observers=[view])
         tables.best_structures(
-            f"The best structures, {subject}", found, task.search.fitness, task.backbone.wiring
+            f"The best structures, {subject}", found, task.search.fitness, task.backbone.topology
         )
         tables.tradeoff(found, task.search.fitness)
         for line in tables.search_summary(found, trainings=task.search.trainings):

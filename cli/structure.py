@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from g2l.layer_names import DEFAULT_BACKBONE
-from g2l.wiring import Reach
+from g2l.structure import ReceptiveField
 
 from . import console, tables
 from .options import Debug, Json
@@ -34,20 +34,20 @@ def show(
     from g2l.tracking.resolve import resolve_artifact
 
     found = read_structure(resolve_artifact(file))
-    wiring, structure = found.wiring, found.structure
-    network, stages = wiring.reach(structure), wiring.stage_reaches(structure)
+    topology, structure = found.topology, found.structure
+    network, stages = topology.receptive_field(structure), topology.stage_receptive_fields(structure)
     if json:
         console.data_json(_values(found, network, stages, fps))
         return
 
-    def cells(reach: Reach) -> list[str]:
-        seen = [_seen(frames, fps) for frames in (reach.receptive_field, reach.future)]
-        return [f"whole video (convolutions: {frames})" for frames in seen] if wiring.whole_video else seen
+    def cells(reach: ReceptiveField) -> list[str]:
+        seen = [_seen(frames, fps) for frames in (reach.frames, reach.future)]
+        return [f"whole video (convolutions: {frames})" for frames in seen] if topology.whole_video else seen
 
     rows = [
         (f"stage {number}", rates, *cells(reach))
         for number, (rates, reach) in enumerate(
-            zip(tables.rates(structure, wiring), stages, strict=True), start=1
+            zip(tables.rates(structure, topology), stages, strict=True), start=1
         )
     ]
     rows.append(("network", "", *cells(network)))
@@ -82,22 +82,22 @@ def convert(
 
 
 def _values(
-    found: StructureFile, network: Reach, stages: Sequence[Reach], fps: float | None
+    found: StructureFile, network: ReceptiveField, stages: Sequence[ReceptiveField], fps: float | None
 ) -> dict[str, Any]:
     """Return what is shown as JSON values."""
-    fields, aheads = [one.receptive_field for one in stages], [one.future for one in stages]
+    fields, aheads = [one.frames for one in stages], [one.future for one in stages]
     values = {
         "backbone": found.backbone or DEFAULT_BACKBONE,
         "causal": found.causal,
         "stages": found.structure.as_lists(),
-        **found.wiring.report(found.structure),
+        **found.topology.report(found.structure),
         "receptive_fields": fields,
         "look_aheads": aheads,
     }
     if fps is None:
         return values
     return values | {
-        "receptive_field_s": network.receptive_field / fps,
+        "receptive_field_s": network.frames / fps,
         "look_ahead_s": network.future / fps,
         "receptive_fields_s": [frames / fps for frames in fields],
         "look_aheads_s": [frames / fps for frames in aheads],

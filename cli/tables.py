@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from g2l.pipeline.search_outcome import GlobalSearchOutcome
     from g2l.pipeline.standings import Leader
     from g2l.search.cost import CostPlan, SearchCost
-    from g2l.structure import DilationStructure
-    from g2l.wiring import Wiring
+    from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
 SIGHT = "receptive field\nlook-ahead"
@@ -42,13 +41,13 @@ def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
     console.table(title, ("structure", *METRICS.values()), cells)
 
 
-def comparison(title: str, outcome: PipelineOutcome, wiring: Wiring) -> None:
+def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) -> None:
     """Print the hand-designed and the searched structure side by side, and whether they differ."""
     rows = [
         (
             name,
             *(str(contender.test[metric]) for metric in METRICS),
-            _sight(wiring.report(contender.structure)),
+            _sight(topology.report(contender.structure)),
             f"{contender.training_equivalents:.1f} trainings",
         )
         for name, contender in outcome.contenders.items()
@@ -98,13 +97,13 @@ def evaluation(title: str, report: EvaluationReport) -> None:
     console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), classes)
 
 
-def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, wiring: Wiring) -> None:
+def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:
     """Print the best structures of a search, with their fitness by mean and standard error."""
     rows = [
         (
             "\n".join(_names(leader.structure, found)) or str(place),
-            "\n".join(rates(leader.structure, wiring)),
-            _sight(wiring.report(leader.structure)),
+            "\n".join(rates(leader.structure, topology)),
+            _sight(topology.report(leader.structure)),
             _fitness(leader),
             f"{leader.steps:,}",
             str(leader.seeds),
@@ -115,13 +114,15 @@ def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, wiring
     console.table(title, columns, rows)
 
 
-def rates(structure: DilationStructure, wiring: Wiring) -> list[str]:
+def rates(structure: DilationStructure, topology: LayerTopology) -> list[str]:
     """Return the rates of each stage; those of convolutions side by side on a line of their own."""
-    return ["\n".join(" ".join(map(str, column)) for column in stage) for stage in wiring.columns(structure)]
+    return [
+        "\n".join(" ".join(map(str, column)) for column in stage) for stage in topology.columns(structure)
+    ]
 
 
 def _sight(report: Mapping[str, Any]) -> str:
-    """Return what `Wiring.report` returned in two lines, those of `SIGHT`; a column each would not fit."""
+    """Return what `LayerTopology.report` returned, in two lines."""
     frames = f"{report['receptive_field']:,} frames\n{report['look_ahead']:,} frames"
     return f"whole video\n(convolutions:\n{frames})" if report.get("whole_video") else frames
 

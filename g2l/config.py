@@ -13,8 +13,7 @@ from typing import Self
 
 from g2l.errors import InputError
 from g2l.settings import Settings, at_least, not_negative, one_of, positive
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy", "likelihood")
 """Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.likelihood`)."""
@@ -45,7 +44,7 @@ class BackboneFamily:
         dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
             layer more than the others (MS-TCN++, section 4.1).
         causal: Whether there is a causal variant.
-        whole_video: See `g2l.wiring.Wiring`.
+        whole_video: See `g2l.structure.LayerTopology`.
     """
 
     dual_prediction: bool = False
@@ -62,7 +61,7 @@ FAMILIES = {
 """Our own backbones; a user's own one (`package.module:factory`) is like MS-TCN, without a causal variant."""
 
 
-def wiring_of(backbone: str, shape: Sequence[int], *, causal: bool = False) -> Wiring:
+def topology_of(backbone: str, shape: Sequence[int], *, causal: bool = False) -> LayerTopology:
     """Return how the dilated convolutions of a backbone are connected.
 
     Args:
@@ -75,7 +74,7 @@ def wiring_of(backbone: str, shape: Sequence[int], *, causal: bool = False) -> W
     """
     family = FAMILIES.get(backbone, BackboneFamily())
     first = 2 if family.dual_prediction else 1
-    return Wiring(
+    return LayerTopology(
         shape=tuple(shape),
         parallel=(first, *(1,) * (len(shape) - 1)),
         causal=causal,
@@ -127,9 +126,9 @@ class BackboneConfig(Settings):
         return (self._first_rates, *(self.layers,) * (self.stages - 1))
 
     @property
-    def wiring(self) -> Wiring:
+    def topology(self) -> LayerTopology:
         """How its dilated convolutions are connected: what tells receptive field and look-ahead."""
-        return wiring_of(self.name, self.shape, causal=self.causal)
+        return topology_of(self.name, self.shape, causal=self.causal)
 
     def hand_designed(self) -> DilationStructure:
         """Return the 2^l structure of this size.

@@ -12,13 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from g2l.config import wiring_of
+from g2l.config import topology_of
 from g2l.errors import InputError
 from g2l.files import read_json, write_json
 from g2l.layer_names import DEFAULT_BACKBONE, LAYER_NAMES, named_rates
 from g2l.layer_rates import named_values, rate_of, rates_of, read_layers, shown
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 SCHEMA = "g2l.structure/1"
 
@@ -74,13 +73,13 @@ class StructureFile:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def wiring(self) -> Wiring:
+    def topology(self) -> LayerTopology:
         """How the convolutions of its network are connected; as in MS-TCN where the backbone is not known.
 
         Raises:
             InputError: The structure cannot be of this backbone.
         """
-        return wiring_of(self.backbone or DEFAULT_BACKBONE, self.structure.shape, causal=self.causal)
+        return topology_of(self.backbone or DEFAULT_BACKBONE, self.structure.shape, causal=self.causal)
 
 
 def read_structure(path: Path) -> StructureFile:
@@ -113,7 +112,7 @@ def read_structure(path: Path) -> StructureFile:
         structure=structure, dialect=dialect, backbone=backbone, causal=causal, provenance=provenance
     )
     try:
-        _ = found.wiring
+        _ = found.topology
     except InputError as error:
         raise InputError(f"{path}: {error.message}") from None
     return found

@@ -19,9 +19,8 @@ from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig, Strategy
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology
 from g2l.training.fitness import ShortTrainingFitness
-from g2l.wiring import Wiring
 
 
 def test_the_local_search_moves_a_rate_to_the_planted_lag(tmp_path):
@@ -68,7 +67,7 @@ def two_lags(tmp_path_factory):
 
 
 def test_the_global_search_beats_random_search_at_equal_budget_on_two_lags(two_lags):
-    space = SearchSpace.powers_of_two(Wiring.serial((2,)), max_exponent=7, longest=256)
+    space = SearchSpace.powers_of_two(LayerTopology.serial((2,)), max_exponent=7, longest=256)
     config = GlobalSearchConfig(
         population=4,
         generations=4,

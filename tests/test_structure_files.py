@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.config import FAMILIES, wiring_of
+from g2l.config import FAMILIES, topology_of
 from g2l.errors import InputError
 from g2l.layer_names import LAYER_NAMES
 from g2l.structure import DilationStructure
@@ -107,7 +107,7 @@ def test_other_backbones_have_the_layer_names_of_their_published_code(tmp_path, 
     for section, found in (("model", layers), ("model", wrapped), ("structure", wrapped)):
         told = read(tmp_path, {section: dict(reversed(found.items()))})
         assert (told.structure, told.backbone) == (structure, backbone)
-        assert told.wiring == wiring_of(backbone, structure.shape)
+        assert told.topology == topology_of(backbone, structure.shape)
 
 
 def test_the_names_know_which_convolutions_are_side_by_side():

@@ -89,7 +89,7 @@ def hand_designed_score(problem: Problem, work: Path) -> float:
     return _score(problem, _hand_designed(problem), Records(work / FILE))
 
 
-def share_to_reach(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
+def share_to_receptive_field(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
     """Return the share of the paper's steps after which the mean score is at least `goal`, or None.
 
     Args:

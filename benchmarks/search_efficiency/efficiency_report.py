@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.search_efficiency.efficiency import Curve, below, goals, share_to_reach
+from benchmarks.search_efficiency.efficiency import Curve, below, goals, share_to_receptive_field
 from benchmarks.search_efficiency.markdown import table
 from benchmarks.search_efficiency.problems import Problem
 from benchmarks.search_efficiency.search import GENETIC, TRAININGS
@@ -107,7 +107,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> str:
 def _share(comparison: Comparison, curve: Curve, goal: float) -> str:
     if comparison.hand_designed >= goal:
         return "from the start: 2^l"
-    share = share_to_reach(curve, comparison.budgets, goal)
+    share = share_to_receptive_field(curve, comparison.budgets, goal)
     return "not reached" if share is None else f"{100 * share:.0f} %"
 
 

@@ -84,14 +84,14 @@ class Convolution:
     def __init__(self, attributes: dict[str, Any], rate: int) -> None:
         self._dilations = attributes["dilations"].ints
         self._pads = attributes["pads"].ints
-        self._reach = [divmod(pad, rate) for pad in self._pads]
-        if any(rest for _, rest in self._reach):
+        self._receptive_field = [divmod(pad, rate) for pad in self._pads]
+        if any(rest for _, rest in self._receptive_field):
             raise OperationalError(f"the padding {list(self._pads)} is no multiple of the rate {rate}.")
 
     def set_rate(self, rate: int) -> None:
         """Set the dilation, and the padding that keeps the length."""
         self._dilations[:] = [rate]
-        self._pads[:] = [taps * rate for taps, _ in self._reach]
+        self._pads[:] = [taps * rate for taps, _ in self._receptive_field]
 
 
 def _dilated(proto: Any) -> list[tuple[dict[str, Any], int]]:

@@ -15,7 +15,7 @@ from g2l.datasets.normalization import normalize
 from g2l.errors import InputError, OperationalError
 from g2l.inference.sessions import Probabilities, Session
 from g2l.models.metadata import ModelMetadata
-from g2l.wiring import Reach
+from g2l.structure import ReceptiveField
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class StreamingPredictor:
         metadata = session.metadata
         self._session = session
         self._rate = metadata.sample_rate
-        self._reach = _bounded_reach(metadata)
-        self.delay = self._reach.future * self._rate
+        self._receptive_field = _bounded_receptive_field(metadata)
+        self.delay = self._receptive_field.future * self._rate
         self._received = self._emitted = 0  # frames of the stream
         self._first = self._computed = 0  # frames of the network: the first that is kept, the next to compute
         self._kept: Features = np.empty((metadata.feature_dim, 0), np.float32)
@@ -86,7 +86,7 @@ class StreamingPredictor:
         chunk = self._checked(features)
         skipped = -self._received % self._rate
         window = np.concatenate([self._kept, self._prepared(chunk[:, skipped :: self._rate])], axis=1)
-        ready = self._first + window.shape[1] - self._reach.future
+        ready = self._first + window.shape[1] - self._receptive_field.future
         return self._advance(window, max(ready, self._computed), self._received + chunk.shape[1])
 
     def finish(self) -> StreamedLabels:
@@ -118,7 +118,7 @@ class StreamingPredictor:
         probabilities = known.repeat(self._rate, axis=1)[:, own]
         result = StreamedLabels(self._emitted, probabilities.argmax(axis=0), probabilities)
         # Nothing is changed before here, so that a failing runtime leaves the stream as it was.
-        drop = max(0, ready - self._reach.past - self._first)
+        drop = max(0, ready - self._receptive_field.past - self._first)
         self._kept, self._first = window[:, drop:].copy(), self._first + drop
         self._last = known[:, stop // self._rate - first :].copy()
         self._received, self._emitted, self._computed = received, stop, ready
@@ -151,7 +151,7 @@ class StreamingPredictor:
         return chunk
 
 
-def _bounded_reach(metadata: ModelMetadata) -> Reach:
+def _bounded_receptive_field(metadata: ModelMetadata) -> ReceptiveField:
     """Return how far a label sees.
 
     Raises:
@@ -161,7 +161,7 @@ def _bounded_reach(metadata: ModelMetadata) -> Reach:
     reason = None
     if name not in FAMILIES:
         reason = f"how far labels of backbone {name!r} see is unknown"
-    elif metadata.backbone.wiring.whole_video:
+    elif metadata.backbone.topology.whole_video:
         reason = f"labels of backbone {name!r} depend on the whole video"
     elif metadata.normalize is Normalization.VIDEO:
         reason = "its features are normalised by the mean and deviation of the whole video"
@@ -170,4 +170,4 @@ def _bounded_reach(metadata: ModelMetadata) -> Reach:
             f"the model cannot label a stream: {reason}.",
             hint="train ms-tcn or ms-tcn++, with normalize none or train; --causal leaves no delay.",
         )
-    return metadata.reach
+    return metadata.receptive_field

@@ -15,7 +15,7 @@ from g2l.errors import InputError, OperationalError
 from g2l.inference.memory_sizes import show_size
 from g2l.machine import resident_memory, usable_memory
 from g2l.models.metadata import ModelMetadata
-from g2l.wiring import Reach
+from g2l.structure import ReceptiveField
 
 BUFFERS = 2
 """Tiles whose features are in memory: one that is computed and one that is read."""
@@ -74,7 +74,7 @@ class Capacity:
     frame_bytes: int
     kept_bytes: int
     base_bytes: int
-    reach: Reach | None
+    reach: ReceptiveField | None
     backbone: str
 
     def tiles(self, num_frames: int) -> tuple[Tile, ...]:
@@ -88,19 +88,19 @@ class Capacity:
         """
         if num_frames <= self.frames:
             return (Tile(0, 0, num_frames, num_frames),)
-        if self.reach is None:
+        if self.receptive_field is None:
             raise self._too_large(
                 num_frames, f"the labels of {self.backbone} depend on the whole video, or may do so"
             )
         # What is kept lies in a file, mapped: of a very long video the system drops what it has no room for.
         kept = min(num_frames * self.kept_bytes // self.frame_bytes, self.frames // 2)
-        own = self.frames - kept - self.reach.receptive_field + 1
+        own = self.frames - kept - self.receptive_field.frames + 1
         if own < _SMALLEST:
             raise self._too_large(
-                self.reach.receptive_field + _SMALLEST + kept,
-                f"{self.backbone} sees {self.reach.receptive_field} frames",
+                self.receptive_field.frames + _SMALLEST + kept,
+                f"{self.backbone} sees {self.receptive_field.frames} frames",
             )
-        return cut(num_frames, self.reach, own)
+        return cut(num_frames, self.receptive_field, own)
 
     def _too_large(self, frames: int, reason: str) -> OperationalError:
         needed = frames * self.frame_bytes + self.base_bytes
@@ -111,7 +111,7 @@ class Capacity:
         )
 
 
-def cut(num_frames: int, reach: Reach, own: int) -> tuple[Tile, ...]:
+def cut(num_frames: int, reach: ReceptiveField, own: int) -> tuple[Tile, ...]:
     """Return tiles with at most `own` frames of their own, of equal size but for the last one."""
     count = -(-num_frames // own)
     size = -(-num_frames // count)
@@ -137,7 +137,7 @@ def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Cap
     Raises:
         InputError: So little memory holds nothing.
     """
-    reach = known_reach(metadata)
+    reach = known_receptive_field(metadata)
     base, per_frame = resident_memory() + _OVERHEAD, _frame_bytes(metadata)
     smallest = base + BLOCK_FRAMES * per_frame
     if max_memory is None:
@@ -159,13 +159,15 @@ def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Cap
     )
 
 
-def known_reach(metadata: ModelMetadata) -> Reach | None:
+def known_receptive_field(metadata: ModelMetadata) -> ReceptiveField | None:
     """Return how far a network sees, or None where that is unknown or everything.
 
     It is known of our own backbones without a part that sees the whole video.
     """
     backbone = metadata.backbone
-    return metadata.reach if backbone.name in FAMILIES and not backbone.wiring.whole_video else None
+    return (
+        metadata.receptive_field if backbone.name in FAMILIES and not backbone.topology.whole_video else None
+    )
 
 
 def _frame_bytes(metadata: ModelMetadata) -> int:

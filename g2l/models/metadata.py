@@ -11,8 +11,7 @@ from typing import Any
 from g2l.config import BackboneConfig, Normalization
 from g2l.errors import InputError, brief
 from g2l.files import canonical_json
-from g2l.structure import KERNEL_SIZE, DilationStructure
-from g2l.wiring import Reach
+from g2l.structure import KERNEL_SIZE, DilationStructure, ReceptiveField
 
 SCHEMA = "g2l.model/1"
 METADATA_KEY = "g2l"
@@ -69,10 +68,12 @@ class ModelMetadata:
     precision: Mapping[str, Any] | None = None
 
     @property
-    def reach(self) -> Reach:
+    def receptive_field(self) -> ReceptiveField:
         """How far a label sees; where a layer has several branches, the furthest counts."""
         rates = [_furthest(layer) for layer in self.layers.values()] or self.structure.rates
-        return self.backbone.wiring.reach(DilationStructure.from_rates(rates, self.structure.shape))
+        return self.backbone.topology.receptive_field(
+            DilationStructure.from_rates(rates, self.structure.shape)
+        )
 
     def to_json(self) -> str:
         """Return the one JSON text that model files hold."""
@@ -141,7 +142,7 @@ class ModelMetadata:
             raise ValueError(f"`sample_rate` must be <= {_LARGEST_SAMPLE_RATE}, but is {self.sample_rate}")
         if self.layers and len(self.layers) != len(self.structure.rates):
             raise ValueError(f"`layers` must describe {len(self.structure.rates)} layers")
-        _ = self.reach  # reads all of them
+        _ = self.receptive_field  # reads all of them
         if not self.classes:
             raise ValueError("`classes` must hold at least one name, but is empty instead")
         if self.precision is not None and not isinstance(self.precision, dict):

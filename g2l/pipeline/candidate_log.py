@@ -11,15 +11,14 @@ from typing import Any
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint, unwritable
 from g2l.metrics.fitness import metric_value
-from g2l.pipeline.records import reach_columns
+from g2l.pipeline.records import receptive_field_columns
 from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary
 from g2l.search.records import task_to_json
 from g2l.search.status import Finding, SearchStatus
 from g2l.search_config import CandidateCheckpoints
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run, RunKind, RunStatus
-from g2l.wiring import Wiring
 
 TRACKED = "tracked.txt"
 END = "end"
@@ -44,14 +43,16 @@ class CandidateLog:
         stage: The stage of the search.
         keep: Which candidates keep their weights.
         metric: Name of the fitness.
-        wiring: Of the network that is searched.
+        topology: Of the network that is searched.
     """
 
-    def __init__(self, stage: Stage, *, keep: CandidateCheckpoints, metric: str, wiring: Wiring) -> None:
+    def __init__(
+        self, stage: Stage, *, keep: CandidateCheckpoints, metric: str, topology: LayerTopology
+    ) -> None:
         self._stage = stage
         self._keep = keep
         self._metric = metric
-        self._wiring = wiring
+        self._topology = topology
         self._path: Path = stage.folder / TRACKED
         self._tracked = set(self._path.read_text(encoding="utf-8").split()) if self._path.exists() else set()
         self._open: dict[str, Run] = {}
@@ -112,7 +113,7 @@ class CandidateLog:
         if END in self._tracked:
             return
         if self._shared:
-            columns = shared_columns(self._shared, self._metric, self._wiring)
+            columns = shared_columns(self._shared, self._metric, self._topology)
             self._stage.run.log_table(columns, SHARED_TABLE)
         for training, evaluation in self._undecided.items():
             self._run(training, evaluation).finish(RunStatus.KILLED, f"given up after {evaluation.budget}")
@@ -131,7 +132,7 @@ class CandidateLog:
                 "structure": [member.structure.key for member in members],
                 "fitness": [None if member.failed else member.fitness for member in members],
                 "origin": [member.origin.value for member in members],
-                **reach_columns([member.structure for member in members], self._wiring),
+                **receptive_field_columns([member.structure for member in members], self._topology),
             },
             table,
         )
@@ -181,7 +182,9 @@ class CandidateLog:
     def _record_scores(self, run: Run, evaluation: Evaluation) -> None:
         scores = {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
         scores |= {"fitness": metric_value(evaluation.metrics, self._metric), "seconds": evaluation.seconds}
-        scores |= {name: float(frames) for name, frames in self._wiring.report(evaluation.structure).items()}
+        scores |= {
+            name: float(frames) for name, frames in self._topology.report(evaluation.structure).items()
+        }
         run.log_metrics(scores, step=evaluation.budget.amount)
         if self._keep is CandidateCheckpoints.ALL and evaluation.checkpoint is not None:
             run.log_artifact(evaluation.checkpoint)
@@ -211,13 +214,15 @@ def _training(evaluation: Evaluation) -> str:
     return fingerprint({name: value for name, value in task.items() if name != "budget"})
 
 
-def shared_columns(evaluations: Sequence[Evaluation], metric: str, wiring: Wiring) -> dict[str, list[Any]]:
+def shared_columns(
+    evaluations: Sequence[Evaluation], metric: str, topology: LayerTopology
+) -> dict[str, list[Any]]:
     """Return the table of what was scored with the weights of a super-network, the best first.
 
     Args:
         evaluations: In any order.
         metric: Name of the fitness.
-        wiring: Of the network.
+        topology: Of the network.
     """
 
     def fitness(evaluation: Evaluation) -> float | None:
@@ -227,6 +232,6 @@ def shared_columns(evaluations: Sequence[Evaluation], metric: str, wiring: Wirin
     return {
         "structure": [row.structure.key for row in rows],
         "fitness": [fitness(row) for row in rows],
-        **reach_columns([row.structure for row in rows], wiring),
+        **receptive_field_columns([row.structure for row in rows], topology),
         "reason_of_failure": [row.reason for row in rows],
     }

@@ -235,9 +235,9 @@ def _contenders(
 
 
 def _record(stage: Stage, task: PipelineTask, outcome: PipelineOutcome) -> None:
-    wiring = task.backbone.wiring
+    topology = task.backbone.topology
     summary: dict[str, Any] = {
-        name: contender.as_dict(wiring) for name, contender in outcome.contenders.items()
+        name: contender.as_dict(topology) for name, contender in outcome.contenders.items()
     }
     summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
     write_json(stage.folder / SUMMARY, summary)

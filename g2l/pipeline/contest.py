@@ -10,8 +10,7 @@ from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.fitness import MEAN_F1, metric_value
 from g2l.metrics.summary import Summary
 from g2l.pipeline.train import TrainingOutcome
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 COMPARED = (MEAN_F1, "accuracy")
 """What the comparison is made in: one for segments, one for frames. Of many, one would differ by luck."""
@@ -31,11 +30,11 @@ class Contender:
     test: Mapping[str, Summary]
     training_equivalents: float
 
-    def as_dict(self, wiring: Wiring) -> dict[str, Any]:
-        """Return the row as JSON values, with receptive field and look-ahead (`Wiring.report`)."""
+    def as_dict(self, topology: LayerTopology) -> dict[str, Any]:
+        """Return the row as JSON values, with receptive field and look-ahead (`LayerTopology.report`)."""
         return {
             "structure": self.structure.as_lists(),
-            **wiring.report(self.structure),
+            **topology.report(self.structure),
             "training_equivalents": self.training_equivalents,
             "test": {
                 metric: {"mean": score.mean, "std": score.std, "runs": score.runs}

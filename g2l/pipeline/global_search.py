@@ -115,7 +115,7 @@ def search_space(task: GlobalSearchTask, dataset: SegmentationDataset) -> Search
     """Return the structures that are allowed: powers of two, shorter than the longest training video."""
     longest = dataset.longest(dataset.partitions(Selection.BEST).train)
     return SearchSpace.powers_of_two(
-        task.backbone.wiring,
+        task.backbone.topology,
         max_exponent=task.search.max_exponent,
         longest=longest,
         max_receptive_field=task.search.max_receptive_field,
@@ -152,7 +152,7 @@ def _search(
     on_plan(plan(task, stage.place.device))
     space = search_space(task, dataset)
     log = CandidateLog(
-        stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness, wiring=space.wiring
+        stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness, topology=space.topology
     )
     cost = structure_cost(task, dataset, space, stage)
     result = _run(stage, task, dataset, space, cost, (log, *observers))
@@ -179,16 +179,21 @@ def _search(
         "seconds": log.seconds,
         "proxy_steps": result.proxy,
         "pilot": result.pilot.verdict if result.pilot else None,
-        "leaders": [leader.as_dict(space.wiring) for leader in leaders],
+        "leaders": [leader.as_dict(space.topology) for leader in leaders],
         "reason": reason,
         "minimized": None if cost is None else cost.label,
-        "tradeoff": [row.as_dict(space.wiring) for row in result.tradeoff],
+        "tradeoff": [row.as_dict(space.topology) for row in result.tradeoff],
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
     for name in (STRUCTURE, JOURNAL):
         stage.run.log_artifact(stage.folder / name)
     record_result(
-        stage.run, result, fitness=task.search.fitness, found=found, compared=compared, wiring=space.wiring
+        stage.run,
+        result,
+        fitness=task.search.fitness,
+        found=found,
+        compared=compared,
+        topology=space.topology,
     )
     shutil.rmtree(stage.folder / TRAININGS, ignore_errors=True)
     stage.finish(found)

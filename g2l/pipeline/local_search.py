@@ -179,7 +179,7 @@ def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Seq
     limits = (task.search.max_receptive_field, task.search.max_look_ahead)
     if limits == (None, None):
         return None
-    space = SearchSpace(task.backbone.wiring, tuple(range(1, largest + 1)), *limits)
+    space = SearchSpace(task.backbone.topology, tuple(range(1, largest + 1)), *limits)
     return lambda rates: space.from_rates(rates).rates
 
 

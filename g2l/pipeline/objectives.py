@@ -155,11 +155,11 @@ class StructureCost:
 
     def _frames_seen(self, structure: DilationStructure) -> int:
         """Return receptive field or look-ahead, up to all frames where the network sees the whole video."""
-        wiring, ahead = self._backbone.wiring, self.objective is SecondObjective.LOOK_AHEAD
-        if wiring.whole_video:
+        topology, ahead = self._backbone.topology, self.objective is SecondObjective.LOOK_AHEAD
+        if topology.whole_video:
             return self._frames - ahead
-        reach = wiring.reach(structure)
-        return reach.future if ahead else reach.receptive_field
+        reach = topology.receptive_field(structure)
+        return reach.future if ahead else reach.frames
 
     def _build(self, structure: DilationStructure) -> torch.nn.Module:
         return build_backbone(

@@ -10,10 +10,9 @@ import numpy as np
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.files import write_json
 from g2l.pipeline.stage import DATA_FACTS, Stage
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run
 from g2l.training.history import EpochRecord
-from g2l.wiring import Wiring
 
 
 def describe_data(stage: Stage, dataset: SegmentationDataset, partitions: Partitions) -> None:
@@ -71,9 +70,11 @@ def data_facts(dataset: SegmentationDataset, partitions: Partitions) -> dict[str
     }
 
 
-def reach_columns(structures: Sequence[DilationStructure], wiring: Wiring) -> dict[str, list[int]]:
-    """Return columns of a table: receptive field and look-ahead in frames (`Wiring.report`)."""
-    reports = [wiring.report(structure) for structure in structures]
+def receptive_field_columns(
+    structures: Sequence[DilationStructure], topology: LayerTopology
+) -> dict[str, list[int]]:
+    """Return columns of a table: receptive field and look-ahead in frames (`LayerTopology.report`)."""
+    reports = [topology.report(structure) for structure in structures]
     return {name: [report[name] for report in reports] for name in (reports[0] if reports else ())}
 
 

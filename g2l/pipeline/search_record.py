@@ -8,13 +8,12 @@ from typing import Any
 from g2l.metrics.comparison import Comparison
 from g2l.pipeline.contest import tracked_differences
 from g2l.pipeline.figures import fitness_over_cost, fitness_over_generations
-from g2l.pipeline.records import reach_columns
+from g2l.pipeline.records import receptive_field_columns
 from g2l.search.pilot import PilotReport
 from g2l.search.racing import Standing
 from g2l.search.result import GlobalSearchResult
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run
-from g2l.wiring import Wiring
 
 PILOT_TABLE = "pilot.json"
 RACE_TABLE = "race.json"
@@ -28,7 +27,7 @@ def record_result(
     fitness: str,
     found: Mapping[str, Any],
     compared: Mapping[str, Comparison],
-    wiring: Wiring,
+    topology: LayerTopology,
 ) -> None:
     """Record numbers, tables, tags and a figure of a finished search.
 
@@ -38,7 +37,7 @@ def record_result(
         fitness: Name of the fitness.
         found: What the stage writes as its result.
         compared: Winner minus hand-designed after full trainings, by metric.
-        wiring: Of the network that was searched.
+        topology: Of the network that was searched.
     """
     numbers = {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
     run.log_metrics(numbers | tracked_differences(compared))
@@ -51,7 +50,7 @@ def record_result(
     if result.pilot is not None:
         _record_pilot(run, result.pilot)
     if result.race is not None:
-        run.log_table(race_columns(result.race.standings, hand_designed, wiring), RACE_TABLE)
+        run.log_table(race_columns(result.race.standings, hand_designed, topology), RACE_TABLE)
     if result.tradeoff:
         run.log_table(_columns(found["tradeoff"]), TRADEOFF_TABLE)
         run.log_figure(fitness_over_cost(result.tradeoff, fitness, found["minimized"]), "pareto.png")
@@ -75,14 +74,14 @@ def pilot_columns(report: PilotReport) -> dict[str, list[Any]]:
 
 
 def race_columns(
-    standings: Sequence[Standing], hand_designed: DilationStructure, wiring: Wiring
+    standings: Sequence[Standing], hand_designed: DilationStructure, topology: LayerTopology
 ) -> dict[str, list[Any]]:
     """Return the table of a race, best first."""
     return {
         "rank": list(range(1, len(standings) + 1)),
         "structure": [one.structure.key for one in standings],
         "hand_designed": [one.structure == hand_designed for one in standings],
-        **reach_columns([one.structure for one in standings], wiring),
+        **receptive_field_columns([one.structure for one in standings], topology),
         "mean": [None if one.failed else one.mean for one in standings],
         "standard_error": [one.standard_error for one in standings],
         "seeds": [len(one.scores) for one in standings],

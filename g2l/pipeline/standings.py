@@ -9,8 +9,7 @@ from typing import Any, Self
 from g2l.metrics.fitness import metric_value
 from g2l.search.noise_control import Race, race_budget
 from g2l.search.result import GlobalSearchResult
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 SHOWN = 5
 
@@ -33,9 +32,9 @@ class Leader:
     seeds: int
     steps: int
 
-    def as_dict(self, wiring: Wiring) -> dict[str, Any]:
-        """Return the row as JSON values, with receptive field and look-ahead (`Wiring.report`)."""
-        return asdict(self) | {"structure": self.structure.as_lists()} | wiring.report(self.structure)
+    def as_dict(self, topology: LayerTopology) -> dict[str, Any]:
+        """Return the row as JSON values, with receptive field and look-ahead (`LayerTopology.report`)."""
+        return asdict(self) | {"structure": self.structure.as_lists()} | topology.report(self.structure)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:

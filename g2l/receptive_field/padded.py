@@ -102,7 +102,7 @@ def settle(conv: Convolution, geometry: Geometry, rates: Rates) -> None:
     if geometry.follows:
         geometry = _measured(conv, geometry)
     pads = geometry.pads(rates, rates)
-    if conv.padding == "same" and pads == _reach(geometry.taps, rates):
+    if conv.padding == "same" and pads == _receptive_field(geometry.taps, rates):
         set_padding(conv, "same")
     elif all(before == after >= 0 for before, after in pads):
         set_padding(conv, tuple(before for before, _ in pads))
@@ -115,7 +115,7 @@ def set_padding(conv: Convolution, padding: str | tuple[int, ...]) -> None:
     """Set the padding of a convolution, once its kernel size and rate are set."""
     conv.padding = padding
     if isinstance(padding, str):
-        same = _reach(conv.kernel_size, conv.dilation)
+        same = _receptive_field(conv.kernel_size, conv.dilation)
         pads = same if padding == "same" else ((0, 0),) * len(same)
     else:
         pads = tuple((amount, amount) for amount in padding)
@@ -123,7 +123,7 @@ def set_padding(conv: Convolution, padding: str | tuple[int, ...]) -> None:
     conv._reversed_padding_repeated_twice = flat(pads)
 
 
-def _reach(taps: tuple[int, ...], rates: Rates) -> Pads:
+def _receptive_field(taps: tuple[int, ...], rates: Rates) -> Pads:
     """Return what torch adds for `same`."""
     totals = ((size - 1) * rate for size, rate in zip(taps, rates, strict=True))
     return tuple((total // 2, total - total // 2) for total in totals)

@@ -120,10 +120,10 @@ def _predicted(run: RunFacts) -> str:
 
 def _second(run: RunFacts) -> str:
     """Return how far the structure sees, and what finding it cost."""
-    wiring, structures = run.wiring, list(run.structures.values())
+    topology, structures = run.topology, list(run.structures.values())
     parts = []
-    if wiring is not None and structures:
-        seen = [reach(wiring, structure, run.seconds_per_frame)[0] for structure in structures]
+    if topology is not None and structures:
+        seen = [reach(topology, structure, run.seconds_per_frame)[0] for structure in structures]
         if len(structures) > 1 and structures[-1] != structures[0]:
             parts.append(f"it sees {seen[-1]} where the hand-designed one sees {seen[0]}")
         elif run.kind != "predict":

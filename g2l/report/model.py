@@ -9,8 +9,7 @@ from typing import Any
 from g2l.config import BackboneConfig
 from g2l.metrics.comparison import Comparison
 from g2l.report.stage_facts import GlobalFacts, LocalFacts, PredictionFacts, TrainingFacts
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 HAND_DESIGNED = "hand-designed"
 
@@ -50,9 +49,9 @@ class RunFacts:
     finished: bool = True
 
     @property
-    def wiring(self) -> Wiring | None:
+    def topology(self) -> LayerTopology | None:
         """How the convolutions of the network are connected, where that is known."""
-        return None if self.backbone is None else self.backbone.wiring
+        return None if self.backbone is None else self.backbone.topology
 
     @property
     def seconds_per_frame(self) -> float | None:

@@ -10,8 +10,7 @@ from g2l.palette import COLORS
 from g2l.report.figures import BLUE, GREEN, GREY, ORANGE, canvas, legend
 from g2l.report.stage_facts import LayerPath
 from g2l.report.svg import INK
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,14 +30,14 @@ _LOOKS = (
 """The hand-designed structure comes first; told apart by line and mark, not by colour alone."""
 
 
-def rates_by_stage(structures: Mapping[str, DilationStructure], wiring: Wiring) -> Figure:
+def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerTopology) -> Figure:
     """Return the rate of every layer, a panel for each stage.
 
     Args:
-        structures: By what they are called, all of the shape of the wiring.
-        wiring: How the convolutions are connected.
+        structures: By what they are called, all of the shape of the topology.
+        topology: How the convolutions are connected.
     """
-    stages = len(wiring.shape)
+    stages = len(topology.shape)
     columns = min(_COLUMNS, stages)
     rows = -(-stages // columns)
     figure, grid = canvas(3.6 * columns, 0.7 + 2.3 * rows, rows, columns, sharey=True)
@@ -47,7 +46,7 @@ def rates_by_stage(structures: Mapping[str, DilationStructure], wiring: Wiring) 
             axes.set_axis_off()
             continue
         for place, (name, structure) in enumerate(structures.items()):
-            for rates in wiring.columns(structure)[number]:
+            for rates in topology.columns(structure)[number]:
                 axes.plot(range(1, len(rates) + 1), rates, **_LOOKS[place % len(_LOOKS)], label=name)
         _octaves(axes, [rate for structure in structures.values() for rate in structure.rates])
         axes.set_title(f"stage {number + 1}")

@@ -11,8 +11,7 @@ from g2l.report.stage_facts import LayerPath, LocalFacts
 from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.svg import markup
 from g2l.report.words import count, reach
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
     "The network that was kept has several branches around each of these rates (--ending {}), so that a "
@@ -24,13 +23,15 @@ def structure(runs: Sequence[RunFacts]) -> Section:
     """Return the section: layers × rates of each stage beside the hand-designed ones, and what they see."""
     blocks: list[Block] = []
     for number, run in enumerate(runs):
-        wiring = run.wiring
-        shown = {name: one for name, one in run.structures.items() if wiring and one.shape == wiring.shape}
-        if wiring is None or not shown:
+        topology = run.topology
+        shown = {
+            name: one for name, one in run.structures.items() if topology and one.shape == topology.shape
+        }
+        if topology is None or not shown:
             continue
         if len(runs) > 1:
             blocks.append(Heading(run.label))
-        blocks += [_reach(shown, wiring, run), _rates(shown, wiring, f"structure-{number}")]
+        blocks += [_receptive_field(shown, topology, run), _rates(shown, topology, f"structure-{number}")]
         if run.ending != "single":
             blocks.append(Warnings((_BRANCHED.format(run.ending),)))
         if run.seconds_per_frame is None:
@@ -39,29 +40,29 @@ def structure(runs: Sequence[RunFacts]) -> Section:
     return Section("structure", "The structure", tuple(blocks) or (nothing,))
 
 
-def _reach(shown: Mapping[str, DilationStructure], wiring: Wiring, run: RunFacts) -> Table:
+def _receptive_field(shown: Mapping[str, DilationStructure], topology: LayerTopology, run: RunFacts) -> Table:
     seconds = run.seconds_per_frame
-    stages = [f"stage {number + 1} (frames)" for number in range(len(wiring.shape))]
+    stages = [f"stage {number + 1} (frames)" for number in range(len(topology.shape))]
     return Table(
         caption="What the label of a frame depends on, and the receptive field of each stage by itself",
         columns=("structure", "receptive field", "look-ahead", *stages),
         rows=tuple(
             (
                 name,
-                *reach(wiring, one, seconds),
-                *(count(seen.receptive_field) for seen in wiring.stage_reaches(one)),
+                *reach(topology, one, seconds),
+                *(count(seen.receptive_field) for seen in topology.stage_receptive_fields(one)),
             )
             for name, one in shown.items()
         ),
     )
 
 
-def _rates(shown: Mapping[str, DilationStructure], wiring: Wiring, key: str) -> Picture:
+def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key: str) -> Picture:
     names = list(shown)
     first, last = shown[names[0]], shown[names[-1]]
     changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
     words = (
-        f"Rates of {len(wiring.shape)} stages ({', '.join(map(str, wiring.shape))} rates). "
+        f"Rates of {len(topology.shape)} stages ({', '.join(map(str, topology.shape))} rates). "
         f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
         f"{names[0]} ones."
     )
@@ -72,14 +73,14 @@ def _rates(shown: Mapping[str, DilationStructure], wiring: Wiring, key: str) -> 
         columns=("stage", *names),
         rows=tuple(
             (str(number + 1), *(" ".join(map(str, one.stages[number])) for one in shown.values()))
-            for number in range(len(wiring.shape))
+            for number in range(len(topology.shape))
         ),
         words=1 + len(names),
     )
     caption = "Dilation rate of every layer"
 
     def draw() -> str:
-        return markup(rates_by_stage(shown, wiring), key, caption, words)
+        return markup(rates_by_stage(shown, topology), key, caption, words)
 
     return Picture(caption=caption, alternative=words, draw=draw, table=table)
 

@@ -43,13 +43,13 @@ def _minimized(run: RunFacts) -> list[_Row]:
 
 def _receptive_fields(run: RunFacts) -> list[_Row]:
     """Return the candidates with scores of their own by receptive field, the best score of each structure."""
-    if run.search is None or run.wiring is None:
+    if run.search is None or run.topology is None:
         return []
     best: dict[DilationStructure, float] = {}
     for score in run.search.scores:
         if score.fitness is not None and not score.fresh and not score.shared:
             best[score.structure] = max(score.fitness, best.get(score.structure, score.fitness))
-    fields = {structure: run.wiring.reach(structure).receptive_field for structure in best}
+    fields = {structure: run.topology.receptive_field(structure).frames for structure in best}
     ordered = sorted(best, key=lambda structure: (fields[structure], -best[structure]))
     if not ordered:
         return []

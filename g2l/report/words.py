@@ -7,8 +7,7 @@ from statistics import fmean
 
 from g2l.metrics.fitness import MEAN_F1, metric_value
 from g2l.metrics.summary import summarize
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = ("accuracy", "edit", "f1@10", "f1@25", "f1@50", MEAN_F1)
 NAMES = {
@@ -77,11 +76,13 @@ def frames(number: int, seconds_per_frame: float | None) -> str:
     return text if seconds_per_frame is None else f"{text} ({number * seconds_per_frame:.2f} s)"
 
 
-def reach(wiring: Wiring, structure: DilationStructure, seconds_per_frame: float | None) -> tuple[str, str]:
+def receptive_field(
+    topology: LayerTopology, structure: DilationStructure, seconds_per_frame: float | None
+) -> tuple[str, str]:
     """Return receptive field and look-ahead of a network in words."""
-    seen = wiring.reach(structure)
+    seen = topology.receptive_field(structure)
     field, ahead = frames(seen.receptive_field, seconds_per_frame), frames(seen.future, seconds_per_frame)
-    return (f"whole video [{field}]", f"whole video [{ahead}]") if wiring.whole_video else (field, ahead)
+    return (f"whole video [{field}]", f"whole video [{ahead}]") if topology.whole_video else (field, ahead)
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Genomes whose span keeps to a limit: how many there are, a random one, the nearest one.
 
-The span is Σ over all layers of the largest rate side by side (`g2l.wiring`): where no rates are side by
+The span is Σ over all layers of the largest rate side by side (`g2l.structure`): where no rates are side by
 side, the sum of all.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Layers = tuple[tuple[int, ...], ...]
-"""Of each layer, the places of its rates in a genome (`Wiring.layers`)."""
+"""Of each layer, the places of its rates in a genome (`LayerTopology.layers`)."""
 
 
 def count(rates: tuple[int, ...], layers: Layers, limit: int) -> int:

@@ -13,8 +13,7 @@ from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.search import feasible
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class SearchSpace:
     """All structures of one network whose rates come from one list, within limits where there are any.
 
     Args:
-        wiring: How the convolutions of the network are connected: shape, and what the limits mean.
+        topology: How the convolutions of the network are connected: shape, and what the limits mean.
         rates: Allowed rates, ascending and distinct.
         max_receptive_field: Largest receptive field of the whole network in frames, or None.
         max_look_ahead: Most later frames that a label may depend on, or None.
@@ -32,7 +31,7 @@ class SearchSpace:
             smallest rates exceed a limit.
     """
 
-    wiring: Wiring
+    topology: LayerTopology
     rates: tuple[int, ...]
     max_receptive_field: int | None = None
     max_look_ahead: int | None = None
@@ -44,22 +43,22 @@ class SearchSpace:
         if not self.rates or self.rates[0] < 1 or not ascending:
             raise InputError(f"`rates` must be ascending integers >= 1, but is {self.rates} instead.")
         smallest = DilationStructure.from_rates([self.rates[0]] * self.genes, self.shape)
-        reach = self.wiring.reach(smallest)
+        reach = self.topology.receptive_field(smallest)
         limits = (
-            ("max_receptive_field", self.max_receptive_field, reach.receptive_field),
+            ("max_receptive_field", self.max_receptive_field, reach.frames),
             ("max_look_ahead", self.max_look_ahead, reach.future),
         )
         for name, limit, least in limits:
             if limit is not None and limit < least:
                 raise InputError(
-                    f"`{name}` must be >= {least} frames, what {len(self.wiring.layers)} layers of rate "
+                    f"`{name}` must be >= {least} frames, what {len(self.topology.layers)} layers of rate "
                     f"{self.rates[0]} have, but is {limit} instead."
                 )
 
     @classmethod
     def powers_of_two(
         cls,
-        wiring: Wiring,
+        topology: LayerTopology,
         *,
         max_exponent: int,
         longest: int,
@@ -72,7 +71,7 @@ class SearchSpace:
         that exceeds a limit even where all others are 1 is in no structure.
 
         Args:
-            wiring: See `SearchSpace`.
+            topology: See `SearchSpace`.
             max_exponent: Largest exponent; 10 in the paper.
             longest: Frames of the longest training sequence, as the network sees it.
             max_receptive_field: See `SearchSpace`.
@@ -87,16 +86,16 @@ class SearchSpace:
             raise InputError(f"`longest` must be >= 1, but is {longest} instead.")
         powers = tuple(2**exponent for exponent in range(max_exponent + 1))
         short = tuple(rate for rate in powers if rate == 1 or rate < longest)
-        space = cls(wiring, short, max_receptive_field, max_look_ahead)
+        space = cls(topology, short, max_receptive_field, max_look_ahead)
         if space.max_span is None:
             return space
-        most = space.max_span - (len(wiring.layers) - 1)
+        most = space.max_span - (len(topology.layers) - 1)
         return replace(space, rates=tuple(rate for rate in short if rate <= most))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Rates per stage."""
-        return self.wiring.shape
+        return self.topology.shape
 
     @property
     def genes(self) -> int:
@@ -108,20 +107,20 @@ class SearchSpace:
         """Number of structures in the space; see `feasible.count` for its digits where there is a limit."""
         if self.max_span is None:
             return int(len(self.rates) ** self.genes)
-        return feasible.count(self.rates, self.wiring.layers, self.max_span)
+        return feasible.count(self.rates, self.topology.layers, self.max_span)
 
     @property
     def max_span(self) -> int | None:
-        """Largest `Wiring.span` that keeps to both limits, or None where every structure does."""
-        limit = self.wiring.largest_span(self.max_receptive_field, self.max_look_ahead)
-        return None if limit is None or limit >= len(self.wiring.layers) * self.rates[-1] else limit
+        """Largest `LayerTopology.span` that keeps to both limits, or None where every structure does."""
+        limit = self.topology.largest_span(self.max_receptive_field, self.max_look_ahead)
+        return None if limit is None or limit >= len(self.topology.layers) * self.rates[-1] else limit
 
     def contains(self, structure: DilationStructure) -> bool:
         """Tell whether `structure` is of this shape, made of these rates, and within the limits."""
         return (
             structure.shape == self.shape
             and set(structure.rates) <= set(self.rates)
-            and (self.max_span is None or self.wiring.span(structure.rates) <= self.max_span)
+            and (self.max_span is None or self.topology.span(structure.rates) <= self.max_span)
         )
 
     def sample(self, generator: np.random.Generator) -> DilationStructure:
@@ -132,7 +131,7 @@ class SearchSpace:
         two largest rates take 62 % of the draws.
         """
         if self.max_span is not None:
-            return self.from_rates(feasible.draw(self.rates, self.wiring.layers, self.max_span, generator))
+            return self.from_rates(feasible.draw(self.rates, self.topology.layers, self.max_span, generator))
         indices = generator.integers(len(self.rates), size=self.genes)
         return self.from_rates([self.rates[index] for index in indices])
 
@@ -157,15 +156,15 @@ class SearchSpace:
         See `feasible.lower` for which rates are lowered.
         """
         if self.max_span is not None:
-            rates = feasible.lower(rates, self.rates, self.wiring.layers, self.max_span)
+            rates = feasible.lower(rates, self.rates, self.topology.layers, self.max_span)
         return DilationStructure.from_rates(rates, self.shape)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the space as JSON values; nothing is said of limits not set, or of a serial wiring."""
+        """Return the space as JSON values; nothing is said of limits not set, or of a serial topology."""
         limits = {"max_receptive_field": self.max_receptive_field, "max_look_ahead": self.max_look_ahead}
         said: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
-        if self.wiring != Wiring.serial(self.shape):
-            said |= {"parallel": list(self.wiring.parallel), "causal": self.wiring.causal}
+        if self.topology != LayerTopology.serial(self.shape):
+            said |= {"parallel": list(self.topology.parallel), "causal": self.topology.causal}
         return {"shape": list(self.shape), "rates": list(self.rates), **said}
 
 
@@ -180,8 +179,8 @@ def check_limits(search: GlobalSearchConfig | LocalSearchConfig, backbone: Backb
         "max_look_ahead": search.max_look_ahead,
     }
     for name, limit in limits.items():
-        if limit is not None and backbone.wiring.whole_video:
+        if limit is not None and backbone.topology.whole_video:
             raise InputError(
                 f"`{name}` cannot be kept by {backbone.name}, whose normalisation sees the whole video."
             )
-    SearchSpace(backbone.wiring, (1,), **limits)
+    SearchSpace(backbone.topology, (1,), **limits)

@@ -10,8 +10,7 @@ import numpy as np
 
 from g2l.search import pareto
 from g2l.search.population import Candidate, Origin
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +31,11 @@ class TradeoffRow:
     on_front: bool
     hand_designed: bool
 
-    def as_dict(self, wiring: Wiring) -> dict[str, Any]:
-        """Return the row as JSON values, with receptive field and look-ahead in frames (`Wiring.report`)."""
+    def as_dict(self, topology: LayerTopology) -> dict[str, Any]:
+        """Return the row as JSON values."""
         return {
             "structure": self.structure.key,
-            **wiring.report(self.structure),
+            **topology.report(self.structure),
             "fitness": self.fitness,
             "cost": self.cost,
             "on_front": self.on_front,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.search_efficiency.efficiency import Curve, below, reported_budgets, share_to_reach
+from benchmarks.search_efficiency.efficiency import Curve, below, reported_budgets, share_to_receptive_field
 from benchmarks.search_efficiency.incumbents import incumbent_at, incumbents
 from benchmarks.search_efficiency.markdown import table
 from benchmarks.search_efficiency.search import GENETIC, RANDOM
@@ -53,10 +53,10 @@ def curve(*rows: list[float], answers: str = "abc") -> Curve:
 
 def test_the_share_is_that_of_the_first_budget_whose_mean_reaches_the_goal():
     some = curve([10, 30, 30], [20, 30, 50])
-    assert share_to_reach(some, [10, 100, 1000], goal=30) == 0.1
-    assert share_to_reach(some, [10, 100, 1000], goal=41) is None
-    assert share_to_reach(curve([np.nan, 30], [10, 30]), [10, 1000], goal=5) == 1
-    assert share_to_reach(some, [10, 20, 10_000], goal=35) == 0.1  # it had ended after 1,000
+    assert share_to_receptive_field(some, [10, 100, 1000], goal=30) == 0.1
+    assert share_to_receptive_field(some, [10, 100, 1000], goal=41) is None
+    assert share_to_receptive_field(curve([np.nan, 30], [10, 30]), [10, 1000], goal=5) == 1
+    assert share_to_receptive_field(some, [10, 20, 10_000], goal=35) == 0.1  # it had ended after 1,000
 
 
 def test_below_means_by_more_than_the_noise_of_both():

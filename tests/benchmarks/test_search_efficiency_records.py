@@ -9,7 +9,7 @@ from benchmarks.search_efficiency.records import Records, read_records
 from benchmarks.search_efficiency.scores import score_table
 from benchmarks.search_efficiency.structures import benchmark_structures
 from g2l.search.space import SearchSpace
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
 
 def test_records_are_found_again(tmp_path):
@@ -66,7 +66,7 @@ def test_a_structure_that_lacks_a_seed_is_left_out():
 
 @pytest.mark.parametrize("shape", [(4,), (6, 6), (8, 8)])
 def test_there_are_at_least_24_distinct_structures_of_the_space(shape):
-    space = SearchSpace.powers_of_two(Wiring.serial(shape), max_exponent=10, longest=300)
+    space = SearchSpace.powers_of_two(LayerTopology.serial(shape), max_exponent=10, longest=300)
     structures = benchmark_structures(space)
     assert len(set(structures.values())) == len(structures) >= 24
     assert all(space.contains(structure) for structure in structures.values())

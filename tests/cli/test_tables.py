@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli import tables
-from g2l.config import wiring_of
+from g2l.config import topology_of
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.summary import Summary
 from g2l.pipeline.compose import PipelineOutcome
@@ -11,10 +11,9 @@ from g2l.pipeline.contest import Contender
 from g2l.pipeline.global_search import GlobalSearchOutcome
 from g2l.pipeline.standings import Leader
 from g2l.search.cost import CostPlan, SearchCost
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
-WIRING = Wiring.serial((2,))
+TOPOLOGY = LayerTopology.serial((2,))
 HAND_DESIGNED, FOUND = DilationStructure(((1, 2),)), DilationStructure(((1, 4),))
 
 
@@ -37,7 +36,7 @@ def outcome(searched):
 
 
 def test_the_comparison_says_whether_the_structures_differ(capsys):
-    tables.comparison("tiny", outcome(FOUND), WIRING)
+    tables.comparison("tiny", outcome(FOUND), TOPOLOGY)
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "Searched against hand-designed, mean F1: better by 2.1 ± 0.8 (95 % interval 0.6 to 3.4, 5 seeds).",
         "Searched against hand-designed, accuracy: no difference that 5 seeds can show "
@@ -46,7 +45,7 @@ def test_the_comparison_says_whether_the_structures_differ(capsys):
 
 
 def test_the_comparison_of_a_structure_with_itself_is_none(capsys):
-    tables.comparison("tiny", outcome(HAND_DESIGNED), WIRING)
+    tables.comparison("tiny", outcome(HAND_DESIGNED), TOPOLOGY)
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "The search kept the hand-designed structure."
     assert "Searched against" not in out
@@ -80,7 +79,7 @@ def search_outcome(winner, **changes):
 
 
 def test_the_best_structures_are_shown_with_their_error(capsys):
-    tables.best_structures("The best structures", search_outcome(FOUND), "f1", WIRING)
+    tables.best_structures("The best structures", search_outcome(FOUND), "f1", TOPOLOGY)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
     assert [row for row in rows if row] == [
         ["winner", "1 4", "11 frames", "61.2 ± 0.8", "240", "3"],
@@ -93,14 +92,14 @@ def test_the_best_structures_are_shown_with_their_error(capsys):
 
 
 def test_a_network_that_sees_the_whole_video_says_so(capsys):
-    tables.comparison("tiny", outcome(FOUND), wiring_of("asformer", (2,)))
+    tables.comparison("tiny", outcome(FOUND), topology_of("asformer", (2,)))
     lines = [line.split("│")[7].strip() for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert lines == [
         *("whole video", "(convolutions:", "7 frames", "3 frames)"),
         *("whole video", "(convolutions:", "11 frames", "5 frames)"),
     ]
     row = {"structure": "1,4", "fitness": 61.24, "cost": 5.0, "on_front": True, "hand_designed": False}
-    row |= wiring_of("asformer", (2,)).report(FOUND)
+    row |= topology_of("asformer", (2,)).report(FOUND)
     tables.tradeoff(search_outcome(FOUND, minimized="parameters", tradeoff=[row]), "f1")
     cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-5].split("│")[1:-1]]
     assert cells == ["1,4", "whole video", "61.2", "5", "front"]
@@ -110,7 +109,7 @@ def test_rates_side_by_side_have_lines_of_their_own(capsys):
     network = DilationStructure(((4, 2, 1, 1, 2, 4), (1, 2)))
     leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=240)
     found = search_outcome(network, hand_designed=network, leaders=(leader,))
-    tables.best_structures("The best structures", found, "f1", wiring_of("ms-tcn++", (6, 2)))
+    tables.best_structures("The best structures", found, "f1", topology_of("ms-tcn++", (6, 2)))
     out = capsys.readouterr().out
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
     assert [row[1] for row in cells] == ["4 2 1", "1 2 4", "1 2"]
@@ -122,7 +121,7 @@ def test_a_table_of_full_networks_fits_its_width(capsys):
     leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=24000)
     found = search_outcome(network, hand_designed=network, leaders=(leader,))
     tables.best_structures(
-        "The best structures, 50salads split 1", found, "likelihood", Wiring.serial((10,) * 4)
+        "The best structures, 50salads split 1", found, "likelihood", LayerTopology.serial((10,) * 4)
     )
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 120

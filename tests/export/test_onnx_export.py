@@ -94,7 +94,7 @@ def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_
         run(report.path, features=after, frame_mask=ones),
         atol=1e-6,
     ).all(axis=(0, 1))
-    assert same.argmin() == 20 - backbone.wiring.reach(structure).future
+    assert same.argmin() == 20 - backbone.topology.receptive_field(structure).future
 
 
 def test_half_precision_keeps_float32_at_the_edges(network, metadata, tmp_path):

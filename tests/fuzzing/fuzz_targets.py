@@ -163,7 +163,7 @@ def _read_table(path):
 def _read_structure(path):
     found = read_structure(path)
     assert min(found.structure.rates) >= 1
-    found.wiring.reach(found.structure)
+    found.topology.receptive_field(found.structure)
 
 
 def _structures(folder):

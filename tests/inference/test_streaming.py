@@ -109,9 +109,9 @@ def test_branches_see_further_than_the_structure_says(ending):
     convert(network, max_rate=32, expansion_rate=0.5)
     finish(network, ending)
     described = replace(metadata, layers=describe(network))
-    assert described.reach.future > metadata.reach.future
+    assert described.receptive_field.future > metadata.receptive_field.future
     session = TorchSession(network, described)
-    assert StreamingPredictor(session).delay == described.reach.future
+    assert StreamingPredictor(session).delay == described.receptive_field.future
     check_equal(session, features(150), [11, 1])
 
 

@@ -24,8 +24,7 @@ from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import Ending, convert, describe, finish
-from g2l.structure import DilationStructure
-from g2l.wiring import Reach
+from g2l.structure import DilationStructure, ReceptiveField
 
 BACKBONES = {
     "ms-tcn": BackboneConfig(stages=2, layers=2, feature_maps=4),
@@ -84,8 +83,8 @@ def tiled(session, frames, **options):
 @given(data=st.data())
 def test_tiled_is_untiled(name, tmp_path_factory, data):
     session = data.draw(models(BACKBONES[name]))
-    reach = tiling.known_reach(session.metadata)
-    frames = reach.receptive_field - 1 + data.draw(st.integers(1, 60))
+    reach = tiling.known_receptive_field(session.metadata)
+    frames = reach.frames - 1 + data.draw(st.integers(1, 60))
     values = np.random.default_rng(0).standard_normal((data.draw(st.integers(1, 400)), DIM)).astype("f4") * 3
     path = tmp_path_factory.mktemp("tiled") / "v.npy"
     np.save(path, values if data.draw(st.booleans()) else values.T)
@@ -113,9 +112,9 @@ def test_an_overlap_that_is_a_frame_too_short_shows(tmp_path):
     np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((DIM, 200), np.float32))
     (whole,) = Predictor(session).predict([tmp_path / "v.npy"])
     assert np.count_nonzero(np.diff(whole.labels)) > 20
-    reach = tiling.known_reach(session.metadata)
-    assert reach == Reach(11, 11)
-    for shorter in (Reach(10, 11), Reach(11, 10)):
+    reach = tiling.known_receptive_field(session.metadata)
+    assert reach == ReceptiveField(11, 11)
+    for shorter in (ReceptiveField(10, 11), ReceptiveField(11, 10)):
         predictor = tiled(session, 40)
         predictor._capacity = replace(predictor._capacity, reach=shorter)
         (found,) = predictor.predict([tmp_path / "v.npy"])

@@ -55,7 +55,7 @@ def test_all_names_are_in_the_settings_too():
 @every_variant
 @settings(max_examples=25, deadline=None)
 @given(size_and_rates=sized())
-def test_a_network_sees_exactly_what_its_wiring_says(name, causal, size_and_rates):
+def test_a_network_sees_exactly_what_its_topology_says(name, causal, size_and_rates):
     size, rates = size_and_rates
     config = config_of(name, causal, size)
     structure = structure_of(config, rates)
@@ -63,7 +63,7 @@ def test_a_network_sees_exactly_what_its_wiring_says(name, causal, size_and_rate
     # No ReLU is closed and nothing cancels where all weights and inputs are positive.
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, 0.01, 0.1)
-    reach = config.wiring.reach(structure)
+    reach = config.topology.receptive_field(structure)
     middle = reach.past + 3
     features = torch.rand(1, 3, middle + reach.future + 4, dtype=torch.float64, requires_grad=True)
     model(features)[-1, 0, 1, middle].backward()

@@ -12,7 +12,7 @@ from g2l.errors import InputError
 from g2l.models.artifact import load_model, read_metadata, save_model
 from g2l.models.metadata import ModelMetadata
 from g2l.receptive_field import Ending, convert, describe, finish, structure
-from g2l.wiring import Reach
+from g2l.structure import ReceptiveField
 
 
 def ended(network, ending):
@@ -40,14 +40,14 @@ def test_round_trip(tmp_path, model, metadata):
 def test_a_label_sees_as_far_as_the_furthest_branches(model, metadata):
     read = replace(metadata, layers=describe(model))
     assert metadata.structure.rates == (1, 2, 3, 40)
-    assert metadata.reach == Reach(46, 46)
-    assert read.reach == Reach(2 + 3 + 4 + 60, 2 + 3 + 4 + 60)
+    assert metadata.receptive_field == ReceptiveField(46, 46)
+    assert read.receptive_field == ReceptiveField(2 + 3 + 4 + 60, 2 + 3 + 4 + 60)
 
 
 def test_merged_and_multiple_reach_equally_far(network, metadata):
     multiple = replace(metadata, layers=describe(ended(network, Ending.MULTIPLE)))
     finish(network, Ending.MERGE)
-    assert replace(metadata, layers=describe(network)).reach == multiple.reach
+    assert replace(metadata, layers=describe(network)).receptive_field == multiple.receptive_field
 
 
 def test_a_kernel_that_is_not_that_of_the_weights_is_refused(tmp_path, model, metadata):

@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from g2l.models.ms_tcn import MSTCN
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology
 from g2l.training.loss import segmentation_loss
-from g2l.wiring import Wiring
 from tests.oracles.plain_ms_tcn import PlainMSTCN, plain_loss
 
 SMALL = DilationStructure(((1, 3), (2, 5), (4, 1)))
@@ -41,7 +40,7 @@ def test_one_stage_has_no_later_ones():
 @pytest.mark.parametrize("structure", [SMALL, DilationStructure(((2, 7, 1),))], ids=str)
 def test_receptive_field_is_what_the_structure_says(structure):
     model = small(structure).double().eval()
-    reach = Wiring.serial(structure.shape).reach(structure).future
+    reach = LayerTopology.serial(structure.shape).receptive_field(structure).future
     frames = 2 * reach + 21
     features = torch.randn(1, 6, frames, dtype=torch.float64, requires_grad=True)
     middle = frames // 2

@@ -54,7 +54,7 @@ def test_a_backbone_goes_through_all_stages(place, tiny, backbone):
     changed[:, 20:] += 1
     one, other = (torch.from_numpy(session.probabilities(x.numpy())) for x in (features, changed))
     same = torch.isclose(one, other, atol=1e-6).all(dim=0)
-    assert same[: max(0, 20 - backbone.wiring.reach(searched).future)].all()
+    assert same[: max(0, 20 - backbone.topology.receptive_field(searched).future)].all()
     assert not same[20:].any()
 
 

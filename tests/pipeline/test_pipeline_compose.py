@@ -62,8 +62,8 @@ def test_the_outcome_compares_two_structures_by_one_recipe(finished, task):
     summary = read_json(place.folder / "summary.json")
     for name, contender in outcome.contenders.items():
         assert summary[name]["structure"] == contender.structure.as_lists()
-        reach = BACKBONE.wiring.reach(contender.structure)
-        assert summary[name]["receptive_field"] == reach.receptive_field
+        reach = BACKBONE.topology.receptive_field(contender.structure)
+        assert summary[name]["receptive_field"] == reach.frames
         assert summary[name]["look_ahead"] == reach.future
         for metric, score in contender.test.items():
             assert score.runs == len(SEEDS)

@@ -49,7 +49,7 @@ def test_branches_are_trained_and_their_rates_stay(place, tiny, ending):
     seed = train(place, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
     model, metadata = load_model(seed.model)
     assert metadata.structure == STRUCTURE
-    assert metadata.reach.past > metadata.backbone.wiring.reach(STRUCTURE).past
+    assert metadata.receptive_field.past > metadata.backbone.topology.receptive_field(STRUCTURE).past
     if ending is Ending.MULTIPLE:
         layers = branch_layers(model).values()
         assert tuple(layer.dilation[0] for layer in layers) == STRUCTURE.rates
@@ -79,7 +79,7 @@ def test_the_file_predicts_and_exports_like_the_network(tmp_path, tiny, ending):
     model, metadata = load_model(seed.model)
     export_onnx(model, metadata, tmp_path / "model.onnx")
     session = open_session(tmp_path / "model.onnx", "cpu")
-    assert session.metadata.reach == metadata.reach
+    assert session.metadata.receptive_field == metadata.receptive_field
     dataset = SegmentationDataset.open(DataConfig(data_root=tiny.data_root, dataset=tiny.dataset))
     for name in dataset.partitions(training(tiny).recipe.selection).test:
         labels = session.probabilities(dataset.load(name).features).argmax(axis=0)

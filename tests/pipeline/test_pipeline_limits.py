@@ -24,17 +24,17 @@ def search(place, task):
 
 def test_every_structure_keeps_to_the_limit(place, tiny):
     outcome = search(place, global_task(tiny, max_receptive_field=13))
-    assert BACKBONE.wiring.reach(outcome.structure).receptive_field <= 13
+    assert BACKBONE.topology.receptive_field(outcome.structure).frames <= 13
     assert read_structure(place.folder / "structure.json").structure == outcome.structure
     for leader in outcome.leaders:
-        assert BACKBONE.wiring.reach(leader.structure).receptive_field <= 13
-        assert BACKBONE.wiring.reach(leader.structure).future <= 6
+        assert BACKBONE.topology.receptive_field(leader.structure).frames <= 13
+        assert BACKBONE.topology.receptive_field(leader.structure).future <= 6
 
 
 def test_updates_of_the_local_search_keep_to_the_limit(place, tiny):
     outcome = search_locally(place, local_task(tiny, max_look_ahead=12))
-    assert BACKBONE.wiring.reach(STRUCTURE).future == 15
-    assert BACKBONE.wiring.reach(outcome.structure).future <= 12
+    assert BACKBONE.topology.receptive_field(STRUCTURE).future == 15
+    assert BACKBONE.topology.receptive_field(outcome.structure).future <= 12
 
 
 @pytest.mark.parametrize("stage", ["global", "local"])

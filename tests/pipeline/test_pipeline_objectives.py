@@ -10,11 +10,10 @@ from g2l.pipeline import objectives
 from g2l.pipeline.objectives import StructureCost
 from g2l.search.space import SearchSpace
 from g2l.search_config import SecondObjective
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 BACKBONE = BackboneConfig(stages=1, layers=3, feature_maps=4)
-SPACE = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8))
 SMALL, LARGE = DilationStructure(((1, 1, 1),)), DilationStructure(((8, 8, 8),))
 
 
@@ -122,7 +121,7 @@ def test_a_real_latency_is_measured(tmp_path):
 
 
 def test_limits_of_the_space_are_kept_to(tmp_path):
-    space = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8), max_look_ahead=3)
+    space = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8), max_look_ahead=3)
     cost = cost_of(SecondObjective.RECEPTIVE_FIELD, tmp_path, space)
     assert cost.remark.startswith("all structures have the same receptive field (frames), 7: a front by")
 

@@ -15,10 +15,10 @@ class PadsOnce(nn.Conv1d):
 
     def __init__(self, *args, **options) -> None:
         super().__init__(*args, **options)
-        self.reach = (self.kernel_size[0] - 1) * self.dilation[0]
+        self.receptive_field = (self.kernel_size[0] - 1) * self.dilation[0]
 
     def forward(self, x):
-        return super().forward(functional.pad(x, (self.reach, 0)))
+        return super().forward(functional.pad(x, (self.receptive_field, 0)))
 
 
 class PadsAlways(nn.Conv1d):

@@ -45,7 +45,7 @@ def test_dual_layers_have_two_lines_and_a_model_is_shown_by_itself():
     assert [row[0] for row in reaches.rows] == ["hand-designed", "of the model"]
     assert [row[1] for row in reaches.rows] == ["63 frames", "59 frames"]
     figure = rates_by_stage(
-        {"of the model": DilationStructure(tuple(map(tuple, settings["structure"])))}, dual.wiring
+        {"of the model": DilationStructure(tuple(map(tuple, settings["structure"])))}, dual.topology
     )
     first, second = figure.axes
     assert [line.get_ydata().tolist() for line in first.lines] == [[1, 2, 4, 8], [5, 5, 5, 5]]

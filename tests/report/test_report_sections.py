@@ -22,8 +22,7 @@ from g2l.report.strips import strips
 from g2l.report.structures import paths, structure
 from g2l.report.tradeoff import tradeoff
 from g2l.report.words import count, duration, frames, points, reach
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 from tests.report.generated_run import metrics
 
 EMPTY = RunFacts(label="nothing", source="nothing", kind="predict", settings={})
@@ -228,7 +227,7 @@ def test_numbers_are_said_alike():
         "2.5 h",
     )
     assert (frames(1, None), frames(30, 0.5)) == ("1 frame", "30 frames (15.00 s)")
-    whole = Wiring(shape=(2,), parallel=(1,), whole_video=True)
+    whole = LayerTopology(shape=(2,), parallel=(1,), whole_video=True)
     assert reach(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
 
 

@@ -8,10 +8,9 @@ from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search_config import GlobalSearchConfig, Strategy
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
-SPACE = SearchSpace(Wiring.serial((4, 4)), (1, 2, 4, 8, 16, 32))
+SPACE = SearchSpace(LayerTopology.serial((4, 4)), (1, 2, 4, 8, 16, 32))
 HAND = DilationStructure.hand_designed(2, 4)
 
 

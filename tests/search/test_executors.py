@@ -20,9 +20,9 @@ from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, 
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
-SPACE = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8))
 TARGET = SPACE.from_rates([8, 1, 4])
 LINEAGE = (Phase(3, SPACE.from_rates([1, 1, 1])), Phase(5, rates=SPACE.rates))
 PATIENCE = 300

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.search import feasible
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
 RATES = st.sets(st.integers(1, 20), min_size=1, max_size=5).map(lambda rates: tuple(sorted(rates)))
 WIDTHS = st.lists(st.integers(1, 3), min_size=1, max_size=3).filter(lambda widths: sum(widths) <= 5)
 
 
 def serial(genes):
-    return Wiring.serial((genes,)).layers
+    return LayerTopology.serial((genes,)).layers
 
 
 def of_widths(widths):

@@ -13,8 +13,7 @@ from g2l.search.breeding import Breeder
 from g2l.search.population import Candidate, Origin
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 
 class Recorder:
@@ -88,7 +87,7 @@ def test_seeds_give_other_searches():
 
 
 def test_rates_above_the_cap_are_projected():
-    result = search(space=SearchSpace(Wiring.serial((4, 4)), (1, 2)), hand_designed=HAND)
+    result = search(space=SearchSpace(LayerTopology.serial((4, 4)), (1, 2)), hand_designed=HAND)
     assert result.hand_designed.structure.rates == (1, 2, 2, 2) * 2
 
 
@@ -152,7 +151,7 @@ def test_a_score_that_is_not_finite_is_a_failure():
 
 
 def test_an_exhausted_space_is_served_from_the_cache():
-    space = SearchSpace(Wiring.serial((2,)), (1, 2))
+    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
     fitness = Landscape(space.from_rates([2, 1]))
     result = search(
         fitness, space=space, hand_designed=space.from_rates([1, 2]), config=config(survival_margin=100.0)
@@ -164,7 +163,7 @@ def test_an_exhausted_space_is_served_from_the_cache():
 
 
 def test_a_space_of_one_structure_is_searched():
-    space = SearchSpace(Wiring.serial((1,)), (1,))
+    space = SearchSpace(LayerTopology.serial((1,)), (1,))
     result = search(Landscape(space.from_rates([1])), space=space, hand_designed=space.from_rates([1]))
     assert result.evaluations == 1
 

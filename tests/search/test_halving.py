@@ -10,7 +10,7 @@ from g2l.errors import OperationalError
 from g2l.search.space import SearchSpace
 from g2l.search.strategies.halving import rung_budgets
 from g2l.search_config import Strategy
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
 PROXY = BUDGET.amount
 HALVING = config(strategy=Strategy.HALVING)
@@ -122,7 +122,7 @@ def test_a_first_population_that_fails_entirely_ends_it():
 @pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
 @pytest.mark.parametrize("trainings", [None, 5.0, 50.0])
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
-    space = SearchSpace(Wiring.serial((genes,)), rates)
+    space = SearchSpace(LayerTopology.serial((genes,)), rates)
     target = space.from_rates([rates[-1]] * genes)
     fitness = Scores(lambda task: scored(task, target))
     result = search(

@@ -18,10 +18,9 @@ from g2l.search.records import evaluation_from_json, evaluation_to_json
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
-SPACE = SearchSpace(Wiring.serial((3, 3)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology.serial((3, 3)), (1, 2, 4, 8))
 HAND = DilationStructure.hand_designed(2, 3)
 TARGET = SPACE.from_rates([8, 1, 4, 2, 8, 1])
 CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET)

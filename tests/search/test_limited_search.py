@@ -10,9 +10,11 @@ from small_searches import HAND, config, search
 from g2l.search.breeding import Breeder
 from g2l.search.population import Candidate, Origin, ranked
 from g2l.search.space import SearchSpace
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
-LIMITED = SearchSpace(Wiring.serial((4, 4)), (1, 2, 4, 8, 16, 32), max_receptive_field=81, max_look_ahead=45)
+LIMITED = SearchSpace(
+    LayerTopology.serial((4, 4)), (1, 2, 4, 8, 16, 32), max_receptive_field=81, max_look_ahead=45
+)
 TARGET = LIMITED.from_rates([4, 1, 16, 2, 8, 4, 1, 4])
 
 
@@ -26,7 +28,7 @@ def test_children_and_mutants_keep_to_the_limits():
     breeder = Breeder(LIMITED, (), generator)
     proposals = breeder.offspring(parents, config(population=200, mutation_probability=0.5))
     assert all(LIMITED.contains(proposal.structure) for proposal in proposals)
-    assert max(LIMITED.wiring.reach(proposal.structure).receptive_field for proposal in proposals) == 81
+    assert max(LIMITED.topology.receptive_field(proposal.structure).frames for proposal in proposals) == 81
     assert LIMITED.contains(breeder.child(parents, config()).structure)
 
 

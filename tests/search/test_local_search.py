@@ -18,9 +18,8 @@ from g2l.receptive_field.temporal import layer_rates, read_structure
 from g2l.search.local_search import LocalSearch, LocalSearchUpdate
 from g2l.search.space import SearchSpace
 from g2l.search_config import LocalSearchConfig
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology
 from g2l.training.callback import TrainingCallback, TrainingState
-from g2l.wiring import Wiring
 
 NAMES = [f"stage1.layers.{layer}.conv_dilated" for layer in range(2)]
 
@@ -96,15 +95,15 @@ def test_literal_rates_through_estimate_and_expand_to_the_collapse():
 
 
 @pytest.mark.parametrize(
-    ("wiring", "expected"),
+    ("topology", "expected"),
     [
         # 17 + 5 is within it, 19 + 6 is not, and from (16, 6) on the last update is.
-        (Wiring.serial((2,)), [(17, 5), (16, 6), (14, 5)]),
-        (Wiring(shape=(2,), parallel=(2,)), [(17, 5), (19, 6), (17, 5)]),
+        (LayerTopology.serial((2,)), [(17, 5), (16, 6), (14, 5)]),
+        (LayerTopology(shape=(2,), parallel=(2,)), [(17, 5), (19, 6), (17, 5)]),
     ],
 )
-def test_updates_keep_to_a_limit(wiring, expected):
-    space = SearchSpace(wiring, tuple(range(1, 61)), max_look_ahead=22)
+def test_updates_keep_to_a_limit(topology, expected):
+    space = SearchSpace(topology, tuple(range(1, 61)), max_look_ahead=22)
     search = make_search(limit=lambda rates: space.from_rates(rates).rates)
     state = start(search)
     for step, raw in [(2, (0.01, 0.01, 0.06)), (4, (0.0, 0.0, 1.0)), (6, (1.0, 0.0, 0.0))]:

@@ -17,11 +17,10 @@ from g2l.search.population import Candidate, Origin, Tally, diversity, fitness_o
 from g2l.search.selection import roulette, strengths
 from g2l.search.space import SearchSpace
 from g2l.search.survival import survivors, within_margin
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 from tests.oracles import naive_pareto
 
-SPACE = SearchSpace(Wiring.serial((4, 3)), (1, 2, 4, 8, 16))
+SPACE = SearchSpace(LayerTopology.serial((4, 3)), (1, 2, 4, 8, 16))
 
 
 def structures(space=SPACE):
@@ -113,13 +112,13 @@ def test_mutation_without_chance_changes_nothing(structure, seed):
 
 
 def test_mutation_in_a_space_of_one_rate_changes_nothing():
-    space = SearchSpace(Wiring.serial((2,)), (1,))
+    space = SearchSpace(LayerTopology.serial((2,)), (1,))
     only = space.from_rates([1, 1])
     assert mutate(only, space, 1.0, np.random.default_rng(0)) == only
 
 
 def test_mutation_is_uniform_over_the_other_exponents():
-    space = SearchSpace.powers_of_two(Wiring.serial((20,)), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(LayerTopology.serial((20,)), max_exponent=10, longest=5000)
     start = space.from_rates([512] * 20)
     generator = np.random.default_rng(2)
     rates = [rate for _ in range(2000) for rate in mutate(start, space, 0.2, generator).rates]

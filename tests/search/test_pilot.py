@@ -12,8 +12,7 @@ from g2l.errors import InputError
 from g2l.search.pilot import USABLE_CORRELATION, choose_budget
 from g2l.search.pilot_plan import FEWEST_STEPS, pilot_ladder, pilot_structures
 from g2l.search.space import SearchSpace
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 ALL_ONES = DilationStructure(((1, 1),))
 SENSIBLE = [DilationStructure(((1, rate),)) for rate in (2, 4, 8, 16, 32, 64)]
@@ -172,7 +171,7 @@ def test_ladders_ascend_to_half_of_the_training(full):
 
 
 def test_structures_of_a_pilot():
-    space = SearchSpace(Wiring.serial((4, 4)), (1, 2, 4, 8))
+    space = SearchSpace(LayerTopology.serial((4, 4)), (1, 2, 4, 8))
     hand_designed = DilationStructure.hand_designed(2, 4)
     chosen = pilot_structures(space, hand_designed, 6, np.random.default_rng(3))
     assert chosen[:2] == (hand_designed, DilationStructure(((1,) * 4,) * 2))
@@ -186,14 +185,14 @@ def test_structures_of_a_pilot():
 
 
 def test_a_small_space_has_no_more_structures():
-    space = SearchSpace(Wiring.serial((2,)), (1, 2))
+    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
     assert len(pilot_structures(space, DilationStructure(((1, 8),)), 9, np.random.default_rng(0))) == 4
-    only = SearchSpace(Wiring.serial((2,)), (1,))
+    only = SearchSpace(LayerTopology.serial((2,)), (1,))
     assert pilot_structures(only, DilationStructure(((1, 2),)), 9, np.random.default_rng(0)) == (ALL_ONES,)
 
 
 def test_a_pilot_of_one_structure_is_refused():
-    space = SearchSpace(Wiring.serial((2,)), (1, 2))
+    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
     with pytest.raises(InputError, match=r"^`count` must be >= 2, but is 1 instead\.$"):
         pilot_structures(space, ALL_ONES, 1, np.random.default_rng(0))
 

@@ -9,8 +9,7 @@ from small_searches import HAND, TARGET, config, random_search, search
 from g2l.search.cost import expected_evaluations
 from g2l.search.space import SearchSpace
 from g2l.search_config import Strategy
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 
 def test_random_search_evaluates_exactly_its_budget():
@@ -31,7 +30,7 @@ def test_random_search_without_a_limit_makes_as_many_evaluations_as_the_genetic_
 
 
 def test_random_search_ends_where_the_space_does():
-    space = SearchSpace(Wiring.serial((1,)), (1, 2, 4))
+    space = SearchSpace(LayerTopology.serial((1,)), (1, 2, 4))
     result = random_search(
         Landscape(space.from_rates([4])),
         evaluations=50,
@@ -44,7 +43,7 @@ def test_random_search_ends_where_the_space_does():
 
 
 def test_genetic_beats_random_search_at_equal_evaluations():
-    space = SearchSpace.powers_of_two(Wiring.serial((10,) * 2), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 2), max_exponent=10, longest=5000)
     hand = DilationStructure.hand_designed(2, 10)
     settings = config(population=12, generations=6, survival_margin=100.0)
     gains = []

@@ -20,13 +20,13 @@ from g2l.search.executors.contract import WORKER_DIED, failed
 from g2l.search.executors.ray_cluster import ENVIRONMENT, RayExecutor, count_slots
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
 if find_spec("ray") is None:  # not imported: the executor first sets what Ray reads while it is imported
     pytest.skip("Ray is not installed", allow_module_level=True)
 
 HERE = Path(__file__).parent
-SPACE = SearchSpace(Wiring.serial((3,)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8))
 MANY = [
     EvaluationTask(SPACE.from_rates([first, second, 4]), BUDGET, seed)
     for seed in range(5)
@@ -135,7 +135,7 @@ from pathlib import Path
 from search_landscapes import Scripted
 from test_executors import TARGET, TASKS, singly
 from g2l.search.executors.ray_cluster import RayExecutor
-from g2l.wiring import Wiring
+from g2l.structure import LayerTopology
 
 with RayExecutor(Scripted(TARGET, Path({folder!r})), workers=2) as executor:
     list(executor.evaluate(singly(TASKS)))

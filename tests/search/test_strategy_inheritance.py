@@ -12,8 +12,7 @@ from g2l.search.population import Candidate, Origin
 from g2l.search.space import SearchSpace
 from g2l.search.strategies.inheritance import closest
 from g2l.search_config import Strategy
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 PROXY, FURTHER = 40, 10
 FULL = 4 * PROXY
@@ -124,7 +123,7 @@ def test_a_failed_one_has_no_children_and_a_failed_generation_ends_a_round():
 
 
 def test_a_parent_is_the_one_with_most_rates_in_common_and_the_better_of_two():
-    space = SearchSpace(Wiring.serial((4,)), (1, 2, 4))
+    space = SearchSpace(LayerTopology.serial((4,)), (1, 2, 4))
     members = [
         Candidate(evaluation(space.from_rates(rates), 50.0), 50.0, order, Origin.RANDOM)
         for order, rates in enumerate([(1, 1, 2, 2), (1, 1, 1, 2), (2, 1, 1, 1)])
@@ -136,7 +135,7 @@ def test_a_parent_is_the_one_with_most_rates_in_common_and_the_better_of_two():
 @pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
 @pytest.mark.parametrize("trainings", [None, 5.0, 50.0])
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
-    space = SearchSpace(Wiring.serial((genes,)), rates)
+    space = SearchSpace(LayerTopology.serial((genes,)), rates)
     target = space.from_rates([rates[-1]] * genes)
     fitness = Scores(lambda task: scored(task, target))
     result = search(

@@ -11,8 +11,7 @@ from g2l.search.population import Candidate, Origin
 from g2l.search.space import SearchSpace
 from g2l.search.strategies.screening import features, optimistic_scores
 from g2l.search_config import Strategy
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 SURROGATE = config(strategy=Strategy.SURROGATE)
 FULL = 4 * BUDGET.amount
@@ -30,20 +29,23 @@ def test_features_are_octaves_of_rates_and_receptive_fields():
     structure = DilationStructure(((1, 2), (4, 8)))
     fields = [1 + 2 * 3, 1 + 2 * 12, 1 + 2 * 15]
     expected = [0.0, 1.0, 2.0, 3.0, *np.log2(fields)]
-    assert features([structure, structure], Wiring.serial((2, 2))).tolist() == [pytest.approx(expected)] * 2
+    assert (
+        features([structure, structure], LayerTopology.serial((2, 2))).tolist()
+        == [pytest.approx(expected)] * 2
+    )
 
 
 def test_features_of_dual_layers_count_the_further_rate():
     structure = DilationStructure(((1, 2, 8, 1), (4,)))
     expected = [0.0, 1.0, 3.0, 0.0, 2.0, *np.log2([1 + 2 * 10, 1 + 2 * 4, 1 + 2 * 14])]
-    wiring = Wiring(shape=(4, 1), parallel=(2, 1))
-    assert features([structure], wiring).tolist() == [pytest.approx(expected)]
+    topology = LayerTopology(shape=(4, 1), parallel=(2, 1))
+    assert features([structure], topology).tolist() == [pytest.approx(expected)]
 
 
 def test_the_model_finds_the_better_half():
     known = candidates(60, lambda structure: score(structure, TARGET))
     asked = [SPACE.sample(np.random.default_rng(1000 + number)) for number in range(100)]
-    promise = optimistic_scores(known, asked, SPACE.wiring)
+    promise = optimistic_scores(known, asked, SPACE.topology)
     truth = np.array([score(structure, TARGET) for structure in asked])
     chosen = np.argsort(-promise)[:50]
     assert truth[chosen].mean() > truth.mean() + 2.0
@@ -51,8 +53,8 @@ def test_the_model_finds_the_better_half():
 
 def test_equal_scores_and_equal_structures_are_no_fault():
     same = candidates(3, lambda structure: 50.0)
-    assert np.isfinite(optimistic_scores(same, [HAND, TARGET], SPACE.wiring)).all()
-    assert np.isfinite(optimistic_scores([same[0]] * 2, [HAND], SPACE.wiring)).all()
+    assert np.isfinite(optimistic_scores(same, [HAND, TARGET], SPACE.topology)).all()
+    assert np.isfinite(optimistic_scores([same[0]] * 2, [HAND], SPACE.topology)).all()
 
 
 def test_every_step_that_is_allowed_buys_a_new_structure():
@@ -72,7 +74,7 @@ def test_without_a_limit_it_ends_after_the_generations():
 def test_one_in_four_is_trained_whatever_the_model_says(monkeypatch):
     seen = []
 
-    def watch(known, structures, wiring):
+    def watch(known, structures, topology):
         seen.append(set(structures))
         return np.zeros(len(structures))
 
@@ -88,7 +90,7 @@ def test_one_in_four_is_trained_whatever_the_model_says(monkeypatch):
 
 
 def test_it_finds_more_than_the_genetic_search_for_the_same_steps():
-    space = SearchSpace.powers_of_two(Wiring.serial((10,) * 2), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 2), max_exponent=10, longest=5000)
     hand = DilationStructure.hand_designed(2, 10)
     gains = []
     for seed in range(3):
@@ -128,7 +130,7 @@ def test_failures_teach_the_model_nothing():
 @pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
 @pytest.mark.parametrize("trainings", [None, 5.0, 50.0])
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
-    space = SearchSpace(Wiring.serial((genes,)), rates)
+    space = SearchSpace(LayerTopology.serial((genes,)), rates)
     target = space.from_rates([rates[-1]] * genes)
     result = search(
         Landscape(target),

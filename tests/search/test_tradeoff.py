@@ -9,8 +9,7 @@ from search_landscapes import evaluation
 from g2l.evaluation import EvaluationStatus
 from g2l.search.population import Candidate, Origin
 from g2l.search.tradeoff import tradeoff
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 
 def candidate(order, fitness, cost):
@@ -26,7 +25,7 @@ def test_rows_go_from_cheap_to_dear_and_name_the_front():
     assert [row.structure.rates[0] - 1 for row in rows] == [2, 4, 1, 0]
     assert [row.on_front for row in rows] == [True, False, True, False]
     assert [row.hand_designed for row in rows] == [False, False, False, True]
-    assert rows[0].as_dict(Wiring.serial((1,))) == {
+    assert rows[0].as_dict(LayerTopology.serial((1,))) == {
         "structure": "3", "receptive_field": 7, "look_ahead": 3, "fitness": 50.0, "cost": 2.0,
         "on_front": True, "hand_designed": False,
     }  # fmt: skip

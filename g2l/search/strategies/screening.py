@@ -8,32 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2l.search.population import Candidate
-from g2l.structure import DilationStructure
-from g2l.wiring import Wiring
+from g2l.structure import DilationStructure, LayerTopology
 
 OPTIMISM = 2.0
 """Standard deviations of the prediction that are added to its mean."""
 
 
-def features(structures: Sequence[DilationStructure], wiring: Wiring) -> NDArray[np.float64]:
+def features(structures: Sequence[DilationStructure], topology: LayerTopology) -> NDArray[np.float64]:
     """Return log2 of the rates, of every stage's receptive field and of the whole network's.
 
     Args:
         structures: One or more.
-        wiring: Of their network.
+        topology: Of their network.
 
     Returns:
         Shape (structures, genes + stages + 1).
     """
     rows = []
     for structure in structures:
-        reaches = (*wiring.stage_reaches(structure), wiring.reach(structure))
-        rows.append([*structure.rates, *(reach.receptive_field for reach in reaches)])
+        reaches = (*topology.stage_receptive_fields(structure), topology.receptive_field(structure))
+        rows.append([*structure.rates, *(reach.frames for reach in reaches)])
     return np.log2(np.array(rows, dtype=np.float64))
 
 
 def optimistic_scores(
-    known: Sequence[Candidate], structures: Sequence[DilationStructure], wiring: Wiring
+    known: Sequence[Candidate], structures: Sequence[DilationStructure], topology: LayerTopology
 ) -> NDArray[np.float64]:
     """Return what each structure might score: the prediction plus twice its standard deviation.
 
@@ -45,15 +44,15 @@ def optimistic_scores(
     Args:
         known: Scores of one budget and seed, none of them failed, two or more.
         structures: What is asked for, one or more.
-        wiring: Of their network.
+        topology: Of their network.
 
     Returns:
         Points of fitness, shape (structures,).
     """
     from sklearn.linear_model import BayesianRidge
 
-    seen = features([candidate.structure for candidate in known], wiring)
-    asked = features(structures, wiring)
+    seen = features([candidate.structure for candidate in known], topology)
+    asked = features(structures, topology)
     mean, spread = seen.mean(axis=0), seen.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     inputs, questions = (seen - mean) / scale, (asked - mean) / scale

@@ -68,7 +68,7 @@ def _screened(session: SearchSession, children: Sequence[Proposal], count: int) 
     unseen, rest = children[:free], children[free:]
     if len(rest) <= count - free or len(scores) < 2:
         return list(children[:count])
-    promise = optimistic_scores(scores, [child.structure for child in rest], session.space.wiring)
+    promise = optimistic_scores(scores, [child.structure for child in rest], session.space.topology)
     best = np.argsort(-promise, kind="stable")[: count - free]
     return [*(rest[place] for place in best), *unseen]
 

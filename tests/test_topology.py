@@ -4,57 +4,59 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.config import BackboneConfig, wiring_of
+from g2l.config import BackboneConfig, topology_of
 from g2l.errors import InputError
-from g2l.structure import DilationStructure
-from g2l.wiring import Reach, Wiring
+from g2l.structure import DilationStructure, LayerTopology, ReceptiveField
 
 WIDTHS = st.lists(st.integers(1, 3), min_size=4, max_size=4)
 
 
 @st.composite
 def networks(draw):
-    """A wiring of 1 to 4 stages and a structure of its shape."""
+    """A topology of 1 to 4 stages and a structure of its shape."""
     depths, widths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)), draw(WIDTHS)
     shape = tuple(depth * width for depth, width in zip(depths, widths, strict=False))
-    wiring = Wiring(
+    topology = LayerTopology(
         shape=shape,
         parallel=tuple(widths[: len(shape)]),
         causal=draw(st.booleans()),
         kernel_size=draw(st.sampled_from([3, 5, 7])),
     )
     rates = draw(st.lists(st.integers(1, 60), min_size=sum(shape), max_size=sum(shape)))
-    return wiring, DilationStructure.from_rates(rates, shape)
+    return topology, DilationStructure.from_rates(rates, shape)
 
 
-def seen(columns, wiring):
+def seen(columns, topology):
     """Frames that frame 0 depends on through one stage, told tap by tap."""
     frames = {0}
-    taps = range(wiring.kernel_size)
-    first = 1 - wiring.kernel_size if wiring.causal else -(wiring.kernel_size // 2)
+    taps = range(topology.kernel_size)
+    first = 1 - topology.kernel_size if topology.causal else -(topology.kernel_size // 2)
     for layer in zip(*columns, strict=True):
         reached = {(first + tap) * rate for rate in layer for tap in taps}
         frames = {min(frames) + min(reached), max(frames) + max(reached)}
-    return Reach(-min(frames), max(frames))
+    return ReceptiveField(-min(frames), max(frames))
 
 
 @given(networks())
-def test_a_network_sees_what_its_taps_reach(network):
-    wiring, structure = network
-    stages = [seen(columns, wiring) for columns in wiring.columns(structure)]
-    assert wiring.stage_reaches(structure) == tuple(stages)
-    whole = Reach(sum(stage.past for stage in stages), sum(stage.future for stage in stages))
-    assert wiring.reach(structure) == whole
-    assert wiring.report(structure) == {"receptive_field": whole.receptive_field, "look_ahead": whole.future}
+def test_a_network_sees_what_its_taps_receptive_field(network):
+    topology, structure = network
+    stages = [seen(columns, topology) for columns in topology.columns(structure)]
+    assert topology.stage_receptive_fields(structure) == tuple(stages)
+    whole = ReceptiveField(sum(stage.past for stage in stages), sum(stage.future for stage in stages))
+    assert topology.receptive_field(structure) == whole
+    assert topology.report(structure) == {
+        "receptive_field": whole.frames,
+        "look_ahead": whole.future,
+    }
 
 
 @given(networks(), st.integers(1, 5000), st.integers(0, 5000))
 def test_one_span_says_both_limits(network, field, ahead):
-    wiring, structure = network
-    span, found = wiring.span(structure.rates), wiring.reach(structure)
+    topology, structure = network
+    span, found = topology.span(structure.rates), topology.receptive_field(structure)
 
     def keeps(*limits):
-        limit = wiring.largest_span(*limits)
+        limit = topology.largest_span(*limits)
         return limit is None or span <= limit
 
     assert keeps(field, None) == (found.receptive_field <= field)
@@ -64,66 +66,69 @@ def test_one_span_says_both_limits(network, field, ahead):
 
 def test_the_hand_designed_ms_tcn_sees_what_its_paper_says():
     config = BackboneConfig()
-    stages = config.wiring.stage_reaches(config.hand_designed())
+    stages = config.topology.stage_receptive_fields(config.hand_designed())
     assert [stage.receptive_field for stage in stages] == [2047] * 4  # MS-TCN, section 3.1
-    assert config.wiring.reach(config.hand_designed()) == Reach(4092, 4092)
+    assert config.topology.receptive_field(config.hand_designed()) == ReceptiveField(4092, 4092)
 
 
-def reach(structure: str, **settings) -> Reach:
+def receptive_field(structure: str, **settings) -> ReceptiveField:
     stages = tuple(tuple(map(int, stage.split(","))) for stage in structure.split("/"))
-    wiring = Wiring.serial([len(stage) for stage in stages])
-    return Wiring(**{**vars(wiring), **settings}).reach(DilationStructure(stages))
+    topology = LayerTopology.serial([len(stage) for stage in stages])
+    return LayerTopology(**{**vars(topology), **settings}).receptive_field(DilationStructure(stages))
 
 
 def test_rates_that_follow_each_other_add_up():
-    assert reach("1,2,4/8") == Reach(15, 15)
-    assert reach("1,2,4/8").receptive_field == 31
+    assert receptive_field("1,2,4/8") == ReceptiveField(15, 15)
+    assert receptive_field("1,2,4/8").frames == 31
 
 
 def test_of_rates_side_by_side_the_largest_counts():
     # Two layers, (1 beside 4) and (2 beside 1), then one of rate 8.
-    assert reach("1,2,4,1/8", parallel=(2, 1)) == Reach(14, 14)
+    assert receptive_field("1,2,4,1/8", parallel=(2, 1)) == ReceptiveField(14, 14)
 
 
 def test_a_causal_network_looks_back_only_and_twice_as_far():
-    assert reach("1,2,4", causal=True) == Reach(14, 0)
-    assert reach("1,2,4", causal=True).receptive_field == 15
+    assert receptive_field("1,2,4", causal=True) == ReceptiveField(14, 0)
+    assert receptive_field("1,2,4", causal=True).frames == 15
 
 
 def test_wider_kernels_see_further():
-    assert reach("1,2", kernel_size=5) == Reach(6, 6)
+    assert receptive_field("1,2", kernel_size=5) == ReceptiveField(6, 6)
 
 
 def test_stages_by_themselves():
-    wiring = Wiring(shape=(4, 1), parallel=(2, 1))
-    assert wiring.stage_reaches(DilationStructure(((1, 2, 4, 1), (8,)))) == (Reach(6, 6), Reach(8, 8))
+    topology = LayerTopology(shape=(4, 1), parallel=(2, 1))
+    assert topology.stage_receptive_fields(DilationStructure(((1, 2, 4, 1), (8,)))) == (
+        ReceptiveField(6, 6),
+        ReceptiveField(8, 8),
+    )
 
 
 def test_layers_name_the_places_of_their_rates():
-    assert Wiring(shape=(4, 2), parallel=(2, 1)).layers == ((0, 2), (1, 3), (4,), (5,))
+    assert LayerTopology(shape=(4, 2), parallel=(2, 1)).layers == ((0, 2), (1, 3), (4,), (5,))
 
 
 def test_limits_become_one_span():
-    wiring = Wiring.serial((2, 2))
-    assert wiring.largest_span(None, None) is None
-    assert wiring.largest_span(31, None) == 15
-    assert wiring.largest_span(31, 9) == 9
-    assert Wiring(shape=(2,), parallel=(1,), causal=True).largest_span(None, 0) is None
+    topology = LayerTopology.serial((2, 2))
+    assert topology.largest_span(None, None) is None
+    assert topology.largest_span(31, None) == 15
+    assert topology.largest_span(31, 9) == 9
+    assert LayerTopology(shape=(2,), parallel=(1,), causal=True).largest_span(None, 0) is None
 
 
 def test_a_structure_of_another_shape_is_refused():
     with pytest.raises(InputError, match=r"must have stages of \(2,\) rates, but has \(1, 1\) instead"):
-        Wiring.serial((2,)).reach(DilationStructure(((1,), (1,))))
+        LayerTopology.serial((2,)).receptive_field(DilationStructure(((1,), (1,))))
 
 
 def test_ms_tcn_is_serial():
-    assert BackboneConfig(stages=2, layers=3).wiring == Wiring.serial((3, 3))
+    assert BackboneConfig(stages=2, layers=3).topology == LayerTopology.serial((3, 3))
 
 
 def test_ms_tcn_plus_plus_has_dual_layers_in_its_first_stage():
     config = BackboneConfig(name="ms-tcn++").validate()
     assert config.shape == (22, 10, 10, 10)
-    assert config.wiring.layers[:2] == ((0, 11), (1, 12))
+    assert config.topology.layers[:2] == ((0, 11), (1, 12))
     first, *later = config.hand_designed().stages
     assert first[:11] == tuple(2 ** (10 - layer) for layer in range(11))
     assert first[11:] == tuple(2**layer for layer in range(11))
@@ -149,9 +154,9 @@ def test_settings_that_a_backbone_does_not_have_are_refused(settings, message):
 
 
 def test_asformer_says_that_it_sees_the_whole_video():
-    assert BackboneConfig(name="asformer").wiring.whole_video
-    assert not BackboneConfig().wiring.whole_video
-    assert wiring_of("asformer", (2, 2)).report(DilationStructure(((1, 2), (1, 2)))) == {
+    assert BackboneConfig(name="asformer").topology.whole_video
+    assert not BackboneConfig().topology.whole_video
+    assert topology_of("asformer", (2, 2)).report(DilationStructure(((1, 2), (1, 2)))) == {
         "receptive_field": 13,
         "look_ahead": 6,
         "whole_video": True,
@@ -160,9 +165,11 @@ def test_asformer_says_that_it_sees_the_whole_video():
 
 def test_rates_come_in_columns_that_follow_each_other():
     structure = DilationStructure(((1, 2, 4, 8), (3, 5)))
-    assert wiring_of("ms-tcn++", (4, 2)).columns(structure) == (((1, 2), (4, 8)), ((3, 5),))
-    assert wiring_of("ms-tcn", (4, 2)).columns(structure) == (((1, 2, 4, 8),), ((3, 5),))
-    assert wiring_of("mine:net", (4, 2), causal=True) == Wiring(shape=(4, 2), parallel=(1, 1), causal=True)
+    assert topology_of("ms-tcn++", (4, 2)).columns(structure) == (((1, 2), (4, 8)), ((3, 5),))
+    assert topology_of("ms-tcn", (4, 2)).columns(structure) == (((1, 2, 4, 8),), ((3, 5),))
+    assert topology_of("mine:net", (4, 2), causal=True) == LayerTopology(
+        shape=(4, 2), parallel=(1, 1), causal=True
+    )
 
 
 def test_dual_layers_have_two_rates_each():
@@ -170,4 +177,4 @@ def test_dual_layers_have_two_rates_each():
         r"`stages\[0\]` must hold 2 rates for each layer, whose 2 convolutions are side by side, but holds 5"
     )
     with pytest.raises(InputError, match=message):
-        wiring_of("ms-tcn++", (5, 3))
+        topology_of("ms-tcn++", (5, 3))
