@@ -66,7 +66,7 @@ class Capacity:
         frame_bytes: That each of them takes.
         kept_bytes: That each frame of a video takes whose tiles are put together.
         base_bytes: That are taken whatever is computed.
-        reach: Of the network, or None where a label depends on the whole video, or on nobody knows what.
+        receptive_field: Of the network, or None where it is the whole video or unknown.
         backbone: Name of the network.
     """
 
@@ -74,7 +74,7 @@ class Capacity:
     frame_bytes: int
     kept_bytes: int
     base_bytes: int
-    reach: ReceptiveField | None
+    receptive_field: ReceptiveField | None
     backbone: str
 
     def tiles(self, num_frames: int) -> tuple[Tile, ...]:
@@ -154,7 +154,7 @@ def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Cap
         frame_bytes=per_frame,
         kept_bytes=metadata.sample_rate * (_LABEL_BYTES + 4 * len(metadata.classes)),
         base_bytes=base,
-        reach=reach,
+        receptive_field=reach,
         backbone=metadata.backbone.name,
     )
 

@@ -11,7 +11,7 @@ from g2l.report.blocks import Block, Heading, Paragraph, Section, Warnings
 from g2l.report.cost import full_trainings
 from g2l.report.model import HAND_DESIGNED, RunFacts
 from g2l.report.stage_facts import LocalFacts, TrainingFacts
-from g2l.report.words import NAMES, count, mean_of, points, reach
+from g2l.report.words import NAMES, count, mean_of, points, receptive_field
 
 
 def found(runs: Sequence[RunFacts]) -> Section:
@@ -123,7 +123,7 @@ def _second(run: RunFacts) -> str:
     topology, structures = run.topology, list(run.structures.values())
     parts = []
     if topology is not None and structures:
-        seen = [reach(topology, structure, run.seconds_per_frame)[0] for structure in structures]
+        seen = [receptive_field(topology, structure, run.seconds_per_frame)[0] for structure in structures]
         if len(structures) > 1 and structures[-1] != structures[0]:
             parts.append(f"it sees {seen[-1]} where the hand-designed one sees {seen[0]}")
         elif run.kind != "predict":

@@ -10,7 +10,7 @@ from g2l.report.model import RunFacts
 from g2l.report.stage_facts import LayerPath, LocalFacts
 from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.svg import markup
-from g2l.report.words import count, reach
+from g2l.report.words import count, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
@@ -49,8 +49,8 @@ def _receptive_field(shown: Mapping[str, DilationStructure], topology: LayerTopo
         rows=tuple(
             (
                 name,
-                *reach(topology, one, seconds),
-                *(count(seen.receptive_field) for seen in topology.stage_receptive_fields(one)),
+                *receptive_field(topology, one, seconds),
+                *(count(seen.frames) for seen in topology.stage_receptive_fields(one)),
             )
             for name, one in shown.items()
         ),

@@ -81,7 +81,7 @@ def receptive_field(
 ) -> tuple[str, str]:
     """Return receptive field and look-ahead of a network in words."""
     seen = topology.receptive_field(structure)
-    field, ahead = frames(seen.receptive_field, seconds_per_frame), frames(seen.future, seconds_per_frame)
+    field, ahead = frames(seen.frames, seconds_per_frame), frames(seen.future, seconds_per_frame)
     return (f"whole video [{field}]", f"whole video [{ahead}]") if topology.whole_video else (field, ahead)
 
 

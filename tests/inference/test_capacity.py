@@ -50,10 +50,10 @@ def test_memory_decides_how_much_is_computed_at_once(metadata, monkeypatch):
 def test_a_video_is_left_whole_where_it_fits_and_refused_where_no_tile_does(monkeypatch):
     monkeypatch.setattr(tiling, "_SMALLEST", 1)
     sizes = {"frame_bytes": 1000, "kept_bytes": 0, "base_bytes": 0}
-    capacity = Capacity(frames=100, reach=ReceptiveField(40, 10), backbone="ms-tcn", **sizes)
+    capacity = Capacity(frames=100, receptive_field=ReceptiveField(40, 10), backbone="ms-tcn", **sizes)
     assert capacity.tiles(100) == (Tile(0, 0, 100, 100),)
     assert capacity.tiles(101) == (Tile(0, 0, 34, 44), Tile(0, 34, 68, 78), Tile(28, 68, 101, 101))
-    costly = replace(capacity, reach=ReceptiveField(2, 2), kept_bytes=10)
+    costly = replace(capacity, receptive_field=ReceptiveField(2, 2), kept_bytes=10)
     assert max(tile.stop - tile.start for tile in costly.tiles(950)) == 95 - 9 + 1
     assert max(tile.stop - tile.start for tile in costly.tiles(10**6)) == 50 - 4
     monkeypatch.setattr(tiling, "_SMALLEST", 51)

@@ -116,7 +116,7 @@ def test_an_overlap_that_is_a_frame_too_short_shows(tmp_path):
     assert reach == ReceptiveField(11, 11)
     for shorter in (ReceptiveField(10, 11), ReceptiveField(11, 10)):
         predictor = tiled(session, 40)
-        predictor._capacity = replace(predictor._capacity, reach=shorter)
+        predictor._capacity = replace(predictor._capacity, receptive_field=shorter)
         (found,) = predictor.predict([tmp_path / "v.npy"])
         assert np.abs(found.probabilities - whole.probabilities).max() > 1e-6
 

@@ -21,7 +21,7 @@ from g2l.report.stage_facts import SeedFacts, TrainingFacts
 from g2l.report.strips import strips
 from g2l.report.structures import paths, structure
 from g2l.report.tradeoff import tradeoff
-from g2l.report.words import count, duration, frames, points, reach
+from g2l.report.words import count, duration, frames, points, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 from tests.report.generated_run import metrics
 
@@ -228,7 +228,7 @@ def test_numbers_are_said_alike():
     )
     assert (frames(1, None), frames(30, 0.5)) == ("1 frame", "30 frames (15.00 s)")
     whole = LayerTopology(shape=(2,), parallel=(1,), whole_video=True)
-    assert reach(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
+    assert receptive_field(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
 
 
 def test_long_lists_are_thinned_but_keep_their_ends():
