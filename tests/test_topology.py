@@ -59,7 +59,7 @@ def test_one_span_says_both_limits(network, field, ahead):
         limit = topology.largest_span(*limits)
         return limit is None or span <= limit
 
-    assert keeps(field, None) == (found.receptive_field <= field)
+    assert keeps(field, None) == (found.frames <= field)
     assert keeps(None, ahead) == (found.future <= ahead)
     assert keeps(field, ahead) == (keeps(field, None) and keeps(None, ahead))
 
@@ -67,7 +67,7 @@ def test_one_span_says_both_limits(network, field, ahead):
 def test_the_hand_designed_ms_tcn_sees_what_its_paper_says():
     config = BackboneConfig()
     stages = config.topology.stage_receptive_fields(config.hand_designed())
-    assert [stage.receptive_field for stage in stages] == [2047] * 4  # MS-TCN, section 3.1
+    assert [stage.frames for stage in stages] == [2047] * 4  # MS-TCN, section 3.1
     assert config.topology.receptive_field(config.hand_designed()) == ReceptiveField(4092, 4092)
 
 
