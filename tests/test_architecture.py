@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-MAX_LINES = 300
+MAX_LINES = 500
 
 STAGES = {"datasets", "metrics", "models", "receptive_field", "search", "training", "export", "inference"}
 BASE = {
@@ -26,6 +26,7 @@ BASE = {
     "machine",
     "palette",
     "progress",
+    "records",
     "structure",
     "topology",
     "evaluation",
@@ -39,6 +40,7 @@ ALLOWED = {
     "progress": set(),
     "files": {"errors"},
     "machine": set(),
+    "records": {"errors", "files"},
     "structure": {"errors"},
     "evaluation": {"errors", "structure"},
     "settings": {"errors"},
