@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -203,6 +204,28 @@ def ensure_folder(path: Path) -> None:
         ) from error
     if not os.access(path, os.W_OK):
         raise InputError(f"{path}: the output folder is not writable.", hint="choose another folder.")
+
+
+@contextmanager
+def hold_folder(path: Path) -> Iterator[None]:
+    """Mark a folder as used by this process, until the end or a kill; needs no file that could stay behind.
+
+    Raises:
+        OperationalError: Another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperationalError(
+                f"{path}: another process is working in this folder.", hint="wait for it, or end it first."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _refuse(constant: str) -> None:

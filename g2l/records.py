@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -90,8 +90,8 @@ class RunRecord:
 
     def write(self, folder: Path) -> None:
         """Write `run.json`."""
-        value = {name: value for name, value in asdict(self).items() if value is not None}
-        write_json(folder / RUN, {"schema": SCHEMA, **value})
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        write_json(folder / RUN, {"schema": SCHEMA, **known})
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -140,11 +140,7 @@ class StatusRecord:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Read `status.json`; None where there is none, as in folders of g2l 0.1.0.
-
-        Raises:
-            InputError: The file is damaged.
-        """
+        """Read `status.json`; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
         path = folder / STATUS
         if not path.exists():
             return None
@@ -195,11 +191,7 @@ class DatasetRecord:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Read `dataset.json`; None where there is none.
-
-        Raises:
-            InputError: The file is damaged.
-        """
+        """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
         path = folder / DATASET
         if not path.exists():
             return None
@@ -216,15 +208,6 @@ class DatasetRecord:
             checked |= {name: _value(dict, value, name) for name in ("frames", "class_frames")}
             rest = {name: value[name] for name in ("notices", "source", "files") if name in value}
             return cls(split=value["split"], fps=value.get("fps"), **checked, **rest)
-
-
-class Line(Protocol):
-    """A record that is one line of a `.jsonl` file."""
-
-    @property
-    def key(self) -> object:
-        """What tells the lines of a file apart: a resumed run does not write the same one again."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -251,7 +234,7 @@ class EpochRecord:
 
     @property
     def key(self) -> int:
-        """The epoch."""
+        """What tells the lines of a file apart: a resumed run does not write the same one again."""
         return self.epoch
 
     @classmethod
@@ -348,7 +331,7 @@ class LocalSearchUpdate:
         return cls(**{"at": 0, **value, "layers": layers})
 
 
-T = TypeVar("T", bound=Line)
+T = TypeVar("T")
 
 
 class LineLog:
@@ -362,7 +345,7 @@ class LineLog:
         InputError: A line is damaged.
     """
 
-    def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], Line]) -> None:
+    def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], Any]) -> None:
         self.path = path
         self._keys = {record.key for record in read_records(path, parse)}
         cut_torn_line(path)
@@ -433,9 +416,8 @@ def write_result(
     """
     value = dict(result)
     value["artifacts"] = {name: describe_file(folder / name) for name in artifacts}
-    recorded = {"metrics": dict(metrics or {}), "tags": dict(tags or {}), "step": step, "at": now()}
     if metrics or tags:
-        value["recorded"] = recorded
+        value["recorded"] = {"metrics": metrics or {}, "tags": tags or {}, "step": step, "at": now()}
     write_json(folder / RESULT, finite(value))
 
 
