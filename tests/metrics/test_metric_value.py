@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from g2l.config import FITNESS_METRICS
 from g2l.errors import InputError
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.fitness import metric_value
-from g2l.metrics.likelihood import LIKELIHOOD, likelihood
 
 METRICS = {"accuracy": 80.0, "edit": 70.0, "f1@10": 90.0, "f1@25": 60.0, "f1@50": 30.0}
 
@@ -23,14 +20,8 @@ def test_f1_is_the_mean_over_the_thresholds():
 
 @pytest.mark.parametrize("name", FITNESS_METRICS)
 def test_every_configurable_fitness_is_computed(name):
-    computed = SegmentationMetrics().compute() | {LIKELIHOOD: likelihood(0.0, 0)}
+    computed = SegmentationMetrics().compute()
     assert metric_value(computed, name) == 0.0
-
-
-def test_the_likelihood_is_the_geometric_mean_of_the_probabilities():
-    assert likelihood(-math.log(0.5) - math.log(0.02), 2) == pytest.approx(10.0)
-    assert likelihood(0.0, 3) == 100.0
-    assert likelihood(math.inf, 3) == 0.0
 
 
 def test_an_unknown_metric_is_named():
