@@ -13,9 +13,10 @@ from g2l.datasets.batching import BatchSource
 from g2l.evaluation import Budget
 from g2l.metrics.scores import metric_value
 from g2l.progress import NullProgress, Progress
+from g2l.records import EpochRecord
 from g2l.training.callback import TrainingCallback
 from g2l.training.checkpoint import training_identity
-from g2l.training.history import EpochRecord, TrainingResult
+from g2l.training.history import TrainingResult
 from g2l.training.run import Training
 
 _NO_PROGRESS = NullProgress()
