@@ -11,7 +11,7 @@ from statistics import fmean, median
 from typing import Any
 
 from g2l.evaluation import Evaluation, EvaluationStatus
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.structure import DilationStructure
 
 FAILED_FITNESS = -math.inf
