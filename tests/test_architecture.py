@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-MAX_LINES = 300
+MAX_LINES = 500
 
 STAGES = {"datasets", "metrics", "models", "receptive_field", "search", "training", "export", "inference"}
 BASE = {
@@ -27,7 +27,6 @@ BASE = {
     "palette",
     "progress",
     "structure",
-    "topology",
     "evaluation",
     "config",
     "search_config",
@@ -42,17 +41,16 @@ ALLOWED = {
     "structure": {"errors"},
     "evaluation": {"errors", "structure"},
     "settings": {"errors"},
-    "topology": {"errors", "structure"},
-    "config": {"errors", "structure", "evaluation", "settings", "topology"},
+    "config": {"errors", "structure", "evaluation", "settings"},
     "search_config": {"config", "evaluation", "settings", "receptive_field"},  # the names of its endings
     "presets": {"config", "evaluation", "search_config"},
     "layer_names": {"structure", "config"},
-    "layer_rates": {"errors", "structure", "layer_names"},
-    "structure_files": {"errors", "files", "structure", "topology", "config", "layer_names", "layer_rates"},
+    "structure_files": {"errors", "files", "structure", "config", "layer_names"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "machine", "progress", "config"},
-    "receptive_field": {"errors", "structure"},
-    "models": {"errors", "files", "structure", "topology", "config", "receptive_field"},
+    "kernels": set(),
+    "receptive_field": {"errors", "kernels"},
+    "models": {"errors", "files", "structure", "config", "kernels", "receptive_field"},
     "tracking": {"errors", "files"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},
@@ -81,7 +79,7 @@ ONLY_IN = {
     "jinja2": {"report"},
     "matplotlib": {"inference", "pipeline", "report", "tracking"},
     "torch": {
-        "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",
+        "kernels", "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",
         "datasets/batching.py", "datasets/array_files/torch_arrays.py", "search/local_search.py",
     },
     "av": {"inference"},

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.models.dropout import Dropout
+from g2l.kernels.dropout import Dropout
 from g2l.models.ms_tcn import MSTCN
 from g2l.structure import DilationStructure
 

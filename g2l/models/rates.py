@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from g2l.errors import InputError
-from g2l.receptive_field.causal import CausalConv1d
+from g2l.receptive_field.geometry import CausalConv1d
 from g2l.structure import DilationStructure
 
 _HINT = "search with a strategy that trains every structure from the start."

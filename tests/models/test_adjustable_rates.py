@@ -6,7 +6,7 @@ from torch import nn
 from g2l.errors import InputError
 from g2l.models.ms_tcn import MSTCN
 from g2l.models.rates import AdjustableRates
-from g2l.receptive_field.causal import CausalConv1d
+from g2l.receptive_field.geometry import CausalConv1d
 from g2l.structure import DilationStructure
 
 ONE = DilationStructure(((1, 2), (3, 4)))

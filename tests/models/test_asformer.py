@@ -6,8 +6,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from g2l.config import BackboneConfig
 from g2l.models.artifact import load_model, save_model
-from g2l.models.asformer import ASFormer, Stage
-from g2l.models.attention_layer import Videos
+from g2l.models.asformer import ASFormer, Stage, Videos
 from g2l.models.metadata import ModelMetadata
 from g2l.models.size import count_flops
 from g2l.receptive_field import Ending, branch_layers, convert, describe, expand, finish
