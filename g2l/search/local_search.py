@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,6 +13,7 @@ from g2l.evaluation import Budget
 from g2l.receptive_field import Ending, convert, parameter_groups
 from g2l.receptive_field.rates import Rates
 from g2l.receptive_field.schedule import SearchSchedule, Update
+from g2l.records import LayerUpdate, LocalSearchUpdate, now
 from g2l.search_config import LocalSearchConfig
 
 
@@ -24,67 +24,6 @@ class SearchState(Protocol):
     optimizer: torch.optim.Optimizer
     epoch: int
     step: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerUpdate:
-    """What one update did to one layer: `weights` over `branches` made `rate_before` into `rate_after`."""
-
-    rate_before: int
-    branches: tuple[int, ...]
-    weights: tuple[float, ...]
-    expectation: float
-    rate_after: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalSearchUpdate:
-    """One estimate of all rates, as `updates.jsonl` holds it.
-
-    Attributes:
-        number: 1-based; the last one of a search ends it.
-        step: Optimiser steps completed.
-        epoch: Epochs completed.
-        layers: What happened to each layer, by name, in the order of the network.
-    """
-
-    number: int
-    step: int
-    epoch: int
-    layers: Mapping[str, LayerUpdate]
-
-    @property
-    def rates(self) -> dict[str, int]:
-        """The rate of each layer after the update."""
-        return {name: layer.rate_after for name, layer in self.layers.items()}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the update that `as_dict` gave, also after a passage through JSON."""
-        layers = {
-            name: LayerUpdate(**layer | {key: tuple(layer[key]) for key in ("branches", "weights")})
-            for name, layer in values["layers"].items()
-        }
-        return cls(**{**values, "layers": layers})
-
-    @classmethod
-    def of(cls, update: Update) -> Self:
-        """Return the record of an update of convolutions with one axis."""
-        layers = {
-            name: LayerUpdate(
-                rate_before=found.centre[0],
-                branches=tuple(rate for (rate,) in found.branches),
-                weights=found.weights,
-                expectation=found.expectation[0],
-                rate_after=found.rates[0],
-            )
-            for name, found in update.layers.items()
-        }
-        return cls(number=update.number, layers=layers, **update.position)
 
 
 class LocalSearch:
@@ -122,7 +61,7 @@ class LocalSearch:
     @property
     def history(self) -> list[LocalSearchUpdate]:
         """All updates so far."""
-        return [] if self._schedule is None else list(map(LocalSearchUpdate.of, self._schedule.history))
+        return [] if self._schedule is None else list(map(_record, self._schedule.history))
 
     @property
     def finished(self) -> bool:
@@ -175,9 +114,9 @@ class LocalSearch:
     def _count(self, state: SearchState, unit: str) -> None:
         if unit != self.config.interval.unit:
             return
-        update = self._schedule_of(state).step(step=state.step, epoch=state.epoch)
+        update = self._schedule_of(state).step(step=state.step, epoch=state.epoch, at=now())
         if update is not None and self._on_update is not None:
-            self._on_update(LocalSearchUpdate.of(update))
+            self._on_update(_record(update))
 
     def _schedule_of(self, state: SearchState) -> SearchSchedule:
         if self._schedule is None:
@@ -194,3 +133,17 @@ class LocalSearch:
     def _limited(self, rates: Sequence[Rates]) -> list[Rates]:
         assert self._limit is not None
         return [(rate,) for rate in self._limit([rate for (rate,) in rates])]
+
+
+def _record(update: Update) -> LocalSearchUpdate:
+    layers = {
+        name: LayerUpdate(
+            rate_before=found.centre[0],
+            branches=tuple(rate for (rate,) in found.branches),
+            weights=found.weights,
+            expectation=found.expectation[0],
+            rate_after=found.rates[0],
+        )
+        for name, found in update.layers.items()
+    }
+    return LocalSearchUpdate(number=update.number, layers=layers, **update.position)

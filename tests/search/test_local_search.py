@@ -14,7 +14,8 @@ from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
 from g2l.receptive_field import Ending, branch_layers, structure
-from g2l.search.local_search import LocalSearch, LocalSearchUpdate
+from g2l.records import LocalSearchUpdate
+from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure, LayerTopology
