@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from g2l.config import FAMILIES, BackboneConfig, topology_of
 from g2l.errors import InputError
 from g2l.structure import KERNEL_SIZE, DilationStructure
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -88,29 +84,3 @@ def _convolutions(
 
 def _attention_channels(feature_maps: int) -> int:
     return max(feature_maps // 2, 1)
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trained values of any network."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def count_flops(network: nn.Module, *, feature_dim: int, frames: int) -> int:
-    """Return the floating-point operations of any network on one video, a multiply-add counted as two.
-
-    Convolutions and matrix products are counted, by torch's own counter, from shapes alone.
-
-    Args:
-        network: (features (B, D, T), frame_mask or None) -> logits (S, B, C, T); unchanged.
-        feature_dim: D.
-        frames: T of the video.
-    """
-    import copy
-
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    shapes = copy.deepcopy(network).to("meta").eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shapes(torch.empty(1, feature_dim, frames, device="meta"), None)
-    return int(counter.get_total_flops())
