@@ -89,7 +89,7 @@ def predict_logits(model: nn.Module, dataset: SegmentationDataset, name: str, de
 def _labels(dataset: SegmentationDataset, name: str, logits: Tensor) -> NDArray[np.int64]:
     """Return the most probable classes of logits (C, T') at the rate of the ground truth, (T,)."""
     labels: NDArray[np.int64] = logits.argmax(dim=0).cpu().numpy()
-    return np.repeat(labels, dataset.config.sample_rate)[: len(dataset.ground_truth(name))]
+    return np.repeat(labels, dataset.sample_rate)[: len(dataset.ground_truth(name))]
 
 
 @contextmanager
