@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from g2l.metrics.comparison import Comparison, compare
-from g2l.metrics.fitness import MEAN_F1, metric_value
+from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import Summary
 from g2l.pipeline.train import TrainingOutcome
 from g2l.structure import DilationStructure, LayerTopology
@@ -59,7 +59,7 @@ def tracked_differences(found: Mapping[str, Comparison]) -> dict[str, float]:
     """Return the differences as metrics of a run; a single seed has no interval."""
     metrics = {}
     for name, one in found.items():
-        metrics[f"difference/{name}"] = one.mean
+        metrics[f"difference/{name}"] = one.estimate
         if one.low is not None and one.high is not None:
             metrics |= {f"difference/{name}_low": one.low, f"difference/{name}_high": one.high}
     return metrics

@@ -17,7 +17,7 @@ class Scored:
         structure: Its rates.
         spent: Optimiser steps that the search had spent when it was known.
         fitness: In points, or None where it could not be trained.
-        fresh: Whether it is a score under another seed than the search's: of the pilot or the race.
+        fresh: Whether it is a score under another seed than the search's: of the race.
         shared: Whether it was scored with the weights of a super-network.
     """
 
@@ -157,13 +157,13 @@ class VideoFacts:
 
     Attributes:
         name: Its name.
-        metrics: Of it alone, in percent; empty where the truth is not known.
+        metrics: Of it alone, in percent, None where not defined; empty where the truth is not known.
         prediction: (class index, end) of each segment in frames, the end exclusive.
         truth: The same, or None.
     """
 
     name: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     prediction: tuple[tuple[int, int], ...]
     truth: tuple[tuple[int, int], ...] | None
 

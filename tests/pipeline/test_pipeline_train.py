@@ -12,7 +12,7 @@ from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.files import read_json
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.models.artifact import load_model, read_metadata
 from g2l.pipeline.stage import Workplace
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome, train
@@ -20,7 +20,7 @@ from g2l.structure import DilationStructure
 from g2l.tracking.protocol import RunKind, RunStatus
 from tests.pipeline.tiny_pipeline import RECIPE, SEEDS, STRUCTURE, training
 
-METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50", "likelihood"}
+METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
 
 
 def same_weights(one, other):

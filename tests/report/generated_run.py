@@ -11,7 +11,7 @@ from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 from g2l.evaluation import Budget, Evaluation
 from g2l.files import canonical_json, write_json, write_text
 from g2l.metrics.comparison import compare
-from g2l.metrics.report import confusion, per_class_report
+from g2l.metrics.per_class import confusion, per_class_report
 from g2l.search.journal import SCHEMA
 from g2l.search.records import evaluation_to_json
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
@@ -122,8 +122,6 @@ def global_search(folder: Path, shared: dict, config: GlobalSearchConfig, candid
         "seconds": 1.0 * candidates,
         "leaders": [leader | {"standard_error": None, "seeds": 1, "steps": 120} for leader in leaders],
         "reason": "It has the best score, under one seed.",
-        "minimized": None,
-        "tradeoff": [],
         "differences": {},
     }
     write_json(folder / "result.json", result)
