@@ -12,8 +12,7 @@ from torch import nn
 
 from g2l.errors import OperationalError
 from g2l.export.onnx_export import DeployedNetwork, exported_proto
-from g2l.export.parity import compare
-from g2l.export.report import LARGEST_DIFFERENCE
+from g2l.export.parity import LARGEST_DIFFERENCE, compare
 from g2l.structure import DilationStructure
 
 

@@ -13,7 +13,7 @@ from g2l.errors import InputError, brief
 from g2l.export.latency import LatencyMeter
 from g2l.export.rewriting import RewritableExport
 from g2l.files import read_json, write_json
-from g2l.inference.providers import parse_device, plan_providers
+from g2l.inference.devices import parse_device, plan_providers
 from g2l.models.registry import build_backbone
 from g2l.models.size import count_flops, count_parameters
 from g2l.search.space import SearchSpace

@@ -16,8 +16,8 @@ from g2l.datasets.conversion_request import ConversionRequest
 from g2l.datasets.convert import plan_conversion, write_conversion
 from g2l.datasets.source_files import Layout
 from g2l.datasets.validation import validate_dataset
-from g2l.inference.formats.eaf import write_eaf
-from g2l.inference.segment_rows import SegmentRow, write_segments
+from g2l.inference.formats import write_eaf
+from g2l.inference.segments import SegmentRow, write_segments
 
 ODD = ["cut", 'a "b", c', "<&>", "切る"]
 

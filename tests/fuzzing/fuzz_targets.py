@@ -25,10 +25,10 @@ from g2l.datasets.labels import read_labels
 from g2l.datasets.mapping import ClassMapping, read_mapping
 from g2l.datasets.segment_table import read_segments
 from g2l.datasets.source_files import open_sources
-from g2l.inference.formats.eaf import write_eaf
+from g2l.inference.formats import write_eaf
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import METADATA_KEY, ModelMetadata

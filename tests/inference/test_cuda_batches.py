@@ -15,7 +15,7 @@ from g2l.inference import cuda, cuda_batches, onnx_session
 from g2l.inference.cuda import CudaRuntime
 from g2l.inference.cuda_batches import CudaBatchSession, frame_masks
 from g2l.inference.onnx_session import OnnxSession
-from g2l.inference.providers import CPU_PROVIDER, GPU_PROVIDERS, Device, ProviderPlan
+from g2l.inference.devices import CPU_PROVIDER, GPU_PROVIDERS, Device, ProviderPlan
 from g2l.inference.sessions import BatchSession
 from tests.inference.test_sessions import write_graph
 

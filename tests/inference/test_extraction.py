@@ -15,8 +15,8 @@ from g2l.datasets.features import open_features
 from g2l.errors import InputError
 from g2l.inference.extraction import extract, facts
 from g2l.inference.extraction.extract import extract_features
-from g2l.inference.extraction.preprocessing import IMAGENET_MEAN, IMAGENET_STD, fit
-from g2l.inference.extraction.request import ExtractionRequest
+from g2l.inference.extraction.encoder import IMAGENET_MEAN, IMAGENET_STD, fit
+from g2l.inference.extraction.extract import ExtractionRequest
 from g2l.inference.extraction.video_frames import sampled_frames
 from tests.oracles.tiny_videos import HEIGHT, WIDTH, colours, tiny_request, write_encoder, write_video
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pympi.Elan import Eaf
 
 from g2l.errors import InputError
-from g2l.inference.formats.eaf import write_eaf
-from g2l.inference.formats.format import WRITERS, Format, check_formats
-from g2l.inference.formats.json_segments import write_json_segments
-from g2l.inference.formats.srt import write_srt
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.formats import write_eaf
+from g2l.inference.formats import WRITERS, Format, check_formats
+from g2l.inference.formats import write_json_segments
+from g2l.inference.formats import write_srt
+from g2l.inference.segments import SegmentRow
 
 FPS = 29.97
 NAMES = ["background", 'cut "thin" & <b>fine</b>', "pour, stir; {\\an8}", "切る 🥒", "1 --> 2", "-"]

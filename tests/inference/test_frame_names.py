@@ -13,7 +13,7 @@ from g2l.inference.frame_names import (
     write_frame_names,
     write_recognition,
 )
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 
 names = st.lists(
     st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=6),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from g2l.errors import InputError
-from g2l.inference.memory_sizes import parse_size, show_size
+from g2l.inference.tiling import parse_size, show_size
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from g2l.errors import InputError, OperationalError
 from g2l.inference import gpu_pieces
 from g2l.inference.gpu_pieces import CUDA_PROVIDER, missing_piece
 from g2l.inference.nvidia import Driver, read_driver
-from g2l.inference.providers import Device, confirm, parse_device, plan_providers
+from g2l.inference.devices import Device, confirm, parse_device, plan_providers
 
 COMPLETE = Driver((13, 1), ("a card",))
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.inference.segment_rows import SegmentRow, segment_rows, write_segments
+from g2l.inference.segments import SegmentRow, segment_rows, write_segments
 from g2l.inference.segment_scores import score_segments
 
 CLASSES = ("background", 'cut, "thin"', "pour")

@@ -12,7 +12,7 @@ from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
 from g2l.inference import onnx_session
 from g2l.inference.onnx_session import OnnxSession
-from g2l.inference.providers import Device, ProviderPlan
+from g2l.inference.devices import Device, ProviderPlan
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.artifact import save_model

@@ -18,7 +18,7 @@ from g2l.export.precision_comparison import Video
 from g2l.export.precision_conversion import half, quantized
 from g2l.inference import tiling
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.providers import Device
+from g2l.inference.devices import Device
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import ModelMetadata

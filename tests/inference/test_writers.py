@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from g2l.errors import InputError
-from g2l.inference.formats.format import Format
+from g2l.inference.formats import Format
 from g2l.inference.predictor import VideoPrediction
-from g2l.inference.segment_rows import SegmentRow
-from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+from g2l.inference.segments import SegmentRow
+from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs, PredictionWriter
 
 MIN_DURATION = Smoothing(kind=SmoothingKind.MIN_DURATION, duration=Duration(2))
