@@ -43,8 +43,7 @@ def extract(
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
-    from g2l.inference.extraction.extract import extract_features
-    from g2l.inference.extraction.extract import ExtractionRequest
+    from g2l.inference.extraction.extract import ExtractionRequest, extract_features
 
     request = ExtractionRequest(
         videos=videos,

@@ -16,8 +16,8 @@ from .options import Debug, Quiet
 from .session import quick_workplace
 
 if TYPE_CHECKING:
-    from g2l.export.precision import Precision
     from g2l.export.onnx_export import ExportReport
+    from g2l.export.precision import Precision
 
 SMALLER = "Smaller and faster"
 
@@ -38,8 +38,8 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            help="fp32; fp16: half the size, fast on GPUs only; or int8: a third of the size, 2-3 times as fast "
-            "on CPUs, needs --calibration.",
+            help="fp32; fp16: half the size, fast on GPUs only; or int8: a third of the size, 2-3 times as "
+            "fast on CPUs, needs --calibration.",
             rich_help_panel=SMALLER,
         ),
     ] = "fp32",
@@ -121,8 +121,8 @@ def _check(kind: Precision, features: list[Path], ground_truth: Path | None, *, 
 
 def _say(report: ExportReport) -> None:
     console.say(
-        f"{report.path}: opset {report.opset}, IR version {report.ir_version}, {report.precision}; fp32 differs from torch by at most "
-        f"{report.max_difference:.1e} over {len(report.checks)} lengths, "
+        f"{report.path}: opset {report.opset}, IR version {report.ir_version}, {report.precision}; "
+        f"fp32 differs from torch by at most {report.max_difference:.1e} over {len(report.checks)} lengths, "
         f"{report.agreement:.2f} % of labels agree"
     )
     found = report.reduced

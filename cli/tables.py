@@ -76,8 +76,14 @@ def evaluation(title: str, report: EvaluationReport) -> None:
         rows = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
     values = [(name, *(f"{row[metric]:.2f}" for metric in METRICS)) for name, row in rows.items()]
     console.table(title, ("", *METRICS.values()), values)
+    if report.undefined:
+        console.data(f"{report.undefined} of {report.metrics['videos']} videos hold nothing but background.")
     classes = [
-        (name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1-score")), f"{row['support']:.0f}")
+        (
+            name,
+            *("–" if row[key] is None else f"{row[key]:.1f}" for key in ("precision", "recall", "f1-score")),
+            f"{row['support']:.0f}",
+        )
         for name, row in report.per_class["classes"].items()
     ]
     console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), classes)

@@ -94,7 +94,7 @@ def describe_input(metadata: ModelMetadata) -> str:
     """Return in one sentence what the features of an exported model are."""
     rate = metadata.sample_rate
     sampled = "every frame" if rate == 1 else f"every {rate}th frame (0, {rate}, {2 * rate}, ...)"
-    divided = "and divides by its standard deviation"
+    divided = "and divides by its deviation"
     inside = {
         Normalization.NONE: "they are used as they are",
         Normalization.VIDEO: f"the graph subtracts the mean of each row over the frames of the video {divided}",

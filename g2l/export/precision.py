@@ -17,7 +17,7 @@ from g2l.errors import OperationalError
 from g2l.export.conversion import half, quantized, rounded
 from g2l.export.parity import Batch, check_lengths, open_runner
 from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.f1 import F1_THRESHOLDS
+from g2l.metrics.scores import F1_THRESHOLDS
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 

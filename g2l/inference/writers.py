@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -20,11 +21,13 @@ from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
 from g2l.inference.formats import WRITERS, Annotation, Format, check_formats
 from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
-from g2l.inference.plots import write_plot
+from g2l.inference.plots import undrawable, write_plot
 from g2l.inference.segments import SegmentRow, segment_rows, write_segments
 from g2l.inference.smoothing import Smoothing, make_smoother
 from g2l.inference.videos import VideoPrediction
 from g2l.models.metadata import ModelMetadata
+
+_log = logging.getLogger("g2l")
 
 SEGMENTS_FILE = "segments.csv"
 RECORD_FILE = "predictions.jsonl"
@@ -106,6 +109,8 @@ class PredictionWriter:
             *([".probabilities.npy"] if self.outputs.probabilities else []),
             *([".png"] if self.outputs.plots else []),
         )
+        if self.outputs.plots and (names := undrawable(metadata.classes)):
+            _log.warning("plots: no installed font has the glyphs of %s.", ", ".join(names))
         ensure_folder(folder)
 
     def claim(self, name: str) -> None:
