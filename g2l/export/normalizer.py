@@ -97,7 +97,7 @@ def describe_input(metadata: ModelMetadata) -> str:
     divided = "and divides by its deviation"
     inside = {
         Normalization.NONE: "they are used as they are",
-        Normalization.VIDEO: f"the graph subtracts the mean of each row over the frames of the video {divided}",
+        Normalization.VIDEO: f"the graph subtracts the mean of each row over the frames of a video {divided}",
         Normalization.TRAIN: f"the graph subtracts the mean of each row over the training frames {divided}",
     }
     return f"`features` are those of the feature file, {sampled}, in float32; {inside[metadata.normalize]}."

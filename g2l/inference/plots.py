@@ -96,7 +96,7 @@ def undrawable(names: Sequence[str]) -> list[str]:
 
 @lru_cache
 def _fonts(characters: str) -> tuple[list[str], set[str]]:
-    """Return the font families that draw these characters, the default one first, and those that none draws."""
+    """Return the font families for these characters, the default one first, and the characters without."""
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
@@ -105,13 +105,10 @@ def _fonts(characters: str) -> tuple[list[str], set[str]]:
     families, missing = [], {character for character in characters if character.isprintable()} - {" "}
     for family in dict.fromkeys([default, *sorted(installed.keys() - _PLACEHOLDERS)]):
         try:
-            drawn = {
-                character
-                for character in missing
-                if ord(character) in FT2Font(installed[family]).get_charmap()
-            }
+            glyphs = FT2Font(installed[family]).get_charmap()
         except (KeyError, OSError, RuntimeError):  # a font that cannot be read
             continue
+        drawn = {character for character in missing if ord(character) in glyphs}
         if drawn or family == default:
             families.append(family)
             missing -= drawn

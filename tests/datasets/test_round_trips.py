@@ -16,7 +16,7 @@ from g2l.datasets.conversion_request import ConversionRequest
 from g2l.datasets.convert import plan_conversion, write_conversion
 from g2l.datasets.source_files import Layout
 from g2l.datasets.validation import validate_dataset
-from g2l.inference.formats import write_eaf
+from g2l.inference.formats import Annotation, write_eaf
 from g2l.inference.segments import SegmentRow, write_segments
 
 ODD = ["cut", 'a "b", c', "<&>", "切る"]
@@ -94,7 +94,7 @@ def write(folder: Path, rows: dict[str, list[SegmentRow]], kind: str) -> Path:
     folder.mkdir()
     if kind == "eaf":
         for video, of in rows.items():
-            write_eaf(folder / f"{video}.eaf", video, of, 1.0)
+            write_eaf(folder / f"{video}.eaf", Annotation(video, of, 1.0))
         return folder
     write_segments(folder / "segments.csv", [row for of in rows.values() for row in of])
     return folder / "segments.csv"

@@ -25,7 +25,7 @@ from g2l.datasets.labels import read_labels
 from g2l.datasets.mapping import ClassMapping, read_mapping
 from g2l.datasets.segment_table import read_segments
 from g2l.datasets.source_files import open_sources
-from g2l.inference.formats import write_eaf
+from g2l.inference.formats import Annotation, write_eaf
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
 from g2l.inference.segments import SegmentRow
@@ -128,7 +128,7 @@ def _eaf(folder):
         SegmentRow("a", 0, "pour", 0, 10, 0.0, 1.0, 0.9, 0.1),
         SegmentRow("a", 1, "cut", 10, 25, 1.0, 2.5, 0.8, 0.2),
     ]
-    write_eaf(path, "a", rows, 10.0)
+    write_eaf(path, Annotation("a", rows, 10.0))
     return path.read_bytes()
 
 
