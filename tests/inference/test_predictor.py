@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from g2l.inference.assembling import stretch
 from hypothesis import given
 from hypothesis import strategies as st
 

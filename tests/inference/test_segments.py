@@ -14,8 +14,8 @@ from g2l.metrics.segments import segments
 
 CLASSES = ("background", 'cut, "thin"', "pour", "stir")
 COLUMNS = [
-    *"video segment label start_frame end_frame".split(),
-    *"start_s end_s confidence entropy".split(),
+    *["video", "segment", "label", "start_frame", "end_frame"],
+    *["start_s", "end_s", "confidence", "entropy"],
 ]
 
 
