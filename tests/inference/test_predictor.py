@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, prepare
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, prepare, stretch
 
 ROOT = Path(__file__).parents[2]
 
