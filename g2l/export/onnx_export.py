@@ -126,6 +126,7 @@ def export_onnx(
     inner = exported_proto(network, dim, opset=exported, frame_mask=frame_mask)
     if opset is not None:
         inner = _at_opset(inner, opset)
+    _describe(inner, metadata)
     proto = with_normalization(inner, metadata, frame_mask=frame_mask)
     _set_ir_version(proto, ir_version)
     own = None
