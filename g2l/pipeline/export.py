@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from g2l.export.onnx_export import export_onnx
-from g2l.export.precision import Precision
-from g2l.export.reduction import Reduction
-from g2l.export.report import ExportReport
+from g2l.export.onnx_export import ExportReport, export_onnx
+from g2l.export.precision import Precision, Video
 from g2l.models.metadata import ModelMetadata
 from g2l.pipeline.stage import Workplace, tracked
 from g2l.tracking.protocol import Run, RunKind
@@ -28,9 +27,12 @@ def export_model(
     metadata: ModelMetadata,
     output: Path,
     *,
-    opset: int | None = None,
+    precision: Precision = Precision.FP32,
+    videos: Sequence[Video] = (),
+    force: bool = False,
     frame_mask: bool = False,
-    reduction: Reduction | None = None,
+    opset: int | None = None,
+    ir_version: int | None = None,
     registered_model: str | None = None,
     alias: str | None = None,
 ) -> ExportReport:
@@ -41,9 +43,12 @@ def export_model(
         model: The network.
         metadata: What the file says of itself.
         output: The `.onnx` file.
-        opset: Version of the operator set, or None for torch's own choice.
-        frame_mask: Whether the file takes a frame mask, for padded batches.
-        reduction: To fp16 or int8, or None for fp32.
+        precision: As of `export_onnx`, like the five after it.
+        videos: For fp16 and int8.
+        force: Whether to keep an fp16 or int8 model that falls short.
+        frame_mask: Whether the file takes a frame mask.
+        opset: Version of the operator set.
+        ir_version: Version of the file format.
         registered_model: Name to register the model under, or None.
         alias: Alias of the registered version, or None.
 
@@ -51,10 +56,19 @@ def export_model(
         InputError: Opset or suffix are none that work, or a video cannot be read.
         OperationalError: The export failed or differs too much from torch, or the reduced model from fp32.
     """
-    precision = Precision.FP32 if reduction is None else reduction.precision
     with tracked(place, RunKind.EXPORT, "export") as run:
         run.log_params({"precision": precision.value, "frame_mask": frame_mask, "opset": opset})
-        report = export_onnx(model, metadata, output, opset=opset, frame_mask=frame_mask, reduction=reduction)
+        report = export_onnx(
+            model,
+            metadata,
+            output,
+            precision=precision,
+            videos=videos,
+            force=force,
+            frame_mask=frame_mask,
+            opset=opset,
+            ir_version=ir_version,
+        )
         _log_report(run, report)
         run.log_artifact(output)
         example = np.zeros((1, metadata.feature_dim, EXAMPLE_FRAMES), dtype=np.float32)
@@ -66,6 +80,6 @@ def _log_report(run: Run, report: ExportReport) -> None:
     run.log_metrics({"max_difference": report.max_difference, "label_agreement": report.agreement})
     if report.reduced is None:
         return
-    measured = report.reduced.measured | ({} if report.speed is None else {"speed": report.speed})
-    run.log_metrics({f"{report.precision}/{name}": value for name, value in measured.items()})
+    measured = report.reduced.measured.items()
+    run.log_metrics({f"{report.precision}/{name}": value for name, value in measured})
     run.log_dict(report.reduced.as_dict(), "precision.json")

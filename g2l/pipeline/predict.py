@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import g2l
-from g2l.errors import G2LError, OperationalError
+from g2l.errors import G2LError, InputError, OperationalError
 from g2l.files import remove_torn
 from g2l.inference.evaluate import (
     EVALUATION_FILE,
@@ -17,6 +17,7 @@ from g2l.inference.evaluate import (
     EvaluationReport,
     evaluate_predictions,
     find_truths,
+    require_known_classes,
 )
 from g2l.inference.predictor import Predictor
 from g2l.inference.sessions import Session
@@ -79,10 +80,12 @@ def predict(
         OperationalError: None of the videos could be predicted, or the disk refuses.
     """
     videos = find_videos(features)
-    if ground_truth is not None:
-        # Before hours of predicting; what is no file has none and is refused by itself.
-        find_truths([video.stem for video in videos if video.is_file()], ground_truth)
     writer = PredictionWriter(place.folder, session.metadata, outputs, ground_truth=ground_truth)
+    if ground_truth is not None:  # checked before anything is predicted
+        truths = find_truths(
+            [video.stem for video in videos if _can_be_predicted(video, writer)], ground_truth
+        )
+        require_known_classes(truths.values(), session.metadata.classes)
     predictor = Predictor(session, max_memory=max_memory, folder=place.folder)
     made_by = {
         "version": g2l.__version__,
@@ -117,6 +120,15 @@ def predict(
     )
 
 
+def _can_be_predicted(video: Path, writer: PredictionWriter) -> bool:
+    """Return whether a video is a file that may have predictions; the others are refused one by one."""
+    try:
+        writer.claim(video.stem)
+    except InputError:
+        return False
+    return video.is_file()
+
+
 def _nothing(failures: Sequence[VideoFailure]) -> G2LError:
     """Return what to raise where no video was predicted."""
     if len(failures) == 1:
@@ -147,7 +159,11 @@ def _score(
     if ground_truth is None:
         return None
     report = evaluate_predictions(
-        folder, ground_truth, background=session.metadata.background, videos=written
+        folder,
+        ground_truth,
+        background=session.metadata.background,
+        classes=session.metadata.classes,
+        videos=written,
     )
     report.write(folder)
     run.log_artifact(folder / EVALUATION_FILE)

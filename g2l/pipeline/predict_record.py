@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from g2l.files import fingerprint, unwritable, write_text
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 from g2l.inference.writers import RECORD_FILE
 
 Source: TypeAlias = Mapping[str, Any]

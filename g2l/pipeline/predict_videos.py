@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,10 @@ class PredictSpeed:
     Attributes:
         frames: Frames of the feature files that were predicted.
         seconds: From the first file that was read to the last one that was written.
-        busy: Seconds that each stage was busy; they work at the same time.
     """
 
     frames: int
     seconds: float
-    busy: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +62,7 @@ def predict_videos(
         OperationalError: The disk refuses.
     """
     start = time.perf_counter()
-    times = predictor.times
+    frames = 0
     written: list[str] = []
     failures: list[VideoFailure] = []
     refused = _refused(videos, writer)
@@ -77,14 +75,14 @@ def predict_videos(
                 writer.restore(done[path])
             elif path in todo:
                 result = next(results)
-                with times.measure("write"):
-                    failure = _write(result, todo[path], writer, record)
+                failure = _write(result, todo[path], writer, record)
+                frames += len(result.labels) if isinstance(result, VideoPrediction) else 0
             if failure is None:
                 written.append(path.stem)
             else:
                 failures.append(failure)
             task.advance(note=path.stem)
-    speed = PredictSpeed(frames=times.frames, seconds=time.perf_counter() - start, busy=dict(times.seconds))
+    speed = PredictSpeed(frames=frames, seconds=time.perf_counter() - start)
     return PredictedVideos(written=written, resumed=len(done), failures=failures, speed=speed)
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command_lines import Run, refusal
 from typer.testing import Result
@@ -41,18 +40,14 @@ def test_a_second_run_does_what_is_missing(run: Run, model: Path) -> None:
     after = files()
     assert after.pop("predictions.jsonl") != before.pop("predictions.jsonl")
     assert after == before
-    assert "(8 of them before)" in run(*line, "--resume", "true", "--benchmark").stderr
+    assert "(8 of them before)" in run(*line, "--resume", "true").stderr
 
 
-def test_where_the_time_went_is_a_table(run: Run, model: Path) -> None:
-    told = run("predict", "--model", str(model), *FEATURES, *LINE, "--benchmark")
+def test_the_last_line_tells_the_speed(run: Run, model: Path) -> None:
+    told = run("predict", "--model", str(model), *FEATURES, *LINE)
     assert told.exit_code == 0, told.stderr
-    for stage in ("read", "infer", "decode", "write"):
-        (row,) = [row for row in told.stdout.splitlines() if f" {stage} " in row]
-        assert row.rstrip(" │").endswith("%")
-    frames = sum(np.load(path).shape[1] for path in Path("data/tiny/features").iterdir())
-    assert told.stdout.splitlines()[-1].startswith(f"{frames:,} frames in ")
-    assert told.stdout.splitlines()[-1].endswith("frames/s, on cpu by torch")
+    (line,) = [line for line in told.stderr.splitlines() if "8 videos written to out" in line]
+    assert line.endswith(" frames/s")
 
 
 def test_little_memory_changes_nothing_but_the_tiles(

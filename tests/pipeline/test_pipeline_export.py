@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from g2l.errors import InputError, OperationalError
-from g2l.export.precision import Precision
-from g2l.export.precision_comparison import Video
-from g2l.export.reduction import Reduction
+from g2l.export.precision import Precision, Video
 from g2l.inference.sessions import open_session
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
@@ -62,15 +60,21 @@ def test_a_refused_export_is_a_failed_run(place, tracker, network, metadata, tmp
 
 def test_a_reduced_export_is_told_to_the_tracker(place, tracker, network, metadata, tmp_path):
     features = np.random.default_rng(0).standard_normal((4, 50), dtype=np.float32)
-    reduction = Reduction(precision=Precision.INT8, videos=[Video("v", lambda: features)], force=True)
-    report = export_model(place, network, metadata, tmp_path / "model.onnx", reduction=reduction)
+    report = export_model(
+        place,
+        network,
+        metadata,
+        tmp_path / "model.onnx",
+        precision=Precision.INT8,
+        videos=[Video("v", lambda: features)],
+        force=True,
+    )
     run = tracker.only(RunKind.EXPORT)
     assert run.params["precision"] == "int8"
     assert run.dicts["precision.json"] == report.reduced.as_dict()
     found = run.latest()
     assert found["int8/agreement"] == report.reduced.agreement
     assert found["int8/f1"] == report.reduced.f1
-    assert found["int8/speed"] == report.speed
     assert "int8/f1_change" not in found
     session = open_session(tmp_path / "model.onnx", "cpu")
     assert session.metadata == replace(metadata, precision=report.reduced.as_dict())
@@ -79,11 +83,11 @@ def test_a_reduced_export_is_told_to_the_tracker(place, tracker, network, metada
 
 def test_a_model_that_falls_short_is_a_failed_run(place, tracker, network, metadata, tmp_path):
     features = np.full((4, 50), 1e8, np.float32)
-    reduction = Reduction(precision=Precision.FP16, videos=[Video("v", lambda: features)])
+    reduced = {"precision": Precision.FP16, "videos": [Video("v", lambda: features)]}
     with pytest.raises(
         OperationalError, match=r"the fp16 model keeps 0\.0 % of the labels of fp32, 50 of 50"
     ):
-        export_model(place, network, metadata, tmp_path / "model.onnx", reduction=reduction)
+        export_model(place, network, metadata, tmp_path / "model.onnx", **reduced)
     run = tracker.only(RunKind.EXPORT)
     assert run.status is RunStatus.FAILED
     assert "where 99 % are needed" in run.reason

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from g2l.errors import OperationalError
-from g2l.export.precision_comparison import Video
-from g2l.export.quiet import quiet
+from g2l.errors import OperationalError, brief
+from g2l.export.parity import quiet
+
+if TYPE_CHECKING:
+    from g2l.export.precision import Video
 
 CALIBRATION_FRAMES = 16_384
 """Frames that int8 is fitted to, 18 minutes at 15 fps. More do no better: the range of a number is found
@@ -21,6 +23,9 @@ CALIBRATION_VIDEOS = 16
 """Videos that they come from."""
 CHUNK_FRAMES = 4_096
 """Frames that are run at a time, which bounds the memory."""
+LARGEST_HALF = 65504.0
+"""Largest finite number in fp16; larger weights are cut to it, as the converter does."""
+_EXACT, _HALF = "/exact", "/half"
 
 
 def half(proto: Any) -> Any:
@@ -34,12 +39,56 @@ def half(proto: Any) -> Any:
     return onnx_ir.to_proto(model)
 
 
+def rounded(proto: Any) -> Any:
+    """Return an `onnx.ModelProto` with weights, features and the result of every node rounded to fp16.
+
+    It shows on a CPU what a GPU computes in fp16: fp32 in between, infinity beyond 65504. onnxruntime's CPU
+    kernels take the weights of an fp16 model but compute in fp32 from end to end and would never overflow.
+
+    Args:
+        proto: The fp32 model; left as it is.
+    """
+    import onnx
+    from onnx.numpy_helper import from_array, to_array
+
+    model = onnx.shape_inference.infer_shapes(proto)
+    graph, floating = model.graph, onnx.TensorProto.FLOAT
+    for weight in graph.initializer:
+        if weight.data_type == floating:
+            values = np.clip(to_array(weight), -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+            weight.CopyFrom(from_array(values.astype(np.float32), weight.name))
+    inputs = [value.name for value in graph.input]
+    values = (*graph.value_info, *graph.output)
+    floats = {value.name for value in values if value.type.tensor_type.elem_type == floating}
+    nodes = [cast for name in inputs for cast in _rounding(name, f"{name}{_HALF}")]
+    for node in graph.node:
+        node.input[:] = [f"{name}{_HALF}" if name in inputs else name for name in node.input]
+        results = [name for name in node.output if name in floats]
+        node.output[:] = [f"{name}{_EXACT}" if name in results else name for name in node.output]
+        nodes += [onnx.NodeProto.FromString(node.SerializeToString())]
+        nodes += [cast for name in results for cast in _rounding(f"{name}{_EXACT}", name)]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
+def _rounding(source: str, target: str) -> list[Any]:
+    """Return the nodes that round a value to fp16 and return it in fp32."""
+    from onnx import TensorProto, helper
+
+    bits = f"{source}{_HALF}_bits"
+    return [
+        helper.make_node("Cast", [source], [bits], to=TensorProto.FLOAT16),
+        helper.make_node("Cast", [bits], [target], to=TensorProto.FLOAT),
+    ]
+
+
 def quantized(proto: Any, videos: Sequence[Video], *, frame_mask: bool) -> tuple[Any, int]:
     """Return an `onnx.ModelProto` whose convolutions multiply in int8, and the frames it was fitted to.
 
     Weights are int8 with a scale per output channel, activations uint8 with the range that the videos show
-    (QDQ, static): what onnxruntime's CPU kernels are made for. The convolutions that give class scores stay
-    in fp32: they hold a hundredth of the weights and cost a third of the lost labels.
+    (QDQ, static): the form that onnxruntime's CPU kernels are made for. The convolutions that give class
+    scores stay in fp32: they hold a hundredth of the weights and cost a third of the lost labels.
 
     Args:
         proto: The fp32 model; left as it is.
@@ -74,13 +123,17 @@ def quantized(proto: Any, videos: Sequence[Video], *, frame_mask: bool) -> tuple
                 )
                 result = onnx.load(target)
         except Exception as error:  # neither onnx nor onnxruntime has a base class for its errors
-            raise OperationalError(f"onnxruntime cannot quantise this network: {_line(error)}") from error
-    _drop_unused_domains(result)
+            raise OperationalError(f"onnxruntime cannot quantise this network: {brief(error)}") from error
+    # onnxruntime names operator sets that no node uses; other runtimes refuse them.
+    used = {node.domain for node in result.graph.node}
+    kept = [entry for entry in result.opset_import if entry.domain in used]
+    del result.opset_import[:]
+    result.opset_import.extend(kept)
     return result, reader.frames
 
 
 def class_convolutions(proto: Any) -> list[str]:
-    """Return the names of the convolutions that the softmaxes and the output of a model see first."""
+    """Return the names of the convolutions that directly feed the softmaxes and the output of a model."""
     graph = proto.graph
     makers = {output: node for node in graph.node for output in node.output}
     waiting = [value.name for value in graph.output]
@@ -101,7 +154,7 @@ def class_convolutions(proto: Any) -> list[str]:
 
 
 class _Calibration:
-    """Gives onnxruntime pieces of the videos, as its `CalibrationDataReader` does.
+    """Pieces of the videos, as onnxruntime's `CalibrationDataReader` returns them.
 
     Args:
         videos: Up to `CALIBRATION_VIDEOS` of them are used, evenly chosen: the middle of each.
@@ -133,15 +186,3 @@ class _Calibration:
             middle = features[:, start : start + share]
             for first in range(0, middle.shape[1], CHUNK_FRAMES):
                 yield np.ascontiguousarray(middle[:, first : first + CHUNK_FRAMES])
-
-
-def _drop_unused_domains(proto: Any) -> None:
-    """Take out the operator sets that onnxruntime names and no node uses; other runtimes refuse them."""
-    used = {node.domain for node in proto.graph.node}
-    kept = [entry for entry in proto.opset_import if entry.domain in used]
-    del proto.opset_import[:]
-    proto.opset_import.extend(kept)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

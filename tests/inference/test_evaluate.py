@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 
 import pytest
 
 from g2l.errors import InputError
-from g2l.inference.evaluate import evaluate_predictions, find_predictions
+from g2l.inference.evaluate import evaluate_predictions, find_predictions, find_truths, require_known_classes
 from g2l.inference.frame_names import RECOGNITION_HEADER
 from g2l.metrics.segments import Convention
 
@@ -146,7 +148,7 @@ def test_missing_ground_truth_is_named(folders):
 
 def test_missing_predictions_are_named_up_to_ten(folders):
     videos = ["a", *(f"v{number:02}" for number in range(12))]
-    message = r"expected the prediction of every video asked for, but lacks v00, .*v09 and 2 more"
+    message = r"expected the prediction of every requested video, but lacks v00, .*v09 and 2 more"
     with pytest.raises(InputError, match=message):
         evaluate(folders, videos=videos)
 
@@ -161,3 +163,63 @@ def test_missing_folders_and_an_empty_one_are_told(folders):
         InputError, match=r"empty: expected predictions \(<video>.txt\), but the folder holds"
     ):
         evaluate_predictions(folders / "empty", folders / "truth")
+
+
+def test_classes_have_the_numbers_of_the_model_and_absent_ones_no_scores(folders):
+    report = evaluate(folders, classes=("pour", "stir", "background"))
+    assert report.classes == ("pour", "stir", "background", "cut")
+    assert report.strips["a"]["truth"] == [[2, 1], [3, 4], [0, 6]]
+    assert report.metrics == evaluate(folders).metrics
+    assert report.per_class["classes"]["stir"] == {
+        "precision": None,
+        "recall": None,
+        "f1-score": None,
+        "support": 0,
+    }
+    assert report.per_class["classes"]["cut"]["precision"] == 75.0
+    assert report.per_class["macro avg"] == pytest.approx(evaluate(folders).per_class["macro avg"])
+
+
+def test_a_perfect_video_of_background_has_no_edit_and_no_f1(folders):
+    for folder in ("truth", "predicted"):
+        (folders / folder / "still.txt").write_text("background\n" * 5)
+    report = evaluate(folders)
+    assert report.undefined == 1
+    assert report.per_video["still"]["accuracy"] == 100.0
+    names = ("edit", "f1@10", "f1@25", "f1@50")
+    assert [report.per_video["still"][name] for name in names] == [None] * 4
+    assert report.metrics["f1@50"] == 75.0
+    report.write(folders / "out")
+    written = json.loads((folders / "out" / "evaluation.json").read_text())
+    assert written["videos"]["still"]["metrics"]["edit"] is None
+
+
+def test_names_of_files_match_in_any_unicode_form(folders):
+    name = "caf\u00e9"
+    (folders / "predicted" / f"{name}.txt").write_text("cut\n")
+    (folders / "truth" / f"{unicodedata.normalize('NFD', name)}.txt").write_text("cut\n")
+    assert evaluate(folders, videos=[name]).metrics["accuracy"] == 100.0
+    assert evaluate(folders, videos=[unicodedata.normalize("NFD", name)]).metrics["accuracy"] == 100.0
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device"])
+def test_ground_truth_that_is_not_a_regular_file_is_refused_at_once(folders, kind):
+    path = folders / "truth" / "a.txt"
+    path.unlink()
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        os.mkfifo(folders / "pipe")
+        path.symlink_to(folders / "pipe")
+    with pytest.raises(InputError, match=rf"truth/a\.txt: .*{kind.split()[-1]}"):
+        find_truths(["a"], folders / "truth")
+
+
+def test_ground_truth_with_classes_that_the_model_lacks_is_refused_by_name(folders):
+    truths = find_truths(["a", "b.c"], folders / "truth").values()
+    require_known_classes(truths, ("background", "pour", "cut", "stir"))
+    with pytest.raises(InputError, match=r"a\.txt: expected classes of the model, but found 'cut'") as caught:
+        require_known_classes(truths, ("background", "pour"))
+    assert "background, pour" in caught.value.hint

@@ -59,9 +59,6 @@ class BatchFake:
         self.shapes = []
         self.alone = []
 
-    def allocate(self, size):
-        return np.full(size, np.nan, np.float32)
-
     def probabilities(self, features):
         self.alone.append(features.shape[1])
         return features[:3].copy()
