@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import console
 
 if TYPE_CHECKING:
+    from g2l.inference.comparison import PredictionComparison
     from g2l.inference.evaluate import EvaluationReport
     from g2l.metrics.summary import Summary
     from g2l.pipeline.compose import PipelineOutcome
@@ -65,6 +66,24 @@ def evaluation(title: str, report: EvaluationReport) -> None:
         for name, row in report.per_class["classes"].items()
     ]
     console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), classes)
+
+
+def predictions_compared(
+    other: str, ours: EvaluationReport, theirs: EvaluationReport, found: PredictionComparison
+) -> None:
+    """Print the difference of two folders of predictions by metric and by class."""
+    rows = [
+        (title, f"{ours.metrics[name]:.2f}", f"{theirs.metrics[name]:.2f}", found.metrics[name].words())
+        for name, title in METRICS.items()
+    ]
+    console.table(f"compared with {other}", ("", "here", "there", "difference"), rows)
+    classes = [
+        (name, f"{here:.1f}", f"{there:.1f}", f"{here - there:+.1f}")
+        for name, (here, there) in sorted(found.classes.items(), key=lambda one: one[1][0] - one[1][1])
+    ]
+    console.table("F1 of the frames of each class (%)", ("class", "here", "there", "difference"), classes)
+    console.data(f"Mean F1, compared with {other}: {found.metrics['f1'].words()}.")
+    console.data("The interval holds for these two models on other videos; another seed is not contained.")
 
 
 def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:

@@ -23,7 +23,7 @@ from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.receptive_field import Ending
-from g2l.report.write import write_report
+from g2l.report.render import write_report
 from g2l.search.cost import CostPlan
 from g2l.search.evaluator import SearchObserver
 from g2l.search.session import WITHOUT_INFLUENCE

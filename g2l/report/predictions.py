@@ -1,4 +1,4 @@
-"""Predictions over ground truth, video by video, on one time axis."""
+"""Predictions over ground truth on one time axis, and the scores of each class."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import math
 from collections.abc import Sequence
 
 from g2l.metrics.scores import MEAN_F1
-from g2l.palette import BACKGROUND, COLORS
-from g2l.report.blocks import Bar, Block, Heading, Key, Paragraph, Section, Strip, Strips, Table
-from g2l.report.model import RunFacts
-from g2l.report.stage_facts import PredictionFacts, VideoFacts
+from g2l.palette import Style, styles
+from g2l.report.blocks import (
+    Bar,
+    Block,
+    Heading,
+    Key,
+    Matrix,
+    Paragraph,
+    Section,
+    Strip,
+    Strips,
+    Table,
+)
+from g2l.report.facts import PredictionFacts, RunFacts, VideoFacts
 from g2l.report.words import METRICS, NAMES, count, metric, points, scores
 
-PATTERNS = 7
-"""Hatches that the page defines; 0 is none."""
 MOST_BARS = 3000
 """Segments of a strip that are drawn; what is shorter then is less than a pixel wide at the largest zoom."""
 _TICKS = (8, 32, 128)
@@ -54,9 +62,9 @@ def _strips(found: PredictionFacts, fps: float | None, key: str) -> Strips:
     shown = chosen(found.videos)
     longest = max(row[-1][1] for _, video in shown for row in _rows(video).values())
     labels = sorted({label for _, video in shown for row in _rows(video).values() for label, _ in row})
-    styles = _keys(found.classes, found.background)
+    keys = _keys(found.classes, found.background)
     return Strips(
-        caption="Prediction above ground truth; a number is that of the class in the legend",
+        caption="Prediction above ground truth; numbers are those of the classes in the legend",
         key=key,
         unit="frames" if fps is None else "seconds",
         ticks=_axis(longest / (fps or 1.0)),
@@ -70,7 +78,7 @@ def _strips(found: PredictionFacts, fps: float | None, key: str) -> Strips:
             )
             for what, video in shown
         ),
-        keys=tuple(styles[label] for label in labels),
+        keys=tuple(keys[label] for label in labels),
     )
 
 
@@ -89,12 +97,12 @@ def _note(what: str, video: VideoFacts) -> str:
 def _bars(
     row: Sequence[tuple[int, int]], longest: int, classes: Sequence[str], fps: float | None
 ) -> tuple[Bar, ...]:
-    """Return the segments of a strip; of too many the shortest are swallowed by the one before."""
+    """Return the segments of a strip; of too many the shortest are joined with the one before."""
     starts = [0, *(end for _, end in row[:-1])]
     spans = [(label, start, end) for (label, end), start in zip(row, starts, strict=True)]
     if len(spans) > MOST_BARS:
         shortest = sorted(end - start for _, start, end in spans)[-MOST_BARS]
-        spans = _swallowed(spans, shortest)
+        spans = _joined(spans, shortest)
     return tuple(
         Bar(
             start=100 * start / longest,
@@ -106,7 +114,7 @@ def _bars(
     )
 
 
-def _swallowed(spans: Sequence[tuple[int, int, int]], shortest: int) -> list[tuple[int, int, int]]:
+def _joined(spans: Sequence[tuple[int, int, int]], shortest: int) -> list[tuple[int, int, int]]:
     kept: list[tuple[int, int, int]] = []
     for label, start, end in spans:
         if kept and end - start <= shortest:
@@ -122,13 +130,10 @@ def _time(frame: int, fps: float | None) -> str:
 
 def _keys(classes: Sequence[str], background: Sequence[str]) -> list[Key]:
     """Return how each class is drawn: as in the pictures of `g2l predict --plots`."""
-    actions = [number for number, name in enumerate(classes) if name not in background]
-    drawn = {number: place for place, number in enumerate(actions)}
+    drawn: list[Style] = styles(classes, background)
     return [
-        Key(number, name, BACKGROUND, 0)
-        if number not in drawn
-        else Key(number, name, COLORS[drawn[number] % len(COLORS)], drawn[number] // len(COLORS) % PATTERNS)
-        for number, name in enumerate(classes)
+        Key(number, name, style.color, style.pattern)
+        for number, (name, style) in enumerate(zip(classes, drawn, strict=True))
     ]
 
 
@@ -156,4 +161,53 @@ def _all_videos(found: PredictionFacts) -> Table:
         columns=("video", *(NAMES[name] for name in METRICS), "frames"),
         rows=tuple((video.name, *scores(video.metrics), count(video.prediction[-1][1])) for video in ordered),
         folded=True,
+    )
+
+
+def classes(runs: Sequence[RunFacts]) -> Section:
+    """Return the section, a sentence where no prediction was scored."""
+    blocks: list[Block] = []
+    for run in runs:
+        if run.predictions is None or not run.predictions.per_class:
+            continue
+        if len(runs) > 1:
+            blocks.append(Heading(run.label))
+        blocks += [_class_table(run.predictions), _matrix(run.predictions)]
+    predicted = any(run.predictions is not None for run in runs)
+    reason = "no ground truth was given." if predicted else "nothing was predicted in this run."
+    return Section("classes", "Classes", tuple(blocks) or (Paragraph(f"No scores of classes: {reason}"),))
+
+
+def _class_table(found: PredictionFacts) -> Table:
+    predicted = {
+        name for number, name in enumerate(found.classes) if any(row[number] for row in found.confusion)
+    }
+    return Table(
+        caption="Frame by frame, in percent; most frequent class first",
+        columns=("class", "precision", "recall", "F1 score", "frames"),
+        rows=tuple(
+            (
+                name + (" (background)" if name in found.background else ""),
+                points(row.precision),
+                points(row.recall),
+                points(row.f1),
+                count(row.support),
+            )
+            for name, row in sorted(found.per_class.items(), key=lambda item: -item[1].support)
+            if row.support or name in predicted
+        ),
+    )
+
+
+def _matrix(found: PredictionFacts) -> Matrix:
+    """Return the confusion matrix of the classes that occur."""
+    frames = found.confusion
+    shown = [
+        number for number, row in enumerate(frames) if any(row) or any(other[number] for other in frames)
+    ]
+    return Matrix(
+        caption="Confusion matrix: percent of the frames of each true class (row) by prediction (column)",
+        names=tuple(found.classes[number] for number in shown),
+        numbers=tuple(shown),
+        frames=tuple(tuple(frames[row][column] for column in shown) for row in shown),
     )
