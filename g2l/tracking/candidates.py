@@ -11,7 +11,7 @@ from typing import Any
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.files import fingerprint
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.records import JOURNAL, RunKind, RunStatus
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.names import MAX_TAG_VALUE, flatten, json_text, shorten
@@ -162,8 +162,8 @@ def _score(metrics: Mapping[str, float], name: str) -> float | None:
 
 def _shares_weights(evaluation: Mapping[str, Any]) -> bool:
     """Return whether no step was taken with a candidate's own rates: such scores are rows of a table."""
-    lineage = evaluation.get("lineage") or evaluation.get("history")
-    return bool(lineage) and lineage[-1].get("until") == evaluation["budget"]["amount"]
+    segments = evaluation.get("lineage") or evaluation.get("history") or [{}]
+    return bool(segments[-1].get("until") == evaluation["budget"]["amount"])
 
 
 def _training(evaluation: Mapping[str, Any]) -> str:
