@@ -54,7 +54,6 @@ def search_global(
         tables.best_structures(
             f"The best structures, {subject}", found, task.search.fitness, task.backbone.topology
         )
-        tables.tradeoff(found, task.search.fitness)
         for line in tables.search_summary(found, trainings=task.search.trainings):
             console.data(line)
         console.say(f"structure: {place.folder / 'structure.json'}")
