@@ -52,13 +52,8 @@ def find_run(run: str) -> Path:
         InputError: There is neither a folder nor a run of that name.
         OperationalError: MLflow does not answer.
     """
-<<<<<<< HEAD
     from g2l.report.reading import WANTED
-    from g2l.tracking.run_files import RUN_ID, fetch_run
-=======
-    from g2l.report.files import WANTED
     from g2l.tracking.resolve import RUN_ID, fetch_run
->>>>>>> a
 
     path = Path(run)
     if path.is_dir():

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.config import DataConfig
-from g2l.datasets.features import 
-from g2l.datasets.reading import open_regular
 from g2l.datasets.labels import Labels
+from g2l.datasets.reading import open_regular
 from g2l.errors import InputError
 from g2l.files import write_json
 from g2l.inference.frame_names import FrameReader, is_recognition, normalized
