@@ -10,7 +10,7 @@ import typer
 
 from . import console, tables
 from .options import Debug, Json, class_names
-from .session import quick_workplace
+from .session import scratch_context
 
 
 def evaluate(
@@ -50,8 +50,8 @@ def evaluate(
         convention=choice(Convention, convention, "convention"),
     )
     if os.environ.get("MLFLOW_RUN_ID"):  # under `mlflow run`; by hand it would only cost seconds
-        with quick_workplace(Path(), "cpu", quiet=True) as place:
-            record_evaluation(place, report)
+        with scratch_context(quiet=True) as context:
+            record_evaluation(context, report)
     if output is not None:
         write_json(output, report.as_dict())
     if json:

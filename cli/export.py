@@ -12,7 +12,7 @@ from g2l.errors import InputError
 from . import console
 from .models import ForeignOptions, ModelOption, load_network
 from .options import Debug, Quiet
-from .session import quick_workplace
+from .session import scratch_context
 
 if TYPE_CHECKING:
     from g2l.export.precision import Precision
@@ -91,9 +91,9 @@ def export(
     if kind is not Precision.FP32:
         videos = open_videos(features, ground_truth, metadata) if features else ()
         reduction = Reduction(precision=kind, videos=videos, force=force)
-    with quick_workplace(output.parent, "cpu", quiet=quiet) as place:
+    with scratch_context(quiet=quiet) as context:
         report = export_model(
-            place,
+            context,
             network,
             metadata,
             output,

@@ -9,9 +9,9 @@ import typer
 
 from . import console, tables
 from .models import ForeignOptions, ModelOption, open_model
-from .options import RUN, Debug, Quiet
+from .options import RUN, Debug, Overwrite, Quiet
 from .output_options import OutputOptions
-from .session import quick_workplace
+from .session import open_folder
 
 
 def predict(
@@ -39,6 +39,7 @@ def predict(
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Also print where the time went.", rich_help_panel=RUN)
     ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -52,11 +53,17 @@ def predict(
 
     wanted = outputs.config(foreign.fps)
     memory = None if max_memory is None else parse_size(max_memory)
-    with quick_workplace(output, device, quiet=quiet, resume=resume) as place:
+    with open_folder(output, device, quiet=quiet, resume=resume) as context:
         session = open_model(model, foreign, device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
-            place, session, features, ground_truth=ground_truth, outputs=wanted, max_memory=memory
+            context,
+            session,
+            features,
+            ground_truth=ground_truth,
+            outputs=wanted,
+            max_memory=memory,
+            overwrite=overwrite,
         )
         if benchmark:
             tables.speed(outcome)

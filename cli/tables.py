@@ -10,10 +10,9 @@ from . import console
 if TYPE_CHECKING:
     from g2l.inference.evaluate import EvaluationReport
     from g2l.metrics.summary import Summary
-    from g2l.pipeline.compose import PipelineOutcome
+    from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.predict import PredictOutcome
-    from g2l.pipeline.search_outcome import GlobalSearchOutcome
-    from g2l.pipeline.standings import Leader
+    from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.cost import CostPlan, SearchCost
     from g2l.structure import DilationStructure, LayerTopology
 
@@ -23,14 +22,8 @@ COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
 
 
 def speed(outcome: PredictOutcome) -> None:
-    """Print frames per second, and the share of the time that each stage was busy."""
+    """Print frames per second."""
     took = outcome.speed
-    rows = [
-        (stage, f"{seconds:.2f} s", f"{seconds / took.seconds:.0%}")
-        for stage in ("read", "infer", "decode", "write")
-        for seconds in (took.busy.get(stage, 0.0),)
-    ]
-    console.table("where the time went", ("stage, all at the same time", "busy", "of the time"), rows)
     rate = f"{took.frames / took.seconds:,.0f} frames/s"
     console.data(f"{took.frames:,} frames in {took.seconds:.2f} s: {rate}, on {outcome.device_report}")
 
@@ -46,41 +39,19 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
     rows = [
         (
             name,
-            *(str(contender.test[metric]) for metric in METRICS),
-            _sight(topology.report(contender.structure)),
-            f"{contender.training_equivalents:.1f} trainings",
+            *(str(contestant.test[metric]) for metric in METRICS),
+            _sight(topology.report(contestant.structure)),
+            f"{contestant.training_equivalents:.1f} trainings",
         )
-        for name, contender in outcome.contenders.items()
+        for name, contestant in outcome.contestants.items()
     ]
     console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
-    baseline, searched = outcome.contenders["hand-designed"], outcome.contenders["searched"]
+    baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
         return
     for metric, difference in outcome.differences.items():
         console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
-
-
-def tradeoff(found: GlobalSearchOutcome, fitness: str) -> None:
-    """Print fitness against what was minimised beside it: the front, and the hand-designed structure."""
-    if found.minimized is None:
-        return
-    rows = [
-        (
-            row["structure"],
-            _sight(row),
-            f"{row['fitness']:.1f}",
-            f"{row['cost']:,.6g}",
-            "front" if row["on_front"] else "hand-designed",
-        )
-        for row in found.tradeoff
-        if row["on_front"] or row["hand_designed"]
-    ]
-    console.table(
-        f"{fitness} against {found.minimized}",
-        ("structure", SIGHT, fitness, found.minimized, ""),
-        rows,
-    )
 
 
 def evaluation(title: str, report: EvaluationReport) -> None:
@@ -134,9 +105,8 @@ def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> li
         found: Its outcome.
         trainings: What it was allowed to cost in full trainings, or None.
     """
-    lines = [] if found.pilot is None else [f"Pilot: {found.pilot}"]
     kept = found.structure == found.hand_designed
-    lines.append(f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}")
+    lines = [f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}"]
     lines += [
         f"Winner against hand-designed after full trainings, {COMPARED[metric]} on test: {one.words()}."
         for metric, one in found.differences.items()

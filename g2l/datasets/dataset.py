@@ -106,6 +106,15 @@ class SegmentationDataset:
         return Partitions(self._cut.train, self._cut.holdout, self._test)
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was read: the mapping, the bundles of the split, features and labels of its videos."""
+        folder = find_dataset(self.config)
+        videos = self._inspection.videos
+        features = [files.features.path for files in videos.values()]
+        labels = [folder.ground_truth(name) for name in videos]
+        return (folder.mapping, *folder.bundles(self.config.split), *features, *labels)
+
+    @property
     def holdout_notice(self) -> str | None:
         """A sentence where the hold-out is not cut as it should be, else None."""
         return self._cut.notice

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ class PredictionWriter:
         outputs: Outputs | None = None,
         *,
         ground_truth: Path | None = None,
+        reserved: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.outputs = outputs or Outputs()
@@ -94,8 +96,9 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        reserved = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
-        self._owners = dict.fromkeys(reserved, "")
+        own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
+        self._owners = dict.fromkeys((*own, *reserved), "")
+        self.date = datetime.now(UTC)
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
@@ -122,6 +125,11 @@ class PredictionWriter:
                     f"{self.folder / file}: would belong to video {name!r}, but is {whose}.",
                     hint="rename the video, or predict it into another folder.",
                 )
+
+    def names(self, video: str) -> tuple[str, ...]:
+        """Return the names, relative to the folder, of the files that `add` writes of a video."""
+        kept = () if self._smooth is None else (f"{UNSMOOTHED}/{video}.txt",)
+        return (*(f"{video}{suffix}" for suffix in self._suffixes), *kept)
 
     def add(self, prediction: VideoPrediction) -> list[SegmentRow]:
         """Write the files of one video, `<video>.txt` last, and return its segments.
