@@ -144,9 +144,10 @@ class RunContext:
         if not (place / RUN).exists():
             return None
         if not self.resume:
+            replaced = "--overwrite to replace it, " if kind is RunKind.PREDICT else ""
             raise InputError(
                 f"{place}: already holds a {kind.value} run.",
-                hint="add --resume to continue it, or choose another --output-dir.",
+                hint=f"add --resume to continue it, {replaced}or choose another folder.",
             )
         record = RunRecord.read(place)
         if record.kind is not kind:

@@ -110,11 +110,10 @@ def predict(
     names = {name for video in videos if video not in refused for name in writer.names(video.stem)}
     names |= {SEGMENTS_FILE, RECORD_FILE}
     names |= set() if ground_truth is None else {METRICS_FILE, EVALUATION_FILE}
-    ours = read_manifest(place)
+    ours = read_manifest(place) | {RECORD_FILE}
     refuse_foreign_names(place, names, ours)
     if overwrite:
-        remove_files(place, ours)
-        remove_files(place, (*RECORDS, MANIFEST) if ours else ())
+        remove_files(place, {*ours, *RECORDS, MANIFEST} if (place / MANIFEST).exists() else ())
     made_by = {
         "version": g2l.__version__,
         "model": session.fingerprint,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from g2l.pipeline.candidates import TRAININGS
-from g2l.pipeline.global_search import search_globally
+from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.search_config import ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 from g2l.tracking.protocol import RunKind, RunStatus
@@ -32,23 +32,23 @@ def careful_task(data, **changes):
     return replace(task, recipe=RECIPE.replace(epochs=6))
 
 
-def search(place, task):
+def search(context, task):
     plans = []
-    return search_globally(place, task, on_plan=plans.append), plans
+    return search_globally(context, prepare_search(context.data, task), on_plan=plans.append), plans
 
 
 @pytest.fixture
-def found(place, tiny):
-    outcome, plans = search(place, careful_task(tiny))
-    return place, outcome, plans
+def found(context, tiny):
+    outcome, plans = search(context, careful_task(tiny))
+    return context, outcome, plans
 
 
 def test_it_costs_what_was_said_at_most(found):
-    place, outcome, (plan,) = found
+    context, outcome, (plan,) = found
     assert outcome.full_steps == 6 * 2
     assert plan.maximal.training_equivalents == TRAININGS_ALLOWED
     assert 8 < outcome.training_equivalents <= TRAININGS_ALLOWED
-    assert not (place.folder / TRAININGS).exists()
+    assert not (context.folder / TRAININGS).exists()
 
 
 def test_the_pilot_tells_why(found):
@@ -73,13 +73,13 @@ def test_the_winner_is_explained(found):
 
 
 def test_a_finished_search_says_the_same_again(found, tiny):
-    place, outcome, _ = found
-    again, plans = search(replace(place, resume=True), careful_task(tiny))
+    context, outcome, _ = found
+    again, plans = search(replace(context, resume=True), careful_task(tiny))
     assert replace(again, run_id=None) == replace(outcome, run_id=None)
     assert plans == []
 
 
-def test_a_winner_is_trained_in_full_beside_the_hand_designed_one(place, tiny, monkeypatch):
+def test_a_winner_is_trained_in_full_beside_the_hand_designed_one(context, tiny, monkeypatch):
     other = DilationStructure(((2, 2), (1, 1)))
     from g2l.pipeline import global_search
 
@@ -89,16 +89,16 @@ def test_a_winner_is_trained_in_full_beside_the_hand_designed_one(place, tiny, m
         return replace(run(*arguments, **options), winner=other)
 
     monkeypatch.setattr(global_search, "run_global_search", found_another)
-    outcome, _ = search(place, careful_task(tiny))
+    outcome, _ = search(context, careful_task(tiny))
     assert outcome.structure == other
     assert outcome.final_steps == 2 * 2 * outcome.full_steps
     assert {name: one.seeds for name, one in outcome.differences.items()} == {"f1": 2, "accuracy": 2}
 
 
 def test_a_training_is_one_run_however_often_it_was_scored(found, tracker):
-    place, _, _ = found
+    context, _, _ = found
     run = tracker.only(RunKind.SEARCH_GLOBAL)
-    lines = [json.loads(line) for line in (place.folder / "journal.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
     scores = [line["evaluation"] for line in lines if line["event"] == "evaluation"]
     candidates = run.of_kind(RunKind.CANDIDATE)
     budgets = {}
@@ -137,7 +137,7 @@ def test_pilot_race_and_result_are_recorded(found, tracker):
     assert run.latest()["search/training_equivalents"] == outcome.steps / outcome.full_steps
 
 
-def test_a_resumed_search_records_nothing_twice(place, tiny, tracker, monkeypatch):
+def test_a_resumed_search_records_nothing_twice(context, tiny, tracker, monkeypatch):
     """Interrupted in the pilot, while it may go on with every training, and again between the rungs."""
     call, calls = ShortTrainingFitness.__call__, []
 
@@ -151,8 +151,8 @@ def test_a_resumed_search_records_nothing_twice(place, tiny, tracker, monkeypatc
     monkeypatch.setattr(ShortTrainingFitness, "__call__", interrupted)
     for resume in (False, True):
         with pytest.raises(KeyboardInterrupt):
-            search(replace(place, resume=resume), careful_task(tiny))
-    outcome, _ = search(replace(place, resume=True), careful_task(tiny))
+            search(replace(context, resume=resume), careful_task(tiny))
+    outcome, _ = search(replace(context, resume=True), careful_task(tiny))
     run = tracker.only(RunKind.SEARCH_GLOBAL)
     assert run.opened == 3
     candidates = run.of_kind(RunKind.CANDIDATE)

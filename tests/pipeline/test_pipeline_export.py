@@ -29,9 +29,9 @@ def network(metadata):
     return build_backbone(BACKBONE, STRUCTURE, feature_dim=4, num_classes=3)
 
 
-def test_an_export_is_a_file_an_artifact_and_a_model(place, tracker, network, metadata, tmp_path):
+def test_an_export_is_a_file_an_artifact_and_a_model(context, tracker, network, metadata, tmp_path):
     path = tmp_path / "deep" / "model.onnx"
-    report = export_model(place, network, metadata, path, registered_model="tiny", alias="best")
+    report = export_model(context, network, metadata, path, registered_model="tiny", alias="best")
     run = tracker.only(RunKind.EXPORT)
     assert (run.status, run.params["precision"]) == (RunStatus.FINISHED, "fp32")
     assert run.latest() == {"max_difference": report.max_difference, "label_agreement": 100.0}
@@ -45,25 +45,25 @@ def test_an_export_is_a_file_an_artifact_and_a_model(place, tracker, network, me
     assert session.probabilities(np.zeros((4, 9), np.float32)).shape == (3, 9)
 
 
-def test_a_file_with_a_frame_mask_is_an_mlflow_model_too(place, tracker, network, metadata, tmp_path):
-    export_model(place, network, metadata, tmp_path / "model.onnx", frame_mask=True)
+def test_a_file_with_a_frame_mask_is_an_mlflow_model_too(context, tracker, network, metadata, tmp_path):
+    export_model(context, network, metadata, tmp_path / "model.onnx", frame_mask=True)
     run = tracker.only(RunKind.EXPORT)
     (model,) = run.models
     assert model["bytes"] == run.artifacts["model.onnx"] == (tmp_path / "model.onnx").read_bytes()
 
 
-def test_a_refused_export_is_a_failed_run(place, tracker, network, metadata, tmp_path):
+def test_a_refused_export_is_a_failed_run(context, tracker, network, metadata, tmp_path):
     with pytest.raises(InputError, match=r"`output` must end in \.onnx"):
-        export_model(place, network, metadata, tmp_path / "model.bin")
+        export_model(context, network, metadata, tmp_path / "model.bin")
     run = tracker.only(RunKind.EXPORT)
     assert run.status is RunStatus.FAILED
     assert "must end in .onnx" in run.reason
 
 
-def test_a_reduced_export_is_told_to_the_tracker(place, tracker, network, metadata, tmp_path):
+def test_a_reduced_export_is_told_to_the_tracker(context, tracker, network, metadata, tmp_path):
     features = np.random.default_rng(0).standard_normal((4, 50), dtype=np.float32)
     reduction = Reduction(precision=Precision.INT8, videos=[Video("v", lambda: features)], force=True)
-    report = export_model(place, network, metadata, tmp_path / "model.onnx", reduction=reduction)
+    report = export_model(context, network, metadata, tmp_path / "model.onnx", reduction=reduction)
     run = tracker.only(RunKind.EXPORT)
     assert run.params["precision"] == "int8"
     assert run.dicts["precision.json"] == report.reduced.as_dict()
@@ -77,13 +77,13 @@ def test_a_reduced_export_is_told_to_the_tracker(place, tracker, network, metada
     assert session.probabilities(features).shape == (3, 50)
 
 
-def test_a_model_that_falls_short_is_a_failed_run(place, tracker, network, metadata, tmp_path):
+def test_a_model_that_falls_short_is_a_failed_run(context, tracker, network, metadata, tmp_path):
     features = np.full((4, 50), 1e8, np.float32)
     reduction = Reduction(precision=Precision.FP16, videos=[Video("v", lambda: features)])
     with pytest.raises(
         OperationalError, match=r"the fp16 model keeps 0\.0 % of the labels of fp32, 50 of 50"
     ):
-        export_model(place, network, metadata, tmp_path / "model.onnx", reduction=reduction)
+        export_model(context, network, metadata, tmp_path / "model.onnx", reduction=reduction)
     run = tracker.only(RunKind.EXPORT)
     assert run.status is RunStatus.FAILED
     assert "where 99 % are needed" in run.reason

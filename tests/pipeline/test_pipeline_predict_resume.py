@@ -23,8 +23,8 @@ from g2l.inference.torch_session import TorchSession
 from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
+from g2l.pipeline.context import RunContext
 from g2l.pipeline.predict import predict, require_success
-from g2l.pipeline.stage import Workplace
 from g2l.structure import DilationStructure
 
 NAMES = ("a", "b", "c.d", "e")
@@ -69,8 +69,8 @@ def work(data, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(PredictionWriter, "add", add)
-            place = Workplace(folder=data / "out", device="cpu", resume=resume)
-            return predict(place, session_of(seed), features or [data / "features"], **options), written
+            context = RunContext(folder=data / "out", device="cpu", resume=resume)
+            return predict(context, session_of(seed), features or [data / "features"], **options), written
 
     return run
 
@@ -108,7 +108,7 @@ def test_only_what_is_missing_is_done_after_an_interruption(data, work, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(PredictionWriter, "add", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            predict(Workplace(folder=data / "out", device="cpu"), session_of(0), [data / "features"])
+            predict(RunContext(folder=data / "out", device="cpu"), session_of(0), [data / "features"])
     assert set(content(data / "out")) == {"a.txt", "b.txt"}
     _, written = work()
     assert written == ["c.d", "e"]
