@@ -16,7 +16,7 @@ from g2l.settings import Settings, at_least, not_negative, one_of, positive
 from g2l.structure import DilationStructure, LayerTopology
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy", "likelihood")
-"""Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.likelihood`)."""
+"""Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.scores`)."""
 
 
 class Normalization(StrEnum):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from g2l.metrics.comparison import Comparison
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.search.noise_control import Race, race_budget
 from g2l.search.racing import Standing
 from g2l.search.result import GlobalSearchResult

@@ -11,7 +11,7 @@ from torch import nn
 from g2l.config import RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.evaluation import Budget
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.progress import NullProgress, Progress
 from g2l.records import EpochRecord
 from g2l.training.callback import TrainingCallback
