@@ -122,17 +122,8 @@ def run_pipeline(
     with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
         found = search_globally(stage, search, on_plan=on_plan, observers=observers, folder="search-global")
         refined = search_locally(stage, _local_task(task, found.structure), folder="search-local")
-        write_structure(
-            stage.folder / STRUCTURE,
-            refined.structure,
-            backbone=task.backbone.name,
-            causal=task.backbone.causal,
-            provenance={
-                "search": "global, local",
-                "seed": task.seed,
-                "data": search.dataset.fingerprint,
-            },
-        )
+        if stage.result is None:
+            _write_structure(stage.folder, task, refined.structure, search.dataset)
         baseline = _train(stage, task, task.backbone.hand_designed(), "hand-designed")
         searched = _train(stage, task, refined.structure, "searched")
         model = _export(stage, task, searched)
@@ -150,6 +141,18 @@ def run_pipeline(
         if stage.result is None or not outcome.report.exists():
             write_report({str(stage.folder): stage.folder}, outcome.report)
     return outcome
+
+
+def _write_structure(
+    folder: Path, task: PipelineTask, structure: DilationStructure, dataset: SegmentationDataset
+) -> None:
+    write_structure(
+        folder / STRUCTURE,
+        structure,
+        backbone=task.backbone.name,
+        causal=task.backbone.causal,
+        provenance={"search": "global, local", "seed": task.seed, "data": dataset.fingerprint},
+    )
 
 
 def _global_task(task: PipelineTask) -> GlobalSearchTask:

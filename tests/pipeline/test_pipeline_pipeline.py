@@ -4,9 +4,8 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from tests.pipeline.recording_tracker import RecordingTracker
 
-import g2l.pipeline.pipeline as compose
+import g2l.pipeline.pipeline as stage
 from g2l.config import Normalization
 from g2l.errors import InputError
 from g2l.files import read_json
@@ -16,18 +15,22 @@ from g2l.metrics.scores import metric_value
 from g2l.models.artifact import read_metadata
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.pipeline import run_pipeline
+from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord, read_result
 from g2l.structure_files import read_structure
-from g2l.tracking.protocol import RunKind, RunStatus
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, SEEDS, pipeline_task
 
-STAGES = [
-    RunKind.SEARCH_GLOBAL,
-    RunKind.SEARCH_LOCAL,
-    RunKind.TRAIN,
-    RunKind.TRAIN,
-    RunKind.EXPORT,
-    RunKind.PREDICT,
-]
+STAGES = {
+    "search-global": RunKind.SEARCH_GLOBAL,
+    "search-local": RunKind.SEARCH_LOCAL,
+    **{f"train-{origin}": RunKind.TRAIN for origin in ("hand-designed", "searched")},
+    **{
+        f"train-{origin}/seed-{seed}": RunKind.SEED
+        for origin in ("hand-designed", "searched")
+        for seed in SEEDS
+    },
+    "export": RunKind.EXPORT,
+    "predictions": RunKind.PREDICT,
+}
 
 
 def ignore(plan):
@@ -43,8 +46,7 @@ def task(tiny):
 @pytest.fixture(scope="module")
 def finished(task, tmp_path_factory):
     """A pipeline that ran to its end, made once; tests copy its folder before they change it."""
-    tracker = RecordingTracker()
-    context = RunContext(folder=tmp_path_factory.mktemp("run") / "out", tracker=tracker, device="cpu")
+    context = RunContext(folder=tmp_path_factory.mktemp("run") / "out", device="cpu")
     return context, run_pipeline(context, task, on_plan=ignore)
 
 
@@ -85,7 +87,7 @@ def test_the_difference_is_paired_by_seed(finished):
         values = {name: [metric_value(run, metric) for run in runs] for name, runs in scores.items()}
         assert found == compare(values["searched"], values["hand-designed"])
         assert summary["difference"][metric] == found.as_dict()
-        tracked = context.tracker.roots[0].latest()
+        tracked = read_result(context.folder)["recorded"]["metrics"]
         assert tracked[f"difference/{metric}"] == found.mean
         assert (tracked[f"difference/{metric}_low"], tracked[f"difference/{metric}_high"]) == (
             found.low,
@@ -95,17 +97,21 @@ def test_the_difference_is_paired_by_seed(finished):
 
 def test_all_stages_are_below_one_run(finished):
     context, outcome = finished
-    (root,) = context.tracker.roots
-    assert (root.run_id, root.kind) == (outcome.run_id, RunKind.PIPELINE)
-    assert [child.kind for child in root.children] == STAGES
-    assert {run.status for run in context.tracker.runs.values()} == {RunStatus.FINISHED}
-    assert {run.opened for run in context.tracker.runs.values()} == {1}
-    own = {"summary.json", "structure.json", "report.html"}
-    assert set(root.artifacts) == {"run.json", "result.json", *own}
+    records = {path.parent: RunRecord.read(path.parent) for path in context.folder.rglob("run.json")}
+    root = records.pop(context.folder)
+    assert (root.id, root.kind) == (outcome.run_id, RunKind.PIPELINE)
+    found = {str(folder.relative_to(context.folder)): record.kind for folder, record in records.items()}
+    assert found == STAGES
+    assert len({record.id for record in records.values()}) == len(STAGES)
+    statuses = {StatusRecord.read(folder).status for folder in (context.folder, *records)}
+    assert statuses == {RunStatus.FINISHED}
+    result = read_result(context.folder)
+    assert set(result["artifacts"]) == {"structure.json", "summary.json"}
     accuracy = outcome.contestants["searched"].test["accuracy"].mean
-    assert root.latest()["searched/accuracy"] == accuracy
-    train = root.of_kind(RunKind.TRAIN)[1]
-    assert train.latest()["test/accuracy"] == accuracy
+    assert result["recorded"]["metrics"]["searched/accuracy"] == accuracy
+    train = read_result(context.folder / "train-searched")
+    assert train["recorded"]["metrics"]["test/accuracy"] == accuracy
+    assert outcome.report.exists()
 
 
 def test_the_exported_model_scores_as_the_trained_one(finished):
@@ -120,24 +126,38 @@ def test_the_exported_model_scores_as_the_trained_one(finished):
     trained = read_json(best / "metrics.json")
     del trained["likelihood"]  # a file of labels has no probabilities
     assert read_json(outcome.predictions / "metrics.json") == trained
-    assert context.tracker.only(RunKind.EXPORT).models[0]["bytes"] == outcome.model.read_bytes()
-    assert context.tracker.only(RunKind.PREDICT).latest() == trained
+    assert (context.folder / "export" / "model.onnx").read_bytes() == outcome.model.read_bytes()
+    assert read_result(outcome.predictions)["recorded"]["metrics"] == trained
 
 
 def test_a_finished_pipeline_repeats_nothing(finished, task, tmp_path):
     context, expected = finished
     folder = tmp_path / "out"
     shutil.copytree(context.folder, folder)
-    rewritten = ("run.json", "structure.json", "dataset.json")  # with what is in them
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in rewritten]
-    written = {path: path.stat().st_mtime_ns for path in files}
-    runs = context.tracker.runs
-    before = {run_id: (list(run.metrics), len(run.children)) for run_id, run in runs.items()}
+    written = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     found = run_pipeline(replace(context, folder=folder, resume=True), task, on_plan=ignore)
     assert found.contestants == expected.contestants
     assert found.differences == expected.differences
-    assert {path: path.stat().st_mtime_ns for path in files} == written
-    assert {run_id: (run.metrics, len(run.children)) for run_id, run in runs.items()} == before
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_damaged_results_of_any_stage_are_made_again(finished, task, tmp_path):
+    context, expected = finished
+    folder = tmp_path / "out"
+    shutil.copytree(context.folder, folder)
+    damaged = [
+        *("model.onnx", "structure.json", "search-global/structure.json", "search-local/model.safetensors"),
+        *("train-searched/seed-0/model.safetensors", "export/model.onnx", "predictions/segments.csv"),
+    ]
+    for name in damaged:
+        (folder / name).write_bytes(b"")
+    found = run_pipeline(replace(context, folder=folder, resume=True), task, on_plan=ignore)
+    assert found.contestants == expected.contestants
+    for name in damaged:
+        if not name.endswith(".safetensors"):  # whose header is in no order
+            assert (folder / name).read_bytes() == (context.folder / name).read_bytes()
+        else:
+            assert read_metadata(folder / name).structure == read_metadata(context.folder / name).structure
 
 
 @pytest.mark.parametrize("broken", ["export_model", "predict"])
@@ -150,7 +170,7 @@ def test_a_pipeline_goes_on_at_the_stage_that_was_interrupted(finished, task, tm
     done = folder / ("export" if broken == "export_model" else "predictions") / "result.json"
     done.unlink()
     calls = []
-    work = getattr(compose, broken)
+    work = getattr(stage, broken)
 
     def interrupted(*args, **options):
         calls.append(broken)
@@ -158,18 +178,17 @@ def test_a_pipeline_goes_on_at_the_stage_that_was_interrupted(finished, task, tm
             raise KeyboardInterrupt
         return work(*args, **options)
 
-    monkeypatch.setattr(compose, broken, interrupted)
-    tracker = RecordingTracker()
-    context = replace(context, folder=folder, tracker=tracker, resume=True)
+    monkeypatch.setattr(stage, broken, interrupted)
+    context = replace(context, folder=folder, resume=True)
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(context, task, on_plan=ignore)
-    assert tracker.only(RunKind.PIPELINE).status is RunStatus.KILLED
+    assert StatusRecord.read(folder).status is RunStatus.KILLED
     found = run_pipeline(context, task, on_plan=ignore)
     assert len(calls) == 2
     assert found.contestants == expected.contestants
     assert done.exists()
     assert (folder / "summary.json").exists()
-    assert tracker.only(RunKind.PIPELINE).status is RunStatus.FINISHED
+    assert StatusRecord.read(folder).status is RunStatus.FINISHED
 
 
 def test_other_settings_of_any_stage_are_refused(finished, task):
@@ -179,8 +198,7 @@ def test_other_settings_of_any_stage_are_refused(finished, task):
         run_pipeline(replace(context, resume=True), other, on_plan=ignore)
 
 
-def test_a_wrong_data_set_is_told_before_a_run_is_opened(context, tracker, task):
+def test_a_wrong_data_set_is_reported_before_anything_is_written(context, task):
     with pytest.raises(InputError, match="nowhere"):
         run_pipeline(context, replace(task, data=task.data.replace(dataset="nowhere")), on_plan=ignore)
-    assert not tracker.runs
     assert not context.folder.exists()

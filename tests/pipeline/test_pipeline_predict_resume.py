@@ -70,13 +70,14 @@ def work(data, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(PredictionWriter, "add", add)
             context = RunContext(folder=data / "out", device="cpu", resume=resume)
+            options.setdefault("overwrite", not resume)
             return predict(context, session_of(seed), features or [data / "features"], **options), written
 
     return run
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    records = {"predictions.jsonl", "run.json"}
+    records = {"predictions.jsonl", "run.json", "status.json", "result.json", "manifest.json"}
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in records]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -225,7 +226,7 @@ def test_names_that_can_have_no_files_are_refused_one_by_one_before_anything_is_
 
 def test_long_videos_leave_the_same_files_as_short_memory(data, work, monkeypatch):
     smoothing = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(5))
-    formats = tuple(set(Format) - {Format.EAF})  # which holds the time of writing
+    formats = tuple(set(Format) - {Format.EAF})  # which holds the time of the start
     everything = Outputs(probabilities=True, formats=formats, smoothing=smoothing)
     plan = predictor.plan_capacity
     for outputs in (everything, Outputs()):
