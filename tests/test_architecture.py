@@ -53,7 +53,7 @@ ALLOWED = {
     "datasets": {"errors", "files", "machine", "progress", "config"},
     "receptive_field": {"errors", "structure"},
     "models": {"errors", "files", "structure", "config", "receptive_field"},
-    "tracking": {"errors", "files"},
+    "tracking": {"errors", "files", "records", "structure", "config", "metrics"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},
     "training": BASE | {"metrics", "datasets", "models"},
