@@ -19,9 +19,8 @@ from . import console
 from .options import RunOptions
 
 if TYPE_CHECKING:
-    from g2l.tracking.process import UploadProcess
-
     from g2l.pipeline.context import RunContext
+    from g2l.tracking.process import Upload
 
 RUNS = Path("runs")
 RECORD = "run.json"
@@ -65,21 +64,12 @@ def open_folder(
         resumable: Whether the command has a `--resume` option.
         resumed_by: Value of `--output-dir` that the line to resume with must have, or None.
     """
-    from g2l.pipeline.context import open_run
     from g2l.tracking.environment import tracking_uri
 
     console.configure(quiet=quiet)
     tracking_uri()  # a wrong one is reported before anything is written
-    upload = _Upload()
     try:
-        with open_run(
-            folder,
-            device=device,
-            progress=console.ConsoleProgress(),
-            resume=resume,
-            evaluations=_shared_evaluations(),
-            upload=upload,
-        ) as context:
+        with _uploaded(folder, device, resume=resume) as (context, upload):
             yield context
     except KeyboardInterrupt:
         if resumable:
@@ -90,57 +80,58 @@ def open_folder(
 
 
 @contextmanager
+def _uploaded(
+    folder: Path, device: str, *, resume: bool = False, scratch: bool = False
+) -> Iterator[tuple[RunContext, Upload]]:
+    """Yield a context and its upload; at the end wait for that, and print what could not be sent.
+
+    Args:
+        folder: Of the command.
+        device: What runs the network.
+        resume: Whether to continue what the folder holds.
+        scratch: Whether the folder is removed when everything was sent.
+    """
+    from g2l.pipeline.context import open_run
+    from g2l.tracking.process import Upload
+
+    upload = Upload(_shared("unrecorded"))
+    interrupted = False
+    try:
+        with open_run(
+            folder,
+            device=device,
+            progress=console.ConsoleProgress(),
+            resume=resume,
+            evaluations=_shared("evaluations"),
+            on_start=upload.start,
+        ) as context:
+            yield context, upload
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        unsent = upload.finish(interrupted=interrupted)
+        if unsent:
+            console.say(unsent)
+        elif scratch:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def scratch_context(*, quiet: bool) -> Iterator[RunContext]:
     """Yield the context of a command that leaves no run of its own, only what is uploaded.
 
     Its folder is a temporary one, which is kept only where the upload could not be completed.
     """
-    from g2l.pipeline.context import open_run
-
     console.configure(quiet=quiet)
     folder = Path(tempfile.mkdtemp(prefix="g2l-"))
-    upload = _Upload()
-    try:
-        with open_run(folder, device="cpu", progress=console.ConsoleProgress(), upload=upload) as context:
-            yield context
-    finally:
-        if not upload.pending:
-            shutil.rmtree(folder, ignore_errors=True)
+    with _uploaded(folder, "cpu", scratch=True) as (context, _):
+        yield context
 
 
-class _Upload:
-    """The uploader of a command; implements `g2l.pipeline.context.Upload`.
-
-    Attributes:
-        run_id: MLflow run of the command, once it is known.
-        pending: Whether something could not be sent.
-    """
-
-    def __init__(self) -> None:
-        self._process: UploadProcess | None = None
-        self.run_id: str | None = None
-        self.pending = False
-
-    def start(self, folder: Path) -> None:
-        """Start the process that mirrors a folder."""
-        from g2l.tracking.process import start_upload
-
-        self._process = start_upload(folder)
-
-    def finish(self, *, interrupted: bool) -> None:
-        """Wait for it while it makes progress, and print what could not be sent."""
-        if self._process is None:
-            return
-        unsent = self._process.finish(interrupted=interrupted)
-        self.run_id = self._process.run_id
-        if unsent:
-            self.pending = True
-            console.say(unsent)
-
-
-def _shared_evaluations() -> Path | None:
-    """Return where candidate evaluations are shared; None where the working directory cannot be written."""
-    folder = RUNS / "evaluations"
+def _shared(name: str) -> Path | None:
+    """Return a folder that runs share; None where the working directory cannot be written."""
+    folder = RUNS / name
     existing = next(path for path in (folder, RUNS, Path()) if path.exists())
     return folder if os.access(existing, os.W_OK) else None
 

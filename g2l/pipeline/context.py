@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from g2l.errors import G2LError, InputError, brief
 from g2l.files import ensure_folder, read_json, remove_torn
@@ -47,18 +47,6 @@ RECORDS = (RUN, STATUS, RESULT, DATASET, "tracking.json")
 _log = logging.getLogger("g2l")
 
 
-class Upload(Protocol):
-    """Mirrors the folder of a run to a tracking store, beside the work."""
-
-    def start(self, folder: Path) -> None:
-        """Begin, once `run.json` is there."""
-        ...
-
-    def finish(self, *, interrupted: bool) -> None:
-        """Wait until all is sent, or no longer makes progress."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """Where and how the stages of one command run; an open stage is a context with a run id.
@@ -70,7 +58,7 @@ class RunContext:
         resume: Whether to continue what the folder holds.
         evaluations: Folder of candidate evaluations that runs share, or None to share none.
         data: The data sets of the command, each opened once.
-        upload: Mirrors the folder to a tracking store, or None.
+        on_start: Called with the folder of the command when its `run.json` is there, or None.
         run_id: Identifier of the open stage; empty while none is open.
         started_at: When the open stage was first started, in milliseconds since 1970.
         result: What the open stage found when it finished before, or None.
@@ -82,7 +70,7 @@ class RunContext:
     resume: bool = False
     evaluations: Path | None = None
     data: DataSets = field(default_factory=DataSets, compare=False)
-    upload: Upload | None = None
+    on_start: Callable[[Path], None] | None = None
     run_id: str = ""
     started_at: int = 0
     result: Mapping[str, Any] | None = None
@@ -126,8 +114,8 @@ class RunContext:
         try:
             if earlier is None:
                 record.write(place)
-            if root and self.upload is not None:
-                self.upload.start(place)
+            if root and self.on_start is not None:
+                self.on_start(place)
             with _recorded(place, status):
                 yield replace(
                     self, folder=place, run_id=record.id, started_at=record.started_at, result=result
@@ -168,7 +156,7 @@ def open_run(
     progress: Progress | None = None,
     resume: bool = False,
     evaluations: Path | None = None,
-    upload: Upload | None = None,
+    on_start: Callable[[Path], None] | None = None,
 ) -> Iterator[RunContext]:
     """Own the output folder of a command until it ends, and yield the context that its stages run in.
 
@@ -178,14 +166,13 @@ def open_run(
         progress: Where progress is shown, or None.
         resume: Whether to continue what the folder holds.
         evaluations: Folder of candidate evaluations that runs share, or None to share none.
-        upload: Mirrors the folder to a tracking store, or None.
+        on_start: Called with the folder when `run.json` is there: starts an upload, say. Or None.
 
     Raises:
         InputError: The folder holds files of others, belongs to a data set, or is in use by another process.
     """
     refuse_foreign_folder(folder)
     made = _missing(folder)
-    interrupted = False
     try:
         with locked(folder):
             if resume:
@@ -197,15 +184,10 @@ def open_run(
                 progress=progress or NullProgress(),
                 resume=resume,
                 evaluations=evaluations,
-                upload=upload,
+                on_start=on_start,
             )
-    except (KeyboardInterrupt, SystemExit):
-        interrupted = True
-        raise
     finally:
         _remove_empty(made)
-        if upload is not None:
-            upload.finish(interrupted=interrupted)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.files import fingerprint
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.records import JOURNAL, RunKind, RunStatus
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.names import MAX_TAG_VALUE, flatten, json_text, shorten

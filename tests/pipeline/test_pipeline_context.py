@@ -197,40 +197,20 @@ def test_a_resumed_stage_that_is_refused_keeps_its_status(context, resumed):
     assert (context.folder / "status.json").read_bytes() == before
 
 
-class Recorder:
-    """An upload that records its calls."""
+def test_the_start_of_a_command_is_announced_once(tmp_path):
+    started = []
 
-    def __init__(self):
-        self.calls = []
-
-    def start(self, folder):
+    def start(folder):
         assert (folder / RUN).exists()
-        self.calls.append(("start", folder))
+        started.append(folder)
 
-    def finish(self, *, interrupted):
-        self.calls.append(("finish", interrupted))
-
-
-@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
-def test_one_upload_lasts_as_long_as_the_command(tmp_path, error):
-    upload = Recorder()
-    folder = tmp_path / "out"
-
-    def work():
-        with (
-            open_run(folder, upload=upload) as context,
-            context.stage(RunKind.PIPELINE, "p", {}) as stage,
-            stage.stage(RunKind.TRAIN, "t", {}, "inner"),
-        ):
-            if error:
-                raise error
-
-    if error is None:
-        work()
-    else:
-        with pytest.raises(error):
-            work()
-    assert upload.calls == [("start", folder), ("finish", error is not None)]
+    with (
+        open_run(tmp_path / "out", on_start=start) as context,
+        context.stage(RunKind.PIPELINE, "p", {}) as stage,
+        stage.stage(RunKind.TRAIN, "t", {}, "inner"),
+    ):
+        pass
+    assert started == [tmp_path / "out"]
 
 
 def test_temporary_files_of_killed_runs_are_removed_on_resume(tmp_path):
