@@ -48,8 +48,8 @@ def demo(
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
-        if report:
-            console.say(f"report: {outcome.report}")
+    if report:
+        console.say(f"report: {outcome.report}")
 
 
 def _make_data(root: Path, seed: int) -> None:

@@ -17,7 +17,6 @@ from g2l.search_config import (
     GlobalSearchConfig,
     LocalSearchConfig,
     ProxyChoice,
-    SecondObjective,
     Strategy,
 )
 
@@ -67,8 +66,8 @@ class GlobalOptions:
     proxy: Annotated[
         ProxyChoice | None,
         typer.Option(
-            help="How long a candidate is trained: third of a full training, auto (a pilot finds out, for 7 "
-            "trainings), fixed by --proxy-steps or -epochs. (fast: third, paper: fixed)",
+            help="How long a candidate is trained: a third of a full training, or fixed by --proxy-steps or "
+            "--proxy-epochs. (fast: third, paper: fixed)",
             rich_help_panel=SEARCH,
         ),
     ] = None
@@ -77,18 +76,6 @@ class GlobalOptions:
         typer.Option(
             help="Full trainings, each of the winner and of the hand-designed structure, that are compared "
             "on test at the end; `pipeline` takes --seeds instead. (fast: 3, paper: 0)",
-            rich_help_panel=SEARCH,
-        ),
-    ] = None
-    candidates_per_batch: Annotated[
-        int | None,
-        typer.Option(help="Candidates that are trained as one network. (1)", rich_help_panel=SEARCH),
-    ] = None
-    minimize: Annotated[
-        SecondObjective | None,
-        typer.Option(
-            help="A second objective: shows the front of fitness against it, beside the fittest structure. "
-            "(none)",
             rich_help_panel=SEARCH,
         ),
     ] = None
@@ -168,8 +155,6 @@ class GlobalOptions:
             strategy=self.strategy,
             trainings=self.trainings,
             final_seeds=self.final_seeds,
-            candidates_per_batch=self.candidates_per_batch,
-            minimize=self.minimize,
             population=self.population,
             generations=self.generations,
             proxy=self.proxy if given is None else ProxyChoice.FIXED,

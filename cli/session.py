@@ -179,18 +179,21 @@ def resume_line(arguments: list[str], folder: Path | None = None) -> str:
 
 
 def program(script: str, typed: Sequence[str]) -> list[str]:
-    """Return how the command was called: `g2l`, `.venv/bin/g2l`, or `python -m cli`.
+    """Return how the command was called: `g2l`, `.venv/bin/g2l`, `python -m cli`, or a script.
 
     Args:
         script: `sys.argv[0]`.
         typed: `sys.orig_argv`.
     """
-    if Path(script).name == "__main__.py" and "-m" in typed:
-        return list(typed[: typed.index("-m") + 2])
     name = Path(script).name
+    if name == "__main__.py" and "-m" in typed:
+        module = typed.index("-m") + 1
+        return list(typed[: module + 1]) if typed[module] in ("cli", "g2l_cli") else ["g2l"]
+    if name.endswith(".py"):
+        return [typed[0], script]
     found = shutil.which(name)
     on_path = found is not None and os.path.realpath(found) == os.path.realpath(script)
-    return [name if on_path else script]
+    return [name if on_path else script] if name == "g2l" else ["g2l"]
 
 
 def _split(argument: str) -> list[str]:

@@ -15,8 +15,8 @@ from g2l.errors import InputError
 from g2l.settings import Settings, at_least, not_negative, one_of, positive
 from g2l.structure import DilationStructure, LayerTopology
 
-FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy", "likelihood")
-"""Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.scores`)."""
+FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
+"""Names a fitness may have; `f1` is the mean of F1@{10,25,50}."""
 
 
 class Normalization(StrEnum):

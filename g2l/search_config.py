@@ -33,10 +33,7 @@ class Strategy(StrEnum):
 
     RANDOM = "random"
     GENETIC = "genetic"
-    HALVING = "halving"
-    INHERITANCE = "inheritance"
     ONE_SHOT = "one-shot"
-    SURROGATE = "surrogate"
 
 
 class ProxyChoice(StrEnum):
@@ -46,22 +43,6 @@ class ProxyChoice(StrEnum):
     """The settings: `budget`."""
     THIRD = "third"
     """Nobody: a third of a full training, which ranked well on every data set it was tried on."""
-    AUTO = "auto"
-    """A pilot: the shortest training that ranks a few structures as long ones do."""
-
-
-class SecondObjective(StrEnum):
-    """What a global search may minimise beside maximising the fitness."""
-
-    RECEPTIVE_FIELD = "receptive-field"
-    LOOK_AHEAD = "look-ahead"
-    PARAMETERS = "parameters"
-    FLOPS = "flops"
-    LATENCY = "latency"
-
-
-CONTINUED = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
-"""Strategies whose trainings go on from checkpoints, which take disk while the search runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +51,17 @@ class GlobalSearchConfig(Settings):
 
     Attributes:
         strategy: How it decides what to train next.
-        trainings: What the whole search may cost, pilot, re-runs and final comparison included, in full
-            trainings of one network; None means that `generations` end it.
+        trainings: What the whole search may cost, race and final comparison included, in full trainings of
+            one network; None means that `generations` end it.
         population: Structures kept from one generation to the next.
         generations: Rounds of crossover, mutation and survival after the first population.
         proxy: Who chooses how long a candidate is trained.
         budget: Training of one candidate where `proxy` is fixed.
-        averaging: Decay of the averaged weights that are scored, or None to score the last ones.
         leaders: Structures that are trained again under new seeds before the winner is named; 0 for none.
         final_seeds: Full trainings, each of the winner and of the hand-designed structure, whose test scores
             are compared at the end; 0 for none.
-        candidates_per_batch: Candidates that are trained as one network.
         max_receptive_field: Most frames that a label may depend on, or None.
         max_look_ahead: Most later frames that a label may depend on, or None.
-        minimize: What is minimised beside the fitness, or None; then there is a front instead of one leader.
         fitness: Hold-out metric that ranks candidates.
         max_exponent: Rates are 2^0 … 2^max_exponent, capped at the longest training video.
         mutation_probability: Chance that a child spawns a mutant.
@@ -93,7 +71,7 @@ class GlobalSearchConfig(Settings):
         executor: Where candidates are trained.
         workers: Processes of the process executor, or of a Ray that is started on this machine.
         ray_address: Of a running Ray cluster, whose size then decides how many are trained at once.
-        gpus_per_candidate: Share of a GPU that Ray gives to a group of candidates.
+        gpus_per_candidate: Share of a GPU that Ray gives to a candidate.
     """
 
     strategy: Strategy = Strategy.GENETIC
@@ -102,13 +80,10 @@ class GlobalSearchConfig(Settings):
     generations: int = 6
     proxy: ProxyChoice = ProxyChoice.FIXED
     budget: Budget = Budget(120, "steps")
-    averaging: float | None = None
     leaders: int = 0
     final_seeds: int = 0
-    candidates_per_batch: int = 1
     max_receptive_field: int | None = None
     max_look_ahead: int | None = None
-    minimize: SecondObjective | None = None
     fitness: str = "f1"
     max_exponent: int = 10
     mutation_probability: float = 0.2
@@ -132,17 +107,9 @@ class GlobalSearchConfig(Settings):
                 yield f"`{name}` must be left out unless `executor` is ray, which is {self.executor} instead."
         yield from at_least("leaders", self.leaders, 0)
         yield from at_least("final_seeds", self.final_seeds, 0)
-        yield from at_least("candidates_per_batch", self.candidates_per_batch, 1)
-        if self.candidates_per_batch > 1 and (self.proxy is ProxyChoice.AUTO or self.strategy in CONTINUED):
-            yield (
-                "`candidates_per_batch` must be 1 where trainings go on from earlier ones (proxy auto, "
-                f"strategies {', '.join(CONTINUED)}), but is {self.candidates_per_batch} instead."
-            )
         yield from _limits(self.max_receptive_field, self.max_look_ahead)
         if self.trainings is not None:
             yield from positive("trainings", self.trainings)
-        if self.averaging is not None and not 0 < self.averaging < 1:
-            yield f"`averaging` must be in (0, 1), but is {self.averaging} instead."
         yield from one_of("fitness", self.fitness, FITNESS_METRICS)
         for name in ("mutation_probability", "gene_mutation_probability"):
             value = getattr(self, name)

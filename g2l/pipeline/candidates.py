@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,7 @@ from g2l.errors import OperationalError
 from g2l.evaluation import Budget, Evaluation, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
 from g2l.pipeline.output import link_or_copy
+from g2l.records import METRICS, LineLog, MetricsRecord
 from g2l.search.executors.contract import Executor
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray_cluster import RayExecutor
@@ -26,6 +28,7 @@ from g2l.structure import DilationStructure
 from g2l.training.fitness import ShortTrainingFitness
 
 PROBE_STEPS = 4
+STATUS_INTERVAL_S = 5.0
 CANDIDATES = "candidates"
 """Folder of the candidates' weights: `<id>/model.safetensors`."""
 TRAININGS = "trainings"
@@ -240,3 +243,46 @@ def _length(kept: tuple[Path, Evaluation]) -> tuple[int, int, str]:
     """Return what the weights of a structure are sorted by: in the end, the same ones are kept always."""
     path, evaluation = kept
     return evaluation.budget.amount, -evaluation.seed, path.parent.name
+
+
+class StatusLog:
+    """A search observer that writes down where the search stands, in `metrics.jsonl`.
+
+    That is after every generation, and after an evaluation at most every few seconds: a point for each of
+    thousands of candidates of a second each would say no more. What a resumed search repeats is left out.
+
+    Args:
+        folder: Output folder of the search.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._log = LineLog(folder / METRICS, MetricsRecord.from_dict)
+        self._status: SearchStatus | None = None
+        self._written_at = time.monotonic()
+
+    def on_evaluation(self, finding: Finding) -> None:
+        """Wait for the status."""
+
+    def on_status(self, status: SearchStatus) -> None:
+        """Write the status down, now and then."""
+        self._status = status
+        if status.trained_steps and time.monotonic() - self._written_at >= STATUS_INTERVAL_S:
+            self._write()
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        """Write the status down."""
+        self._write()
+
+    def on_end(self) -> None:
+        """Write the last status down."""
+        self._write()
+
+    def _write(self) -> None:
+        status, self._written_at = self._status, time.monotonic()
+        if status is None or not status.trained_steps:
+            return
+        names = ("generation", "best", "median", "cache_hits", "pruned", "failures", "steps", "workers")
+        numbers = {f"search/{name}": float(getattr(status, name)) for name in names}
+        if status.full_steps is not None:
+            numbers["search/training_equivalents"] = status.steps / status.full_steps
+        self._log.append(MetricsRecord(step=status.evaluations, metrics=numbers))

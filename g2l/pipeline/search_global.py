@@ -16,6 +16,7 @@ from g2l.pipeline.candidates import (
     TRAININGS,
     CandidateWeights,
     GlobalSearchTask,
+    StatusLog,
     bytes_of_weights,
     candidate_fitness,
     full_steps,
@@ -144,7 +145,7 @@ def _search(
     task = search.task
     on_plan(plan(search, stage.device))
     weights = CandidateWeights(stage.folder, task.search.candidate_checkpoints)
-    found = _run(stage, search, (weights, *observers))
+    found = _run(stage, search, (weights, StatusLog(stage.folder), *observers))
     scores = {
         "fitness": _score(found.best, task),
         "hand_designed_fitness": _score(found.hand_designed, task),

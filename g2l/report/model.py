@@ -21,7 +21,7 @@ class RunFacts:
     Attributes:
         label: Told apart from the other runs of a report by it.
         source: Folder or run id that was asked for.
-        kind: Of the run (`g2l.tracking.protocol.RunKind`).
+        kind: Of the run (`g2l.records.RunKind`).
         settings: The resolved configuration.
         environment: Command line, versions and commit; empty where it was not written.
         backbone: The network, or None where it is not known.

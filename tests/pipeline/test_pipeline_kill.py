@@ -69,7 +69,7 @@ def outcome(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.name in ("run.json", "predictions.jsonl"):
+        if path.name in ("run.json", "predictions.jsonl", "metrics.jsonl"):
             found[name] = None
         elif path.suffix == ".json":
             found[name] = without_run(json.loads(path.read_text()))

@@ -1,4 +1,4 @@
-"""Limits and a second objective, from settings to structure, table and figure."""
+"""Limits, from settings to structure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import pytest
 from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.pipeline.pipeline import run_pipeline
-from g2l.pipeline.search_global import plan, prepare_search, search_globally
+from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import search_locally
-from g2l.search_config import SecondObjective
 from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure
-from g2l.tracking.protocol import RunKind
 from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE, global_task, local_task, pipeline_task
 
 
@@ -38,15 +36,13 @@ def test_updates_of_the_local_search_keep_to_the_limit(context, tiny):
 
 
 @pytest.mark.parametrize("stage", ["global", "local"])
-def test_a_structure_is_said_to_be_causal(context, tiny, tracker, stage):
+def test_a_structure_is_said_to_be_causal(context, tiny, stage):
     backbone = BACKBONE.replace(causal=True)
     if stage == "global":
         outcome = search(context, global_task(tiny, backbone=backbone, max_look_ahead=0))
         row = read_json(context.folder / "result.json")["leaders"][0]
         structure = DilationStructure(tuple(map(tuple, row["structure"])))
         assert (row["receptive_field"], row["look_ahead"]) == (1 + 2 * sum(structure.rates), 0)
-        table = tracker.only(RunKind.SEARCH_GLOBAL).tables["population/generation-000.json"]
-        assert set(table["look_ahead"]) == {0}
     else:
         outcome = search_locally(context, replace(local_task(tiny), backbone=backbone))
     found = read_structure(context.folder / "structure.json")
@@ -60,7 +56,7 @@ def test_a_network_that_sees_the_whole_video_keeps_no_limit(context, tiny, limit
     message = f"`{limit}` cannot be kept by asformer, whose normalisation sees the whole video."
     for call in (
         lambda: search(context, coarse),
-        lambda: plan(coarse, "cpu"),
+        lambda: prepare_search(context.data, coarse),
         lambda: search_locally(context, replace(fine, backbone=backbone)),
         lambda: run_pipeline(
             context,
@@ -82,25 +78,3 @@ def test_a_limit_that_nothing_keeps_is_refused(context, tiny):
         InputError, match="`max_look_ahead` must be >= 4 frames, what 4 layers of rate 1 have"
     ):
         search_locally(context, local_task(tiny, max_look_ahead=3))
-
-
-def test_a_second_objective_makes_a_front(context, tiny, tracker):
-    outcome = search(context, global_task(tiny, minimize=SecondObjective.RECEPTIVE_FIELD))
-    assert outcome.minimized == "receptive field (frames)"
-    front = [row for row in outcome.tradeoff if row["on_front"]]
-    assert [row["cost"] for row in front] == sorted(row["cost"] for row in front)
-    assert [row["fitness"] for row in front] == sorted(row["fitness"] for row in front)
-    assert sum(row["hand_designed"] for row in outcome.tradeoff) == 1
-    assert all(row["cost"] == row["receptive_field"] for row in outcome.tradeoff)
-    assert all(2 * row["look_ahead"] + 1 == row["receptive_field"] for row in outcome.tradeoff)
-    assert outcome.fitness == max(row["fitness"] for row in outcome.tradeoff)
-    run = tracker.only(RunKind.SEARCH_GLOBAL)
-    assert len(run.tables["pareto.json"]["fitness"]) == len(outcome.tradeoff)
-    assert "pareto.png" in run.figures
-    assert read_json(context.folder / "result.json")["tradeoff"] == list(outcome.tradeoff)
-
-
-def test_an_objective_that_no_rate_changes_is_said_to_have_no_front(context, tiny, caplog):
-    outcome = search(context, global_task(tiny, minimize=SecondObjective.PARAMETERS))
-    assert "a front by parameters has one member" in caplog.text
-    assert len({row["cost"] for row in outcome.tradeoff}) == 1

@@ -48,7 +48,6 @@ def test_scores_are_those_of_the_training(context, tiny, model, session, feature
     outcome = predict(context, session, features, ground_truth=truth)
     assert (outcome.videos, outcome.failures) == (test_videos, ())
     expected = dict(model.test)
-    del expected["likelihood"]  # a file of labels has no probabilities
     assert outcome.report.metrics == expected == read_json(context.folder / "metrics.json")
     assert StatusRecord.read(context.folder).status is RunStatus.FINISHED
     settings = RunRecord.read(context.folder).settings
