@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command_lines import Run, refusal
 from typer.testing import Result
