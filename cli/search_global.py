@@ -50,8 +50,8 @@ def search_global(
         return
     with run_context(run, "search-global", f"{data.dataset}-split{data.split}") as context:
         view = SearchView(context.progress.show)
-        search = prepare_search(context.data, task)
-        found = search_globally(context, search, on_plan=tables.cost_plan, observers=[view])
+        prepared = prepare_search(context.data, task)
+        found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
         tables.best_structures(
             f"The best structures, {subject}", found, task.search.fitness, task.backbone.topology
         )
