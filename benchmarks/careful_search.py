@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import load_file
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import open_run
 from g2l.pipeline.search_global import prepare_search, search_globally

@@ -96,8 +96,8 @@ def dataset_record(dataset: SegmentationDataset, partitions: Partitions) -> Data
         split=dataset.config.split,
         fingerprint=dataset.fingerprint,
         feature_dim=dataset.feature_dim,
-        sample_rate=dataset.config.sample_rate,
-        fps=dataset.config.fps,
+        sample_rate=dataset.sample_rate,
+        fps=dataset.fps,
         background=[dataset.mapping.names[index] for index in dataset.background_indices],
         frames={name: {video: len(one) for video, one in of.items()} for name, of in labels.items()},
         class_frames={

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from g2l.export.onnx_export import export_onnx
-from g2l.export.precision import Precision
-from g2l.export.reduction import Reduction
-from g2l.export.report import ExportReport
+from g2l.export.onnx_export import ExportReport, export_onnx
+from g2l.export.precision import Precision, Video
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.output import link_or_copy, refuse_foreign_file
@@ -26,9 +25,12 @@ def export_model(
     metadata: ModelMetadata,
     output: Path,
     *,
-    opset: int | None = None,
+    precision: Precision = Precision.FP32,
+    videos: Sequence[Video] = (),
+    force: bool = False,
     frame_mask: bool = False,
-    reduction: Reduction | None = None,
+    opset: int | None = None,
+    ir_version: int | None = None,
     registered_model: str | None = None,
     alias: str | None = None,
     folder: str = "",
@@ -40,9 +42,12 @@ def export_model(
         model: The network.
         metadata: What the file says of itself.
         output: The `.onnx` file; an earlier export is replaced.
-        opset: Version of the operator set, or None for torch's own choice.
-        frame_mask: Whether the file takes a frame mask, for padded batches.
-        reduction: To fp16 or int8, or None for fp32.
+        precision: As of `export_onnx`, like the five after it.
+        videos: For fp16 and int8.
+        force: Whether to keep an fp16 or int8 model that falls short.
+        frame_mask: Whether the file takes a frame mask.
+        opset: Version of the operator set.
+        ir_version: Version of the file format.
         registered_model: Name to register the model under in MLflow, or None.
         alias: Alias of the registered version, or None.
         folder: Of the stage, below that of the context.
@@ -52,10 +57,19 @@ def export_model(
         OperationalError: The export failed or differs too much from torch, or the reduced model from fp32.
     """
     refuse_foreign_file(output, _is_export)
-    precision = Precision.FP32 if reduction is None else reduction.precision
     settings = {"precision": precision.value, "frame_mask": frame_mask, "opset": opset}
     with context.stage(RunKind.EXPORT, "export", settings, folder) as stage:
-        report = export_onnx(model, metadata, output, opset=opset, frame_mask=frame_mask, reduction=reduction)
+        report = export_onnx(
+            model,
+            metadata,
+            output,
+            precision=precision,
+            videos=videos,
+            force=force,
+            frame_mask=frame_mask,
+            opset=opset,
+            ir_version=ir_version,
+        )
         link_or_copy(output, stage.folder / MODEL)
         result = {
             "precision": precision.value,

@@ -17,6 +17,7 @@ from g2l.inference.evaluate import (
     EvaluationReport,
     evaluate_predictions,
     find_truths,
+    require_known_classes,
 )
 from g2l.inference.predictor import Predictor
 from g2l.inference.sessions import Session
@@ -103,9 +104,9 @@ def predict(
     refused = refused_videos(videos, writer)
     if ground_truth is not None:
         # Before hours of predicting; what is no file has none and is refused by itself.
-        find_truths(
-            [video.stem for video in videos if video.is_file() and video not in refused], ground_truth
-        )
+        names_of_truths = [video.stem for video in videos if video.is_file() and video not in refused]
+        truths = find_truths(names_of_truths, ground_truth)
+        require_known_classes(truths.values(), session.metadata.classes)
     predictor = Predictor(session, max_memory=max_memory, folder=place)
     names = {name for video in videos if video not in refused for name in writer.names(video.stem)}
     names |= {SEGMENTS_FILE, RECORD_FILE}
@@ -133,8 +134,13 @@ def predict(
         writer.finish()
         report = None
         if ground_truth is not None:
-            background = session.metadata.background
-            report = evaluate_predictions(place, ground_truth, background=background, videos=work.written)
+            report = evaluate_predictions(
+                place,
+                ground_truth,
+                background=session.metadata.background,
+                classes=session.metadata.classes,
+                videos=work.written,
+            )
             report.write(place)
         _write_result(place, work, report)
     return PredictOutcome(

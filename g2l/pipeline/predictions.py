@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from g2l.errors import InputError
 from g2l.files import fingerprint, unwritable, write_text
 from g2l.inference.predictor import Predictor
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 from g2l.inference.videos import VideoFailure, VideoPrediction
 from g2l.inference.writers import RECORD_FILE, PredictionWriter
 from g2l.progress import Progress

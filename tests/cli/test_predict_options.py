@@ -40,7 +40,14 @@ def test_a_second_run_does_what_is_missing(run: Run, model: Path) -> None:
     after = files()
     assert after.pop("predictions.jsonl") != before.pop("predictions.jsonl")
     assert after == before
-    assert "(8 of them before)" in run(*line, "--resume", "true", "--benchmark").stderr
+    assert "(8 of them before)" in run(*line, "--resume", "true").stderr
+
+
+def test_the_last_line_tells_the_speed(run: Run, model: Path) -> None:
+    told = run("predict", "--model", str(model), *FEATURES, *LINE)
+    assert told.exit_code == 0, told.stderr
+    (line,) = [line for line in told.stderr.splitlines() if "8 videos written to out" in line]
+    assert line.endswith(" frames/s")
 
 
 def test_little_memory_changes_nothing_but_the_tiles(

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from g2l.errors import InputError, OperationalError
-from g2l.export.precision import Precision
-from g2l.export.precision_comparison import Video
-from g2l.export.reduction import Reduction
+from g2l.export.precision import Precision, Video
 from g2l.inference.sessions import open_session
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
@@ -62,8 +60,15 @@ def test_only_an_export_is_replaced(context, network, metadata, tmp_path):
 
 def test_a_reduced_export_records_what_it_changed(context, network, metadata, tmp_path):
     features = np.random.default_rng(0).standard_normal((4, 50), dtype=np.float32)
-    reduction = Reduction(precision=Precision.INT8, videos=[Video("v", lambda: features)], force=True)
-    report = export_model(context, network, metadata, tmp_path / "model.onnx", reduction=reduction)
+    report = export_model(
+        context,
+        network,
+        metadata,
+        tmp_path / "model.onnx",
+        precision=Precision.INT8,
+        videos=[Video("v", lambda: features)],
+        force=True,
+    )
     result = read_result(context.folder)
     assert result["precision"] == "int8"
     assert result["reduced"]["agreement"] == report.reduced.agreement
@@ -78,11 +83,11 @@ def test_a_reduced_export_records_what_it_changed(context, network, metadata, tm
 
 def test_a_model_that_falls_short_is_a_failed_run(context, network, metadata, tmp_path):
     features = np.full((4, 50), 1e8, np.float32)
-    reduction = Reduction(precision=Precision.FP16, videos=[Video("v", lambda: features)])
+    reduced = {"precision": Precision.FP16, "videos": [Video("v", lambda: features)]}
     with pytest.raises(
         OperationalError, match=r"the fp16 model keeps 0\.0 % of the labels of fp32, 50 of 50"
     ):
-        export_model(context, network, metadata, tmp_path / "model.onnx", reduction=reduction)
+        export_model(context, network, metadata, tmp_path / "model.onnx", **reduced)
     status = StatusRecord.read(context.folder)
     assert status.status is RunStatus.FAILED
     assert "where 99 % are needed" in status.reason

@@ -12,7 +12,7 @@ from g2l.errors import InputError, OperationalError
 from g2l.files import read_json
 from g2l.inference.evaluate import evaluate_predictions
 from g2l.inference.sessions import open_session
-from g2l.inference.smoothing.settings import Smoothing, SmoothingKind
+from g2l.inference.smoothing import Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.output import read_manifest

@@ -16,9 +16,9 @@ from g2l.config import BackboneConfig
 from g2l.errors import InputError, OperationalError
 from g2l.files import read_json
 from g2l.inference import predictor, tiling
-from g2l.inference.formats.format import Format
-from g2l.inference.providers import Device
-from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+from g2l.inference.devices import Device
+from g2l.inference.formats import Format
+from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
 from g2l.inference.torch_session import TorchSession
 from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
