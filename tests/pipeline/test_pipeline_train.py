@@ -95,7 +95,7 @@ def test_facts_of_the_data_are_left_for_a_report(context, tiny):
     assert counted == sum(facts["frames"]["test"].values())
     assert len(facts["class_frames"]) == 5
     assert len(facts["notices"]) == 1  # the hold-out is not cut by subject
-    assert len(facts["files"]) == 3 + 2 * 8  # mapping, bundles, features and labels
+    assert len(facts["files"]) == 4 + 2 * 8  # mapping, facts, bundles, features and labels
     for name, found in facts["files"].items():
         assert found["size"] == (tiny.data_root / "tiny" / name).stat().st_size
 
