@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from g2l.inference.comparison import PredictionComparison
     from g2l.inference.evaluate import EvaluationReport
     from g2l.metrics.summary import Summary
-    from g2l.pipeline.compose import PipelineOutcome
-    from g2l.pipeline.search_outcome import GlobalSearchOutcome
-    from g2l.pipeline.standings import Leader
+    from g2l.pipeline.pipeline import PipelineOutcome
+    from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.cost import CostPlan, SearchCost
     from g2l.structure import DilationStructure, LayerTopology
 
@@ -33,14 +32,14 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
     rows = [
         (
             name,
-            *(str(contender.test[metric]) for metric in METRICS),
-            _sight(topology.report(contender.structure)),
-            f"{contender.training_equivalents:.1f} trainings",
+            *(str(contestant.test[metric]) for metric in METRICS),
+            _sight(topology.report(contestant.structure)),
+            f"{contestant.training_equivalents:.1f} trainings",
         )
-        for name, contender in outcome.contenders.items()
+        for name, contestant in outcome.contestants.items()
     ]
     console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
-    baseline, searched = outcome.contenders["hand-designed"], outcome.contenders["searched"]
+    baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
         return

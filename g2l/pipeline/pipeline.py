@@ -9,33 +9,34 @@ from typing import Any
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.files import write_json
+from g2l.files import describe_file, write_json
 from g2l.inference.sessions import open_session
 from g2l.metrics.comparison import Comparison
 from g2l.models.artifact import load_model
 from g2l.pipeline.candidates import GlobalSearchTask
-from g2l.pipeline.contest import Contender, differences, tracked_differences
-from g2l.pipeline.export import export_model
-from g2l.pipeline.global_search import check_plan, search_globally
-from g2l.pipeline.local_search import LocalSearchOutcome, LocalSearchTask, search_locally
+from g2l.pipeline.contest import Contestant, difference_metrics, differences
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.export import MODEL, export_model
+from g2l.pipeline.output import link_or_copy
 from g2l.pipeline.predict import predict, require_success
+from g2l.pipeline.search_global import STRUCTURE, prepare_search, search_globally
+from g2l.pipeline.search_local import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.search_outcome import GlobalSearchOutcome
-from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.receptive_field import Ending
+from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
 from g2l.search.cost import CostPlan
 from g2l.search.evaluator import SearchObserver
-from g2l.search.session import WITHOUT_INFLUENCE
 from g2l.search.space import check_limits
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
-from g2l.tracking.protocol import RunKind
 
-MODEL = "model.onnx"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+EXPORT, PREDICTIONS = "export", "predictions"
+"""Folders of the last two stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +67,7 @@ class PipelineTask:
             "data": self.data.as_dict(),
             "backbone": self.backbone.as_dict(),
             "recipe": self.recipe.as_dict(),
-            "global_search": {
-                name: value
-                for name, value in self.global_search.as_dict().items()
-                if name not in WITHOUT_INFLUENCE
-            },
+            "global_search": self.global_search.as_dict(),
             "local_search": self.local_search.as_dict(),
             "seeds": self.seeds,
             "seed": self.seed,
@@ -82,24 +79,24 @@ class PipelineOutcome:
     """What the pipeline made.
 
     Attributes:
-        contenders: `hand-designed` and `searched`, by the same recipe and seeds.
+        contestants: `hand-designed` and `searched`, by the same recipe and seeds.
         differences: Searched minus hand-designed on test, by metric, paired by seed.
         model: The exported network of the searched structure.
         predictions: Folder of its predictions on the test partition.
         report: What was found, as one page.
-        run_id: The tracked run, or None.
+        run_id: Identifier of the run.
     """
 
-    contenders: Mapping[str, Contender]
+    contestants: Mapping[str, Contestant]
     differences: Mapping[str, Comparison]
     model: Path
     predictions: Path
     report: Path
-    run_id: str | None = None
+    run_id: str
 
 
 def run_pipeline(
-    place: Workplace,
+    context: RunContext,
     task: PipelineTask,
     *,
     on_plan: Callable[[CostPlan], None],
@@ -108,50 +105,54 @@ def run_pipeline(
     """Search, train, export and predict; each finished stage is skipped on resume.
 
     Args:
-        place: Output folder, tracker, progress, device.
+        context: Where it runs.
         task: What is done.
-        on_plan: Told what the global search will cost before it starts.
-        observers: Told of every evaluation and generation of the global search.
+        on_plan: Called with the cost of the global search before it starts.
+        observers: Called with every evaluation and generation of the global search.
 
     Raises:
         InputError: Data or settings are wrong.
         OperationalError: A stage failed.
     """
-    # A wrong input is told before a run is opened.
-    for search in (task.global_search, task.local_search):
-        check_limits(search, task.backbone)
-    dataset = SegmentationDataset.open(task.data)
-    check_plan(_global_task(task), dataset)
-    name = f"{task.data.dataset} split {task.data.split}"
-    with open_stage(place, RunKind.PIPELINE, f"pipeline {name}", task.settings()) as stage:
-        place_of_search = stage.below("search-global")
-        found = search_globally(place_of_search, _global_task(task), on_plan=on_plan, observers=observers)
-        refined = _search_locally(stage, task, found.structure)
-        write_structure(
-            stage.folder / "structure.json",
-            refined.structure,
-            backbone=task.backbone.name,
-            causal=task.backbone.causal,
-            provenance={"search": "global, local", "seed": task.seed, "data": dataset.fingerprint},
-        )
+    # Wrong inputs are reported before anything is written.
+    for config in (task.global_search, task.local_search):
+        check_limits(config, task.backbone)
+    search = prepare_search(context.data, _global_task(task))
+    name = f"pipeline {task.data.dataset} split {task.data.split}"
+    with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
+        found = search_globally(stage, search, on_plan=on_plan, observers=observers, folder="search-global")
+        refined = search_locally(stage, _local_task(task, found.structure), folder="search-local")
+        if stage.result is None:
+            _write_structure(stage.folder, task, refined.structure, search.dataset)
         baseline = _train(stage, task, task.backbone.hand_designed(), "hand-designed")
         searched = _train(stage, task, refined.structure, "searched")
         model = _export(stage, task, searched)
-        predictions = _predict(stage, dataset, model)
+        predictions = _predict(stage, search.dataset, model)
         outcome = PipelineOutcome(
-            contenders=_contenders(found, refined, baseline, searched),
+            contestants=_contestants(found, refined, baseline, searched),
             differences=differences(searched, baseline),
             model=model,
             predictions=predictions,
             report=stage.folder / REPORT,
-            run_id=stage.run.run_id,
+            run_id=stage.run_id,
         )
         if stage.result is None:
-            _record(stage, task, outcome)
+            _write_result(stage.folder, task, outcome)
         if stage.result is None or not outcome.report.exists():
             write_report({str(stage.folder): stage.folder}, outcome.report)
-        stage.run.log_artifact(outcome.report)  # again on resume: it may have been killed in between
     return outcome
+
+
+def _write_structure(
+    folder: Path, task: PipelineTask, structure: DilationStructure, dataset: SegmentationDataset
+) -> None:
+    write_structure(
+        folder / STRUCTURE,
+        structure,
+        backbone=task.backbone.name,
+        causal=task.backbone.causal,
+        provenance={"search": "global, local", "seed": task.seed, "data": dataset.fingerprint},
+    )
 
 
 def _global_task(task: PipelineTask) -> GlobalSearchTask:
@@ -164,8 +165,8 @@ def _global_task(task: PipelineTask) -> GlobalSearchTask:
     )
 
 
-def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) -> LocalSearchOutcome:
-    search = LocalSearchTask(
+def _local_task(task: PipelineTask, start: DilationStructure) -> LocalSearchTask:
+    return LocalSearchTask(
         data=task.data,
         backbone=task.backbone,
         recipe=task.recipe,
@@ -173,10 +174,11 @@ def _search_locally(stage: Stage, task: PipelineTask, start: DilationStructure) 
         structure=start,
         seed=task.seed,
     )
-    return search_locally(stage.below("search-local"), search)
 
 
-def _train(stage: Stage, task: PipelineTask, structure: DilationStructure, origin: str) -> TrainingOutcome:
+def _train(
+    stage: RunContext, task: PipelineTask, structure: DilationStructure, origin: str
+) -> TrainingOutcome:
     ends_branched = origin == "searched" and task.local_search.ending is not Ending.SINGLE
     training = Training(
         data=task.data,
@@ -186,47 +188,47 @@ def _train(stage: Stage, task: PipelineTask, structure: DilationStructure, origi
         origin=origin,
         branching=task.local_search if ends_branched else None,
     )
-    place = stage.below(f"train-{origin}")
-    return train(place, training, range(task.seed, task.seed + task.seeds))
+    seeds = range(task.seed, task.seed + task.seeds)
+    return train(stage, training, seeds, folder=f"train-{origin}")
 
 
-def _export(stage: Stage, task: PipelineTask, searched: TrainingOutcome) -> Path:
+def _export(stage: RunContext, task: PipelineTask, searched: TrainingOutcome) -> Path:
     """Export the seed that is best on the hold-out, unless that was done before."""
-    output = stage.folder / MODEL
-
-    def export(place: Workplace) -> None:
+    output, kept = stage.folder / MODEL, stage.folder / EXPORT / MODEL
+    if read_result(stage.folder / EXPORT) is None:
         model, metadata = load_model(searched.chosen(task.recipe.monitor).model, backbone=task.backbone.name)
-        export_model(place, model, metadata, output)
-
-    stage.once("export", export)
+        export_model(stage, model, metadata, output, folder=EXPORT)
+    elif not output.is_file() or describe_file(output) != describe_file(kept):
+        link_or_copy(kept, output)
     return output
 
 
-def _predict(stage: Stage, dataset: SegmentationDataset, model: Path) -> Path:
+def _predict(stage: RunContext, dataset: SegmentationDataset, model: Path) -> Path:
     """Predict the test partition with the exported file alone, unless that was done before."""
-    root = dataset.config.data_root / dataset.config.dataset
-    videos = [root / "features" / f"{name}.npy" for name in dataset.partitions(Selection.LAST).test]
+    output = stage.folder / PREDICTIONS
+    done = read_result(output)
+    if done is None or done["failures"]:
+        root = dataset.config.data_root / dataset.config.dataset
+        videos = [root / "features" / f"{name}.npy" for name in dataset.partitions(Selection.LAST).test]
+        session = open_session(model, stage.device)
+        require_success(
+            predict(stage, session, videos, ground_truth=root / "groundTruth", folder=PREDICTIONS)
+        )
+    return output
 
-    def predict_test(place: Workplace) -> None:
-        session = open_session(model, place.device)
-        require_success(predict(place, session, videos, ground_truth=root / "groundTruth"))
 
-    stage.once("predictions", predict_test)
-    return stage.folder / "predictions"
-
-
-def _contenders(
+def _contestants(
     found: GlobalSearchOutcome,
     refined: LocalSearchOutcome,
     baseline: TrainingOutcome,
     searched: TrainingOutcome,
-) -> dict[str, Contender]:
+) -> dict[str, Contestant]:
     full = baseline.seeds[0].steps
     return {
-        "hand-designed": Contender(
+        "hand-designed": Contestant(
             structure=baseline.structure, test=baseline.test(), training_equivalents=0.0
         ),
-        "searched": Contender(
+        "searched": Contestant(
             structure=searched.structure,
             test=searched.test(),
             training_equivalents=(found.steps + refined.steps) / full,
@@ -234,16 +236,17 @@ def _contenders(
     }
 
 
-def _record(stage: Stage, task: PipelineTask, outcome: PipelineOutcome) -> None:
+def _write_result(folder: Path, task: PipelineTask, outcome: PipelineOutcome) -> None:
     topology = task.backbone.topology
     summary: dict[str, Any] = {
-        name: contender.as_dict(topology) for name, contender in outcome.contenders.items()
+        name: contestant.as_dict(topology) for name, contestant in outcome.contestants.items()
     }
     summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
-    write_json(stage.folder / SUMMARY, summary)
-    stage.run.log_artifact(stage.folder / SUMMARY)
-    stage.run.log_artifact(stage.folder / "structure.json")
-    for name, contender in outcome.contenders.items():
-        stage.run.log_metrics({f"{name}/{metric}": s.mean for metric, s in contender.test.items()})
-    stage.run.log_metrics(tracked_differences(outcome.differences))
-    stage.finish(summary)
+    write_json(folder / SUMMARY, summary)
+    metrics = {
+        f"{name}/{metric}": score.mean
+        for name, contestant in outcome.contestants.items()
+        for metric, score in contestant.test.items()
+    }
+    metrics |= difference_metrics(outcome.differences)
+    write_result(folder, summary, (STRUCTURE, SUMMARY), metrics=metrics)

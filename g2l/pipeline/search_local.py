@@ -12,21 +12,21 @@ from torch import nn
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
-from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.evaluation import Budget
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
-from g2l.pipeline.local_log import LocalSearchLog
-from g2l.pipeline.records import EpochLog, describe_data
-from g2l.pipeline.stage import Stage, Workplace, open_stage
-from g2l.pipeline.train import CHECKPOINT, MODEL
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import describe_data
+from g2l.pipeline.figures import rate_map, save_figure
+from g2l.pipeline.train import CHECKPOINT, MODEL, epoch_log
 from g2l.receptive_field import Ending, describe
+from g2l.records import UPDATES, LineLog, LocalSearchUpdate, RunKind, write_result, write_table
 from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace, check_limits
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
-from g2l.structure_files import read_structure, write_structure
-from g2l.tracking.protocol import RunKind
+from g2l.structure_files import write_structure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
 from g2l.training.evaluation import evaluate_model
@@ -100,44 +100,49 @@ class LocalSearchTask:
         }
 
 
-def search_locally(place: Workplace, task: LocalSearchTask) -> LocalSearchOutcome:
+def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = "") -> LocalSearchOutcome:
     """Refine a structure by the expectation-guided iterative search (G2L, section 3.3).
+
+    Args:
+        context: Where it runs.
+        task: What is searched.
+        folder: Of the stage, below that of the context.
 
     Raises:
         InputError: Data, structure or settings are wrong.
         OperationalError: The loss diverged.
     """
     task.validate()
-    dataset = SegmentationDataset.open(task.data)
-    with open_stage(place, RunKind.SEARCH_LOCAL, "search-local", task.settings()) as stage:
-        result = stage.result or _search(stage, task, dataset)
+    dataset = context.data.standardized(task.data, task.recipe.selection)
+    partitions = dataset.partitions(task.recipe.selection)
+    with context.stage(RunKind.SEARCH_LOCAL, "search-local", task.settings(), folder) as stage:
+        describe_data(stage.folder, dataset, partitions, resume=stage.resume)
+        result = stage.result or _search(stage, task, dataset, partitions)
         return LocalSearchOutcome(
-            structure=read_structure(stage.folder / STRUCTURE).structure,
+            structure=DilationStructure(tuple(map(tuple, result["structure"]))),
             model=stage.folder / MODEL,
             holdout=result["holdout"],
             steps=result["steps"],
-            run_id=stage.run.run_id,
+            run_id=stage.run_id,
         )
 
 
-def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
-    partitions = dataset.partitions(task.recipe.selection)
-    dataset = dataset.standardized_on(partitions.train)
-    describe_data(stage, dataset, partitions)
-    device = resolve_device(stage.place.device)
-    log = LocalSearchLog(stage.folder / "journal.jsonl", stage.run)
+def _search(
+    stage: RunContext, task: LocalSearchTask, dataset: SegmentationDataset, partitions: Partitions
+) -> dict[str, Any]:
+    log = LineLog(stage.folder / UPDATES, LocalSearchUpdate.from_dict)
     longest = dataset.longest(partitions.train)
     search = LocalSearch(
         task.search,
         longest_video=longest,
         limit=_limit(task, task.search.max_rate or longest),
         ending=task.search.ending,
-        on_update=lambda update: log.record(search.history),
+        on_update=log.append,
     )
-    model, trained = _fit(stage, task, dataset, search, device)
-    log.finish(search.history)
+    model, trained = _fit(stage, task, dataset, partitions, search)
+    history = search.history
     # From the history, since a dense kernel does not show the rate that it was made of.
-    structure = DilationStructure.from_rates(list(search.history[-1].rates.values()), task.structure.shape)
+    structure = DilationStructure.from_rates(list(history[-1].rates.values()), task.structure.shape)
     write_structure(
         stage.folder / STRUCTURE,
         structure,
@@ -157,16 +162,39 @@ def _search(stage: Stage, task: LocalSearchTask, dataset: SegmentationDataset) -
         selection=task.recipe.selection,
         seed=task.seed,
         metrics={f"holdout/{name}": value for name, value in trained.metrics.items()},
-        run_id=stage.run.run_id,
+        run_id=stage.run_id,
         layers=None if task.search.ending is Ending.SINGLE else describe(model),
     )
     save_model(stage.folder / MODEL, model, metadata)
-    for name in (STRUCTURE, MODEL, CHECKPOINT):
-        stage.run.log_artifact(stage.folder / name)
-    stage.run.log_metrics(dict(metadata.metrics), step=trained.epochs)
-    result = {"holdout": dict(trained.metrics), "steps": trained.steps}
-    stage.finish(result)
+    write_table(stage.folder, "updates", _columns(history))
+    save_figure(stage.folder, "rates", rate_map(history))
+    result = {
+        "structure": structure.as_lists(),
+        "holdout": dict(trained.metrics),
+        "steps": trained.steps,
+    }
+    files = (STRUCTURE, MODEL, CHECKPOINT)
+    write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
     return result
+
+
+def _columns(history: Sequence[LocalSearchUpdate]) -> dict[str, list[object]]:
+    """Return the table of all updates: a row for each layer of each."""
+    rows: list[dict[str, object]] = [
+        {
+            "update": update.number,
+            "step": update.step,
+            "layer": name,
+            "rate_before": layer.rate_before,
+            "branches": " ".join(map(str, layer.branches)),
+            "weights": " ".join(f"{weight:.4f}" for weight in layer.weights),
+            "expectation": layer.expectation,
+            "rate_after": layer.rate_after,
+        }
+        for update in history
+        for name, layer in update.layers.items()
+    ]
+    return {column: [row[column] for row in rows] for column in rows[0]}
 
 
 def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Sequence[int]] | None:
@@ -184,13 +212,13 @@ def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Seq
 
 
 def _fit(
-    stage: Stage,
+    stage: RunContext,
     task: LocalSearchTask,
     dataset: SegmentationDataset,
+    partitions: Partitions,
     search: LocalSearch,
-    device: torch.device,
 ) -> tuple[nn.Module, TrainingResult]:
-    partitions = dataset.partitions(task.recipe.selection)
+    device = resolve_device(stage.device)
     seed_everything(task.seed)
     model = build_backbone(
         task.backbone, task.structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
@@ -214,9 +242,9 @@ def _fit(
         optimizer=torch.optim.Adam(groups, fused=True),
         callbacks=[search],
         checkpoint=stage.folder / CHECKPOINT,
-        resume=stage.place.resume,
-        progress=stage.place.progress,
-        on_epoch=EpochLog(stage.run),
+        resume=stage.resume,
+        progress=stage.progress,
+        on_epoch=epoch_log(stage.folder).append,
     )
     return model, trained
 
