@@ -10,7 +10,7 @@ import typer
 from g2l.errors import InputError
 
 from . import console
-from .models import ForeignOptions, ModelOption, load_network
+from .models import CheckpointOptions, ModelOption, load_network
 from .options import Debug, Quiet
 from .session import quick_workplace
 
@@ -23,7 +23,7 @@ SMALLER = "Smaller and faster"
 
 def export(
     model: ModelOption,
-    foreign: ForeignOptions,
+    checkpoint: CheckpointOptions,
     output: Annotated[Path, typer.Option(help="File to write, ending in .onnx.")] = Path("model.onnx"),
     opset: Annotated[
         int | None, typer.Option(help="ONNX operator set; torch's own choice if not given.")
@@ -86,7 +86,7 @@ def export(
     kind = _precision(precision, quantize)
     features = calibration or []
     _check(kind, features, ground_truth, force=force)
-    network, metadata = load_network(model, foreign)
+    network, metadata = load_network(model, checkpoint)
     reduction = None
     if kind is not Precision.FP32:
         videos = open_videos(features, ground_truth, metadata) if features else ()

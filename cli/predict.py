@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import console, tables
-from .models import ForeignOptions, ModelOption, open_model
+from .models import CheckpointOptions, ModelOption, open_model
 from .options import RUN, Debug, Quiet
 from .output_options import OutputOptions
 from .session import quick_workplace
@@ -16,7 +16,7 @@ from .session import quick_workplace
 
 def predict(
     model: ModelOption,
-    foreign: ForeignOptions,
+    checkpoint: CheckpointOptions,
     features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
     output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
     outputs: OutputOptions,
@@ -50,10 +50,10 @@ def predict(
     from g2l.pipeline.predict import predict as predict_stage
     from g2l.pipeline.predict import require_success
 
-    wanted = outputs.config(foreign.fps)
+    wanted = outputs.config(checkpoint.fps)
     memory = None if max_memory is None else parse_size(max_memory)
     with quick_workplace(output, device, quiet=quiet, resume=resume) as place:
-        session = open_model(model, foreign, device)
+        session = open_model(model, checkpoint, device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
             place, session, features, ground_truth=ground_truth, outputs=wanted, max_memory=memory

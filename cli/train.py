@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from g2l.receptive_field.ending import Ending
+from g2l.receptive_field import Ending
 
 from . import tables
 from .options import NETWORK, RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions

@@ -47,13 +47,13 @@ ALLOWED = {
     "search_config": {"config", "evaluation", "settings", "receptive_field"},  # the names of its endings
     "presets": {"config", "evaluation", "search_config"},
     "layer_names": {"structure", "config"},
-    "layer_rates": {"errors", "structure", "layer_names"},
-    "structure_files": {"errors", "files", "structure", "config", "layer_names", "layer_rates"},
+    "structure_files": {"errors", "files", "structure", "config", "layer_names"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "machine", "progress", "config"},
-    "receptive_field": {"errors", "structure"},
-    "models": {"errors", "files", "structure", "config", "receptive_field"},
-    "tracking": {"errors", "files"},
+    "kernels": set(),
+    "receptive_field": {"errors", "kernels"},
+    "models": {"errors", "files", "structure", "config", "kernels", "receptive_field"},
+    "tracking": {"errors", "files", "records", "structure", "config", "metrics"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},
     "training": BASE | {"metrics", "datasets", "models"},
@@ -81,7 +81,7 @@ ONLY_IN = {
     "jinja2": {"report"},
     "matplotlib": {"inference", "pipeline", "report", "tracking"},
     "torch": {
-        "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",
+        "kernels", "models", "receptive_field", "training", "export", "inference", "pipeline", "cli",
         "datasets/batching.py", "datasets/arrays.py", "search/local_search.py",
     },
     "av": {"inference"},

@@ -37,7 +37,7 @@ from g2l.inference.segment_rows import SegmentRow
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
-from g2l.models.official import load_official
+from g2l.models.published import load_published
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import describe
 from g2l.search.journal_lines import parse_journal
@@ -219,7 +219,7 @@ def _predict(session, path):
 
 
 def _read_official(path):
-    _predict(TorchSession(*load_official(path, structure=None, classes=("a", "b"))), path)
+    _predict(TorchSession(*load_published(path, structure=None, classes=("a", "b"))), path)
 
 
 def _read_model(path):

@@ -13,8 +13,7 @@ from g2l.files import write_json
 from g2l.models.artifact import load_model
 from g2l.pipeline.local_search import search_locally
 from g2l.pipeline.stage import Workplace
-from g2l.receptive_field import branch_layers
-from g2l.receptive_field.temporal import read_structure as read_rates
+from g2l.receptive_field import branch_layers, structure
 from g2l.records import LocalSearchUpdate
 from g2l.search.local_search import LocalSearch
 from g2l.structure import DilationStructure
@@ -43,7 +42,11 @@ def test_the_structure_and_the_weights_belong_together(place, tiny):
     assert (found.backbone, found.provenance["search"]) == ("ms-tcn", "local")
     assert found.provenance["start"] == STRUCTURE.as_lists()
     model, metadata = load_model(outcome.model)
-    assert metadata.structure == outcome.structure == read_rates(model, BACKBONE.shape)
+    assert (
+        metadata.structure
+        == outcome.structure
+        == DilationStructure.from_rates([rate for (rate,) in structure(model).values()], BACKBONE.shape)
+    )
     assert not branch_layers(model)
     assert {name.removeprefix("holdout/") for name in metadata.metrics} == set(outcome.holdout)
     assert outcome.structure != STRUCTURE

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from g2l.models.local_attention import LocalAttention
+from g2l.kernels.attention import LocalAttention
 from tests.oracles.plain_asformer import plain_attention
 
 

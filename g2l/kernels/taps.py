@@ -1,10 +1,10 @@
 """Convolutions over time on a CPU: one matrix product per tap, of maps that lie frame by frame in memory.
 
-Each tap reads rows of a (T, F) matrix that start somewhere else, and to a matrix product it does not matter
-where rows start: nothing is padded, copied or rearranged, as torch's own convolution does at every call, and
-frames that a tap reads outside of the video cost nothing. Several branches share one weight, so each tap
-first mixes what it reads, z_k = Σ_i w_i shift(x, (k − a)·d_i): one more pass over the maps for each branch
-instead of one more product. For the backward pass the input alone is kept, and mixed again.
+Each tap reads rows of a (T, F) matrix that start somewhere else, and a matrix product accepts any start:
+nothing is padded, copied or rearranged, as torch's own convolution does at every call. Several branches
+share one weight, so each tap first mixes what it reads, z_k = Σ_i w_i shift(x, (k − a)·d_i): one more pass
+over the maps for each branch instead of one more product. The backward pass keeps only the input, and mixes
+it again. Benchmark rows: `training step` and `local-search step`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-from g2l.receptive_field.rates import mixing_weights
 
 
 class Piece(NamedTuple):
@@ -36,22 +34,34 @@ class TapPlan(NamedTuple):
     Attributes:
         anchor: The tap that reads frame t for frame t, in every branch.
         others: The other taps that read something, each with the frames of the output that it adds to, and
-            its pieces, whose targets count from the first of these frames. The first piece has all of them.
+            its pieces, whose targets count from the first of these frames. The first piece covers them all.
     """
 
     anchor: int
     others: tuple[tuple[int, slice, tuple[Piece, ...]], ...]
 
 
+class TapConvolution(NamedTuple):
+    """A convolution over time as these products need it.
+
+    Attributes:
+        weight: (C_out, C_in, K).
+        bias: (C_out,) or None.
+        alpha: Raw branch weights, or None for a single branch.
+        plan: What the taps read.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    alpha: Tensor | None
+    plan: TapPlan
+
+
 @lru_cache(maxsize=4096)
 def tap_plan(rates: tuple[int, ...], taps: int, anchor: int, frames: int) -> TapPlan:
-    """Return what the taps read of a video of that many frames, with zeros outside.
+    """Return what `taps` taps read of a video of `frames` frames, with zeros outside.
 
-    Args:
-        rates: Dilation rate of each branch.
-        taps: Kernel size K.
-        anchor: a: tap k reads (k − a)·d frames later.
-        frames: T.
+    Tap k of a branch of rate d reads the frame (k − anchor)·d later.
     """
     others = []
     for tap in range(taps):
@@ -75,13 +85,26 @@ def tap_plan(rates: tuple[int, ...], taps: int, anchor: int, frames: int) -> Tap
 
 
 def by_products(x: Tensor) -> bool:
-    """Return whether this is the way to convolve `x`: on a CPU, in its own precision, and not in a compiler.
+    """Return whether to convolve `x` by products: on a CPU, in its own precision, and not in a compiler.
 
-    A compiler has its own fast ways, and what is exported should consist of ordinary convolutions.
+    A compiler has its own fast ways, and an exported network should consist of ordinary convolutions.
     """
     if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return False
     return not torch.compiler.is_compiling() and not torch._C._get_tracing_state()
+
+
+def mixing_weights(alpha: Sequence[float]) -> tuple[float, ...]:
+    """Return w_i = |α_i| / Σ|α_j|, or equal weights where every α is zero (G2L, section 3.3)."""
+    total = math.fsum(abs(value) for value in alpha)
+    if total == 0:
+        return tuple(1 / len(alpha) for _ in alpha)
+    return tuple(abs(value) / total for value in alpha)
+
+
+def shares_of(alpha: Tensor | None) -> tuple[float, ...]:
+    """Return the mixing weights of raw branch weights as numbers; a single branch has all."""
+    return (1.0,) if alpha is None else mixing_weights(alpha.tolist())
 
 
 def convolve_by_taps(
@@ -89,12 +112,7 @@ def convolve_by_taps(
 ) -> Tensor:
     """Return the convolution of x (B, C_in, T) as (B, C_out, T), laid out in memory as x is.
 
-    Args:
-        x: Input; copied unless it lies frame by frame.
-        weight: (C_out, C_in, K).
-        bias: (C_out,) or None.
-        alpha: Raw branch weights, or None for a single branch.
-        plan: What the taps read.
+    The arguments after `x`, which is copied unless it lies frame by frame, are those of `TapConvolution`.
     """
     rows = x.transpose(1, 2).contiguous()  # (B, C_in, T) -> (B, T, C_in)
     result: Tensor = _Convolution.apply(rows, weight, bias, alpha, plan)  # type: ignore[no-untyped-call]
@@ -127,11 +145,6 @@ def by_tap(weight: Tensor) -> Tensor:
     return weight.permute(2, 1, 0).contiguous()
 
 
-def shares_of(alpha: Tensor | None) -> tuple[float, ...]:
-    """Return the mixing weights w_i = |α_i| / Σ|α_j| as numbers; a single branch has all."""
-    return (1.0,) if alpha is None else mixing_weights(alpha.tolist())
-
-
 def tap_products(
     rows: Tensor, taps: Tensor, bias: Tensor | None, shares: Sequence[float], plan: TapPlan
 ) -> Tensor:
@@ -156,12 +169,9 @@ def tap_products(
 
 
 class TapGradients(NamedTuple):
-    """What `tap_gradients` returns.
+    """Gradients of rows (B, T, C_in), of taps (K, C_in, C_out), and of the mixing weights less their mean.
 
-    Attributes:
-        rows: (B, T, C_in).
-        taps: (K, C_in, C_out).
-        shares: Of the mixing weights, less their mean Σ_i w_i ∂w_i, which is what reaches α of them.
+    The mean is Σ_i w_i ∂w_i; without it, the gradient is what reaches α.
     """
 
     rows: Tensor
@@ -178,7 +188,7 @@ def tap_gradients(
     *,
     beside: Tensor | None = None,
 ) -> TapGradients:
-    """Return the gradients of `tap_products`.
+    """Return the gradients of `tap_products`, whose arguments are repeated.
 
     Args:
         gradient: Of its result, contiguous.
@@ -217,12 +227,7 @@ def tap_gradients(
 
 
 def alpha_gradient(alpha: Tensor | None, of_shares: Sequence[float]) -> Tensor | None:
-    """Return the gradient of raw branch weights; None where there are none.
-
-    Args:
-        alpha: Raw branch weights, or None.
-        of_shares: Gradients of the mixing weights, less their mean.
-    """
+    """Return the gradient of raw branch weights, if any, from that of the mixing weights less its mean."""
     if alpha is None:
         return None
     values = alpha.tolist()
@@ -236,13 +241,9 @@ def alpha_gradient(alpha: Tensor | None, of_shares: Sequence[float]) -> Tensor |
 
 
 def _centred(of_shares: Sequence[float], shares: Sequence[float], largest: int, mean: float) -> list[float]:
-    """Return gradients of the mixing weights less their mean, which makes Σ_i w_i of them zero.
+    """Return gradients of the mixing weights less their mean, so that Σ_i w_i of them is zero.
 
-    Args:
-        of_shares: Gradients ∂w_i; that of the largest weight is not known and follows from this zero.
-        shares: Mixing weights w_i.
-        largest: Which of them is the largest.
-        mean: Σ_i w_i ∂w_i.
+    The gradient of the largest weight is unknown and follows from this zero.
     """
     centred = [of_share - mean for of_share in of_shares]
     centred[largest] = 0.0
@@ -251,13 +252,7 @@ def _centred(of_shares: Sequence[float], shares: Sequence[float], largest: int, 
 
 
 def _mixed(read: Sequence[Tensor], pieces: tuple[Piece, ...], shares: Sequence[float]) -> list[Tensor]:
-    """Return what a tap reads, mixed over the branches: all of it, then the part that each other piece has.
-
-    Args:
-        read: Rows (T, C) that each piece reads; the first piece reads for every frame that any does.
-        pieces: Of the tap.
-        shares: Mixing weight of each branch.
-    """
+    """Return the rows (T, C) that a tap reads, mixed over the branches, then the part of each other piece."""
     if len(shares) == 1:
         return [read[0]]
     mixed = read[0] * shares[pieces[0].branch]

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.models.dropout import Dropout, coin_flips
+from g2l.kernels.dropout import Dropout, half_mask
 
 
 @given(count=st.integers(1, 300_000))
 def test_coin_flips_are_as_many_as_asked_for_and_have_only_two_values(count):
-    flips = coin_flips(count)
+    flips = half_mask(count)
     assert flips.shape == (count,)
     assert flips.dtype == torch.float32
     assert set(flips.unique().tolist()) <= {0.0, 2.0}
@@ -19,7 +19,7 @@ def test_coin_flips_are_as_many_as_asked_for_and_have_only_two_values(count):
 def test_every_bit_of_a_word_is_a_fair_coin():
     torch.manual_seed(0)
     draws = 40_000
-    flips = coin_flips(31 * draws).view(31, draws) / 2
+    flips = half_mask(31 * draws).view(31, draws) / 2
     # Six standard deviations of the mean of fair coins.
     torch.testing.assert_close(flips.mean(1), torch.full((31,), 0.5), atol=6 * 0.5 / draws**0.5, rtol=0)
 
@@ -27,7 +27,7 @@ def test_every_bit_of_a_word_is_a_fair_coin():
 def test_coins_are_not_correlated():
     torch.manual_seed(0)
     draws = 40_000
-    signs = coin_flips(31 * draws).view(31, draws) - 1
+    signs = half_mask(31 * draws).view(31, draws) - 1
     between_bits = signs @ signs.T / draws
     bound = 6 / draws**0.5
     torch.testing.assert_close(between_bits, torch.eye(31), atol=bound, rtol=0)
@@ -75,13 +75,13 @@ def test_coins_fall_in_the_order_in_which_elements_lie_in_memory(p):
     assert torch.equal(first.flatten(), second.mT.flatten())
 
 
-def test_factors_are_what_features_are_multiplied_by():
+def test_the_mask_is_what_features_are_multiplied_by():
     dropout, features = Dropout(0.5).train(), torch.randn(2, 5, 9)
     torch.manual_seed(0)
-    factors = dropout.factors(features)
+    mask = dropout.mask(features)
     torch.manual_seed(0)
-    assert torch.equal(dropout(features), features * factors)
-    assert dropout.eval().factors(features) is None
+    assert torch.equal(dropout(features), features * mask)
+    assert dropout.eval().mask(features) is None
 
 
 def test_other_probabilities_have_their_own_scale():

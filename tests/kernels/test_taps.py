@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.receptive_field.products import Piece, convolve_by_taps, tap_plan
+from g2l.kernels.taps import Piece, convolve_by_taps, tap_plan
 from tests.oracles.naive_branch_conv import naive_branch_conv
 
 

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from g2l.kernels.taps import convolve_by_taps
+from g2l.models.convolutions import as_taps
 from g2l.receptive_field import convert
-from g2l.receptive_field.causal import CausalConv1d
-from g2l.receptive_field.operands import operands
-from g2l.receptive_field.products import convolve_by_taps
+from g2l.receptive_field.geometry import CausalConv1d
 
 
 class Scaled(nn.Conv1d):
@@ -56,7 +56,7 @@ FOUND = {
 @pytest.mark.parametrize("frames", [1, 4, 40])
 def test_what_is_found_computes_the_call(make, frames):
     layer, x = make(), torch.randn(2, 4, frames, dtype=torch.float64)
-    found = operands(layer, x)
+    found = as_taps(layer, x)
     assert found is not None
     torch.testing.assert_close(convolve_by_taps(x, *found), layer(x), rtol=1e-12, atol=1e-12)
 
@@ -94,21 +94,21 @@ NOT_FOUND = {
 
 @pytest.mark.parametrize("make", NOT_FOUND.values(), ids=NOT_FOUND)
 def test_nothing_is_found_where_a_call_is_more_than_that(make):
-    assert operands(make(), torch.randn(1, 4, 9, dtype=torch.float64)) is None
+    assert as_taps(make(), torch.randn(1, 4, 9, dtype=torch.float64)) is None
 
 
 def test_nothing_is_found_for_other_devices_and_shapes_in_autocast_and_while_compiling_or_tracing():
     layer, x = conv(), torch.randn(1, 4, 9, dtype=torch.float64)
-    assert operands(layer, x) is not None
-    assert operands(layer, x[0]) is None
-    assert operands(layer, x.to("meta")) is None
+    assert as_taps(layer, x) is not None
+    assert as_taps(layer, x[0]) is None
+    assert as_taps(layer, x.to("meta")) is None
     with torch.autocast("cpu", torch.bfloat16):
-        assert operands(layer, x) is None
+        assert as_taps(layer, x) is None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        assert operands(layer, x) is None
+        assert as_taps(layer, x) is None
     seen = []
-    torch.jit.trace(lambda x: seen.append(operands(layer, x)) or x + 1, (x,), check_trace=False)
+    torch.jit.trace(lambda x: seen.append(as_taps(layer, x)) or x + 1, (x,), check_trace=False)
     assert seen == [None]
 
 
@@ -116,7 +116,7 @@ def test_somebody_who_watches_all_modules_sees_each_call():
     layer, x = conv(), torch.randn(1, 4, 9, dtype=torch.float64)
     handle = nn.modules.module.register_module_forward_hook(lambda *arguments: None)
     try:
-        assert operands(layer, x) is None
+        assert as_taps(layer, x) is None
     finally:
         handle.remove()
-    assert operands(layer, x) is not None
+    assert as_taps(layer, x) is not None

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from g2l.kernels.residual import residual_layer
+from g2l.models.convolutions import as_taps
 from g2l.models.ms_tcn import DilatedResidualLayer
-from g2l.models.residual import residual_layer
 from g2l.receptive_field import convert
-from g2l.receptive_field.operands import operands
 
 KINDS = pytest.mark.parametrize(
     ("causal", "branches"), [(False, False), (True, False), (False, True), (True, True)]
@@ -62,13 +62,13 @@ def test_gradients_by_finite_differences(causal, branches):
     made = layer(causal, branches)
     maps, frame_mask = masked_maps(frames=9)
     torch.manual_seed(2)
-    kept = made.dropout.factors(maps) * frame_mask
+    kept = made.dropout.mask(maps) * frame_mask
     names, values = zip(*made.named_parameters(), strict=True)
 
     def run(maps, *values):
         given = dict(zip(names, values, strict=True))
         with torch.nn.utils.stateless._reparametrize_module(made, given):
-            dilated = operands(made.conv_dilated, maps)
+            dilated = as_taps(made.conv_dilated, maps)
             return residual_layer(maps, dilated, made.conv_1x1.weight, made.conv_1x1.bias, kept)
 
     inputs = [value.detach().requires_grad_() for value in (maps, *values)]

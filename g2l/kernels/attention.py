@@ -1,4 +1,7 @@
-"""Attention of frames to those around them, block by block (ASFormer, section 3)."""
+"""Attention of frames to those around them, block by block (ASFormer, section 3).
+
+Not a benchmark row: without blocks, T² products would not fit into memory.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class LocalAttention:
     the video, whose keys are zero, and 1 for others. As in the released weights, m is 0 for the last frame of
     an even window too.
 
-    The paper speaks of a window around each frame. That of the released weights, which its numbers were made
-    with, is the same for all frames of a block (see issue 2 of their repository); we follow the weights.
+    Deviation from the paper, which has a window around each frame: the window of the released weights is the
+    same for all frames of a block (see issue 2 of their repository); we follow the weights.
 
     Args:
         features: (B, D, T), whose device and number format are taken.
