@@ -264,6 +264,6 @@ def test_a_feature_file_that_is_a_pipe_is_refused_without_waiting(tiny: TinyData
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(
-        InputError, match=r"S1_A\.npy: cannot be read \(expected a regular file, found a pipe"
+        InputError, match=r"S1_A\.npy: cannot be read \(expected a file, but it is a pipe"
     ):
         tiny.open()
