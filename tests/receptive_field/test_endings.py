@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import weight_norm as weight_norm_by_hook
 from torch.nn.utils.parametrizations import weight_norm
@@ -19,6 +21,7 @@ from g2l.receptive_field import (
     structure,
 )
 from g2l.structure import DilationStructure
+from tests.receptive_field.conv_cases import assert_alike, built, by_oracle, cases, give_branches
 from tests.receptive_field.self_padding import (
     CAUSAL,
     CENTRED,
@@ -231,9 +234,31 @@ def test_a_weight_that_a_hook_computes_is_searched_but_not_merged():
     assert sorted(model.state_dict()) == ["0.bias", "0.weight_g", "0.weight_v"]
 
 
-def test_finish_acts_inside_a_wrapper():
-    model = nn.DataParallel(nn.Sequential(nn.Conv1d(2, 2, 3, padding=4, dilation=4)))
-    convert(model, max_rate=9)
-    finish(model)
-    assert type(model.module[0]) is nn.Conv1d
-    assert structure(model) == {"0": (4,)}
+ANY = st.one_of(cases(), cases(), cases(transposed=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=ANY)
+def test_any_single_is_the_convolution_at_the_expectation(case):
+    conv, x = built(case)
+    (rates,) = (found.rates for found in estimate(conv).values())
+    finish(conv, Ending.SINGLE)
+    assert conv.dilation == rates
+    found = conv(x)
+    expected = by_oracle(conv, case, x, torch.ones(1), [rates])
+    assert_alike(found, expected, conv, x)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@settings(max_examples=60, deadline=None)
+@given(case=ANY)
+def test_any_merge_computes_what_multiple_did(dtype, tolerance, case):
+    conv, x = built(case, dtype)
+    finish(conv, Ending.MULTIPLE)
+    give_branches(conv, case)  # as if they had been trained on
+    expected = conv(x)
+    finish(conv, Ending.MERGE)
+    furthest = map(max, zip(*case["branches"], strict=True))
+    size = tuple(1 + (taps - 1) * rate for taps, rate in zip(case["taps"], furthest, strict=True))
+    assert conv.weight.shape[2:] == conv.kernel_size == size
+    torch.testing.assert_close(conv(x), expected, rtol=0, atol=tolerance)
