@@ -20,8 +20,8 @@ import torch
 
 from benchmarks.search_efficiency.markdown import table
 from g2l.config import BackboneConfig, DataConfig, Normalization, Selection
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.files import write_json
 from g2l.metrics.comparison import compare
 from g2l.metrics.scores import MEAN_F1, metric_value

@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import load_file
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.global_search import search_globally
 from g2l.pipeline.stage import Workplace

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.global_search import search_globally

@@ -34,7 +34,7 @@ def evaluate(
 
     Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
     """
-    from g2l.datasets.bundle import read_bundle
+    from g2l.datasets.layout import read_bundle
     from g2l.files import write_json
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention

@@ -80,7 +80,7 @@ def _load_state_dict(path: Path, checkpoint: CheckpointOptions) -> tuple[nn.Modu
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
         )
-    from g2l.datasets.mapping import read_mapping
+    from g2l.datasets.layout import read_mapping
     from g2l.models.published import load_published
     from g2l.structure_files import read_structure
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.lags import lags
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.local_search import LocalSearchTask, search_locally
 from g2l.pipeline.stage import Workplace

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from g2l.datasets.features import FeatureFile
-from g2l.datasets.normalization import Statistics
+from g2l.datasets.normalize import Statistics
 from g2l.inference.tiling import Tile
 
 

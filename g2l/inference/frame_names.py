@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from g2l.datasets.labels import Labels
-from g2l.datasets.text_lines import read_lines
+from g2l.datasets.reading import read_lines
 from g2l.errors import InputError
 from g2l.files import write_text
 from g2l.inference.segment_rows import SegmentRow

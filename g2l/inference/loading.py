@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from g2l.config import Normalization
 from g2l.datasets.faults import DataError
-from g2l.datasets.feature_reader import FeatureReader
-from g2l.datasets.features import FeatureFile, Features, open_features
-from g2l.datasets.normalization import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
+from g2l.datasets.features import FeatureFile, FeatureReader, Features, open_features
+from g2l.datasets.normalize import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
 from g2l.errors import G2LError, InputError, OperationalError
 from g2l.inference.batching import Batching, Group, Piece, Video
 from g2l.inference.stage_times import StageTimes

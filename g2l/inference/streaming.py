@@ -11,7 +11,7 @@ import numpy.typing as npt
 from g2l.config import FAMILIES, Normalization
 from g2l.datasets.features import Features
 from g2l.datasets.labels import Labels
-from g2l.datasets.normalization import normalize
+from g2l.datasets.normalize import normalize
 from g2l.errors import InputError, OperationalError
 from g2l.inference.sessions import Probabilities, Session
 from g2l.models.metadata import ModelMetadata

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from g2l.config import FAMILIES
-from g2l.datasets.normalization import BLOCK_FRAMES
+from g2l.datasets.normalize import BLOCK_FRAMES
 from g2l.errors import InputError, OperationalError
 from g2l.inference.memory_sizes import show_size
 from g2l.machine import resident_memory, usable_memory

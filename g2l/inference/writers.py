@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.bundle import name_fault
 from g2l.datasets.labels import Labels
+from g2l.datasets.layout import name_fault
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED

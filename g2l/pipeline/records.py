@@ -58,8 +58,8 @@ def data_facts(dataset: SegmentationDataset, partitions: Partitions) -> dict[str
         "split": dataset.config.split,
         "fingerprint": dataset.fingerprint,
         "feature_dim": dataset.feature_dim,
-        "sample_rate": dataset.config.sample_rate,
-        "fps": dataset.config.fps,
+        "sample_rate": dataset.sample_rate,
+        "fps": dataset.fps,
         "background": [dataset.mapping.names[index] for index in dataset.background_indices],
         "frames": frames,
         "class_frames": {

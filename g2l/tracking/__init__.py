@@ -1,7 +1,7 @@
 """MLflow, fed from the folders of runs.
 
-`mirror` reads a run's folder, `uploader` sends what MLflow lacks of it, in a process of its own. A run
-context does no more than write the records of `g2l.records` and::
+`mirror` reads the folder, `uploader` sends what MLflow lacks, in a process of its own. A run context
+does no more than write the records of `g2l.records` and::
 
     upload = start_upload(folder)            # g2l.tracking.process; when run.json exists
     ...                                      # the work; nothing of it is told to MLflow

@@ -13,8 +13,8 @@ from command_lines import TRAIN, Run, invoke
 from typer.testing import Result
 
 from cli import console
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.tracking import mlflow_tracker
 from g2l.tracking.protocol import NullTracker
 

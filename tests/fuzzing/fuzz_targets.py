@@ -11,20 +11,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from g2l.datasets.eaf_segments import read_eaf_segments
 from mutations import mutated, mutated_json, mutated_npy
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 from scipy.io import savemat
 
 from g2l.config import BackboneConfig, Normalization
-from g2l.datasets.bundle import name_fault, read_bundle
-from g2l.datasets.eaf_segments import read_eaf_segments
-from g2l.datasets.feature_sources import copy_features
+from g2l.datasets.convert.segments import read_segments
+from g2l.datasets.convert.sources import copy_features, open_sources
 from g2l.datasets.features import open_features
 from g2l.datasets.labels import read_labels
-from g2l.datasets.mapping import ClassMapping, read_mapping
-from g2l.datasets.segment_table import read_segments
-from g2l.datasets.source_files import open_sources
+from g2l.datasets.layout import ClassMapping, name_fault, read_bundle, read_mapping
 from g2l.inference.formats.eaf import write_eaf
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.datasets.transitions import log_probabilities
+from g2l.datasets.labels import log_probabilities
 from g2l.errors import InputError
 from g2l.inference.smoothing.median import filter_median
 from g2l.inference.smoothing.min_duration import remove_short

@@ -101,7 +101,7 @@ def small_parts():
     """Tiles of a few frames, and statistics taken of a few at a time, however little use that is."""
     patch = pytest.MonkeyPatch()
     patch.setattr(tiling, "_SMALLEST", 1)
-    patch.setattr("g2l.datasets.normalization.BLOCK_FRAMES", 16)
+    patch.setattr("g2l.datasets.normalize.BLOCK_FRAMES", 16)
     patch.setattr("g2l.inference.loading.BLOCK_FRAMES", 16)
     yield
     patch.undo()

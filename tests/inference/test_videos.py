@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from g2l.datasets.feature_reader import FeatureReader
+from g2l.datasets.features import FeatureReader
 from g2l.errors import InputError
 from g2l.inference.predictor import Predictor, VideoFailure
 from g2l.inference.videos import find_videos

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from g2l.datasets.bundle import name_fault
 from g2l.datasets.faults import DataError, Fault
 from g2l.datasets.features import Features
+from g2l.datasets.layout import name_fault
 from g2l.errors import InputError
 from g2l.files import ensure_folder
 from g2l.inference.extraction.encoder import Encoder, hash_encoder

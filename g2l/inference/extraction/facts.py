@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from g2l.datasets.facts import FACTS_NAME, FACTS_SCHEMA, read_feature_facts
 from g2l.datasets.faults import DataError
-from g2l.datasets.feature_facts import FACTS_NAME, FACTS_SCHEMA, read_feature_facts
 from g2l.datasets.features import Features, open_features
 from g2l.errors import InputError
 from g2l.files import atomic_path, write_json

@@ -8,8 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.labels import Labels
-from g2l.datasets.transitions import log_probabilities
+from g2l.datasets.labels import Labels, log_probabilities
 from g2l.errors import InputError
 from g2l.inference.smoothing.median import filter_median
 from g2l.inference.smoothing.min_duration import remove_short
