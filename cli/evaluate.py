@@ -11,7 +11,7 @@ import typer
 
 from . import console, tables
 from .options import Debug, Json, class_names
-from .session import quick_workplace
+from .session import scratch_context
 
 
 def evaluate(
@@ -59,8 +59,8 @@ def evaluate(
     other = None if compare is None else score(compare)
     compared = None if other is None else compare_predictions(report, other)
     if os.environ.get("MLFLOW_RUN_ID"):  # under `mlflow run`; by hand it would only cost seconds
-        with quick_workplace(Path(), "cpu", quiet=True) as place:
-            record_evaluation(place, report)
+        with scratch_context(quiet=True) as context:
+            record_evaluation(context, report)
     values = report.as_dict() | ({} if compared is None else {"comparison": compared.as_dict()})
     if output is not None:
         write_json(output, values)

@@ -101,7 +101,7 @@ def open_model(source: str, checkpoint: CheckpointOptions, device: str) -> Sessi
         InputError: As `load_network`, or the device is unknown.
         OperationalError: The device did not start.
     """
-    from g2l.inference.providers import parse_device
+    from g2l.inference.devices import parse_device
     from g2l.inference.sessions import open_session
     from g2l.tracking.resolve import resolve_artifact
 

@@ -53,7 +53,7 @@ def find_run(run: str) -> Path:
         OperationalError: MLflow does not answer.
     """
     from g2l.report.reading import WANTED
-    from g2l.tracking.run_files import RUN_ID, fetch_run
+    from g2l.tracking.resolve import RUN_ID, fetch_run
 
     path = Path(run)
     if path.is_dir():

@@ -58,7 +58,7 @@ ALLOWED = {
     "search": BASE | {"metrics", "receptive_field"},
     "training": BASE | {"metrics", "datasets", "models"},
     # Of metrics it takes F1, by which a model in fp16 or int8 is compared with fp32.
-    "export": {"errors", "files", "structure", "metrics", "models"},
+    "export": {"errors", "files", "structure", "config", "metrics", "datasets", "models"},
     # Of training it takes the choice of a device only, for models that run in torch.
     "inference": BASE | {"settings", "metrics", "datasets", "models", "training"},
     # Of search it takes the journal and the ledger, and trains nothing.
@@ -70,7 +70,7 @@ ALLOWED = {
 
 ONLY_IN = {
     "mlflow": {"tracking"},
-    "onnx": {"export", "tracking", "inference/provider_trial.py"},
+    "onnx": {"export", "tracking", "inference/devices.py", "inference/onnx_session.py"},
     "onnx_ir": {"export"},
     "onnxruntime": {"export", "inference", "tracking"},
     "typer": {"cli"},

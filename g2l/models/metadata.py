@@ -16,6 +16,11 @@ from g2l.structure import KERNEL_SIZE, DilationStructure, ReceptiveField
 SCHEMA = "g2l.model/1"
 METADATA_KEY = "g2l"
 """Key of the one JSON text in the metadata of `model.safetensors` and in `metadata_props` of `model.onnx`."""
+INPUT_KEY = "g2l.input"
+"""Key of the sentence in `metadata_props` that describes the features that an ONNX graph takes. Files of
+0.1.0, whose graphs never normalise, have none."""
+STANDARDIZED = "standardized_features"
+"""The value in an ONNX graph up to which it only normalises."""
 _LARGEST_SAMPLE_RATE = 2**16
 """Predictions are repeated so often: half an hour of video at 30 frames per second."""
 _CORRUPTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
