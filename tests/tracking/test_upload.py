@@ -260,7 +260,7 @@ def test_another_schema_loses_nothing(folder, workdir, empty_store, revision):
         return before
 
     before = set_revision(revision)
-    with pytest.raises(StoreUnavailableError, match="schema|revision") as caught:
+    with pytest.raises(StoreUnavailableError, match=r"schema|revision") as caught:
         send(folder, uri=f"sqlite:///{path}")
     assert "mlflow db upgrade" in caught.value.hint or "newer MLflow" in caught.value.hint
     set_revision(before)
