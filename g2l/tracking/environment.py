@@ -6,7 +6,6 @@ import getpass
 import logging
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 import g2l
 from g2l.errors import InputError
-from g2l.tracking.events import Header
 
 DEFAULT_EXPERIMENT = "g2l"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -117,45 +115,12 @@ def target(
     return Target(uri, identifier or None, name or DEFAULT_EXPERIMENT, run_id or before.get("run_id"))
 
 
-def header() -> Header:
-    """Return where new runs go; `MLFLOW_EXPERIMENT_ID` wins over `MLFLOW_EXPERIMENT_NAME`.
-
-    Raises:
-        InputError: `MLFLOW_TRACKING_URI` names a file store.
-    """
-    return Header(
-        uri=tracking_uri(),
-        experiment_id=os.environ.get("MLFLOW_EXPERIMENT_ID") or None,
-        experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT,
-    )
-
-
 def without_password(uri: str) -> str:
     """Return a tracking URI that may be shown."""
     parts = urlsplit(uri)
     if "@" not in parts.netloc:
         return uri
     return parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]).geturl()
-
-
-def common_tags() -> dict[str, str]:
-    """Return the tags of a root run: code, versions, command line.
-
-    Those that start with `mlflow.` are shown by the MLflow UI and are set by `mlflow run` itself where that
-    made the run.
-    """
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.name": sys.argv[0] or "python",
-        "mlflow.source.type": "LOCAL",
-        "g2l.command": shlex.join(sys.argv),
-        **{f"g2l.version.{package}": found for package, found in _versions().items()},
-    }
-    commit = git_commit(Path(g2l.__file__).parent)
-    if commit is not None:
-        tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
-        tags["g2l.git"] = commit
-    return tags
 
 
 def environment() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from tracked_runs import METADATA
+from generated_run import METADATA
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
