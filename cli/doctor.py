@@ -96,14 +96,14 @@ def _machine() -> dict[str, str]:
 
 def _tracking() -> dict[str, str]:
     from g2l.tracking.environment import without_password
-    from g2l.tracking.reachability import ask_store
+    from g2l.tracking.store import check_store
 
-    state = ask_store()
+    state = check_store()
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    usable = {True: "yes", False: "no", None: "unknown"}[state.usable]
+    hint = f" (hint: {state.hint.rstrip('.')})" if state.hint else ""
     facts = {
         "tracking store": without_password(uri) if uri else "sqlite:///mlflow.db (default)",
-        "tracking store usable": f"{usable}: {state.detail}",
+        "tracking store usable": f"{'yes' if state.usable else 'no'}: {state.detail}{hint}",
     }
     if state.folder is not None:
         facts["free disk for the tracking store"] = _free(state.folder)

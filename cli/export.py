@@ -13,7 +13,7 @@ from . import console
 from .choices import choice
 from .models import CheckpointOptions, ModelOption, load_network
 from .options import Debug, Quiet
-from .session import quick_workplace
+from .session import scratch_context
 
 if TYPE_CHECKING:
     from g2l.export.onnx_export import ExportReport
@@ -88,9 +88,9 @@ def export(
     _check(kind, features, ground_truth, force=force)
     network, metadata = load_network(model, checkpoint)
     videos = open_videos(features, ground_truth, metadata) if features else ()
-    with quick_workplace(output.parent, "cpu", quiet=quiet) as place:
+    with scratch_context(quiet=quiet) as context:
         report = export_model(
-            place,
+            context,
             network,
             metadata,
             output,

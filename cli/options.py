@@ -190,6 +190,14 @@ class RecipeOptions:
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=RUN)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say only warnings and errors.", rich_help_panel=RUN)]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite/--no-overwrite",
+        help="Replace the files of an earlier prediction in --output.",
+        rich_help_panel=RUN,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 

@@ -9,9 +9,9 @@ import typer
 
 from . import console, tables
 from .models import CheckpointOptions, ModelOption, open_model
-from .options import RUN, Debug, Quiet
+from .options import RUN, Debug, Overwrite, Quiet
 from .output_options import OutputOptions
-from .session import quick_workplace
+from .session import open_folder
 
 
 def predict(
@@ -36,6 +36,7 @@ def predict(
             "--resume/--no-resume", help="Leave alone what is done in --output.", rich_help_panel=RUN
         ),
     ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -49,11 +50,17 @@ def predict(
 
     wanted = outputs.config(checkpoint.fps)
     memory = None if max_memory is None else parse_size(max_memory)
-    with quick_workplace(output, device, quiet=quiet, resume=resume) as place:
+    with open_folder(output, device, quiet=quiet, resume=resume) as context:
         session = open_model(model, checkpoint, device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
-            place, session, features, ground_truth=ground_truth, outputs=wanted, max_memory=memory
+            context,
+            session,
+            features,
+            ground_truth=ground_truth,
+            outputs=wanted,
+            max_memory=memory,
+            overwrite=overwrite,
         )
         if outcome.report is not None:
             tables.evaluation(f"{len(outcome.videos)} videos", outcome.report)

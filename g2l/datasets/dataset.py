@@ -12,7 +12,7 @@ from typing import Any, Self
 from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.cache import FeatureCache, SharedFeatures
 from g2l.datasets.content_address import content_address, file_fingerprints
-from g2l.datasets.facts import log_once, resolve_config
+from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, log_once, resolve_config
 from g2l.datasets.faults import raise_first_error
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
@@ -25,6 +25,9 @@ from g2l.files import fingerprint
 
 _MAY_BE_ABSENT = ("background",)
 """Names of background classes that a data set need not have."""
+
+
+_FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,16 @@ class SegmentationDataset:
         if selection is Selection.LAST:
             return Partitions(self._train, (), self._test)
         return Partitions(self._cut.train, self._cut.holdout, self._test)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was read: mapping, facts, bundles of the split, features and labels."""
+        folder = find_dataset(self.config)
+        videos = self._inspection.videos
+        features = [files.features.path for files in videos.values()]
+        labels = [folder.ground_truth(name) for name in videos]
+        facts = [path for name in _FACTS if (path := folder.path / name).is_file()]
+        return (folder.mapping, *facts, *folder.bundles(self.config.split), *features, *labels)
 
     @property
     def holdout_notice(self) -> str | None:

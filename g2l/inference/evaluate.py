@@ -275,7 +275,7 @@ def _confusion(
 
 def _without_absent(report: dict[str, Any], frames: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return a report in which classes that are neither true nor predicted have no scores."""
-    present = [bool(there) for there in frames.any(axis=0) | frames.any(axis=1)]
+    present = (frames.sum(axis=0) + frames.sum(axis=1) > 0).tolist()
     rows = {
         name: row if there else row | dict.fromkeys(("precision", "recall", "f1-score"))
         for (name, row), there in zip(report["classes"].items(), present, strict=True)

@@ -102,7 +102,7 @@ class PredictionWriter:
         self._rows: list[SegmentRow] = []
         own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
         self._owners = dict.fromkeys((*own, *reserved), "")
-        self._date = date or datetime.now(UTC)
+        self.date = date or datetime.now(UTC)
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
@@ -164,7 +164,7 @@ class PredictionWriter:
         for each in self.outputs.formats:
             if each in WRITERS:
                 suffix, write = WRITERS[each]
-                write(self._file(name, suffix), Annotation(name, rows, self.fps, self._date))
+                write(self._file(name, suffix), Annotation(name, rows, self.fps, self.date))
         if self.outputs.probabilities:
             with atomic_path(self._file(name, ".probabilities.npy")) as temporary:
                 _save(temporary, probabilities)
