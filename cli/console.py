@@ -115,6 +115,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def count(number: int, what: str) -> str:
+    """Return such as `1 seed` or `2 seeds`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def wrapped(fields: Sequence[str], width: int) -> list[str]:
     """Return fields as lines of at most `width` characters, broken between fields where there is one."""
     lines: list[str] = []

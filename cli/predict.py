@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from g2l.errors import InputError
 
 from . import console, tables
-from .models import ForeignOptions, ModelOption, open_model
-from .options import RUN, Debug, Quiet
-from .output_options import OutputOptions
+from .models import open_model
 from .session import quick_workplace
+from .settings import PredictConfig, PublishedConfig
+
+if TYPE_CHECKING:
+    from g2l.inference.smoothing.settings import Smoothing
+    from g2l.inference.writers import Outputs
 
 
-def predict(
-    model: ModelOption,
-    foreign: ForeignOptions,
-    features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
-    output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
-    outputs: OutputOptions,
-    ground_truth: Annotated[Path | None, typer.Option(help="Folder of <video>.txt to score against.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.", rich_help_panel=RUN)] = "auto",
-    max_memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Such as 2GB: longer videos are computed in tiles, with the same result. "
-            "(default: a share of what is free)",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume/--no-resume", help="Leave alone what is done in --output.", rich_help_panel=RUN
-        ),
-    ] = False,
-    benchmark: Annotated[
-        bool, typer.Option("--benchmark", help="Also print where the time went.", rich_help_panel=RUN)
-    ] = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
+def predict(config: PredictConfig, published: PublishedConfig) -> None:
     """Label every frame of feature files; ground truth is not needed.
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
@@ -50,18 +25,56 @@ def predict(
     from g2l.pipeline.predict import predict as predict_stage
     from g2l.pipeline.predict import require_success
 
-    wanted = outputs.config(foreign.fps)
-    memory = None if max_memory is None else parse_size(max_memory)
-    with quick_workplace(output, device, quiet=quiet, resume=resume) as place:
-        session = open_model(model, foreign, device)
+    outputs = _outputs(config, published.fps)
+    memory = None if config.max_memory is None else parse_size(config.max_memory)
+    with quick_workplace(config.output, config.device, quiet=config.quiet, resume=config.resume) as place:
+        session = open_model(config.model, published, config.device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
-            place, session, features, ground_truth=ground_truth, outputs=wanted, max_memory=memory
+            place,
+            session,
+            list(config.features),
+            ground_truth=config.ground_truth,
+            outputs=outputs,
+            max_memory=memory,
         )
-        if benchmark:
+        videos = console.count(len(outcome.videos), "video")
+        if config.benchmark:
             tables.speed(outcome)
         if outcome.report is not None:
-            tables.evaluation(f"{len(outcome.videos)} videos", outcome.report)
+            tables.evaluation(videos, outcome.report)
         before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-        console.say(f"{len(outcome.videos)} videos written to {output}{before}")
+        console.say(f"{videos} written to {config.output}{before}")
         require_success(outcome)
+
+
+def _outputs(config: PredictConfig, fps: float | None) -> Outputs:
+    """Return what is written and how labels are smoothed."""
+    from g2l.inference.formats.format import Format
+    from g2l.inference.writers import Outputs
+
+    names = dict.fromkeys(part.strip() for text in config.format for part in text.split(",") if part.strip())
+    known = [member.value for member in Format]
+    for name in names:
+        if name not in known:
+            raise InputError(f"`--format` must be one of {', '.join(known)}, but is {name!r} instead.")
+    return Outputs(
+        formats=tuple(Format(name) for name in names),
+        probabilities=config.probabilities,
+        plots=config.plots,
+        smoothing=_smoothing(config),
+        fps=fps,
+    )
+
+
+def _smoothing(config: PredictConfig) -> Smoothing:
+    from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+
+    kind = SmoothingKind(config.smooth)
+    if kind is SmoothingKind.VITERBI:
+        weight = 1.0 if config.transition_weight is None else config.transition_weight
+        return Smoothing(kind=kind, weight=weight).validate()
+    for option, text in (("--min-duration", config.min_duration), ("--median-window", config.median_window)):
+        if text is not None:
+            return Smoothing(kind=kind, duration=Duration.parse(text, option)).validate()
+    return Smoothing()

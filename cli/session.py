@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from g2l.errors import InputError
 
 from . import console
-from .options import RunOptions
+from .settings import RunConfig
 
 if TYPE_CHECKING:
     from g2l.pipeline.stage import Workplace
@@ -23,7 +23,7 @@ RECORD = "run.json"
 
 
 @contextmanager
-def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workplace]:
+def workplace(options: RunConfig, command: str, subject: str) -> Iterator[Workplace]:
     """Yield where a command works; at the end send what is tracked and say where the results are.
 
     Args:
@@ -55,7 +55,7 @@ def quick_workplace(
         quiet: Whether to say only warnings and errors.
         resume: Whether to leave alone what is done there, or None for a command that does all of it again.
     """
-    options = RunOptions(device=device, output_dir=folder, quiet=quiet, resume=bool(resume))
+    options = RunConfig(device=device, output_dir=folder, quiet=quiet, resume=bool(resume))
     try:
         with _opened(options, folder) as place:
             yield place
@@ -71,7 +71,7 @@ def announce(place: Workplace, run_id: str | None) -> None:
 
 
 @contextmanager
-def _opened(options: RunOptions, folder: Path) -> Iterator[Workplace]:
+def _opened(options: RunConfig, folder: Path) -> Iterator[Workplace]:
     from g2l.pipeline.stage import Workplace
     from g2l.tracking.mlflow_tracker import MlflowTracker
 
@@ -92,7 +92,7 @@ def _opened(options: RunOptions, folder: Path) -> Iterator[Workplace]:
             console.say(unsent)
 
 
-def output_folder(options: RunOptions, command: str, subject: str) -> Path:
+def output_folder(options: RunConfig, command: str, subject: str) -> Path:
     """Return the folder of this run: the one given, the latest one on --resume, else a new one.
 
     Raises:

@@ -12,7 +12,7 @@ from g2l.layer_names import DEFAULT_BACKBONE
 from g2l.structure import ReceptiveField
 
 from . import console, tables
-from .options import Debug, Json
+from .settings import DialectConfig, ShowConfig
 
 if TYPE_CHECKING:
     from g2l.structure_files import StructureFile
@@ -22,11 +22,9 @@ def show(
     file: Annotated[
         str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")
     ],
-    fps: Annotated[float | None, typer.Option(min=0.001, help="Give frames in seconds too.")] = None,
-    json: Json = False,
-    debug: Debug = False,
+    config: ShowConfig,
 ) -> None:
-    """Show the rates of a structure, and how far its network sees.
+    """Show the rates of a structure, and the receptive field of its network.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
@@ -36,12 +34,12 @@ def show(
     found = read_structure(resolve_artifact(file))
     topology, structure = found.topology, found.structure
     network, stages = topology.receptive_field(structure), topology.stage_receptive_fields(structure)
-    if json:
-        console.data_json(_values(found, network, stages, fps))
+    if config.json:
+        console.data_json(_values(found, network, stages, config.fps))
         return
 
     def cells(reach: ReceptiveField) -> list[str]:
-        seen = [_seen(frames, fps) for frames in (reach.frames, reach.future)]
+        seen = [_seen(frames, config.fps) for frames in (reach.frames, reach.future)]
         return [f"whole video (convolutions: {frames})" for frames in seen] if topology.whole_video else seen
 
     rows = [
@@ -58,8 +56,7 @@ def show(
 def convert(
     source: Annotated[Path, typer.Argument(help="Structure file in any dialect.")],
     target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
-    to: Annotated[str, typer.Option(help="Dialect to write: g2l, official or mmcv.")] = "g2l",
-    debug: Debug = False,
+    config: DialectConfig,
 ) -> None:
     """Convert a structure file between the dialects of g2l, the official code and mmcv.
 
@@ -67,14 +64,11 @@ def convert(
     """
     from g2l.structure_files import Dialect, read_structure, write_structure
 
-    from .choices import choice
-
-    dialect = choice(Dialect, to, "to")
     found = read_structure(source)
     write_structure(
         target,
         found.structure,
-        dialect,
+        Dialect(config.to),
         backbone=found.backbone,
         causal=found.causal,
         provenance=found.provenance,

@@ -40,18 +40,18 @@ ALLOWED = {
     "files": {"errors"},
     "machine": set(),
     "structure": {"errors"},
-    "evaluation": {"errors", "structure"},
+    "evaluation": {"errors", "structure", "config"},
     "settings": {"errors"},
     "topology": {"errors", "structure"},
-    "config": {"errors", "structure", "evaluation", "settings", "topology"},
-    "search_config": {"config", "evaluation", "settings", "receptive_field"},  # the names of its endings
-    "presets": {"config", "evaluation", "search_config"},
+    "config": {"errors", "structure", "settings"},
+    "search_config": {"config"},
+    "presets": {"config"},
     "layer_names": {"structure", "config"},
     "layer_rates": {"errors", "structure", "layer_names"},
     "structure_files": {"errors", "files", "structure", "topology", "config", "layer_names", "layer_rates"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "machine", "progress", "config"},
-    "receptive_field": {"errors", "structure"},
+    "receptive_field": {"errors", "structure", "config"},
     "models": {"errors", "files", "structure", "topology", "config", "receptive_field"},
     "tracking": {"errors", "files"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
@@ -64,7 +64,7 @@ ALLOWED = {
     # Of search it takes the journal and the ledger, and trains nothing.
     "report": BASE | {"metrics", "search"},
     "pipeline": BASE | STAGES | {"structure_files", "tracking", "report"},
-    "cli": BASE | STAGES | {"report", "presets", "layer_names", "structure_files", "tracking", "pipeline"},
+    "cli": BASE | STAGES | {"report", "settings", "layer_names", "structure_files", "tracking", "pipeline"},
 }
 """What each package or top-level module may import of g2l; imports for types only count too."""
 

@@ -1,16 +1,5 @@
-"""How a search of the receptive fields may end."""
+"""Moved to `g2l.config`."""
 
-from __future__ import annotations
+from g2l.config import Ending
 
-from enum import StrEnum
-
-
-class Ending(StrEnum):
-    """What becomes of the branches of a layer (RF-Next, section 3.4)."""
-
-    SINGLE = "single"
-    """One rate is left: the expectation."""
-    MULTIPLE = "multiple"
-    """The branches stay where they are; their weights start anew and are trained on."""
-    MERGE = "merge"
-    """The branches become one dense kernel, which computes what they did."""
+__all__ = ["Ending"]

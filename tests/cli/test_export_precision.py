@@ -21,7 +21,7 @@ def metadata_of(path: str) -> dict:
 def test_int8_is_measured_kept_and_predicted_with(
     run: Run, model: Path, exported: tuple[Path, Result]
 ) -> None:
-    line = ("export", "--model", str(model), "--output", "int8.onnx", "--quantize", "int8", *FEATURES)
+    line = ("export", "--model", str(model), "--output", "int8.onnx", "--precision", "int8", *FEATURES)
     told = run(*line, "--ground-truth", "data/tiny/groundTruth", "--force")
     assert told.exit_code == 0, told.stderr
     found = metadata_of("int8.onnx")["precision"]
@@ -68,15 +68,15 @@ def test_what_falls_short_is_refused_and_leaves_nothing(run: Run, model: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--quantize", "int8"), "--quantize int8 needs --calibration DIR"),
-        (("--quantize", "int4", *FEATURES), "`quantize` must be int8, but is 'int4' instead."),
-        (("--quantize", "int8", "--precision", "fp16", *FEATURES), "exclude each other"),
-        (FEATURES, "--calibration needs --precision fp16 or --quantize int8."),
-        (("--force",), "--force needs --precision fp16 or --quantize int8."),
-        (("--ground-truth", "data/tiny/groundTruth"), "--ground-truth needs --precision fp16 or --quantize"),
-        (("--precision", "fp16", "--ground-truth", "none"), "--ground-truth needs --calibration DIR"),
+        (("--precision", "int8"), "`--precision` int8 needs `--calibration`"),
+        (("--precision", "int4", *FEATURES), "`--precision` must be one of fp32, fp16, int8, but is 'int4'"),
+        (("--quantize", "int8"), "No such option: --quantize"),
+        (FEATURES, "`--calibration` needs `--precision` fp16 or int8"),
+        (("--force",), "`--force` needs `--precision` fp16 or int8"),
+        (("--ground-truth", "data/tiny/groundTruth"), "`--ground-truth` needs `--precision` fp16 or int8"),
+        (("--precision", "fp16", "--ground-truth", "none"), "`--ground-truth` needs `--calibration`"),
         (("--precision", "fp16", "--calibration", "none"), "none: no such file or folder."),
-        (("--quantize", "int8", *FEATURES, "--ground-truth", "none"), "none: no such folder."),
+        (("--precision", "int8", *FEATURES, "--ground-truth", "none"), "none: no such folder."),
     ],
 )
 def test_options_that_do_not_go_together(

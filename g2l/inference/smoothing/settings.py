@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Self
 
 from g2l.errors import InputError
-from g2l.settings import Settings, not_negative
+from g2l.settings import Settings
 
 
 class SmoothingKind(StrEnum):
@@ -92,13 +92,14 @@ class Smoothing(Settings):
     duration: Duration | None = None
     weight: float = 1.0
 
-    def faults(self) -> Iterator[str]:
-        """Yield one sentence per setting that is out of range."""
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
         timed = self.kind in (SmoothingKind.MIN_DURATION, SmoothingKind.MEDIAN)
         if timed != (self.duration is not None):
             need = "must be given" if timed else "must be left out"
             yield f"`duration` {need} for smoothing by {self.kind}."
-        yield from not_negative("weight", self.weight)
+        if not 0 <= self.weight < math.inf:
+            yield f"`weight` must be >= 0 and finite, but is {self.weight} instead."
 
     def __str__(self) -> str:
         parameter = self.weight if self.kind is SmoothingKind.VITERBI else self.duration

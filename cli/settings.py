@@ -1,0 +1,390 @@
+"""Settings that only commands have: how they run, what they print, read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, seed_setting
+from g2l.settings import Settings, setting
+
+_published = partial(setting, panel="Models that lack metadata")
+_output = partial(setting, panel="Output")
+_smoothing = partial(setting, panel="Smoothing")
+_smaller = partial(setting, panel="Smaller and faster")
+
+MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or models:/…."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugConfig(Settings):
+    """What every command has."""
+
+    debug: bool = setting(False, "Show tracebacks of errors.", negatable=False, changes_result=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonConfig(DebugConfig):
+    """Commands that a script may read."""
+
+    json: bool = setting(False, "Print JSON to stdout.", negatable=False, rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleConfig(DebugConfig):
+    """How much a command prints."""
+
+    quiet: bool = setting(False, "Only print warnings and errors.", negatable=False, changes_result=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(ConsoleConfig):
+    """How a stage runs."""
+
+    seed: int = seed_setting()
+    device: str = setting(
+        "auto", "Device to train on.", choices=("auto", "cpu", "cuda"), rank=FIRST, changes_result=False
+    )
+    output_dir: Path | None = setting(
+        None,
+        "Output folder.",
+        default_text="runs/<command>/<dataset>-split<k>/<time>",
+        rank=FIRST,
+        changes_result=False,
+    )
+    resume: bool = setting(
+        False, "Continue the run in --output-dir, or else the latest one.", rank=FIRST, changes_result=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(RunConfig):
+    """How the demo runs."""
+
+    report: bool = setting(
+        False, "Print where the report is, at the end.", negatable=False, changes_result=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRunConfig(RunConfig):
+    """How a global search runs."""
+
+    dry_run: bool = setting(
+        False, "Print what the search would cost and write nothing.", negatable=False, changes_result=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetConfig(Settings):
+    """Which defaults the settings of the stages have."""
+
+    preset: str = setting(FAST, "Defaults of all stages.", choices=(FAST, PAPER, DEMO), rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartConfig(Settings):
+    """Which structure a stage starts from."""
+
+    structure: str | None = setting(
+        None, "Structure file (g2l, official or mmcv), runs:/… or models:/….", rank=FIRST
+    )
+    hand_designed: bool = setting(False, "Use the hand-designed rates 2^l.", rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedsConfig(Settings):
+    """How often a structure is trained."""
+
+    seeds: int = setting(
+        1, "Trainings of each structure, with seeds SEED, SEED + 1, …", at_least=1, rank=FIRST
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedConfig(Settings):
+    """What a published checkpoint (a state dict) does not hold, and what no file may decide alone."""
+
+    structure: Path | None = _published(None, "Structure of a state dict.", default_text="2^l")
+    mapping: Path | None = _published(None, "mapping.txt of a state dict.")
+    sample_rate: int = _published(1, "Sample rate that a state dict was trained with.", at_least=1)
+    background: tuple[str, ...] = _published(("background",), BACKGROUND_HELP, keeps_empty=True)
+    fps: float | None = _published(None, FPS_HELP, above=0, default_text="what the model says")
+    backbone: str | None = _published(None, "package.module:factory that a .safetensors file may name.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(ConsoleConfig):
+    """What is predicted, what is written, and how labels are smoothed."""
+
+    model: str = setting("", MODEL_HELP, required=True, rank=FIRST)
+    features: tuple[Path, ...] = setting(
+        (), "Feature file (.npy) or folder of them; repeatable.", required=True, rank=FIRST
+    )
+    output: Path = setting(Path(), "Folder for <video>.txt and segments.csv.", required=True, rank=FIRST)
+    ground_truth: Path | None = setting(None, "Folder of <video>.txt to score against.", rank=FIRST)
+    device: str = setting(
+        "auto",
+        "Device to run on.",
+        choices=("auto", "cpu", "cuda", "tensorrt"),
+        rank=FIRST,
+        changes_result=False,
+    )
+    resume: bool = setting(False, "Skip videos that are already predicted.", rank=FIRST, changes_result=False)
+    format: tuple[str, ...] = _output(
+        (),
+        "Segments also as json, mstcn (official recognition files), eaf (ELAN) or srt (subtitles); "
+        "repeatable, or with commas; segments.csv is always written.",
+        rank=FIRST,
+    )
+    smooth: str = _smoothing(
+        "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi"), rank=FIRST
+    )
+    min_duration: str | None = _smoothing(None, "Shortest segment that is kept: 0.5s, or 15 (frames).")
+    median_window: str | None = _smoothing(
+        None, "Window whose most frequent label counts: 1s, or 31 (frames)."
+    )
+    transition_weight: float | None = _smoothing(
+        None, "Weight of the transitions learnt from train in viterbi.", at_least=0, default_text="1"
+    )
+    probabilities: bool = _output(False, "Write <video>.probabilities.npy, too.", negatable=False)
+    plots: bool = _output(False, "Write <video>.png: prediction above ground truth.", negatable=False)
+    max_memory: str | None = setting(
+        None,
+        "Memory limit such as 2GB: longer videos are computed in tiles, with the same result.",
+        default_text="a share of what is free",
+        changes_result=False,
+    )
+    benchmark: bool = setting(False, "Print where the time went, too.", negatable=False, changes_result=False)
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        owners = {"min_duration": "min-duration", "median_window": "median", "transition_weight": "viterbi"}
+        for name, owner in owners.items():
+            value = getattr(self, name)
+            if value is not None and owner != self.smooth:
+                yield f"`{name}` needs `smooth` {owner}, but smoothing is {self.smooth} instead."
+            if value is None and owner == self.smooth and owner != "viterbi":
+                yield f"`smooth` {owner} needs `{name}`, such as 0.5s."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ConsoleConfig):
+    """Which model is written as ONNX, and in which number format."""
+
+    model: str = setting("", MODEL_HELP, required=True, rank=FIRST)
+    output: Path = setting(Path("model.onnx"), "File to write, ending in .onnx.", rank=FIRST)
+    precision: str = _smaller(
+        "fp32",
+        "fp16: half the size, fast on GPUs only; int8: a third of the size, 2-3 times as fast on CPUs, "
+        "needs --calibration.",
+        choices=("fp32", "fp16", "int8"),
+        rank=FIRST,
+    )
+    calibration: tuple[Path, ...] = _smaller(
+        (),
+        "Feature file (.npy) or folder of them, repeatable: int8 is fitted to them; fp16 and int8 are "
+        "compared with fp32 on them.",
+        rank=FIRST,
+    )
+    ground_truth: Path | None = _smaller(
+        None,
+        "Folder of the <video>.txt of --calibration, to compare F1 with the ground truth, too.",
+        rank=FIRST,
+    )
+    force: bool = _smaller(
+        False,
+        "Write the file even if it keeps less than 99 % of the labels, has F1 below 98 against the "
+        "segments of fp32, or loses more than 2 points of F1 to the ground truth.",
+        negatable=False,
+    )
+    opset: int | None = setting(None, "ONNX operator set.", at_least=1, default_text="torch's own choice")
+    frame_mask: bool = setting(
+        False, "Add a second input for padded batches of different lengths.", negatable=False
+    )
+    register: str | None = setting(None, "Register the model in MLflow under this name.")
+    alias: str | None = setting(None, "Alias of the registered version.")
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error; options that would do nothing are refused."""
+        yield from super().errors()
+        if self.precision == "fp32":
+            for name in ("calibration", "ground_truth", "force"):
+                if getattr(self, name):
+                    yield f"`{name}` needs `precision` fp16 or int8, but the precision is fp32 instead."
+        elif self.precision == "int8" and not self.calibration:
+            yield "`precision` int8 needs `calibration`: features like those the model will see."
+        elif self.ground_truth is not None and not self.calibration:
+            yield "`ground_truth` needs `calibration`, the features that it belongs to."
+        if self.alias is not None and self.register is None:
+            yield "`alias` needs `register`, the name of the model."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(JsonConfig):
+    """Which predictions are scored, and how."""
+
+    predictions: Path = setting(
+        Path(), "Folder of <video>.txt, one class name per line.", required=True, rank=FIRST
+    )
+    ground_truth: Path = setting(Path(), "Folder of <video>.txt in the same form.", required=True, rank=FIRST)
+    background: tuple[str, ...] = setting(("background",), BACKGROUND_HELP, keeps_empty=True, rank=FIRST)
+    bundle: Path | None = setting(None, "Score only the videos of this bundle.", rank=FIRST)
+    convention: str = setting(
+        "mstcn",
+        "g2l drops the last frame of the last segment, as the official G2L code does.",
+        choices=("mstcn", "g2l"),
+        rank=FIRST,
+    )
+    output: Path | None = setting(None, "Write metrics.json here, too.", rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDataConfig(DebugConfig):
+    """Which data set a command makes."""
+
+    dataset: str = setting("", "Data set to make: a folder below --data-root.", required=True, rank=FIRST)
+    data_root: Path = setting(Path("data"), "Folder of data sets.", rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthConfig(NewDataConfig):
+    """A synthetic data set."""
+
+    kind: str = setting(
+        "kitchen",
+        "kitchen: actions that need context; lags: planted dilation rates.",
+        choices=("kitchen", "lags"),
+        rank=FIRST,
+    )
+    lags: str | None = setting(None, "Planted lags in frames, such as 41,7.", default_text="41", rank=FIRST)
+    videos: int = setting(24, "Number of videos.", rank=FIRST)
+    frames: int = setting(400, "Mean number of frames of a video.", rank=FIRST)
+    classes: int | None = setting(None, "Classes of a kitchen.", default_text="10", rank=FIRST)
+    feature_dim: int | None = setting(None, "D.", default_text="16, for lags 8", rank=FIRST)
+    seed: int = seed_setting()
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        if self.kind == "kitchen" and self.lags is not None:
+            yield "`lags` needs `kind` lags, but the kind is kitchen instead."
+        if self.kind == "lags" and self.classes is not None:
+            yield "`classes` needs `kind` kitchen: lags have 2 classes per lag, multiplied."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig(NewDataConfig):
+    """Features and labels that become a data set."""
+
+    features: Path = setting(
+        Path(), "Folder of <video>.npy, .npz, .pt, .h5 or .mat, T×D or D×T.", required=True, rank=FIRST
+    )
+    segments: Path | None = setting(
+        None,
+        ".csv or .tsv: video, label, start, end (frames, end exclusive) or start_s, end_s; an .eaf file; a "
+        "folder of <video>.eaf, or of <video>.txt with a class a line.",
+        default_text="`Y` in .mat",
+        rank=FIRST,
+    )
+    layout: str | None = setting(
+        None,
+        "dt: feature_dim × frames; td: frames × feature_dim.",
+        choices=("dt", "td"),
+        default_text="derived from the shapes",
+    )
+    feature_dim: int | None = setting(None, "D.", at_least=1, default_text="derived from the shapes")
+    variable: str | None = setting(None, "Array to read from feature files that hold several.")
+    tier: str | None = setting(None, "Tier to read from .eaf files that have several.")
+    fps: float | None = setting(
+        None, "Frame rate of the features, where labels are in seconds or milliseconds.", rank=FIRST
+    )
+    mapping: Path | None = setting(
+        None, "mapping.txt to keep.", default_text="classes are numbered by name", rank=FIRST
+    )
+    background: str = setting("background", "Class of frames that no segment covers.", rank=FIRST)
+    bundles: Path | None = setting(
+        None,
+        "Folder of train.split<k>.bundle and test.split<k>.bundle.",
+        default_text="one split is made",
+        rank=FIRST,
+    )
+    test_fraction: float = setting(0.25, "Share of the subjects to test on, where a split is made.")
+    group_pattern: str | None = setting(
+        None,
+        "Regular expression whose first group is the subject in a video name; '' for no groups.",
+        default_text="names of GTEA, 50Salads and Breakfast",
+        keeps_empty=True,
+    )
+    seed: int = seed_setting()
+    dry_run: bool = setting(False, "Print what would be done; write nothing.", negatable=False, rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig(DebugConfig):
+    """Videos whose features are extracted."""
+
+    videos: Path = setting(Path(), "Folder of videos.", required=True, rank=FIRST)
+    encoder: Path = setting(
+        Path(),
+        "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.",
+        required=True,
+        rank=FIRST,
+    )
+    output: Path = setting(Path(), "Folder for <video>.npy and features.json.", required=True, rank=FIRST)
+    fps: float = setting(15.0, "Features per second of video.", rank=FIRST)
+    mean: str | None = setting(
+        None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
+    )
+    std: str | None = setting(None, "Standard deviation of red, green, blue.", default_text="ImageNet's")
+    size: int | None = setting(
+        None, "Height and width, where the encoder accepts any.", unit="pixels", default_text="224"
+    )
+    clip_frames: int | None = setting(
+        None, "T, where the encoder accepts any.", unit="frames", default_text="16"
+    )
+    encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
+    batch_size: int = setting(32, "Frames or clips encoded at once.")
+    device: str = setting(
+        "auto", "Device to run on.", choices=("auto", "cpu", "cuda", "tensorrt"), rank=FIRST
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(ConsoleConfig):
+    """What a report is written as, and where."""
+
+    format: str = setting(
+        "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md"), rank=FIRST
+    )
+    output: Path | None = setting(
+        None,
+        "File to write.",
+        default_text="report.<format> in the folder of the run; of several runs, here",
+        rank=FIRST,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowConfig(JsonConfig):
+    """How a structure is shown."""
+
+    fps: float | None = setting(None, "Frame rate, to show seconds, too.", above=0, rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialectConfig(DebugConfig):
+    """How a structure is written."""
+
+    to: str = setting("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"), rank=FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadConfig(DebugConfig):
+    """Where a data set is downloaded to."""
+
+    data_root: Path = setting(Path("data"), "Folder of data sets.", rank=FIRST)
+    yes: bool = setting(False, "Accept the terms without a question.", negatable=False, rank=FIRST)
