@@ -24,7 +24,7 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.files import write_json
 from g2l.metrics.comparison import compare
-from g2l.metrics.fitness import MEAN_F1, metric_value
+from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import summarize
 from g2l.pipeline.local_search import LocalSearchTask, search_locally
 from g2l.pipeline.stage import Workplace

@@ -24,7 +24,7 @@ LARGEST_SEED = 2**31 - 1
 """What torch, numpy and scikit-learn all accept, with room for the seeds after it."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy", "likelihood")
-"""Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.likelihood`)."""
+"""Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.scores`)."""
 
 
 @dataclass(frozen=True)

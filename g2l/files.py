@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,93 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read as UTF-8 JSON ({error}).") from None
 
 
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Append one JSON value as a line and flush it to disk; NaN and infinities become null.
+
+    Raises:
+        OperationalError: The disk refuses.
+    """
+    line = f"{canonical_json(finite(value))}\n".encode()
+    try:
+        ensure_folder(path.parent)
+        with path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line number and JSON object of each line of a `.jsonl` file; nothing where there is no file.
+
+    A last line that is torn (without an end, or not JSON, as a power cut leaves it) is left out.
+
+    Raises:
+        InputError: Any other line is damaged.
+        OperationalError: The file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OperationalError(f"{path}: cannot be read ({error.strerror}).") from error
+    for number, line in enumerate(lines, start=1):
+        last = number == len(lines)
+        if last and not line.endswith(b"\n"):
+            return
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            if last:
+                return
+            raise InputError(f"{at(path, number)}: expected one JSON object, found damaged text.") from None
+        if not isinstance(value, dict):
+            raise InputError(f"{at(path, number)}: expected a JSON object, found {type(value).__name__}.")
+        yield number, value
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off a last line that a kill or a power cut has torn.
+
+    Raises:
+        OperationalError: The disk refuses.
+    """
+    try:
+        text = path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if last := whole.splitlines(keepends=True)[-1:]:
+            try:
+                json.loads(last[0])
+            except ValueError:
+                whole = whole[: -len(last[0])]
+        if len(whole) != len(text):
+            os.truncate(path, len(whole))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Return size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size": path.stat().st_size, "sha256": digest}
+
+
+def finite(value: Any) -> Any:
+    """Return a value whose NaN and infinities are null, as JSON has none."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of `value` that fingerprints are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -116,6 +204,28 @@ def ensure_folder(path: Path) -> None:
         ) from error
     if not os.access(path, os.W_OK):
         raise InputError(f"{path}: the output folder is not writable.", hint="choose another folder.")
+
+
+@contextmanager
+def hold_folder(path: Path) -> Iterator[None]:
+    """Mark a folder as used by this process, until the end or a kill; needs no file that could stay behind.
+
+    Raises:
+        OperationalError: Another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperationalError(
+                f"{path}: another process is working in this folder.", hint="wait for it, or end it first."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _refuse(constant: str) -> None:

@@ -10,7 +10,7 @@ from benchmarks.search_efficiency.problems import Problem, search_space
 from benchmarks.search_efficiency.records import Record, Records
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.presets import PRESETS
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search

@@ -17,7 +17,7 @@ from benchmarks.search_efficiency.problems import Problem, open_data
 from g2l.datasets.batching import Batch, BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
 from g2l.training.callback import TrainingState

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from g2l.errors import OperationalError
 from g2l.export.parity import Probabilities, Runner, check_lengths, open_runner
 from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.f1 import F1_THRESHOLDS
+from g2l.metrics.scores import F1_THRESHOLDS
 from g2l.structure import DilationStructure
 
 

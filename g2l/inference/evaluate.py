@@ -18,7 +18,8 @@ from g2l.errors import InputError
 from g2l.files import write_json
 from g2l.inference.frame_names import FrameReader, is_recognition
 from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.report import confusion, per_class_report
+from g2l.metrics.per_class import confusion, per_class_report
+from g2l.metrics.scores import VideoScores
 from g2l.metrics.segments import Convention, segments
 
 _log = logging.getLogger("g2l")
@@ -39,7 +40,7 @@ class EvaluationReport:
 
     Attributes:
         metrics: Of all videos together.
-        per_video: The same of each video by itself, by name.
+        video_scores: What each video contributes, by name; input of `compare_videos`.
         per_class: Precision, recall, F1 score and support of every class, see `per_class_report`.
         classes: Class names that occur, in alphabetical order.
         background: Class names whose segments counted neither for Edit nor for F1.
@@ -50,13 +51,18 @@ class EvaluationReport:
     """
 
     metrics: dict[str, float]
-    per_video: dict[str, dict[str, float]]
+    video_scores: dict[str, VideoScores]
     per_class: dict[str, Any]
     classes: tuple[str, ...]
     background: tuple[str, ...]
     confusion: list[list[int]]
     strips: dict[str, dict[str, list[list[int]]]]
     unsmoothed: dict[str, float] | None = None
+
+    @property
+    def per_video(self) -> dict[str, dict[str, float | None]]:
+        """Metrics of each video alone, by name; Edit and F1 are None where it has no segment."""
+        return {name: scores.metrics() for name, scores in self.video_scores.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `metrics.json` holds: the metrics, and under `unsmoothed` those before smoothing."""
@@ -66,7 +72,8 @@ class EvaluationReport:
         """Write `metrics.json` and `evaluation.json` into `folder` atomically; return the former."""
         path = folder / METRICS_FILE
         write_json(path, self.as_dict())
-        videos = {name: {"metrics": self.per_video[name], **strips} for name, strips in self.strips.items()}
+        per_video = self.per_video
+        videos = {name: {"metrics": per_video[name], **strips} for name, strips in self.strips.items()}
         details = {
             "schema": EVALUATION_SCHEMA,
             "metrics": self.as_dict(),
@@ -121,12 +128,12 @@ def evaluate_predictions(
     kept = {name: predictions / UNSMOOTHED / f"{name}.txt" for name in names}
     before = {name: pair(path, name) for name, path in kept.items() if path.is_file()}
     scores = partial(_scores, background=range(len(background)), convention=convention)
-    metrics, per_video = scores(pairs)
+    metrics, video_scores = scores(pairs)
     classes, frames = _confusion(pairs, reader.names)
     place = {reader.names.index(name): number for number, name in enumerate(classes)}
     return EvaluationReport(
         metrics=metrics,
-        per_video=per_video,
+        video_scores=video_scores,
         per_class=per_class_report(frames, classes),
         classes=classes,
         background=tuple(background),
@@ -205,15 +212,10 @@ def _strip(labels: Labels, place: Mapping[int, int]) -> list[list[int]]:
 
 def _scores(
     pairs: Mapping[str, _Pair], background: Collection[int], convention: Convention
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return the metrics of all videos together and of each."""
+) -> tuple[dict[str, float], dict[str, VideoScores]]:
+    """Return the metrics of all videos together, and the scores of each."""
     total = SegmentationMetrics(background=background, convention=convention)
-    per_video = {}
-    for name, (predicted, truth) in pairs.items():
-        video = SegmentationMetrics(background=background, convention=convention)
-        video.update(predicted, truth)
-        total.merge(video)
-        per_video[name] = video.compute()
+    per_video = {name: total.update(predicted, truth) for name, (predicted, truth) in pairs.items()}
     return total.compute(), per_video
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from g2l.metrics.accuracy import accuracy_counts
-from g2l.metrics.edit import edit_score
-from g2l.metrics.f1 import F1_THRESHOLDS, F1Counts, f1_counts
-from g2l.metrics.frames import LabelArray, percentage
-from g2l.metrics.segments import Convention, scored_segments
+from g2l.metrics.scores import F1_THRESHOLDS, F1Counts, VideoScores, video_scores
+from g2l.metrics.segments import Convention, LabelArray, percentage
 
 
 class SegmentationMetrics:
     """Accuracy, Edit and F1@{10,25,50} in percent over the videos seen so far (METHOD, section 5).
 
-    Frames and segment counts are pooled over videos; Edit is averaged over videos. The result does
-    not depend on the order of updates and merges.
+    Frames and segment counts are pooled over videos; Edit is averaged over videos. The result does not
+    depend on the order of updates and merges.
 
     Args:
         background: Class indices whose segments count neither for Edit nor for F1.
         convention: Where the last segment of a video ends.
+
+    Attributes:
+        videos: Scores of each video, in the order of the updates.
     """
 
     def __init__(
@@ -28,29 +28,22 @@ class SegmentationMetrics:
     ) -> None:
         self.background = frozenset(int(index) for index in background)
         self.convention = Convention(convention)
-        self._correct = 0
-        self._frames = 0
-        # One score per video instead of a sum: an exactly rounded sum of them knows no order.
-        self._edits: list[float] = []
-        self._counts = tuple(F1Counts() for _ in F1_THRESHOLDS)
+        self.videos: list[VideoScores] = []
 
-    def update(self, predicted: LabelArray, truth: LabelArray) -> None:
-        """Add one video.
+    def update(self, predicted: LabelArray, truth: LabelArray) -> VideoScores:
+        """Add one video and return its scores.
 
         Args:
             predicted: Predicted class index of every frame, (T,).
             truth: True class index of every frame, (T,).
 
         Raises:
-            InputError: The lengths differ, or one is not a one-dimensional array of integers;
-                nothing is added.
+            InputError: The lengths differ, or one is not a one-dimensional array of integers; nothing is
+                added.
         """
-        correct, frames = accuracy_counts(predicted, truth)
-        ours, theirs = (
-            scored_segments(labels, background=self.background, convention=self.convention)
-            for labels in (predicted, truth)
-        )
-        self._add(correct, frames, [edit_score(ours, theirs)], f1_counts(ours, theirs))
+        scores = video_scores(predicted, truth, background=self.background, convention=self.convention)
+        self.videos.append(scores)
+        return scores
 
     def merge(self, other: SegmentationMetrics) -> None:
         """Add the videos of another accumulator, as if they had been updated here.
@@ -60,25 +53,28 @@ class SegmentationMetrics:
         """
         if (self.background, self.convention) != (other.background, other.convention):
             raise ValueError("metrics of different backgrounds or conventions cannot be merged")
-        self._add(other._correct, other._frames, other._edits, other._counts)
+        self.videos += other.videos
+
+    @property
+    def undefined(self) -> int:
+        """Number of videos without any segment on either side: Edit and F1 of such a video are undefined."""
+        return sum(video.edit is None for video in self.videos)
 
     def compute(self) -> dict[str, float]:
-        """Return `videos`, `frames` and the percentages; without videos all are 0, never NaN."""
-        videos = len(self._edits)
-        scores = {
-            f"f1@{threshold}": counts.score()
-            for threshold, counts in zip(F1_THRESHOLDS, self._counts, strict=True)
-        }
-        return {
-            "videos": videos,
-            "frames": self._frames,
-            "accuracy": percentage(self._correct, self._frames),
-            "edit": math.fsum(self._edits) / videos if videos else 0.0,
-            **scores,
-        }
+        """Return `videos`, `frames` and the percentages; without videos all are 0, never NaN.
 
-    def _add(self, correct: int, frames: int, edits: list[float], counts: tuple[F1Counts, ...]) -> None:
-        self._correct += correct
-        self._frames += frames
-        self._edits += edits
-        self._counts = tuple(mine + new for mine, new in zip(self._counts, counts, strict=True))
+        A video without any segment on either side counts as an Edit of 100 in the mean (METHOD, section 5).
+        """
+        frames = sum(video.frames for video in self.videos)
+        # An exactly rounded sum does not depend on the order of the videos.
+        edits = [100.0 if video.edit is None else video.edit for video in self.videos]
+        counts = [F1Counts() for _ in F1_THRESHOLDS]
+        for video in self.videos:
+            counts = [mine + new for mine, new in zip(counts, video.f1, strict=True)]
+        return {
+            "videos": len(self.videos),
+            "frames": frames,
+            "accuracy": percentage(sum(video.correct for video in self.videos), frames),
+            "edit": math.fsum(edits) / len(edits) if edits else 0.0,
+            **{f"f1@{k}": count.score() for k, count in zip(F1_THRESHOLDS, counts, strict=True)},
+        }

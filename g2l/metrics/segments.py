@@ -1,16 +1,57 @@
-"""Segments: the maximal runs of equal labels in a video."""
+"""Label arrays, one class index per frame, and their segments: the maximal runs of equal labels."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from g2l.metrics.frames import LabelArray, checked_labels
+from g2l.errors import InputError
+
+LabelArray: TypeAlias = npt.NDArray[np.integer[Any]]
+"""Class indices of any integer type, one per frame (T,) or per segment (N,)."""
+
+
+def checked_labels(labels: LabelArray, name: str) -> LabelArray:
+    """Return `labels` as an array.
+
+    Args:
+        labels: Class index of every frame, (T,).
+        name: Name of the argument in the error.
+
+    Raises:
+        InputError: They are not one-dimensional or not integers.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1:
+        raise InputError(f"`{name}` must have shape (T,), but has shape {array.shape} instead.")
+    if array.dtype.kind not in "iu":
+        raise InputError(f"`{name}` must hold integer class indices, but holds {array.dtype} instead.")
+    return array
+
+
+def checked_pair(predicted: LabelArray, truth: LabelArray) -> tuple[LabelArray, LabelArray]:
+    """Return both label sequences of one video as arrays.
+
+    Args:
+        predicted: Predicted class index of every frame, (T,).
+        truth: True class index of every frame, (T,).
+
+    Raises:
+        InputError: One of them is not a label array, or their lengths differ.
+    """
+    predicted, truth = checked_labels(predicted, "predicted"), checked_labels(truth, "truth")
+    if len(predicted) != len(truth):
+        raise InputError(
+            f"`predicted` must have as many frames as `truth` ({len(truth)}), "
+            f"but has {len(predicted)} instead.",
+            hint="predictions and ground truth must be of the same video at the same frame rate.",
+        )
+    return predicted, truth
 
 
 class Convention(StrEnum):
@@ -48,7 +89,7 @@ def segments(labels: LabelArray) -> Segments:
     """Return the runs of equal labels, background included.
 
     Args:
-        labels: Class index of every frame, (T,); an empty video has no segments.
+        labels: Class index of every frame, (T,); an empty video has none.
 
     Raises:
         InputError: `labels` is not a one-dimensional array of integers.
@@ -71,7 +112,7 @@ def scored_segments(
     Args:
         labels: Class index of every frame, (T,).
         background: Class indices whose segments are dropped.
-        convention: Where the last segment ends; under `G2L` one of a single frame becomes empty.
+        convention: Where the last segment ends; under `G2L` a last segment of one frame becomes empty.
 
     Raises:
         InputError: `labels` is not a one-dimensional array of integers.
@@ -85,3 +126,8 @@ def scored_segments(
             kept &= found.labels != index
         found = found.select(kept)
     return found
+
+
+def percentage(part: int, whole: int) -> float:
+    """Return `part` of `whole` in percent; 0 of 0 is 0, never NaN."""
+    return 100.0 * part / whole if whole else 0.0

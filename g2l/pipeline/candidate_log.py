@@ -10,7 +10,7 @@ from typing import Any
 
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint, unwritable
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.pipeline.records import receptive_field_columns
 from g2l.pipeline.stage import Stage
 from g2l.search.population import GenerationSummary

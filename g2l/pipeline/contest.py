@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from g2l.metrics.comparison import Comparison, compare
-from g2l.metrics.fitness import MEAN_F1, metric_value
+from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import Summary
 from g2l.pipeline.train import TrainingOutcome
 from g2l.structure import DilationStructure, LayerTopology

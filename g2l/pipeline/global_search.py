@@ -11,7 +11,7 @@ from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.evaluation import Evaluation
 from g2l.metrics.comparison import Comparison
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.pipeline.candidate_log import CandidateLog
 from g2l.pipeline.candidates import (
     TRAININGS,

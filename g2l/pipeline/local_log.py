@@ -7,7 +7,7 @@ from pathlib import Path
 
 from g2l.files import canonical_json, write_text
 from g2l.pipeline.figures import rate_map
-from g2l.search.local_search import LocalSearchUpdate
+from g2l.records import LocalSearchUpdate
 from g2l.tracking.protocol import Run
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.files import write_json
 from g2l.pipeline.stage import DATA_FACTS, Stage
+from g2l.records import EpochRecord
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run
-from g2l.training.history import EpochRecord
 
 
 def describe_data(stage: Stage, dataset: SegmentationDataset, partitions: Partitions) -> None:

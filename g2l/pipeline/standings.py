@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.search.noise_control import Race, race_budget
 from g2l.search.result import GlobalSearchResult
 from g2l.structure import DilationStructure, LayerTopology

@@ -14,7 +14,7 @@ from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.metrics.summary import Summary, summarize
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone

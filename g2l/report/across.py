@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from g2l.metrics.comparison import Comparison, compare
-from g2l.metrics.fitness import MEAN_F1
+from g2l.metrics.scores import MEAN_F1
 from g2l.report.model import HAND_DESIGNED, RunFacts
 from g2l.report.stage_facts import TrainingFacts
 from g2l.report.words import metric

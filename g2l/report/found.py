@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from g2l.metrics.comparison import CONFIDENCE, Comparison
-from g2l.metrics.fitness import MEAN_F1
+from g2l.metrics.scores import MEAN_F1
 from g2l.report.across import across
 from g2l.report.blocks import Block, Heading, Paragraph, Section, Warnings
 from g2l.report.cost import full_trainings

@@ -9,7 +9,7 @@ from typing import Any
 
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation, EvaluationStatus
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.report.files import JOURNAL, RECORD, RESULT, STRUCTURE, as_structure, optional, reading
 from g2l.report.stage_facts import BranchStep, Generation, GlobalFacts, LayerPath, LocalFacts, Scored
 from g2l.search.journal_lines import JournalContent, parse_journal

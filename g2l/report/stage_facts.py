@@ -157,13 +157,13 @@ class VideoFacts:
 
     Attributes:
         name: Its name.
-        metrics: Of it alone, in percent; empty where the truth is not known.
+        metrics: Of it alone, in percent, None where not defined; empty where the truth is not known.
         prediction: (class index, end) of each segment in frames, the end exclusive.
         truth: The same, or None.
     """
 
     name: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     prediction: tuple[tuple[int, int], ...]
     truth: tuple[tuple[int, int], ...] | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from g2l.metrics.fitness import MEAN_F1
+from g2l.metrics.scores import MEAN_F1
 from g2l.palette import BACKGROUND, COLORS
 from g2l.report.blocks import Bar, Block, Heading, Key, Paragraph, Section, Strip, Strips, Table
 from g2l.report.model import RunFacts

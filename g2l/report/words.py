@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from g2l.metrics.fitness import MEAN_F1, metric_value
+from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import summarize
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -35,13 +35,14 @@ def count(value: float) -> str:
     return f"{round(value):,}"
 
 
-def metric(metrics: Mapping[str, float], name: str) -> float | None:
-    """Return a metric, or None where it was not measured."""
+def metric(metrics: Mapping[str, float | None], name: str) -> float | None:
+    """Return a metric, or None where it was not measured or is not defined."""
+    known = {key: value for key, value in metrics.items() if value is not None}
     needed = "f1@50" if name == MEAN_F1 else name
-    return metric_value(metrics, name) if needed in metrics else None
+    return metric_value(known, name) if needed in known else None
 
 
-def scores(metrics: Mapping[str, float]) -> tuple[str, ...]:
+def scores(metrics: Mapping[str, float | None]) -> tuple[str, ...]:
     """Return all metrics of `METRICS` as text."""
     return tuple(points(metric(metrics, name)) for name in METRICS)
 

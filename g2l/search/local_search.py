@@ -7,7 +7,6 @@ otherwise; Adam's moments of α are forgotten with α; the interval may be given
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import torch
@@ -20,6 +19,7 @@ from g2l.receptive_field.conversion import ConversionReport, convert
 from g2l.receptive_field.rates import Expansion
 from g2l.receptive_field.schedule import move, set_branches
 from g2l.receptive_field.temporal import layer_rates
+from g2l.records import LayerUpdate, LocalSearchUpdate
 from g2l.search_config import LocalSearchConfig
 
 
@@ -30,58 +30,6 @@ class SearchState(Protocol):
     optimizer: torch.optim.Optimizer
     epoch: int
     step: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerUpdate:
-    """What one update did to one layer: `weights` over `branches` made `rate_before` into `rate_after`."""
-
-    rate_before: int
-    branches: tuple[int, ...]
-    weights: tuple[float, ...]
-    expectation: float
-    rate_after: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalSearchUpdate:
-    """One estimate of all rates.
-
-    Attributes:
-        number: 1-based; the last one of a search ends it.
-        step: Optimiser steps completed.
-        epoch: Epochs completed.
-        layers: What happened to each layer, by name, in the order of the network.
-    """
-
-    number: int
-    step: int
-    epoch: int
-    layers: Mapping[str, LayerUpdate]
-
-    @property
-    def rates(self) -> dict[str, int]:
-        """The rate of each layer after the update."""
-        return {name: layer.rate_after for name, layer in self.layers.items()}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for a journal or a checkpoint."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> LocalSearchUpdate:
-        """Return the update that `as_dict` gave, also after a passage through JSON."""
-        layers = {
-            name: LayerUpdate(
-                rate_before=layer["rate_before"],
-                branches=tuple(layer["branches"]),
-                weights=tuple(layer["weights"]),
-                expectation=layer["expectation"],
-                rate_after=layer["rate_after"],
-            )
-            for name, layer in values["layers"].items()
-        }
-        return cls(**{**values, "layers": layers})
 
 
 class LocalSearch:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from g2l.evaluation import Evaluation, EvaluationStatus
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.search import pareto
 from g2l.structure import DilationStructure
 

@@ -20,8 +20,9 @@ from g2l.config import RecipeConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.files import atomic_path, fingerprint
+from g2l.records import EpochRecord
 from g2l.training.callback import TrainingCallback, TrainingState
-from g2l.training.history import EpochRecord, ResultSoFar
+from g2l.training.history import ResultSoFar
 from g2l.training.random_state import random_states, set_random_states
 
 SCHEMA = "g2l.training/2"

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.likelihood import LIKELIHOOD, likelihood
+from g2l.metrics.scores import LIKELIHOOD, likelihood
 
 
 class NetworkScore:

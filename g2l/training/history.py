@@ -8,28 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
+from g2l.records import EpochRecord
 from g2l.training.callback import TrainingState
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One line of the history of a training.
-
-    Attributes:
-        epoch: Number of the epoch, from 1; a budget of steps may cut the last one short.
-        step: Optimiser steps completed since the start of the training.
-        loss: Mean training loss of the epoch's steps.
-        learning_rate: Of the first parameter group during the epoch.
-        metrics: Hold-out metrics in percent after the epoch; empty where none were measured.
-        seconds: Wall-clock time of the epoch, evaluation included.
-    """
-
-    epoch: int
-    step: int
-    loss: float
-    learning_rate: float
-    metrics: Mapping[str, float]
-    seconds: float
 
 
 @dataclass(frozen=True)

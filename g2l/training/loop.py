@@ -11,11 +11,12 @@ from torch import nn
 from g2l.config import RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.evaluation import Budget
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.progress import NullProgress, Progress
+from g2l.records import EpochRecord
 from g2l.training.callback import TrainingCallback
 from g2l.training.checkpoint import training_identity
-from g2l.training.history import EpochRecord, TrainingResult
+from g2l.training.history import TrainingResult
 from g2l.training.run import Training
 
 _NO_PROGRESS = NullProgress()

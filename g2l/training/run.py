@@ -15,10 +15,11 @@ from torch import nn
 from g2l.config import RecipeConfig
 from g2l.datasets.batching import Batch, BatchSource, prefetched
 from g2l.progress import Task
+from g2l.records import EpochRecord
 from g2l.training.callback import TrainingCallback, TrainingState
 from g2l.training.checkpoint import load_checkpoint, save_checkpoint
 from g2l.training.device import seed_everything
-from g2l.training.history import EpochRecord, ResultSoFar
+from g2l.training.history import ResultSoFar
 from g2l.training.step import adam, set_learning_rate, train_step
 
 

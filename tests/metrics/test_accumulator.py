@@ -106,3 +106,10 @@ def test_a_length_mismatch_is_refused_and_adds_nothing():
     ):
         metrics.update(np.array([1, 1]), np.array([1, 1, 1]))
     assert metrics.compute() == before
+
+
+def test_videos_without_segments_are_counted():
+    metrics = metrics_of([([0, 0], [0, 0]), ([0, 1], [0, 1])], background=[0])
+    assert metrics.undefined == 1
+    assert metrics.compute()["edit"] == 100.0
+    assert [video.edit for video in metrics.videos] == [None, 100.0]

@@ -11,7 +11,7 @@ from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.inference.sessions import open_session
 from g2l.metrics.comparison import compare
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.models.artifact import read_metadata
 from g2l.pipeline.compose import run_pipeline
 from g2l.pipeline.stage import Workplace

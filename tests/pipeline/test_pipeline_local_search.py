@@ -15,7 +15,8 @@ from g2l.pipeline.local_search import search_locally
 from g2l.pipeline.stage import Workplace
 from g2l.receptive_field import branch_layers
 from g2l.receptive_field.temporal import read_structure as read_rates
-from g2l.search.local_search import LocalSearch, LocalSearchUpdate
+from g2l.records import LocalSearchUpdate
+from g2l.search.local_search import LocalSearch
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_structure, write_structure
 from g2l.tracking.protocol import RunKind, RunStatus

@@ -12,7 +12,7 @@ from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.files import read_json
-from g2l.metrics.fitness import metric_value
+from g2l.metrics.scores import metric_value
 from g2l.models.artifact import load_model, read_metadata
 from g2l.pipeline.stage import Workplace
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome, train

@@ -15,7 +15,8 @@ from g2l.models.ms_tcn import MSTCN
 from g2l.receptive_field import Ending, branch_layers
 from g2l.receptive_field.branch_layer import INITIAL_ALPHA
 from g2l.receptive_field.temporal import layer_rates, read_structure
-from g2l.search.local_search import LocalSearch, LocalSearchUpdate
+from g2l.records import LocalSearchUpdate
+from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure, LayerTopology

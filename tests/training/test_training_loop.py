@@ -11,8 +11,8 @@ import torch
 from g2l.config import Selection
 from g2l.errors import OperationalError
 from g2l.evaluation import Budget
+from g2l.records import EpochRecord
 from g2l.training import run
-from g2l.training.history import EpochRecord
 from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import classification_report
 
 import g2l
 from g2l.errors import InputError
-from g2l.metrics.report import confusion, per_class_report
+from g2l.metrics.per_class import confusion, per_class_report
 
 NAMES = ("take", "accuracy", "never")
 ZERO_ROW = {"precision": 0.0, "recall": 0.0, "f1-score": 0.0, "support": 0}
@@ -129,7 +129,7 @@ def test_a_length_mismatch_is_refused():
 
 
 def test_scikit_learn_is_imported_only_when_used():
-    code = """import sys, g2l.metrics.report, g2l.metrics.accumulator
+    code = """import sys, g2l.metrics.per_class, g2l.metrics.accumulator
 print([name for name in ("sklearn", "torch", "scipy") if name in sys.modules])"""
     root = Path(g2l.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)

@@ -1,0 +1,74 @@
+"""Frame-wise scores of each class, and the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.errors import InputError
+from g2l.metrics.segments import LabelArray, checked_pair, percentage
+
+
+def confusion(predicted: LabelArray, truth: LabelArray, class_names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the confusion matrix (C, C) in frames: true class by row, predicted class by column.
+
+    Args:
+        predicted: Predicted class index of every frame of all videos, (N,).
+        truth: True class index of every frame of all videos, (N,).
+        class_names: Class names in index order, length C.
+
+    Raises:
+        InputError: The lengths differ, or an index is not one of the C classes.
+    """
+    predicted, truth = checked_pair(predicted, truth)
+    size = len(class_names)
+    for name, labels in (("predicted", predicted), ("truth", truth)):
+        outside = (labels < 0) | (labels >= size)
+        if outside.any():
+            raise InputError(
+                f"`{name}` must hold class indices in [0, {size}), but holds {labels[outside][0]} instead."
+            )
+    # A pair of classes as one number; in int64, since their product may overflow the type of the labels.
+    pairs = truth.astype(np.int64) * size + predicted.astype(np.int64)
+    return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64)
+
+
+def per_class_report(frames: npt.NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return precision, recall, F1 score and support of every class, frame by frame, in percent.
+
+    The scores and averages are those of scikit-learn's `classification_report`.
+
+    Args:
+        frames: Confusion matrix (C, C), see `confusion`.
+        class_names: Class names in index order, length C.
+
+    Returns:
+        `{"classes": {name: row}, "macro avg": row, "weighted avg": row, "accuracy": percent}`, a row being
+        `{"precision", "recall", "f1-score", "support"}` with the support in frames. A class with neither true
+        nor predicted frames has zeros and is left out of the averages.
+    """
+    hits, true, predicted = np.diag(frames), frames.sum(axis=1), frames.sum(axis=0)
+    # (3, C): precision, recall, F1 score; 0 where the divisor is 0
+    scores = np.stack([_percent(hits, predicted), _percent(hits, true), _percent(2 * hits, true + predicted)])
+    present = (true + predicted) > 0
+    total = int(frames.sum())
+    macro = scores[:, present].mean(axis=1) if present.any() else np.zeros(3)
+    weighted = scores @ true / total if total else np.zeros(3)
+    return {
+        "classes": {name: _row(scores[:, index], int(true[index])) for index, name in enumerate(class_names)},
+        "macro avg": _row(macro, total),
+        "weighted avg": _row(weighted, total),
+        "accuracy": percentage(int(hits.sum()), total),
+    }
+
+
+def _percent(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    return 100.0 * part / np.maximum(whole, 1)
+
+
+def _row(scores: npt.NDArray[np.float64], support: int) -> dict[str, float]:
+    precision, recall, f1 = map(float, scores)
+    return {"precision": precision, "recall": recall, "f1-score": f1, "support": support}

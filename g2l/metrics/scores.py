@@ -1,0 +1,265 @@
+"""Scores of one video: accuracy, Edit and F1@k (METHOD, section 5), and metrics by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.errors import InputError
+from g2l.metrics.segments import (
+    Convention,
+    LabelArray,
+    Segments,
+    checked_pair,
+    percentage,
+    scored_segments,
+)
+
+F1_THRESHOLDS = (10, 25, 50)
+"""The k of F1@k, in percent of intersection over union (MS-TCN, section 4)."""
+MEAN_F1 = "f1"
+"""Name of the mean of F1@{10,25,50} (METHOD, section 3: our default fitness)."""
+LIKELIHOOD = "likelihood"
+"""Name of a metric that only a network has: files of labels hold no probabilities."""
+
+
+@dataclass(frozen=True)
+class F1Counts:
+    """Hits and misses at one threshold; summed over videos before the score is taken."""
+
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+
+    def __add__(self, other: F1Counts) -> F1Counts:
+        return F1Counts(
+            self.true_positives + other.true_positives,
+            self.false_positives + other.false_positives,
+            self.false_negatives + other.false_negatives,
+        )
+
+    def score(self) -> float:
+        """Return F1 in percent; 0 where there are no segments at all."""
+        hits = 2 * self.true_positives
+        return percentage(hits, hits + self.false_positives + self.false_negatives)
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """What one video contributes to the metrics of many.
+
+    Attributes:
+        correct: Correct frames.
+        frames: All frames.
+        edit: Edit score in percent, or None where neither side has a segment that is not background.
+        f1: Counts at each of `F1_THRESHOLDS`.
+    """
+
+    correct: int
+    frames: int
+    edit: float | None
+    f1: tuple[F1Counts, ...]
+
+    def metrics(self) -> dict[str, float | None]:
+        """Return the percentages of this video alone; Edit and F1 are None where they are not defined."""
+        defined = self.edit is not None
+        return {
+            "frames": self.frames,
+            "accuracy": percentage(self.correct, self.frames),
+            "edit": self.edit,
+            **{
+                f"f1@{threshold}": counts.score() if defined else None
+                for threshold, counts in zip(F1_THRESHOLDS, self.f1, strict=True)
+            },
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        counts = [[one.true_positives, one.false_positives, one.false_negatives] for one in self.f1]
+        return {"correct": self.correct, "frames": self.frames, "edit": self.edit, "f1": counts}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Return the scores that `as_dict` wrote.
+
+        Raises:
+            KeyError: A field is missing.
+            TypeError: A field is of another kind.
+            ValueError: Likewise.
+        """
+        edit = value["edit"]
+        counts = tuple(F1Counts(*map(int, one)) for one in value["f1"])
+        if len(counts) != len(F1_THRESHOLDS):
+            raise ValueError(f"expected counts at {len(F1_THRESHOLDS)} thresholds, found {len(counts)}")
+        return cls(int(value["correct"]), int(value["frames"]), None if edit is None else float(edit), counts)
+
+
+def video_scores(
+    predicted: LabelArray,
+    truth: LabelArray,
+    *,
+    background: Collection[int] = (),
+    convention: Convention = Convention.MSTCN,
+) -> VideoScores:
+    """Score one video.
+
+    Args:
+        predicted: Predicted class index of every frame, (T,).
+        truth: True class index of every frame, (T,).
+        background: Class indices whose segments count neither for Edit nor for F1.
+        convention: Where the last segment ends.
+
+    Raises:
+        InputError: The lengths differ, or one is not a one-dimensional array of integers.
+    """
+    correct, frames = accuracy_counts(predicted, truth)
+    ours, theirs = (
+        scored_segments(labels, background=background, convention=convention) for labels in (predicted, truth)
+    )
+    edit = edit_score(ours, theirs) if len(ours) or len(theirs) else None
+    return VideoScores(correct, frames, edit, f1_counts(ours, theirs))
+
+
+def accuracy_counts(predicted: LabelArray, truth: LabelArray) -> tuple[int, int]:
+    """Return the number of correct frames and of all frames of one video; background counts too.
+
+    Raises:
+        InputError: The lengths differ.
+    """
+    predicted, truth = checked_pair(predicted, truth)
+    return int(np.count_nonzero(predicted == truth)), len(truth)
+
+
+def edit_score(predicted: Segments, truth: Segments) -> float:
+    """Return 100 · (1 − distance / number of segments of the longer side) for one video.
+
+    Two empty sides score 100, one empty side scores 0.
+
+    Args:
+        predicted: Predicted segments, background dropped.
+        truth: True segments, background dropped.
+    """
+    longest = max(len(predicted), len(truth))
+    if longest == 0:
+        return 100.0
+    return percentage(longest - levenshtein(predicted.labels, truth.labels), longest)
+
+
+def levenshtein(first: LabelArray, second: LabelArray) -> int:
+    """Return the least number of insertions, deletions and substitutions between two sequences.
+
+    Bit-parallel dynamic programming (Myers, J. ACM 1999, in the form of Hyyrö, 2003). A column of the
+    distance table runs along the longer sequence and is kept as the differences of neighbouring cells, which
+    are −1, 0 or +1: one Python integer has a bit for each +1 and another for each −1, so that a whole column
+    takes a dozen integer operations. `benchmarks/metrics.py` compares it with a numpy row per column.
+
+    Args:
+        first: Class indices, (N,).
+        second: Class indices, (M,).
+    """
+    short, long = sorted((first.tolist(), second.tolist()), key=len)
+    everywhere = (1 << len(long)) - 1
+    matches: dict[int, int] = {}
+    for position, label in enumerate(long):
+        matches[label] = matches.get(label, 0) | 1 << position
+    rises, falls = everywhere, 0
+    for label in short:
+        match = matches.get(label, 0)
+        # Cells equal to their upper left neighbour; the carry of the sum follows runs of rises.
+        unchanged = (((match & rises) + rises) ^ rises) | match | falls
+        # From the column before to this one, moved down a cell; the top row always rises by one.
+        right_rises = (falls | (everywhere & ~(unchanged | rises))) << 1 | 1
+        right_falls = (rises & unchanged) << 1
+        rises = (right_falls | ~(unchanged | right_rises)) & everywhere
+        falls = right_rises & unchanged & everywhere
+    return len(short) + rises.bit_count() - falls.bit_count()
+
+
+def f1_counts(predicted: Segments, truth: Segments) -> tuple[F1Counts, ...]:
+    """Return the counts of one video at each of `F1_THRESHOLDS`.
+
+    Predicted segments, in order, take the true segment of their class with the highest intersection over
+    union (IoU), the first one on ties. It is a hit if the IoU reaches k and that true segment was not hit
+    before. So a true segment is hit once if any predicted one reaches it, and hits can be counted without a
+    loop over the segments.
+
+    Args:
+        predicted: Predicted segments, background dropped.
+        truth: True segments, background dropped.
+    """
+    taken, overlap = _best_matches(predicted, truth)
+    reached = np.zeros(len(truth))
+    np.maximum.at(reached, taken, overlap)
+    # IoU and threshold are both correctly rounded quotients, so equal fractions compare equal.
+    hits = [int(np.count_nonzero(reached >= threshold / 100)) for threshold in F1_THRESHOLDS]
+    return tuple(F1Counts(count, len(predicted) - count, len(truth) - count) for count in hits)
+
+
+def _best_matches(
+    predicted: Segments, truth: Segments
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the true segment that each predicted one takes, if any, and their IoU."""
+    ours, theirs = _overlapping_pairs(predicted, truth)
+    same = predicted.labels[ours] == truth.labels[theirs]
+    ours, theirs = ours[same], theirs[same]
+    left, right = predicted.select(ours), truth.select(theirs)
+    shared = np.minimum(left.ends, right.ends) - np.maximum(left.starts, right.starts)
+    together = (left.ends - left.starts) + (right.ends - right.starts) - shared
+    overlap = shared / together
+    order = np.lexsort((-overlap, ours))  # stable: on ties the earlier true segment stays ahead
+    ours = ours[order]
+    best = order[np.concatenate([np.ones(min(len(ours), 1), np.bool_), ours[1:] != ours[:-1]])]
+    return theirs[best], overlap[best]
+
+
+def _overlapping_pairs(
+    predicted: Segments, truth: Segments
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the index pairs of segments that share frames: at most N + M − 1, as both sides are disjoint.
+
+    An empty segment (convention G2L) may come with one that surrounds it, never with an empty one.
+    """
+    first = np.searchsorted(truth.ends, predicted.starts, side="right")
+    beyond = np.searchsorted(truth.starts, predicted.ends, side="left")
+    counts = np.maximum(beyond - first, 0)
+    ours = np.repeat(np.arange(len(predicted)), counts)
+    before = np.cumsum(counts) - counts
+    theirs = np.arange(len(ours)) + np.repeat(first - before, counts)
+    return ours, theirs
+
+
+def likelihood(cross_entropy: float, frames: int) -> float:
+    """Return the geometric mean of the probabilities given to the true classes, in percent.
+
+    It is 100·exp(−mean cross-entropy); higher is better, 100 / C is uniform guessing. A training step moves
+    it a little where segment scores stand still or jump.
+
+    Args:
+        cross_entropy: Sum over the frames of −log probability of the true class, in nats.
+        frames: Their number; without any the result is 0.
+    """
+    return 100 * math.exp(-cross_entropy / frames) if frames else 0.0
+
+
+def metric_value(metrics: Mapping[str, float], name: str) -> float:
+    """Return one metric, such as the fitness of a search or what a training monitors.
+
+    Args:
+        metrics: Result of `SegmentationMetrics.compute`.
+        name: A key of `metrics`, or `f1` for the mean of F1@{10,25,50}.
+
+    Raises:
+        InputError: There is no such metric.
+    """
+    if name == MEAN_F1:
+        values = [metric_value(metrics, f"f1@{threshold}") for threshold in F1_THRESHOLDS]
+        return sum(values) / len(values)
+    if name not in metrics:
+        known = ", ".join([MEAN_F1, *metrics])
+        raise InputError(f"`metric` must be one of {known}, but is {name!r} instead.")
+    return float(metrics[name])

@@ -1,0 +1,503 @@
+"""What the folder of a run holds: one frozen class for each record, read and written only here.
+
+Every file is written atomically, every line of a `.jsonl` file is on disk before the run goes on. A torn last
+line (a kill while it was written) is dropped; any other damage is an `InputError` that names file and line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from g2l.errors import InputError, at, brief
+from g2l.files import (
+    append_line,
+    cut_torn_line,
+    describe_file,
+    finite,
+    read_json,
+    read_lines,
+    write_json,
+    write_text,
+)
+
+RUN, STATUS, RESULT, DATASET = "run.json", "status.json", "result.json", "dataset.json"
+EPOCHS, UPDATES, METRICS, JOURNAL = "epochs.jsonl", "updates.jsonl", "metrics.jsonl", "journal.jsonl"
+TABLES, FIGURES = "tables", "figures"
+"""Folders of a stage: `tables/<name>.json` holds columns and rows, `figures/<name>.png` a picture."""
+
+SCHEMA = "g2l.run/2"
+READABLE_SCHEMAS = (SCHEMA, "g2l.run/1")
+
+
+class RunKind(StrEnum):
+    """What a run does."""
+
+    PIPELINE = "pipeline"
+    SEARCH_GLOBAL = "search-global"
+    SEARCH_LOCAL = "search-local"
+    CANDIDATE = "candidate"
+    CONTEXT = "context"
+    TRAIN = "train"
+    SEED = "seed"
+    EXPORT = "export"
+    PREDICT = "predict"
+    EVALUATE = "evaluate"
+
+
+class RunStatus(StrEnum):
+    """Whether a run is going on, or how it ended."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+def now() -> int:
+    """Return the time in milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """`run.json`: what a run is and with which settings it was started.
+
+    Attributes:
+        id: 32 hex digits that g2l makes; stable, whatever MLflow does.
+        kind: What the run does.
+        name: Shown to people.
+        settings: The resolved configuration as JSON values.
+        started_at: Milliseconds since 1970.
+        environment: Command line, versions, commit, tracking store; of root runs only.
+        mlflow_run_id: MLflow run that already stands for this one: from a record of g2l 0.1.0.
+    """
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    kind: RunKind
+    name: str
+    settings: Mapping[str, Any]
+    started_at: int = field(default_factory=now)
+    environment: Mapping[str, Any] | None = None
+    mlflow_run_id: str | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write `run.json`."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        write_json(folder / RUN, {"schema": SCHEMA, **known})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `run.json`; that of g2l 0.1.0 gets the MLflow run id, or one made of its place, as its id.
+
+        Raises:
+            InputError: The file is missing, damaged, or has another schema.
+        """
+        path = folder / RUN
+        value = _object(path)
+        if value.get("schema") not in READABLE_SCHEMAS:
+            raise InputError(f"{path}: expected `schema` to be {SCHEMA}, found {value.get('schema')!r}.")
+        with _Parsing(path):
+            kind = RunKind(value["kind"])
+            old = value["schema"] != SCHEMA
+            mlflow_run_id = _optional(str, value, "run_id" if old else "mlflow_run_id")
+            place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:32]
+            return cls(
+                id=(mlflow_run_id or place) if old else _value(str, value, "id"),
+                kind=kind,
+                name=folder.name if old else _value(str, value, "name"),
+                settings=_value(dict, value, "settings"),
+                started_at=path.stat().st_mtime_ns // 1_000_000 if old else _value(int, value, "started_at"),
+                environment=_optional(dict, value, "environment"),
+                mlflow_run_id=mlflow_run_id,
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRecord:
+    """`status.json`: whether the run is going on, or how it ended.
+
+    Attributes:
+        status: Written RUNNING at the start, then once more at the end.
+        reason: Why it failed or was killed, in one line.
+        at: When that was, in milliseconds since 1970.
+    """
+
+    status: RunStatus
+    reason: str | None = None
+    at: int = field(default_factory=now)
+
+    def write(self, folder: Path) -> None:
+        """Write `status.json`."""
+        write_json(folder / STATUS, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read `status.json`; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
+        path = folder / STATUS
+        if not path.exists():
+            return None
+        value = _object(path)
+        with _Parsing(path):
+            return cls(
+                status=RunStatus(value["status"]),
+                reason=_optional(str, value, "reason"),
+                at=_value(int, value, "at"),
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord:
+    """`dataset.json`: the data that a stage used. Frames are those of the feature files, unsampled.
+
+    Attributes:
+        name: Of the data set.
+        split: Fold, as given.
+        fingerprint: Content address of what was read.
+        feature_dim: D.
+        sample_rate: Of every how many frames one is used.
+        fps: Frames a second, or None.
+        background: Names of the background classes.
+        frames: By partition: frames of each video.
+        class_frames: By class: frames in each partition.
+        notices: What was odd about the data, one line each.
+        source: Folder of the data set.
+        files: Size and content hash of every file that was read, by path below `source`.
+    """
+
+    name: str
+    split: Any
+    fingerprint: str
+    feature_dim: int
+    sample_rate: int
+    fps: float | None
+    background: Sequence[str]
+    frames: Mapping[str, Mapping[str, int]]
+    class_frames: Mapping[str, Mapping[str, int]]
+    notices: Sequence[str] = field(default_factory=list)
+    source: str | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write `dataset.json`."""
+        write_json(folder / DATASET, {"schema": "g2l.dataset/1", **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
+        path = folder / DATASET
+        if not path.exists():
+            return None
+        value = _object(path)
+        with _Parsing(path):
+            kinds = {
+                "name": str,
+                "fingerprint": str,
+                "feature_dim": int,
+                "sample_rate": int,
+                "background": list,
+            }
+            checked = {name: _value(kind, value, name) for name, kind in kinds.items()}
+            checked |= {name: _value(dict, value, name) for name in ("frames", "class_frames")}
+            rest = {name: value[name] for name in ("notices", "source", "files") if name in value}
+            return cls(split=value["split"], fps=value.get("fps"), **checked, **rest)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a training: a line of `epochs.jsonl`.
+
+    Attributes:
+        epoch: Number of the epoch, from 1; a budget of steps may cut the last one short.
+        step: Optimiser steps completed since the start of the training.
+        loss: Mean training loss of the epoch's steps.
+        learning_rate: Of the first parameter group during the epoch.
+        metrics: Hold-out metrics in percent after the epoch; empty where none were measured.
+        seconds: Wall-clock time of the epoch, evaluation included.
+        at: When it ended, in milliseconds since 1970.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    learning_rate: float
+    metrics: Mapping[str, float]
+    seconds: float
+    at: int = field(default_factory=now, compare=False)
+
+    @property
+    def key(self) -> int:
+        """What tells the lines of a file apart: a resumed run does not write the same one again."""
+        return self.epoch
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Return the record of a line."""
+        return cls(
+            epoch=_value(int, value, "epoch"),
+            step=_value(int, value, "step"),
+            loss=_number(value, "loss"),
+            learning_rate=_number(value, "learning_rate"),
+            metrics=_numbers(value, "metrics"),
+            seconds=_number(value, "seconds"),
+            at=value.get("at", 0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsRecord:
+    """Numbers that belong to no epoch, such as where a search stands: a line of `metrics.jsonl`.
+
+    Attributes:
+        step: What they are plotted over.
+        metrics: By name.
+        at: Milliseconds since 1970.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    at: int = field(default_factory=now, compare=False)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The step and the names."""
+        return self.step, *sorted(self.metrics)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Return the record of a line."""
+        return cls(step=_value(int, value, "step"), metrics=_numbers(value, "metrics"), at=value.get("at", 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerUpdate:
+    """What one update did to one layer: `weights` over `branches` made `rate_before` into `rate_after`."""
+
+    rate_before: int
+    branches: tuple[int, ...]
+    weights: tuple[float, ...]
+    expectation: float
+    rate_after: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchUpdate:
+    """One estimate of all rates by the local search: a line of `updates.jsonl`.
+
+    Attributes:
+        number: 1-based; the last one of a search ends it.
+        step: Optimiser steps completed.
+        epoch: Epochs completed.
+        layers: What happened to each layer, by name, in the order of the network.
+        at: Milliseconds since 1970.
+    """
+
+    number: int
+    step: int
+    epoch: int
+    layers: Mapping[str, LayerUpdate]
+    at: int = field(default_factory=now, compare=False)
+
+    @property
+    def key(self) -> int:
+        """The number."""
+        return self.number
+
+    @property
+    def rates(self) -> dict[str, int]:
+        """The rate of each layer after the update."""
+        return {name: layer.rate_after for name, layer in self.layers.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for a line or a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Return the update that `as_dict` gave, also after a passage through JSON."""
+        layers = {
+            name: LayerUpdate(
+                **{**layer, "branches": tuple(layer["branches"]), "weights": tuple(layer["weights"])}
+            )
+            for name, layer in value["layers"].items()
+        }
+        return cls(**{"at": 0, **value, "layers": layers})
+
+
+T = TypeVar("T")
+
+
+class LineLog:
+    """An append-only `.jsonl` file of one run; a line whose key is there already is not written again.
+
+    Args:
+        path: The file; made with the first line. A torn last line is cut off.
+        parse: Reads one line: `EpochRecord.from_dict` and so on.
+
+    Raises:
+        InputError: A line is damaged.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], Any]) -> None:
+        self.path = path
+        self._keys = {record.key for record in read_records(path, parse)}
+        cut_torn_line(path)
+
+    def append(self, record: Any) -> None:
+        """Write a record as one line, on disk before this returns.
+
+        Raises:
+            OperationalError: The disk refuses.
+        """
+        if record.key in self._keys:
+            return
+        append_line(self.path, asdict(record))
+        self._keys.add(record.key)
+
+
+def read_records(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    """Return the records of a `.jsonl` file; empty where there is no file.
+
+    Args:
+        path: The file.
+        parse: Reads one line: `EpochRecord.from_dict` and so on.
+
+    Raises:
+        InputError: A line is damaged; it is named.
+    """
+    records = []
+    for number, value in read_lines(path):
+        with _Parsing(path, number):
+            records.append(parse(value))
+    return records
+
+
+def read_epochs(folder: Path) -> list[EpochRecord]:
+    """Return the epochs of a training."""
+    return read_records(folder / EPOCHS, EpochRecord.from_dict)
+
+
+def read_updates(folder: Path) -> list[LocalSearchUpdate]:
+    """Return the updates of a local search; g2l 0.1.0 kept them in `journal.jsonl`."""
+    path = folder / UPDATES
+    return read_records(path if path.exists() else folder / JOURNAL, LocalSearchUpdate.from_dict)
+
+
+def read_metrics(folder: Path) -> list[MetricsRecord]:
+    """Return the numbers that a stage recorded beside its epochs."""
+    return read_records(folder / METRICS, MetricsRecord.from_dict)
+
+
+def write_result(
+    folder: Path,
+    result: Mapping[str, Any],
+    artifacts: Iterable[str] = (),
+    *,
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
+    step: int = 0,
+) -> None:
+    """Write `result.json`: from now on the stage counts as finished.
+
+    Args:
+        folder: Of the stage.
+        result: What it found, as JSON values.
+        artifacts: Names of files in the folder that belong to the result; size and hash are kept.
+        metrics: Numbers that the tracked run shows, by name.
+        tags: Facts that the tracked run shows, by name.
+        step: What the numbers are plotted over.
+    """
+    value = dict(result)
+    value["artifacts"] = {name: describe_file(folder / name) for name in artifacts}
+    if metrics or tags:
+        value["recorded"] = {"metrics": metrics or {}, "tags": tags or {}, "step": step, "at": now()}
+    write_json(folder / RESULT, finite(value))
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Return what a finished stage found; None where it has not finished or one of its artifacts differs.
+
+    Raises:
+        InputError: `result.json` is damaged.
+    """
+    path = folder / RESULT
+    if not path.exists():
+        return None
+    value = _object(path)
+    artifacts = value.get("artifacts", {})  # 0.1.0 kept none
+    if not isinstance(artifacts, dict):
+        raise InputError(f"{path}: expected `artifacts` to be an object, found {artifacts!r}.")
+    for name, expected in artifacts.items():
+        file = folder / name
+        if not file.is_file() or not isinstance(expected, dict):
+            return None
+        if file.stat().st_size != expected.get("size") or describe_file(file) != expected:
+            return None
+    return value
+
+
+def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write columns of equal length as `tables/<name>.json`, which the tracked run shows as a table."""
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    table = {"columns": list(columns), "data": rows}
+    write_text(folder / TABLES / f"{name}.json", json.dumps(finite(table), allow_nan=False))
+
+
+def figure_path(folder: Path, name: str) -> Path:
+    """Return where a figure of a stage is written."""
+    return folder / FIGURES / f"{name}.png"
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}.")
+    return value
+
+
+class _Parsing:
+    """Turns what is wrong with a value into an error that names file and line."""
+
+    def __init__(self, path: Path, line: int | None = None) -> None:
+        self._place = at(path, line)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyError):
+            raise InputError(f"{self._place}: expected `{error.args[0]}`, found none.") from None
+        if isinstance(error, ValueError | TypeError | AttributeError):
+            raise InputError(f"{self._place}: {brief(error).rstrip('.')}.") from None
+
+
+def _value(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
+    value = values[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"expected `{name}` to be {kind.__name__}, found {brief(repr(value))}")
+    return value
+
+
+def _optional(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
+    return None if values.get(name) is None else _value(kind, values, name)
+
+
+def _number(values: Mapping[str, Any], name: str) -> float:
+    value = values[name]
+    if value is None:  # JSON has no NaN
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected `{name}` to be a number, found {brief(repr(value))}")
+    return float(value)
+
+
+def _numbers(values: Mapping[str, Any], name: str) -> dict[str, float]:
+    found = _value(dict, values, name)
+    return {str(key): _number(found, key) for key in found}
