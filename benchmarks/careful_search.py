@@ -1,4 +1,4 @@
-"""A whole search of some seconds, made to be killed: halving with a pilot, a race and a final comparison."""
+"""A whole search of some seconds, made to be killed: one-shot, a race and a final comparison."""
 
 from __future__ import annotations
 
@@ -32,20 +32,19 @@ def write_data(root: Path) -> DataConfig:
 
 
 def careful_task(data: DataConfig, executor: ExecutorKind) -> GlobalSearchTask:
-    """Return the search; under this seed its winner is not the hand-designed structure."""
+    """Return the search."""
     return GlobalSearchTask(
         data=data,
         backbone=BackboneConfig(stages=2, layers=2, feature_maps=4),
         recipe=RecipeConfig(epochs=6, batch_size=2, learning_rate=5e-2),
         search=GlobalSearchConfig(
-            strategy=Strategy.HALVING,
+            strategy=Strategy.ONE_SHOT,
             trainings=24.0,
             population=3,
-            proxy=ProxyChoice.AUTO,
-            averaging=0.9,
+            proxy=ProxyChoice.THIRD,
             leaders=2,
             final_seeds=2,
-            fitness="likelihood",
+            fitness="accuracy",
             max_exponent=4,
             candidate_checkpoints=CandidateCheckpoints.ELITE,
             executor=executor,

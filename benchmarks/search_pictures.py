@@ -162,9 +162,9 @@ def _race(generator: np.random.Generator, spread: float) -> tuple[float, float, 
     scores: dict[DilationStructure, list[float]] = {structure: [] for structure in structures}
     orders = {structure: number for number, structure in enumerate(structures)}
     for _ in range(RACE_ROUNDS):
-        for one in next_round(standings(scores, orders), HAND_DESIGNED, noise=SEED_SPREAD):
+        for one in next_round(standings(scores, orders), HAND_DESIGNED):
             scores[one].append(worth[one] + generator.normal(0, SEED_SPREAD))
-    winner = choose(standings(scores, orders), HAND_DESIGNED, noise=SEED_SPREAD).winner.structure
+    winner = choose(standings(scores, orders), HAND_DESIGNED).winner.structure
     reference = worth[HAND_DESIGNED]
     return max(worth.values()) - reference, worth[winner] - reference, winner != HAND_DESIGNED
 

@@ -61,28 +61,6 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
         console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
 
 
-def tradeoff(found: GlobalSearchOutcome, fitness: str) -> None:
-    """Print fitness against what was minimised beside it: the front, and the hand-designed structure."""
-    if found.minimized is None:
-        return
-    rows = [
-        (
-            row["structure"],
-            _sight(row),
-            f"{row['fitness']:.1f}",
-            f"{row['cost']:,.6g}",
-            "front" if row["on_front"] else "hand-designed",
-        )
-        for row in found.tradeoff
-        if row["on_front"] or row["hand_designed"]
-    ]
-    console.table(
-        f"{fitness} against {found.minimized}",
-        ("structure", SIGHT, fitness, found.minimized, ""),
-        rows,
-    )
-
-
 def evaluation(title: str, report: EvaluationReport) -> None:
     """Print the metrics of predictions, before smoothing too where it was done, and a row per class."""
     rows = {"all videos": report.metrics}
@@ -134,9 +112,8 @@ def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> li
         found: Its outcome.
         trainings: What it was allowed to cost in full trainings, or None.
     """
-    lines = [] if found.pilot is None else [f"Pilot: {found.pilot}"]
     kept = found.structure == found.hand_designed
-    lines.append(f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}")
+    lines = [f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}"]
     lines += [
         f"Winner against hand-designed after full trainings, {COMPARED[metric]} on test: {one.words()}."
         for metric, one in found.differences.items()

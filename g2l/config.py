@@ -97,10 +97,7 @@ class Strategy(StrEnum):
 
     RANDOM = "random"
     GENETIC = "genetic"
-    HALVING = "halving"
-    INHERITANCE = "inheritance"
     ONE_SHOT = "one-shot"
-    SURROGATE = "surrogate"
 
 
 class ProxyChoice(StrEnum):
@@ -110,22 +107,6 @@ class ProxyChoice(StrEnum):
     """The settings: `budget`."""
     THIRD = "third"
     """A third of a full training, which ranked well on every data set it was tried on."""
-    AUTO = "auto"
-    """A pilot: the shortest training that ranks a few structures as long ones do."""
-
-
-class SecondObjective(StrEnum):
-    """What a global search may minimise beside maximising the fitness."""
-
-    RECEPTIVE_FIELD = "receptive-field"
-    LOOK_AHEAD = "look-ahead"
-    PARAMETERS = "parameters"
-    FLOPS = "flops"
-    LATENCY = "latency"
-
-
-CONTINUED = (Strategy.HALVING, Strategy.INHERITANCE, Strategy.ONE_SHOT)
-"""Strategies whose trainings go on from checkpoints, which take disk while the search runs."""
 
 
 _data = partial(setting, panel="Data")
@@ -494,18 +475,9 @@ class GlobalSearchConfig(SearchLimits):
         changes_result=False,
     )
 
-    averaging: float | None = None
-    candidates_per_batch: int = 1
-    minimize: SecondObjective | None = None
-
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
         yield from super().errors()
-        if self.candidates_per_batch > 1 and (self.proxy is ProxyChoice.AUTO or self.strategy in CONTINUED):
-            yield (
-                "`candidates_per_batch` must be 1 where trainings go on from earlier ones (proxy auto, "
-                f"strategies {', '.join(CONTINUED)}), but is {self.candidates_per_batch} instead."
-            )
         for name in ("ray_address", "gpus_per_candidate"):
             if getattr(self, name) and self.executor is not ExecutorKind.RAY:
                 yield f"`{name}` must be left out unless `executor` is ray, which is {self.executor} instead."

@@ -15,9 +15,7 @@ from g2l.config import (
     GlobalSearchConfig,
     LocalSearchConfig,
     Normalization,
-    ProxyChoice,
     RecipeConfig,
-    Strategy,
 )
 from g2l.errors import InputError
 from g2l.files import canonical_json
@@ -84,7 +82,7 @@ def test_the_paper_preset_is_the_paper():
             RecipeConfig(smoothing_weight=-1.0),
             "`smoothing_weight` must be >= 0 and finite, but is -1.0 instead",
         ),
-        (RecipeConfig(monitor="loss"), "`monitor` must be one of f1, .*, likelihood, but is 'loss' instead"),
+        (RecipeConfig(monitor="loss"), "`monitor` must be one of f1, .*, accuracy, but is 'loss' instead"),
         (RecipeConfig(decay_epoch=0), "`decay_epoch` must be >= 1, but is 0 instead"),
         (RecipeConfig(gradient_clip=0.0), "`gradient_clip` must be > 0"),
         (GlobalSearchConfig(population=1), "`population` must be >= 2, but is 1 instead"),
@@ -179,11 +177,3 @@ def test_budgets_are_checked(amount, unit, message):
 
 def test_budgets_read_well():
     assert str(Budget(120, "steps")) == "120 steps"
-
-
-def test_groups_cannot_go_on_from_earlier_trainings():
-    with pytest.raises(InputError, match="`candidates_per_batch` must be 1 where trainings go on"):
-        GlobalSearchConfig(strategy=Strategy.HALVING, candidates_per_batch=2).validate()
-    with pytest.raises(InputError, match="`candidates_per_batch` must be 1 where trainings go on"):
-        GlobalSearchConfig(proxy=ProxyChoice.AUTO, candidates_per_batch=2).validate()
-    GlobalSearchConfig(strategy=Strategy.SURROGATE, candidates_per_batch=2).validate()

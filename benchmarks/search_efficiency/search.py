@@ -11,7 +11,6 @@ from benchmarks.search_efficiency.records import Record, Records
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
-from g2l.presets import PRESETS
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.global_search import run_global_search
 from g2l.search.ledger import Ledger
@@ -19,12 +18,10 @@ from g2l.search.population import GenerationSummary
 from g2l.search.result import GlobalSearchResult
 from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search.store import EvaluationStore
-from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.training.fitness import ShortTrainingFitness
 
 FILE = "searches.jsonl"
-TOGETHER = 8
-"""Candidates that are trained as one network where none goes on from another: faster, and the same steps."""
 TRAININGS = 12.0
 """What the compared strategies may spend, in full trainings; the paper's algorithm ends by itself."""
 
@@ -53,19 +50,12 @@ def _compared(strategy: Strategy, trainings: float | None = TRAININGS) -> Global
         population=16,
         generations=12,
         survival_margin=20.0,
-        candidates_per_batch=1 if strategy in CONTINUED else TOGETHER,
         candidate_checkpoints=CandidateCheckpoints.NONE,
     )
 
 
 GENETIC = Arm("genetic (paper)", _compared(Strategy.GENETIC, trainings=None))
 RANDOM = Arm("random", _compared(Strategy.RANDOM))
-PILOTED = Arm(
-    "one-shot, pilot, race",
-    PRESETS["fast"].global_search.replace(
-        proxy=ProxyChoice.AUTO, candidate_checkpoints=CandidateCheckpoints.NONE
-    ),
-)
 
 
 def _raced(strategy: Strategy) -> Arm:
@@ -84,9 +74,7 @@ ARMS = {
             for strategy in Strategy
             if strategy not in (Strategy.GENETIC, Strategy.RANDOM)
         ),
-        _raced(Strategy.SURROGATE),
         _raced(Strategy.ONE_SHOT),
-        PILOTED,
     )
 }
 
@@ -124,9 +112,7 @@ def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path)
         backbone=problem.backbone,
         recipe=problem.recipe,
         device="cpu",
-        averaging=config.averaging,
-        training_folder=folder if config.candidates_per_batch == 1 else None,
-        group_size=config.candidates_per_batch,
+        training_folder=folder,
     )
     observer = _Observer(config.fitness)
     with SerialExecutor(fitness) as executor:
@@ -137,7 +123,7 @@ def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path)
             seed=seed,
             hand_designed=problem.backbone.hand_designed(),
             full_steps=problem.full_steps,
-            store=EvaluationStore(work / "evaluations", problem.identity() | fitness.identity()),
+            store=EvaluationStore(work / "evaluations", problem.identity()),
             observers=[observer],
         )
     return observer.record(result) | {"seconds": round(time.perf_counter() - started, 1)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,8 +23,6 @@ F1_THRESHOLDS = (10, 25, 50)
 """The k of F1@k, in percent of intersection over union (MS-TCN, section 4)."""
 MEAN_F1 = "f1"
 """Name of the mean of F1@{10,25,50} (METHOD, section 3: our default fitness)."""
-LIKELIHOOD = "likelihood"
-"""Name of a metric that only a network has: files of labels hold no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -231,19 +228,6 @@ def _overlapping_pairs(
     before = np.cumsum(counts) - counts
     theirs = np.arange(len(ours)) + np.repeat(first - before, counts)
     return ours, theirs
-
-
-def likelihood(cross_entropy: float, frames: int) -> float:
-    """Return the geometric mean of the probabilities given to the true classes, in percent.
-
-    It is 100·exp(−mean cross-entropy); higher is better, 100 / C is uniform guessing. A training step moves
-    it a little where segment scores stand still or jump.
-
-    Args:
-        cross_entropy: Sum over the frames of −log probability of the true class, in nats.
-        frames: Their number; without any the result is 0.
-    """
-    return 100 * math.exp(-cross_entropy / frames) if frames else 0.0
 
 
 def metric_value(metrics: Mapping[str, float], name: str) -> float:

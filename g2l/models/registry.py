@@ -22,7 +22,7 @@ class BackboneFactory(Protocol):
     - The last of the S outputs is the prediction; logits of valid frames do not depend on padded ones.
     - Its convolutions with a kernel above 1 have the rates of the structure, in the order of its modules.
 
-    The last line is what local search, inherited weights and latency need; without them any use of the
+    The last line is what local search, and super-network need; without them any use of the
     rates will do. Those of ours with a causal variant also take `causal`, which nobody else's is given.
     """
 

@@ -32,7 +32,7 @@ candidates of a second each would say no more."""
 class CandidateLog:
     """A search observer: candidates become child runs, generations metrics and a table.
 
-    A child run is one training: a structure under a seed. Rungs, and the pilot, score a training on its way,
+    A child run is one training: a structure under a seed. Rungs score a training on its way,
     so that it has metrics at several steps. It stays open while it may go on, and ends as KILLED when it was
     given up. What was only scored, with the weights of a super-network, is a row of a table.
 

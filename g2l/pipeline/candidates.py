@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,16 +89,11 @@ def full_steps(task: GlobalSearchTask, dataset: SegmentationDataset) -> int:
 
 def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
     """Return what a candidate's score depends on beside its task, as JSON values."""
-    found: dict[str, Any] = {
+    return {
         "data": dataset.fingerprint,
         "backbone": task.backbone.as_dict(),
         "recipe": task.recipe.replace(epochs=1, selection=Selection.LAST, compile=False).as_dict(),
     }
-    if task.search.averaging is not None:
-        found["averaging"] = task.search.averaging
-    if task.search.candidates_per_batch > 1:  # sums are rounded in another order
-        found["candidates_per_batch"] = task.search.candidates_per_batch
-    return found
 
 
 def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | None) -> ShortTrainingFitness:
@@ -115,18 +110,14 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
     if task.search.executor is ExecutorKind.RAY:  # whose processes may have another working folder
         data = data.replace(data_root=data.data_root.absolute())
         folder = folder and folder.absolute()
-    grouped = task.search.candidates_per_batch > 1
     return ShortTrainingFitness(
         data=data,
         backbone=task.backbone,
         recipe=task.recipe,
         device=device,
-        averaging=task.search.averaging,
         checkpoint_folder=folder / "candidates" if folder is not None and keeps else None,
-        # One network for several candidates always starts from the beginning.
-        training_folder=None if folder is None or grouped else folder / TRAININGS,
+        training_folder=None if folder is None else folder / TRAININGS,
         feature_folder=None if folder is None or alone else folder / TRAININGS / FEATURES,
-        group_size=task.search.candidates_per_batch,
     )
 
 
@@ -145,7 +136,7 @@ def make_executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
 def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure, seed: int) -> float | None:
     """Return the time of one optimiser step of a candidate after training one for a few steps.
 
-    Scoring is left out, and so is what training several as one network saves.
+    Scoring is left out.
 
     Args:
         fitness: How candidates are trained; it should keep nothing.
@@ -155,10 +146,9 @@ def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure
     Returns:
         Seconds, or None when it cannot be measured: a candidate that fails ends no search.
     """
-    alone = replace(fitness, group_size=1)
 
     def seconds(steps: int) -> float:
-        return alone([EvaluationTask(structure, Budget(steps, "steps"), seed)])[0].seconds
+        return fitness([EvaluationTask(structure, Budget(steps, "steps"), seed)])[0].seconds
 
     try:
         seconds(1)  # opens the data

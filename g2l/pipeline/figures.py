@@ -10,11 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from g2l.search.tradeoff import TradeoffRow
-
-LOGARITHMIC_FROM = 20.0
-"""Ratio of the largest to the smallest cost from which its axis is logarithmic."""
-
 
 def rate_map(updates: Sequence[Mapping[str, Sequence[int]]]) -> Figure:
     """Return a heat map of the rate of every layer over the updates of a local search.
@@ -67,50 +62,6 @@ def fitness_over_generations(
     axes.plot(mean, marker="s", linestyle="--", label="mean")
     axes.axhline(hand_designed, color="black", linestyle=":", label="hand-designed 2^l")
     axes.set_xlabel("generation (0 = first population)")
-    axes.set_ylabel(f"hold-out {name} (%)")
-    axes.legend()
-    return figure
-
-
-def fitness_over_cost(rows: Sequence[TradeoffRow], name: str, cost: str) -> Figure:
-    """Return fitness against the second objective, with the front and the hand-designed structure marked.
-
-    Args:
-        rows: At least one, cheapest first.
-        name: What the fitness is.
-        cost: What the second objective is, with its unit.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    front = [row for row in rows if row.on_front]
-    others = [row for row in rows if not row.on_front]
-    axes.scatter(
-        [row.cost for row in others], [row.fitness for row in others], s=14, color="0.6", label="dominated"
-    )
-    # A step, since nothing was found between two members: up to the next cost the cheaper one is best.
-    axes.step(
-        [row.cost for row in front],
-        [row.fitness for row in front],
-        where="post",
-        marker="o",
-        color="C0",
-        label=f"front ({len(front)})",
-    )
-    marked = [row for row in rows if row.hand_designed]
-    axes.scatter(
-        [row.cost for row in marked],
-        [row.fitness for row in marked],
-        s=90,
-        marker="*",
-        color="black",
-        zorder=3,
-        label="hand-designed 2^l",
-    )
-    if rows[0].cost > 0 and rows[-1].cost / rows[0].cost >= LOGARITHMIC_FROM:
-        axes.set_xscale("log")
-    axes.set_xlabel(cost)
     axes.set_ylabel(f"hold-out {name} (%)")
     axes.legend()
     return figure

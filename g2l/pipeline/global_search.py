@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +24,6 @@ from g2l.pipeline.candidates import (
     seconds_per_step,
 )
 from g2l.pipeline.contest import differences
-from g2l.pipeline.objectives import StructureCost
 from g2l.pipeline.records import describe_data
 from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.search_record import record_result
@@ -44,9 +42,6 @@ from g2l.structure_files import read_structure, write_structure
 from g2l.tracking.protocol import RunKind
 
 STRUCTURE = "structure.json"
-LATENCIES = "latencies.json"
-
-logger = logging.getLogger("g2l")
 JOURNAL = "journal.jsonl"
 
 
@@ -123,24 +118,6 @@ def search_space(task: GlobalSearchTask, dataset: SegmentationDataset) -> Search
     )
 
 
-def structure_cost(
-    task: GlobalSearchTask, dataset: SegmentationDataset, space: SearchSpace, stage: Stage
-) -> StructureCost | None:
-    """Return what is minimised beside the fitness, for the longest training video, or None."""
-    if task.search.minimize is None:
-        return None
-    return StructureCost(
-        task.search.minimize,
-        task.backbone,
-        space,
-        feature_dim=dataset.feature_dim,
-        num_classes=len(dataset.mapping.names),
-        frames=dataset.longest(dataset.partitions(Selection.BEST).train),
-        memory=stage.folder / LATENCIES,
-        device=stage.place.device,
-    )
-
-
 def _search(
     stage: Stage,
     task: GlobalSearchTask,
@@ -154,8 +131,7 @@ def _search(
     log = CandidateLog(
         stage, keep=task.search.candidate_checkpoints, metric=task.search.fitness, topology=space.topology
     )
-    cost = structure_cost(task, dataset, space, stage)
-    result = _run(stage, task, dataset, space, cost, (log, *observers))
+    result = _run(stage, task, dataset, space, (log, *observers))
     provenance = {"search": "global", "data": dataset.fingerprint, "seed": task.seed}
     scores = {
         "fitness": _score(result.best, task),
@@ -178,11 +154,8 @@ def _search(
         "hand_designed": result.hand_designed.structure.as_lists(),
         "seconds": log.seconds,
         "proxy_steps": result.proxy,
-        "pilot": result.pilot.verdict if result.pilot else None,
         "leaders": [leader.as_dict(space.topology) for leader in leaders],
         "reason": reason,
-        "minimized": None if cost is None else cost.label,
-        "tradeoff": [row.as_dict(space.topology) for row in result.tradeoff],
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
     for name in (STRUCTURE, JOURNAL):
@@ -205,12 +178,9 @@ def _run(
     task: GlobalSearchTask,
     dataset: SegmentationDataset,
     space: SearchSpace,
-    cost: StructureCost | None,
     observers: Sequence[SearchObserver],
 ) -> GlobalSearchResult:
     depends_on = identity(task, dataset)
-    if cost is not None and cost.remark is not None:
-        logger.warning("%s", cost.remark)
     shared = stage.place.evaluations
     journal = Journal(stage.folder / JOURNAL, resume=stage.place.resume, identity=depends_on)
     fitness = candidate_fitness(task, stage.place.device, folder=stage.folder)
@@ -226,7 +196,6 @@ def _run(
             store=None if shared is None else EvaluationStore(shared, depends_on),
             observers=observers,
             progress=stage.place.progress,
-            cost=cost,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,12 +26,8 @@ class GlobalSearchOutcome:
         full_steps: Optimiser steps of one full training.
         seconds: Time that training the candidates took.
         proxy_steps: Optimiser steps of one candidate.
-        pilot: Why as many, in plain words; None where they were given.
         leaders: The best structures, best first.
         reason: Why the winner is the winner, in plain words.
-        minimized: What was minimised beside the fitness, with its unit, or None.
-        tradeoff: Rows of fitness and cost, cheapest first (see `TradeoffRow.as_dict`); empty where nothing
-            was minimised beside the fitness.
         differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
             are the same structure, or no comparison was asked for.
         run_id: The tracked run, or None.
@@ -47,11 +43,8 @@ class GlobalSearchOutcome:
     full_steps: int
     seconds: float
     proxy_steps: int
-    pilot: str | None
     leaders: tuple[Leader, ...]
     reason: str
-    minimized: str | None
-    tradeoff: Sequence[Mapping[str, Any]]
     differences: Mapping[str, Comparison]
     run_id: str | None = None
 
@@ -74,4 +67,5 @@ class GlobalSearchOutcome:
             "leaders": tuple(map(Leader.from_dict, found["leaders"])),
             "differences": {name: Comparison.from_dict(one) for name, one in found["differences"].items()},
         }
-        return cls(structure=structure, run_id=run_id, **{**found, **parsed})
+        known = {name: found[name] for name in cls.__dataclass_fields__ if name in found}
+        return cls(**{**known, **parsed, "structure": structure, "run_id": run_id})

@@ -1,4 +1,4 @@
-"""What is recorded of a whole search once it is over: its pilot, its race, its result."""
+"""What is recorded of a whole search once it is over: its race, its result."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from typing import Any
 
 from g2l.metrics.comparison import Comparison
 from g2l.pipeline.contest import tracked_differences
-from g2l.pipeline.figures import fitness_over_cost, fitness_over_generations
+from g2l.pipeline.figures import fitness_over_generations
 from g2l.pipeline.records import receptive_field_columns
-from g2l.search.pilot import PilotReport
 from g2l.search.racing import Standing
 from g2l.search.result import GlobalSearchResult
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run
 
-PILOT_TABLE = "pilot.json"
 RACE_TABLE = "race.json"
-TRADEOFF_TABLE = "pareto.json"
 
 
 def record_result(
@@ -47,30 +44,12 @@ def record_result(
         | {"g2l.reason_of_winner": found["reason"]}
         | {f"g2l.difference.{metric}": difference.words() for metric, difference in compared.items()}
     )
-    if result.pilot is not None:
-        _record_pilot(run, result.pilot)
     if result.race is not None:
         run.log_table(race_columns(result.race.standings, hand_designed, topology), RACE_TABLE)
-    if result.tradeoff:
-        run.log_table(_columns(found["tradeoff"]), TRADEOFF_TABLE)
-        run.log_figure(fitness_over_cost(result.tradeoff, fitness, found["minimized"]), "pareto.png")
     best = [generation.best for generation in result.generations]
     mean = [generation.mean for generation in result.generations]
     figure = fitness_over_generations(best, mean, found["hand_designed_fitness"], fitness)
     run.log_figure(figure, "fitness.png")
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def pilot_columns(report: PilotReport) -> dict[str, list[Any]]:
-    """Return the table of a pilot: each budget, and how well its scores rank structures."""
-    return {
-        "steps": list(report.correlations),
-        "rank_correlation": list(report.correlations.values()),
-        "chosen": [steps == report.budget for steps in report.correlations],
-    }
 
 
 def race_columns(
@@ -86,17 +65,3 @@ def race_columns(
         "standard_error": [one.standard_error for one in standings],
         "seeds": [len(one.scores) for one in standings],
     }
-
-
-def _record_pilot(run: Run, report: PilotReport) -> None:
-    run.log_table(pilot_columns(report), PILOT_TABLE)
-    run.set_tags({"g2l.pilot": report.verdict})
-    numbers = {
-        "pilot/seed_spread": report.seed_spread,
-        "pilot/structure_spread": report.structure_spread,
-        "pilot/worth_of_rates": report.worth,
-    }
-    run.log_metrics({name: value for name, value in numbers.items() if value is not None})
-    for steps, correlation in report.correlations.items():
-        if correlation is not None:
-            run.log_metrics({"pilot/rank_correlation": correlation}, step=steps)

@@ -174,66 +174,6 @@ def population(generations: Sequence[Generation], name: str) -> Figure:
     return figure
 
 
-def front(rows: Sequence[tuple[float, float, bool, bool]], name: str, cost: str) -> Figure:
-    """Return fitness against a cost, with the front as a step line.
-
-    Args:
-        rows: Cost, fitness, whether on the front, whether hand-designed; cheapest first, at least one.
-        name: What the fitness is.
-        cost: What the cost is, with its unit.
-    """
-    figure, ((axes,),) = canvas(7.2, 3.8)
-    others = [row for row in rows if not row[2]]
-    axes.scatter(
-        [row[0] for row in others],
-        [row[1] for row in others],
-        s=14,
-        color=GREY,
-        alpha=0.6,
-        linewidths=0,
-        rasterized=len(others) > DENSE,
-        label="dominated",
-    )
-    best = [row for row in rows if row[2]]
-    # A step: up to the next cost the cheaper one is best.
-    axes.step(
-        [row[0] for row in best],
-        [row[1] for row in best],
-        where="post",
-        marker="o",
-        markersize=5,
-        color=BLUE,
-        label=f"front ({len(best)})",
-    )
-    marked = [row for row in rows if row[3]]
-    axes.scatter(
-        [row[0] for row in marked],
-        [row[1] for row in marked],
-        s=110,
-        marker="*",
-        color=INK,
-        zorder=3,
-        label="hand-designed 2^l",
-    )
-    if rows[0][0] > 0 and rows[-1][0] / rows[0][0] >= 20:
-        _plain_logarithm(axes)
-    axes.set_ylim(*_limits([row[1] for row in rows], min((row[1] for row in best + marked), default=None)))
-    axes.set_xlabel(cost)
-    axes.set_ylabel(f"hold-out {name}")
-    legend(figure)
-    return figure
-
-
-def _plain_logarithm(axes: Any) -> None:
-    """Give an axis of costs a logarithmic scale with whole numbers instead of powers of ten."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
 _LINE, _HANDLE = 92, 8
 """Characters of a line of the legend, and those that a mark takes."""
 

@@ -14,7 +14,6 @@ from g2l.report.origin import data, reproduce
 from g2l.report.progress import fitness, generations
 from g2l.report.strips import strips
 from g2l.report.structures import paths, structure
-from g2l.report.tradeoff import tradeoff
 
 SECTIONS = (
     found,
@@ -24,7 +23,6 @@ SECTIONS = (
     generations,
     structure,
     paths,
-    tradeoff,
     classes,
     strips,
     data,

@@ -17,7 +17,7 @@ class Scored:
         structure: Its rates.
         spent: Optimiser steps that the search had spent when it was known.
         fitness: In points, or None where it could not be trained.
-        fresh: Whether it is a score under another seed than the search's: of the pilot or the race.
+        fresh: Whether it is a score under another seed than the search's: of the race.
         shared: Whether it was scored with the weights of a super-network.
     """
 

@@ -17,7 +17,6 @@ NAMES = {
     "f1@25": "F1@25",
     "f1@50": "F1@50",
     MEAN_F1: "mean F1",
-    "likelihood": "likelihood",
 }
 """What metrics are called; mean F1 is that of F1@10, @25 and @50."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from g2l.search.crossover import two_point_crossover
 from g2l.search.mutation import mutate
 from g2l.search.population import Candidate, Origin, Proposal
-from g2l.search.selection import roulette, strengths
+from g2l.search.selection import roulette
 from g2l.search.space import SearchSpace
 from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
@@ -87,7 +87,7 @@ class Breeder:
         return self._propose(Origin.MUTATION, mutant)[0]
 
     def _pair(self, population: Sequence[Candidate]) -> tuple[DilationStructure, DilationStructure]:
-        fitness = strengths(population)
+        fitness = [member.fitness for member in population]
         for _ in range(ATTEMPTS):
             first, second = roulette(fitness, 2, self._generator)
             left, right = two_point_crossover(

@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from g2l.errors import InputError
-from g2l.search.noise_control import (
-    PILOT_SEEDS,
-    PILOT_STRUCTURES,
-    allowed_steps,
-    pilot_steps,
-    race_steps,
-)
-from g2l.search.pilot_plan import pilot_ladder, proxy_steps, third_of
+from g2l.search.budget import proxy_steps
+from g2l.search.noise_control import allowed_steps, race_steps
 from g2l.search.space import SearchSpace
-from g2l.search_config import CONTINUED, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
+from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 
-CHECKPOINT_SIZE = 4
-"""Size of such a checkpoint in networks: weights, two moments of Adam, averaged weights."""
+CHECKPOINT_SIZE = 3
+"""Size of such a checkpoint in networks: weights and two moments of Adam."""
 
 
 FINAL_COMPARISON = "final comparison"
@@ -30,7 +24,7 @@ class SearchCost:
 
     Attributes:
         evaluations: Candidates trained.
-        steps: Optimiser steps of each part: `pilot`, `search`, `race`, and the final comparison.
+        steps: Optimiser steps of each part: `search`, `race`, and the final comparison.
         full_steps: Optimiser steps of one full training.
         seconds: Wall-clock time, or None when the time of a step is not known.
         bytes: Disk that checkpoints take while it runs, or None when the size of one is not known.
@@ -58,9 +52,8 @@ class CostPlan:
     """What a search is expected to cost, and what it can cost at most.
 
     Attributes:
-        expected: A pilot chooses a third of a full training; as many mutants as their chance says, no
-            duplicates, no newcomers.
-        maximal: As many candidates as can be: the shortest budget, every child spawns a mutant, all but the
+        expected: As many mutants as their chance says, no duplicates, no newcomers.
+        maximal: As many candidates as can be: every child spawns a mutant, all but the
             leader are replaced in every generation.
     """
 
@@ -91,13 +84,11 @@ def plan_search(
     config.validate()
     if full_steps < 1:
         raise InputError(f"`full_steps` must be >= 1, but is {full_steps} instead.")
-    pilot = pilot_steps(config, space, full_steps)
-    # The shortest that a pilot may choose: where that fits, it is not known yet whether its choice will.
-    shortest = pilot_ladder(full_steps)[0] if pilot else proxy_steps(config, full_steps)
-    allowed_steps(config, shortest, full_steps, spent=pilot)
+    proxy = proxy_steps(config, full_steps)
+    allowed_steps(config, proxy, full_steps)
 
-    def cost(candidates: int, proxy: int) -> SearchCost:
-        steps = _parts(config, min(space.size, candidates), proxy, full_steps, pilot)
+    def cost(candidates: int) -> SearchCost:
+        steps = _parts(config, min(space.size, candidates), proxy, full_steps)
         evaluations = _evaluations(config, steps, proxy)
         return SearchCost(
             evaluations=evaluations,
@@ -111,10 +102,7 @@ def plan_search(
             else _networks_on_disk(config, evaluations) * bytes_per_checkpoint,
         )
 
-    proxy = third_of(full_steps) if pilot else shortest
-    return CostPlan(
-        expected=cost(expected_evaluations(config), proxy), maximal=cost(maximal_evaluations(config), proxy)
-    )
+    return CostPlan(expected=cost(expected_evaluations(config)), maximal=cost(maximal_evaluations(config)))
 
 
 def expected_evaluations(config: GlobalSearchConfig) -> int:
@@ -130,23 +118,20 @@ def maximal_evaluations(config: GlobalSearchConfig) -> int:
     return config.population + config.generations * (_children(config) + mutants) + newcomers
 
 
-def _parts(
-    config: GlobalSearchConfig, candidates: int, proxy: int, full_steps: int, pilot: int
-) -> dict[str, int]:
+def _parts(config: GlobalSearchConfig, candidates: int, proxy: int, full_steps: int) -> dict[str, int]:
     """Return the steps of each part; a limit in trainings makes the search take what the others leave."""
     race = race_steps(config, proxy, full_steps)
     final = 2 * config.final_seeds * full_steps
     search = candidates * proxy
     if config.trainings is not None:
-        search = max(0, int(config.trainings * full_steps) - pilot - race - final)
-    parts = {"pilot": pilot, "search": search, "race": race, FINAL_COMPARISON: final}
+        search = max(0, int(config.trainings * full_steps) - race - final)
+    parts = {"search": search, "race": race, FINAL_COMPARISON: final}
     return {name: steps for name, steps in parts.items() if steps}
 
 
 def _evaluations(config: GlobalSearchConfig, steps: dict[str, int], proxy: int) -> int:
-    pilot = PILOT_STRUCTURES * PILOT_SEEDS if "pilot" in steps else 0
     race = steps.get("race", 0) // max(1, 2 * proxy)
-    return pilot + steps.get("search", 0) // proxy + race
+    return steps.get("search", 0) // proxy + race
 
 
 def _children(config: GlobalSearchConfig) -> int:
@@ -160,5 +145,5 @@ def _networks_on_disk(config: GlobalSearchConfig, evaluations: int) -> int:
         CandidateCheckpoints.ELITE: min(config.population, evaluations),
         CandidateCheckpoints.NONE: 0,
     }
-    continued = config.strategy in CONTINUED or config.proxy is ProxyChoice.AUTO
+    continued = config.strategy is Strategy.ONE_SHOT
     return kept[config.candidate_checkpoints] + CHECKPOINT_SIZE * evaluations * continued

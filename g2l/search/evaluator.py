@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
-from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.ledger import Ledger
@@ -67,7 +67,6 @@ class Evaluator:
         journal: Where evaluations are recorded, already begun, or None.
         store: Evaluations of all runs, or None.
         listener: Told of every new candidate, its request, and whether another run had evaluated it.
-        cost: What is minimised beside the fitness, or None.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class Evaluator:
         journal: Journal | None,
         store: EvaluationStore | None,
         listener: Callable[[Candidate, Request, bool], None],
-        cost: Callable[[DilationStructure], float] | None,
     ) -> None:
         self._executor = executor
         self._metric = metric
@@ -87,7 +85,6 @@ class Evaluator:
         self._journal = journal
         self._store = store
         self._listener = listener
-        self._cost = cost
         self._known: dict[EvaluationTask, Candidate] = {}
         self._orders: dict[DilationStructure, int] = {}
         self._cached: set[EvaluationTask] = set()
@@ -184,9 +181,7 @@ class Evaluator:
 
     def _learn(self, evaluation: Evaluation, request: Request, *, cached: bool) -> Candidate:
         score = fitness_of(evaluation, self._metric)
-        failed = evaluation.status is EvaluationStatus.FAILED
-        cost = 0.0 if self._cost is None or failed else self._cost(evaluation.structure)
-        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], request.origin, cost)
+        candidate = Candidate(evaluation, score, self._orders[evaluation.structure], request.origin)
         self._known[evaluation.task] = candidate
         if cached:
             self._cached.add(evaluation.task)

@@ -18,30 +18,22 @@ from g2l.search.cost import FINAL_COMPARISON, plan_search
 from g2l.search.evaluator import SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
-from g2l.search.noise_control import allowed_steps, run_pilot, run_race
-from g2l.search.pilot import PilotReport
+from g2l.search.noise_control import allowed_steps, run_race
 from g2l.search.population import Candidate
 from g2l.search.result import GlobalSearchResult
 from g2l.search.session import SearchSession
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.search.strategies.genetic import search_genetically
-from g2l.search.strategies.halving import search_by_halving
-from g2l.search.strategies.inheritance import search_by_inheritance
 from g2l.search.strategies.one_shot import search_one_shot
 from g2l.search.strategies.random import search_randomly
-from g2l.search.strategies.surrogate import search_with_surrogate
-from g2l.search.tradeoff import TradeoffRow, tradeoff
-from g2l.search_config import GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.search_config import GlobalSearchConfig, Strategy
 from g2l.structure import DilationStructure
 
 STRATEGIES: Mapping[Strategy, Callable[[SearchSession], tuple[Candidate, ...]]] = {
     Strategy.RANDOM: search_randomly,
     Strategy.GENETIC: search_genetically,
-    Strategy.HALVING: search_by_halving,
-    Strategy.INHERITANCE: search_by_inheritance,
     Strategy.ONE_SHOT: search_one_shot,
-    Strategy.SURROGATE: search_with_surrogate,
 }
 
 
@@ -57,7 +49,6 @@ def run_global_search(
     store: EvaluationStore | None = None,
     observers: Sequence[SearchObserver] = (),
     progress: Progress | None = None,
-    cost: Callable[[DilationStructure], float] | None = None,
 ) -> GlobalSearchResult:
     """Search the space.
 
@@ -75,7 +66,6 @@ def run_global_search(
         store: Evaluations shared across runs, or None.
         observers: Told of every evaluation and generation.
         progress: Draws bars, or None.
-        cost: What is minimised beside the fitness, or None: a constant of each structure.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -92,14 +82,12 @@ def run_global_search(
         store=store,
         observers=observers,
         progress=progress,
-        cost=cost,
     )
     session.monitor.planned_steps, session.monitor.limited = _planned_steps(session)
-    pilot = run_pilot(session) if config.proxy is ProxyChoice.AUTO else None
-    session.allowed = allowed_steps(config, session.proxy, full_steps, spent=session.spent)
+    session.allowed = allowed_steps(config, session.proxy, full_steps)
     population = STRATEGIES[config.strategy](session)
     session.allowed = None  # what follows has been set aside
-    race = run_race(session, population, _noise(pilot))
+    race = run_race(session, population)
     winner = race.choice.winner.structure if race else population[0].structure
     session.record_end(winner)
     return GlobalSearchResult(
@@ -113,30 +101,17 @@ def run_global_search(
         steps=session.spent,
         full_steps=full_steps,
         proxy=session.proxy,
-        pilot=pilot,
         race=race,
-        tradeoff=_tradeoff(session) if cost is not None else (),
     )
 
 
 def _planned_steps(session: SearchSession) -> tuple[int | None, bool]:
-    """Return the steps of pilot, search and race, or None, and whether they are a limit or an estimate."""
+    """Return the steps of search and race, or None, and whether they are a limit or an estimate."""
     limited = session.config.trainings is not None
     if session.full_steps is None:
         return None, limited
     parts = plan_search(session.config, session.space, full_steps=session.full_steps).expected.steps
     return sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON), limited
-
-
-def _noise(pilot: PilotReport | None) -> float | None:
-    """Return what the race may take for the noise of a score; none at all says that nothing was learnt."""
-    return None if pilot is None else pilot.seed_spread or None
-
-
-def _tradeoff(session: SearchSession) -> tuple[TradeoffRow, ...]:
-    """Return fitness and cost of all structures that were trained alike: once, for the proxy's budget."""
-    alike = [one for one in session.candidates if one.evaluation.task == session.task(one.structure)]
-    return tradeoff(alike)
 
 
 def _evaluation_of(

@@ -11,9 +11,6 @@ from g2l.search.ledger import Ledger
 from g2l.search.population import Candidate, GenerationSummary, Origin
 from g2l.search.status import Finding, SearchPhase, SearchStatus
 
-REPLICATED = (Origin.PILOT, Origin.RACE)
-"""Origins of what is trained to know the noise: longer than others, or under other seeds."""
-
 
 class Monitor:
     """What a person wants to know about a running search.
@@ -25,7 +22,7 @@ class Monitor:
 
     Attributes:
         phase: What the search is doing.
-        planned_steps: How many pilot, search and race are expected to take in all, or None.
+        planned_steps: How many search and race are expected to take in all, or None.
         limited: Whether `planned_steps` is a limit, and no estimate.
         pruned: Candidates that wait, or were given up, after a part of the longest budget.
         evaluations: Scores so far.
@@ -114,12 +111,12 @@ class Monitor:
         )
 
     def _deciding(self) -> list[float]:
-        """Return the scores of the longest trainings by which the strategy, or else the pilot, ranks.
+        """Return the scores of the longest trainings by which the strategy ranks.
 
         Inherited weights score higher whatever the structure: only trainings that began like the latest one
         are compared with it.
         """
-        searched = [one for one in self._scored if one.origin not in REPLICATED] or self._scored
+        searched = [one for one in self._scored if one.origin is not Origin.RACE] or self._scored
         if not searched:
             return []
         inherits = bool(searched[-1].evaluation.lineage)

@@ -1,28 +1,21 @@
-"""What a search spends on knowing its noise: a pilot before it, a race of the leaders after it."""
+"""What a search spends on knowing its noise: a race of the leaders after it."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from g2l.errors import InputError
 from g2l.search.evaluator import Request
-from g2l.search.pilot import PilotReport, choose_budget
-from g2l.search.pilot_plan import pilot_ladder, pilot_structures
 from g2l.search.population import Candidate, Origin
 from g2l.search.racing import Choice, Standing, choose, next_round, standings
 from g2l.search.session import SearchSession
-from g2l.search.space import SearchSpace
 from g2l.search.status import SearchPhase
-from g2l.search_config import GlobalSearchConfig, ProxyChoice
+from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 
-logger = logging.getLogger("g2l")
-
-PILOT_STRUCTURES = 7
-"""The hand-designed one, all-ones, and five random ones: the fewest for which chance rarely looks usable."""
-PILOT_SEEDS = 2
+FIRST_SEED = 2
+"""Of the race, counted from the seed of the search: a number that recorded races rely on."""
 RACE_ROUNDS = 3
 """Fresh seeds of a race; a fourth would cost more than the structures it could still tell apart are worth."""
 
@@ -50,47 +43,12 @@ def race_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -
     return (config.leaders + 1) * RACE_ROUNDS * race_budget(proxy, full_steps) if config.leaders else 0
 
 
-def run_pilot(session: SearchSession) -> PilotReport:
-    """Train a few structures under two seeds, score them on the way, and set the session's proxy budget.
-
-    Its trainings under the search's own seed are scores like all others: the search does not repeat them.
-
-    Args:
-        session: The running search.
-
-    Raises:
-        InputError: The length of a full training is not known.
-        OperationalError: None of the structures could be trained.
-    """
-    if session.full_steps is None:
-        raise InputError("`proxy` can only be auto where the length of a full training is known.")
-    structures = pilot_structures(session.space, session.hand_designed, PILOT_STRUCTURES, session.generator)
-    seeds = range(session.seed, session.seed + PILOT_SEEDS)
-    ladder = pilot_ladder(session.full_steps)
-    session.monitor.phase = SearchPhase.PILOT
-    scores: dict[DilationStructure, dict[int, dict[int, float]]] = {
-        structure: {seed: {} for seed in seeds} for structure in structures
-    }
-    for steps in ladder:
-        tasks = [session.task(s, steps=steps, seed=seed) for seed in seeds for s in structures]
-        goes_on = steps < ladder[-1]
-        for candidate in session.answer([Request(task, Origin.PILOT, goes_on) for task in tasks]):
-            task = candidate.evaluation.task
-            scores[task.structure][task.seed][steps] = candidate.fitness
-    report = choose_budget(scores)
-    logger.info("pilot: %s", report.verdict)
-    session.proxy, session.piloted = report.budget, structures
-    session.monitor.phase = SearchPhase.SEARCH
-    return report
-
-
-def run_race(session: SearchSession, population: Sequence[Candidate], noise: float | None) -> Race | None:
+def run_race(session: SearchSession, population: Sequence[Candidate]) -> Race | None:
     """Train the leaders and the hand-designed structure again under fresh seeds, and choose the winner.
 
     Args:
         session: The running search; its generations are over.
         population: What the strategy found, best first.
-        noise: Standard deviation of a structure between seeds from the pilot, in points, or None.
 
     Returns:
         None when the settings ask for no race, or the hand-designed structure has no rival.
@@ -103,13 +61,13 @@ def run_race(session: SearchSession, population: Sequence[Candidate], noise: flo
     steps = race_budget(session.proxy, session.full_steps)
     session.monitor.phase = SearchPhase.RACE
     for number in range(RACE_ROUNDS):
-        running = next_round(standings(scores, orders), session.hand_designed, noise=noise)
-        seed = session.seed + PILOT_SEEDS + number
+        running = next_round(standings(scores, orders), session.hand_designed)
+        seed = session.seed + FIRST_SEED + number
         tasks = [session.task(structure, steps=steps, seed=seed) for structure in running]
         for candidate in session.answer([Request(task, Origin.RACE) for task in tasks]):
             scores[candidate.structure].append(candidate.fitness)
     race = standings(scores, orders)
-    return Race(race, choose(race, session.hand_designed, noise=noise))
+    return Race(race, choose(race, session.hand_designed))
 
 
 def reserve(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> int:
@@ -118,16 +76,13 @@ def reserve(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> i
     return race_steps(config, proxy, full_steps) + final
 
 
-def allowed_steps(
-    config: GlobalSearchConfig, proxy: int, full_steps: int | None, *, spent: int
-) -> int | None:
+def allowed_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> int | None:
     """Return the steps that the strategy may reach, or None when there is no limit.
 
     Args:
         config: Settings of the search.
         proxy: Steps of a candidate.
         full_steps: Optimiser steps of one final training, or None where that is not known.
-        spent: What the pilot takes of them.
 
     Raises:
         InputError: The settings speak of trainings whose length is not known, or leave nothing to search
@@ -138,26 +93,13 @@ def allowed_steps(
     if full_steps is None:
         raise InputError("`trainings` can only be set where the length of a full training is known.")
     allowed = int(config.trainings * full_steps) - reserve(config, proxy, full_steps)
-    if allowed < spent + 2 * proxy:
+    if allowed < 2 * proxy:
         raise InputError(
-            f"`trainings` must leave room for two candidates of {proxy} steps beside pilot, race and "
+            f"`trainings` must leave room for two candidates of {proxy} steps beside race and "
             f"final comparison, but is {config.trainings:g} trainings of {full_steps} steps instead.",
             hint="allow more trainings, fix the candidates' budget, or give fewer final seeds.",
         )
     return allowed
-
-
-def pilot_steps(config: GlobalSearchConfig, space: SearchSpace, full_steps: int) -> int:
-    """Return the optimiser steps of the pilot: every one of its trainings goes up the ladder once.
-
-    Args:
-        config: Settings of the search; 0 where they fix the budget.
-        space: Its space, which may hold fewer structures than a pilot trains.
-        full_steps: Optimiser steps of one final training.
-    """
-    if config.proxy is not ProxyChoice.AUTO:
-        return 0
-    return min(PILOT_STRUCTURES, space.size) * PILOT_SEEDS * pilot_ladder(full_steps)[-1]
 
 
 def _leaders(session: SearchSession, population: Sequence[Candidate]) -> list[DilationStructure]:

@@ -10,11 +10,8 @@ from enum import StrEnum
 from statistics import fmean, median
 from typing import Any
 
-import numpy as np
-
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.metrics.scores import metric_value
-from g2l.search import pareto
 from g2l.structure import DilationStructure
 
 FAILED_FITNESS = -math.inf
@@ -27,7 +24,6 @@ class Origin(StrEnum):
     RANDOM = "random"
     CROSSOVER = "crossover"
     MUTATION = "mutation"
-    PILOT = "pilot"
     RACE = "race"
 
 
@@ -49,14 +45,12 @@ class Candidate:
         order: Position among all structures of the search in the order they were first proposed;
             the hand-designed one is 0. Completion order never enters.
         origin: How it came to be.
-        cost: What is minimised beside it; the same for all where nothing is.
     """
 
     evaluation: Evaluation
     fitness: float
     order: int
     origin: Origin
-    cost: float = 0.0
 
     @property
     def structure(self) -> DilationStructure:
@@ -81,27 +75,9 @@ def fitness_of(evaluation: Evaluation, metric: str) -> float:
 
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Return distinct candidates, best first; ties go to the earlier one, so first to the hand-designed.
-
-    Where costs differ the order is that of NSGA-II (Deb et al. 2002, section III): by front, and within a
-    front the less crowded first; failed ones are last. The fittest, at the least cost it is had for, is
-    first in either case.
-    """
+    """Return distinct candidates, best first; ties go to the earlier one, so first to the hand-designed."""
     distinct = {candidate.order: candidate for candidate in candidates}
-    by_fitness = sorted(distinct.values(), key=lambda candidate: (-candidate.fitness, candidate.order))
-    if not costs_differ(by_fitness):
-        return tuple(by_fitness)
-    ran = [candidate for candidate in by_fitness if candidate.fitness > FAILED_FITNESS]
-    values = np.array([(-candidate.fitness, candidate.cost) for candidate in ran])
-    front = pareto.fronts(values)
-    distance = pareto.crowding(values, front)
-    places = sorted(range(len(ran)), key=lambda place: (front[place], -distance[place], place))
-    return (*(ran[place] for place in places), *by_fitness[len(ran) :])
-
-
-def costs_differ(candidates: Iterable[Candidate]) -> bool:
-    """Tell whether there are two objectives: whether any two candidates that ran differ in cost."""
-    return len({candidate.cost for candidate in candidates if candidate.fitness > FAILED_FITNESS}) > 1
+    return tuple(sorted(distinct.values(), key=lambda candidate: (-candidate.fitness, candidate.order)))
 
 
 def diversity(structures: Sequence[DilationStructure]) -> float:
@@ -141,7 +117,7 @@ class GenerationSummary:
     population: tuple[Candidate, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON values; a failed candidate's fitness is null, a cost of 0 left out."""
+        """Return the summary as JSON values; a failed candidate's fitness is null."""
         members = [
             {
                 "structure": member.structure.as_lists(),
@@ -149,7 +125,6 @@ class GenerationSummary:
                 "order": member.order,
                 "origin": member.origin.value,
             }
-            | ({"cost": member.cost} if member.cost else {})
             for member in self.population
         ]
         return {

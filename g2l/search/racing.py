@@ -29,12 +29,6 @@ one (0.6 or 0.4; 0.8 or 0.9), for 12 or 10 trainings of 15. What is claimed of t
 paired comparison of whole trainings.
 """
 
-PILOT_WEIGHT = 4
-"""Degrees of freedom for which the pilot's noise counts beside those of the race.
-
-The spread of two or three scores is often close to 0 by accident, and then anything would look significant.
-"""
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -103,9 +97,7 @@ def standings(
     return tuple(sorted(found, key=lambda one: (one.failed, -len(one.scores), -one.mean, one.order)))
 
 
-def choose(
-    race: Sequence[Standing], hand_designed: DilationStructure, *, noise: float | None = None
-) -> Choice:
+def choose(race: Sequence[Standing], hand_designed: DilationStructure) -> Choice:
     """Return the winner; ties go to the hand-designed structure.
 
     The best leader wins only if its mean paired difference to the hand-designed structure exceeds
@@ -114,7 +106,6 @@ def choose(
     Args:
         race: The standings, best first; the hand-designed structure among them.
         hand_designed: As it stands in the race.
-        noise: Standard deviation in points of one structure between seeds, from a pilot, or None.
 
     Raises:
         InputError: The hand-designed structure is not in the race.
@@ -126,15 +117,13 @@ def choose(
     leader = rivals[0]
     if reference.failed:
         return Choice(leader, None, None, tie=False)
-    difference, error = _difference(leader, reference), _standard_error(race, leader, reference, noise)
+    difference, error = _difference(leader, reference), _standard_error(race, leader, reference)
     if error is not None and difference > BEYOND_NOISE * error:
         return Choice(leader, difference, error, tie=False)
     return Choice(reference, difference, error, tie=difference > 0)
 
 
-def next_round(
-    race: Sequence[Standing], hand_designed: DilationStructure, *, noise: float | None = None
-) -> tuple[DilationStructure, ...]:
+def next_round(race: Sequence[Standing], hand_designed: DilationStructure) -> tuple[DilationStructure, ...]:
     """Return the structures to score under the next seed, or nothing when the race is decided.
 
     Who lies behind the leader beyond noise is dropped for good. The hand-designed structure stays as long as
@@ -143,7 +132,6 @@ def next_round(
     Args:
         race: The standings, best first.
         hand_designed: As it stands in the race.
-        noise: Standard deviation in points of one structure between seeds, from a pilot, or None.
 
     Raises:
         InputError: The hand-designed structure is not in the race.
@@ -153,7 +141,7 @@ def next_round(
     running = [one for one in race if not one.failed and len(one.scores) == rounds]
     if rounds == 0:
         return tuple(one.structure for one in race)
-    open_ = [one for one in running if not _behind(one, running[0], race, noise)]
+    open_ = [one for one in running if not _behind(one, running[0], race)]
     if len(open_) < 2:
         return ()
     return tuple(one.structure for one in race if one in open_ or (one is reference and not one.failed))
@@ -166,8 +154,8 @@ def _find(race: Sequence[Standing], structure: DilationStructure) -> Standing:
     raise InputError(f"`race` must hold the hand-designed structure {structure}, but does not.")
 
 
-def _behind(one: Standing, leader: Standing, race: Sequence[Standing], noise: float | None) -> bool:
-    error = _standard_error(race, leader, one, noise)
+def _behind(one: Standing, leader: Standing, race: Sequence[Standing]) -> bool:
+    error = _standard_error(race, leader, one)
     return error is not None and _difference(leader, one) > BEYOND_NOISE * error
 
 
@@ -177,19 +165,15 @@ def _difference(one: Standing, other: Standing) -> float:
     return math.fsum(a - b for a, b in pairs) / len(pairs)
 
 
-def _standard_error(
-    race: Sequence[Standing], one: Standing, other: Standing, noise: float | None
-) -> float | None:
+def _standard_error(race: Sequence[Standing], one: Standing, other: Standing) -> float | None:
     """Return the standard error of a mean paired difference; None when nothing tells how noisy a score is.
 
     The noise is pooled over all that ran to the end (what is left of their scores without the means of
-    structures and seeds), together with the pilot's; so it holds with few seeds, and for one seed alone.
+    structures and seeds), so that it holds with few seeds.
     """
     rounds = max(len(standing.scores) for standing in race)
     rows = [standing.scores for standing in race if len(standing.scores) == rounds and not standing.failed]
     squares, freedom = seed_noise(np.array(rows, dtype=np.float64)) if rows else (0.0, 0)
-    weight = 0 if noise is None else PILOT_WEIGHT
-    if freedom + weight == 0:
+    if freedom == 0:
         return None
-    variance = (squares + weight * (noise or 0.0) ** 2) / (freedom + weight)
-    return math.sqrt(2 * variance / min(len(one.scores), len(other.scores)))
+    return math.sqrt(2 * squares / freedom / min(len(one.scores), len(other.scores)))

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from g2l.evaluation import Evaluation
 from g2l.search.noise_control import Race
-from g2l.search.pilot import PilotReport
 from g2l.search.population import GenerationSummary
-from g2l.search.tradeoff import TradeoffRow
 from g2l.structure import DilationStructure
 
 
@@ -27,9 +25,7 @@ class GlobalSearchResult:
         steps: Optimiser steps that it spent, those of other runs' results included.
         full_steps: Optimiser steps of one full training, or None where that is not known.
         proxy: Optimiser steps of one candidate.
-        pilot: How that was chosen, or None when it was given.
         race: The race of the leaders, or None when there was none.
-        tradeoff: Fitness against what is minimised beside it, cheapest first; empty where nothing is.
     """
 
     winner: DilationStructure
@@ -42,6 +38,4 @@ class GlobalSearchResult:
     steps: int
     full_steps: int | None
     proxy: int
-    pilot: PilotReport | None
     race: Race | None
-    tradeoff: tuple[TradeoffRow, ...]

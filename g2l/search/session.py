@@ -12,11 +12,11 @@ from g2l.evaluation import Budget, EvaluationTask, Phase
 from g2l.files import fingerprint
 from g2l.progress import NullProgress, Progress
 from g2l.search.breeding import Breeder
+from g2l.search.budget import proxy_steps
 from g2l.search.evaluator import Evaluator, Request, SearchObserver
 from g2l.search.executors.contract import Executor
 from g2l.search.journal import Journal
 from g2l.search.monitor import Monitor
-from g2l.search.pilot_plan import proxy_steps
 from g2l.search.population import Candidate, GenerationSummary, Origin, Proposal, summarise
 from g2l.search.space import SearchSpace
 from g2l.search.status import SearchPhase
@@ -42,7 +42,6 @@ class SearchSession:
         store: Evaluations shared across runs, or None.
         observers: Told of every evaluation and generation.
         progress: Draws bars, or None.
-        cost: What is minimised beside the fitness, or None.
 
     Attributes:
         space: Allowed structures.
@@ -51,9 +50,8 @@ class SearchSession:
         hand_designed: The hand-designed structure, projected onto the space.
         generator: The search's one source of randomness.
         full_steps: Optimiser steps of one final training, or None.
-        proxy: Optimiser steps of one candidate; the pilot may change it.
+        proxy: Optimiser steps of one candidate.
         allowed: Optimiser steps that may be spent before the race of the leaders, or None for no limit.
-        piloted: Structures that the pilot has trained; for the first population, where they cost nothing.
         monitor: Tells the observers.
 
     Raises:
@@ -73,7 +71,6 @@ class SearchSession:
         store: EvaluationStore | None,
         observers: Sequence[SearchObserver],
         progress: Progress | None,
-        cost: Callable[[DilationStructure], float] | None,
     ) -> None:
         config.validate()
         if seed < 0:
@@ -89,7 +86,6 @@ class SearchSession:
         self.full_steps = full_steps
         self.proxy = proxy_steps(config, full_steps)
         self.allowed: int | None = None
-        self.piloted: tuple[DilationStructure, ...] = ()
         self._journal = journal
         self.monitor = Monitor(observers, seed=seed, full_steps=full_steps)
         self._heard_since: list[Candidate] = []
@@ -101,11 +97,10 @@ class SearchSession:
         self._evaluator = Evaluator(
             executor,
             metric=config.fitness,
-            group_size=config.candidates_per_batch,
+            group_size=1,
             journal=journal,
             store=store,
             listener=self._heard,
-            cost=cost,
         )
 
     @property
@@ -200,12 +195,10 @@ class SearchSession:
             self._evaluator.stream(requests, receive)
 
     def first_proposals(self, count: int) -> list[Proposal]:
-        """Return `count` structures to begin with: the hand-designed one, those of the pilot, random ones."""
+        """Return `count` structures to begin with: the hand-designed one and random ones."""
         breeder = self.breeder()
-        known = [self.hand_designed, *(s for s in self.piloted if s != self.hand_designed)][:count]
-        given = [breeder.given(structure, Origin.PILOT) for structure in known[1:]]
         hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
-        return [hand_designed, *given, *breeder.random(count - len(known))]
+        return [hand_designed, *breeder.random(count - 1)]
 
     def evaluate_first(self, count: int) -> tuple[Candidate, ...]:
         """Return the first `count` candidates, evaluated.

@@ -12,7 +12,6 @@ from g2l.search.population import Origin
 class SearchPhase(StrEnum):
     """What a search is doing."""
 
-    PILOT = "pilot"
     SEARCH = "search"
     RACE = "race"
 
@@ -55,7 +54,7 @@ class SearchStatus:
         completed_steps: Those of them whose evaluation is known.
         trained_steps: Those of them that this process has trained: no replay of a journal, no results of
             other runs.
-        planned_steps: How many pilot, search and race are expected to take in all; None when unknown.
+        planned_steps: How many search and race are expected to take in all; None when unknown.
         limited: Whether `planned_steps` is a limit, and no estimate.
         full_steps: Optimiser steps of one full training, or None when unknown.
         workers: Groups of candidates that are trained at once.

@@ -15,17 +15,12 @@ def survivors(candidates: Iterable[Candidate], count: int) -> tuple[Candidate, .
 def within_margin(population: Sequence[Candidate], margin: float) -> tuple[Candidate, ...]:
     """Return the members that are at most `margin` points of fitness below the leader.
 
-    Where costs differ, each is compared with the fittest of those that cost no more: a cheap structure need
-    not be as fit as an expensive one, and the first front always stays.
-
     Args:
         population: Best first, its leader not failed.
         margin: Points; 10 in the paper.
     """
-
-    def leader(member: Candidate) -> float:
-        return max(other.fitness for other in population if other.cost <= member.cost)
-
     return tuple(
-        member for member in population if not member.failed and leader(member) - member.fitness <= margin
+        member
+        for member in population
+        if not member.failed and population[0].fitness - member.fitness <= margin
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from g2l.evaluation import Budget, EvaluationTask
 from g2l.models.rates import AdjustableRates
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
-from g2l.training.averaging import AveragedWeights
 from g2l.training.checkpoint import training_identity
 from g2l.training.course_checkpoints import CourseCheckpoints
 from g2l.training.courses import Course, courses_of
@@ -32,7 +30,6 @@ class CandidateTraining:
         backbone: Size of the network.
         recipe: How it is trained; its epochs and selection do not matter here.
         device: `auto`, `cpu` or `cuda`.
-        averaging: Decay of the averaged weights, or None to keep none.
         folder: Where the courses keep their checkpoints, or None.
         feature_folder: Where processes share decoded features, or None to keep them in RAM.
 
@@ -54,7 +51,6 @@ class CandidateTraining:
         backbone: BackboneConfig,
         recipe: RecipeConfig,
         device: str,
-        averaging: float | None = None,
         folder: Path | None = None,
         feature_folder: Path | None = None,
     ) -> None:
@@ -74,14 +70,12 @@ class CandidateTraining:
         )
         # Networks that do not show their rates can still be trained with those they were built with.
         self._rates = AdjustableRates(self.model, first) if task.lineage else None
-        self._averaged = None if averaging is None else AveragedWeights(averaging)
         self._training = Training(
             self.model,
             source,
             recipe,
             seed=task.seed,
             device=resolve_device(device),
-            callbacks=[] if self._averaged is None else [self._averaged],
         )
         self._load()
 
@@ -103,10 +97,6 @@ class CandidateTraining:
     def score(self) -> dict[str, float]:
         """Return the hold-out metrics of the network as it is, in percent."""
         return evaluate_model(self.model, self.dataset, self._holdout, device=self._training.device)
-
-    def averaged_weights(self) -> AbstractContextManager[None]:
-        """Let the network have its averaged weights inside a `with`; its own where none are kept."""
-        return nullcontext() if self._averaged is None else self._averaged.applied(self.model)
 
     def _follow(self, course: Course, last_step: int) -> None:
         training = self._training
@@ -142,7 +132,6 @@ class CandidateTraining:
                 training.callbacks,
             ),
             "course": course.key,
-            "averaging": None if self._averaged is None else self._averaged.decay,
         }
 
     def _set_rates(self, structure: DilationStructure) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -17,7 +15,6 @@ from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.models.artifact import save_model
 from g2l.training.candidate import CandidateTraining
-from g2l.training.candidate_group import CandidateGroup, can_be_grouped
 from g2l.training.description import model_metadata
 from g2l.training.device import one_thread
 
@@ -36,31 +33,21 @@ class ShortTrainingFitness:
         backbone: Size of the network.
         recipe: How it is trained; its epochs and selection do not matter here.
         device: `auto`, `cpu` or `cuda`.
-        averaging: Decay of the exponential moving average of the weights that is scored and kept (see
-            `AveragedWeights`), or None for the last weights themselves.
         checkpoint_folder: Where `<digest>/model.safetensors` is written, or None to keep no weights.
         training_folder: Where each training leaves the `last.ckpt` that larger budgets and heirs go on from
             (see `CandidateTraining`), or None.
         feature_folder: Where the processes of an executor share decoded features, or None to keep them in
             RAM. It changes no score.
-        group_size: How many tasks of one budget and seed are trained as one network (see `CandidateGroup`);
-            tasks with a lineage are trained one by one, and so are all where there is a `training_folder` or
-            the backbone is not ours.
     """
 
     data: DataConfig
     backbone: BackboneConfig
     recipe: RecipeConfig
     device: str = "auto"
-    averaging: float | None = None
     checkpoint_folder: Path | None = None
     training_folder: Path | None = None
     feature_folder: Path | None = None
-    group_size: int = 1
-
-    def identity(self) -> dict[str, Any]:
-        """Return, as JSON values, what scores depend on beside task, data, backbone and recipe."""
-        return {"averaging": self.averaging, "group_size": self.group_size if self._groups else 1}
+    group_size = 1
 
     def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
         """Return the evaluations of some tasks, in their order.
@@ -70,63 +57,23 @@ class ShortTrainingFitness:
                 followed, or there is no GPU.
             OperationalError: The loss is not finite, or memory runs out.
         """
-        done: dict[EvaluationTask, Evaluation] = {}
         with one_thread():
-            for tasks in self._parts(group):
-                done |= {evaluation.task: evaluation for evaluation in self._evaluate(tasks)}
-        return [done[task] for task in group]
+            return [self._evaluate(task) for task in group]
 
-    @property
-    def _groups(self) -> bool:
-        return self.group_size > 1 and self.training_folder is None and can_be_grouped(self.backbone)
-
-    def _parts(self, group: Sequence[EvaluationTask]) -> Iterator[list[EvaluationTask]]:
-        """Yield what is trained as one network; who is beside whom changes no score."""
-        together = defaultdict[Any, list[EvaluationTask]](list)
-        for task in dict.fromkeys(group):
-            if self._groups and not task.lineage:
-                together[task.budget, task.seed].append(task)
-            else:
-                yield [task]
-        for tasks in together.values():
-            yield from (tasks[n : n + self.group_size] for n in range(0, len(tasks), self.group_size))
-
-    def _evaluate(self, tasks: list[EvaluationTask]) -> list[Evaluation]:
+    def _evaluate(self, task: EvaluationTask) -> Evaluation:
         started = time.perf_counter()
-        evaluations = self._together(tasks) if self._groups and not tasks[0].lineage else self._alone(*tasks)
-        seconds = (time.perf_counter() - started) / len(tasks)
-        return [replace(evaluation, seconds=seconds) for evaluation in evaluations]
-
-    def _alone(self, task: EvaluationTask) -> list[Evaluation]:
         candidate = CandidateTraining(
             task,
             data=self.data,
             backbone=self.backbone,
             recipe=self.recipe,
             device=self.device,
-            averaging=self.averaging,
             folder=self.training_folder,
             feature_folder=self.feature_folder,
         )
         candidate.train()
-        with candidate.averaged_weights():
-            return [self._saved(candidate.dataset, candidate.model, task, candidate.score())]
-
-    def _together(self, tasks: list[EvaluationTask]) -> list[Evaluation]:
-        group = CandidateGroup(
-            tasks,
-            size=self.group_size,
-            data=self.data,
-            backbone=self.backbone,
-            recipe=self.recipe,
-            device=self.device,
-            averaging=self.averaging,
-            feature_folder=self.feature_folder,
-        )
-        group.train()
-        with group.averaged_weights():
-            scored = zip(group.networks(), tasks, group.scores(), strict=True)
-            return [self._saved(group.dataset, *candidate) for candidate in scored]
+        evaluation = self._saved(candidate.dataset, candidate.model, task, candidate.score())
+        return replace(evaluation, seconds=time.perf_counter() - started)
 
     def _saved(
         self,

@@ -68,11 +68,8 @@ def search_outcome(winner, **changes):
         "full_steps": 500,
         "seconds": 100.0,
         "proxy_steps": 120,
-        "pilot": "A candidate trains 120 steps.",
         "leaders": tuple(leaders),
         "reason": "It is better.",
-        "minimized": None,
-        "tradeoff": (),
         "differences": {"f1": compare([62.0, 63.0, 61.5], [60.0, 60.5, 60.0])},
     }
     return GlobalSearchOutcome(**fields | changes)
@@ -98,11 +95,6 @@ def test_a_network_that_sees_the_whole_video_says_so(capsys):
         *("whole video", "(convolutions:", "7 frames", "3 frames)"),
         *("whole video", "(convolutions:", "11 frames", "5 frames)"),
     ]
-    row = {"structure": "1,4", "fitness": 61.24, "cost": 5.0, "on_front": True, "hand_designed": False}
-    row |= topology_of("asformer", (2,)).report(FOUND)
-    tables.tradeoff(search_outcome(FOUND, minimized="parameters", tradeoff=[row]), "f1")
-    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-5].split("│")[1:-1]]
-    assert cells == ["1,4", "whole video", "61.2", "5", "front"]
 
 
 def test_rates_side_by_side_have_lines_of_their_own(capsys):
@@ -121,7 +113,7 @@ def test_a_table_of_full_networks_fits_its_width(capsys):
     leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=24000)
     found = search_outcome(network, hand_designed=network, leaders=(leader,))
     tables.best_structures(
-        "The best structures, 50salads split 1", found, "likelihood", LayerTopology.serial((10,) * 4)
+        "The best structures, 50salads split 1", found, "accuracy", LayerTopology.serial((10,) * 4)
     )
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 120
@@ -133,7 +125,6 @@ def test_a_table_of_full_networks_fits_its_width(capsys):
 
 def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
     assert tables.search_summary(search_outcome(FOUND), trainings=24.0) == [
-        "Pilot: A candidate trains 120 steps.",
         "Winner: 1,4. It is better.",
         "Winner against hand-designed after full trainings, mean F1 on test: better by 2.0 ± 0.3 "
         "(95 % interval 0.7 to 3.3, 3 seeds).",
@@ -143,7 +134,7 @@ def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
 
 
 def test_the_summary_of_a_search_that_kept_the_hand_designed_structure():
-    found = search_outcome(HAND_DESIGNED, pilot=None, differences={}, final_steps=0)
+    found = search_outcome(HAND_DESIGNED, differences={}, final_steps=0)
     assert tables.search_summary(found, trainings=None) == [
         "Winner: the hand-designed structure. It is better.",
         "Cost: 12.0 full trainings (6,000 steps of 40 evaluations).",
@@ -151,7 +142,7 @@ def test_the_summary_of_a_search_that_kept_the_hand_designed_structure():
 
 
 def test_a_dry_run_prints_the_parts_and_their_sum(capsys):
-    parts = {"pilot": 700, "search": 1000, "final comparison": 300}
+    parts = {"race": 700, "search": 1000, "final comparison": 300}
     expected = SearchCost(evaluations=20, steps=parts, full_steps=100, seconds=400.0, bytes=3 * 2**20)
     maximal = SearchCost(
         evaluations=90, steps=parts | {"search": 4000}, full_steps=100, seconds=None, bytes=None
@@ -160,7 +151,7 @@ def test_a_dry_run_prints_the_parts_and_their_sum(capsys):
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
     assert [row for row in rows if row] == [
-        ["pilot", "700", "7.0", "2 min", "7.0"],
+        ["race", "700", "7.0", "2 min", "7.0"],
         ["search", "1,000", "10.0", "3 min", "40.0"],
         ["final comparison", "300", "3.0", "60 s", "3.0"],
         ["all", "2,000", "20.0", "7 min", "50.0"],

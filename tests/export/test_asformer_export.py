@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from g2l.config import BackboneConfig
-from g2l.errors import OperationalError
 from g2l.export.onnx_export import export_onnx
 from g2l.export.precision import Precision
 from g2l.export.reduction import Reduction
-from g2l.export.rewriting import RewritableExport
 from g2l.models.asformer import ASFormer
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
@@ -65,11 +63,3 @@ def test_half_precision_keeps_the_labels(tmp_path):
     reduction = Reduction(precision=Precision.FP16)
     report = export_onnx(build(structure), described(structure), output, reduction=reduction, frame_mask=True)
     assert report.reduced.agreement >= 99
-
-
-def test_windows_cannot_be_rewritten_and_that_is_said():
-    with pytest.raises(OperationalError) as caught:
-        RewritableExport(build, (1,), feature_dim=6)
-    assert caught.value.message == (
-        "the exported convolutions of this backbone are not all that its rates set."
-    )

@@ -34,7 +34,6 @@ from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.official import load_official
 from g2l.models.registry import build_backbone
-from g2l.pipeline.objectives import read_latencies
 from g2l.receptive_field import describe
 from g2l.search.journal_lines import parse_journal
 from g2l.structure import DilationStructure
@@ -208,7 +207,6 @@ def file_targets(folder):
         Target("segments", "a.csv", [table], _read_table, 250),
         Target("structure", "s.json", _structures(folder), _read_structure, 200, json_only),
         Target("layer rates", "r.json", _structures(folder), read_layer_rates, 80, json_only),
-        Target("latencies", "l.json", [b'{"1,2": [0.5, 1.5], "3": [2.0]}'], read_latencies, 60, json_only),
         Target("journal", "journal.jsonl", [_journal()], parse_journal, 200),
     ]
 

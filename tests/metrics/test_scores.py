@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -13,14 +12,12 @@ from g2l.errors import InputError
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.scores import (
     F1_THRESHOLDS,
-    LIKELIHOOD,
     F1Counts,
     VideoScores,
     accuracy_counts,
     edit_score,
     f1_counts,
     levenshtein,
-    likelihood,
     metric_value,
     video_scores,
 )
@@ -228,14 +225,8 @@ def test_f1_is_the_mean_over_the_thresholds():
 
 @pytest.mark.parametrize("name", FITNESS_METRICS)
 def test_every_configurable_fitness_is_computed(name):
-    computed = SegmentationMetrics().compute() | {LIKELIHOOD: likelihood(0.0, 0)}
+    computed = SegmentationMetrics().compute()
     assert metric_value(computed, name) == 0.0
-
-
-def test_the_likelihood_is_the_geometric_mean_of_the_probabilities():
-    assert likelihood(-math.log(0.5) - math.log(0.02), 2) == pytest.approx(10.0)
-    assert likelihood(0.0, 3) == 100.0
-    assert likelihood(math.inf, 3) == 0.0
 
 
 def test_an_unknown_metric_is_named():

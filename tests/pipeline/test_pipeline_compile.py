@@ -28,9 +28,8 @@ def test_a_local_search_is_not_compiled(place, tiny):
     assert search_locally(place, local_task(tiny, recipe=COMPILED)).steps > 0
 
 
-@pytest.mark.parametrize("together", [1, 2])
-def test_candidates_are_not_compiled(place, tiny, together):
-    task = replace(global_task(tiny, candidates_per_batch=together), recipe=COMPILED)
+def test_candidates_are_not_compiled(place, tiny):
+    task = replace(global_task(tiny), recipe=COMPILED)
     assert search_globally(place, task, on_plan=lambda plan: None).steps > 0
 
 

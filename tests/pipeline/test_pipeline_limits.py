@@ -1,4 +1,4 @@
-"""Limits and a second objective, from settings to structure, table and figure."""
+"""Limits, from settings to structure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from g2l.files import read_json
 from g2l.pipeline.compose import run_pipeline
 from g2l.pipeline.global_search import plan, search_globally
 from g2l.pipeline.local_search import search_locally
-from g2l.search_config import SecondObjective
 from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure
 from g2l.tracking.protocol import RunKind
@@ -82,25 +81,3 @@ def test_a_limit_that_nothing_keeps_is_refused(place, tiny):
         InputError, match="`max_look_ahead` must be >= 4 frames, what 4 layers of rate 1 have"
     ):
         search_locally(place, local_task(tiny, max_look_ahead=3))
-
-
-def test_a_second_objective_makes_a_front(place, tiny, tracker):
-    outcome = search(place, global_task(tiny, minimize=SecondObjective.RECEPTIVE_FIELD))
-    assert outcome.minimized == "receptive field (frames)"
-    front = [row for row in outcome.tradeoff if row["on_front"]]
-    assert [row["cost"] for row in front] == sorted(row["cost"] for row in front)
-    assert [row["fitness"] for row in front] == sorted(row["fitness"] for row in front)
-    assert sum(row["hand_designed"] for row in outcome.tradeoff) == 1
-    assert all(row["cost"] == row["receptive_field"] for row in outcome.tradeoff)
-    assert all(2 * row["look_ahead"] + 1 == row["receptive_field"] for row in outcome.tradeoff)
-    assert outcome.fitness == max(row["fitness"] for row in outcome.tradeoff)
-    run = tracker.only(RunKind.SEARCH_GLOBAL)
-    assert len(run.tables["pareto.json"]["fitness"]) == len(outcome.tradeoff)
-    assert "pareto.png" in run.figures
-    assert read_json(place.folder / "result.json")["tradeoff"] == list(outcome.tradeoff)
-
-
-def test_an_objective_that_no_rate_changes_is_said_to_have_no_front(place, tiny, caplog):
-    outcome = search(place, global_task(tiny, minimize=SecondObjective.PARAMETERS))
-    assert "a front by parameters has one member" in caplog.text
-    assert len({row["cost"] for row in outcome.tradeoff}) == 1

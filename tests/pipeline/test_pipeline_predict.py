@@ -46,7 +46,6 @@ def test_scores_are_those_of_the_training(place, tracker, tiny, model, session, 
     outcome = predict(place, session, features, ground_truth=truth)
     assert (outcome.videos, outcome.failures) == (test_videos, ())
     expected = dict(model.test)
-    del expected["likelihood"]  # a file of labels has no probabilities
     assert outcome.report.metrics == expected == read_json(place.folder / "metrics.json")
     run = tracker.only(RunKind.PREDICT)
     assert run.status is RunStatus.FINISHED

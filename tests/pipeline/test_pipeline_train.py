@@ -20,7 +20,7 @@ from g2l.structure import DilationStructure
 from g2l.tracking.protocol import RunKind, RunStatus
 from tests.pipeline.tiny_pipeline import RECIPE, SEEDS, STRUCTURE, training
 
-METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50", "likelihood"}
+METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
 
 
 def same_weights(one, other):

@@ -122,8 +122,6 @@ def global_search(folder: Path, shared: dict, config: GlobalSearchConfig, candid
         "seconds": 1.0 * candidates,
         "leaders": [leader | {"standard_error": None, "seeds": 1, "steps": 120} for leader in leaders],
         "reason": "It has the best score, under one seed.",
-        "minimized": None,
-        "tradeoff": [],
         "differences": {},
     }
     write_json(folder / "result.json", result)

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 
 from g2l.config import BackboneConfig
-from g2l.report.figures import best_so_far, front
+from g2l.report.figures import best_so_far
 from g2l.report.model import RunFacts
 from g2l.report.stage_facts import BranchStep, LayerPath, Scored, VideoFacts
 from g2l.report.strips import _axis, _bars, chosen
 from g2l.report.structure_figures import rate_paths, rates_by_stage
 from g2l.report.structures import structure
-from g2l.report.svg import markup
 from g2l.structure import DilationStructure
 from tests.report.generated_run import metrics
 
@@ -59,16 +58,6 @@ def test_numbers_beside_paths_do_not_cover_each_other():
     (axes,) = rate_paths(paths, (3,)).axes
     assert [text.get_text() for text in axes.texts] == ["1 2", "3"]
     assert [line.get_ydata().tolist() for line in axes.lines] == [[2, 2], [2, 2], [64, 64]]
-
-
-def test_a_wide_range_of_costs_is_logarithmic_with_plain_numbers():
-    rows = [(10.0, 1.0, True, False), (1000.0, 2.0, True, True)]
-    (axes,) = front(rows, "$mean$ F1", "cost $x_{").axes
-    assert axes.get_xscale() == "log"
-    assert axes.xaxis.get_major_formatter()(2000) == "2,000"
-    assert markup(axes.figure, "key", "a < b", "c & d").count("cost $x_{") == 1
-    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
-    assert labels == ["dominated", "front (2)", "hand-designed 2^l"]
 
 
 def test_the_best_the_median_and_the_worst_video_are_shown():

@@ -97,11 +97,11 @@ def test_ids_are_unique_and_references_lead_to_them(page):
 
 def test_every_figure_has_words(page):
     images = [attributes for attributes in page.all("svg") if attributes.get("role") == "img"]
-    assert len(images) == 5 + 3  # figures and strips
+    assert len(images) == 4 + 3  # figures and strips
     assert all(len(attributes["aria-labelledby"].split()) == 2 for attributes in images)
     others = [attributes for attributes in page.all("svg") if attributes.get("role") != "img"]
     assert {attributes.get("aria-hidden") for attributes in others} == {"true"}
-    assert len(page.all("figure")) == len(page.all("figcaption")) == 6
+    assert len(page.all("figure")) == len(page.all("figcaption")) == 5
 
 
 def test_nothing_comes_from_elsewhere(source, page):
@@ -123,7 +123,7 @@ def test_it_can_be_read_without_colour_by_keyboard_and_on_paper(source, page):
     assert any(attributes.get("name") == "viewport" for attributes in page.all("meta"))
     regions = [attributes for attributes in page.all("div") if attributes.get("role") == "region"]
     assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in regions)
-    assert len(regions) == len(page.all("table")) + 6  # tables, figures and the strips
+    assert len(regions) == len(page.all("table")) + 5  # tables, figures and the strips
     assert len(page.all("pattern")) == 6
 
 

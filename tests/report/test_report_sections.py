@@ -20,7 +20,6 @@ from g2l.report.sections import SECTIONS, build_report
 from g2l.report.stage_facts import SeedFacts, TrainingFacts
 from g2l.report.strips import strips
 from g2l.report.structures import paths, structure
-from g2l.report.tradeoff import tradeoff
 from g2l.report.words import count, duration, frames, points, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 from tests.report.generated_run import metrics
@@ -171,18 +170,6 @@ def test_paths_name_the_layer_that_went_furthest(run):
     assert (row[0], row[1].count("→"), len(row[3].split())) == ("stage1.layers.0.conv_dilated", 10, 3)
 
 
-def test_the_front_is_that_of_the_search_or_of_receptive_fields(run):
-    (remark, picture) = tradeoff([run]).blocks
-    assert "Nothing was minimised" in remark.text
-    fields = [float(row[1].replace(",", "")) for row in picture.table.rows]
-    scores = [float(row[2]) for row in picture.table.rows]
-    assert (fields, scores) == (sorted(fields), sorted(scores))
-    row = {"structure": "1", "cost": 3.0, "fitness": 50.0, "on_front": True, "hand_designed": False}
-    result = run.search.result | {"minimized": "parameters", "tradeoff": [row, row | {"on_front": False}]}
-    (picture,) = tradeoff([replace(run, search=replace(run.search, result=result))]).blocks
-    assert picture.alternative.startswith("2 structures, 1 on the front: 3 with a mean F1 of 50.0")
-
-
 def test_strips_have_the_unit_of_the_frame_rate(run):
     shown, every = strips([run]).blocks
     assert (shown.unit, len(shown.strips), every.caption[:12]) == ("seconds", 3, "All 4 videos")
@@ -209,7 +196,7 @@ def test_a_run_of_nothing_says_in_every_section_why_it_is_empty():
     report = build_report([EMPTY])
     assert [section.key for section in report.sections] == [
         *("found", "contest", "cost", "fitness", "population", "structure"),
-        *("paths", "front", "classes", "strips", "data", "reproduce"),
+        *("paths", "classes", "strips", "data", "reproduce"),
     ]
     assert len(report.sections) == len(SECTIONS)
     assert all(section.blocks for section in report.sections)

@@ -24,7 +24,6 @@ def session(executor):
         store=None,
         observers=[],
         progress=None,
-        cost=None,
     )
 
 

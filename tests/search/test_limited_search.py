@@ -43,14 +43,3 @@ def test_whatever_is_trained_keeps_to_the_limits(seed):
         assert LIMITED.contains(LIMITED.from_rates(rates))
         assert sum(rates) <= 40
     assert result.best.metrics["edit"] > result.hand_designed.metrics["edit"]
-
-
-def test_parents_are_drawn_by_place_where_costs_differ():
-    structures = [LIMITED.from_rates([rate] * 8) for rate in (1, 2, 4)]
-    scores = [(0.0, 1.0), (1.0, 9.0), (0.5, 12.0)]  # by fitness alone the first is never a parent
-    parents = ranked(
-        Candidate(evaluation(structure, fitness), fitness, order, Origin.RANDOM, cost)
-        for order, (structure, (fitness, cost)) in enumerate(zip(structures, scores, strict=True))
-    )
-    proposals = Breeder(LIMITED, (), np.random.default_rng(0)).offspring(parents, config(population=20))
-    assert any(1 in proposal.structure.rates for proposal in proposals)

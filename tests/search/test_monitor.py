@@ -12,11 +12,16 @@ from g2l.evaluation import Budget
 from g2l.search.journal import Journal
 from g2l.search.status import SearchPhase
 from g2l.search.store import EvaluationStore
-from g2l.search_config import ProxyChoice, Strategy
+from g2l.search_config import Strategy
 
 FULL = 100
 CAREFUL = config(
-    strategy=Strategy.HALVING, trainings=30.0, proxy=ProxyChoice.AUTO, leaders=2, population=6, final_seeds=1
+    strategy=Strategy.ONE_SHOT,
+    trainings=30.0,
+    budget=Budget(25, "steps"),
+    leaders=2,
+    population=6,
+    final_seeds=1,
 )
 
 
@@ -48,7 +53,7 @@ def watched(**options):
 def test_the_phases_follow_one_another_and_the_end_is_told_once():
     watcher, result = watched(config=CAREFUL, full_steps=FULL)
     phases = [status.phase for status in watcher.statuses]
-    order = [SearchPhase.PILOT, SearchPhase.SEARCH, SearchPhase.RACE]
+    order = [SearchPhase.SEARCH, SearchPhase.RACE]
     assert phases == sorted(phases, key=order.index)
     assert set(phases) == set(order)
     assert [finding.phase for finding in watcher.findings] == phases
@@ -72,7 +77,7 @@ def test_without_a_limit_there_is_an_estimate():
     assert unknown.statuses[0].seconds_left(10.0) is None
 
 
-def test_scores_of_pilot_and_race_are_not_those_that_decide():
+def test_scores_of_the_race_are_not_those_that_decide():
     watcher, result = watched(config=CAREFUL, full_steps=FULL)
     searched = [one for one in watcher.statuses if one.phase is SearchPhase.SEARCH]
     assert searched[-1].best == result.population[0].metrics["f1@10"]
@@ -80,13 +85,14 @@ def test_scores_of_pilot_and_race_are_not_those_that_decide():
     assert all(one.best >= one.median for one in watcher.statuses)
 
 
-def test_only_lower_rungs_and_the_pilot_may_go_on():
+def test_only_lower_rungs_may_go_on():
     watcher, _ = watched(config=CAREFUL, full_steps=FULL)
     amounts = {True: set(), False: set()}
     for finding in watcher.findings:
-        if finding.phase is SearchPhase.PILOT:
+        if finding.phase is SearchPhase.SEARCH and not finding.evaluation.lineage:
             amounts[finding.provisional].add(finding.evaluation.budget.amount)
-    assert max(amounts[True]) < min(amounts[False]) == FULL // 2
+    assert amounts[True] == {25, 50}
+    assert amounts[False] == {100}
     assert not any(one.provisional for one in watcher.findings if one.phase is SearchPhase.RACE)
     pruned = [status.pruned for status in watcher.statuses]
     assert pruned[0] == 0 < pruned[-1]

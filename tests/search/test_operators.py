@@ -14,11 +14,10 @@ from g2l.evaluation import EvaluationStatus
 from g2l.search.crossover import two_point_crossover
 from g2l.search.mutation import mutate
 from g2l.search.population import Candidate, Origin, Tally, diversity, fitness_of, ranked, summarise
-from g2l.search.selection import roulette, strengths
+from g2l.search.selection import roulette
 from g2l.search.space import SearchSpace
 from g2l.search.survival import survivors, within_margin
 from g2l.structure import DilationStructure, LayerTopology
-from tests.oracles import naive_pareto
 
 SPACE = SearchSpace(LayerTopology.serial((4, 3)), (1, 2, 4, 8, 16))
 
@@ -28,24 +27,22 @@ def structures(space=SPACE):
     return genome.map(space.from_rates)
 
 
-def candidate(fitness: float, order: int, cost: float = 0.0) -> Candidate:
+def candidate(fitness: float, order: int) -> Candidate:
     structure = DilationStructure(((order + 1,),))
     if fitness == -math.inf:
         failure = evaluation(structure, 0, metrics={}, status=EvaluationStatus.FAILED, reason="broken")
-        return Candidate(failure, fitness, order, Origin.RANDOM, cost)
-    return Candidate(evaluation(structure, fitness), fitness, order, Origin.RANDOM, cost)
+        return Candidate(failure, fitness, order, Origin.RANDOM)
+    return Candidate(evaluation(structure, fitness), fitness, order, Origin.RANDOM)
 
 
 SCORES = st.one_of(st.integers(0, 5).map(float), st.just(-math.inf))
 
 
-def crowd(costs):
-    """Candidates of few fitnesses and costs, so that ties and failures are common; the first one ran."""
-    pairs = st.lists(st.tuples(SCORES, costs.map(float)), min_size=1, max_size=14)
-    return pairs.map(
-        lambda pairs: [
-            candidate(max(fitness, 0.0) if order == 0 else fitness, order, cost)
-            for order, (fitness, cost) in enumerate(pairs)
+def crowd():
+    """Candidates of few fitnesses, so that ties and failures are common; the first one ran."""
+    return st.lists(SCORES, min_size=1, max_size=14).map(
+        lambda scores: [
+            candidate(max(one, 0.0) if order == 0 else one, order) for order, one in enumerate(scores)
         ]
     )
 
@@ -134,58 +131,13 @@ def test_rank_goes_by_fitness_then_by_order():
     assert [member.order for member in ranked(members)] == [0, 2, 3, 1]
 
 
-@given(crowd(st.just(7)))
-def test_where_costs_are_alike_the_order_goes_by_fitness_alone(members):
+@given(crowd())
+def test_the_order_goes_by_fitness(members):
     by_fitness = sorted(members, key=lambda member: (-member.fitness, member.order))
     assert list(ranked(members)) == by_fitness
-    assert strengths(ranked(members)) == [member.fitness for member in by_fitness]
     leader = by_fitness[0].fitness
     strong = [member for member in by_fitness if leader - member.fitness <= 2.0]
     assert list(within_margin(ranked(members), 2.0)) == strong
-
-
-@given(crowd(st.integers(0, 5)), st.randoms())
-def test_where_costs_differ_the_order_goes_by_front_then_by_crowding(members, random):
-    shuffled = random.sample(members, len(members))
-    order = ranked(shuffled + members)
-    assert {member.order for member in order} == set(range(len(members)))
-    ran = [member for member in order if not member.failed]
-    assert all(member.failed for member in order[len(ran) :])
-    values = [(-member.fitness, member.cost) for member in ran]
-    numbers = naive_pareto.fronts(values)
-    distances = naive_pareto.crowding(values, numbers)
-    if len({member.cost for member in ran}) > 1:
-        keys = [(number, -distance) for number, distance in zip(numbers, distances, strict=True)]
-        assert keys == sorted(keys)
-    best = max(member.fitness for member in ran)
-    assert (order[0].fitness, order[0].cost) == (best, min(m.cost for m in ran if m.fitness == best))
-
-
-def test_cheap_ones_are_kept_beside_fit_ones():
-    members = [candidate(80, 0, 9), candidate(79, 1, 9), candidate(50, 2, 3), candidate(45, 3, 5)]
-    assert [member.order for member in survivors(members, 2)] == [0, 2]
-    assert [member.order for member in within_margin(ranked(members), 1.0)] == [0, 2, 1]
-    assert [member.order for member in within_margin(ranked(members), 5.0)] == [0, 2, 1, 3]
-    assert [member.order for member in within_margin(ranked(members), 0.0)] == [0, 2]
-
-
-@given(crowd(st.integers(0, 5)))
-def test_the_first_front_is_within_any_margin(members):
-    ran = [member for member in members if not member.failed]
-    numbers = naive_pareto.fronts([(-member.fitness, member.cost) for member in ran])
-    first = {member.order for member, number in zip(ran, numbers, strict=True) if number == 0}
-    assert first <= {member.order for member in within_margin(ranked(members), 0.0)}
-
-
-def test_where_costs_differ_parents_are_drawn_as_by_a_binary_tournament():
-    population = ranked(
-        [candidate(80, 0, 9), candidate(50, 1, 3), candidate(40, 2, 4), candidate(-math.inf, 3)]
-    )
-    assert strengths(population)[3] == -math.inf
-    places = np.random.default_rng(0).integers(3, size=(40_000, 2)).min(axis=1)
-    tournament = np.bincount(places, minlength=3) / 40_000
-    assert frequencies(strengths(population[:3])) == pytest.approx(list(tournament), abs=0.01)
-    assert frequencies(strengths(population))[3] == 0
 
 
 @settings(max_examples=50)
@@ -230,5 +182,3 @@ def test_summary_leaves_failures_out_of_mean_and_median():
     value = summary.as_dict()
     assert value["population"][-1] == {"structure": [[4]], "fitness": None, "order": 3, "origin": "random"}
     assert (value["evaluations"], value["cache_hits"], value["failures"]) == (4, 1, 1)
-    priced = summarise(0, [candidate(80, 0, 2.5)], Tally()).as_dict()["population"]
-    assert priced == [{"structure": [[1]], "fitness": 80, "order": 0, "origin": "random", "cost": 2.5}]

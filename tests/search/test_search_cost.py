@@ -29,17 +29,16 @@ def test_the_settings_of_the_paper():
 
 def test_a_limit_in_trainings_is_the_sum_of_the_parts():
     config = GlobalSearchConfig(
-        strategy=Strategy.HALVING, trainings=24.0, proxy=ProxyChoice.AUTO, leaders=3, final_seeds=3
+        strategy=Strategy.ONE_SHOT, trainings=24.0, proxy=ProxyChoice.THIRD, leaders=3, final_seeds=3
     )
     plan = plan_search(config, SPACE, full_steps=200)
     assert plan.expected.steps == {
-        "pilot": 7 * 2 * 100,
-        "search": 24 * 200 - 1400 - 1200 - 1200,
+        "search": 24 * 200 - 1200 - 1200,
         "race": 4 * 3 * 100,
         "final comparison": 2 * 3 * 200,
     }
     assert plan.expected.training_equivalents == plan.maximal.training_equivalents == 24.0
-    assert plan.expected.evaluations == 14 + 1000 // 67 + 1200 // 134
+    assert plan.expected.evaluations == 2400 // 67 + 1200 // 134
     assert plan.expected.seconds is None
     assert plan.expected.bytes is None
 
@@ -51,10 +50,10 @@ def test_workers_share_the_time():
 
 def test_trainings_that_go_on_take_disk():
     config = GlobalSearchConfig(
-        strategy=Strategy.HALVING, population=4, generations=0, budget=Budget(10, "steps")
+        strategy=Strategy.ONE_SHOT, population=4, generations=0, budget=Budget(10, "steps")
     )
     plan = plan_search(config, SPACE, full_steps=10, bytes_per_checkpoint=7)
-    assert plan.expected.bytes == 4 * (1 + 4) * 7
+    assert plan.expected.bytes == 4 * (1 + 3) * 7
 
 
 @pytest.mark.parametrize(("keep", "files"), [("all", 64), ("elite", 4), ("none", 0)])

@@ -32,7 +32,6 @@ def test_the_same_call_gives_the_same_numbers(fitness):
         "f1@10",
         "f1@25",
         "f1@50",
-        "likelihood",
     }
     assert (first.structure, first.budget, first.seed) == (LARGE, BUDGET, 3)
     assert first.status is EvaluationStatus.DONE
@@ -107,9 +106,8 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
     assert opened == [fitness.data]
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_features_shared_between_processes_change_no_score(fitness, tmp_path, size):
-    fitness = replace(fitness, group_size=size, data=fitness.data.replace(normalize=Normalization.TRAIN))
+def test_features_shared_between_processes_change_no_score(fitness, tmp_path):
+    fitness = replace(fitness, data=fitness.data.replace(normalize=Normalization.TRAIN))
     sharing = replace(fitness, feature_folder=tmp_path / "shared")
     assert evaluate(sharing, LARGE, BUDGET, 3).metrics == evaluate(fitness, LARGE, BUDGET, 3).metrics
     assert list((tmp_path / "shared").rglob("*.npy"))

@@ -18,27 +18,6 @@ RUNGS = 3
 """Most rungs there are: the proxy's budget, twice and four times that."""
 
 
-def search_by_halving(session: SearchSession) -> tuple[Candidate, ...]:
-    """Train many candidates for the proxy's budget and the best of them longer; return the longest trained.
-
-    The first candidates are the hand-designed structure and random ones, as many as the population of the
-    settings; later ones are children of the best. A candidate is promoted as soon as it is among the best
-    third of its rung. Ends where the allowed steps do; without such a limit after as many first-rung
-    candidates as generations x population.
-
-    Args:
-        session: The running search.
-
-    Returns:
-        Best first: those of the highest rung, then those of the one below that were not promoted. One that
-        failed when it was promoted keeps the place it had below.
-
-    Raises:
-        OperationalError: None of the first ones could be trained.
-    """
-    return halve(session, session.first_proposals(session.config.population), children=True)
-
-
 def halve(session: SearchSession, first: Sequence[Proposal], *, children: bool) -> tuple[Candidate, ...]:
     """Train `first` in their order by successive halving, then children of the best if asked for.
 
@@ -48,7 +27,8 @@ def halve(session: SearchSession, first: Sequence[Proposal], *, children: bool) 
         children: Whether children follow; else the end is where all were trained, or the steps are spent.
 
     Returns:
-        As `search_by_halving` does.
+        Best first: those of the highest rung, then those of the one below that were not promoted. One that
+        failed when it was promoted keeps the place it had below.
 
     Raises:
         OperationalError: None of the first ones could be trained.
