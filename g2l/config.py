@@ -23,8 +23,8 @@ FAST, PAPER, DEMO = "fast", "paper", "demo"
 LARGEST_SEED = 2**31 - 1
 """What torch, numpy and scikit-learn all accept, with room for the seeds after it."""
 
-FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy", "likelihood")
-"""Names a fitness may have; `f1` is the mean of F1@{10,25,50} (see also `g2l.metrics.scores`)."""
+FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
+"""Names a fitness may have; `f1` is the mean of F1@{10,25,50}."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,12 @@ class ProxyChoice(StrEnum):
 _data = partial(setting, panel="Data")
 _network = partial(setting, panel="Network")
 _training = partial(setting, panel="Training")
+_rare_training = partial(_training, rank=RARE)
 _search = partial(setting, panel="Global search")
+_rare_search = partial(_search, rank=RARE)
+_placement = partial(_rare_search, changes_result=False)
 _local = partial(setting, panel="Local search")
+_rare_local = partial(_local, rank=RARE)
 
 BACKGROUND_HELP = "Class left out of Edit and F1; repeatable; '' for none."
 FPS_HELP = "Frame rate of the features, for output in seconds."
@@ -148,17 +152,13 @@ class DataConfig(Settings):
     )
     group_pattern: str | None = _data(
         None,
-        "Regular expression whose first group is the subject in a video name; '' for no groups.",
+        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
         default_text="names of GTEA, 50Salads and Breakfast",
         rank=RARE,
         keeps_empty=True,
     )
     length_tolerance: int = _data(
-        16,
-        "Tolerated difference in length between features and labels of a video.",
-        unit="frames",
-        at_least=0,
-        rank=RARE,
+        16, "Tolerated difference in length of features and labels.", unit="frames", at_least=0, rank=RARE
     )
     cache_mb: int = _data(
         1024,
@@ -229,22 +229,18 @@ class BackboneConfig(Settings):
 
     name: str = _network(
         "ms-tcn",
-        "Network: ms-tcn, ms-tcn++, asformer, or your own as package.module:factory.",
+        "Network: ms-tcn, ms-tcn++, asformer or package.module:factory.",
         option="backbone",
         rank=FIRST,
     )
     stages: int = _network(4, "Stages; the first one predicts, the others refine.", at_least=1)
     layers: int = _network(10, "Layers per stage.", at_least=1)
     prediction_layers: int | None = _network(
-        None,
-        "Layers of the first stage of MS-TCN++.",
-        at_least=1,
-        default_text="one more than --layers",
-        rank=RARE,
+        None, "Layers of stage 1 of MS-TCN++.", at_least=1, default_text="one more than --layers", rank=RARE
     )
     feature_maps: int = _network(64, "Channels inside a stage.", at_least=1, rank=RARE)
     dropout: float = _network(
-        0.5, "Probability of dropping an element of a layer's residual.", at_least=0, below=1, rank=RARE
+        0.5, "Dropout probability of a layer's residual.", at_least=0, below=1, rank=RARE
     )
     causal: bool = _network(False, "Use causal convolutions (no look-ahead).")
 
@@ -312,34 +308,23 @@ class RecipeConfig(Settings):
     epochs: int = _training(50, "Passes over the training videos.", at_least=1, presets={PAPER: 65, DEMO: 60})
     batch_size: int = _training(4, "Videos per step.", at_least=1, presets={PAPER: 8})
     learning_rate: float = _training(5e-4, "Learning rate of Adam.", above=0, presets={DEMO: 1e-3})
-    selection: Selection = _training(
-        Selection.BEST,
-        "best: weights of the best epoch on a hold-out cut from train; last: train on all of train, keep "
-        "the last epoch.",
-        rank=RARE,
+    selection: Selection = _rare_training(
+        Selection.BEST, "Weights to keep: best on a hold-out cut from train; last of all of train."
     )
-    decay_epoch: int | None = _training(
-        None,
-        "Epoch after which the learning rate is multiplied by --decay-factor.",
-        at_least=1,
-        presets={PAPER: 50},
-        rank=RARE,
+    decay_epoch: int | None = _rare_training(
+        None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
     )
-    decay_factor: float = _training(0.1, "Factor of the learning rate at --decay-epoch.", above=0, rank=RARE)
-    smoothing_weight: float = _training(
-        0.15, "Weight λ of the truncated smoothing loss.", at_least=0, rank=RARE
+    decay_factor: float = _rare_training(0.1, "Factor of the learning rate at --decay-epoch.", above=0)
+    smoothing_weight: float = _rare_training(0.15, "Weight λ of the truncated smoothing loss.", at_least=0)
+    smoothing_clamp: float = _rare_training(
+        4.0, "Truncation τ of |Δ log-probability|; squared differences are clamped at τ².", above=0
     )
-    smoothing_clamp: float = _training(
-        4.0, "Truncation τ of |Δ log-probability|; squared differences are clamped at τ².", above=0, rank=RARE
+    gradient_clip: float | None = _rare_training(None, "Largest gradient norm.", above=0)
+    monitor: str = _rare_training(
+        "f1", "Hold-out metric that decides which epoch is best.", choices=FITNESS_METRICS
     )
-    gradient_clip: float | None = _training(None, "Largest gradient norm.", above=0, rank=RARE)
-    monitor: str = _training(
-        "f1", "Hold-out metric that decides which epoch is best.", choices=FITNESS_METRICS, rank=RARE
-    )
-    compile: bool = _training(
-        False, "Train with torch.compile, which takes a minute to start; searches do not use it.", rank=RARE
-    )
-    mixed_precision: bool = _training(True, "Train in bfloat16 autocast on CUDA; float32 elsewhere.", rank=RARE)
+    compile: bool = _rare_training(False, "Train with torch.compile (slow start); searches do not use it.")
+    mixed_precision: bool = _rare_training(True, "Train in bfloat16 autocast on CUDA; float32 elsewhere.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,105 +359,72 @@ class GlobalSearchConfig(SearchLimits):
         rank=FIRST,
     )
     strategy: Strategy = _search(Strategy.GENETIC, "Search strategy.", presets={FAST: Strategy.ONE_SHOT})
-    population: int = _search(
-        12,
-        "Structures kept from one generation to the next.",
-        at_least=2,
-        presets={PAPER: 50, DEMO: 6},
-        rank=RARE,
+    population: int = _rare_search(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
+    generations: int = _rare_search(
+        6, "Generations after the first population.", at_least=0, presets={PAPER: 100, DEMO: 2}
     )
-    generations: int = _search(
-        6,
-        "Rounds of crossover, mutation and survival after the first population.",
-        at_least=0,
-        presets={PAPER: 100, DEMO: 2},
-        rank=RARE,
-    )
-    proxy: ProxyChoice = _search(
+    proxy: ProxyChoice = _rare_search(
         ProxyChoice.FIXED,
         "Training of a candidate: a third of a full training, or fixed by --proxy-steps or --proxy-epochs.",
         presets={FAST: ProxyChoice.THIRD},
-        rank=RARE,
     )
-    budget: Budget = _search(
+    budget: Budget = _rare_search(
         Budget(120, "steps"),
         "Training of a candidate",
         presets={PAPER: Budget(5, "epochs"), DEMO: Budget(100, "steps")},
         option="proxy",
-        rank=RARE,
     )
-    leaders: int = _search(
-        0,
-        "Structures that are trained again under new seeds before the winner is named.",
-        at_least=0,
-        presets={FAST: 3},
-        rank=RARE,
+    leaders: int = _rare_search(
+        0, "Structures trained again with new seeds before one wins.", at_least=0, presets={FAST: 3}
     )
     final_seeds: int = _search(
         0,
-        "Full trainings, each of the winner and of the hand-designed structure, that are compared on test "
-        "at the end.",
+        "Full trainings of winner and hand-designed, compared on test at the end.",
         at_least=0,
         presets={FAST: 3},
     )
-    fitness: str = _search(
-        "f1",
-        "Hold-out metric that ranks candidates; f1 is the mean of F1@10,25,50.",
-        choices=FITNESS_METRICS,
-        rank=RARE,
+    fitness: str = _rare_search(
+        "f1", "Hold-out metric that ranks candidates; f1 is the mean of F1@10,25,50.", choices=FITNESS_METRICS
     )
-    max_exponent: int = _search(
-        10,
-        "Rates are 2^0 to 2^EXPONENT, capped at the longest training video.",
-        unit="exponent",
-        at_least=0,
-        rank=RARE,
+    max_exponent: int = _rare_search(
+        10, "Rates are 2^0 to 2^EXPONENT, at most the longest video.", unit="exponent", at_least=0
     )
-    mutation_probability: float = _search(
-        0.2, "Probability that a child is mutated.", at_least=0, at_most=1, rank=RARE
+    mutation_probability: float = _rare_search(
+        0.2, "Probability that a child is mutated.", at_least=0, at_most=1
     )
-    gene_mutation_probability: float = _search(
-        0.2, "Probability that each rate of a mutant changes.", at_least=0, at_most=1, rank=RARE
+    gene_mutation_probability: float = _rare_search(
+        0.2, "Probability that a rate of a mutant changes.", at_least=0, at_most=1
     )
-    survival_margin: float = _search(
+    survival_margin: float = _rare_search(
         10.0,
-        "Survivors this far below the best one are replaced by random structures.",
+        "Survivors this far below the best are replaced.",
         unit="points",
         at_least=0,
         presets={FAST: 20.0, DEMO: 20.0},
-        rank=RARE,
     )
-    candidate_checkpoints: CandidateCheckpoints = _search(
-        CandidateCheckpoints.ALL, "Candidates that keep their weights.", rank=RARE, changes_result=False
+    candidate_checkpoints: CandidateCheckpoints = _placement(
+        CandidateCheckpoints.ALL, "Candidates that keep their weights."
     )
-    executor: ExecutorKind = _search(
+    executor: ExecutorKind = _placement(
         ExecutorKind.SERIAL,
         "Where candidates are trained.",
         default_text="process on the CPU, serial on a GPU",
-        rank=RARE,
-        changes_result=False,
     )
     workers: int = _search(
         1,
-        "Candidates trained at once, in processes or in a Ray that is started here.",
+        "Candidates trained at once (process, local Ray).",
         at_least=1,
         default_text="one per core",
         changes_result=False,
     )
-    ray_address: str | None = _search(
-        None,
-        "Ray cluster to train on, host:port or auto; uses all resources of the cluster.",
-        default_text="one is started here",
-        rank=RARE,
-        changes_result=False,
+    ray_address: str | None = _placement(
+        None, "Ray cluster, host:port or auto; uses all its resources.", default_text="one is started here"
     )
-    gpus_per_candidate: float = _search(
+    gpus_per_candidate: float = _placement(
         0.0,
-        "GPUs that a candidate takes in Ray, 0.25 for four on each.",
+        "GPUs per candidate in Ray; 0.25: four on each.",
         at_least=0,
         default_text="1 with --device cuda, else 0",
-        rank=RARE,
-        changes_result=False,
     )
 
     def errors(self) -> Iterator[str]:
@@ -488,33 +440,21 @@ class LocalSearchConfig(SearchLimits):
     """The expectation-guided iterative search (G2L, section 3.3; RF-Next, section 3.3)."""
 
     ending: Ending = _local(
-        Ending.SINGLE,
-        "Branches of the final network. single: one rate per layer; multiple: the branches stay; merge: "
-        "they become one dense kernel.",
+        Ending.SINGLE, "Final network: one rate per layer, multiple branches, or merged to a dense kernel."
     )
-    expansion_rate: float = _local(
-        0.1, "ρ: branches have the rates (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1, rank=RARE
+    expansion_rate: float = _rare_local(
+        0.1, "ρ: branches have the rates (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1
     )
-    branches: int = _local(3, "Branches per layer: an odd number, or 2.", at_least=2, rank=RARE)
-    updates: int = _local(
-        10, "Estimates of the rates; the last one collapses the branches.", at_least=1, rank=RARE
-    )
-    interval: Budget = _local(
+    branches: int = _rare_local(3, "Branches per layer: an odd number, or 2.", at_least=2)
+    updates: int = _rare_local(10, "Estimates of the rates; the last one removes the branches.", at_least=1)
+    interval: Budget = _rare_local(
         Budget(3, "epochs"),
         "Training between two estimates",
         presets={FAST: Budget(20, "steps"), DEMO: Budget(12, "steps")},
-        rank=RARE,
     )
-    branch_learning_rate: float = _local(
-        2e-3, "Learning rate of the branch weights (Adam).", above=0, rank=RARE
-    )
-    max_rate: int | None = _local(
-        None,
-        "Largest dilation rate.",
-        unit="frames",
-        at_least=1,
-        default_text="the longest training video",
-        rank=RARE,
+    branch_learning_rate: float = _rare_local(2e-3, "Learning rate of the branch weights (Adam).", above=0)
+    max_rate: int | None = _rare_local(
+        None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
     )
 
     def errors(self) -> Iterator[str]:

@@ -59,9 +59,9 @@ FUNCTIONS = {tuple(name.split()): function for name, function in main.COMMANDS.i
 
 
 def other_value(one) -> str:
-    """Return a valid text that is neither the default nor the usual preset's."""
+    """Return a valid text that is not the usual preset's."""
     if one.choices:
-        return next(text for text in one.choices if text not in (one.default, one.preset_value("fast")))
+        return next(text for text in one.choices if text != one.preset_value("fast"))
     if one.type in (int, float):
         low = one.setting.at_least if one.setting.above is None else one.setting.above
         value = 5 if low is None else low + 5
