@@ -65,7 +65,8 @@ def mlproject() -> str:
 
 def options_page() -> str:
     """Return the text of `docs/options.md`."""
-    rows, sections = [], {}
+    rows: list[str] = []
+    sections: dict[str, str] = {}
     for name, function in COMMANDS.items():
         groups = groups_of(function).values()
         for group in groups:

@@ -12,6 +12,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from . import console
 from .errors import EXIT_INTERRUPTED, exit_code
 from .interruption import ignore, listen
 
@@ -40,6 +41,7 @@ class G2LGroup(TyperGroup):
         """Run a command line and leave with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
+        console.tolerate_encodings()
         listen()
         run = super().main
         code = exit_code(lambda: run(arguments, *positional, **options), debug="--debug" in arguments)

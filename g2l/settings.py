@@ -11,7 +11,6 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from enum import Enum, StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self, Union, get_args, get_origin, get_type_hints
 
@@ -203,11 +202,19 @@ class Settings:
         return cls(**{name: one.preset_value(preset) for name, one in setting_fields(cls).items()})
 
 
-@cache
+_FIELDS: dict[type, Mapping[str, SettingField]] = {}
+
+
 def setting_fields(config: type[Settings]) -> Mapping[str, SettingField]:
     """Return the settings of a configuration class by the names of their fields."""
+    if config not in _FIELDS:
+        _FIELDS[config] = types.MappingProxyType(_read_fields(config))
+    return _FIELDS[config]
+
+
+def _read_fields(config: type[Settings]) -> dict[str, SettingField]:
     hints = get_type_hints(config)
-    found = {}
+    found: dict[str, SettingField] = {}
     for one in fields(config):
         known = one.metadata.get("setting")
         if known is not None:
@@ -216,7 +223,7 @@ def setting_fields(config: type[Settings]) -> Mapping[str, SettingField]:
             found[one.name] = SettingField(
                 name=one.name, type=kind, optional=optional, many=many, default=default, setting=known
             )
-    return types.MappingProxyType(found)
+    return found
 
 
 def result_settings(config: Settings) -> dict[str, Any]:
