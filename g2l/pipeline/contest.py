@@ -59,7 +59,7 @@ def tracked_differences(found: Mapping[str, Comparison]) -> dict[str, float]:
     """Return the differences as metrics of a run; a single seed has no interval."""
     metrics = {}
     for name, one in found.items():
-        metrics[f"difference/{name}"] = one.mean
+        metrics[f"difference/{name}"] = one.estimate
         if one.low is not None and one.high is not None:
             metrics |= {f"difference/{name}_low": one.low, f"difference/{name}_high": one.high}
     return metrics

@@ -59,7 +59,7 @@ def compared(subject: str, difference: Comparison, ours: str) -> str:
         ours: What the other structure is called.
     """
     where = f"on the test videos of {subject}"
-    size = f"{points(difference.mean, plus=True)} points of {NAMES[MEAN_F1]}"
+    size = f"{points(difference.estimate, plus=True)} points of {NAMES[MEAN_F1]}"
     low, high = difference.low, difference.high
     if low is None or high is None:
         return (
@@ -72,10 +72,10 @@ def compared(subject: str, difference: Comparison, ours: str) -> str:
             f"The {ours} and the hand-designed one cannot be told apart {where}: the difference is {size} "
             f"({interval})."
         )
-    verb = "better" if difference.mean > 0 else "worse"
+    verb, by = "better" if difference.estimate > 0 else "worse", points(abs(difference.estimate))
     return (
-        f"The {ours} is {verb} than the hand-designed one {where}, by {points(abs(difference.mean))} points "
-        f"of {NAMES[MEAN_F1]} ({interval})."
+        f"The {ours} is {verb} than the hand-designed one {where}, by {by} points of {NAMES[MEAN_F1]} "
+        f"({interval})."
     )
 
 

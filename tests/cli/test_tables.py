@@ -38,9 +38,8 @@ def outcome(searched):
 def test_the_comparison_says_whether_the_structures_differ(capsys):
     tables.comparison("tiny", outcome(FOUND), TOPOLOGY)
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "Searched against hand-designed, mean F1: better by 2.1 ± 0.8 (95 % interval 0.6 to 3.4, 5 seeds).",
-        "Searched against hand-designed, accuracy: no difference that 5 seeds can show "
-        "(+0.2, 95 % interval −1.0 to 1.4).",
+        "Searched against hand-designed, mean F1: better by 2.1 (95 % interval 0.6 to 3.4; 5 seeds).",
+        "Searched against hand-designed, accuracy: undecided (+0.2, 95 % interval −1.0 to 1.4; 5 seeds).",
     ]
 
 
@@ -126,8 +125,8 @@ def test_a_table_of_full_networks_fits_its_width(capsys):
 def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
     assert tables.search_summary(search_outcome(FOUND), trainings=24.0) == [
         "Winner: 1,4. It is better.",
-        "Winner against hand-designed after full trainings, mean F1 on test: better by 2.0 ± 0.3 "
-        "(95 % interval 0.7 to 3.3, 3 seeds).",
+        "Winner against hand-designed after full trainings, mean F1 on test: better by 2.0 "
+        "(95 % interval 0.7 to 3.3; 3 seeds).",
         "Cost: 18.0 of at most 24.0 full trainings (6,000 steps of 40 evaluations, "
         "3,000 steps of the final comparison).",
     ]

@@ -85,7 +85,7 @@ def test_the_difference_is_paired_by_seed(finished):
         assert found == compare(values["searched"], values["hand-designed"])
         assert summary["difference"][metric] == found.as_dict()
         tracked = place.tracker.roots[0].latest()
-        assert tracked[f"difference/{metric}"] == found.mean
+        assert tracked[f"difference/{metric}"] == found.estimate
         assert (tracked[f"difference/{metric}_low"], tracked[f"difference/{metric}_high"]) == (
             found.low,
             found.high,

@@ -33,7 +33,7 @@ def test_seeds_are_paired():
         "f1": compare([67.0, 57.0], [65.0, 56.0]),
         "accuracy": compare([80.0, 81.0], [80.0, 82.0]),
     }
-    assert found["f1"].mean == pytest.approx(1.5)
+    assert found["f1"].estimate == pytest.approx(1.5)
 
 
 def test_trainings_with_other_numbers_of_seeds_do_not_pair():

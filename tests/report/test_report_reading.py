@@ -19,7 +19,7 @@ def test_a_pipeline_is_read_whole(generated):
     assert (run.backbone, run.fps, run.seconds_per_frame) == (BACKBONE, 15.0, 1 / 15)
     assert [training.origin for training in run.trainings] == ["hand-designed", "searched"]
     assert [seed.test["f1@25"] for seed in run.trainings[1].seeds] == [62, 63]
-    assert (run.differences["f1"].mean, run.differences["f1"].seeds) == (2.0, 2)
+    assert (run.differences["f1"].estimate, run.differences["f1"].seeds) == (2.0, 2)
     assert list(run.structures) == ["hand-designed", "after the global search", "after the local search"]
     assert run.data["frames"]["train"] == {"S9_Train": 700}
     assert run.environment["commit"] == "0123abc"

@@ -76,7 +76,7 @@ def test_trainings_of_two_runs_are_compared_if_nothing_else_differs(run):
     moved = settings | {"data": settings["data"] | {"data_root": "there"}}
     ours = replace(EMPTY, label="ours", settings=moved, trainings=(searched,))
     ((better, difference),) = across([ours, baseline])
-    assert (better.label, difference.mean, difference.seeds) == ("ours", 2.0, 2)
+    assert (better.label, difference.estimate, difference.seeds) == ("ours", 2.0, 2)
     assert texts(found([ours, baseline])).startswith(
         "The structure of “ours” is better than the hand-designed one on the test videos of d split 1, by "
     )
