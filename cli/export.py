@@ -65,7 +65,7 @@ def _say(report: ExportReport) -> None:
         "frames fitted to": str(found.calibration_frames) if found.calibration_frames else None,
         "kept by --force": "yes" if found.forced else None,
     }
-    on = f"{found.videos} videos" if found.real else "random numbers, not on real features"
+    on = console.count(found.videos, "video") if found.real else "random numbers, not on real features"
     console.facts(
         f"{found.precision} against fp32 on {on} ({found.frames} frames)",
         {name: value for name, value in facts.items() if value is not None},

@@ -10,10 +10,13 @@ from pathlib import Path
 from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, seed_setting
 from g2l.settings import Settings, setting
 
+_first = partial(setting, rank=FIRST)
+_run = partial(_first, changes_result=False)
 _published = partial(setting, panel="Models that lack metadata")
-_output = partial(setting, panel="Output")
+_output = partial(setting, panel="Output", negatable=False)
 _smoothing = partial(setting, panel="Smoothing")
-_smaller = partial(setting, panel="Smaller and faster")
+_switch = partial(setting, False, negatable=False)
+_print = partial(_switch, changes_result=False)
 
 MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or models:/…."
 
@@ -22,21 +25,21 @@ MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or mo
 class DebugConfig(Settings):
     """What every command has."""
 
-    debug: bool = setting(False, "Show tracebacks of errors.", negatable=False, changes_result=False)
+    debug: bool = _print("Show tracebacks of errors.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonConfig(DebugConfig):
     """Commands that a script may read."""
 
-    json: bool = setting(False, "Print JSON to stdout.", negatable=False, rank=FIRST)
+    json: bool = _first(False, "Print JSON to stdout.", negatable=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleConfig(DebugConfig):
     """How much a command prints."""
 
-    quiet: bool = setting(False, "Only print warnings and errors.", negatable=False, changes_result=False)
+    quiet: bool = _print("Only print warnings and errors.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,63 +47,47 @@ class RunConfig(ConsoleConfig):
     """How a stage runs."""
 
     seed: int = seed_setting()
-    device: str = setting(
-        "auto", "Device to train on.", choices=("auto", "cpu", "cuda"), rank=FIRST, changes_result=False
+    device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
+    output_dir: Path | None = _run(
+        None, "Output folder.", default_text="runs/<command>/<dataset>-split<k>/<time>"
     )
-    output_dir: Path | None = setting(
-        None,
-        "Output folder.",
-        default_text="runs/<command>/<dataset>-split<k>/<time>",
-        rank=FIRST,
-        changes_result=False,
-    )
-    resume: bool = setting(
-        False, "Continue the run in --output-dir, or else the latest one.", rank=FIRST, changes_result=False
-    )
+    resume: bool = _run(False, "Continue the run in --output-dir, or else the latest one.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig(RunConfig):
     """How the demo runs."""
 
-    report: bool = setting(
-        False, "Print where the report is, at the end.", negatable=False, changes_result=False
-    )
+    report: bool = _print("Print where the report is, at the end.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRunConfig(RunConfig):
     """How a global search runs."""
 
-    dry_run: bool = setting(
-        False, "Print what the search would cost and write nothing.", negatable=False, changes_result=False
-    )
+    dry_run: bool = _print("Print what the search would cost; write nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PresetConfig(Settings):
     """Which defaults the settings of the stages have."""
 
-    preset: str = setting(FAST, "Defaults of all stages.", choices=(FAST, PAPER, DEMO), rank=FIRST)
+    preset: str = _first(FAST, "Defaults of all stages.", choices=(FAST, PAPER, DEMO))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig(Settings):
     """Which structure a stage starts from."""
 
-    structure: str | None = setting(
-        None, "Structure file (g2l, official or mmcv), runs:/… or models:/….", rank=FIRST
-    )
-    hand_designed: bool = setting(False, "Use the hand-designed rates 2^l.", rank=FIRST)
+    structure: str | None = _first(None, "Structure file (g2l, official or mmcv), runs:/… or models:/….")
+    hand_designed: bool = _first(False, "Use the hand-designed rates 2^l.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedsConfig(Settings):
     """How often a structure is trained."""
 
-    seeds: int = setting(
-        1, "Trainings of each structure, with seeds SEED, SEED + 1, …", at_least=1, rank=FIRST
-    )
+    seeds: int = _first(1, "Trainings of each structure, with seeds SEED, SEED + 1, …", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,25 +106,16 @@ class PublishedConfig(Settings):
 class PredictConfig(ConsoleConfig):
     """What is predicted, what is written, and how labels are smoothed."""
 
-    model: str = setting("", MODEL_HELP, required=True, rank=FIRST)
-    features: tuple[Path, ...] = setting(
-        (), "Feature file (.npy) or folder of them; repeatable.", required=True, rank=FIRST
+    model: str = _first("", MODEL_HELP, required=True)
+    features: tuple[Path, ...] = _first(
+        (), "Feature file (.npy) or folder of them; repeatable.", required=True
     )
-    output: Path = setting(Path(), "Folder for <video>.txt and segments.csv.", required=True, rank=FIRST)
-    ground_truth: Path | None = setting(None, "Folder of <video>.txt to score against.", rank=FIRST)
-    device: str = setting(
-        "auto",
-        "Device to run on.",
-        choices=("auto", "cpu", "cuda", "tensorrt"),
-        rank=FIRST,
-        changes_result=False,
-    )
-    resume: bool = setting(False, "Skip videos that are already predicted.", rank=FIRST, changes_result=False)
+    output: Path = _first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
+    ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
+    device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda", "tensorrt"))
+    resume: bool = _run(False, "Skip videos that are already predicted.")
     format: tuple[str, ...] = _output(
-        (),
-        "Segments also as json, mstcn (official recognition files), eaf (ELAN) or srt (subtitles); "
-        "repeatable, or with commas; segments.csv is always written.",
-        rank=FIRST,
+        (), "Segments also as json, mstcn, eaf (ELAN) or srt; repeatable, or with commas.", rank=FIRST
     )
     smooth: str = _smoothing(
         "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi"), rank=FIRST
@@ -149,15 +127,15 @@ class PredictConfig(ConsoleConfig):
     transition_weight: float | None = _smoothing(
         None, "Weight of the transitions learnt from train in viterbi.", at_least=0, default_text="1"
     )
-    probabilities: bool = _output(False, "Write <video>.probabilities.npy, too.", negatable=False)
-    plots: bool = _output(False, "Write <video>.png: prediction above ground truth.", negatable=False)
+    probabilities: bool = _output(False, "Write <video>.probabilities.npy, too.")
+    plots: bool = _output(False, "Write <video>.png: prediction above ground truth.")
     max_memory: str | None = setting(
         None,
-        "Memory limit such as 2GB: longer videos are computed in tiles, with the same result.",
+        "Memory limit such as 2GB; longer videos are tiled, with the same result.",
         default_text="a share of what is free",
         changes_result=False,
     )
-    benchmark: bool = setting(False, "Print where the time went, too.", negatable=False, changes_result=False)
+    benchmark: bool = _print("Print where the time went, too.")
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
@@ -175,36 +153,22 @@ class PredictConfig(ConsoleConfig):
 class ExportConfig(ConsoleConfig):
     """Which model is written as ONNX, and in which number format."""
 
-    model: str = setting("", MODEL_HELP, required=True, rank=FIRST)
-    output: Path = setting(Path("model.onnx"), "File to write, ending in .onnx.", rank=FIRST)
-    precision: str = _smaller(
+    model: str = _first("", MODEL_HELP, required=True)
+    output: Path = _first(Path("model.onnx"), "File to write, ending in .onnx.")
+    precision: str = _first(
         "fp32",
-        "fp16: half the size, fast on GPUs only; int8: a third of the size, 2-3 times as fast on CPUs, "
-        "needs --calibration.",
+        "fp16: half the size, for GPUs; int8: 2-3 times as fast on CPUs, needs --calibration.",
         choices=("fp32", "fp16", "int8"),
-        rank=FIRST,
     )
-    calibration: tuple[Path, ...] = _smaller(
-        (),
-        "Feature file (.npy) or folder of them, repeatable: int8 is fitted to them; fp16 and int8 are "
-        "compared with fp32 on them.",
-        rank=FIRST,
+    calibration: tuple[Path, ...] = _first(
+        (), "Features to fit int8 to and to compare with fp32 on; file or folder, repeatable."
     )
-    ground_truth: Path | None = _smaller(
-        None,
-        "Folder of the <video>.txt of --calibration, to compare F1 with the ground truth, too.",
-        rank=FIRST,
+    ground_truth: Path | None = _first(
+        None, "Folder of the <video>.txt of --calibration, to compare F1, too."
     )
-    force: bool = _smaller(
-        False,
-        "Write the file even if it keeps less than 99 % of the labels, has F1 below 98 against the "
-        "segments of fp32, or loses more than 2 points of F1 to the ground truth.",
-        negatable=False,
-    )
+    force: bool = _switch("Write the file even if its labels differ too much from those of fp32.")
     opset: int | None = setting(None, "ONNX operator set.", at_least=1, default_text="torch's own choice")
-    frame_mask: bool = setting(
-        False, "Add a second input for padded batches of different lengths.", negatable=False
-    )
+    frame_mask: bool = _switch("Add a second input for padded batches of different lengths.")
     register: str | None = setting(None, "Register the model in MLflow under this name.")
     alias: str | None = setting(None, "Alias of the registered version.")
 
@@ -227,44 +191,40 @@ class ExportConfig(ConsoleConfig):
 class EvaluateConfig(JsonConfig):
     """Which predictions are scored, and how."""
 
-    predictions: Path = setting(
-        Path(), "Folder of <video>.txt, one class name per line.", required=True, rank=FIRST
-    )
-    ground_truth: Path = setting(Path(), "Folder of <video>.txt in the same form.", required=True, rank=FIRST)
-    background: tuple[str, ...] = setting(("background",), BACKGROUND_HELP, keeps_empty=True, rank=FIRST)
-    bundle: Path | None = setting(None, "Score only the videos of this bundle.", rank=FIRST)
-    convention: str = setting(
+    predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
+    ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same form.", required=True)
+    background: tuple[str, ...] = _first(("background",), BACKGROUND_HELP, keeps_empty=True)
+    bundle: Path | None = _first(None, "Score only the videos of this bundle.")
+    convention: str = _first(
         "mstcn",
-        "g2l drops the last frame of the last segment, as the official G2L code does.",
+        "g2l: without the last frame of the last segment, as the official code does.",
         choices=("mstcn", "g2l"),
-        rank=FIRST,
     )
-    output: Path | None = setting(None, "Write metrics.json here, too.", rank=FIRST)
+    output: Path | None = _first(None, "Write metrics.json here, too.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewDataConfig(DebugConfig):
     """Which data set a command makes."""
 
-    dataset: str = setting("", "Data set to make: a folder below --data-root.", required=True, rank=FIRST)
-    data_root: Path = setting(Path("data"), "Folder of data sets.", rank=FIRST)
+    dataset: str = _first("", "Data set to make: a folder below --data-root.", required=True)
+    data_root: Path = _first(Path("data"), "Folder of data sets.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthConfig(NewDataConfig):
     """A synthetic data set."""
 
-    kind: str = setting(
+    kind: str = _first(
         "kitchen",
         "kitchen: actions that need context; lags: planted dilation rates.",
         choices=("kitchen", "lags"),
-        rank=FIRST,
     )
-    lags: str | None = setting(None, "Planted lags in frames, such as 41,7.", default_text="41", rank=FIRST)
-    videos: int = setting(24, "Number of videos.", rank=FIRST)
-    frames: int = setting(400, "Mean number of frames of a video.", rank=FIRST)
-    classes: int | None = setting(None, "Classes of a kitchen.", default_text="10", rank=FIRST)
-    feature_dim: int | None = setting(None, "D.", default_text="16, for lags 8", rank=FIRST)
+    lags: str | None = _first(None, "Planted lags in frames, such as 41,7.", default_text="41")
+    videos: int = _first(24, "Number of videos.")
+    frames: int = _first(400, "Mean number of frames of a video.")
+    classes: int | None = _first(None, "Classes of a kitchen.", default_text="10")
+    feature_dim: int | None = _first(None, "D.", default_text="16, for lags 8")
     seed: int = seed_setting()
 
     def errors(self) -> Iterator[str]:
@@ -280,15 +240,13 @@ class SynthConfig(NewDataConfig):
 class ConvertConfig(NewDataConfig):
     """Features and labels that become a data set."""
 
-    features: Path = setting(
-        Path(), "Folder of <video>.npy, .npz, .pt, .h5 or .mat, T×D or D×T.", required=True, rank=FIRST
+    features: Path = _first(
+        Path(), "Folder of <video>.npy, .npz, .pt, .h5 or .mat, T×D or D×T.", required=True
     )
-    segments: Path | None = setting(
+    segments: Path | None = _first(
         None,
-        ".csv or .tsv: video, label, start, end (frames, end exclusive) or start_s, end_s; an .eaf file; a "
-        "folder of <video>.eaf, or of <video>.txt with a class a line.",
+        ".csv or .tsv (video, label, start, end), .eaf, or a folder of <video>.eaf or .txt.",
         default_text="`Y` in .mat",
-        rank=FIRST,
     )
     layout: str | None = setting(
         None,
@@ -299,43 +257,33 @@ class ConvertConfig(NewDataConfig):
     feature_dim: int | None = setting(None, "D.", at_least=1, default_text="derived from the shapes")
     variable: str | None = setting(None, "Array to read from feature files that hold several.")
     tier: str | None = setting(None, "Tier to read from .eaf files that have several.")
-    fps: float | None = setting(
-        None, "Frame rate of the features, where labels are in seconds or milliseconds.", rank=FIRST
-    )
-    mapping: Path | None = setting(
-        None, "mapping.txt to keep.", default_text="classes are numbered by name", rank=FIRST
-    )
-    background: str = setting("background", "Class of frames that no segment covers.", rank=FIRST)
-    bundles: Path | None = setting(
-        None,
-        "Folder of train.split<k>.bundle and test.split<k>.bundle.",
-        default_text="one split is made",
-        rank=FIRST,
+    fps: float | None = _first(None, "Frame rate of the features, for labels in seconds or milliseconds.")
+    mapping: Path | None = _first(None, "mapping.txt to keep.", default_text="classes are numbered by name")
+    background: str = _first("background", "Class of frames that no segment covers.")
+    bundles: Path | None = _first(
+        None, "Folder of train.split<k>.bundle and test.split<k>.bundle.", default_text="one split is made"
     )
     test_fraction: float = setting(0.25, "Share of the subjects to test on, where a split is made.")
     group_pattern: str | None = setting(
         None,
-        "Regular expression whose first group is the subject in a video name; '' for no groups.",
+        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
         default_text="names of GTEA, 50Salads and Breakfast",
         keeps_empty=True,
     )
     seed: int = seed_setting()
-    dry_run: bool = setting(False, "Print what would be done; write nothing.", negatable=False, rank=FIRST)
+    dry_run: bool = _first(False, "Print what would be done; write nothing.", negatable=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig(DebugConfig):
     """Videos whose features are extracted."""
 
-    videos: Path = setting(Path(), "Folder of videos.", required=True, rank=FIRST)
-    encoder: Path = setting(
-        Path(),
-        "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.",
-        required=True,
-        rank=FIRST,
+    videos: Path = _first(Path(), "Folder of videos.", required=True)
+    encoder: Path = _first(
+        Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
     )
-    output: Path = setting(Path(), "Folder for <video>.npy and features.json.", required=True, rank=FIRST)
-    fps: float = setting(15.0, "Features per second of video.", rank=FIRST)
+    output: Path = _first(Path(), "Folder for <video>.npy and features.json.", required=True)
+    fps: float = _first(15.0, "Features per second of video.")
     mean: str | None = setting(
         None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
     )
@@ -348,23 +296,18 @@ class ExtractConfig(DebugConfig):
     )
     encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
     batch_size: int = setting(32, "Frames or clips encoded at once.")
-    device: str = setting(
-        "auto", "Device to run on.", choices=("auto", "cpu", "cuda", "tensorrt"), rank=FIRST
-    )
+    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda", "tensorrt"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig(ConsoleConfig):
     """What a report is written as, and where."""
 
-    format: str = setting(
-        "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md"), rank=FIRST
+    format: str = _first(
+        "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
     )
-    output: Path | None = setting(
-        None,
-        "File to write.",
-        default_text="report.<format> in the folder of the run; of several runs, here",
-        rank=FIRST,
+    output: Path | None = _first(
+        None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
     )
 
 
@@ -372,19 +315,19 @@ class ReportConfig(ConsoleConfig):
 class ShowConfig(JsonConfig):
     """How a structure is shown."""
 
-    fps: float | None = setting(None, "Frame rate, to show seconds, too.", above=0, rank=FIRST)
+    fps: float | None = _first(None, "Frame rate, to show seconds, too.", above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DialectConfig(DebugConfig):
     """How a structure is written."""
 
-    to: str = setting("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"), rank=FIRST)
+    to: str = _first("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadConfig(DebugConfig):
     """Where a data set is downloaded to."""
 
-    data_root: Path = setting(Path("data"), "Folder of data sets.", rank=FIRST)
-    yes: bool = setting(False, "Accept the terms without a question.", negatable=False, rank=FIRST)
+    data_root: Path = _first(Path("data"), "Folder of data sets.")
+    yes: bool = _first(False, "Accept the terms without a question.", negatable=False)

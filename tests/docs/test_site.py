@@ -91,7 +91,7 @@ def test_every_command_is_in_the_reference(site):
 
 def test_links_between_files_of_the_repository_become_links_between_pages():
     sources = {"index.md": "README.md", "benchmarks/results.md": "benchmarks/RESULTS.md"}
-    known = {"index.md", "training.md", "benchmarks/results.md", "cli.md"}
+    known = {"index.md", "training.md", "benchmarks/results.md", "options.md"}
 
     def site_link(text: str, page: str) -> str:
         return relink(text, page, sources, known=known)
