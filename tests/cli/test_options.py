@@ -43,16 +43,18 @@ def test_help_shows_few_options_and_the_most_important_first(path, command):
     assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",))
 
 
-@pytest.mark.parametrize(("path", "command"), LEAVES.items(), ids=NAMES)
-def test_h_is_help_and_help_all_shows_every_option(path, command, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    told, everything = invoke(*path, "-h"), invoke(*path, "--help-all")
+@pytest.mark.parametrize("path", [(), ("data",), ("train",), ("structure", "show")], ids=" ".join)
+def test_h_is_help(path):
+    told = invoke(*path, "-h")
     assert (told.exit_code, told.stdout) == (0, invoke(*path, "--help").stdout)
-    rare = [one.opts[0] for one in command.params if getattr(one, "hidden", False)]
-    assert not [name for name in rare if re.search(rf"{name}\b(?!-)", told.stdout.replace("by --proxy", ""))]
-    if rare:
-        assert everything.exit_code == 0
-        assert [name for name in rare if name not in everything.stdout] == []
+
+
+def test_help_leaves_rare_options_to_help_all(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    told, everything = invoke("train", "-h").stdout, invoke("train", "--help-all").stdout
+    for name in ("--smoothing-weight", "--length-tolerance", "--expansion-rate"):
+        assert name not in told
+        assert name in everything
 
 
 FUNCTIONS = {tuple(name.split()): function for name, function in main.COMMANDS.items()}

@@ -84,7 +84,7 @@ def test_every_picture_says_what_it_shows(site):
 
 
 def test_every_command_is_in_the_reference(site):
-    text = (site / "cli.html").read_text(encoding="utf-8")
+    text = (site / "options.html").read_text(encoding="utf-8")
     for name in ("search-global", "predict", "data convert", "structure show"):
         assert f"g2l {name}" in text
 
