@@ -14,9 +14,9 @@ def convert(config: ConvertConfig) -> None:
 
     Example: g2l data convert --features i3d --segments segments.csv --dataset mine
     """
-    from g2l.datasets.conversion_request import ConversionRequest
-    from g2l.datasets.convert import plan_conversion, write_conversion
-    from g2l.datasets.source_files import Layout
+    from g2l.datasets.convert.plan import plan_conversion, write_conversion
+    from g2l.datasets.convert.request import ConversionRequest
+    from g2l.datasets.convert.sources import Layout
 
     plan = plan_conversion(
         ConversionRequest(
@@ -29,6 +29,9 @@ def convert(config: ConvertConfig) -> None:
             variable=config.variable,
             tier=config.tier,
             fps=config.fps,
+            label_fps=config.label_fps,
+            offset=config.offset,
+            length_tolerance=config.length_tolerance,
             mapping=config.mapping,
             background=config.background,
             bundles=config.bundles,

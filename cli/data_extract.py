@@ -15,8 +15,7 @@ def extract(config: ExtractConfig) -> None:
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
-    from g2l.inference.extraction.extract import extract_features
-    from g2l.inference.extraction.request import ExtractionRequest
+    from g2l.inference.extraction.extract import ExtractionRequest, extract_features
 
     request = ExtractionRequest(
         videos=config.videos,

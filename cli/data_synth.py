@@ -19,11 +19,13 @@ def synth(config: SynthConfig) -> None:
 
     Example: g2l data synth --dataset lags41 --kind lags --lags 41
     """
-    from g2l.datasets.new_dataset import new_path
-    from g2l.datasets.synthetic.writer import write_dataset
+    from g2l.datasets.synthetic.content import write_dataset
+    from g2l.datasets.writing import new_path
 
     new_path(config.data_root, config.dataset)  # refused before anything is drawn
-    path = write_dataset(config.data_root, config.dataset, _generate(config))
+    names = ("kind", "lags", "seed", "videos", "frames", "classes", "feature_dim")
+    source = {"made_by": "g2l data synth", **{name: getattr(config, name) for name in names}}
+    path = write_dataset(config.data_root, config.dataset, _generate(config), source)
     console.say(f"{path}: {console.count(config.videos, 'video')}, splits 1 and 2.")
     console.say(f"try: {next_command('pipeline', config.data_root, config.dataset)} --split 1")
 

@@ -9,7 +9,7 @@ from g2l.config import DEMO, PRESETS, BackboneConfig, DataConfig
 from . import console, tables
 from .live import SearchView
 from .search_global import adjust_search
-from .session import announce, workplace
+from .session import run_context
 from .settings import DemoConfig
 
 DATASET = "kitchen"
@@ -20,12 +20,12 @@ def demo(run: DemoConfig) -> None:
 
     Example: g2l demo
     """
-    from g2l.pipeline.compose import PipelineTask, run_pipeline
+    from g2l.pipeline.pipeline import PipelineTask, run_pipeline
 
     preset = PRESETS[DEMO]
     placement = adjust_search({}, run.device)
-    with workplace(run, "demo", DATASET) as place:
-        root = place.folder / "data"
+    with run_context(run, "demo", DATASET) as context:
+        root = context.folder / "data"
         _make_data(root, run.seed)
         task = PipelineTask(
             data=DataConfig(data_root=root, dataset=DATASET, split=1, seed=run.seed).validate(),
@@ -37,22 +37,21 @@ def demo(run: DemoConfig) -> None:
             seed=run.seed,
         )
         outcome = run_pipeline(
-            place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
+            context, task, on_plan=tables.cost_plan, observers=[SearchView(context.progress.show)]
         )
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
-        announce(place, outcome.run_id)
-        if run.report:
-            console.say(f"report: {outcome.report}")
+    if run.report:
+        console.say(f"report: {outcome.report}")
 
 
 def _make_data(root: Path, seed: int) -> None:
     """Write the data set, unless a run that is resumed has it already."""
     import numpy as np
 
+    from g2l.datasets.synthetic.content import write_dataset
     from g2l.datasets.synthetic.kitchen import kitchen
-    from g2l.datasets.synthetic.writer import write_dataset
 
     if not (root / DATASET).exists():
         write_dataset(root, DATASET, kitchen(np.random.default_rng(seed)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from functools import partial
 
 from . import console, tables
 from .options import check_file
-from .session import quick_workplace
+from .session import scratch_context
 from .settings import EvaluateConfig
 
 
@@ -16,26 +16,33 @@ def evaluate(config: EvaluateConfig) -> None:
 
     Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
     """
-    from g2l.datasets.bundle import read_bundle
+    from g2l.datasets.layout import read_bundle
     from g2l.files import write_json
+    from g2l.inference.comparison import compare_predictions
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention
     from g2l.pipeline.predict import record_evaluation
 
     check_file("--output", config.output)
-    report = evaluate_predictions(
-        config.predictions,
-        config.ground_truth,
+    score = partial(
+        evaluate_predictions,
+        ground_truth=config.ground_truth,
         background=config.background,
         videos=None if config.bundle is None else read_bundle(config.bundle),
         convention=Convention(config.convention),
     )
+    report = score(config.predictions)
+    other = None if config.compare is None else score(config.compare)
+    compared = None if other is None else compare_predictions(report, other)
     if os.environ.get("MLFLOW_RUN_ID"):  # under `mlflow run`; by hand it would only cost seconds
-        with quick_workplace(Path(), "cpu", quiet=True) as place:
-            record_evaluation(place, report)
+        with scratch_context(quiet=True) as context:
+            record_evaluation(context, report)
+    values = report.as_dict() | ({} if compared is None else {"comparison": compared.as_dict()})
     if config.output is not None:
-        write_json(config.output, report.as_dict())
+        write_json(config.output, values)
     if config.json:
-        console.data_json(report.as_dict())
-    else:
-        tables.evaluation(str(config.predictions), report)
+        console.data_json(values)
+        return
+    tables.evaluation(str(config.predictions), report)
+    if other is not None and compared is not None:
+        tables.predictions_compared(str(config.compare), report, other, compared)

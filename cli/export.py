@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from . import console
 from .models import load_network
-from .session import quick_workplace
+from .session import scratch_context
 from .settings import ExportConfig, PublishedConfig
 
 if TYPE_CHECKING:
-    from g2l.export.report import ExportReport
+    from g2l.export.onnx_export import ExportReport
 
 
 def export(config: ExportConfig, published: PublishedConfig) -> None:
@@ -19,26 +19,24 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
     Example: g2l export --model model.safetensors --output model.onnx
     """
     from g2l.export.precision import Precision
-    from g2l.export.reduction import Reduction
     from g2l.pipeline.export import export_model
     from g2l.pipeline.export_videos import open_videos
 
     network, metadata = load_network(config.model, published)
-    reduction = None
-    precision = Precision(config.precision)
-    if precision is not Precision.FP32:
-        features = list(config.calibration)
-        videos = open_videos(features, config.ground_truth, metadata) if features else ()
-        reduction = Reduction(precision=precision, videos=videos, force=config.force)
-    with quick_workplace(config.output.parent, "cpu", quiet=config.quiet) as place:
+    features = list(config.calibration)
+    videos = open_videos(features, config.ground_truth, metadata) if features else ()
+    with scratch_context(quiet=config.quiet) as context:
         report = export_model(
-            place,
+            context,
             network,
             metadata,
             config.output,
-            opset=config.opset,
+            precision=Precision(config.precision),
+            videos=videos,
+            force=config.force,
             frame_mask=config.frame_mask,
-            reduction=reduction,
+            opset=config.opset,
+            ir_version=config.ir_version,
             registered_model=config.register,
             alias=config.alias,
         )
@@ -47,8 +45,8 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
 
 def _say(report: ExportReport) -> None:
     console.say(
-        f"{report.path}: opset {report.opset}, {report.precision}; fp32 differs from torch by at most "
-        f"{report.max_difference:.1e} over {len(report.checks)} lengths, "
+        f"{report.path}: opset {report.opset}, IR version {report.ir_version}, {report.precision}; "
+        f"fp32 differs from torch by at most {report.max_difference:.1e} over {len(report.checks)} lengths, "
         f"{report.agreement:.2f} % of labels agree"
     )
     found = report.reduced
@@ -61,11 +59,14 @@ def _say(report: ExportReport) -> None:
         "largest change of a probability": f"{found.max_difference:.3f}",
         "frames that are NaN": str(found.nan_frames) if found.nan_frames else None,
         "size of the file": f"{found.size:.0f} % of fp32",
-        "speed on this CPU": None if report.speed is None else f"{report.speed:.2f} × fp32",
         "frames fitted to": str(found.calibration_frames) if found.calibration_frames else None,
         "kept by --force": "yes" if found.forced else None,
     }
-    on = console.count(found.videos, "video") if found.real else "random numbers, not on real features"
+    on = (
+        console.count(found.videos, "video")
+        if found.inputs == "videos"
+        else "random numbers, not on real features"
+    )
     console.facts(
         f"{found.precision} against fp32 on {on} ({found.frames} frames)",
         {name: value for name, value in facts.items() if value is not None},

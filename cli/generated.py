@@ -21,7 +21,7 @@ from .options import Group, default_text, groups_of, metavar, option_names
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = ("pipeline", "search-global", "search-local", "train", "predict", "export", "evaluate", "demo")
-LEFT_OUT = ("quiet", "debug", "json", "dry_run", "report", "benchmark")
+LEFT_OUT = ("quiet", "debug", "json", "dry_run", "report")
 """Settings of a person at a terminal, which `mlflow run` has no use for."""
 
 PROJECT = """\
@@ -96,6 +96,8 @@ def _project_settings(command: str) -> Iterator[SettingField]:
     for group in groups_of(COMMANDS[command]).values():
         for one in group.uses.fields(group.config):
             if one.option in seen or one.name in LEFT_OUT or group.uses.rank(one) is Rank.RARE:
+                continue
+            if one.setting.keeps_empty and one.default is None:  # MLflow cannot say "not given" for it
                 continue
             seen.add(one.option)
             yield one

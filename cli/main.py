@@ -26,6 +26,7 @@ from . import (
     search_global,
     search_local,
     structure,
+    sync,
     train,
 )
 from .groups import G2LCommand, G2LGroup
@@ -70,6 +71,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
     "report": report.report,
+    "sync": sync.sync,
     "doctor": doctor.doctor,
     "data synth": data_synth.synth,
     "data validate": data_validate.validate,
@@ -84,6 +86,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 PANELS = {
     "demo": "Start here",
     "pipeline": "Start here",
+    "sync": "Tools",
     "doctor": "Tools",
     "data": "Tools",
     "structure": "Tools",

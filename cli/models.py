@@ -39,11 +39,11 @@ def _load_state_dict(path: Path, published: PublishedConfig) -> tuple[nn.Module,
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
         )
-    from g2l.datasets.mapping import read_mapping
-    from g2l.models.official import load_official
+    from g2l.datasets.layout import read_mapping
+    from g2l.models.published import load_published
     from g2l.structure_files import read_structure
 
-    return load_official(
+    return load_published(
         path,
         structure=None if published.structure is None else read_structure(published.structure).structure,
         classes=read_mapping(published.mapping).names,
@@ -60,7 +60,7 @@ def open_model(source: str, published: PublishedConfig, device: str) -> Session:
         InputError: As `load_network`, or the device is unknown.
         OperationalError: The device did not start.
     """
-    from g2l.inference.providers import parse_device
+    from g2l.inference.devices import parse_device
     from g2l.inference.sessions import open_session
     from g2l.tracking.resolve import resolve_artifact
 

@@ -160,7 +160,7 @@ def parse(one: SettingField, text: str, option: str | None = None) -> Any:
         ValueError: It stands for none; names the option and the text.
     """
     option = option or f"--{one.option}"
-    if one.optional and one.type not in (str, Path) and text.lower() == "none":
+    if one.optional and one.type not in (str, Path) and text.lower() == "none" not in one.choices:
         return None
     try:
         if one.type is bool:

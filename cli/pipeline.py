@@ -10,7 +10,7 @@ from . import console, tables
 from .live import SearchView
 from .options import Uses
 from .search_global import adjust_search
-from .session import announce, workplace
+from .session import run_context
 from .settings import PresetConfig, RunConfig, SeedsConfig
 from .structures import check_backbone
 
@@ -32,11 +32,12 @@ def pipeline(
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
-    from g2l.pipeline.compose import PipelineTask, run_pipeline
+    from g2l.datasets.facts import resolve_config
+    from g2l.pipeline.pipeline import PipelineTask, run_pipeline
 
     check_backbone(backbone)
     task = PipelineTask(
-        data=data,
+        data=resolve_config(data),
         backbone=backbone,
         recipe=recipe,
         global_search=global_search,
@@ -44,12 +45,11 @@ def pipeline(
         seeds=seeds.seeds,
         seed=run.seed,
     )
-    with workplace(run, "pipeline", f"{data.dataset}-split{data.split}") as place:
+    with run_context(run, "pipeline", f"{data.dataset}-split{data.split}") as context:
         outcome = run_pipeline(
-            place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
+            context, task, on_plan=tables.cost_plan, observers=[SearchView(context.progress.show)]
         )
         title = f"{data.dataset} split {data.split}, test partition"
         tables.comparison(title, outcome, backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"report: {outcome.report}")
-        announce(place, outcome.run_id)

@@ -8,11 +8,11 @@ from g2l.errors import InputError
 
 from . import console, tables
 from .models import open_model
-from .session import quick_workplace
+from .session import open_folder
 from .settings import PredictConfig, PublishedConfig
 
 if TYPE_CHECKING:
-    from g2l.inference.smoothing.settings import Smoothing
+    from g2l.inference.smoothing import Smoothing
     from g2l.inference.writers import Outputs
 
 
@@ -21,36 +21,37 @@ def predict(config: PredictConfig, published: PublishedConfig) -> None:
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
     """
-    from g2l.inference.memory_sizes import parse_size
+    from g2l.inference.tiling import parse_size
     from g2l.pipeline.predict import predict as predict_stage
     from g2l.pipeline.predict import require_success
 
     outputs = _outputs(config, published.fps)
     memory = None if config.max_memory is None else parse_size(config.max_memory)
-    with quick_workplace(config.output, config.device, quiet=config.quiet, resume=config.resume) as place:
+    with open_folder(config.output, config.device, quiet=config.quiet, resume=config.resume) as context:
         session = open_model(config.model, published, config.device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
-            place,
+            context,
             session,
             list(config.features),
             ground_truth=config.ground_truth,
             outputs=outputs,
             max_memory=memory,
+            overwrite=config.overwrite,
         )
         videos = console.count(len(outcome.videos), "video")
-        if config.benchmark:
-            tables.speed(outcome)
         if outcome.report is not None:
             tables.evaluation(videos, outcome.report)
         before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-        console.say(f"{videos} written to {config.output}{before}")
+        took = outcome.speed
+        rate = f"; {took.frames / took.seconds:,.0f} frames/s" if took.frames else ""
+        console.say(f"{videos} written to {config.output}{before}{rate}")
         require_success(outcome)
 
 
 def _outputs(config: PredictConfig, fps: float | None) -> Outputs:
     """Return what is written and how labels are smoothed."""
-    from g2l.inference.formats.format import Format
+    from g2l.inference.formats import Format
     from g2l.inference.writers import Outputs
 
     names = dict.fromkeys(part.strip() for text in config.format for part in text.split(",") if part.strip())
@@ -68,7 +69,7 @@ def _outputs(config: PredictConfig, fps: float | None) -> Outputs:
 
 
 def _smoothing(config: PredictConfig) -> Smoothing:
-    from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+    from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
 
     kind = SmoothingKind(config.smooth)
     if kind is SmoothingKind.VITERBI:

@@ -10,7 +10,7 @@ from g2l.errors import InputError
 from . import console, tables
 from .live import SearchView
 from .options import Uses
-from .session import announce, workplace
+from .session import run_context
 from .settings import PresetConfig, SearchRunConfig
 from .structures import check_backbone
 
@@ -71,21 +71,27 @@ def search_global(
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """
+    from g2l.datasets.facts import resolve_config
     from g2l.pipeline.candidates import GlobalSearchTask
-    from g2l.pipeline.global_search import plan, search_globally
+    from g2l.pipeline.data import DataSets
+    from g2l.pipeline.search_global import plan, prepare_search, search_globally
 
     check_backbone(backbone)
-    task = GlobalSearchTask(data=data, backbone=backbone, recipe=recipe, search=search, seed=run.seed)
+    task = GlobalSearchTask(
+        data=resolve_config(data), backbone=backbone, recipe=recipe, search=search, seed=run.seed
+    )
     subject = f"{data.dataset} split {data.split}"
     if run.dry_run:
         console.configure(quiet=run.quiet)
-        tables.dry_run(f"A search on {subject} would cost", plan(task, run.device))
+        tables.dry_run(
+            f"A search on {subject} would cost", plan(prepare_search(DataSets(), task), run.device)
+        )
         return
-    with workplace(run, "search-global", f"{data.dataset}-split{data.split}") as place:
-        view = SearchView(place.progress.show)
-        found = search_globally(place, task, on_plan=tables.cost_plan, observers=[view])
+    with run_context(run, "search-global", f"{data.dataset}-split{data.split}") as context:
+        view = SearchView(context.progress.show)
+        prepared = prepare_search(context.data, task)
+        found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
         tables.best_structures(f"The best structures, {subject}", found, search.fitness, backbone.topology)
         for line in tables.search_summary(found, trainings=search.trainings):
             console.data(line)
-        console.say(f"structure: {place.folder / 'structure.json'}")
-        announce(place, found.run_id)
+        console.say(f"structure: {context.folder / 'structure.json'}")

@@ -8,7 +8,7 @@ from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConf
 
 from . import console
 from .options import Uses
-from .session import announce, workplace
+from .session import run_context
 from .settings import PresetConfig, RunConfig, StartConfig
 from .structures import chosen_structure
 
@@ -26,13 +26,18 @@ def search_local(
 
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """
-    from g2l.pipeline.local_search import LocalSearchTask, search_locally
+    from g2l.datasets.facts import resolve_config
+    from g2l.pipeline.search_local import LocalSearchTask, search_locally
 
     structure, _ = chosen_structure(backbone, start)
     task = LocalSearchTask(
-        data=data, backbone=backbone, recipe=recipe, search=search, structure=structure, seed=run.seed
+        data=resolve_config(data),
+        backbone=backbone,
+        recipe=recipe,
+        search=search,
+        structure=structure,
+        seed=run.seed,
     )
-    with workplace(run, "search-local", f"{data.dataset}-split{data.split}") as place:
-        found = search_locally(place, task)
-        console.say(f"{place.folder / 'structure.json'}: {found.structure}")
-        announce(place, found.run_id)
+    with run_context(run, "search-local", f"{data.dataset}-split{data.split}") as context:
+        found = search_locally(context, task)
+        console.say(f"{context.folder / 'structure.json'}: {found.structure}")

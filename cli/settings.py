@@ -112,7 +112,7 @@ class PredictConfig(ConsoleConfig):
     )
     output: Path = _first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
     ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
-    device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda", "tensorrt"))
+    device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
     resume: bool = _run(False, "Skip videos that are already predicted.")
     format: tuple[str, ...] = _output(
         (), "Segments also as json, mstcn, eaf (ELAN) or srt; repeatable, or with commas.", rank=FIRST
@@ -135,7 +135,7 @@ class PredictConfig(ConsoleConfig):
         default_text="a share of what is free",
         changes_result=False,
     )
-    benchmark: bool = _print("Print where the time went, too.")
+    overwrite: bool = setting(False, "Replace files that an earlier g2l run wrote.", changes_result=False)
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
@@ -167,7 +167,10 @@ class ExportConfig(ConsoleConfig):
         None, "Folder of the <video>.txt of --calibration, to compare F1, too."
     )
     force: bool = _switch("Write the file even if its labels differ too much from those of fp32.")
-    opset: int | None = setting(None, "ONNX operator set.", at_least=1, default_text="torch's own choice")
+    opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
+    ir_version: int | None = setting(
+        None, "Version of the ONNX file format.", default_text="torch's own choice"
+    )
     frame_mask: bool = _switch("Add a second input for padded batches of different lengths.")
     register: str | None = setting(None, "Register the model in MLflow under this name.")
     alias: str | None = setting(None, "Alias of the registered version.")
@@ -201,6 +204,7 @@ class EvaluateConfig(JsonConfig):
         choices=("mstcn", "g2l"),
     )
     output: Path | None = _first(None, "Write metrics.json here, too.")
+    compare: Path | None = _first(None, "Other predictions of the same videos to compare with.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +245,11 @@ class ConvertConfig(NewDataConfig):
     """Features and labels that become a data set."""
 
     features: Path = _first(
-        Path(), "Folder of <video>.npy, .npz, .pt, .h5 or .mat, T×D or D×T.", required=True
+        Path(), "Folder of <video>.npy, .npz, .pt, .h5, .mat, .csv or .txt, T×D or D×T.", required=True
     )
     segments: Path | None = _first(
         None,
-        ".csv or .tsv (video, label, start, end), .eaf, or a folder of <video>.eaf or .txt.",
+        "Table (video, label, start, end), .eaf, export of ELAN or BORIS, or a folder of files.",
         default_text="`Y` in .mat",
     )
     layout: str | None = setting(
@@ -256,8 +260,15 @@ class ConvertConfig(NewDataConfig):
     )
     feature_dim: int | None = setting(None, "D.", at_least=1, default_text="derived from the shapes")
     variable: str | None = setting(None, "Array to read from feature files that hold several.")
-    tier: str | None = setting(None, "Tier to read from .eaf files that have several.")
-    fps: float | None = _first(None, "Frame rate of the features, for labels in seconds or milliseconds.")
+    tier: str | None = setting(None, "Tier to read from ELAN's files that have several.")
+    fps: float | None = _first(None, "Frame rate of the features; kept. Labels are then in seconds.")
+    label_fps: float | None = setting(
+        None, "Labels count frames at this rate; they are resampled to --fps.", default_text="--fps"
+    )
+    offset: float = setting(0.0, "Seconds to add to all times of labels.")
+    length_tolerance: int = setting(
+        16, "Tolerated difference in length of features and labels.", unit="frames"
+    )
     mapping: Path | None = _first(None, "mapping.txt to keep.", default_text="classes are numbered by name")
     background: str = _first("background", "Class of frames that no segment covers.")
     bundles: Path | None = _first(
@@ -296,7 +307,7 @@ class ExtractConfig(DebugConfig):
     )
     encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
     batch_size: int = setting(32, "Frames or clips encoded at once.")
-    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda", "tensorrt"))
+    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +327,9 @@ class ShowConfig(JsonConfig):
     """How a structure is shown."""
 
     fps: float | None = _first(None, "Frame rate, to show seconds, too.", above=0)
+    feature_dim: int = setting(2048, "Channels D of the features, for the size.", at_least=1)
+    classes: int = setting(11, "Number of classes, for the size.", at_least=1)
+    feature_maps: int = setting(64, "Channels inside a stage, for the size.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ def show(
     ],
     config: ShowConfig,
 ) -> None:
-    """Show the rates of a structure, and the receptive field of its network.
+    """Show the rates of a structure, its receptive field, and the size of its network.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
@@ -34,8 +34,9 @@ def show(
     found = read_structure(resolve_artifact(file))
     topology, structure = found.topology, found.structure
     network, stages = topology.receptive_field(structure), topology.stage_receptive_fields(structure)
+    size = _size(found, config)
     if config.json:
-        console.data_json(_values(found, network, stages, config.fps))
+        console.data_json(_values(found, network, stages, config.fps) | size)
         return
 
     def cells(reach: ReceptiveField) -> list[str]:
@@ -51,6 +52,12 @@ def show(
     rows.append(("network", "", *cells(network)))
     title = f"{file}: {'causal ' if found.causal else ''}{found.backbone or DEFAULT_BACKBONE}"
     console.table(title, ("", "dilation rates", "receptive field", "look-ahead"), rows)
+    if size:
+        console.data(
+            f"{size['parameters']:,} parameters, {size['multiply_adds_per_frame']:,} multiply-adds per frame "
+            f"(feature_dim {config.feature_dim}, {config.classes} classes, "
+            f"{config.feature_maps} feature maps)"
+        )
 
 
 def convert(
@@ -73,6 +80,19 @@ def convert(
         causal=found.causal,
         provenance=found.provenance,
     )
+
+
+def _size(found: StructureFile, config: ShowConfig) -> dict[str, int]:
+    """Return parameters and multiply-adds per frame of one of our backbones; of others nothing."""
+    from g2l.config import FAMILIES, BackboneConfig
+    from g2l.models.size import network_size
+
+    name = found.backbone or DEFAULT_BACKBONE
+    if name not in FAMILIES:
+        return {}
+    backbone = BackboneConfig(name=name, feature_maps=config.feature_maps)
+    size = network_size(backbone, found.structure, feature_dim=config.feature_dim, num_classes=config.classes)
+    return {"parameters": size.parameters, "multiply_adds_per_frame": size.multiply_adds}
 
 
 def _values(

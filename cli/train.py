@@ -8,7 +8,7 @@ from g2l.config import BackboneConfig, DataConfig, Ending, LocalSearchConfig, Re
 
 from . import console, tables
 from .options import Uses
-from .session import announce, workplace
+from .session import run_context
 from .settings import PresetConfig, RunConfig, SeedsConfig, StartConfig
 from .structures import chosen_structure
 
@@ -27,22 +27,22 @@ def train(
 
     Example: g2l train --dataset gtea --split 1 --hand-designed --seeds 3
     """
+    from g2l.datasets.facts import resolve_config
     from g2l.pipeline.train import Training
     from g2l.pipeline.train import train as train_stage
 
     structure, origin = chosen_structure(backbone, start)
     training = Training(
-        data=data,
+        data=resolve_config(data),
         backbone=backbone,
         recipe=recipe,
         structure=structure,
         origin=origin,
         branching=None if branching.ending is Ending.SINGLE else branching,
     )
-    with workplace(run, "train", f"{data.dataset}-split{data.split}") as place:
-        outcome = train_stage(place, training, range(run.seed, run.seed + seeds.seeds))
+    with run_context(run, "train", f"{data.dataset}-split{data.split}") as context:
+        outcome = train_stage(context, training, range(run.seed, run.seed + seeds.seeds))
         tables.scores(
             f"{data.dataset} split {data.split}, test partition, {console.count(seeds.seeds, 'seed')}",
             {origin: outcome.test()},
         )
-        announce(place, outcome.run_id)

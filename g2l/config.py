@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from g2l.errors import InputError
+from g2l.receptive_field import Ending as Ending
 from g2l.settings import Rank, Settings, setting
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -63,17 +64,6 @@ class Selection(StrEnum):
     """The epoch with the best hold-out score; a hold-out is cut from the train bundle."""
     LAST = "last"
     """The last epoch, trained on the whole train bundle; nothing is selected."""
-
-
-class Ending(StrEnum):
-    """What becomes of the branches of a layer (RF-Next, section 3.4)."""
-
-    SINGLE = "single"
-    """One rate is left: the expectation."""
-    MULTIPLE = "multiple"
-    """The branches stay where they are; their weights start anew and are trained on."""
-    MERGE = "merge"
-    """The branches become one dense kernel, which computes what they did."""
 
 
 class CandidateCheckpoints(StrEnum):
@@ -136,17 +126,30 @@ def seed_setting() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
-    """Which data, and how it is read."""
+    """Which data, and how it is read.
+
+    Where `sample_rate`, `normalize`, `background`, `group_pattern` or `fps` is None, the data set's
+    `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`).
+    """
 
     dataset: str = _data("", "Data set: a folder below --data-root.", required=True, rank=FIRST)
     split: int = _data(1, "Fold k: splits/train.split<k>.bundle.", at_least=0, rank=FIRST)
     data_root: Path = _data(Path("data"), "Folder of data sets.", rank=FIRST, changes_result=False)
-    sample_rate: int = _data(1, "Use every r-th frame; predictions are repeated r times.", at_least=1)
-    normalize: Normalization = _data(
-        Normalization.NONE, "Standardise each feature row over its video or over train."
+    sample_rate: int | None = _data(
+        None,
+        "Use every r-th frame; predictions are repeated r times.",
+        at_least=1,
+        default_text="dataset.json, else 1",
     )
-    background: tuple[str, ...] = _data(("background",), BACKGROUND_HELP, keeps_empty=True)
-    fps: float | None = _data(None, FPS_HELP, above=0, rank=RARE)
+    normalize: Normalization | None = _data(
+        None,
+        "Standardise each feature row over its video or over train.",
+        default_text="dataset.json, else none",
+    )
+    background: tuple[str, ...] | None = _data(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background", keeps_empty=True
+    )
+    fps: float | None = _data(None, FPS_HELP, above=0, default_text="dataset.json", rank=RARE)
     holdout_fraction: float = _data(
         0.25, "Share of train (in groups) that is held out for selection.", above=0, below=1, rank=RARE
     )

@@ -244,7 +244,8 @@ def _kind(hint: Any) -> tuple[type, bool, bool]:
     """Return type, whether None is allowed, and whether it is a tuple."""
     if get_origin(hint) in (Union, types.UnionType):
         (inner,) = (one for one in get_args(hint) if one is not type(None))
-        return (*_kind(inner)[:1], True, False)
+        kind, _, many = _kind(inner)
+        return kind, True, many
     if get_origin(hint) is tuple:
         return get_args(hint)[0], False, True
     return hint, False, False

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from g2l.errors import InputError
 from g2l.structure_files import Dialect, read_layer_rates, write_layer_rates
 
-FOREIGN = (Dialect.OFFICIAL, Dialect.MMCV)
+BY_LAYER = (Dialect.OFFICIAL, Dialect.MMCV)
 RATES = {"backbone.layer1.0.conv2": (2, 3), "neck": (4,), "module.head": (5, 5, 5)}
 
 
@@ -21,7 +21,7 @@ def read(tmp_path, value):
     return read_layer_rates(path)
 
 
-@pytest.mark.parametrize("dialect", FOREIGN)
+@pytest.mark.parametrize("dialect", BY_LAYER)
 @settings(max_examples=40)
 @given(
     rates=st.dictionaries(

@@ -99,7 +99,7 @@ def trajectory(
 def evaluate(model: nn.Module, dataset: SegmentationDataset, names: Sequence[str]) -> dict[str, float]:
     """Return the values of `SIGNALS` over some videos."""
     metrics = SegmentationMetrics(background=dataset.background_indices)
-    surprise, frames, rate = 0.0, 0, dataset.config.sample_rate
+    surprise, frames, rate = 0.0, 0, dataset.sample_rate
     was_training = model.training
     model.eval()
     for name in names:

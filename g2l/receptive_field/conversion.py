@@ -1,38 +1,23 @@
-"""Giving the convolutions of any network branches."""
+"""Giving the convolutions of any network branches: which can have them, and what their taps read."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import chain
 
-import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
-from g2l.receptive_field.branch_conv import BranchConv1d, BranchConv2d, BranchConv3d
-from g2l.receptive_field.branch_layer import INITIAL_ALPHA, Branches, BranchLayer
-from g2l.receptive_field.branch_transposed import (
-    BranchConvTranspose1d,
-    BranchConvTranspose2d,
-    BranchConvTranspose3d,
-)
-from g2l.receptive_field.classes import Convolution, Derived, derive, restore_class
-from g2l.receptive_field.eligibility import layer_geometry
-from g2l.receptive_field.geometry import Geometry
+from g2l.receptive_field.branches import BranchLayer, add_branches
+from g2l.receptive_field.geometry import TRANSPOSED, CausalConv1d, Convolution, Geometry, torch_class
 from g2l.receptive_field.layers import wide_layers
-from g2l.receptive_field.padded import PaddedLayer
+from g2l.receptive_field.padding import PaddedLayer
+from g2l.receptive_field.probe import UnclearError, surroundings
 from g2l.receptive_field.rates import Expansion
 
-BRANCHED: dict[type[Convolution], type[Derived]] = {
-    nn.Conv1d: BranchConv1d,
-    nn.Conv2d: BranchConv2d,
-    nn.Conv3d: BranchConv3d,
-    nn.ConvTranspose1d: BranchConvTranspose1d,
-    nn.ConvTranspose2d: BranchConvTranspose2d,
-    nn.ConvTranspose3d: BranchConvTranspose3d,
-}
-"""Our class for each class of torch."""
+RESERVED = ("alpha", "branches", "geometry")
+"""Names of what a layer with branches has in addition."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +46,22 @@ def convert(
 ) -> ConversionReport:
     """Give every convolution with an odd kernel above 1 branches, in place.
 
-    Modules and parameters stay the same objects, only `alpha` is new: whatever refers to a convolution goes
-    on working, hooks, parametrizations and the `forward` of subclasses included. A convolution that is used
+    Modules and parameters stay the same objects, only `alpha` is new: whatever refers to a convolution keeps
+    working, hooks, parametrizations and the `forward` of subclasses included. A convolution that is used
     at several places is one layer.
 
     Args:
         model: The network.
-        max_rate: Largest rate, which only the data can tell: at most the length of the longest input. A layer
-            that starts above it is clamped.
+        max_rate: Largest rate, at most the length of the longest input. A layer that starts above it is
+            clamped.
         expansion_rate: ρ: branch rates are (1 − ρ)d … (1 + ρ)d.
         branches: Branches per layer, odd so that the present rate is one of them, or 2.
         names: Patterns such as `encoder.*`; a layer takes part whose name matches one.
         kernel_sizes: Kernel sizes that take part, a number meaning that of every axis; None for all.
         types: Classes of convolutions that take part; None for all.
         causal: Whether plain convolutions read nothing later along their first axis, being padded or cut
-            outside of themselves; None to tell by the padding, which is (K − 1)·d where the end is cut off
-            afterwards. Subclasses that pad themselves are tried out instead.
+            outside of themselves; None to infer it from the padding, which is (K − 1)·d where the end is cut
+            off afterwards. Subclasses that pad themselves are tried out instead.
 
     Returns:
         What was converted and what was not.
@@ -104,25 +89,73 @@ def convert(
     return ConversionReport(tuple(converted), skipped)
 
 
-def add_branches(conv: Convolution, geometry: Geometry, expansion: Expansion) -> BranchLayer:
-    """Make a convolution one with branches around its present rate, and return it.
+def layer_geometry(module: Convolution, causal: bool | None) -> Geometry | str:
+    """Return what the taps of a convolution with a kernel above 1 read, or why it cannot have branches.
 
-    Args:
-        conv: The convolution.
-        geometry: What its taps read.
-        expansion: How its rate becomes several.
+    `causal` is that of `convert`.
     """
-    if isinstance(conv, PaddedLayer):
-        restore_class(conv)
-    # Not the weight itself: to compute a parametrized one may change it (spectral norm does).
-    like, rates = next(chain(conv.parameters(), conv.buffers())), conv.dilation
-    derive(conv, BRANCHED)
-    assert isinstance(conv, BranchLayer)
-    alpha = torch.full((expansion.branches,), INITIAL_ALPHA, device=like.device, dtype=like.dtype)
-    conv.alpha = nn.Parameter(alpha)
-    conv.geometry, conv.branches = geometry, Branches(rates=(rates,), expansion=expansion)
-    conv.expand(rates)
-    return conv
+    kind, taps = torch_class(module), module.kernel_size
+    if isinstance(module, LazyModuleMixin):
+        return "is lazy: its size is known after a first input"
+    even = [size for size in taps if size % 2 == 0]
+    if even:
+        return f"its kernel size {even[0]} is even"
+    if isinstance(module, PaddedLayer):
+        return module.geometry
+    taken = [name for name in RESERVED if hasattr(module, name)]
+    if taken:
+        return f"has an attribute `{taken[0]}` of its own"
+    if type(module).get_extra_state is not nn.Module.get_extra_state:
+        return "has an extra state of its own"
+    if kind not in TRANSPOSED:
+        return _convolution(module, kind, causal)
+    if type(module).forward is not kind.forward:
+        return _other(module, kind)
+    return Geometry.of(taps, _middle(taps), _padding(module), module.dilation)
+
+
+def _convolution(module: Convolution, kind: type[Convolution], causal: bool | None) -> Geometry | str:
+    taps, rates, padding = module.kernel_size, module.dilation, _padding(module)
+    last = tuple(size - 1 for size in taps)
+    plain = type(module).forward is kind.forward
+    if plain and type(module)._conv_forward is CausalConv1d._conv_forward:
+        return Geometry(taps=taps, anchors=last, before=(0,), after=(0,))
+    if type(module)._conv_forward is not kind._conv_forward:
+        return _other(module, kind)
+    follows = False
+    if plain:
+        full = tuple(pad == size * rate for pad, size, rate in zip(padding, last, rates, strict=True))
+        # Of several axes the first is time: frames of a video, or of a skeleton.
+        ahead = full if causal is None else (causal, *(False,) * (len(taps) - 1))
+    else:
+        try:
+            ahead, follows = surroundings(module, kind)
+        except UnclearError as error:
+            return f"is a {type(module).__name__}, which {error}"
+    anchors = tuple(
+        end if first else middle for first, end, middle in zip(ahead, last, _middle(taps), strict=True)
+    )
+    if follows:
+        return Geometry(taps=taps, anchors=anchors, before=padding, after=padding, follows=True)
+    return Geometry.of(taps, anchors, padding, rates)
+
+
+def _other(module: Convolution, kind: type[Convolution]) -> str:
+    return f"is a {type(module).__name__}, which computes something else than {kind.__name__}"
+
+
+def _middle(taps: Sequence[int]) -> tuple[int, ...]:
+    return tuple(size // 2 for size in taps)
+
+
+def _padding(module: Convolution) -> tuple[int, ...]:
+    """Return the padding of a convolution in numbers."""
+    taps, rates = module.kernel_size, module.dilation
+    if isinstance(module.padding, tuple):
+        return module.padding
+    if module.padding == "same":
+        return tuple(size // 2 * rate for size, rate in zip(taps, rates, strict=True))
+    return (0,) * len(taps)
 
 
 def _has_kernel(module: Convolution, sizes: Collection[int | tuple[int, ...]]) -> bool:

@@ -1,4 +1,4 @@
-"""Writing down what a search has made of the layers of a network, and making a fresh network the same."""
+"""Describing what a search has made of the layers of a network, and restoring it in a fresh network."""
 
 from __future__ import annotations
 
@@ -10,37 +10,31 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from g2l.errors import InputError
-from g2l.receptive_field.branch_layer import BranchLayer
-from g2l.receptive_field.classes import Convolution, restore_class
-from g2l.receptive_field.conversion import add_branches
-from g2l.receptive_field.endings import set_dense, take_branches
-from g2l.receptive_field.geometry import Geometry
+from g2l.receptive_field.branches import BranchLayer, add_branches, take_branches
+from g2l.receptive_field.endings import set_dense
+from g2l.receptive_field.geometry import Convolution, Geometry
 from g2l.receptive_field.layers import centre, wide_layers
-from g2l.receptive_field.padded import PaddedLayer, set_padding, settle
+from g2l.receptive_field.padding import PaddedLayer, restore_class, set_padding, settle
 from g2l.receptive_field.rates import Expansion
 
 _LARGEST = 2**31 - 1
-"""Of a kernel, rate or padding: what lies above is a damaged file."""
+"""Of a kernel, rate or padding: larger numbers mean a corrupted file."""
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
     """Return kernel, rate, padding and branches of every convolution with a kernel above 1, as JSON values.
 
-    With it and a state dict, `restore` makes a network that was built as this one was the same, in the middle
-    of a search and after every ending.
+    With it and a state dict, `restore` recreates the network, in the middle of a search and after every
+    ending.
     """
     return {name: _describe(layer) for name, layer in wide_layers(model).items()}
 
 
 def restore(model: nn.Module, description: Mapping[str, Any]) -> None:
-    """Give a fresh network the layers that `describe` saw, in place; weights are loaded afterwards.
-
-    Args:
-        model: The network, as it was before `convert`.
-        description: What `describe` returned.
+    """Give a fresh network, as it was before `convert`, the layers of a description; then load its weights.
 
     Raises:
-        InputError: The description is of another network, or damaged.
+        InputError: The description is of another network, or corrupted.
     """
     layers = wide_layers(model)
     if layers.keys() != description.keys():
@@ -53,7 +47,7 @@ def restore(model: nn.Module, description: Mapping[str, Any]) -> None:
         try:
             _restore(layer, description[name])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"the description of `{name}` is damaged: {error!r}.") from error
+            raise InputError(f"the description of `{name}` is corrupted: {error!r}.") from error
 
 
 def _describe(layer: Convolution) -> dict[str, Any]:

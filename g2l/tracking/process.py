@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import g2l
-from g2l.errors import G2LError
+from g2l.errors import G2LError, OperationalError
+from g2l.files import hold_folder
 from g2l.records import RUN, RunRecord
 from g2l.tracking import uploader
 from g2l.tracking.environment import target
@@ -22,7 +23,10 @@ from g2l.tracking.upload import recorded_run_id
 
 PATIENCE_SECONDS = 15.0
 """How long the end of a command waits without a sign of progress."""
+SYNC_SECONDS = 60.0
+"""The same of `g2l sync`, which does nothing else."""
 _INTERRUPTED_SECONDS, _INTERRUPTED_AT_MOST = 5.0, 10.0
+_PROBLEM_SECONDS = 10.0
 _START_SECONDS = 30.0
 """How long MLflow may take to be imported on a busy machine."""
 
@@ -50,8 +54,8 @@ class Upload:
         self._process: subprocess.Popen[str] | None = None
         self._arrived = False
         self._ended = threading.Event()
-        self._seen = self._late = 0.0
-        """When the last sign of progress was seen, and until when the next one may take."""
+        self._seen = self._late = self._met = 0.0
+        """When the last sign of progress was seen, until when the next one may take, when a problem came."""
 
     def start(self, folder: Path) -> None:
         """Start to record a run, whose `run.json` is there; takes milliseconds.
@@ -110,9 +114,11 @@ class Upload:
         if folder is None or not (folder / RUN).exists():  # the run was refused, and has taken itself back
             self._end()
             return None
-        if process is not None:
-            self._wait(process, interrupted, patience)
-        self._end()
+        try:
+            if process is not None:
+                self._wait(process, interrupted, patience)
+        finally:
+            self._end()
         if self._arrived:
             return None
         why = self.problem or "MLflow has not answered in time"
@@ -127,12 +133,12 @@ class Upload:
         begin = time.monotonic()
         while not self._ended.wait(0.05) and not (interrupted and self._arrived):
             now = time.monotonic()
-            late = max(self._late, begin)
-            if interrupted and now > min(
-                max(begin, self._seen) + _INTERRUPTED_SECONDS, begin + _INTERRUPTED_AT_MOST
-            ):
-                return
-            if now > late + patience:
+            late = max(self._late, begin) + patience
+            if self.problem is not None:  # the store has answered, and is asked again meanwhile
+                late = min(late, max(self._seen, begin, self._met) + _PROBLEM_SECONDS)
+            if interrupted:
+                late = min(max(self._seen, begin) + _INTERRUPTED_SECONDS, begin + _INTERRUPTED_AT_MOST)
+            if now > late:
                 return
 
     def _read(self, process: subprocess.Popen[str]) -> None:
@@ -148,15 +154,12 @@ class Upload:
                 elif "note" in line:
                     self._tell(line["note"])
                 elif "problem" in line:
-                    first, self.problem, self.hint = self.problem is None, line["problem"], line["hint"]
-                    if first:
-                        self._tell(
-                            f"{line['problem'].rstrip('.')}; what is recorded waits in the run's folder."
-                        )
+                    self._meet(line["problem"], line["hint"])
         self._ended.set()
 
     def _meet(self, problem: str, hint: str | None) -> None:
-        if self.problem is None:
+        self._met = self._met or time.monotonic()
+        if self.problem is None and self._joins:
             self._tell(f"{problem.rstrip('.')}; the records wait in the run's folder.")
         self.problem, self.hint = problem, hint
 
@@ -171,3 +174,26 @@ class Upload:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def record(folder: Path) -> str | None:
+    """Record a run that is over; return MLflow's id of it.
+
+    Args:
+        folder: Of the run, or of a stage of it.
+
+    Raises:
+        InputError: The folder holds no run.
+        OperationalError: The run is still going on, or the store does not answer.
+    """
+    while (folder.absolute().parent / RUN).exists():
+        folder = folder.absolute().parent
+    RunRecord.read(folder)
+    with hold_folder(folder):
+        upload = Upload(joins=False)
+        upload.start(folder)
+        late = upload.finish(patience=SYNC_SECONDS)
+        if late is not None:
+            problem = upload.problem or "MLflow has not answered in time"
+            raise OperationalError(f"{folder}: not recorded: {problem}", hint=upload.hint)
+        return upload.run_id

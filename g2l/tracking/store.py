@@ -8,6 +8,7 @@ Only a request that the store understands and rejects is final.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import threading
@@ -197,6 +198,8 @@ def check_store() -> StoreState:
         goal = target()
     except InputError as error:
         return StoreState(False, error.message, error.hint)
+    for name in ("mlflow", "alembic", "sqlalchemy", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     path = sqlite_path(goal.uri)
     folder = None if path is None else path.parent
     found: list[StoreState] = []
@@ -263,6 +266,10 @@ def _probe(client: Any) -> None:
     finally:
         client.delete_run(run.info.run_id)
         client.delete_experiment(identifier)
+        database = client._tracking_client.store
+        if hasattr(database, "_hard_delete_run"):  # a database of ours: as `mlflow gc` does
+            database._hard_delete_run(run.info.run_id)
+            database._hard_delete_experiment(identifier)
         place = local_path(run.info.artifact_uri)
         if place is not None:
             shutil.rmtree(place.parent, ignore_errors=True)

@@ -61,6 +61,7 @@ class Uploader:
         self._sent: dict[str, Any] = self._stores.setdefault(self._shown, {"runs": {}})
         self._saved_at = time.monotonic()
         self._client: Any = None
+        self._connected = False
         self._found: dict[str, Any] | None = None
         self._away: StoreUnavailableError | None = None
 
@@ -93,10 +94,14 @@ class Uploader:
             raise self._away
         return complete
 
-    def _ask(self, request: Callable[[], Any], seconds: float = 0.0) -> Any:
+    def _ask(self, request: Callable[[], Any]) -> Any:
+        return store.ask(self._shown, request)
+
+    def _write(self, request: Callable[[], Any], seconds: float = 0.0) -> Any:
+        """Change the store, which is what counts as progress: reading works in many a broken one."""
         if seconds:
             self._progress(seconds)
-        answer = store.ask(self._shown, request)
+        answer = self._ask(request)
         self._progress(0.0)
         return answer
 
@@ -108,7 +113,9 @@ class Uploader:
         if path is not None and not path.exists():
             self._progress(60.0)  # MLflow makes its tables
         client = store.connect(self._target.uri)
-        self._progress(0.0)
+        if not self._connected:
+            self._progress(0.0)
+            self._connected = True
         known = self._sent["runs"].get(root.id)
         joined = self._target.run_id
         if known is not None and joined and known["run_id"] != joined:
@@ -180,7 +187,7 @@ class Uploader:
         tags = {RUN_ID_TAG: run.id, ROOT_TAG: run.tags[ROOT_TAG]}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent["run_id"]
-        made = self._ask(
+        made = self._write(
             lambda: self._client.create_run(
                 experiment, start_time=run.started_at, tags=tags, run_name=run.name
             )
@@ -223,7 +230,7 @@ class Uploader:
         known["params"], known["tags"] = fingerprint(dict(run.params)), fingerprint(tags)
         counts |= {source: len(found) for source, found in run.metrics.items()}
         if REASON_TAG not in tags and known.pop("reason", False):
-            self._ask(lambda: self._client.delete_tag(known["run_id"], REASON_TAG))
+            self._write(lambda: self._client.delete_tag(known["run_id"], REASON_TAG))
         if REASON_TAG in tags:
             known["reason"] = True
         known.pop("given", None)
@@ -269,7 +276,7 @@ class Uploader:
             )
 
         try:
-            self._ask(request)
+            self._write(request)
         except RejectedError as error:
             run = self._run(self._client, run_id)
             if run is None or run.info.lifecycle_stage != "active":
@@ -300,7 +307,7 @@ class Uploader:
             )
             for one in run.datasets
         ]
-        self._ask(lambda: self._client.log_inputs(known["run_id"], datasets=inputs))
+        self._write(lambda: self._client.log_inputs(known["run_id"], datasets=inputs))
         known["datasets"] = stamp
 
     def _send_files(self, run: MirroredRun, known: dict[str, Any]) -> None:
@@ -329,7 +336,7 @@ class Uploader:
             if before == content:
                 return
             self._check_place(known)
-            self._ask(lambda: self._client.log_text(run_id, artifact.text, artifact.path))
+            self._write(lambda: self._client.log_text(run_id, artifact.text, artifact.path))
         else:
             file = artifact.file
             try:
@@ -343,7 +350,7 @@ class Uploader:
             if before is None or before[2] != content[2]:
                 self._check_place(known)
                 seconds = status.st_size * _SECONDS_PER_BYTE
-                self._ask(
+                self._write(
                     lambda: self._client.log_artifact(run_id, str(file), folder or None), seconds=seconds
                 )
         sent[artifact.path] = content
@@ -357,7 +364,7 @@ class Uploader:
         self._check_place(known)
         found = self._ask(lambda: self._client.get_run(known["run_id"]))
         try:
-            self._ask(lambda: log_model(self._client, self._target.uri, found, model), seconds=60.0)
+            self._write(lambda: log_model(self._client, self._target.uri, found, model), seconds=60.0)
         except RejectedError as error:
             self._note([f"MLflow rejects the model of {run.name!r}: {error}"])
         known["model"] = stamp
@@ -373,9 +380,9 @@ class Uploader:
         if known.get("status") == stamp:
             return
         if run.status is RunStatus.RUNNING:
-            self._ask(lambda: self._client.update_run(known["run_id"], status=status))
+            self._write(lambda: self._client.update_run(known["run_id"], status=status))
         else:
-            self._ask(lambda: self._client.set_terminated(known["run_id"], status, run.ended_at))
+            self._write(lambda: self._client.set_terminated(known["run_id"], status, run.ended_at))
         known["status"] = stamp
 
     def _note(self, lines: Sequence[str]) -> None:

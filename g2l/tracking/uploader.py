@@ -169,6 +169,7 @@ def only_uploader(folder: Path, control: Control, *, wait: bool = True) -> Itera
             except BlockingIOError:
                 if not wait or (control.over.is_set() and control.dead):
                     raise OperationalError(f"{folder}: another process records this run.") from None
+                control.tell_once(problem=f"{folder}: another process records this run", hint=None)
                 time.sleep(0.2)
             except OSError:
                 break  # a file system without locks

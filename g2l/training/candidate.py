@@ -150,6 +150,6 @@ def open_dataset(
         working_folder: What a relative data root is relative to.
         feature_folder: Where processes share decoded features, or None to keep them in RAM.
     """
-    dataset = SegmentationDataset.open(config)
+    dataset = SegmentationDataset.open(config, quiet=True)  # who started the search has reported it
     dataset = dataset.standardized_on(dataset.partitions(Selection.BEST).train)
     return dataset if feature_folder is None else dataset.shared_in(feature_folder)

@@ -40,7 +40,7 @@ def test_help_shows_few_options_and_the_most_important_first(path, command):
     shown = [one for one in command.params if one.opts[0].startswith("--") and not one.hidden]
     assert len(shown) + 1 <= MOST_SHOWN  # and --help
     first = [one for one in shown if one.rich_help_panel is None and one.name != "help_all"]
-    assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",))
+    assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",), ("sync",))
 
 
 @pytest.mark.parametrize("path", [(), ("data",), ("train",), ("structure", "show")], ids=" ".join)

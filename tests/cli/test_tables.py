@@ -6,10 +6,9 @@ from cli import tables
 from g2l.config import topology_of
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.summary import Summary
-from g2l.pipeline.compose import PipelineOutcome
-from g2l.pipeline.contest import Contender
-from g2l.pipeline.global_search import GlobalSearchOutcome
-from g2l.pipeline.standings import Leader
+from g2l.pipeline.contest import Contestant
+from g2l.pipeline.pipeline import PipelineOutcome
+from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
 from g2l.search.cost import CostPlan, SearchCost
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -19,12 +18,12 @@ HAND_DESIGNED, FOUND = DilationStructure(((1, 2),)), DilationStructure(((1, 4),)
 
 def outcome(searched):
     test = dict.fromkeys(tables.METRICS, Summary(60.0, 1.0, 5))
-    contenders = {
-        name: Contender(structure=structure, test=test, training_equivalents=0.0)
+    contestants = {
+        name: Contestant(structure=structure, test=test, training_equivalents=0.0)
         for name, structure in (("hand-designed", HAND_DESIGNED), ("searched", searched))
     }
     return PipelineOutcome(
-        contenders=contenders,
+        contestants=contestants,
         differences={
             "f1": Comparison(2.1, 0.8, 0.6, 3.4, 5),
             "accuracy": Comparison(0.2, 0.8, -1.0, 1.4, 5),
@@ -32,6 +31,7 @@ def outcome(searched):
         model=Path("model.onnx"),
         predictions=Path("predictions"),
         report=Path("report.html"),
+        run_id="",
     )
 
 
@@ -69,6 +69,7 @@ def search_outcome(winner, **changes):
         "proxy_steps": 120,
         "leaders": tuple(leaders),
         "reason": "It is better.",
+        "run_id": "",
         "differences": {"f1": compare([62.0, 63.0, 61.5], [60.0, 60.5, 60.0])},
     }
     return GlobalSearchOutcome(**fields | changes)

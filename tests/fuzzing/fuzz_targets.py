@@ -11,28 +11,26 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from g2l.datasets.eaf_segments import read_eaf_segments
 from mutations import mutated, mutated_json, mutated_npy
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 from scipy.io import savemat
 
 from g2l.config import BackboneConfig, Normalization
-from g2l.datasets.bundle import name_fault, read_bundle
-from g2l.datasets.eaf_segments import read_eaf_segments
-from g2l.datasets.feature_sources import copy_features
+from g2l.datasets.convert.segments import read_segments
+from g2l.datasets.convert.sources import copy_features, open_sources
 from g2l.datasets.features import open_features
 from g2l.datasets.labels import read_labels
-from g2l.datasets.mapping import ClassMapping, read_mapping
-from g2l.datasets.segment_table import read_segments
-from g2l.datasets.source_files import open_sources
-from g2l.inference.formats.eaf import write_eaf
+from g2l.datasets.layout import ClassMapping, name_fault, read_bundle, read_mapping
+from g2l.inference.formats import Annotation, write_eaf
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
-from g2l.models.official import load_official
+from g2l.models.published import load_published
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import describe
 from g2l.search.journal_lines import parse_journal
@@ -127,7 +125,7 @@ def _eaf(folder):
         SegmentRow("a", 0, "pour", 0, 10, 0.0, 1.0, 0.9, 0.1),
         SegmentRow("a", 1, "cut", 10, 25, 1.0, 2.5, 0.8, 0.2),
     ]
-    write_eaf(path, "a", rows, 10.0)
+    write_eaf(path, Annotation("a", rows, 10.0))
     return path.read_bytes()
 
 
@@ -268,7 +266,7 @@ def _predict(session, path):
 
 
 def _read_official(path):
-    _predict(TorchSession(*load_official(path, structure=None, classes=("a", "b"))), path)
+    _predict(TorchSession(*load_published(path, structure=None, classes=("a", "b"))), path)
 
 
 def _read_model(path):

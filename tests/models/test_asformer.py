@@ -6,10 +6,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from g2l.config import BackboneConfig
 from g2l.models.artifact import load_model, save_model
-from g2l.models.asformer import ASFormer, Stage
-from g2l.models.attention_layer import Videos
+from g2l.models.asformer import ASFormer, Stage, Videos
 from g2l.models.metadata import ModelMetadata
-from g2l.models.size import count_flops
 from g2l.receptive_field import Ending, branch_layers, convert, describe, expand, finish
 from g2l.structure import DilationStructure
 from tests.oracles.plain_asformer import PlainASFormer
@@ -161,13 +159,6 @@ def test_merged_branches_say_what_they_said_also_in_a_file(tmp_path):
     save_model(tmp_path / "model.safetensors", model, metadata)
     loaded, _ = load_model(tmp_path / "model.safetensors")
     assert torch.equal(loaded(features), model(features))
-
-
-def test_operations_follow_the_windows():
-    narrow, wide = (small(DilationStructure(((rate,),))) for rate in (1, 8))
-    counted = [count_flops(model, feature_dim=6, frames=64) for model in (narrow, wide)]
-    # Products of queries and keys, and of shares and values: 1 and 16 keys per query, 3 channels.
-    assert counted[1] - counted[0] == 2 * 2 * 64 * 3 * (16 - 1)
 
 
 def test_no_number_of_feature_maps_is_too_small():

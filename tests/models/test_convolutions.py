@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from g2l.models.convolutions import PointwiseConv1d, convolve, dilated_convolution, side_by_side
+from g2l.kernels.pointwise import PointwiseConv1d, side_by_side
+from g2l.models.convolutions import convolve, dilated_convolution
 
 
 @pytest.mark.parametrize("batch", [1, 3])

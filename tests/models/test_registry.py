@@ -10,7 +10,7 @@ from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.models.ms_tcn import MSTCN
 from g2l.models.registry import build_backbone
-from g2l.receptive_field.causal import CausalConv1d
+from g2l.receptive_field.geometry import CausalConv1d
 from g2l.structure import DilationStructure
 
 STRUCTURE = DilationStructure(((1, 2), (3, 4)))

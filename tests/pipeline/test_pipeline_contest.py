@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from g2l.metrics.comparison import Comparison, compare
-from g2l.pipeline.contest import differences, tracked_differences
+from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome
 from tests.pipeline.tiny_pipeline import STRUCTURE
 
@@ -43,7 +43,7 @@ def test_trainings_with_other_numbers_of_seeds_do_not_pair():
 
 def test_an_interval_is_tracked_where_there_is_one():
     found = {"f1": Comparison(2.0, 0.5, 1.0, 3.0, 3), "accuracy": Comparison(1.0, None, None, None, 1)}
-    assert tracked_differences(found) == {
+    assert difference_metrics(found) == {
         "difference/f1": 2.0,
         "difference/f1_low": 1.0,
         "difference/f1_high": 3.0,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from torch import nn
 
 from g2l.receptive_field import convert
-from g2l.receptive_field.causal import CausalConv1d
+from g2l.receptive_field.geometry import CausalConv1d
 from tests.receptive_field.conv_cases import assert_alike, built, by_oracle, cases
 
 

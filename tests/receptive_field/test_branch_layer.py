@@ -10,8 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from g2l.errors import InputError
 from g2l.receptive_field import branch_layers, convert, structure
-from g2l.receptive_field.branch_conv import BranchConv1d
-from g2l.receptive_field.branch_layer import INITIAL_ALPHA
+from g2l.receptive_field.branches import INITIAL_ALPHA
 
 
 def make_branches(
@@ -28,7 +27,12 @@ def test_the_module_stays_itself_and_alpha_is_new():
     weight = conv.weight.requires_grad_(False)
     conv.eval()
     convert(conv, max_rate=9)
-    assert (type(conv), conv.weight is weight, conv.bias, conv.training) == (BranchConv1d, True, None, False)
+    assert (type(conv).__name__, conv.weight is weight, conv.bias, conv.training) == (
+        "BranchConv1d",
+        True,
+        None,
+        False,
+    )
     assert conv.alpha.tolist() == pytest.approx([INITIAL_ALPHA] * 3)
     assert sorted(conv.state_dict()) == ["_extra_state", "alpha", "weight"]
     assert conv.alpha.dtype is torch.float32

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from g2l.receptive_field.causal import CausalConv1d
+from g2l.receptive_field.geometry import CausalConv1d
 
 
 def test_taps_are_at_the_present_and_earlier_frames():

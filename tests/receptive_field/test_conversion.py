@@ -17,8 +17,7 @@ from g2l.receptive_field import (
     parameter_groups,
     structure,
 )
-from g2l.receptive_field.branch_conv import BranchConv1d
-from g2l.receptive_field.temporal import layer_rates, read_structure
+from g2l.receptive_field.branches import BranchConv
 from g2l.structure import DilationStructure
 from tests.receptive_field.self_padding import (
     CAUSAL,
@@ -262,7 +261,7 @@ def test_estimate_reads_and_expand_moves():
     def branches():
         return [tuple(d for (d,) in layer.branches.rates) for layer in branch_layers(model).values()]
 
-    assert list(layer_rates(model).values()) == [1, 20, 4, 8, 16, 2]
+    assert list(structure(model).values()) == [(1,), (20,), (4,), (8,), (16,), (2,)]
     assert branches() == [(1, 2), (18, 20, 22), (3, 4, 5), (7, 8, 9), (14, 16, 18), (1, 2, 3)]
     for layer in branch_layers(model).values():
         layer.alpha.data[len(layer.branches.rates) - 1] = -0.04
@@ -272,7 +271,6 @@ def test_estimate_reads_and_expand_moves():
     expand(model, {name: layer.rates for name, layer in found.items()})
     assert branches() == [(1, 2, 3), (19, 21, 23), (3, 4, 5), (7, 8, 9), (15, 17, 19), (1, 2, 3)]
     assert list(structure(model).values()) == [(2,), (21,), (4,), (8,), (17,), (2,)]
-    assert read_structure(model, (3, 3)) == DilationStructure(((2, 21, 4), (8, 17, 2)))
 
 
 def test_rates_for_other_layers_are_refused():
@@ -284,13 +282,8 @@ def test_rates_for_other_layers_are_refused():
         expand(model, rates)
 
 
-def test_a_structure_needs_as_many_layers_as_its_shape():
-    with pytest.raises(InputError, match="`rates` must hold 8 rates, but holds 6 instead"):
-        read_structure(make_ms_tcn(), (4, 4))
-
-
 def test_a_network_may_be_wrapped():
     model = nn.DataParallel(torch.compile(nn.Sequential(CausalConv1d(2, 2, 3, dilation=4))))
     assert convert(model, max_rate=9).converted == ("0",)
     assert structure(model) == {"0": (4,)}
-    assert isinstance(model.module._orig_mod[0], BranchConv1d)
+    assert isinstance(model.module._orig_mod[0], BranchConv)

@@ -100,5 +100,5 @@ def test_a_damaged_description_is_refused(changes, message):
     model = make_model()[:1]
     description = describe(model)
     description["0"].update(changes)
-    with pytest.raises(InputError, match=f"the description of `0` is damaged: .*{message}"):
+    with pytest.raises(InputError, match=f"the description of `0` is corrupted: .*{message}"):
         restore(model, description)

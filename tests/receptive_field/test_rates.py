@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.errors import InputError
+from g2l.kernels.taps import mixing_weights
 from g2l.receptive_field.rates import (
     Expansion,
     expectation,
     expected_rate,
-    mixing_weights,
 )
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from g2l.errors import OperationalError
-from g2l.models.dropout import Dropout
+from g2l.kernels.dropout import Dropout
 from tests.training.tiny_training import RECIPE, tiny_fit, tiny_model
 
 
