@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from damage import damaged, damaged_json, damaged_npy
-from g2l.inference.formats.eaf import write_eaf
+from g2l.inference.formats import write_eaf
 from g2l.inference.segment_rows import SegmentRow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from g2l.inference.formats.eaf import write_eaf
+from g2l.inference.formats import write_eaf
 from g2l.inference.segment_rows import SegmentRow, write_segments
 from hypothesis import given, settings
 from hypothesis import strategies as st
