@@ -28,7 +28,7 @@ from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
 from g2l.structure import DilationStructure
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 FEATURE_DIM, FRAMES, VIDEOS = 2048, 2560, 100
 BACKBONE = BackboneConfig(stages=1, layers=2, feature_maps=8)
@@ -60,14 +60,16 @@ class Peak:
 
 def measure(data: DataConfig, workers: int, features: Path | None) -> Peak:
     """Return the peak while each worker trains one tiny network on all of the data."""
-    fitness = ShortTrainingFitness(
+    fitness = CandidateFitness(
         data=data, backbone=BACKBONE, recipe=RecipeConfig(), device="cpu", feature_folder=features
     )
     tasks = [
         EvaluationTask(DilationStructure(((1, 2**rate),)), Budget(1, "epochs"), 0) for rate in range(workers)
     ]
     with ProcessExecutor(fitness, workers=workers) as executor, _watched() as peak:
-        for evaluation in executor.evaluate(iter([(task,) for task in tasks])):
+        for task in tasks:
+            executor.submit(task)
+        for evaluation in executor.results():
             if evaluation.status is EvaluationStatus.FAILED:
                 raise RuntimeError(evaluation.reason)
     return peak

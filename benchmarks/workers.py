@@ -19,7 +19,7 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 BACKBONE = BackboneConfig()
 BUDGET = Budget(8, "steps")
@@ -37,7 +37,7 @@ def measure(*, pairs: int, candidates: int) -> Ratio:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_dataset(root, "small", kitchen(np.random.default_rng(0), videos=12, frames=500, feature_dim=64))
-        fitness = ShortTrainingFitness(
+        fitness = CandidateFitness(
             data=DataConfig(data_root=root, dataset="small"),
             backbone=BACKBONE,
             recipe=RecipeConfig(),
@@ -52,8 +52,9 @@ def measure(*, pairs: int, candidates: int) -> Ratio:
 
 def _train(executor: ProcessExecutor, candidates: int) -> None:
     structure = BACKBONE.hand_designed()
-    groups = [(EvaluationTask(structure, BUDGET, next(SEEDS)),) for _ in range(candidates)]
-    for evaluation in executor.evaluate(iter(groups)):
+    for _ in range(candidates):
+        executor.submit(EvaluationTask(structure, BUDGET, next(SEEDS)))
+    for evaluation in executor.results():
         if evaluation.status is EvaluationStatus.FAILED:
             raise RuntimeError(evaluation.reason)
 

@@ -11,15 +11,14 @@ from benchmarks.search_efficiency.records import Record, Records
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
+from g2l.search.budget import StepBudget
+from g2l.search.candidates import GenerationSummary
+from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
-from g2l.search.ledger import Ledger
-from g2l.search.population import GenerationSummary
-from g2l.search.result import GlobalSearchResult
-from g2l.search.status import Finding, SearchPhase, SearchStatus
+from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.store import EvaluationStore
 from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 FILE = "searches.jsonl"
 TRAININGS = 12.0
@@ -107,7 +106,7 @@ def search_key(problem: Problem, config: GlobalSearchConfig, seed: int) -> str:
 def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path) -> Record:
     started = time.perf_counter()
     folder = work / "trainings" / fingerprint(problem.identity())
-    fitness = ShortTrainingFitness(
+    fitness = CandidateFitness(
         data=problem.data,
         backbone=problem.backbone,
         recipe=problem.recipe,
@@ -134,10 +133,10 @@ class _Observer:
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._ledger = Ledger()
+        self._ledger = StepBudget()
         self._events: list[Record] = []
 
-    def on_evaluation(self, finding: Finding) -> None:
+    def on_evaluation(self, finding: EvaluationEvent) -> None:
         self._ledger.charge(finding.evaluation.task)
         if finding.evaluation.status is EvaluationStatus.DONE:
             kind = "evaluation" if finding.phase is SearchPhase.SEARCH else finding.phase.value
@@ -145,9 +144,6 @@ class _Observer:
 
     def on_generation(self, summary: GenerationSummary) -> None:
         self._note("leader", summary.population[0].evaluation)
-
-    def on_status(self, status: SearchStatus) -> None:
-        pass
 
     def on_end(self) -> None:
         pass
@@ -163,7 +159,7 @@ class _Observer:
             "steps": self._ledger.spent,
             "structure": evaluation.structure.as_lists(),
             "budget": evaluation.budget.amount,
-            "inherited": bool(evaluation.lineage),
+            "inherited": bool(evaluation.history),
             "seed": evaluation.seed,
             "fitness": round(metric_value(evaluation.metrics, self._metric), 3),
         }

@@ -20,9 +20,9 @@ from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.scores import metric_value
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
-from g2l.training.callback import TrainingState
 from g2l.training.device import one_thread, seed_everything
-from g2l.training.step import adam, train_step
+from g2l.training.loop import adam, train_step
+from g2l.training.state import TrainingState
 
 SIGNALS = ("f1", "edit", "accuracy", "likelihood")
 RAW = "raw"

@@ -13,9 +13,9 @@ from g2l.files import fingerprint, unwritable
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.records import receptive_field_columns
 from g2l.pipeline.stage import Stage
-from g2l.search.population import GenerationSummary
-from g2l.search.records import task_to_json
-from g2l.search.status import Finding, SearchStatus
+from g2l.search.candidates import GenerationSummary
+from g2l.search.events import EvaluationEvent, SearchStatus
+from g2l.search.journal import task_to_json
 from g2l.search_config import CandidateCheckpoints
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run, RunKind, RunStatus
@@ -66,8 +66,15 @@ class CandidateLog:
         self.evaluations = 0
         self.seconds = 0.0
 
-    def on_evaluation(self, finding: Finding) -> None:
-        """Record one score of a candidate."""
+    def on_evaluation(self, finding: EvaluationEvent) -> None:
+        """Record one score of a candidate, and now and then the state of the search."""
+        self._note(finding)
+        # Not what a resumed search only repeats.
+        self._status = finding.status
+        if self._status.trained_steps and time.monotonic() - self._status_at >= STATUS_INTERVAL_S:
+            self._record_status()
+
+    def _note(self, finding: EvaluationEvent) -> None:
         evaluation = finding.evaluation
         self.seconds += evaluation.seconds
         if evaluation.checkpoint is not None:
@@ -84,12 +91,6 @@ class CandidateLog:
             self._track(finding, training)
             # Both at once: what a training was started for is recorded with its first score only.
             self._remember(identifier, training)
-
-    def on_status(self, status: SearchStatus) -> None:
-        """Record where the search stands, now and then; not what a resumed search only repeats."""
-        self._status = status
-        if status.trained_steps and time.monotonic() - self._status_at >= STATUS_INTERVAL_S:
-            self._record_status()
 
     def on_generation(self, summary: GenerationSummary) -> None:
         """Record one generation; with `elite`, delete the weights of all that did not survive."""
@@ -161,7 +162,7 @@ class CandidateLog:
             name=f"candidate {evaluation.structure.key}", kind=RunKind.CANDIDATE, key=training
         )
 
-    def _track(self, finding: Finding, training: str) -> None:
+    def _track(self, finding: EvaluationEvent, training: str) -> None:
         evaluation = finding.evaluation
         run = self._run(training, evaluation)
         if training not in self._tracked:

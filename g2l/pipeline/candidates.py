@@ -14,13 +14,13 @@ from g2l.evaluation import Budget, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
 from g2l.search.executors.contract import Executor
 from g2l.search.executors.process import ProcessExecutor
-from g2l.search.executors.ray_cluster import RayExecutor
+from g2l.search.executors.ray import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.search.loop import WITHOUT_INFLUENCE
 from g2l.search.space import check_limits
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
 from g2l.structure import DilationStructure
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 PROBE_STEPS = 4
 TRAININGS = "trainings"
@@ -96,7 +96,7 @@ def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, 
     }
 
 
-def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | None) -> ShortTrainingFitness:
+def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | None) -> CandidateFitness:
     """Return what trains and scores the candidates.
 
     Args:
@@ -110,7 +110,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
     if task.search.executor is ExecutorKind.RAY:  # whose processes may have another working folder
         data = data.replace(data_root=data.data_root.absolute())
         folder = folder and folder.absolute()
-    return ShortTrainingFitness(
+    return CandidateFitness(
         data=data,
         backbone=task.backbone,
         recipe=task.recipe,
@@ -133,7 +133,7 @@ def make_executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
     return SerialExecutor(fitness)
 
 
-def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure, seed: int) -> float | None:
+def seconds_per_step(fitness: CandidateFitness, structure: DilationStructure, seed: int) -> float | None:
     """Return the time of one optimiser step of a candidate after training one for a few steps.
 
     Scoring is left out.
@@ -148,7 +148,7 @@ def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure
     """
 
     def seconds(steps: int) -> float:
-        return fitness([EvaluationTask(structure, Budget(steps, "steps"), seed)])[0].seconds
+        return fitness(EvaluationTask(structure, Budget(steps, "steps"), seed)).seconds
 
     try:
         seconds(1)  # opens the data

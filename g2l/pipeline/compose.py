@@ -24,9 +24,9 @@ from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.receptive_field import Ending
 from g2l.report.write import write_report
-from g2l.search.cost import CostPlan
-from g2l.search.evaluator import SearchObserver
-from g2l.search.session import WITHOUT_INFLUENCE
+from g2l.search.budget import CostPlan
+from g2l.search.events import SearchObserver
+from g2l.search.loop import WITHOUT_INFLUENCE
 from g2l.search.space import check_limits
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure

@@ -30,11 +30,10 @@ from g2l.pipeline.search_record import record_result
 from g2l.pipeline.stage import Stage, Workplace, open_stage
 from g2l.pipeline.standings import leaders_of
 from g2l.pipeline.train import Training, train
-from g2l.search.cost import CostPlan, plan_search
-from g2l.search.evaluator import SearchObserver
-from g2l.search.global_search import run_global_search
+from g2l.search.budget import CostPlan, plan_search
+from g2l.search.events import SearchObserver
 from g2l.search.journal import Journal
-from g2l.search.result import GlobalSearchResult
+from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure

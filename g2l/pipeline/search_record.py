@@ -9,8 +9,8 @@ from g2l.metrics.comparison import Comparison
 from g2l.pipeline.contest import tracked_differences
 from g2l.pipeline.figures import fitness_over_generations
 from g2l.pipeline.records import receptive_field_columns
-from g2l.search.racing import Standing
-from g2l.search.result import GlobalSearchResult
+from g2l.search.loop import GlobalSearchResult
+from g2l.search.race import RaceResult
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.tracking.protocol import Run
 
@@ -45,7 +45,7 @@ def record_result(
         | {f"g2l.difference.{metric}": difference.words() for metric, difference in compared.items()}
     )
     if result.race is not None:
-        run.log_table(race_columns(result.race.standings, hand_designed, topology), RACE_TABLE)
+        run.log_table(race_columns(result.race.results, hand_designed, topology), RACE_TABLE)
     best = [generation.best for generation in result.generations]
     mean = [generation.mean for generation in result.generations]
     figure = fitness_over_generations(best, mean, found["hand_designed_fitness"], fitness)
@@ -53,15 +53,15 @@ def record_result(
 
 
 def race_columns(
-    standings: Sequence[Standing], hand_designed: DilationStructure, topology: LayerTopology
+    results: Sequence[RaceResult], hand_designed: DilationStructure, topology: LayerTopology
 ) -> dict[str, list[Any]]:
     """Return the table of a race, best first."""
     return {
-        "rank": list(range(1, len(standings) + 1)),
-        "structure": [one.structure.key for one in standings],
-        "hand_designed": [one.structure == hand_designed for one in standings],
-        **receptive_field_columns([one.structure for one in standings], topology),
-        "mean": [None if one.failed else one.mean for one in standings],
-        "standard_error": [one.standard_error for one in standings],
-        "seeds": [len(one.scores) for one in standings],
+        "rank": list(range(1, len(results) + 1)),
+        "structure": [one.structure.key for one in results],
+        "hand_designed": [one.structure == hand_designed for one in results],
+        **receptive_field_columns([one.structure for one in results], topology),
+        "mean": [None if one.failed else one.mean for one in results],
+        "standard_error": [one.standard_error for one in results],
+        "seeds": [len(one.scores) for one in results],
     }

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from g2l.metrics.scores import metric_value
-from g2l.search.noise_control import Race, race_budget
-from g2l.search.result import GlobalSearchResult
+from g2l.search.loop import GlobalSearchResult
+from g2l.search.race import Race, race_budget
 from g2l.structure import DilationStructure, LayerTopology
 
 SHOWN = 5
@@ -61,7 +61,8 @@ def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[tuple[Leader, .
         )
         for evaluation in result.population[:SHOWN]
     ]
-    return tuple(rows), "It has the best score, under one seed; a difference of a point or two is noise."
+    best = "It has the best score, under one seed; a difference of a point or two is noise."
+    return tuple(rows), result.verdict or best
 
 
 def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
@@ -73,7 +74,7 @@ def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
             seeds=len(standing.scores),
             steps=race_budget(result.proxy, result.full_steps),
         )
-        for standing in race.standings
+        for standing in race.results
     )
 
 

@@ -12,8 +12,8 @@ from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.metrics.scores import metric_value
 from g2l.report.files import JOURNAL, RECORD, RESULT, STRUCTURE, as_structure, optional, reading
 from g2l.report.stage_facts import BranchStep, Generation, GlobalFacts, LayerPath, LocalFacts, Scored
-from g2l.search.journal_lines import JournalContent, parse_journal
-from g2l.search.ledger import Ledger
+from g2l.search.budget import StepBudget
+from g2l.search.journal import JournalContent, read_journal
 from g2l.structure import DilationStructure
 
 
@@ -28,7 +28,7 @@ def read_global(folder: Path, record: Mapping[str, Any]) -> GlobalFacts:
         InputError: A file is damaged.
     """
     path = folder / JOURNAL
-    content = parse_journal(path) if path.is_file() else JournalContent()
+    content = read_journal(path) if path.is_file() else JournalContent()
     result = optional(folder / RESULT)
     with reading(folder / RECORD):
         settings = record["settings"]
@@ -45,7 +45,7 @@ def read_global(folder: Path, record: Mapping[str, Any]) -> GlobalFacts:
             hand_designed=as_structure(hand_designed),
             scores=_scores(content, fitness, seed),
             generations=tuple(
-                _generation(content.generations[number].value) for number in sorted(content.generations)
+                _generation(content.generations[number][1]) for number in sorted(content.generations)
             ),
             result=result,
         )
@@ -53,13 +53,13 @@ def read_global(folder: Path, record: Mapping[str, Any]) -> GlobalFacts:
 
 def _scores(content: JournalContent, fitness: str, seed: int) -> tuple[Scored, ...]:
     """Return the scores with what had been spent; as the search's own ledger charges for them."""
-    ledger, found = Ledger(), []
+    budget, found = StepBudget(), []
     for evaluation, _ in content.evaluations.values():
-        ledger.charge(evaluation.task)
+        budget.charge(evaluation.task)
         fresh = evaluation.seed != seed
         shared = evaluation.task.shares_weights
         score = _score(evaluation, fitness)
-        found.append(Scored(evaluation.structure, ledger.spent, score, fresh, shared))
+        found.append(Scored(evaluation.structure, budget.spent, score, fresh, shared))
     return tuple(found)
 
 

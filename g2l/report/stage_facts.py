@@ -30,7 +30,7 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """One generation, as the journal holds it; see `g2l.search.population.GenerationSummary`.
+    """One generation, as the journal holds it; see `g2l.search.candidates.GenerationSummary`.
 
     Attributes:
         members: Fitness and origin of each member, None for one that failed.

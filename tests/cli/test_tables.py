@@ -10,7 +10,7 @@ from g2l.pipeline.compose import PipelineOutcome
 from g2l.pipeline.contest import Contender
 from g2l.pipeline.global_search import GlobalSearchOutcome
 from g2l.pipeline.standings import Leader
-from g2l.search.cost import CostPlan, SearchCost
+from g2l.search.budget import CostPlan, SearchCost
 from g2l.structure import DilationStructure, LayerTopology
 
 TOPOLOGY = LayerTopology.serial((2,))

@@ -35,7 +35,7 @@ from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.official import load_official
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import describe
-from g2l.search.journal_lines import parse_journal
+from g2l.search.journal import read_journal
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_layer_rates, read_structure, write_structure
 
@@ -207,7 +207,7 @@ def file_targets(folder):
         Target("segments", "a.csv", [table], _read_table, 250),
         Target("structure", "s.json", _structures(folder), _read_structure, 200, json_only),
         Target("layer rates", "r.json", _structures(folder), read_layer_rates, 80, json_only),
-        Target("journal", "journal.jsonl", [_journal()], parse_journal, 200),
+        Target("journal", "journal.jsonl", [_journal()], read_journal, 200),
     ]
 
 

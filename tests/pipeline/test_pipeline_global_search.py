@@ -18,7 +18,7 @@ from g2l.pipeline.stage import Workplace
 from g2l.search_config import CandidateCheckpoints
 from g2l.structure_files import read_structure
 from g2l.tracking.protocol import RunKind, RunStatus
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 from tests.pipeline.recording_tracker import RecordingTracker
 from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, global_task
 
@@ -40,14 +40,14 @@ def evaluated(place):
 def trained(monkeypatch):
     """The structures that are trained as candidates, in order."""
     structures = []
-    call = ShortTrainingFitness.__call__
+    call = CandidateFitness.__call__
 
-    def recorded(fitness, group):
+    def recorded(fitness, task):
         if fitness.checkpoint_folder is not None:  # the probe keeps no weights
-            structures.extend(task.structure for task in group)
-        return call(fitness, group)
+            structures.append(task.structure)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", recorded)
+    monkeypatch.setattr(CandidateFitness, "__call__", recorded)
     return structures
 
 
@@ -166,15 +166,15 @@ def test_what_a_score_depends_on_keeps_runs_apart(place, tiny, tmp_path, trained
 def test_a_resumed_search_logs_nothing_twice_and_finds_the_same(place, tiny, tracker, monkeypatch, tmp_path):
     expected, _ = search(Workplace(folder=tmp_path / "whole", device="cpu"), global_task(tiny))
     calls = []
-    call = ShortTrainingFitness.__call__
+    call = CandidateFitness.__call__
 
-    def interrupted(fitness, group):
-        calls.append(group)
+    def interrupted(fitness, task):
+        calls.append(task)
         if len(calls) == 9:  # 3 of the probe, 3 of the first population
             raise KeyboardInterrupt
-        return call(fitness, group)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", interrupted)
+    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search(place, global_task(tiny))
     run = tracker.only(RunKind.SEARCH_GLOBAL)
@@ -226,14 +226,14 @@ def test_a_failed_candidate_ends_nothing(place, tiny, tracker, monkeypatch):
 
 
 def test_a_hand_designed_structure_that_fails_ends_nothing(place, tiny, tracker, monkeypatch):
-    call = ShortTrainingFitness.__call__
+    call = CandidateFitness.__call__
 
-    def broken(fitness, group):
-        if any(task.structure == BACKBONE.hand_designed() for task in group):
+    def broken(fitness, task):
+        if task.structure == BACKBONE.hand_designed():
             raise OperationalError("the loss must be finite, but is nan instead.")
-        return call(fitness, group)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", broken)
+    monkeypatch.setattr(CandidateFitness, "__call__", broken)
     outcome, (plan,) = search(place, global_task(tiny))
     assert plan.expected.seconds is None
     assert outcome.hand_designed_fitness == 0
@@ -241,10 +241,10 @@ def test_a_hand_designed_structure_that_fails_ends_nothing(place, tiny, tracker,
 
 
 def test_a_search_in_which_nothing_trains_says_why(place, tiny, tracker, monkeypatch):
-    def broken(fitness, group):
+    def broken(fitness, task):
         raise OperationalError("the GPU fell off the bus.")
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", broken)
+    monkeypatch.setattr(CandidateFitness, "__call__", broken)
     with pytest.raises(OperationalError, match=r"none of the first 3 candidates could be trained; .*fell"):
         search(place, global_task(tiny))
     run = tracker.only(RunKind.SEARCH_GLOBAL)
