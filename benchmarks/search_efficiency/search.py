@@ -1,13 +1,16 @@
-"""Experiment B: searches, each recorded with all that it trained and what that cost."""
+"""Searches, each recorded with all that it trained and what that cost; nothing is computed twice."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.search_efficiency.problems import Problem, search_space
-from benchmarks.search_efficiency.records import Record, Records
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
@@ -19,6 +22,8 @@ from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.store import EvaluationStore
 from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.training.candidate import CandidateFitness
+
+Record = dict[str, Any]
 
 FILE = "searches.jsonl"
 TRAININGS = 12.0
@@ -68,11 +73,7 @@ ARMS = {
     for arm in (
         GENETIC,
         RANDOM,
-        *(
-            Arm(strategy.value, _compared(strategy))
-            for strategy in Strategy
-            if strategy not in (Strategy.GENETIC, Strategy.RANDOM)
-        ),
+        Arm("one-shot", _compared(Strategy.ONE_SHOT)),
         _raced(Strategy.ONE_SHOT),
     )
 }
@@ -164,3 +165,45 @@ class _Observer:
             "fitness": round(metric_value(evaluation.metrics, self._metric), 3),
         }
         self._events.append(event | changes)
+
+
+class Records:
+    """A file of one JSON object per line, each with a `key` of its own; several processes may append to it.
+
+    Args:
+        path: The file; made with its folder by the first line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Record] = {record["key"]: record for record in read_records(path)}
+
+    def find(self, key: str) -> Record | None:
+        """Return the record of that key, or None."""
+        return self._known.get(key)
+
+    def append(self, record: Record) -> None:
+        """Write a line; `record` must have a `key`."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(record, sort_keys=True).encode() + b"\n"
+        with self._path.open("ab+") as file:
+            if file.tell() and not _ends_with_newline(file.fileno()):
+                line = b"\n" + line  # a kill had torn the line before: keep it apart
+            os.write(file.fileno(), line)
+        self._known[record["key"]] = record
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Yield the records of a file that may not exist, without lines that a kill has torn."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+def _ends_with_newline(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, 1, size - 1) == b"\n"

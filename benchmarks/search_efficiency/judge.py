@@ -1,21 +1,28 @@
-"""Experiment B as numbers: test score of the incumbents against optimiser steps."""
+"""What a search would have answered after so many steps, and what that answer is worth on test."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from benchmarks.search_efficiency.correlate import trained
-from benchmarks.search_efficiency.incumbents import incumbent_at
-from benchmarks.search_efficiency.problems import Problem, search_space
-from benchmarks.search_efficiency.records import Record, Records
-from benchmarks.search_efficiency.search import GENETIC, RANDOM
-from benchmarks.search_efficiency.statistics import Numbers, standard_error
+from benchmarks.search_efficiency.problems import Problem, open_data, search_space
+from benchmarks.search_efficiency.search import GENETIC, RANDOM, Record, Records, read_records
+from g2l.evaluation import Budget, EvaluationTask
+from g2l.files import fingerprint
+from g2l.metrics.scores import metric_value
 from g2l.structure import DilationStructure
+from g2l.training.candidate import CandidateTraining
+from g2l.training.device import one_thread
+from g2l.training.evaluate import evaluate_model
+
+Numbers = NDArray[np.float64]
 
 FILE = "tests.jsonl"
 TEST_SEEDS = (1000, 1001)
@@ -66,7 +73,7 @@ def reported_budgets(searches: Sequence[Record]) -> tuple[int, ...]:
     return tuple(round(share * float(np.mean(spent))) for share in SHARES)
 
 
-def curve(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], work: Path) -> Curve:
+def judged(problem: Problem, searches: Sequence[Record], budgets: Sequence[int], work: Path) -> Curve:
     """Return the curve of the searches of one arm, training incumbents that were never judged.
 
     Args:
@@ -89,7 +96,7 @@ def hand_designed_score(problem: Problem, work: Path) -> float:
     return _score(problem, _hand_designed(problem), Records(work / FILE))
 
 
-def share_to_receptive_field(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
+def share_of_paper(curve: Curve, budgets: Sequence[int], goal: float) -> float | None:
     """Return the share of the paper's steps after which the mean score is at least `goal`, or None.
 
     Args:
@@ -140,10 +147,84 @@ def _hand_designed(problem: Problem) -> DilationStructure:
     return search_space(problem).project(problem.backbone.hand_designed())
 
 
+def judging_error(work: Path) -> float:
+    """Return the standard error of the test F1 of one answer, pooled over all that were judged."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for record in read_records(work / FILE):
+        scores[record["structure"]].append(record["f1"])
+    spreads = [np.var(one, ddof=1) for one in scores.values() if len(one) > 1]
+    return math.sqrt(float(np.mean(spreads)) / len(TEST_SEEDS)) if spreads else 0.0
+
+
+def standard_error(values: Numbers) -> float:
+    """Return the standard error of a mean; NaN of a single value."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
 def _score(problem: Problem, structure: DilationStructure, records: Records) -> float:
     """Return the mean test F1 of full trainings of a structure."""
-    values = []
-    for seed in TEST_SEEDS:
-        record = trained(problem, structure, seed, records, ladder=(problem.full_steps,), decays=())
-        values += [score["values"]["f1"] for score in record["scores"] if score["part"] == "test"]
-    return float(np.mean(values))
+    return float(np.mean([_trained(problem, structure, seed, records) for seed in TEST_SEEDS]))
+
+
+def _trained(problem: Problem, structure: DilationStructure, seed: int, records: Records) -> float:
+    """Return the test F1 of one full training, from `records` or else by training."""
+    key = fingerprint({"problem": problem.identity(), "structure": structure.as_lists(), "seed": seed})
+    record = records.find(key)
+    if record is None:
+        dataset, partitions = open_data(problem)
+        task = EvaluationTask(structure, Budget(problem.full_steps, "steps"), seed)
+        with one_thread():
+            training = CandidateTraining(task, dataset, problem.backbone, problem.recipe, device="cpu")
+            training.train()
+            found = evaluate_model(training.model, dataset, partitions.test, device=torch.device("cpu"))
+        name = f"{problem.name} {structure.key}"
+        record = {"key": key, "structure": name, "seed": seed, "f1": metric_value(found, "f1")}
+        records.append(record)
+    return float(record["f1"])
+
+
+DECIDED = ("leader", "winner")
+"""Kinds of events in which a strategy names its answer."""
+
+
+def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructure]]:
+    """Yield the steps spent at each change of mind, ascending, and the structure from there on.
+
+    The incumbent is the leader that the strategy itself has named last, or a structure that has scored
+    better since in a training that was no shorter. Scores of shared weights name nobody:
+    trainings from scratch decide.
+
+    Args:
+        events: Of one search, in their order.
+    """
+    incumbent: Record | None = None
+    for event in events:
+        named = event["kind"] in DECIDED or incumbent is None or _beats(event, incumbent)
+        if event["inherited"] or not named:
+            continue
+        if incumbent is None or event["structure"] != incumbent["structure"]:
+            yield event["steps"], DilationStructure(tuple(map(tuple, event["structure"])))
+        incumbent = event
+
+
+def incumbent_at(events: Sequence[Record], steps: int, before: DilationStructure) -> DilationStructure:
+    """Return the incumbent once `steps` are spent.
+
+    Args:
+        events: Of one search, in their order.
+        steps: Optimiser steps.
+        before: What one answers without any score: the hand-designed structure.
+    """
+    answer = before
+    for spent, structure in incumbents(events):
+        if spent > steps:
+            break
+        answer = structure
+    return answer
+
+
+def _beats(event: Record, incumbent: Record) -> bool:
+    comparable = event["kind"] == "evaluation" and event["seed"] == incumbent["seed"]
+    return bool(
+        comparable and event["budget"] >= incumbent["budget"] and event["fitness"] > incumbent["fitness"]
+    )
