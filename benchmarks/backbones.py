@@ -20,14 +20,14 @@ import torch
 
 from benchmarks.search_efficiency.report import table
 from g2l.config import BackboneConfig, DataConfig, Normalization, Selection
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.files import write_json
 from g2l.metrics.comparison import compare
 from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import summarize
-from g2l.pipeline.local_search import LocalSearchTask, search_locally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.pipeline.train import SeedOutcome, Training, train
 from g2l.presets import PRESETS
 from g2l.structure import DilationStructure
@@ -58,17 +58,17 @@ def run(dataset: str, backbone: str, seed: int, *, data_root: Path, work: Path) 
     if dataset == "kitchen":
         data_root = _kitchen(work)
     data, size = DATASETS[dataset].replace(data_root=data_root), BACKBONES[backbone]
-    place = Workplace(folder=work / "runs" / dataset / backbone / str(seed), device="cpu", resume=True)
+    context = RunContext(folder=work / "runs" / dataset / backbone / str(seed), device="cpu", resume=True)
 
     def trained(structure: DilationStructure, origin: str) -> SeedOutcome:
         task = Training(data=data, backbone=size, recipe=RECIPE, structure=structure, origin=origin)
-        return train(_below(place, origin), task, [seed]).seeds[0]
+        return train(context, task, [seed], folder=origin).seeds[0]
 
     start = size.hand_designed()
     search = LocalSearchTask(
         data=data, backbone=size, recipe=RECIPE, search=SEARCH, structure=start, seed=seed
     )
-    found = search_locally(_below(place, "search-local"), search).structure
+    found = search_locally(context, search, folder="search-local").structure
     scores = {"hand-designed": trained(start, "hand-designed"), "searched": trained(found, "searched")}
     write_json(
         record,
@@ -117,10 +117,6 @@ def _kitchen(work: Path) -> Path:
     if not (root / "kitchen").exists():
         write_dataset(root, "kitchen", kitchen(np.random.default_rng(0)))
     return root
-
-
-def _below(place: Workplace, name: str) -> Workplace:
-    return Workplace(folder=place.folder / name, device=place.device, resume=place.resume)
 
 
 def _rows(dataset: str, backbone: str, records: Sequence[dict[str, Any]]) -> Iterator[list[str]]:

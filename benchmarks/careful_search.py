@@ -12,14 +12,14 @@ import torch
 from safetensors.numpy import load_file
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.pipeline.candidates import GlobalSearchTask
-from g2l.pipeline.global_search import search_globally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import open_run
+from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, ProxyChoice, Strategy
 
-ABOUT_THE_RUN = {"run_id", "seconds", "checkpoint"}
+ABOUT_THE_RUN = {"run_id", "seconds", "checkpoint", "recorded", "artifacts", "at"}
 """Fields that tell of a run and not of what it found."""
 
 
@@ -71,8 +71,9 @@ def run(
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
     torch.set_num_threads(1)
-    place = Workplace(folder=folder, device="cpu", resume=True, evaluations=evaluations)
-    search_globally(place, careful_task(data, executor), on_plan=lambda plan: None)
+    with open_run(folder, device="cpu", resume=True, evaluations=evaluations) as context:
+        search = prepare_search(context.data, careful_task(data, executor))
+        search_globally(context, search, on_plan=lambda plan: None)
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -32,8 +32,7 @@ from g2l.inference.writers import PredictionWriter
 from g2l.machine import usable_cores
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
-from g2l.pipeline.predict_record import PredictionRecord
-from g2l.pipeline.predict_videos import predict_videos
+from g2l.pipeline.predictions import PredictionRecord, predict_videos
 from g2l.progress import NullProgress
 
 FEATURE_DIM = 2048
@@ -108,7 +107,7 @@ def compare(
     def run_predict() -> None:
         writer = PredictionWriter(output, session.metadata)
         record = PredictionRecord(output, {}, resume=False)
-        done = predict_videos(videos, predictor, writer, record, NullProgress())
+        done = predict_videos(videos, {}, predictor, writer, record, NullProgress())
         if done.failures:
             raise done.failures[0].error
         writer.finish()

@@ -11,7 +11,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from g2l.report.write import write_report
+from g2l.report.render import write_report
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 WIDTHS = {"desktop": 1280, "phone": 390}

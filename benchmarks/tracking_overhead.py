@@ -12,7 +12,6 @@ import argparse
 import logging
 import os
 import tempfile
-import time
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -21,15 +20,14 @@ import numpy as np
 import torch
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
-from g2l.pipeline.global_search import search_globally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import open_run
+from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.search_config import GlobalSearchConfig
-from g2l.tracking.mlflow_tracker import MlflowTracker
-from g2l.tracking.protocol import NullTracker, Tracker
+from g2l.tracking.process import Upload
 
 LENGTHS = (1.0, 5.0, 30.0)
 """Seconds of a candidate; the shortest ones that are worth searching with take about five."""
@@ -41,20 +39,26 @@ def measure(folder: Path, *, pairs: int) -> list[float]:
     data = _write(folder / "data")
     numbers = count()
 
-    def spent(tracker: Tracker) -> float:
-        started = time.process_time()
-        place = Workplace(folder=folder / f"run-{next(numbers)}", tracker=tracker, device="cpu")
-        found = search_globally(place, _task(data), on_plan=lambda plan: None)
-        if isinstance(tracker, MlflowTracker):
-            tracker.close()
-        return (time.process_time() - started) / found.evaluations
+    def spent(*, tracked: bool) -> float:
+        started = _processor_seconds()
+        upload = Upload() if tracked else None
+        start = None if upload is None else upload.start
+        with open_run(folder / f"run-{next(numbers)}", device="cpu", on_start=start) as context:
+            search = prepare_search(context.data, _task(data))
+            found = search_globally(context, search, on_plan=lambda plan: None)
+        if upload is not None:
+            upload.finish()
+        return (_processor_seconds() - started) / found.evaluations
 
-    def tracked() -> float:
-        return spent(MlflowTracker(spool=folder / "spool"))
+    spent(tracked=True)  # makes the store
+    spent(tracked=False)
+    return [spent(tracked=True) - spent(tracked=False) for _ in range(pairs)]
 
-    tracked()  # imports MLflow and makes its store
-    spent(NullTracker())
-    return [tracked() - spent(NullTracker()) for _ in range(pairs)]
+
+def _processor_seconds() -> float:
+    """Return what this process and its ended children, the uploaders, have used."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def main() -> None:

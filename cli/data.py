@@ -45,13 +45,14 @@ def synth(
 
     Example: g2l data synth --dataset lags41 --kind lags --lags 41
     """
-    from g2l.datasets.new_dataset import new_path
-    from g2l.datasets.synthetic.writer import write_dataset
+    from g2l.datasets.synthetic.content import write_dataset
+    from g2l.datasets.writing import new_path
 
     new_path(data_root, dataset)  # refused before anything is drawn
     sizes = {"videos": videos, "frames": frames, "classes": classes, "feature_dim": feature_dim}
     given = {name: value for name, value in sizes.items() if value is not None}
-    path = write_dataset(data_root, dataset, _generate(kind, lags, given, seed))
+    source = {"made_by": "g2l data synth", "kind": kind.value, "lags": lags, "seed": seed, **sizes}
+    path = write_dataset(data_root, dataset, _generate(kind, lags, given, seed), source)
     console.say(f"{path}: {videos} videos, splits 1 and 2.")
     console.say(f"try: {next_command('pipeline', data_root, dataset)} --split 1")
 

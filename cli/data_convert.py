@@ -16,14 +16,15 @@ from .options import Debug
 
 def convert(
     features: Annotated[
-        Path, typer.Option(help="Folder of <video>.npy, .npz, .pt, .h5 or .mat, T×D or D×T.")
+        Path,
+        typer.Option(help="Folder of <video>.npy, .npz, .pt, .h5, .mat, .csv or .txt, T×D or D×T."),
     ],
     dataset: NewDataset,
     segments: Annotated[
         Path | None,
         typer.Option(
-            help=".csv or .tsv: video, label, start, end (frames, end exclusive) or start_s, end_s; an .eaf "
-            "file; a folder of <video>.eaf, or of <video>.txt with a class a line. Without: `Y` in .mat."
+            help="Table with video, label, start, end (frames, end exclusive) or start_s, end_s; an .eaf "
+            "file; an export of ELAN or BORIS; or a folder of one file a video. (default: `Y` in .mat files)"
         ),
     ] = None,
     data_root: DataRoot = Path("data"),
@@ -35,11 +36,18 @@ def convert(
     variable: Annotated[
         str | None, typer.Option(help="Array to take of feature files that hold several.")
     ] = None,
-    tier: Annotated[str | None, typer.Option(help="Tier to take of .eaf files that have several.")] = None,
+    tier: Annotated[str | None, typer.Option(help="Tier to take of ELAN's files that have several.")] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Labels are in seconds or milliseconds; frames per second of the features."),
+        typer.Option(help="Frames per second of the features; kept. Times of labels are then in seconds."),
     ] = None,
+    label_fps: Annotated[
+        float | None, typer.Option(help="Labels count frames at this rate; they are resampled to --fps.")
+    ] = None,
+    offset: Annotated[float, typer.Option(help="Seconds to add to all times of labels.")] = 0.0,
+    length_tolerance: Annotated[
+        int, typer.Option(help="Frames by which labels may be longer or shorter than the features.")
+    ] = 16,
     mapping: Annotated[
         Path | None, typer.Option(help="mapping.txt to keep; without, classes are numbered by their names.")
     ] = None,
@@ -68,9 +76,9 @@ def convert(
 
     Example: g2l data convert --features i3d --segments segments.csv --dataset mine
     """
-    from g2l.datasets.conversion_request import ConversionRequest
-    from g2l.datasets.convert import plan_conversion, write_conversion
-    from g2l.datasets.source_files import Layout
+    from g2l.datasets.convert.plan import plan_conversion, write_conversion
+    from g2l.datasets.convert.request import ConversionRequest
+    from g2l.datasets.convert.sources import Layout
 
     from .choices import choice
 
@@ -85,6 +93,9 @@ def convert(
             variable=variable,
             tier=tier,
             fps=fps,
+            label_fps=label_fps,
+            offset=offset,
+            length_tolerance=length_tolerance,
             mapping=mapping,
             background=background,
             bundles=bundles,

@@ -14,8 +14,7 @@ from .data_options import DataRoot, next_command
 from .options import Debug
 
 if TYPE_CHECKING:
-    from g2l.datasets.download.record import Archive
-    from g2l.datasets.download.sources import Source
+    from g2l.datasets.download.sources import Archive, Source
 
 
 def download(
@@ -29,9 +28,8 @@ def download(
     Example: g2l data download gtea
     """
     from g2l.datasets.download.fetch import archive_path, download_dataset
-    from g2l.datasets.download.record import read_record
-    from g2l.datasets.download.sources import find_source
-    from g2l.datasets.new_dataset import new_path
+    from g2l.datasets.download.sources import find_source, read_record
+    from g2l.datasets.writing import new_path
 
     source = find_source(dataset)
     new_path(data_root, dataset)

@@ -36,15 +36,14 @@ def extract(
         str | None, typer.Option(help="Output to take of an encoder that has several.")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Frames or clips encoded at once.")] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     debug: Debug = False,
 ) -> None:
     """Make features of videos with an encoder of your own; what is done already is kept.
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
-    from g2l.inference.extraction.extract import extract_features
-    from g2l.inference.extraction.request import ExtractionRequest
+    from g2l.inference.extraction.extract import ExtractionRequest, extract_features
 
     request = ExtractionRequest(
         videos=videos,

@@ -41,8 +41,9 @@ def print_facts(path: Path, facts: DatasetFacts) -> None:
     ]
     for split, (train, test) in facts.splits.items():
         rows.append((f"split {split}", f"{train:,} train, {test:,} test"))
+    if facts.fps is not None:
+        rows.append(("features per second", f"{facts.fps:g}"))
     if facts.extraction is not None:
-        rows.append(("features per second", f"{facts.extraction['fps']:g}"))
         encoder = facts.extraction.get("encoder")
         if isinstance(encoder, dict):
             rows.append(("encoder", f"{encoder.get('file')}, SHA-256 {str(encoder.get('sha256'))[:12]}…"))
@@ -64,6 +65,7 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
         "classes": len(facts.class_counts),
         "class_frames": dict(facts.class_counts),
         "splits": {str(split): {"train": a, "test": b} for split, (a, b) in facts.splits.items()},
+        "fps": facts.fps,
         "extraction": facts.extraction,
         "faults": [
             {

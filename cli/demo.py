@@ -11,7 +11,7 @@ from . import console, tables
 from .live import SearchView
 from .options import RunOptions
 from .search_options import executor_for
-from .session import announce, workplace
+from .session import run_context
 
 DATASET = "kitchen"
 
@@ -25,13 +25,13 @@ def demo(
     Example: g2l demo
     """
     from g2l.config import BackboneConfig, DataConfig
-    from g2l.pipeline.compose import PipelineTask, run_pipeline
+    from g2l.pipeline.pipeline import PipelineTask, run_pipeline
     from g2l.presets import PRESETS
 
     preset = PRESETS["demo"]
     executor, workers = executor_for(run.device, None, None)
-    with workplace(run, "demo", DATASET) as place:
-        root = place.folder / "data"
+    with run_context(run, "demo", DATASET) as context:
+        root = context.folder / "data"
         _make_data(root, run.seed)
         task = PipelineTask(
             data=DataConfig(data_root=root, dataset=DATASET, split=1, seed=run.seed).validate(),
@@ -43,22 +43,21 @@ def demo(
             seed=run.seed,
         )
         outcome = run_pipeline(
-            place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
+            context, task, on_plan=tables.cost_plan, observers=[SearchView(context.progress.show)]
         )
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
-        announce(place, outcome.run_id)
-        if report:
-            console.say(f"report: {outcome.report}")
+    if report:
+        console.say(f"report: {outcome.report}")
 
 
 def _make_data(root: Path, seed: int) -> None:
     """Write the data set, unless a run that is resumed has it already."""
     import numpy as np
 
+    from g2l.datasets.synthetic.content import write_dataset
     from g2l.datasets.synthetic.kitchen import kitchen
-    from g2l.datasets.synthetic.writer import write_dataset
 
     if not (root / DATASET).exists():
         write_dataset(root, DATASET, kitchen(np.random.default_rng(seed)))

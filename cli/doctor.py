@@ -34,7 +34,6 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
     facts = {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
-        **_nvidia(),
         **_devices(),
         **_machine(),
         **_tracking(),
@@ -45,31 +44,28 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         console.table("g2l doctor", ("", "found"), list(facts.items()))
 
 
-def _nvidia() -> dict[str, str]:
-    from g2l.inference.gpu_pieces import preload, runtime_cuda
-    from g2l.inference.nvidia import cudnn_release, driver_release, read_driver, torch_cuda
-
-    preload()  # cuDNN may be a package, which only that finds
-    driver = read_driver()
-    return {
-        "NVIDIA driver": "none"
-        if driver is None
-        else f"{driver_release() or 'found'}, for CUDA up to {driver.cuda[0]}.{driver.cuda[1]}",
-        "NVIDIA devices": ", ".join(driver.devices) if driver and driver.devices else "none",
-        "cuDNN": cudnn_release() or "none",
-        "onnxruntime is built for": _build(runtime_cuda()),
-        "torch is built for": _build(torch_cuda()),
-    }
-
-
 def _devices() -> dict[str, str]:
     """Return which devices really work."""
-    from g2l.inference.provider_trial import try_providers
-    from g2l.inference.providers import Device, plan_providers
+    from g2l.inference.devices import (
+        CPU_PROVIDER,
+        CUDA_PROVIDER,
+        Device,
+        plan_providers,
+        provider_error,
+        runtime_cuda,
+    )
 
-    trials = {f"onnxruntime {trial.provider}": trial.fault or "works" for trial in try_providers()}
+    build = runtime_cuda()
     plan = plan_providers(Device.AUTO)
-    return {**trials, "--device auto takes": f"{plan.device} ({plan.reason})", **_torch()}
+    return {
+        "onnxruntime is built for": "cpu" if build is None else f"CUDA {build}",
+        **{
+            f"onnxruntime {provider}": provider_error(provider) or "works"
+            for provider in (CPU_PROVIDER, CUDA_PROVIDER)
+        },
+        "--device auto takes": f"{plan.device} ({plan.reason})",
+        **_torch(),
+    }
 
 
 def _torch() -> dict[str, str]:
@@ -77,8 +73,13 @@ def _torch() -> dict[str, str]:
         import torch
     except (ImportError, OSError) as error:  # such as a library of another version of CUDA
         return {"torch devices": f"torch cannot be imported ({' '.join(str(error).split())})"}
-    devices = "cpu, cuda" if torch.cuda.is_available() else "cpu"
-    return {"torch devices": devices, "threads used by torch": str(torch.get_num_threads())}
+    build = torch.version.cuda
+    devices = ["cpu", *(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))]
+    return {
+        "torch is built for": "cpu" if build is None else f"CUDA {build}",
+        "torch devices": ", ".join(devices),
+        "threads used by torch": str(torch.get_num_threads()),
+    }
 
 
 def _machine() -> dict[str, str]:
@@ -95,14 +96,14 @@ def _machine() -> dict[str, str]:
 
 def _tracking() -> dict[str, str]:
     from g2l.tracking.environment import without_password
-    from g2l.tracking.reachability import ask_store
+    from g2l.tracking.store import check_store
 
-    state = ask_store()
+    state = check_store()
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    usable = {True: "yes", False: "no", None: "unknown"}[state.usable]
+    hint = f" (hint: {state.hint.rstrip('.')})" if state.hint else ""
     facts = {
         "tracking store": without_password(uri) if uri else "sqlite:///mlflow.db (default)",
-        "tracking store usable": f"{usable}: {state.detail}",
+        "tracking store usable": f"{'yes' if state.usable else 'no'}: {state.detail}{hint}",
     }
     if state.folder is not None:
         facts["free disk for the tracking store"] = _free(state.folder)
@@ -114,10 +115,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "missing"
-
-
-def _build(cuda: str | None) -> str:
-    return "cpu" if cuda is None else f"CUDA {cuda}"
 
 
 def _free(path: Path) -> str:

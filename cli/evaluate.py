@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from . import console, tables
 from .options import Debug, Json, class_names
-from .session import quick_workplace
+from .session import scratch_context
 
 
 def evaluate(
@@ -24,6 +25,10 @@ def evaluate(
     convention: Annotated[
         str, typer.Option(help="mstcn, or g2l: the last frame of the last segment is dropped.")
     ] = "mstcn",
+    compare: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Other predictions of the same videos to compare with."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write metrics.json here as well.")
     ] = None,
@@ -34,27 +39,34 @@ def evaluate(
 
     Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
     """
-    from g2l.datasets.bundle import read_bundle
+    from g2l.datasets.layout import read_bundle
     from g2l.files import write_json
+    from g2l.inference.comparison import compare_predictions
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention
     from g2l.pipeline.predict import record_evaluation
 
     from .choices import choice
 
-    report = evaluate_predictions(
-        predictions,
-        ground_truth,
+    score = partial(
+        evaluate_predictions,
+        ground_truth=ground_truth,
         background=class_names(background),
         videos=None if bundle is None else read_bundle(bundle),
         convention=choice(Convention, convention, "convention"),
     )
+    report = score(predictions)
+    other = None if compare is None else score(compare)
+    compared = None if other is None else compare_predictions(report, other)
     if os.environ.get("MLFLOW_RUN_ID"):  # under `mlflow run`; by hand it would only cost seconds
-        with quick_workplace(Path(), "cpu", quiet=True) as place:
-            record_evaluation(place, report)
+        with scratch_context(quiet=True) as context:
+            record_evaluation(context, report)
+    values = report.as_dict() | ({} if compared is None else {"comparison": compared.as_dict()})
     if output is not None:
-        write_json(output, report.as_dict())
+        write_json(output, values)
     if json:
-        console.data_json(report.as_dict())
+        console.data_json(values)
     else:
         tables.evaluation(str(predictions), report)
+        if other is not None and compared is not None:
+            tables.predictions_compared(str(compare), report, other, compared)

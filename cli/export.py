@@ -10,38 +10,39 @@ import typer
 from g2l.errors import InputError
 
 from . import console
-from .models import ForeignOptions, ModelOption, load_network
+from .choices import choice
+from .models import CheckpointOptions, ModelOption, load_network
 from .options import Debug, Quiet
-from .session import quick_workplace
+from .session import scratch_context
 
 if TYPE_CHECKING:
+    from g2l.export.onnx_export import ExportReport
     from g2l.export.precision import Precision
-    from g2l.export.report import ExportReport
 
 SMALLER = "Smaller and faster"
 
 
 def export(
     model: ModelOption,
-    foreign: ForeignOptions,
+    checkpoint: CheckpointOptions,
     output: Annotated[Path, typer.Option(help="File to write, ending in .onnx.")] = Path("model.onnx"),
     opset: Annotated[
-        int | None, typer.Option(help="ONNX operator set; torch's own choice if not given.")
+        int | None, typer.Option(help="ONNX operator set, such as 17 for an older runtime.")
+    ] = None,
+    ir_version: Annotated[
+        int | None, typer.Option(help="Version of the ONNX file format, such as 8 for an older runtime.")
     ] = None,
     frame_mask: Annotated[
         bool, typer.Option("--frame-mask", help="Second input for padded batches of different lengths.")
     ] = False,
     precision: Annotated[
         str,
-        typer.Option(help="fp32, or fp16: half the size, fast on GPUs only.", rich_help_panel=SMALLER),
-    ] = "fp32",
-    quantize: Annotated[
-        str | None,
         typer.Option(
-            help="int8: a third of the size, 2-3 times as fast on CPUs; needs --calibration.",
+            help="fp32; fp16: half the size, fast on GPUs only; or int8: a third of the size, 2-3 times as "
+            "fast on CPUs, needs --calibration.",
             rich_help_panel=SMALLER,
         ),
-    ] = None,
+    ] = "fp32",
     calibration: Annotated[
         list[Path] | None,
         typer.Option(
@@ -77,54 +78,32 @@ def export(
     Example: g2l export --model model.safetensors --output model.onnx
     """
     from g2l.export.precision import Precision
-    from g2l.export.reduction import Reduction
     from g2l.pipeline.export import export_model
     from g2l.pipeline.export_videos import open_videos
 
     if alias is not None and register is None:
         raise InputError("--alias needs --register NAME.")
-    kind = _precision(precision, quantize)
+    kind = choice(Precision, precision, "precision")
     features = calibration or []
     _check(kind, features, ground_truth, force=force)
-    network, metadata = load_network(model, foreign)
-    reduction = None
-    if kind is not Precision.FP32:
-        videos = open_videos(features, ground_truth, metadata) if features else ()
-        reduction = Reduction(precision=kind, videos=videos, force=force)
-    with quick_workplace(output.parent, "cpu", quiet=quiet) as place:
+    network, metadata = load_network(model, checkpoint)
+    videos = open_videos(features, ground_truth, metadata) if features else ()
+    with scratch_context(quiet=quiet) as context:
         report = export_model(
-            place,
+            context,
             network,
             metadata,
             output,
-            opset=opset,
+            precision=kind,
+            videos=videos,
+            force=force,
             frame_mask=frame_mask,
-            reduction=reduction,
+            opset=opset,
+            ir_version=ir_version,
             registered_model=register,
             alias=alias,
         )
         _say(report)
-
-
-def _precision(precision: str, quantize: str | None) -> Precision:
-    """Return the one number format that two options name."""
-    from g2l.export.precision import Precision
-
-    from .choices import choice
-
-    floats = (Precision.FP32, Precision.FP16)
-    if precision not in floats:
-        hint = "int8 is --quantize int8 --calibration DIR." if precision == Precision.INT8 else None
-        raise InputError(
-            f"`precision` must be one of {', '.join(floats)}, but is {precision!r} instead.", hint=hint
-        )
-    if quantize is None:
-        return choice(Precision, precision, "precision")
-    if quantize != Precision.INT8:
-        raise InputError(f"`quantize` must be int8, but is {quantize!r} instead.")
-    if precision == Precision.FP16:
-        raise InputError("--precision fp16 and --quantize int8 exclude each other.")
-    return Precision.INT8
 
 
 def _check(kind: Precision, features: list[Path], ground_truth: Path | None, *, force: bool) -> None:
@@ -133,17 +112,17 @@ def _check(kind: Precision, features: list[Path], ground_truth: Path | None, *, 
 
     if kind is Precision.FP32 and (features or ground_truth is not None or force):
         given = "--calibration" if features else "--force" if force else "--ground-truth"
-        raise InputError(f"{given} needs --precision fp16 or --quantize int8.")
+        raise InputError(f"{given} needs --precision fp16 or int8.")
     if kind is Precision.INT8 and not features:
-        raise InputError("--quantize int8 needs --calibration DIR: feature files like those it will see.")
+        raise InputError("--precision int8 needs --calibration DIR: feature files like those it will see.")
     if ground_truth is not None and not features:
         raise InputError("--ground-truth needs --calibration DIR, the features that it belongs to.")
 
 
 def _say(report: ExportReport) -> None:
     console.say(
-        f"{report.path}: opset {report.opset}, {report.precision}; fp32 differs from torch by at most "
-        f"{report.max_difference:.1e} over {len(report.checks)} lengths, "
+        f"{report.path}: opset {report.opset}, IR version {report.ir_version}, {report.precision}; "
+        f"fp32 differs from torch by at most {report.max_difference:.1e} over {len(report.checks)} lengths, "
         f"{report.agreement:.2f} % of labels agree"
     )
     found = report.reduced
@@ -156,11 +135,10 @@ def _say(report: ExportReport) -> None:
         "largest change of a probability": f"{found.max_difference:.3f}",
         "frames that are NaN": str(found.nan_frames) if found.nan_frames else None,
         "size of the file": f"{found.size:.0f} % of fp32",
-        "speed on this CPU": None if report.speed is None else f"{report.speed:.2f} × fp32",
         "frames fitted to": str(found.calibration_frames) if found.calibration_frames else None,
         "kept by --force": "yes" if found.forced else None,
     }
-    on = f"{found.videos} videos" if found.real else "random numbers, not on real features"
+    on = f"{found.videos} videos" if found.inputs == "videos" else "random numbers, not on real features"
     console.facts(
         f"{found.precision} against fp32 on {on} ({found.frames} frames)",
         {name: value for name, value in facts.items() if value is not None},

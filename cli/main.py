@@ -25,6 +25,7 @@ from . import (
     search_global,
     search_local,
     structure,
+    sync,
     train,
 )
 from .groups import G2LCommand, G2LGroup, grouped
@@ -68,6 +69,7 @@ _add(app, "export", export.export, "Stages")
 _add(app, "predict", predict.predict, "Stages")
 _add(app, "evaluate", evaluate.evaluate, "Stages")
 _add(app, "report", report.report, "Stages")
+_add(app, "sync", sync.sync, "Tools")
 _add(app, "doctor", doctor.doctor, "Tools")
 
 data_app = typer.Typer(no_args_is_help=True, help="Make, check and convert data sets.")

@@ -21,43 +21,43 @@ if TYPE_CHECKING:
 ModelOption = Annotated[
     str, typer.Option(help="Model file (.onnx, .safetensors, official .model), runs:/… or models:/….")
 ]
-FOREIGN = "Models that do not say it themselves"
+CHECKPOINTS = "Published checkpoints"
 
 
 @dataclass(frozen=True)
-class ForeignOptions:
-    """What a state dict of the official code does not hold, and what no file may decide alone."""
+class CheckpointOptions:
+    """What a published checkpoint does not hold, and what no file may decide alone."""
 
     structure: Annotated[
         Path | None,
-        typer.Option(help="Structure of a state dict; 2^l when not given.", rich_help_panel=FOREIGN),
+        typer.Option(help="Structure of a state dict; 2^l when not given.", rich_help_panel=CHECKPOINTS),
     ] = None
     mapping: Annotated[
-        Path | None, typer.Option(help="mapping.txt of a state dict.", rich_help_panel=FOREIGN)
+        Path | None, typer.Option(help="mapping.txt of a state dict.", rich_help_panel=CHECKPOINTS)
     ] = None
     sample_rate: Annotated[
-        int, typer.Option(min=1, help="That a state dict was trained with.", rich_help_panel=FOREIGN)
+        int, typer.Option(min=1, help="That a state dict was trained with.", rich_help_panel=CHECKPOINTS)
     ] = 1
     background: Annotated[
         list[str] | None,
         typer.Option(
             help="Its classes left out of Edit and F1; repeatable; '' for none. (default: background)",
-            rich_help_panel=FOREIGN,
+            rich_help_panel=CHECKPOINTS,
         ),
     ] = None
     fps: Annotated[
         float | None,
-        typer.Option(help="Frames per second of the features.", rich_help_panel=FOREIGN),
+        typer.Option(help="Frames per second of the features.", rich_help_panel=CHECKPOINTS),
     ] = None
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="package.module:factory that a .safetensors file may name.", rich_help_panel=FOREIGN
+            help="package.module:factory that a .safetensors file may name.", rich_help_panel=CHECKPOINTS
         ),
     ] = None
 
 
-def load_network(source: str, foreign: ForeignOptions) -> tuple[nn.Module, ModelMetadata]:
+def load_network(source: str, checkpoint: CheckpointOptions) -> tuple[nn.Module, ModelMetadata]:
     """Return network and metadata of a `.safetensors` file or an official state dict.
 
     Raises:
@@ -71,37 +71,37 @@ def load_network(source: str, foreign: ForeignOptions) -> tuple[nn.Module, Model
     if path.suffix == ".safetensors":
         from g2l.models.artifact import load_model
 
-        return load_model(path, backbone=foreign.backbone)
-    return _load_state_dict(path, foreign)
+        return load_model(path, backbone=checkpoint.backbone)
+    return _load_state_dict(path, checkpoint)
 
 
-def _load_state_dict(path: Path, foreign: ForeignOptions) -> tuple[nn.Module, ModelMetadata]:
-    if foreign.mapping is None:
+def _load_state_dict(path: Path, checkpoint: CheckpointOptions) -> tuple[nn.Module, ModelMetadata]:
+    if checkpoint.mapping is None:
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
         )
-    from g2l.datasets.mapping import read_mapping
-    from g2l.models.official import load_official
+    from g2l.datasets.layout import read_mapping
+    from g2l.models.published import load_published
     from g2l.structure_files import read_structure
 
-    return load_official(
+    return load_published(
         path,
-        structure=None if foreign.structure is None else read_structure(foreign.structure).structure,
-        classes=read_mapping(foreign.mapping).names,
-        background=class_names(foreign.background),
-        sample_rate=foreign.sample_rate,
-        fps=foreign.fps,
+        structure=None if checkpoint.structure is None else read_structure(checkpoint.structure).structure,
+        classes=read_mapping(checkpoint.mapping).names,
+        background=class_names(checkpoint.background),
+        sample_rate=checkpoint.sample_rate,
+        fps=checkpoint.fps,
     )
 
 
-def open_model(source: str, foreign: ForeignOptions, device: str) -> Session:
+def open_model(source: str, checkpoint: CheckpointOptions, device: str) -> Session:
     """Return a session for any model argument.
 
     Raises:
         InputError: As `load_network`, or the device is unknown.
         OperationalError: The device did not start.
     """
-    from g2l.inference.providers import parse_device
+    from g2l.inference.devices import parse_device
     from g2l.inference.sessions import open_session
     from g2l.tracking.resolve import resolve_artifact
 
@@ -112,5 +112,5 @@ def open_model(source: str, foreign: ForeignOptions, device: str) -> Session:
     from g2l.inference.torch_session import TorchSession
     from g2l.machine import usable_cores
 
-    network, metadata = load_network(str(path), foreign)
+    network, metadata = load_network(str(path), checkpoint)
     return TorchSession(network, metadata, chosen, usable_cores())

@@ -32,13 +32,18 @@ class DataOptions:
         int, typer.Option(help="Fold k of splits/train.split<k>.bundle.", rich_help_panel=DATA)
     ] = 1
     sample_rate: Annotated[
-        int,
-        typer.Option(help="Use every r-th frame; predictions are repeated r times.", rich_help_panel=DATA),
-    ] = 1
+        int | None,
+        typer.Option(
+            help="Use every r-th frame; predictions are repeated r times. (default: 1)", rich_help_panel=DATA
+        ),
+    ] = None
     normalize: Annotated[
-        Normalization,
-        typer.Option(help="Standardise each feature row over the video or over train.", rich_help_panel=DATA),
-    ] = Normalization.NONE
+        Normalization | None,
+        typer.Option(
+            help="Standardise each feature row over the video or over train. (default: none)",
+            rich_help_panel=DATA,
+        ),
+    ] = None
     background: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,20 +70,23 @@ class DataOptions:
     ] = None
 
     def config(self, seed: int) -> DataConfig:
-        """Return the validated configuration; the hold-out is cut by `seed`."""
-        return DataConfig(
+        """Return the validated configuration; what is not given comes from the data set's `dataset.json`."""
+        from g2l.datasets.facts import resolve_config
+
+        config = DataConfig(
             data_root=self.data_root,
             dataset=self.dataset,
             split=self.split,
             sample_rate=self.sample_rate,
             normalize=self.normalize,
-            background=class_names(self.background),
+            background=None if self.background is None else class_names(self.background),
             holdout_fraction=self.holdout_fraction,
             group_pattern=self.group_pattern,
             cache_mb=self.cache_mb,
             fps=self.fps,
             seed=seed,
         ).validate()
+        return resolve_config(config).validate()
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,14 @@ class RecipeOptions:
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=RUN)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say only warnings and errors.", rich_help_panel=RUN)]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite/--no-overwrite",
+        help="Replace the files of an earlier prediction in --output.",
+        rich_help_panel=RUN,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 

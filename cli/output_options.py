@@ -12,7 +12,7 @@ from g2l.errors import InputError
 from .choices import choice
 
 if TYPE_CHECKING:
-    from g2l.inference.smoothing.settings import Smoothing
+    from g2l.inference.smoothing import Smoothing
     from g2l.inference.writers import Outputs
 
 OUTPUT, SMOOTHING = "Output", "Smoothing"
@@ -70,7 +70,7 @@ class OutputOptions:
             InputError: A format or a kind of smoothing is unknown, or a parameter is missing, out of range,
                 or of another kind.
         """
-        from g2l.inference.formats.format import Format
+        from g2l.inference.formats import Format
         from g2l.inference.writers import Outputs
 
         names = [name.strip() for value in self.format or [] for name in value.split(",")]
@@ -84,7 +84,7 @@ class OutputOptions:
         )
 
     def _smoothing(self) -> Smoothing:
-        from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+        from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
 
         kind = choice(SmoothingKind, self.smooth, "smooth")
         parameters = {

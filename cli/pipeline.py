@@ -10,7 +10,7 @@ from . import console, tables
 from .live import SearchView
 from .options import RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .search_options import GlobalOptions, LimitOptions, LocalOptions
-from .session import announce, workplace
+from .session import run_context
 
 
 def pipeline(
@@ -29,7 +29,7 @@ def pipeline(
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
-    from g2l.pipeline.compose import PipelineTask, run_pipeline
+    from g2l.pipeline.pipeline import PipelineTask, run_pipeline
 
     defaults = recipe.defaults()
     task = PipelineTask(
@@ -41,12 +41,11 @@ def pipeline(
         seeds=seeds,
         seed=run.seed,
     )
-    with workplace(run, "pipeline", f"{data.dataset}-split{data.split}") as place:
+    with run_context(run, "pipeline", f"{data.dataset}-split{data.split}") as context:
         outcome = run_pipeline(
-            place, task, on_plan=tables.cost_plan, observers=[SearchView(place.progress.show)]
+            context, task, on_plan=tables.cost_plan, observers=[SearchView(context.progress.show)]
         )
         title = f"{data.dataset} split {data.split}, test partition"
         tables.comparison(title, outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"report: {outcome.report}")
-        announce(place, outcome.run_id)

@@ -8,20 +8,20 @@ from typing import Annotated
 import typer
 
 from . import console, tables
-from .models import ForeignOptions, ModelOption, open_model
-from .options import RUN, Debug, Quiet
+from .models import CheckpointOptions, ModelOption, open_model
+from .options import RUN, Debug, Overwrite, Quiet
 from .output_options import OutputOptions
-from .session import quick_workplace
+from .session import open_folder
 
 
 def predict(
     model: ModelOption,
-    foreign: ForeignOptions,
+    checkpoint: CheckpointOptions,
     features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
     output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
     outputs: OutputOptions,
     ground_truth: Annotated[Path | None, typer.Option(help="Folder of <video>.txt to score against.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.", rich_help_panel=RUN)] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=RUN)] = "auto",
     max_memory: Annotated[
         str | None,
         typer.Option(
@@ -36,9 +36,7 @@ def predict(
             "--resume/--no-resume", help="Leave alone what is done in --output.", rich_help_panel=RUN
         ),
     ] = False,
-    benchmark: Annotated[
-        bool, typer.Option("--benchmark", help="Also print where the time went.", rich_help_panel=RUN)
-    ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -46,22 +44,29 @@ def predict(
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
     """
-    from g2l.inference.memory_sizes import parse_size
+    from g2l.inference.tiling import parse_size
     from g2l.pipeline.predict import predict as predict_stage
     from g2l.pipeline.predict import require_success
 
-    wanted = outputs.config(foreign.fps)
+    wanted = outputs.config(checkpoint.fps)
     memory = None if max_memory is None else parse_size(max_memory)
-    with quick_workplace(output, device, quiet=quiet, resume=resume) as place:
-        session = open_model(model, foreign, device)
+    with open_folder(output, device, quiet=quiet, resume=resume) as context:
+        session = open_model(model, checkpoint, device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
-            place, session, features, ground_truth=ground_truth, outputs=wanted, max_memory=memory
+            context,
+            session,
+            features,
+            ground_truth=ground_truth,
+            outputs=wanted,
+            max_memory=memory,
+            overwrite=overwrite,
         )
-        if benchmark:
-            tables.speed(outcome)
         if outcome.report is not None:
             tables.evaluation(f"{len(outcome.videos)} videos", outcome.report)
         before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-        console.say(f"{len(outcome.videos)} videos written to {output}{before}")
+        rate = (
+            f"; {outcome.speed.frames / outcome.speed.seconds:,.0f} frames/s" if outcome.speed.frames else ""
+        )
+        console.say(f"{len(outcome.videos)} videos written to {output}{before}{rate}")
         require_success(outcome)

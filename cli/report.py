@@ -35,8 +35,7 @@ def report(
 
     Example: g2l report runs/pipeline/gtea-split1/20260101-120000
     """
-    from g2l.report.render import ReportFormat
-    from g2l.report.write import write_report
+    from g2l.report.render import ReportFormat, write_report
 
     console.configure(quiet=quiet)
     form = choice(ReportFormat, format, "format")
@@ -53,8 +52,8 @@ def find_run(run: str) -> Path:
         InputError: There is neither a folder nor a run of that name.
         OperationalError: MLflow does not answer.
     """
-    from g2l.report.files import WANTED
-    from g2l.tracking.run_files import RUN_ID, fetch_run
+    from g2l.report.reading import WANTED
+    from g2l.tracking.resolve import RUN_ID, fetch_run
 
     path = Path(run)
     if path.is_dir():

@@ -10,7 +10,7 @@ from . import console, tables
 from .live import SearchView
 from .options import RUN, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .search_options import GlobalOptions, LimitOptions
-from .session import announce, workplace
+from .session import run_context
 
 if TYPE_CHECKING:
     from g2l.pipeline.candidates import GlobalSearchTask
@@ -35,7 +35,7 @@ def search_global(
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """
     from g2l.pipeline.candidates import GlobalSearchTask
-    from g2l.pipeline.global_search import search_globally
+    from g2l.pipeline.search_global import prepare_search, search_globally
 
     task = GlobalSearchTask(
         data=data.config(run.seed),
@@ -48,20 +48,21 @@ def search_global(
     if dry_run:
         _plan(task, run, f"A search on {subject} would cost")
         return
-    with workplace(run, "search-global", f"{data.dataset}-split{data.split}") as place:
-        view = SearchView(place.progress.show)
-        found = search_globally(place, task, on_plan=tables.cost_plan, observers=[view])
+    with run_context(run, "search-global", f"{data.dataset}-split{data.split}") as context:
+        view = SearchView(context.progress.show)
+        prepared = prepare_search(context.data, task)
+        found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
         tables.best_structures(
             f"The best structures, {subject}", found, task.search.fitness, task.backbone.topology
         )
         for line in tables.search_summary(found, trainings=task.search.trainings):
             console.data(line)
-        console.say(f"structure: {place.folder / 'structure.json'}")
-        announce(place, found.run_id)
+        console.say(f"structure: {context.folder / 'structure.json'}")
 
 
 def _plan(task: GlobalSearchTask, run: RunOptions, title: str) -> None:
-    from g2l.pipeline.global_search import plan
+    from g2l.pipeline.data import DataSets
+    from g2l.pipeline.search_global import plan, prepare_search
 
     console.configure(quiet=run.quiet)
-    tables.dry_run(title, plan(task, run.device))
+    tables.dry_run(title, plan(prepare_search(DataSets(), task), run.device))

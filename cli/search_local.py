@@ -9,7 +9,7 @@ import typer
 from . import console
 from .options import NETWORK, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .search_options import LimitOptions, LocalOptions
-from .session import announce, workplace
+from .session import run_context
 from .structures import chosen_structure
 
 
@@ -38,7 +38,7 @@ def search_local(
 
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """
-    from g2l.pipeline.local_search import LocalSearchTask, search_locally
+    from g2l.pipeline.search_local import LocalSearchTask, search_locally
 
     chosen, size, _ = chosen_structure(backbone, structure, hand_designed=hand_designed)
     task = LocalSearchTask(
@@ -49,7 +49,6 @@ def search_local(
         structure=chosen,
         seed=run.seed,
     )
-    with workplace(run, "search-local", f"{data.dataset}-split{data.split}") as place:
-        found = search_locally(place, task)
-        console.say(f"{place.folder / 'structure.json'}: {found.structure}")
-        announce(place, found.run_id)
+    with run_context(run, "search-local", f"{data.dataset}-split{data.split}") as context:
+        found = search_locally(context, task)
+        console.say(f"{context.folder / 'structure.json'}: {found.structure}")

@@ -10,7 +10,7 @@ import typer
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.machine import usable_cores
-from g2l.receptive_field.ending import Ending
+from g2l.receptive_field import Ending
 from g2l.search_config import (
     CandidateCheckpoints,
     ExecutorKind,

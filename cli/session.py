@@ -1,11 +1,14 @@
-"""What every stage command does around its stage: folder, tracker, progress, the line to resume with."""
+"""What every stage command does around its stage: folder, upload, progress, the line to resume with."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,80 +19,121 @@ from . import console
 from .options import RunOptions
 
 if TYPE_CHECKING:
-    from g2l.pipeline.stage import Workplace
+    from g2l.pipeline.context import RunContext
+    from g2l.tracking.process import Upload
 
 RUNS = Path("runs")
 RECORD = "run.json"
 
 
 @contextmanager
-def workplace(options: RunOptions, command: str, subject: str) -> Iterator[Workplace]:
-    """Yield where a command works; at the end send what is tracked and say where the results are.
+def run_context(options: RunOptions, command: str, subject: str) -> Iterator[RunContext]:
+    """Yield the context of a command; at the end finish its upload and print where the results are.
 
     Args:
-        options: Device, folder, resume, how much is said.
+        options: Device, folder, resume, verbosity.
         command: Name of the command, part of the default folder.
         subject: What it works on, such as `gtea-split1`; part of the default folder.
     """
     from g2l.training.device import resolve_device
 
-    resolve_device(options.device)  # a wrong one is told before anything is written
+    resolve_device(options.device)  # a wrong one is reported before anything is written
     folder = output_folder(options, command, subject)
-    try:
-        with _opened(options, folder) as place:
-            yield place
-    except KeyboardInterrupt:
-        console.say(f"to resume: {resume_line(sys.argv[1:], folder)}")
-        raise
+    quiet, resume = options.quiet, options.resume
+    with open_folder(folder, options.device, quiet=quiet, resume=resume, resumed_by=folder) as context:
+        yield context
 
 
 @contextmanager
-def quick_workplace(
-    folder: Path, device: str, *, quiet: bool, resume: bool | None = None
-) -> Iterator[Workplace]:
-    """Yield where a command works that keeps no run of its own in its folder.
+def open_folder(
+    folder: Path,
+    device: str,
+    *,
+    quiet: bool,
+    resume: bool = False,
+    resumable: bool = True,
+    resumed_by: Path | None = None,
+) -> Iterator[RunContext]:
+    """Yield the context of a command that writes into a folder.
 
     Args:
         folder: Where it writes.
-        device: What runs the model.
-        quiet: Whether to say only warnings and errors.
-        resume: Whether to leave alone what is done there, or None for a command that does all of it again.
+        device: What runs the network.
+        quiet: Whether to print only warnings and errors.
+        resume: Whether to continue what the folder holds.
+        resumable: Whether the command has a `--resume` option.
+        resumed_by: Value of `--output-dir` that the line to resume with must have, or None.
     """
-    options = RunOptions(device=device, output_dir=folder, quiet=quiet, resume=bool(resume))
+    from g2l.tracking.environment import tracking_uri
+
+    console.configure(quiet=quiet)
+    tracking_uri()  # a wrong one is reported before anything is written
     try:
-        with _opened(options, folder) as place:
-            yield place
+        with _uploaded(folder, device, resume=resume) as (context, upload):
+            yield context
     except KeyboardInterrupt:
-        if resume is not None:
-            console.say(f"to resume: {resume_line(sys.argv[1:])}")
+        if resumable:
+            console.say(f"to resume: {resume_line(sys.argv[1:], resumed_by)}")
         raise
-
-
-def announce(place: Workplace, run_id: str | None) -> None:
-    """Say, last of all, where the results are."""
-    console.say(f"results: {place.folder}" + (f" · MLflow run {run_id}" if run_id else ""))
+    run = f" · MLflow run {upload.run_id}" if upload.run_id else ""
+    console.say(f"results: {folder}{run}")
 
 
 @contextmanager
-def _opened(options: RunOptions, folder: Path) -> Iterator[Workplace]:
-    from g2l.pipeline.stage import Workplace
-    from g2l.tracking.mlflow_tracker import MlflowTracker
+def _uploaded(
+    folder: Path, device: str, *, resume: bool = False, scratch: bool = False
+) -> Iterator[tuple[RunContext, Upload]]:
+    """Yield a context and its upload; at the end wait for that, and print what could not be sent.
 
-    console.configure(quiet=options.quiet)
-    tracker = MlflowTracker(spool=RUNS / "tracking")
+    Args:
+        folder: Of the command.
+        device: What runs the network.
+        resume: Whether to continue what the folder holds.
+        scratch: Whether the folder is removed when everything was sent.
+    """
+    from g2l.pipeline.context import open_run
+    from g2l.tracking.process import Upload
+
+    upload = Upload(_shared("unrecorded"))
+    interrupted = False
     try:
-        yield Workplace(
-            folder=folder,
-            tracker=tracker,
+        with open_run(
+            folder,
+            device=device,
             progress=console.ConsoleProgress(),
-            device=options.device,
-            resume=options.resume,
-            evaluations=RUNS / "evaluations",
-        )
+            resume=resume,
+            evaluations=_shared("evaluations"),
+            on_start=upload.start,
+        ) as context:
+            yield context, upload
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
     finally:
-        unsent = tracker.close()
+        unsent = upload.finish(interrupted=interrupted)
         if unsent:
             console.say(unsent)
+        elif scratch:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def scratch_context(*, quiet: bool) -> Iterator[RunContext]:
+    """Yield the context of a command that leaves no run of its own, only what is uploaded.
+
+    Its folder is a temporary one, which is kept only where the upload could not be completed.
+    """
+    console.configure(quiet=quiet)
+    folder = Path(tempfile.mkdtemp(prefix="g2l-"))
+    with _uploaded(folder, "cpu", scratch=True) as (context, _):
+        yield context
+
+
+def _shared(name: str) -> Path | None:
+    """Return a folder that runs share; None where the working directory cannot be written."""
+    folder = RUNS / name
+    existing = next(path for path in (folder, RUNS, Path()) if path.exists())
+    return folder if os.access(existing, os.W_OK) else None
 
 
 def output_folder(options: RunOptions, command: str, subject: str) -> Path:
@@ -113,7 +157,7 @@ def output_folder(options: RunOptions, command: str, subject: str) -> Path:
 
 
 def resume_line(arguments: list[str], folder: Path | None = None) -> str:
-    """Return the command that continues an interrupted run.
+    """Return the command that continues an interrupted run, which can be run as it is.
 
     Args:
         arguments: The command line, also as `mlflow run` writes it: `--resume false --output-dir ''`.
@@ -125,13 +169,31 @@ def resume_line(arguments: list[str], folder: Path | None = None) -> str:
         argument = remaining.pop(0)
         if argument == "--output-dir":
             del remaining[:1]
-        elif argument in ("--resume", "--no-resume"):
+        elif argument in ("--resume", "--no-resume", "--overwrite", "--no-overwrite"):
             if remaining and remaining[0].lower() in ("true", "false", ""):
                 del remaining[:1]
         else:
             line.append(argument)
     place = [] if folder is None else ["--output-dir", str(folder)]
-    return shlex.join(["g2l", *line, *place, "--resume"])
+    return shlex.join([*program(sys.argv[0], sys.orig_argv), *line, *place, "--resume"])
+
+
+def program(script: str, typed: Sequence[str]) -> list[str]:
+    """Return how the command was called: `g2l`, `.venv/bin/g2l`, `python -m cli`, or a script.
+
+    Args:
+        script: `sys.argv[0]`.
+        typed: `sys.orig_argv`.
+    """
+    name = Path(script).name
+    if name == "__main__.py" and "-m" in typed:
+        module = typed.index("-m") + 1
+        return list(typed[: module + 1]) if typed[module] in ("cli", "g2l_cli") else ["g2l"]
+    if name.endswith(".py"):
+        return [typed[0], script]
+    found = shutil.which(name)
+    on_path = found is not None and os.path.realpath(found) == os.path.realpath(script)
+    return [name if on_path else script] if name == "g2l" else ["g2l"]
 
 
 def _split(argument: str) -> list[str]:

@@ -23,10 +23,13 @@ def show(
         str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")
     ],
     fps: Annotated[float | None, typer.Option(min=0.001, help="Give frames in seconds too.")] = None,
+    feature_dim: Annotated[int, typer.Option(min=1, help="Channels D of the features, for the size.")] = 2048,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes, for the size.")] = 11,
+    feature_maps: Annotated[int, typer.Option(min=1, help="Channels inside a stage, for the size.")] = 64,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the rates of a structure, and how far its network sees.
+    """Show the rates of a structure, its receptive field, and the size of its network.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
@@ -36,8 +39,9 @@ def show(
     found = read_structure(resolve_artifact(file))
     topology, structure = found.topology, found.structure
     network, stages = topology.receptive_field(structure), topology.stage_receptive_fields(structure)
+    size = _size(found, feature_dim, classes, feature_maps)
     if json:
-        console.data_json(_values(found, network, stages, fps))
+        console.data_json(_values(found, network, stages, fps) | size)
         return
 
     def cells(reach: ReceptiveField) -> list[str]:
@@ -53,6 +57,11 @@ def show(
     rows.append(("network", "", *cells(network)))
     title = f"{file}: {'causal ' if found.causal else ''}{found.backbone or DEFAULT_BACKBONE}"
     console.table(title, ("", "dilation rates", "receptive field", "look-ahead"), rows)
+    if size:
+        console.data(
+            f"{size['parameters']:,} parameters, {size['multiply_adds_per_frame']:,} multiply-adds per frame "
+            f"(feature_dim {feature_dim}, {classes} classes, {feature_maps} feature maps)"
+        )
 
 
 def convert(
@@ -79,6 +88,19 @@ def convert(
         causal=found.causal,
         provenance=found.provenance,
     )
+
+
+def _size(found: StructureFile, feature_dim: int, classes: int, feature_maps: int) -> dict[str, int]:
+    """Return parameters and multiply-adds per frame of one of our backbones; of others nothing."""
+    from g2l.config import FAMILIES, BackboneConfig
+    from g2l.models.size import network_size
+
+    name = found.backbone or DEFAULT_BACKBONE
+    if name not in FAMILIES:
+        return {}
+    backbone = BackboneConfig(name=name, feature_maps=feature_maps)
+    size = network_size(backbone, found.structure, feature_dim=feature_dim, num_classes=classes)
+    return {"parameters": size.parameters, "multiply_adds_per_frame": size.multiply_adds}
 
 
 def _values(

@@ -8,31 +8,17 @@ from typing import TYPE_CHECKING, Any
 from . import console
 
 if TYPE_CHECKING:
+    from g2l.inference.comparison import PredictionComparison
     from g2l.inference.evaluate import EvaluationReport
     from g2l.metrics.summary import Summary
-    from g2l.pipeline.compose import PipelineOutcome
-    from g2l.pipeline.predict import PredictOutcome
-    from g2l.pipeline.search_outcome import GlobalSearchOutcome
-    from g2l.pipeline.standings import Leader
+    from g2l.pipeline.pipeline import PipelineOutcome
+    from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.budget import CostPlan, SearchCost
     from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
 SIGHT = "receptive field\nlook-ahead"
 COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
-
-
-def speed(outcome: PredictOutcome) -> None:
-    """Print frames per second, and the share of the time that each stage was busy."""
-    took = outcome.speed
-    rows = [
-        (stage, f"{seconds:.2f} s", f"{seconds / took.seconds:.0%}")
-        for stage in ("read", "infer", "decode", "write")
-        for seconds in (took.busy.get(stage, 0.0),)
-    ]
-    console.table("where the time went", ("stage, all at the same time", "busy", "of the time"), rows)
-    rate = f"{took.frames / took.seconds:,.0f} frames/s"
-    console.data(f"{took.frames:,} frames in {took.seconds:.2f} s: {rate}, on {outcome.device_report}")
 
 
 def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
@@ -46,14 +32,14 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
     rows = [
         (
             name,
-            *(str(contender.test[metric]) for metric in METRICS),
-            _sight(topology.report(contender.structure)),
-            f"{contender.training_equivalents:.1f} trainings",
+            *(str(contestant.test[metric]) for metric in METRICS),
+            _sight(topology.report(contestant.structure)),
+            f"{contestant.training_equivalents:.1f} trainings",
         )
-        for name, contender in outcome.contenders.items()
+        for name, contestant in outcome.contestants.items()
     ]
     console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
-    baseline, searched = outcome.contenders["hand-designed"], outcome.contenders["searched"]
+    baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
         return
@@ -68,11 +54,35 @@ def evaluation(title: str, report: EvaluationReport) -> None:
         rows = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
     values = [(name, *(f"{row[metric]:.2f}" for metric in METRICS)) for name, row in rows.items()]
     console.table(title, ("", *METRICS.values()), values)
+    if report.undefined:
+        console.data(f"{report.undefined} of {report.metrics['videos']} videos hold nothing but background.")
     classes = [
-        (name, *(f"{row[key]:.1f}" for key in ("precision", "recall", "f1-score")), f"{row['support']:.0f}")
+        (
+            name,
+            *("–" if row[key] is None else f"{row[key]:.1f}" for key in ("precision", "recall", "f1-score")),
+            f"{row['support']:.0f}",
+        )
         for name, row in report.per_class["classes"].items()
     ]
     console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), classes)
+
+
+def predictions_compared(
+    other: str, ours: EvaluationReport, theirs: EvaluationReport, found: PredictionComparison
+) -> None:
+    """Print the difference of two folders of predictions by metric and by class."""
+    rows = [
+        (title, f"{ours.metrics[name]:.2f}", f"{theirs.metrics[name]:.2f}", found.metrics[name].words())
+        for name, title in METRICS.items()
+    ]
+    console.table(f"compared with {other}", ("", "here", "there", "difference"), rows)
+    classes = [
+        (name, f"{here:.1f}", f"{there:.1f}", f"{here - there:+.1f}")
+        for name, (here, there) in sorted(found.classes.items(), key=lambda one: one[1][0] - one[1][1])
+    ]
+    console.table("F1 of the frames of each class (%)", ("class", "here", "there", "difference"), classes)
+    console.data(f"Mean F1, compared with {other}: {found.metrics['f1'].words()}.")
+    console.data("The interval holds for these two models on other videos; another seed is not contained.")
 
 
 def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:

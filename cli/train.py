@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from g2l.receptive_field.ending import Ending
+from g2l.receptive_field import Ending
 
 from . import tables
 from .options import NETWORK, RECIPE, BackboneOptions, DataOptions, RecipeOptions, RunOptions
 from .search_options import ENDINGS
-from .session import announce, workplace
+from .session import run_context
 from .structures import chosen_structure
 
 
@@ -54,10 +54,9 @@ def train(
         origin=origin,
         branching=None if ending is Ending.SINGLE else branching,
     )
-    with workplace(run, "train", f"{data.dataset}-split{data.split}") as place:
-        outcome = train_stage(place, training, range(run.seed, run.seed + seeds))
+    with run_context(run, "train", f"{data.dataset}-split{data.split}") as context:
+        outcome = train_stage(context, training, range(run.seed, run.seed + seeds))
         tables.scores(
             f"{data.dataset} split {data.split}, test partition, {seeds} seed{'s' if seeds > 1 else ''}",
             {origin: outcome.test()},
         )
-        announce(place, outcome.run_id)

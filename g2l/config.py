@@ -172,13 +172,16 @@ class BackboneConfig(Settings):
 class DataConfig(Settings):
     """Which data, and how it is read.
 
+    Where `sample_rate`, `normalize`, `background`, `group_pattern` or `fps` is None, the data set's
+    `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`).
+
     Attributes:
         data_root: Folder that holds data sets.
         dataset: Name of the data set's folder below it.
         split: Fold number k of `splits/train.split<k>.bundle`.
-        sample_rate: Take every r-th frame; predictions are repeated r times.
-        normalize: Standardisation of each feature row.
-        background: Class names whose segments count neither for Edit nor for F1.
+        sample_rate: Take every r-th frame; predictions are repeated r times (default 1).
+        normalize: Standardisation of each feature row (default none).
+        background: Class names whose segments count neither for Edit nor for F1 (default `background`).
         holdout_fraction: Share of the train bundle (in groups) that is held out for selection.
         group_pattern: Regular expression whose first group in a video name is the subject;
             None tries the known ones of GTEA, 50Salads and Breakfast, "" means ungrouped.
@@ -191,9 +194,9 @@ class DataConfig(Settings):
     data_root: Path = Path("data")
     dataset: str = ""
     split: int = 1
-    sample_rate: int = 1
-    normalize: Normalization = Normalization.NONE
-    background: tuple[str, ...] = ("background",)
+    sample_rate: int | None = None
+    normalize: Normalization | None = None
+    background: tuple[str, ...] | None = None
     holdout_fraction: float = 0.25
     group_pattern: str | None = None
     length_tolerance: int = 16
@@ -206,7 +209,8 @@ class DataConfig(Settings):
         if not self.dataset or Path(self.dataset).name != self.dataset or self.dataset in (".", ".."):
             yield f"`dataset` must be a folder name below the data root, but is {self.dataset!r} instead."
         yield from at_least("split", self.split, 0)
-        yield from at_least("sample_rate", self.sample_rate, 1)
+        if self.sample_rate is not None:
+            yield from at_least("sample_rate", self.sample_rate, 1)
         yield from at_least("length_tolerance", self.length_tolerance, 0)
         yield from at_least("cache_mb", self.cache_mb, 0)
         if not 0 < self.holdout_fraction < 1:

@@ -18,7 +18,7 @@ DEFAULT_BACKBONE = "ms-tcn"
 class LayerNames:
     """Names of the dilated convolutions of one backbone.
 
-    A column is what is named in a row: the later stages are one each, and so is the first one, unless its
+    A column is a list of consecutive names: each later stage is one, and so is the first stage, unless its
     layers have several convolutions side by side, as in MS-TCN++.
 
     Attributes:
@@ -36,7 +36,7 @@ class LayerNames:
         return self.later.format(stage=column - len(self.first), layer=layer)
 
     def find(self, name: str) -> tuple[int, int] | None:
-        """Return column and layer of a name, or None where it is none of this backbone's."""
+        """Return column and layer of a name, or None where it belongs to another network."""
         for column, pattern in enumerate(self._patterns):
             if match := pattern.fullmatch(name):
                 numbers = {key: int(value) for key, value in match.groupdict().items()}

@@ -33,8 +33,7 @@ EPOCHS, UPDATES, METRICS, JOURNAL = "epochs.jsonl", "updates.jsonl", "metrics.js
 TABLES, FIGURES = "tables", "figures"
 """Folders of a stage: `tables/<name>.json` holds columns and rows, `figures/<name>.png` a picture."""
 
-SCHEMA = "g2l.run/2"
-READABLE_SCHEMAS = (SCHEMA, "g2l.run/1")
+SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 
 
 class RunKind(StrEnum):
@@ -102,16 +101,15 @@ class RunRecord:
         """
         path = folder / RUN
         value = _object(path)
-        if value.get("schema") not in READABLE_SCHEMAS:
+        if value.get("schema") not in (SCHEMA, FIRST_SCHEMA):
             raise InputError(f"{path}: expected `schema` to be {SCHEMA}, found {value.get('schema')!r}.")
         with _Parsing(path):
-            kind = RunKind(value["kind"])
             old = value["schema"] != SCHEMA
             mlflow_run_id = _optional(str, value, "run_id" if old else "mlflow_run_id")
             place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:32]
             return cls(
                 id=(mlflow_run_id or place) if old else _value(str, value, "id"),
-                kind=kind,
+                kind=RunKind(value["kind"]),
                 name=folder.name if old else _value(str, value, "name"),
                 settings=_value(dict, value, "settings"),
                 started_at=path.stat().st_mtime_ns // 1_000_000 if old else _value(int, value, "started_at"),
@@ -367,10 +365,7 @@ def read_records(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]
 
     Args:
         path: The file.
-        parse: Reads one line: `EpochRecord.from_dict` and so on.
-
-    Raises:
-        InputError: A line is damaged; it is named.
+        parse: Reads one line: `EpochRecord.from_dict` and so on. A damaged line is an InputError.
     """
     records = []
     for number, value in read_lines(path):

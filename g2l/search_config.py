@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from g2l.config import FITNESS_METRICS
 from g2l.evaluation import Budget
-from g2l.receptive_field.ending import Ending
+from g2l.receptive_field import Ending
 from g2l.settings import Settings, at_least, not_negative, one_of, positive
 
 

@@ -39,7 +39,7 @@ class DilationStructure:
 
     @classmethod
     def hand_designed(cls, stages: int, layers: int) -> DilationStructure:
-        """Return the structure every search is compared with: rate 2^l in layer l (MS-TCN, section 3.1)."""
+        """Return the baseline of every search: rate 2^l in layer l (MS-TCN, section 3.1)."""
         return cls(tuple(tuple(2**layer for layer in range(layers)) for _ in range(stages)))
 
     @classmethod
@@ -103,16 +103,16 @@ class ReceptiveField:
 class LayerTopology:
     """How the dilated convolutions of a backbone are connected.
 
-    Convolutions that follow each other add up what they reach, of those side by side only the furthest
-    counts. A stage with P side by side in each of its n layers has P·n rates: of layer l those at
-    l, n + l, 2n + l, …
+    The receptive fields of convolutions in sequence add up; of those side by side only the largest counts.
+    A stage with P side by side in each of its n layers has P·n rates: those of layer l are at l, n + l,
+    2n + l, …
 
     Attributes:
         shape: Rates per stage.
         parallel: Convolutions side by side in each layer, per stage; divides the stage's rates.
         causal: Whether convolutions read only the present and earlier frames.
         whole_video: Whether something beside the convolutions, such as a normalisation over time, sees all
-            frames; `reach` is then that of the convolutions alone.
+            frames; the receptive field is then that of the convolutions alone.
         kernel_size: Taps k of a convolution, odd.
 
     Raises:
@@ -161,7 +161,7 @@ class LayerTopology:
         )
 
     def receptive_field(self, structure: DilationStructure) -> ReceptiveField:
-        """Return how far the whole network sees.
+        """Return the receptive field of the whole network.
 
         Raises:
             InputError: The structure has another shape.
@@ -170,7 +170,7 @@ class LayerTopology:
         return self._receptive_field(self.span(structure.rates))
 
     def stage_receptive_fields(self, structure: DilationStructure) -> tuple[ReceptiveField, ...]:
-        """Return how far each stage by itself sees.
+        """Return the receptive field of each stage alone.
 
         Raises:
             InputError: The structure has another shape.
@@ -180,20 +180,19 @@ class LayerTopology:
         return tuple(self._receptive_field(_stage_span(rates, width)) for rates, width in stages)
 
     def report(self, structure: DilationStructure) -> dict[str, int]:
-        """Return how far the whole network sees, in frames, as JSON values.
+        """Return receptive field and look-ahead of the whole network, in frames, as JSON values.
 
-        Where it sees the whole video anyhow, `whole_video` is true, and the numbers are those of the
-        convolutions alone.
+        With `whole_video`, the numbers are those of the convolutions alone.
 
         Raises:
             InputError: The structure has another shape.
         """
-        reach = self.receptive_field(structure)
-        found = {"receptive_field": reach.frames, "look_ahead": reach.future}
+        field = self.receptive_field(structure)
+        found = {"receptive_field": field.frames, "look_ahead": field.future}
         return found | ({"whole_video": True} if self.whole_video else {})
 
     def span(self, rates: Sequence[int]) -> int:
-        """Return Σ over all layers of the largest rate side by side: all that a reach depends on."""
+        """Return Σ over all layers of the largest rate side by side, which determines the receptive field."""
         return sum(max(rates[place] for place in layer) for layer in self.layers)
 
     def largest_span(self, max_receptive_field: int | None, max_look_ahead: int | None) -> int | None:

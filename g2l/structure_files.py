@@ -1,11 +1,12 @@
 """Structure files in three dialects: ours, the official G2L one, and that of mmcv's rfsearch.
 
-The last two say a rate for each layer by its name, so they can hold those of any network: see
+The last two map the name of each layer to its rate, so they can hold those of any network: see
 `read_layer_rates` and `write_layer_rates`.
 """
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,18 +16,22 @@ from typing import Any
 from g2l.config import topology_of
 from g2l.errors import InputError
 from g2l.files import read_json, write_json
-from g2l.layer_names import DEFAULT_BACKBONE, LAYER_NAMES, named_rates
-from g2l.layer_rates import named_values, rate_of, rates_of, read_layers, shown
+from g2l.layer_names import DEFAULT_BACKBONE, LAYER_NAMES, backbone_of, named_rates
 from g2l.structure import DilationStructure, LayerTopology
 
 SCHEMA = "g2l.structure/1"
 
 LARGEST_FILE = 2**20
 """Bytes; a structure takes a few hundred to a few thousand."""
+LARGEST_RATE = 2**24
+"""Days of video at any frame rate: larger numbers mean a corrupted file."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 60
 
 
 class Dialect(StrEnum):
-    """How a structure is written down."""
+    """Format of a structure file."""
 
     G2L = "g2l"
     OFFICIAL = "official"
@@ -37,7 +42,7 @@ _SECTIONS = {Dialect.OFFICIAL: "model", Dialect.MMCV: "structure"}
 """Fields of the two dialects that map layers to rates."""
 
 _WRAPPER = "module."
-"""What mmcv's names begin with: those of the model inside its parallel wrapper."""
+"""Prefix of mmcv's names: those of the model inside its parallel wrapper."""
 
 _OFFICIAL_SETTINGS = {
     "step": 0,
@@ -55,15 +60,15 @@ _OFFICIAL_SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class StructureFile:
-    """What a structure file says.
+    """The content of a structure file.
 
     Attributes:
         structure: Dilation rates.
-        dialect: How it was written down.
-        backbone: Name of the backbone it was found for, told by the names of its layers where the file does
-            not say; None where neither does.
+        dialect: Format of the file.
+        backbone: Name of the backbone it was found for, inferred from the names of its layers where the file
+            does not name it; None where neither tells.
         causal: Whether it was found for the causal variant.
-        provenance: How it was found, as JSON values; empty when the file does not say.
+        provenance: How it was found, as JSON values; empty when the file does not record it.
     """
 
     structure: DilationStructure
@@ -83,31 +88,29 @@ class StructureFile:
 
 
 def read_structure(path: Path) -> StructureFile:
-    """Read a structure file; the dialect is told by its fields.
+    """Read a structure file of any dialect.
 
     Raises:
         InputError: The file is missing, too large, not JSON, of none of the dialects, or a rate or layer
             in it is wrong; the field is named.
     """
-    value = _read_object(path)
-    dialect = _dialect(path, value)
+    value, dialect = _read(path)
     if dialect is Dialect.G2L:
         structure, named = _read_stages(path, value), None
     else:
-        section = _SECTIONS[dialect]
-        structure, named = read_layers(path, section, value[section], axes=dialect is Dialect.MMCV)
+        structure, named = _read_layers(path, dialect, value[_SECTIONS[dialect]])
     backbone = named if value.get("backbone") is None else value["backbone"]
     causal, provenance = value.get("causal", False), value.get("provenance", {})
     if backbone is not None and not isinstance(backbone, str):
-        raise InputError(f"{path}: `backbone` must be a name, but is {shown(backbone)} instead.")
+        raise InputError(f"{path}: `backbone` must be a name, but is {_shown(backbone)} instead.")
     if named is not None and backbone in LAYER_NAMES and backbone != named:
         raise InputError(
             f"{path}: `backbone` is {backbone!r}, but the layers are named as those of {named!r}."
         )
     if not isinstance(causal, bool):
-        raise InputError(f"{path}: `causal` must be true or false, but is {shown(causal)} instead.")
+        raise InputError(f"{path}: `causal` must be true or false, but is {_shown(causal)} instead.")
     if not isinstance(provenance, dict):
-        raise InputError(f"{path}: `provenance` must be an object, but is {shown(provenance)} instead.")
+        raise InputError(f"{path}: `provenance` must be an object, but is {_shown(provenance)} instead.")
     found = StructureFile(
         structure=structure, dialect=dialect, backbone=backbone, causal=causal, provenance=provenance
     )
@@ -132,7 +135,7 @@ def write_structure(
     Args:
         path: The file.
         structure: Dilation rates.
-        dialect: How to write it down. Other readers of the other dialects ignore what follows.
+        dialect: Format; other programs that read the other dialects ignore the arguments below.
         backbone: Name of the backbone it was found for; None, and a user's own one, has the layer names of
             MS-TCN.
         causal: Whether it was found for the causal variant.
@@ -154,7 +157,7 @@ def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the rates of the layers of any network, as an official or an mmcv file names them.
 
     Args:
-        path: The file. The name of mmcv's parallel wrapper, `module.`, is taken off.
+        path: The file. The prefix of mmcv's parallel wrapper, `module.`, is removed.
 
     Returns:
         The rate of each layer, or its rate per axis where the file holds a list, in the order of the file.
@@ -162,8 +165,7 @@ def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         InputError: The file is missing, too large, not JSON, of another dialect, or a rate in it is wrong.
     """
-    value = _read_object(path)
-    dialect = _dialect(path, value)
+    value, dialect = _read(path)
     if dialect is Dialect.G2L:
         raise InputError(
             f"{path}: expected `model` (official) or `structure` (mmcv), but found `schema` (g2l).",
@@ -171,11 +173,11 @@ def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
         )
     section, mmcv = _SECTIONS[dialect], dialect is Dialect.MMCV
     rates: dict[str, tuple[int, ...]] = {}
-    for name, found in named_values(path, section, value[section]).items():
+    for name, found in _named_values(path, section, value[section]).items():
         layer = name.removeprefix(_WRAPPER) if mmcv else name
         if layer in rates:
-            raise InputError(f"{path}: `{section}` holds {shown(layer)} twice.")
-        rates[layer] = rates_of(path, f"{section}.{name}", found, axes=mmcv)
+            raise InputError(f"{path}: `{section}` holds {_shown(layer)} twice.")
+        rates[layer] = _rates_of(path, f"{section}.{name}", found, axes=mmcv)
     return rates
 
 
@@ -184,60 +186,148 @@ def write_layer_rates(path: Path, rates: Mapping[str, tuple[int, ...]], dialect:
 
     Args:
         path: The file.
-        rates: Of each layer, by its name in the network, the rate per axis.
+        rates: The rate per axis of each layer, by its name in the network.
         dialect: Official or mmcv.
 
     Raises:
-        InputError: The dialect is that of g2l, which knows stages only; there is no layer; or a rate is no
-            integer >= 1.
+        InputError: The dialect is that of g2l, which holds stages only; there is no layer; or a rate is not
+            an integer >= 1.
         G2LError: The file cannot be written.
     """
     if dialect is Dialect.G2L:
         raise InputError("`dialect` must be official or mmcv, but is g2l instead.")
-    for name, axes in named_values(path, "rates", dict(rates)).items():
-        rates_of(path, name, list(axes), axes=True)
+    for name, axes in _named_values(path, "rates", dict(rates)).items():
+        _rates_of(path, name, list(axes), axes=True)
     write_json(path, _by_layer(rates, dialect))
 
 
 def _by_layer(rates: Mapping[str, tuple[int, ...]], dialect: Dialect) -> dict[str, Any]:
     if dialect is Dialect.MMCV:
         return {_SECTIONS[dialect]: {f"{_WRAPPER}{name}": list(axes) for name, axes in rates.items()}}
-    # A list of different numbers would be one of branches there.
+    # A list of different numbers would mean branches there.
     layers = {name: list(axes) if len(set(axes)) == 1 else [list(axes)] for name, axes in rates.items()}
     return {"global": _OFFICIAL_SETTINGS, _SECTIONS[dialect]: layers}
 
 
-def _dialect(path: Path, value: Mapping[str, Any]) -> Dialect:
-    for name, dialect in (("schema", Dialect.G2L), *((name, one) for one, name in _SECTIONS.items())):
-        if name in value:
-            return dialect
-    raise InputError(
-        f"{path}: expected `schema` (g2l), `model` (official) or `structure` (mmcv), but found "
-        f"{shown(sorted(value))}.",
-        hint="give a structure file, such as the structure.json of a search.",
-    )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], Dialect]:
+    """Return the JSON object of a file, and the dialect that its fields show."""
     if path.is_file() and path.stat().st_size > LARGEST_FILE:
         raise InputError(f"{path}: expected a structure file of at most {LARGEST_FILE} bytes.")
     value = read_json(path)
     if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, but found {shown(value)}.")
-    return value
+        raise InputError(f"{path}: expected a JSON object, but found {_shown(value)}.")
+    for name, dialect in (("schema", Dialect.G2L), *((name, one) for one, name in _SECTIONS.items())):
+        if name in value:
+            return value, dialect
+    raise InputError(
+        f"{path}: expected `schema` (g2l), `model` (official) or `structure` (mmcv), but found "
+        f"{_shown(sorted(value))}.",
+        hint="give a structure file, such as the structure.json of a search.",
+    )
 
 
 def _read_stages(path: Path, value: Mapping[str, Any]) -> DilationStructure:
     if value["schema"] != SCHEMA:
-        raise InputError(f"{path}: `schema` must be {SCHEMA!r}, but is {shown(value['schema'])} instead.")
+        raise InputError(f"{path}: `schema` must be {SCHEMA!r}, but is {_shown(value['schema'])} instead.")
     stages = value.get("stages")
     if not isinstance(stages, list) or not stages:
-        raise InputError(f"{path}: `stages` must be a list of stages, but is {shown(stages)} instead.")
+        raise InputError(f"{path}: `stages` must be a list of stages, but is {_shown(stages)} instead.")
     for number, stage in enumerate(stages):
         if not isinstance(stage, list) or not stage:
             raise InputError(
-                f"{path}: `stages[{number}]` must be a list of rates, but is {shown(stage)} instead."
+                f"{path}: `stages[{number}]` must be a list of rates, but is {_shown(stage)} instead."
             )
         for layer, rate in enumerate(stage):
-            rate_of(path, f"stages[{number}][{layer}]", rate)
+            _rate_of(path, f"stages[{number}][{layer}]", rate)
     return DilationStructure(tuple(tuple(stage) for stage in stages))
+
+
+def _read_layers(path: Path, dialect: Dialect, layers: Any) -> tuple[DilationStructure, str]:
+    """Return the structure of a map of layer names to rates, in any order, and the backbone named so."""
+    section = _SECTIONS[dialect]
+    values = _named_values(path, section, layers)
+    backbone = backbone_of(values)
+    names = LAYER_NAMES[backbone or DEFAULT_BACKBONE]
+    rates: dict[tuple[int, int], int] = {}
+    for name, value in values.items():
+        place = names.find(name)
+        if place is None or backbone is None:
+            raise InputError(
+                f"{path}: `{section}` must hold layers such as {names.name(0, 0)} and "
+                f"{names.name(len(names.first), 0)}, but holds {_shown(name)}.",
+                hint=f"the layers of {', '.join(LAYER_NAMES)} are known by their published names.",
+            )
+        if place in rates:
+            raise InputError(f"{path}: `{section}` holds {names.name(*place)} twice.")
+        axes = _rates_of(path, f"{section}.{name}", value, axes=dialect is Dialect.MMCV)
+        if len(set(axes)) > 1:
+            raise InputError(
+                f"{path}: `{section}.{name}` must hold one rate, but holds {_shown([*axes])} instead.",
+                hint="our networks have one axis; g2l.structure_files.read_layer_rates reads others.",
+            )
+        rates[place] = axes[0]
+    depths: dict[int, int] = {}
+    for column, layer in rates:
+        depths[column] = max(depths.get(column, 0), layer + 1)
+    # The columns of the first stage are side by side, so they are equally deep.
+    side_by_side = range(len(names.first))
+    deepest = max((depths.get(column, 0) for column in side_by_side), default=0)
+    stages: list[tuple[int, ...]] = [()]
+    for column in range(max(len(names.first), max(depths) + 1)):
+        depth = max(deepest if column in side_by_side else depths.get(column, 0), 1)
+        missing = next((layer for layer in range(depth) if (column, layer) not in rates), None)
+        if missing is not None:
+            raise InputError(f"{path}: `{section}` lacks {names.name(column, missing)}.")
+        stage = tuple(rates[column, layer] for layer in range(depth))
+        if column in side_by_side:
+            stages[0] += stage
+        else:
+            stages.append(stage)
+    return DilationStructure(tuple(stages)), backbone or DEFAULT_BACKBONE
+
+
+def _named_values(path: Path, section: str, layers: Any) -> dict[str, Any]:
+    if not isinstance(layers, dict) or not layers:
+        raise InputError(f"{path}: `{section}` must map layers to rates, but is {_shown(layers)} instead.")
+    return layers
+
+
+def _rates_of(path: Path, name: str, value: Any, *, axes: bool) -> tuple[int, ...]:
+    """Return the rate of a layer, or its rate per axis.
+
+    The value is d; per axis [d, e]; or a list of branches, which may hold one: [d] or [[d, e]].
+
+    Args:
+        path: The file, for errors.
+        name: Its field, for errors.
+        value: The value of that field.
+        axes: Whether different numbers in one list are those of the axes (mmcv), not of branches (official).
+    """
+    if not isinstance(value, list):
+        return (_rate_of(path, name, value),)
+    nested = bool(value) and all(isinstance(branch, list) for branch in value)
+    branches, place = (value, f"{name}[0]") if nested else ([value], name)
+    if len(branches) == 1:
+        rates = tuple(_rate_of(path, f"{place}[{axis}]", rate) for axis, rate in enumerate(branches[0]))
+        if not rates:
+            raise InputError(f"{path}: `{place}` must hold one rate, but is empty instead.")
+        if axes or nested or len(set(rates)) == 1:
+            return rates
+    raise InputError(
+        f"{path}: `{name}` must hold one rate, but holds {_shown(value)} instead.",
+        hint="it was saved with its branches expanded; give a file that was saved after an estimate.",
+    )
+
+
+def _rate_of(path: Path, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_RATE:
+        raise InputError(
+            f"{path}: `{name}` must be an integer in 1 … {LARGEST_RATE}, but is {_shown(value)} instead."
+        )
+    return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value from a file, which may be huge, deep or hold line breaks, on one short line."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

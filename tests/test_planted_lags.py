@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.lags import lags
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
-from g2l.pipeline.local_search import LocalSearchTask, search_locally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
@@ -35,7 +35,7 @@ def test_the_local_search_moves_a_rate_to_the_planted_lag(tmp_path):
             structure=DilationStructure(((32,),)),
             seed=seed,
         )
-        outcome = search_locally(Workplace(folder=tmp_path / f"run-{seed}", device="cpu"), task)
+        outcome = search_locally(RunContext(folder=tmp_path / f"run-{seed}", device="cpu"), task)
         found.append(outcome.structure.rates[0])
     assert sum(39 <= rate <= 43 for rate in found) >= 4, found
 

@@ -1,14 +1,23 @@
-"""Decoded videos kept in RAM, the least recently used ones leaving first."""
+"""Decoded videos: kept in RAM, or in files that all processes of a machine map."""
 
 from __future__ import annotations
 
+import logging
+import os
 from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
 
 from g2l.datasets.features import Features
+from g2l.errors import G2LError
+from g2l.files import atomic_path, fingerprint
+
+_LOGGER = logging.getLogger("g2l")
 
 
 class FeatureCache:
-    """Features by video name, within a budget. Not safe for several threads.
+    """Features by video name, within a budget; the least recently used leave first. Not thread-safe.
 
     Args:
         budget_mb: MiB that all entries together may take; 0 keeps nothing.
@@ -35,3 +44,63 @@ class FeatureCache:
         self._entries[name] = features
         self._used += features.nbytes
         return features
+
+
+class SharedFeatures:
+    """Features by video name, as `FeatureCache` but in files. Safe for several processes.
+
+    What is mapped counts as memory of no process: the system reads it when it is needed, and drops it when
+    memory is. It is private where it is written to, which nobody should.
+
+    Args:
+        folder: Of these features alone; made when the first ones are put there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mapped: dict[str, Features] = {}
+
+    def get(self, name: str) -> Features | None:
+        """Return the features of `name`, memory-mapped, or None if no process has put them there."""
+        if name not in self._mapped:
+            try:
+                self._mapped[name] = self._map(name)
+            except OSError:
+                return None
+        return self._mapped[name]
+
+    def put(self, name: str, features: Features) -> Features:
+        """Return `features` memory-mapped after writing them, unless they are, or cannot be written."""
+        if not isinstance(features, np.memmap):
+            try:
+                self._write(name, features)
+                features = self._map(name)
+            except (G2LError, OSError) as error:
+                _LOGGER.warning("video %r cannot be shared between processes: %s", name, error)
+                return features
+        self._mapped[name] = features
+        return features
+
+    def _write(self, name: str, features: Features) -> None:
+        """Write a file under a name of our own, then give it the shared name unless there is one already.
+
+        If it were replaced, those who have mapped the first one would keep it in memory beside the second.
+        """
+        path = self._path(name)
+        own = path.with_suffix(f".{os.getpid()}")
+        with atomic_path(own) as temporary, temporary.open("wb") as stream:
+            np.lib.format.write_array(stream, features, allow_pickle=False)
+        try:
+            path.hardlink_to(own)
+        except FileExistsError:
+            pass
+        except OSError:  # this file system has no hard links
+            own.replace(path)
+        own.unlink(missing_ok=True)
+
+    def _map(self, name: str) -> Features:
+        mapped: Features = np.load(self._path(name), mmap_mode="c", allow_pickle=False)
+        return mapped
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{fingerprint(name)}.npy"  # a name may hold what a file name must not

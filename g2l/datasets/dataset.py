@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from g2l.config import DataConfig, Normalization, Selection
-from g2l.datasets.cache import FeatureCache
-from g2l.datasets.content_address import content_address
+from g2l.datasets.cache import FeatureCache, SharedFeatures
+from g2l.datasets.content_address import content_address, file_fingerprints
+from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, log_once, resolve_config
 from g2l.datasets.faults import raise_first_error
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
-from g2l.datasets.inspection import Inspection, VideoFiles, inspect_dataset
 from g2l.datasets.labels import Labels
-from g2l.datasets.layout import find_bundles, find_dataset
-from g2l.datasets.mapping import ClassMapping
-from g2l.datasets.normalization import Statistics, normalize, pooled_statistics
-from g2l.datasets.shared_features import SharedFeatures
+from g2l.datasets.layout import ClassMapping, DatasetFolder, find_bundles, find_dataset
+from g2l.datasets.normalize import Statistics, normalize, pooled_statistics
+from g2l.datasets.validation import Inspection, VideoFiles, inspect_dataset
 from g2l.errors import InputError, did_you_mean
 from g2l.files import fingerprint
 
-_LOGGER = logging.getLogger("g2l")
+_MAY_BE_ABSENT = ("background",)
+"""Names of background classes that a data set need not have."""
+
+
+_FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ class SegmentationDataset:
     """One split of a data set. Not safe for several threads.
 
     Attributes:
-        config: How it is read.
+        config: How it is read, with the facts of the data set in the place of settings that were not given.
+        sample_rate: r.
+        normalize: Standardisation of each feature row.
+        background: Names of the background classes.
+        fps: Frames per second of the feature files, or None.
         mapping: Class names and indices, C of them.
         feature_dim: D.
         background_indices: Indices of the configured background classes that exist, ascending.
@@ -64,33 +70,48 @@ class SegmentationDataset:
         statistics: Of the training frames under `normalize` train, once `standardized_on` was called.
     """
 
-    def __init__(self, config: DataConfig, inspection: Inspection) -> None:
+    def __init__(
+        self, config: DataConfig, folder: DatasetFolder, inspection: Inspection, *, quiet: bool = False
+    ) -> None:
         self.config = config
+        self.sample_rate: int = config.sample_rate or 1
+        self.normalize: Normalization = config.normalize or Normalization.NONE
+        self.background: tuple[str, ...] = config.background or ()
+        self.fps: float | None = config.fps
         self.mapping: ClassMapping = inspection.mapping
         self.feature_dim: int = inspection.feature_dim
-        self.background_indices: tuple[int, ...] = _background(config.background, inspection.mapping)
+        self.background_indices: tuple[int, ...] = _background(self.background, inspection.mapping)
         self.notices: tuple[str, ...] = tuple(map(str, inspection.faults))
         self.statistics: Statistics | None = None
+        self._folder = folder
         self._inspection = inspection
+        self._quiet = quiet
         self._train, self._test = inspection.bundles[config.split]
         self._cache: FeatureCache | SharedFeatures = FeatureCache(config.cache_mb)
 
     @classmethod
-    def open(cls, config: DataConfig) -> Self:
-        """Open a split after checking the header of every feature file and all labels; warnings are logged.
+    def open(cls, config: DataConfig, *, quiet: bool = False) -> Self:
+        """Open a split after checking the header of every feature file and all labels.
+
+        What was odd is logged once in a process.
+
+        Args:
+            config: What to open; settings that are None come from the data set's `dataset.json`.
+            quiet: Whether to log nothing, as in a worker.
 
         Raises:
             InputError: The configuration is out of range, or the data set, the split or any file of it is
-                missing or faulty; file and line are named.
+                missing or invalid; file and line are named.
         """
-        config.validate()
+        config = resolve_config(config.validate(), quiet=quiet).validate()
         folder = find_dataset(config)
         find_bundles(folder, config.split)
         inspection = inspect_dataset(folder, (config.split,), config.length_tolerance)
         raise_first_error(inspection.faults)
-        for fault in inspection.faults:
-            _LOGGER.warning("%s", fault)
-        return cls(config, inspection)
+        if not quiet:
+            for notice in inspection.notices(folder.path):
+                log_once(notice)
+        return cls(config, folder, inspection, quiet=quiet)
 
     def partitions(self, selection: Selection) -> Partitions:
         """Return who is on which side.
@@ -106,6 +127,16 @@ class SegmentationDataset:
         return Partitions(self._cut.train, self._cut.holdout, self._test)
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was read: mapping, facts, bundles of the split, features and labels."""
+        folder = find_dataset(self.config)
+        videos = self._inspection.videos
+        features = [files.features.path for files in videos.values()]
+        labels = [folder.ground_truth(name) for name in videos]
+        facts = [path for name in _FACTS if (path := folder.path / name).is_file()]
+        return (folder.mapping, *facts, *folder.bundles(self.config.split), *features, *labels)
+
+    @property
     def holdout_notice(self) -> str | None:
         """A sentence where the hold-out is not cut as it should be, else None."""
         return self._cut.notice
@@ -115,7 +146,7 @@ class SegmentationDataset:
 
         Only `normalize` train needs them; other kinds return the data set itself.
         """
-        if self.config.normalize is not Normalization.TRAIN:
+        if self.normalize is not Normalization.TRAIN:
             return self
         other = copy(self)
         other.statistics = pooled_statistics(self._read(name) for name in names)
@@ -140,7 +171,7 @@ class SegmentationDataset:
         Raises:
             InputError: The features hold NaN or infinity, or the name is not in this split.
         """
-        targets = self._files(name).labels[:: self.config.sample_rate]
+        targets = self._files(name).labels[:: self.sample_rate]
         features = self._cache.get(name)
         if features is None:
             features = self._cache.put(name, self._prepare(name))
@@ -152,7 +183,7 @@ class SegmentationDataset:
 
     def num_frames(self, name: str) -> int:
         """Return T', the frames of a video after subsampling, without reading it."""
-        return -(-len(self._files(name).labels) // self.config.sample_rate)
+        return -(-len(self._files(name).labels) // self.sample_rate)
 
     def longest(self, names: Iterable[str]) -> int:
         """Return the largest T' of some videos, 0 for none."""
@@ -168,35 +199,49 @@ class SegmentationDataset:
         settings = {
             "classes": self.mapping.names,
             "background": self.background_indices,
-            "sample_rate": self.config.sample_rate,
-            "normalize": self.config.normalize.value,
+            "sample_rate": self.sample_rate,
+            "normalize": self.normalize.value,
             "train": self._train,
             "test": self._test,
             "holdout": holdout,
         }
         return content_address(self._inspection.videos, settings)
 
+    def file_fingerprints(self) -> dict[str, dict[str, Any]]:
+        """Return `size` and `sha256` of every file that was read, by its path inside the data set.
+
+        Files are hashed once in a process unless they change; `differing_files` compares two results.
+
+        Raises:
+            InputError: A file cannot be read any more.
+        """
+        folder = self._folder
+        paths = [folder.mapping, *folder.bundles(self.config.split)]
+        for name, files in self._inspection.videos.items():
+            paths += files.features.path, folder.ground_truth(name)
+        return file_fingerprints(folder.path, paths)
+
     @cached_property
     def _cut(self) -> HoldoutCut:
         config = self.config
         cut = cut_holdout(self._train, config.holdout_fraction, config.seed, config.group_pattern)
-        if cut.notice:
-            _LOGGER.warning("%s: %s", config.dataset, cut.notice)
+        if cut.notice and not self._quiet:
+            log_once(f"{config.dataset}: {cut.notice}")
         return cut
 
     def _read(self, name: str) -> Features:
         files = self._files(name)
-        return files.features.read(self.config.sample_rate, len(files.labels))
+        return files.features.read(self.sample_rate, len(files.labels))
 
     def _prepare(self, name: str) -> Features:
         files = self._files(name)
-        unchanged = self.config.normalize is Normalization.NONE and self.config.sample_rate == 1
+        unchanged = self.normalize is Normalization.NONE and self.sample_rate == 1
         if isinstance(self._cache, SharedFeatures) and unchanged:
             stored = files.features.map_as_read() if files.features.num_frames == len(files.labels) else None
             if stored is not None:
                 return stored
         mean, std = (self.statistics.mean, self.statistics.std) if self.statistics else (None, None)
-        return normalize(self._read(name), self.config.normalize, mean, std)
+        return normalize(self._read(name), self.normalize, mean, std)
 
     def _files(self, name: str) -> VideoFiles:
         try:
@@ -209,10 +254,9 @@ class SegmentationDataset:
 
 
 def _background(names: Iterable[str], mapping: ClassMapping) -> tuple[int, ...]:
-    """Return the indices of the background classes; a data set need not have the default one."""
-    default = DataConfig().background
+    """Return the indices of the background classes."""
     for name in names:
-        if name not in mapping.index and name not in default:
+        if name not in mapping.index and name not in _MAY_BE_ABSENT:
             raise InputError(
                 f"`background` must name classes of the data set, but {name!r} is none of them.",
                 hint=did_you_mean(name, mapping.names) or f"classes: {', '.join(mapping.names)}.",

@@ -1,21 +1,33 @@
-"""Feature files: `.npy` matrices of feature_dim × frames, checked by their headers before they are read."""
+"""Feature files: `.npy` matrices of feature_dim × frames, read by system calls after a check of the header.
+
+Frames are read into memory of one's own, not through a memory map: a map of a file that is cut short
+meanwhile kills the process, and its pages count as memory of the process. The copy takes some 3 % of what
+onnxruntime computes with it.
+"""
 
 from __future__ import annotations
 
 import os
-import stat
+import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any, Literal, NamedTuple
+from types import TracebackType
+from typing import IO, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.reading import open_regular, reading
 
 Features = npt.NDArray[np.float32]
 """Shape (D, T)."""
+_BLOCK_BYTES = 2**22
+"""Read at a time where numbers are converted or transposed."""
+_NATIVE = "<" if sys.byteorder == "little" else ">"
+_LARGEST_AXIS = 2**48
 
 
 class Stamp(NamedTuple):
@@ -37,7 +49,7 @@ class FeatureFile:
 
     Attributes:
         path: The file.
-        shape: As stored.
+        shape: As stored, without axes of length 1 that a matrix does not need.
         dtype: As stored: floating point or integer, of any width and byte order.
         offset: Bytes before the first number.
         fortran_order: Whether columns are contiguous.
@@ -98,10 +110,8 @@ class FeatureFile:
             DataError: The file changed since it was opened.
         """
         order: Literal["F", "C"] = "F" if self.fortran_order else "C"
-        try:
+        with reading(self.path):
             stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
-        except (OSError, ValueError) as error:
-            raise DataError(Fault(self.path, None, f"cannot be read ({error}).")) from None
         return stored.T if self.frames_first else stored
 
     def map_as_read(self) -> Features | None:
@@ -124,8 +134,6 @@ class FeatureFile:
         Raises:
             DataError: A number read is NaN or infinite in float32, or the file changed since it was opened.
         """
-        from g2l.datasets.feature_reader import FeatureReader  # which needs the header described here
-
         with FeatureReader(self, sample_rate) as reader:
             last = None if num_frames is None else min(reader.num_frames, -(-num_frames // sample_rate))
             return reader.read(0, last)
@@ -142,33 +150,10 @@ def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
         DataError: The file is missing, truncated or no numpy array, its array is no matrix of numbers or is
             empty, or neither axis has length `feature_dim`.
     """
-    try:
-        with os.fdopen(open_regular(path), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            file = replace(parse_header(path, stream, status.st_size), stamp=Stamp.of(status))
-    except OSError as error:
-        raise DataError(Fault(path, None, f"cannot be read ({error.strerror}).")) from None
+    with os.fdopen(open_regular(path), "rb") as stream, reading(path):
+        status = os.fstat(stream.fileno())
+        file = replace(parse_header(path, stream, status.st_size), stamp=Stamp.of(status))
     return file if feature_dim is None else file.oriented(feature_dim)
-
-
-def open_regular(path: Path) -> int:
-    """Return a descriptor to read a regular file by; a pipe, on which opening would wait, is none.
-
-    Raises:
-        DataError: It is missing, of another kind or may not be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise DataError(Fault(path, None, "no such file.")) from None
-    except OSError as error:
-        raise DataError(Fault(path, None, f"cannot be read ({error.strerror}).")) from None
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
-    raise DataError(Fault(path, None, f"cannot be read (expected a file, but it is {kind})."))
 
 
 def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
@@ -181,23 +166,188 @@ def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
 
     Raises:
         DataError: As of `open_features`.
-        OSError: Reading failed.
     """
     try:
         shape, fortran_order, dtype, offset = _read_header(stream)
-    except (ValueError, SyntaxError, TypeError, TokenError, RecursionError, MemoryError):
+    except Exception:  # numpy's parser raises half a dozen types, and OSError where reading fails
         found = "is empty" if size == 0 else "has no such header"
         raise DataError(Fault(path, None, f"expected a numpy array (.npy), but it {found}.")) from None
     if dtype.hasobject or dtype.kind not in "fiu":
         raise DataError(Fault(path, None, f"expected floating-point numbers, but found {dtype} instead."))
-    if len(shape) != 2:
+    if max(shape, default=0) > _LARGEST_AXIS:  # a number that Python may refuse to print
+        message = f"is truncated: expected an axis of more than 2^48 numbers, but found {size} bytes."
+        raise DataError(Fault(path, None, message))
+    matrix = as_matrix(shape)
+    if matrix is None:
         raise DataError(Fault(path, None, f"expected feature_dim × frames, but its shape is {shape}."))
-    if min(shape) < 1:
+    if min(matrix) < 1:
         raise DataError(Fault(path, None, f"expected at least one frame, but its shape is {shape}."))
-    expected = offset + shape[0] * shape[1] * dtype.itemsize
+    expected = offset + matrix[0] * matrix[1] * dtype.itemsize
     if size < expected:
         raise DataError(Fault(path, None, f"is truncated: expected {expected} bytes, but found {size}."))
-    return FeatureFile(path, (shape[0], shape[1]), dtype, offset, fortran_order)
+    return FeatureFile(path, matrix, dtype, offset, fortran_order)
+
+
+def as_matrix(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Return the two axes of an array, or None: (T, 1, 1, D) and (1, T, D) are matrices of T × D."""
+    axes = list(shape)
+    while len(axes) > 2 and 1 in axes:
+        axes.remove(1)
+    return (axes[0], axes[1]) if len(axes) == 2 else None
+
+
+def feature_axis(files: Mapping[str, FeatureFile], lengths: Mapping[str, int]) -> tuple[int, bool]:
+    """Return D, and whether square files are to be read as frames × feature_dim.
+
+    D is the length that occurs in the most files on either axis; between equals, the one that leaves the
+    other axis nearest to the number of labels; then the one on the rows.
+
+    Args:
+        files: Header of each video, at least one.
+        lengths: Number of labels of each video, as far as known.
+    """
+    occurs: Counter[int] = Counter()
+    fits: Counter[int] = Counter()
+    rows: Counter[int] = Counter()
+    columns: Counter[int] = Counter()
+    for name, file in files.items():
+        first, last = file.shape
+        occurs.update({first, last})
+        if first == last:
+            continue
+        rows[first] += 1
+        columns[last] += 1
+        if name in lengths:
+            fits[first if abs(last - lengths[name]) <= abs(first - lengths[name]) else last] += 1
+    dim = max(occurs, key=lambda length: (occurs[length], fits[length], rows[length]))
+    return dim, columns[dim] > rows[dim]
+
+
+class FeatureReader:
+    """An open feature file, of which every `sample_rate`-th frame is read.
+
+    Args:
+        file: Its header, checked.
+        sample_rate: Frame t of the reader is frame t · sample_rate of the file.
+
+    Raises:
+        DataError: The file cannot be opened.
+    """
+
+    def __init__(self, file: FeatureFile, sample_rate: int = 1) -> None:
+        self.file = file
+        self.num_frames = -(-file.num_frames // sample_rate)
+        self._rate = sample_rate
+        self._descriptor = open_regular(file.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def require_unchanged(self) -> None:
+        """Return if the file is still as it was when its header was checked.
+
+        Raises:
+            DataError: It was written to, or replaced.
+        """
+        if self.file.stamp not in (None, Stamp.of(os.fstat(self._descriptor))):
+            raise self._fault("changed while it was read.")
+
+    def read(self, first: int = 0, last: int | None = None, out: Features | None = None) -> Features:
+        """Return frames [first, last), (D, last - first).
+
+        Args:
+            first: First frame of the reader.
+            last: Frame after the last one, or None for all.
+            out: Array to put them into, whose rows are contiguous, or None for a new one.
+
+        Raises:
+            DataError: A number is NaN or infinite in float32, or the file was cut short or cannot be read.
+        """
+        last = self.num_frames if last is None else last
+        if out is None:
+            out = np.empty((self.file.feature_dim, last - first), np.float32)
+        # A float64 beyond float32 becomes inf, which is reported below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.file.frames_first != self.file.fortran_order:
+                self._read_frames(first, out)
+            elif self._rate == 1 and self.file.dtype.newbyteorder("=") == np.float32 and self._is_native:
+                self._read_as_stored(first, out)
+            else:
+                self._read_rows(first, out)
+            # A sum costs a tenth of looking at each number; only a doubtful one is looked into.
+            if not np.isfinite(out.sum()):
+                self._require_finite(first, out)
+        return out
+
+    @property
+    def _is_native(self) -> bool:
+        return self.file.dtype.byteorder in ("=", "|", _NATIVE)
+
+    def _read_as_stored(self, first: int, out: Features) -> None:
+        if out.shape[1] == self.file.num_frames and out.flags.c_contiguous:
+            self._fill(out.reshape(-1), 0)
+            return
+        for row, values in enumerate(out):
+            self._fill(values, row * self.file.num_frames + first)
+
+    def _read_rows(self, first: int, out: Features) -> None:
+        """Rows are contiguous in the file: a few at a time, of each the frames asked for."""
+        start = first * self._rate
+        length = (out.shape[1] - 1) * self._rate + 1
+        rows = max(1, _BLOCK_BYTES // (length * self.file.dtype.itemsize))
+        block = np.empty((min(rows, len(out)), length), self.file.dtype)
+        for top in range(0, len(out), rows):
+            some = block[: len(out) - top]
+            for row, values in enumerate(some, top):
+                self._fill(values, row * self.file.num_frames + start)
+            out[top : top + len(some)] = some[:, :: self._rate]
+
+    def _read_frames(self, first: int, out: Features) -> None:
+        """Frames are contiguous in the file: a few at a time, transposed."""
+        count = out.shape[1]
+        frames = max(1, _BLOCK_BYTES // (len(out) * self.file.dtype.itemsize * self._rate))
+        block = np.empty((min(frames, count) * self._rate, len(out)), self.file.dtype)
+        for left in range(0, count, frames):
+            width = min(frames, count - left)
+            some = block[: (width - 1) * self._rate + 1]
+            self._fill(some.reshape(-1), (first + left) * self._rate * len(out))
+            out[:, left : left + width] = some[:: self._rate].T
+
+    def _fill(self, values: npt.NDArray[Any], number: int) -> None:
+        """Read contiguous `values` that start at a number of the file."""
+        view = values.view(np.uint8).data
+        offset = self.file.offset + number * self.file.dtype.itemsize
+        while view:
+            try:
+                count = os.preadv(self._descriptor, [view], offset)
+            except OSError as error:
+                raise self._fault(f"cannot be read ({error.strerror}).") from None
+            if count == 0:
+                raise self._fault("cannot be read (it was cut short meanwhile).")
+            view, offset = view[count:], offset + count
+
+    def _require_finite(self, first: int, features: Features) -> None:
+        finite = np.isfinite(features)
+        if finite.all():
+            return  # only their sum is beyond float32
+        row, column = np.argwhere(~finite)[0]
+        message = (
+            f"features must be finite, but row {row} of frame {(first + column) * self._rate} is "
+            f"{features[row, column]} instead (counted from 0; {np.count_nonzero(~finite)} in all)."
+        )
+        raise self._fault(message)
+
+    def _fault(self, message: str) -> DataError:
+        return DataError(Fault(self.file.path, None, message))
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -209,5 +359,5 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
     else:  # version 3 exists for structured arrays only
         raise ValueError(version)
     if any(type(size) is not int for size in header[0]):  # numpy lets True pass as a size
-        raise ValueError(header[0])
+        raise ValueError("shape")
     return (*header, stream.tell())

@@ -46,6 +46,20 @@ def group_of(name: str, pattern: str) -> str | None:
     return match[1] if match else None
 
 
+def subjects_of(names: Sequence[str], pattern: str | None = None) -> dict[str, str]:
+    """Return the subject of every video; empty where names do not show at least two.
+
+    Args:
+        names: Of the videos.
+        pattern: As for `cut_holdout`.
+
+    Raises:
+        InputError: The pattern is not usable.
+    """
+    groups, _ = _groups(names, pattern)
+    return {} if groups is None else dict(zip(names, groups, strict=True))
+
+
 def cut_holdout(names: Sequence[str], fraction: float, seed: int, pattern: str | None) -> HoldoutCut:
     """Cut the names in two, by subject where the names tell one; a function of the set of names.
 

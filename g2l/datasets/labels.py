@@ -1,21 +1,23 @@
-"""Ground truth: one class name a line, one line a frame."""
+"""Ground truth: one class name a line, one line a frame; and how often one class follows another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.faults import Fault, raise_first_error
-from g2l.datasets.mapping import ClassMapping
-from g2l.datasets.text_lines import numbered, read_lines
-from g2l.errors import did_you_mean
+from g2l.datasets.layout import ClassMapping
+from g2l.datasets.reading import normal, numbered, read_lines
+from g2l.errors import brief, did_you_mean
 from g2l.files import write_text
 
 Labels = npt.NDArray[np.int64]
 """Class indices, shape (T,)."""
+Transitions = tuple[tuple[int, int, int], ...]
+"""(class index, index of the class one frame later, how often) of each pair that occurs, ascending."""
 
 
 def read_labels(path: Path, mapping: ClassMapping) -> Labels:
@@ -56,15 +58,48 @@ def write_labels(path: Path, names: Iterable[str]) -> None:
     write_text(path, "".join(f"{name}\n" for name in names))
 
 
+def count_transitions(videos: Iterable[Labels], num_classes: int) -> Transitions:
+    """Count the pairs of consecutive frames, within videos.
+
+    Args:
+        videos: Class index of every frame at the rate that the network sees, each (T',).
+        num_classes: C.
+    """
+    counts = np.zeros(num_classes**2, np.int64)
+    for labels in videos:
+        counts += np.bincount(labels[:-1] * num_classes + labels[1:], minlength=num_classes**2)
+    pairs = np.flatnonzero(counts)
+    before, after = np.divmod(pairs, num_classes)
+    return tuple(zip(before.tolist(), after.tolist(), counts[pairs].tolist(), strict=True))
+
+
+def log_probabilities(
+    transitions: Sequence[tuple[int, int, int]], num_classes: int
+) -> npt.NDArray[np.float64]:
+    """Return ln P(next class | class), (C, C), class by row.
+
+    One is added to every count (Laplace), so that a pair that training never showed stays possible.
+
+    Args:
+        transitions: What `count_transitions` returned.
+        num_classes: C.
+    """
+    counts = np.ones((num_classes, num_classes))
+    for before, after, count in transitions:
+        counts[before, after] += count
+    return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)))
+
+
 def _careful(lines: list[str], path: Path, mapping: ClassMapping, faults: list[Fault]) -> list[int]:
+    index = {normal(name): number for name, number in mapping.index.items()}
     values = []
     unknown: dict[str, int] = {}
     for number, name in numbered(lines):
-        value = mapping.index.get(name, -1)
+        value = index.get(name, -1)
         if value < 0:
             unknown.setdefault(name, number)
         values.append(value)
     for name, number in unknown.items():
-        message = f"class {name!r} is not in the mapping."
+        message = f"class {brief(repr(name))} is not in the mapping."
         faults.append(Fault(path, number, message, hint=did_you_mean(name, mapping.names)))
     return values

@@ -1,17 +1,27 @@
-"""Where the files of a data set are (the MS-TCN layout)."""
+"""The MS-TCN layout: where the files of a data set are, its bundles and its mapping."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from g2l.config import DataConfig
-from g2l.datasets.faults import DataError, Fault
-from g2l.errors import did_you_mean
+from g2l.datasets.faults import DataError, Fault, raise_first_error
+from g2l.datasets.reading import normal, numbered, read_lines, reading
+from g2l.errors import brief, did_you_mean
 
+Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
+"""Train and test videos of each split."""
+
+LONGEST_NAME = 230
+"""Bytes of a video's name: file systems allow 255, and suffixes of temporary files are added."""
 _SIDES = ("train", "test")
-_BUNDLE = re.compile(r"(?:train|test)\.split(\d+)\.bundle")
+_BUNDLE = re.compile(r"(train|test)\.split(\d{1,9})\.bundle", re.ASCII)
+_LONGEST_INDEX = 9
+"""Digits of an index in `mapping.txt`; Python refuses to read thousands of them."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +41,38 @@ class DatasetFolder:
 
     def features(self, name: str) -> Path:
         """The features of one video; `name` may hold dots."""
-        return self.path / "features" / f"{name}.npy"
+        return self._file("features", name, ".npy")
 
     def ground_truth(self, name: str) -> Path:
         """The labels of one video."""
-        return self.path / "groundTruth" / f"{name}.txt"
+        return self._file("groundTruth", name, ".txt")
 
     def bundles(self, split: int) -> tuple[Path, Path]:
-        """The train and the test bundle of a split."""
-        train, test = (self.path / "splits" / f"{side}.split{split}.bundle" for side in _SIDES)
+        """The train and the test bundle of a split; `train.split01.bundle` is one of split 1."""
+        found = find_split_files(self.path / "splits")
+        train, test = (
+            found.get((side, split), self.path / "splits" / f"{side}.split{split}.bundle") for side in _SIDES
+        )
         return train, test
 
     def splits(self) -> tuple[int, ...]:
         """Numbers of the splits that have at least one bundle, ascending."""
-        matches = (_BUNDLE.fullmatch(path.name) for path in (self.path / "splits").glob("*.bundle"))
-        return tuple(sorted({int(match[1]) for match in matches if match}))
+        return tuple(sorted({split for _, split in find_split_files(self.path / "splits")}))
+
+    def _file(self, folder: str, name: str, suffix: str) -> Path:
+        """Return the file of a video; its name on disk may be in another Unicode form than in a bundle."""
+        path = self.path / folder / f"{name}{suffix}"
+        if name.isascii() or path.exists():
+            return path
+        wanted = normal(path.name)
+        return next((other for other in path.parent.glob(f"*{suffix}") if normal(other.name) == wanted), path)
+
+
+def find_split_files(folder: Path) -> dict[tuple[str, int], Path]:
+    """Return the bundles of a folder by side and split; of two spellings of a number the shorter is taken."""
+    paths = sorted(folder.glob("*.bundle"), key=lambda path: (len(path.name), path.name), reverse=True)
+    matches = ((_BUNDLE.fullmatch(path.name), path) for path in paths)
+    return {(match[1], int(match[2])): path for match, path in matches if match}
 
 
 def find_dataset(config: DataConfig) -> DatasetFolder:
@@ -56,8 +83,9 @@ def find_dataset(config: DataConfig) -> DatasetFolder:
     """
     root = config.data_root
     path = root / config.dataset
-    if path.is_dir():
-        return DatasetFolder(path)
+    with reading(path):
+        if path.is_dir():
+            return DatasetFolder(path)
     if not root.is_dir():
         hint = "give the folder that holds data sets with --data-root."
         raise DataError(Fault(root, None, "no such folder of data sets.", hint=hint))
@@ -76,8 +104,144 @@ def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
     """
     bundles = folder.bundles(split)
     for path in bundles:
-        if not path.is_file():
+        if not path.exists():
             known = ", ".join(map(str, folder.splits()))
             hint = f"splits of this data set: {known}." if known else "this data set has no splits."
             raise DataError(Fault(path, None, f"no such bundle; split {split} needs it.", hint=hint))
     return bundles
+
+
+def read_bundle(path: Path) -> tuple[str, ...]:
+    """Return the video names of a bundle, one `<video>.txt` a line; other dots stay part of the name.
+
+    Raises:
+        DataError: The file is unreadable or names no video, or a name occurs twice or is not a file name.
+    """
+    faults: list[Fault] = []
+    lines = parse_bundle(path, faults)
+    raise_first_error(faults)
+    return tuple(lines)
+
+
+def parse_bundle(path: Path, faults: list[Fault]) -> dict[str, int]:
+    """Return the line of each video name in the bundle's order, appending what is wrong to `faults`.
+
+    Raises:
+        DataError: The file cannot be read at all.
+    """
+    lines: dict[str, int] = {}
+    found = False
+    for number, text in numbered(read_lines(path)):
+        found = True
+        name = text.removesuffix(".txt")
+        if reason := name_fault(name):
+            message = f"expected the file name of a video, but {brief(repr(text))} {reason}."
+            faults.append(Fault(path, number, message))
+        elif name in lines:
+            message = f"video {name!r} must occur once, but is also in line {lines[name]}."
+            faults.append(Fault(path, number, message))
+        else:
+            lines[name] = number
+    if not found:
+        faults.append(Fault(path, None, "expected one `<video>.txt` a line, but the bundle is empty."))
+    return lines
+
+
+def both_sides(
+    train_path: Path, train: Mapping[str, int], test_path: Path, test: Mapping[str, int]
+) -> Iterator[Fault]:
+    """Yield a fault for each video that is trained on and tested on, with the lines that say so."""
+    for name, line in test.items():
+        if name in train:
+            where = f"{train_path.name}:{train[name]}"
+            yield Fault(test_path, line, f"test video {name!r} must not be trained on, but is in {where}.")
+
+
+def name_fault(name: str) -> str | None:
+    """Return why `name` cannot be the name of a video, or None when it can.
+
+    File names are made of it, so it must not leave the folder of the data set or of the predictions.
+    """
+    if "/" in name or "\\" in name:
+        return "holds a path separator"
+    if name in ("", ".", ".."):
+        return "names a folder"
+    if not name.isprintable():
+        return "holds a control character"
+    size = len(name.encode("utf-8", "surrogatepass"))
+    return f"has {size} bytes, and at most {LONGEST_NAME} are possible" if size > LONGEST_NAME else None
+
+
+@dataclass(frozen=True)
+class ClassMapping:
+    """Class names in index order.
+
+    Attributes:
+        names: Length C; position is index.
+    """
+
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Index of each class name."""
+        return {name: index for index, name in enumerate(self.names)}
+
+
+def read_mapping(path: Path) -> ClassMapping:
+    """Return the mapping in `path`, one `<index> <class name>` a line in any order.
+
+    Raises:
+        DataError: The file is unreadable or empty, a line is not `<index> <class name>`, an index or a name
+            occurs twice, or the indices are not 0 … C − 1.
+    """
+    faults: list[Fault] = []
+    mapping = parse_mapping(path, faults)
+    raise_first_error(faults)
+    return mapping
+
+
+def parse_mapping(path: Path, faults: list[Fault]) -> ClassMapping:
+    """Return the mapping in `path`, appending what is wrong with it to `faults`.
+
+    Raises:
+        DataError: The file cannot be read at all.
+    """
+    lines: dict[int, int] = {}
+    names: dict[str, int] = {}
+    for number, text in numbered(read_lines(path)):
+        # Class names may hold spaces, so only the first run of them separates.
+        index_text, _, name = text.replace("\t", " ", 1).partition(" ")
+        name = name.strip()
+        digits = index_text.isascii() and index_text.isdecimal() and len(index_text) <= _LONGEST_INDEX
+        if not (digits and name):
+            message = f"expected `<index> <class name>`, but found {brief(repr(text))} instead."
+            faults.append(Fault(path, number, message))
+            continue
+        index = int(index_text)
+        if index in lines:
+            message = f"index {index} must occur once, but is also in line {lines[index]}."
+            faults.append(Fault(path, number, message))
+        elif name in names:
+            message = f"class {name!r} must occur once, but also has index {names[name]}."
+            faults.append(Fault(path, number, message))
+        else:
+            lines[index] = number
+            names[name] = index
+    _check_indices(path, lines, faults)
+    return ClassMapping(tuple(sorted(names, key=names.__getitem__)))
+
+
+def _check_indices(path: Path, lines: Mapping[int, int], faults: list[Fault]) -> None:
+    if not lines:
+        if not faults:
+            faults.append(Fault(path, None, "expected one `<index> <class name>` a line, but it is empty."))
+        return
+    largest = max(lines)
+    if largest >= len(lines):
+        missing = next(index for index in range(largest) if index not in lines)
+        message = f"indices must be 0 … {len(lines) - 1} without a gap, but {missing} is missing."
+        faults.append(Fault(path, lines[largest], message))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +14,68 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.errors import InputError, OperationalError
-from g2l.export.parity import compare
-from g2l.export.quiet import quiet
-from g2l.export.reduction import Reduction, reduced
-from g2l.export.report import ExportReport
+from g2l.config import Normalization
+from g2l.datasets.normalize import normalize
+from g2l.errors import InputError, OperationalError, brief
+from g2l.export.normalizer import describe_input, with_normalization
+from g2l.export.parity import LARGEST_DIFFERENCE, ParityCheck, compare, open_runner, quiet
+from g2l.export.precision import Precision, PrecisionReport, Video, random_videos, reduce_precision
 from g2l.files import atomic_path
-from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.models.metadata import INPUT_KEY, METADATA_KEY, ModelMetadata
 
-OPSETS = range(18, 27)
-"""Operator sets that torch's exporter writes and onnxruntime reads."""
+OPSETS = range(15, 27)
+"""Operator sets that can be written; torch's exporter writes those from 18 on, older ones are converted."""
+_OLDEST_OF_TORCH = 18
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The file that was written and its comparison with the network.
+
+    Attributes:
+        path: The ONNX file.
+        opset: Version of the operator set.
+        ir_version: Version of the file format.
+        checks: One comparison of the fp32 export with torch per length.
+        reduced: Comparison of the fp16 or int8 model that was written with fp32; None for an fp32 file.
+    """
+
+    path: Path
+    opset: int
+    ir_version: int
+    checks: tuple[ParityCheck, ...]
+    reduced: PrecisionReport | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """Of weights and computation."""
+        return Precision.FP32 if self.reduced is None else self.reduced.precision
+
+    @property
+    def max_difference(self) -> float:
+        """Largest absolute difference of a probability from torch over all lengths."""
+        return max(check.max_difference for check in self.checks)
+
+    @property
+    def agreement(self) -> float:
+        """Percentage of frames with torch's label over all lengths."""
+        frames = [check.batch * check.frames for check in self.checks]
+        same = (check.agreement * count for check, count in zip(self.checks, frames, strict=True))
+        return sum(same) / sum(frames)
+
+    def require_parity(self) -> None:
+        """Return if the fp32 export computes what the network computes.
+
+        Raises:
+            OperationalError: Probabilities differ too much, or are NaN.
+        """
+        if any(math.isnan(check.max_difference) for check in self.checks):
+            raise OperationalError(f"{self.path}: the network or its export gives NaN; nothing was written.")
+        if self.max_difference > LARGEST_DIFFERENCE:
+            raise OperationalError(
+                f"{self.path}: the export differs from torch by {self.max_difference:.2g}, "
+                f"more than {LARGEST_DIFFERENCE:.0e}; nothing was written."
+            )
 
 
 def export_onnx(
@@ -27,56 +83,75 @@ def export_onnx(
     metadata: ModelMetadata,
     output: Path,
     *,
-    opset: int | None = None,
+    precision: Precision = Precision.FP32,
+    videos: Sequence[Video] = (),
+    force: bool = False,
     frame_mask: bool = False,
-    reduction: Reduction | None = None,
+    opset: int | None = None,
+    ir_version: int | None = None,
 ) -> ExportReport:
     """Write `output` atomically, after onnx's checker and all comparisons have passed.
 
-    The file has input `features` (batch, feature_dim, frames), with `frame_mask` also input
-    `frame_mask` (batch, 1, frames), and output `probabilities` (batch, classes, frames): the softmax
-    of the last stage. Batch and frames are dynamic.
+    The file has input `features` (batch, feature_dim, frames), raw as in the feature files, with `frame_mask`
+    also input `frame_mask` (batch, 1, frames), and output `probabilities` (batch, classes, frames): the
+    softmax of the last stage. Batch and frames are dynamic. Where the model normalises, the graph does, see
+    `with_normalization`.
 
     Args:
         model: (features (B, D, T), frame_mask (B, 1, T) or None) -> logits (S, B, C, T); left as it is.
         metadata: Kept in the file, so that it can be used without any other.
         output: Name that ends in `.onnx`.
-        opset: Version of the operator set, or None for torch's own choice.
+        precision: Of weights and computation.
+        videos: Real videos that fp16 and int8 are compared on and int8 is calibrated with; fp16 needs none.
+        force: Whether to keep an fp16 or int8 model that falls short.
         frame_mask: Whether the file takes a frame mask, for batches of different lengths.
-        reduction: To fp16 or int8, compared with fp32; None for fp32 itself.
+        opset: Version of the operator set, or None for torch's own choice.
+        ir_version: Version of the file format, or None for that of the exporter.
 
     Raises:
-        InputError: The opset or the suffix is none that works, or int8 has nothing to be calibrated on.
-        OperationalError: The network cannot be exported or reduced, the result differs too much, or the disk
-            refuses.
+        InputError: Opset, IR version or suffix cannot be written, or int8 has no videos.
+        OperationalError: The network cannot be exported or reduced, the result differs too much, or writing
+            failed.
     """
     if opset is not None and opset not in OPSETS:
         raise InputError(f"`opset` must be in {OPSETS[0]}…{OPSETS[-1]}, but is {opset} instead.")
     if output.suffix != ".onnx":
         raise InputError(f"`output` must end in .onnx, but is {str(output)!r} instead.")
-    if reduction is not None:
-        reduction.validate()
+    if precision is Precision.INT8 and not videos:
+        raise InputError("int8 must be calibrated on real features, but none are given.")
     # A copy, since the caller's may be on a GPU or in training.
     network = DeployedNetwork(copy.deepcopy(model)).cpu().eval()
-    proto = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
-    if opset not in (None, _opset(proto)):
-        raise InputError(f"`opset` {opset} is none that torch {torch.__version__} can write.")
-    _describe(proto, metadata)
+    dim = metadata.feature_dim
+    exported = opset if opset is None else max(opset, _OLDEST_OF_TORCH)
+    inner = exported_proto(network, dim, opset=exported, frame_mask=frame_mask)
+    if opset is not None:
+        inner = _at_opset(inner, opset)
+    _describe(inner, metadata)
+    proto = with_normalization(inner, metadata, frame_mask=frame_mask)
+    _set_ir_version(proto, ir_version)
+    own = None
+    if metadata.normalize is not Normalization.NONE:
+        own = partial(normalize, kind=metadata.normalize, mean=metadata.mean, std=metadata.std)
     checks = compare(
         proto.SerializeToString(),
         network,
         metadata.structure,
-        feature_dim=metadata.feature_dim,
+        feature_dim=dim,
         frame_mask=frame_mask,
+        normalize=own,
     )
-    report = ExportReport(output, _opset(proto), checks)
+    report = ExportReport(output, _opset(proto), proto.ir_version, checks)
     report.require_parity()
-    if reduction is not None:
-        proto, report, metadata = reduced(proto, reduction, report, metadata, frame_mask=frame_mask)
-        _describe(proto, metadata)
+    if precision is not Precision.FP32:
+        smaller, found = reduce_precision(inner, precision, videos, metadata, frame_mask=frame_mask)
+        found = found.accepted(output, force=force)
+        report, metadata = replace(report, reduced=found), replace(metadata, precision=found.as_dict())
+        proto = with_normalization(smaller, metadata, frame_mask=frame_mask)
+        _set_ir_version(proto, ir_version)
+    _describe(proto, metadata)
     with atomic_path(output) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
-        _check_model(temporary, output)
+        _check_file(temporary, output, metadata, frame_mask=frame_mask)
     return report
 
 
@@ -109,6 +184,7 @@ def exported_proto(
         frame_mask: Whether it takes a frame mask.
 
     Raises:
+        InputError: torch cannot write this opset.
         OperationalError: The network cannot be exported.
     """
     # Sizes of 1 would be frozen by the exporter.
@@ -134,7 +210,64 @@ def exported_proto(
         raise OperationalError(f"the network cannot be exported to ONNX: {reason}") from error
     if program is None:
         raise OperationalError("the network cannot be exported to ONNX: torch returned nothing.")
-    return program.model_proto
+    proto = program.model_proto
+    if opset not in (None, _opset(proto)):
+        raise InputError(f"`opset` {opset} cannot be written by torch {torch.__version__}.")
+    return proto
+
+
+def _at_opset(proto: Any, opset: int) -> Any:
+    """Return the model in an older operator set, for older runtimes.
+
+    Raises:
+        InputError: An operator has no equivalent there.
+    """
+    import onnx
+
+    newest = _opset(proto)
+    if opset == newest:
+        return proto
+    operators = {node.op_type for node in proto.graph.node}
+    changed = {name for name in operators if _since(name, newest) != _since(name, opset)}
+    if not changed:  # all operators are defined as they were then
+        next(entry for entry in proto.opset_import if not entry.domain).version = opset
+        return proto
+    try:
+        return onnx.version_converter.convert_version(proto, opset)
+    except Exception as error:  # the converter raises RuntimeError, or what its C++ code raised
+        raise InputError(
+            f"`opset` {opset} cannot express this network, whose {', '.join(sorted(changed))} changed since.",
+            hint=f"export with --opset {newest} or newer.",
+        ) from error
+
+
+def _since(operator: str, opset: int) -> int:
+    import onnx
+
+    try:
+        return int(onnx.defs.get_schema(operator, opset).since_version)
+    except onnx.defs.SchemaError:
+        return 0
+
+
+def _set_ir_version(proto: Any, ir_version: int | None) -> None:
+    """Write the file format of an older runtime.
+
+    Raises:
+        InputError: It does not hold the operator set of the model, or this onnx does not know it.
+    """
+    import onnx
+
+    if ir_version is None:
+        return
+    oldest = onnx.helper.find_min_ir_version_for(list(proto.opset_import))
+    if not oldest <= ir_version <= onnx.IR_VERSION:
+        raise InputError(
+            f"`ir_version` must be in {oldest}…{onnx.IR_VERSION} for opset {_opset(proto)}, "
+            f"but is {ir_version} instead.",
+            hint="an older file format needs an older operator set: --opset.",
+        )
+    proto.ir_version = ir_version
 
 
 def _describe(proto: Any, metadata: ModelMetadata) -> None:
@@ -143,18 +276,27 @@ def _describe(proto: Any, metadata: ModelMetadata) -> None:
     values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
     for part in (proto, graph, *graph.node, *values):
         part.ClearField("metadata_props")
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, metadata.to_json()
+    for key, value in ((METADATA_KEY, metadata.to_json()), (INPUT_KEY, describe_input(metadata))):
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
 
 
 def _opset(proto: Any) -> int:
     return next(int(entry.version) for entry in proto.opset_import if not entry.domain)
 
 
-def _check_model(path: Path, output: Path) -> None:
+def _check_file(path: Path, output: Path, metadata: ModelMetadata, *, frame_mask: bool) -> None:
+    """Check the file by onnx, and run it once by the installed onnxruntime.
+
+    Raises:
+        OperationalError: It is invalid or does not run.
+    """
     import onnx
 
     try:
         onnx.checker.check_model(path, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise OperationalError(f"{output}: onnx's checker refuses the export ({error}).") from error
+        raise OperationalError(f"{output}: onnx's checker refuses the export ({brief(error)}).") from error
+    features = random_videos(metadata.structure, metadata.feature_dim)[0].load()[None]
+    mask = {"frame_mask": torch.ones(1, 1, features.shape[2]).numpy()} if frame_mask else {}
+    open_runner(path)({"features": features, **mask})

@@ -1,22 +1,30 @@
-"""Whether an exported model says what the network it was made of says."""
+"""Comparison of an exported model with the network that it was made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from g2l.errors import OperationalError
+from g2l.errors import OperationalError, brief
 from g2l.structure import DilationStructure
 
-Probabilities = npt.NDArray[np.float32]
-"""Shape (B, C, T)."""
-Runner = Callable[[dict[str, npt.NDArray[np.float32]]], Probabilities]
+LARGEST_DIFFERENCE = 1e-4
+"""Of a probability, between torch and an fp32 export."""
+_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "onnxruntime")
+
+Batch: TypeAlias = npt.NDArray[np.float32]
+"""Features (B, D, T), probabilities (B, C, T) or a frame mask (B, 1, T)."""
+Runner: TypeAlias = Callable[[dict[str, Batch]], Batch]
 """From the inputs by name to the probabilities."""
 
 
@@ -53,39 +61,49 @@ def compare(
     *,
     feature_dim: int,
     frame_mask: bool,
+    normalize: Callable[[Batch], Batch] | None = None,
 ) -> tuple[ParityCheck, ...]:
     """Run `model` on the CPU and compare it with `network` on random features.
 
     Args:
-        model: An ONNX file, or what it would hold.
-        network: (features (B, D, T), frame_mask (B, 1, T) if asked for) -> probabilities (B, C, T).
+        model: An ONNX file, or its content.
+        network: (features (B, D, T), with `frame_mask` also (B, 1, T)) -> probabilities (B, C, T).
         structure: Decides the lengths, see `check_lengths`.
         feature_dim: D.
         frame_mask: Whether both take a frame mask; the second video of a batch is then padded.
+        normalize: The normalisation (D, T) -> (D, T) inside the model, or None without one.
 
     Raises:
         OperationalError: onnxruntime cannot load or run the model.
     """
     run = open_runner(model)
     generator = np.random.default_rng(0)
+    offsets = np.zeros((feature_dim, 1), np.float32)
+    if normalize is not None:
+        offsets += np.linspace(-5, 5, feature_dim, dtype=np.float32)[:, None]
     checks = []
     for batch, frames in check_lengths(structure):
-        inputs = {"features": generator.standard_normal((batch, feature_dim, frames), dtype=np.float32)}
+        features = generator.standard_normal((batch, feature_dim, frames), dtype=np.float32) + offsets
         valid = np.ones((batch, 1, frames), dtype=np.float32)
         if frame_mask:
             valid[1:, :, (frames + 1) // 2 :] = 0
-            inputs["frame_mask"] = valid
+        prepared = features.copy()
+        if normalize is not None:
+            for row, mask in zip(prepared, valid[:, 0] > 0, strict=True):
+                row[:, mask] = normalize(np.ascontiguousarray(row[:, mask]))
+        masks = {"frame_mask": valid} if frame_mask else {}
         with torch.inference_mode():
-            expected = network(*(torch.from_numpy(value) for value in inputs.values())).numpy()
-        checks.append(_check(run(inputs), expected, valid[:, 0] > 0))
+            arguments = [torch.from_numpy(value) for value in (prepared, *masks.values())]
+            expected = network(*arguments).numpy()
+        checks.append(_check(run({"features": features, **masks}), expected, valid[:, 0] > 0))
     return tuple(checks)
 
 
 def open_runner(model: Path | bytes) -> Runner:
-    """Return what runs an ONNX model on the CPU.
+    """Return a function that runs an ONNX model on the CPU.
 
     Raises:
-        OperationalError: onnxruntime cannot load it; what is returned raises the same if it cannot run it.
+        OperationalError: onnxruntime cannot load it; the function raises the same if it cannot run it.
     """
     import onnxruntime
 
@@ -94,23 +112,35 @@ def open_runner(model: Path | bytes) -> Runner:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common base class
-        raise OperationalError(f"onnxruntime cannot load the export: {_line(error)}") from error
+        raise OperationalError(f"onnxruntime cannot load the export: {brief(error)}") from error
 
-    def run(inputs: dict[str, Probabilities]) -> Probabilities:
+    def run(inputs: dict[str, Batch]) -> Batch:
         try:
-            probabilities: Probabilities = session.run(["probabilities"], inputs)[0]
+            probabilities: Batch = session.run(["probabilities"], inputs)[0]
         except Exception as error:
-            raise OperationalError(f"onnxruntime cannot run the export: {_line(error)}") from error
+            raise OperationalError(f"onnxruntime cannot run the export: {brief(error)}") from error
         return probabilities
 
     return run
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the warnings and log messages of exporters and quantisers."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
-def _check(found: Probabilities, expected: Probabilities, valid: npt.NDArray[np.bool_]) -> ParityCheck:
+def _check(found: Batch, expected: Batch, valid: npt.NDArray[np.bool_]) -> ParityCheck:
     """Compare (B, C, T) with (B, C, T) where `valid` (B, T) holds."""
     batch, _, frames = expected.shape
     difference = np.abs(found - expected).max(axis=1)[valid].max()  # NaN stays NaN and fails the export

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from g2l.datasets.features import FeatureFile
-from g2l.datasets.normalization import Statistics
+from g2l.datasets.normalize import Statistics
 from g2l.inference.tiling import Tile
 
 
@@ -83,8 +83,8 @@ class OneByOne:
 class Buckets:
     """Pieces of nearly the same length together, padded to one of few lengths; needs a frame mask.
 
-    A batch of a length always has the same size, so that its CUDA graph can be used again. Pieces of which
-    less than two fill a batch stay by themselves, without padding.
+    Few shapes are used, since the device prepares its kernels for each new one. Pieces of which less than two
+    fill a batch stay by themselves, without padding.
 
     Args:
         frames: Largest size of a batch, padding included.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy.typing as npt
 
 from g2l.config import DataConfig
 from g2l.datasets.labels import Labels
+from g2l.datasets.reading import open_regular
 from g2l.errors import InputError
 from g2l.files import write_json
-from g2l.inference.frame_names import FrameReader, is_recognition
+from g2l.inference.frame_names import FrameReader, is_recognition, normalized
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.per_class import confusion, per_class_report
 from g2l.metrics.scores import VideoScores
@@ -41,8 +43,9 @@ class EvaluationReport:
     Attributes:
         metrics: Of all videos together.
         video_scores: What each video contributes, by name; input of `compare_videos`.
-        per_class: Precision, recall, F1 score and support of every class, see `per_class_report`.
-        classes: Class names that occur, in alphabetical order.
+        per_class: Precision, recall, F1 score and support of every class, see `per_class_report`; the scores
+            of a class that occurs nowhere are None.
+        classes: Class names in order of their numbers.
         background: Class names whose segments counted neither for Edit nor for F1.
         confusion: Frames of each true class (outer) predicted as each class (inner), in that order.
         strips: Of each video, by name, its segments as predicted and in truth: `[number of the class among
@@ -64,8 +67,13 @@ class EvaluationReport:
         """Metrics of each video alone, by name; Edit and F1 are None where it has no segment."""
         return {name: scores.metrics() for name, scores in self.video_scores.items()}
 
+    @property
+    def undefined(self) -> int:
+        """Number of videos whose Edit and F1 are not defined: only background, predicted as such."""
+        return sum(scores.edit is None for scores in self.video_scores.values())
+
     def as_dict(self) -> dict[str, Any]:
-        """Return what `metrics.json` holds: the metrics, and under `unsmoothed` those before smoothing."""
+        """Return the content of `metrics.json`: the metrics, with those before smoothing as `unsmoothed`."""
         return self.metrics | ({} if self.unsmoothed is None else {UNSMOOTHED: self.unsmoothed})
 
     def write(self, folder: Path) -> Path:
@@ -92,6 +100,7 @@ def evaluate_predictions(
     ground_truth: Path,
     *,
     background: Collection[str] = ("background",),
+    classes: Sequence[str] = (),
     videos: Sequence[str] | None = None,
     convention: Convention = Convention.MSTCN,
     length_tolerance: int = DataConfig().length_tolerance,
@@ -106,6 +115,7 @@ def evaluate_predictions(
             smoothing are in `unsmoothed` inside it.
         ground_truth: Folder of `<video>.txt`; videos that were not predicted are ignored.
         background: Class names whose segments count neither for Edit nor for F1.
+        classes: Class names that have a number, in order; the others that occur follow in alphabetical order.
         videos: Names of the videos to score, or None for all predictions.
         convention: Where the last segment of a video ends.
         length_tolerance: Frames by which a prediction and its truth may differ in length.
@@ -116,26 +126,28 @@ def evaluate_predictions(
     """
     found = find_predictions(predictions)
     names = list(found) if videos is None else list(videos)
-    _require(names, found, predictions, "prediction", "video asked for")
+    files = _by_name(names, found)
+    _require(names, files, predictions, "prediction", "requested video")
     truths = find_truths(names, ground_truth)
-    reader = FrameReader(background)
+    reader = FrameReader(dict.fromkeys([*classes, *background]))
     truth = {name: reader.read(truths[name]) for name in names}
 
     def pair(prediction: Path, name: str) -> _Pair:
         return _common(prediction, reader.read(prediction), truths[name], truth[name], length_tolerance)
 
-    pairs = {name: pair(found[name], name) for name in names}
+    pairs = {name: pair(files[name], name) for name in names}
     kept = {name: predictions / UNSMOOTHED / f"{name}.txt" for name in names}
     before = {name: pair(path, name) for name, path in kept.items() if path.is_file()}
-    scores = partial(_scores, background=range(len(background)), convention=convention)
+    numbers = [number for number, name in enumerate(reader.names) if name in background]
+    scores = partial(_scores, background=numbers, convention=convention)
     metrics, video_scores = scores(pairs)
-    classes, frames = _confusion(pairs, reader.names)
-    place = {reader.names.index(name): number for number, name in enumerate(classes)}
+    ordered, frames = _confusion(pairs, reader.names, len(classes))
+    place = {reader.names.index(name): number for number, name in enumerate(ordered)}
     return EvaluationReport(
         metrics=metrics,
         video_scores=video_scores,
-        per_class=per_class_report(frames, classes),
-        classes=classes,
+        per_class=_without_absent(per_class_report(frames, ordered), frames),
+        classes=ordered,
         background=tuple(background),
         confusion=frames.tolist(),
         strips={
@@ -167,13 +179,38 @@ def find_truths(names: Sequence[str], folder: Path) -> dict[str, Path]:
     """Return the label file of each video.
 
     Raises:
-        InputError: The folder is missing or lacks some of them; all are named.
+        InputError: The folder is missing or lacks some of them (all are named), or one is not a regular file.
     """
     _require_folder(folder)
-    truths = {name: folder / f"{name}.txt" for name in names}
-    there = {name for name, path in truths.items() if path.is_file()}
-    _require(names, there, folder, "ground truth", "prediction")
+    truths = _by_name(names, {path.stem: path for path in folder.iterdir() if path.suffix == ".txt"})
+    _require(names, truths, folder, "ground truth", "prediction")
+    for path in truths.values():
+        os.close(open_regular(path))
     return truths
+
+
+def require_known_classes(truths: Iterable[Path], classes: Sequence[str]) -> None:
+    """Return if a model can predict every class of the ground truth.
+
+    Raises:
+        InputError: It lacks some; they are named.
+    """
+    reader = FrameReader(classes)
+    for path in truths:
+        reader.read(path)
+        if unknown := reader.names[len(classes) :]:
+            raise InputError(
+                f"{path}: expected classes of the model, but found {_list(list(map(repr, unknown)))}.",
+                hint=f"the model has {_list(list(classes))}; "
+                "predict without --ground-truth and score with g2l evaluate.",
+            )
+
+
+def _by_name(names: Sequence[str], files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the file of each video that has one; two Unicode forms of a name are one video."""
+    forms = {normalized(name): path for name, path in files.items()}
+    found = {name: files.get(name) or forms.get(normalized(name)) for name in names}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _require_folder(folder: Path) -> None:
@@ -181,11 +218,14 @@ def _require_folder(folder: Path) -> None:
         raise InputError(f"{folder}: no such folder.")
 
 
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: str, whose: str) -> None:
     missing = [name for name in names if name not in there]
     if missing:
-        shown = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
-        raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {shown}.")
+        raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {_list(missing)}.")
 
 
 def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tolerance: int) -> _Pair:
@@ -220,11 +260,25 @@ def _scores(
 
 
 def _confusion(
-    pairs: Mapping[str, _Pair], names: Sequence[str]
+    pairs: Mapping[str, _Pair], names: Sequence[str], known: int
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    """Return the classes that occur, in alphabetical order, and their confusion matrix."""
+    """Return the classes, and their confusion matrix.
+
+    The first `known` classes come in their order, then, in alphabetical order, others that occur.
+    """
     predicted, truth = (np.concatenate(side) for side in zip(*pairs.values(), strict=True))
     frames = confusion(predicted, truth, names)
     present = np.flatnonzero(frames.any(axis=0) | frames.any(axis=1)).tolist()
-    order = sorted(present, key=names.__getitem__)
+    others = sorted((number for number in present if number >= known), key=names.__getitem__)
+    order = [*range(known), *others]
     return tuple(names[number] for number in order), frames[np.ix_(order, order)]
+
+
+def _without_absent(report: dict[str, Any], frames: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return a report in which classes that are neither true nor predicted have no scores."""
+    present = (frames.sum(axis=0) + frames.sum(axis=1) > 0).tolist()
+    rows = {
+        name: row if there else row | dict.fromkeys(("precision", "recall", "f1-score"))
+        for (name, row), there in zip(report["classes"].items(), present, strict=True)
+    }
+    return report | {"classes": rows}

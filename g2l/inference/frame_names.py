@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from g2l.datasets.labels import Labels
-from g2l.datasets.text_lines import read_lines
+from g2l.datasets.reading import read_lines
 from g2l.errors import InputError
 from g2l.files import write_text
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 
 RECOGNITION_HEADER = "### Frame level recognition: ###"
 """First line of the files that the evaluation scripts of MS-TCN and G2L read."""
@@ -24,7 +25,8 @@ class FrameReader:
         names: Class names that have a number beforehand, counted from 0.
 
     Attributes:
-        names: Class names in order of their numbers: those given, then others as they are met.
+        names: Class names in order of their numbers: those given, then others as they are met. Two Unicode
+            forms of a name are one class.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -50,21 +52,28 @@ class FrameReader:
 
 
 class _Numbers(dict[str, int]):
-    """The number of the class that a line names, whatever spaces are around it; −1 of a blank line."""
+    """The number of the class that a line names, whatever spaces surround it; −1 for a blank line."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__((name, number) for number, name in enumerate(names))
         self._names = names
+        self._forms = {normalized(name): number for number, name in enumerate(names)}
 
     def __missing__(self, line: str) -> int:
         name = line.strip()
-        if name == line and name:
-            self._names.append(name)
-            number = len(self._names) - 1
+        if not name:
+            number = -1
         else:
-            number = self[name] if name else -1
+            number = self._forms.setdefault(normalized(name), len(self._names))
+            if number == len(self._names):
+                self._names.append(name)
         self[line] = number
         return number
+
+
+def normalized(name: str) -> str:
+    """Return a name in the one Unicode form (NFC) in which names of classes and files are compared."""
+    return unicodedata.normalize("NFC", name)
 
 
 def write_frame_names(path: Path, rows: Sequence[SegmentRow]) -> None:
@@ -108,7 +117,7 @@ def check_recognition_names(classes: Sequence[str]) -> None:
         if name.split() != [name]:
             raise InputError(
                 f"recognition files separate class names by spaces, so {name!r} cannot be written.",
-                hint="leave out --mstcn.",
+                hint="leave out --format mstcn.",
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,10 @@ import numpy.typing as npt
 
 from g2l.config import Normalization
 from g2l.datasets.faults import DataError
-from g2l.datasets.feature_reader import FeatureReader
-from g2l.datasets.features import FeatureFile, Features, open_features
-from g2l.datasets.normalization import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
+from g2l.datasets.features import FeatureFile, FeatureReader, Features, open_features
+from g2l.datasets.normalize import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
 from g2l.errors import G2LError, InputError, OperationalError
 from g2l.inference.batching import Batching, Group, Piece, Video
-from g2l.inference.stage_times import StageTimes
 from g2l.inference.tiling import BUFFERS, Capacity
 from g2l.models.metadata import ModelMetadata
 
@@ -27,10 +25,7 @@ _PAGE = 4096
 
 
 def new_array(size: int) -> npt.NDArray[np.float32]:
-    """Return an array for a session without wishes of its own.
-
-    It starts with a page of memory, to which the system copies files a quarter faster than to numpy's own.
-    """
+    """Return an array at the start of a page, to which the system copies files a quarter faster."""
     numbers = _PAGE // np.dtype(np.float32).itemsize
     array = np.empty(size + numbers, np.float32)
     start = -array.ctypes.data % _PAGE // array.itemsize
@@ -43,7 +38,7 @@ class Loaded:
 
     Attributes:
         pieces: What could be read of the group, in the first rows.
-        features: (B, D, T) as the network takes them, 0 where nothing was read; a buffer that is used again.
+        features: (B, D, T) as the network takes them, 0 where nothing was read; a buffer that is reused.
     """
 
     pieces: Sequence[Piece]
@@ -59,27 +54,22 @@ class Failed:
 
 
 class Buffers:
-    """Arrays in turn: one is filled while the others are used, and no memory is new to the system.
+    """Arrays in turn: one is filled while the others are used. New memory costs more than reading into it."""
 
-    Args:
-        allocate: Returns an array of so many float32.
-    """
-
-    def __init__(self, allocate: Callable[[int], npt.NDArray[np.float32]]) -> None:
-        self._allocate = allocate
+    def __init__(self) -> None:
         self._arrays = [np.empty(0, np.float32)] * BUFFERS
 
     def free(self, rows: int, feature_dim: int, frames: int) -> FeatureBatch:
-        """Return the array whose last use is the longest ago, (rows, feature_dim, frames)."""
+        """Return the least recently used array, (rows, feature_dim, frames)."""
         size = rows * feature_dim * frames
         held = len(self._arrays[0])
         if held < size:
             self._arrays[0] = np.empty(0, np.float32)  # gone before there is a larger one
-            self._arrays[0] = self._allocate(max(size, 2 * held))
+            self._arrays[0] = new_array(max(size, 2 * held))
         return self._arrays[0][:size].reshape(rows, feature_dim, frames)
 
     def next(self, rows: int, feature_dim: int, frames: int) -> FeatureBatch:
-        """Return the same, and count it as used from now on."""
+        """Return the same array and mark it as used."""
         array = self.free(rows, feature_dim, frames)
         self._arrays.append(self._arrays.pop(0))
         return array
@@ -93,34 +83,27 @@ class Loader:
         capacity: How much is read at once.
         batching: What is computed at once.
         buffers: Where it is read to.
-        times: Where the seconds are counted.
     """
 
     def __init__(
-        self,
-        metadata: ModelMetadata,
-        capacity: Capacity,
-        batching: Batching,
-        buffers: Buffers,
-        times: StageTimes,
+        self, metadata: ModelMetadata, capacity: Capacity, batching: Batching, buffers: Buffers
     ) -> None:
         self._metadata = metadata
         self._capacity = capacity
         self._batching = batching
         self._buffers = buffers
-        self._times = times
 
     def load(self, paths: Sequence[Path]) -> Generator[Loaded | Failed, None, None]:
-        """Yield all tiles of all videos, and why others are given up; what cannot be read stops no other.
+        """Yield all tiles of all videos, and the failures; an unreadable video does not stop the others.
 
-        A yielded array stays as it is until the second one after it is asked for.
+        A yielded array is valid until the second one after it is requested.
         """
         videos = [Video(number, path) for number, path in enumerate(paths)]
         for first in range(0, len(videos), self._batching.window):
             pieces: list[Piece] = []
             for video in videos[first : first + self._batching.window]:
                 failures: list[Failed] = []
-                with self._times.measure("read"), giving_up(video, failures):
+                with giving_up(video, failures):
                     self._open(video)
                     pieces += [Piece(video, tile) for tile in video.tiles]
                 yield from failures
@@ -132,13 +115,12 @@ class Loader:
         failures: list[Failed] = []
         read: list[Piece] = []
         features: FeatureBatch | None = None
-        with self._times.measure("read"):
-            for piece in wanted:
-                with giving_up(piece.video, failures):
-                    if features is None:
-                        features = self._buffers.next(group.rows, self._metadata.feature_dim, group.frames)
-                    self._read(piece, features[len(read)])
-                    read.append(piece)
+        for piece in wanted:
+            with giving_up(piece.video, failures):
+                if features is None:
+                    features = self._buffers.next(group.rows, self._metadata.feature_dim, group.frames)
+                self._read(piece, features[len(read)])
+                read.append(piece)
         yield from failures
         if features is not None and read:
             features[len(read) :] = 0
@@ -195,7 +177,7 @@ def prepare(
 
 @contextmanager
 def giving_up(video: Video, failures: list[Failed]) -> Iterator[None]:
-    """Give a video up, and say so in `failures`, where the block fails for a reason of its own."""
+    """Give a video up where the block raises an error of its own, which is added to `failures`."""
     try:
         yield
         return

@@ -1,9 +1,9 @@
-"""Running an exported model by onnxruntime; all that is known of it comes from the one file."""
+"""Running an exported model by onnxruntime; everything about it comes from the one file."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,65 +11,73 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from g2l.config import Normalization
 from g2l.datasets.features import Features
-from g2l.errors import InputError
-from g2l.inference.onnx_loading import load_onnx, run_failed
-from g2l.inference.providers import (
-    GPU_PROVIDERS,
-    Device,
-    confirm,
-    plan_providers,
-    tensorrt_profiles,
-)
-from g2l.inference.sessions import Probabilities, ProbabilityBatch, Session, fitting
-from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.errors import InputError, OperationalError, brief, no_such_file
+from g2l.inference.batching import Batching, Buckets, OneByOne
+from g2l.inference.devices import CUDA_PROVIDER, Device, ProviderPlan, confirm, plan_providers
+from g2l.inference.probabilities import Probabilities, ProbabilityBatch, require_shape
+from g2l.machine import usable_cores
+from g2l.models.metadata import METADATA_KEY, STANDARDIZED, ModelMetadata
+
+BATCH_FRAMES = 16_384
+"""Of a batch on a GPU, padding included: 134 MB of features at feature_dim 2048."""
 
 
 class OnnxSession:
-    """Runs an exported model; all it knows comes from the one file.
+    """Runs an exported model; implements `BatchSession`.
+
+    On CUDA a model with a frame mask computes short videos in batches: a GPU computes one of them faster than
+    its kernels can be launched.
 
     Args:
         path: A `.onnx` file that g2l wrote.
         device: See `Device`.
-        threads: CPU threads, or None for one per core that this process may use.
+        threads: CPU threads, or None for one per usable core.
 
     Raises:
-        InputError: The file is missing, is no ONNX model, or was not written by g2l, or the device that
-            was named lacks a piece.
+        InputError: The file is missing, is not an ONNX model, or was not written by g2l, or the named device
+            does not work.
         OperationalError: The device did not start.
     """
 
     def __init__(self, path: Path, device: Device = Device.AUTO, threads: int | None = None) -> None:
         self._path = path
-        self._threads = threads
-        self._plan = plan_providers(device)
-        if self._plan.device is Device.TENSORRT:
-            self._plan = self._plan.with_options(tensorrt_profiles(*self._described()))
-        self._session = self.reopened()
+        plan = plan_providers(device)
+        self._session = load_onnx(path, plan, threads=threads)
         self.metadata = _metadata(path, self._session)
-        self.device_report = confirm(self._plan, self._session.get_providers())
-        self.masked = _is_masked(self._session)
-        self.on_cuda = self._session.get_providers()[0] == GPU_PROVIDERS[Device.CUDA]
+        active = self._session.get_providers()
+        self.device_report = confirm(plan, active)
+        self._masked = len(self._session.get_inputs()) > 1
+        self._input = "features"
+        if self.metadata.normalize is not Normalization.NONE and (inner := _without_normalization(path)):
+            self._session, self._input = load_onnx(path, plan, threads=threads, content=inner), STANDARDIZED
+        on_cuda = self._masked and active[0] == CUDA_PROVIDER
+        self.batching: Batching = Buckets(BATCH_FRAMES) if on_cuda else OneByOne()
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this file from others."""
+        """Identifies the file by its content."""
         return hashlib.sha256(self._path.read_bytes()).hexdigest()
 
     def probabilities(self, features: Features) -> Probabilities:
         """Return class probabilities (C, T) of standardised, subsampled features (D, T)."""
-        inputs = {"features": features[None]}
-        if self.masked:
-            inputs["frame_mask"] = np.ones((1, 1, features.shape[1]), dtype=np.float32)
-        probabilities: Probabilities = self.run_bound(inputs)[0]
+        probabilities: Probabilities = self.batch(features[None], [features.shape[1]])[0]
         return probabilities
 
-    def run_bound(self, inputs: Mapping[str, npt.NDArray[np.float32]]) -> ProbabilityBatch:
-        """Return class probabilities (B, C, T); the device reads the inputs from where they are.
+    def batch(self, features: npt.NDArray[np.float32], lengths: Sequence[int]) -> ProbabilityBatch:
+        """Return class probabilities (B, C, T) of padded features (B, D, T).
 
         Raises:
             OperationalError: The runtime failed.
         """
+        inputs: dict[str, npt.NDArray[Any]] = {self._input: features}
+        if self._masked:
+            inputs["frame_mask"] = frame_masks(lengths, len(features), features.shape[2])
+        return require_shape(self._run(inputs), self.metadata, features)
+
+    def _run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> ProbabilityBatch:
+        """Run the graph by IO binding: the device reads the inputs from where they are."""
         try:
             binding = self._session.io_binding()
             for name, array in inputs.items():
@@ -77,47 +85,86 @@ class OnnxSession:
             binding.bind_output("probabilities", "cpu")
             self._session.run_with_iobinding(binding)
             probabilities: ProbabilityBatch = binding.copy_outputs_to_cpu()[0]
-        except Exception as error:
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise run_failed(error) from error
-        return fitting(probabilities, self.metadata, inputs["features"])
-
-    def reopened(self, options: Mapping[str, str] | None = None) -> Any:
-        """Return onnxruntime's session of the same file, with more options of its first provider.
-
-        Raises:
-            InputError: The file is no ONNX model.
-            OperationalError: The device did not start, or not with these options.
-        """
-        return load_onnx(self._path, self._plan.with_options(options or {}), threads=self._threads)
-
-    def _described(self) -> tuple[int, bool]:
-        """Return feature_dim and whether there is a frame mask, before the device has to know them."""
-        session = load_onnx(self._path, plan_providers(Device.CPU), optimised=False)
-        return _metadata(self._path, session).feature_dim, _is_masked(session)
+        return probabilities
 
 
-def open_onnx_session(path: Path, device: Device, threads: int | None = None) -> Session:
-    """Return what runs an exported model fastest on a device.
+def load_onnx(
+    path: Path, plan: ProviderPlan, *, threads: int | None = None, content: bytes | None = None
+) -> Any:
+    """Return onnxruntime's session for a file.
+
+    Args:
+        path: The file.
+        plan: The providers to run it by.
+        threads: CPU threads, or None for one per core that this process may use.
+        content: What to load instead of its content, or None.
 
     Raises:
-        InputError: As of `OnnxSession`.
+        InputError: The file is missing or not an ONNX model.
         OperationalError: The device did not start.
     """
-    session = OnnxSession(path, device, threads)
-    if not (session.on_cuda and session.masked):
-        return session
-    from g2l.inference.cuda import CudaRuntime
-    from g2l.inference.cuda_batches import CudaBatchSession
+    import onnxruntime
 
-    return CudaBatchSession(session, CudaRuntime.find())
+    if not path.is_file():
+        raise no_such_file(path)
+    settings = onnxruntime.SessionOptions()
+    # Its own default takes no account of affinity or of the limits of a container.
+    settings.intra_op_num_threads = threads or usable_cores()
+    settings.log_severity_level = 4  # failures are raised, and warnings are about its own optimiser
+    try:
+        # `enable_fallback` would print to stdout and hide a failing device.
+        return onnxruntime.InferenceSession(
+            content or path, settings, providers=list(plan.providers), enable_fallback=0
+        )
+    except Exception as error:  # onnxruntime's errors have no common base class
+        message = f"{path}: onnxruntime cannot load it ({brief(error)})."
+        if plan.device is Device.CPU:
+            hint = "the file may be truncated, or not an ONNX model."
+            raise InputError(message, hint=hint) from None
+        hint = "try --device cpu to tell a damaged file from a failing device."
+        raise OperationalError(message, hint=hint) from None
+
+
+def _without_normalization(path: Path) -> bytes | None:
+    """Return the model without the nodes that normalise its features, or None where it has none.
+
+    Features are normalised by us as for every model: the statistics of a video cannot be computed from a tile
+    of it.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    last = next((number for number, node in enumerate(graph.node) if STANDARDIZED in node.output), None)
+    if last is None:  # exported by 0.1.0
+        return None
+    del graph.node[: last + 1]
+    next(value for value in graph.input if value.name == "features").name = STANDARDIZED
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def run_failed(error: Exception) -> OperationalError:
+    """Return the error to raise where onnxruntime failed while a model ran."""
+    return OperationalError(f"onnxruntime failed: {brief(error)}")
+
+
+def frame_masks(lengths: Sequence[int], rows: int, frames: int) -> npt.NDArray[np.float32]:
+    """Return the mask (rows, 1, frames) of a batch: 1 for the first frames of each row, as many as it has."""
+    mask = np.zeros((rows, 1, frames), np.float32)
+    for row, length in enumerate(lengths):
+        mask[row, 0, :length] = 1
+    return mask
 
 
 def _metadata(path: Path, session: Any) -> ModelMetadata:
-    """Return what the file says of itself, after comparing it with the graph."""
+    """Return the metadata in the file, after comparing it with the graph."""
     try:
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     except UnicodeDecodeError:
-        raise InputError(f"{path}: its metadata is no UTF-8 text.", hint="the file is damaged.") from None
+        raise InputError(f"{path}: its metadata is not UTF-8 text.", hint="the file is damaged.") from None
     if text is None:
         raise InputError(
             f"{path}: expected `{METADATA_KEY}` metadata (classes, feature_dim, …), but there is none.",
@@ -126,7 +173,7 @@ def _metadata(path: Path, session: Any) -> ModelMetadata:
     metadata = ModelMetadata.from_json(text, str(path))
     inputs = {value.name: value.shape for value in session.get_inputs()}
     outputs = {value.name: value.shape for value in session.get_outputs()}
-    found = (_size(inputs, "features"), _size(outputs, "probabilities"))
+    found = (_rows(inputs, "features"), _rows(outputs, "probabilities"))
     expected = (metadata.feature_dim, len(metadata.classes))
     if found != expected or not inputs.keys() <= {"features", "frame_mask"}:
         raise InputError(
@@ -136,10 +183,6 @@ def _metadata(path: Path, session: Any) -> ModelMetadata:
     return metadata
 
 
-def _is_masked(session: Any) -> bool:
-    return len(session.get_inputs()) > 1
-
-
-def _size(values: dict[str, Any], name: str) -> Any:
+def _rows(values: dict[str, Any], name: str) -> Any:
     shape = values.get(name, ())
     return shape[1] if len(shape) == 3 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ _OUTLINED, _NUMBERED = 0.0025, 0.011
 shorter one, and to have the number of its class written on it."""
 _LONGEST, _PATCH, _LINE = 36, 12, 180
 """Characters of a class name that the legend shows, that colour and number beside it take, and of a line."""
+
+_PLACEHOLDERS = {"Last Resort High-Efficiency"}
+"""Fonts that have a box for every character."""
 
 _Style = tuple[str, str]
 
@@ -57,6 +61,7 @@ def write_plot(
     # The figure's own interface: pyplot would keep global state and choose a window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     strips = {"prediction": predicted} if truth is None else {"prediction": predicted, "truth": truth}
     longest = max(map(len, strips.values())) / (fps or 1.0)
@@ -75,9 +80,41 @@ def write_plot(
     axes.set_xlabel("frames" if fps is None else "seconds")
     axes.set_title(title, parse_math=False)
     _legend(figure, shown, classes, styles, columns)
+    families, _ = _fonts("".join(sorted({*title, *"".join(classes[label] for label in shown)})))
+    for text in figure.findobj(Text):
+        text.set_fontfamily(families)
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a class name in a script the font lacks
+        warnings.simplefilter("ignore")  # characters without a font, see `undrawable`
         figure.savefig(temporary, format="png", dpi=_DPI)
+
+
+def undrawable(names: Sequence[str]) -> list[str]:
+    """Return the names with characters that no installed font has."""
+    _, missing = _fonts("".join(sorted({*"".join(names)})))
+    return [name for name in names if missing & set(name)]
+
+
+@lru_cache
+def _fonts(characters: str) -> tuple[list[str], set[str]]:
+    """Return the font families for these characters, the default one first, and the characters without."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    default = font_manager.get_font(font_manager.findfont(font_manager.FontProperties())).family_name
+    installed = {font.name: font.fname for font in font_manager.fontManager.ttflist}
+    families, missing = [], {character for character in characters if character.isprintable()} - {" "}
+    for family in dict.fromkeys([default, *sorted(installed.keys() - _PLACEHOLDERS)]):
+        try:
+            glyphs = FT2Font(installed[family]).get_charmap()
+        except (KeyError, OSError, RuntimeError):  # a font that cannot be read
+            continue
+        drawn = {character for character in missing if ord(character) in glyphs}
+        if drawn or family == default:
+            families.append(family)
+            missing -= drawn
+        if not missing:
+            break
+    return families, missing
 
 
 def _styles(names: Sequence[str], background: Collection[str]) -> Mapping[int, _Style]:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from g2l.config import FAMILIES, Normalization
 from g2l.datasets.features import Features
 from g2l.datasets.labels import Labels
-from g2l.datasets.normalization import normalize
-from g2l.errors import InputError, OperationalError
-from g2l.inference.sessions import Probabilities, Session
+from g2l.datasets.normalize import normalize
+from g2l.errors import InputError
+from g2l.inference.probabilities import Probabilities, require_finite
+from g2l.inference.sessions import Session
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import ReceptiveField
 
@@ -126,10 +127,7 @@ class StreamingPredictor:
 
     def _run(self, window: Features) -> Probabilities:
         probabilities = self._session.probabilities(np.ascontiguousarray(window))
-        if not np.isfinite(probabilities).all():
-            raise OperationalError(
-                "the model gives NaN.", hint="an fp16 export overflows where features are large."
-            )
+        require_finite(probabilities)
         return probabilities
 
     def _prepared(self, features: Features) -> Features:

@@ -7,12 +7,12 @@ at the ends of the video the network pads a tile as it pads the video.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from g2l.config import FAMILIES
-from g2l.datasets.normalization import BLOCK_FRAMES
+from g2l.datasets.normalize import BLOCK_FRAMES
 from g2l.errors import InputError, OperationalError
-from g2l.inference.memory_sizes import show_size
 from g2l.machine import resident_memory, usable_memory
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import ReceptiveField
@@ -20,14 +20,17 @@ from g2l.structure import ReceptiveField
 BUFFERS = 2
 """Tiles whose features are in memory: one that is computed and one that is read."""
 LONGEST_TILE = 262_144
-"""Frames: longer ones would save hardly any overlap, and TensorRT must know the longest beforehand."""
+"""Frames: longer ones would save hardly any overlap."""
 _LARGEST = 4 * 10**9
-"""Bytes taken unasked: of MS-TCN, tiles of 200,000 frames, of which the overlap is 4 %."""
+"""Bytes taken by default: of MS-TCN, tiles of 200,000 frames, of which the overlap is 4 %."""
 _OVERHEAD = 400 * 10**6
 """Bytes for what is imported while predicting, MLflow most of all, and for what is written."""
 _LABEL_BYTES = 8
 _SMALLEST = 256
 """Frames of its own that a tile must have to be worth reading."""
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kmgt]i?|)b?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Capacity:
         needed = frames * self.frame_bytes + self.base_bytes
         given = self.frames * self.frame_bytes + self.base_bytes
         return OperationalError(
-            f"needs about {show_size(needed)}, since {reason}, but {show_size(given)} may be used.",
+            f"needs about {_show(needed)}, since {reason}, but {_show(given)} may be used.",
             hint="allow more with --max-memory, or use a machine that has more.",
         )
 
@@ -145,8 +148,7 @@ def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Cap
         max_memory = max(smallest, base + (min(free // 2, _LARGEST) if reach else free * 9 // 10))
     if max_memory < smallest:
         raise InputError(
-            f"`max_memory` must be >= {show_size(smallest)} for this model, "
-            f"but is {show_size(max_memory)} instead."
+            f"`max_memory` must be >= {_show(smallest)} for this model, but is {_show(max_memory)} instead."
         )
     frames = (max_memory - base) // per_frame
     return Capacity(
@@ -177,3 +179,20 @@ def _frame_bytes(metadata: ModelMetadata) -> int:
     """
     numbers = BUFFERS * metadata.feature_dim + 16 * metadata.backbone.feature_maps + 8 * len(metadata.classes)
     return 4 * numbers
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as `2GB`, `1.5GiB` or `800M`.
+
+    Raises:
+        InputError: It is not a size, or less than a byte.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * (_UNITS | _BINARY)[match[2].lower()]) if match else 0
+    if size < 1:
+        raise InputError(f"`max_memory` must be a size such as 2GB or 800MiB, but is {text!r} instead.")
+    return size
+
+
+def _show(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

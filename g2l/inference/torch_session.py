@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from g2l.datasets.features import Features
-from g2l.errors import InputError, OperationalError, brief
-from g2l.inference.providers import Device
-from g2l.inference.sessions import Probabilities, fitting
-from g2l.models.artifact import load_model
+from g2l.errors import OperationalError, brief
+from g2l.inference.devices import Device
+from g2l.inference.probabilities import Probabilities, require_shape
 from g2l.models.metadata import ModelMetadata
 from g2l.training.device import resolve_device
 
@@ -28,7 +26,7 @@ class TorchSession:
         threads: CPU threads of this process, or None to leave them as they are.
 
     Raises:
-        InputError: The device is tensorrt, or cuda without a GPU.
+        InputError: The device is cuda, and torch finds no GPU.
     """
 
     def __init__(
@@ -38,10 +36,6 @@ class TorchSession:
         device: Device = Device.AUTO,
         threads: int | None = None,
     ) -> None:
-        if device is Device.TENSORRT:
-            raise InputError(
-                "`device` tensorrt runs exported models only.", hint="export to .onnx first: g2l export."
-            )
         if threads is not None:
             torch.set_num_threads(threads)
         self.metadata = metadata
@@ -53,7 +47,7 @@ class TorchSession:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells these weights from others."""
+        """Identifies weights and metadata by their content."""
         digest = hashlib.sha256(self.metadata.to_json().encode())
         for name, values in self._model.state_dict().items():
             digest.update(name.encode())
@@ -69,14 +63,4 @@ class TorchSession:
                 probabilities: Probabilities = torch.softmax(self._model(batch)[-1, 0], dim=0).cpu().numpy()
         except RuntimeError as error:
             raise OperationalError(f"torch failed: {brief(error)}") from error
-        return fitting(probabilities, self.metadata, features)
-
-
-def open_torch_session(path: Path, device: Device = Device.AUTO, threads: int | None = None) -> TorchSession:
-    """Return a session for a `.safetensors` model of a backbone of ours.
-
-    Raises:
-        InputError: The file is missing, damaged or was not written by g2l, or the device cannot be used.
-    """
-    model, metadata = load_model(path)
-    return TorchSession(model, metadata, device, threads)
+        return require_shape(probabilities, self.metadata, features)

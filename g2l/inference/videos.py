@@ -1,4 +1,4 @@
-"""Which feature files to predict, and what comes out of each."""
+"""Which feature files to predict, and the result of each."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from g2l.datasets.labels import Labels
 from g2l.errors import G2LError, InputError
-from g2l.inference.sessions import Probabilities
+from g2l.inference.probabilities import Probabilities
 
 
 @dataclass(frozen=True)
 class VideoPrediction:
-    """What a model says of one video, at the frame rate of its feature file.
+    """The prediction of one video, at the frame rate of its feature file.
 
     Attributes:
         name: File name without `.npy`.
         path: The feature file.
         labels: Most probable class of every frame, (T,).
         probabilities: (C, T); of a video that was computed in tiles a memory map of a temporary file.
-        notice: What the user should know of how the file was read, or None.
+        notice: A remark on how the file was read, or None.
     """
 
     name: str
@@ -40,9 +40,7 @@ class VideoFailure:
 
 
 def find_videos(paths: Iterable[Path]) -> list[Path]:
-    """Return the feature files that `paths` name, each once.
-
-    Whether they can be read is found out when they are, one by one.
+    """Return the feature files that `paths` name, each once; none of them is opened.
 
     Args:
         paths: Files, in the order given, and folders: all that ends in `.npy` there, in alphabetical order,
@@ -66,9 +64,13 @@ def find_videos(paths: Iterable[Path]) -> list[Path]:
 
 
 def _expand(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder.")
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:  # a name that is too long, a loop of links
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    if not exists:
+        raise InputError(f"{path}: no such file or folder.")
+    if not is_folder:
         yield path
         return
     files = sorted(file for file in path.iterdir() if file.suffix == ".npy" and file.name[0] != ".")

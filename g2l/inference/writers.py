@@ -1,39 +1,41 @@
-"""What a prediction leaves in its output folder; every file appears whole or not at all."""
+"""The files of a prediction; each is written atomically."""
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.bundle import name_fault
 from g2l.datasets.labels import Labels
+from g2l.datasets.layout import name_fault
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
-from g2l.inference.formats.format import WRITERS, Format, check_formats
+from g2l.inference.formats import WRITERS, Annotation, Format, check_formats
 from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
-from g2l.inference.plots import write_plot
-from g2l.inference.segment_rows import SegmentRow, segment_rows, write_segments
-from g2l.inference.segment_scores import score_segments
-from g2l.inference.smoothing.settings import Smoothing
-from g2l.inference.smoothing.smoother import make_smoother
+from g2l.inference.plots import undrawable, write_plot
+from g2l.inference.segments import SegmentRow, segment_rows, write_segments
+from g2l.inference.smoothing import Smoothing, make_smoother
 from g2l.inference.videos import VideoPrediction
 from g2l.models.metadata import ModelMetadata
 
+_log = logging.getLogger("g2l")
+
 SEGMENTS_FILE = "segments.csv"
 RECORD_FILE = "predictions.jsonl"
-"""What the files of each video were made of; kept by who calls the writer."""
+"""Sources of the files of each video; written by the caller."""
 _LONGEST_NAME = 200
 """Bytes, of the 255 that most file systems allow: suffixes are added to it."""
 RUN_FILE = "run.json"
-"""Of the stage that predicts: who predicted what, and how."""
+"""Record of the stage that predicts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +67,15 @@ class PredictionWriter:
         metadata: Of the model: class names, frames per second, transitions.
         outputs: What else is written.
         ground_truth: Folder of `<video>.txt` that plots compare with; a video without is drawn alone.
+        reserved: Names of files in the folder that no video may have.
+        date: Date in `.eaf` files, or None for now.
 
     Attributes:
-        files: What was written of the video that was added last.
+        files: Files of the video that was added last.
 
     Raises:
-        InputError: The folder cannot be used, or what is asked for cannot be written: a class name does not
-            fit, the frame rate is unknown, the model holds no transitions.
+        InputError: The folder cannot be used, or an output cannot be written: a class name does not fit, the
+            frame rate is unknown, the model holds no transitions.
     """
 
     def __init__(
@@ -81,6 +85,8 @@ class PredictionWriter:
         outputs: Outputs | None = None,
         *,
         ground_truth: Path | None = None,
+        reserved: Sequence[str] = (),
+        date: datetime | None = None,
     ) -> None:
         self.folder = folder
         self.outputs = outputs or Outputs()
@@ -94,18 +100,21 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        reserved = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
-        self._owners = dict.fromkeys(reserved, "")
+        own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
+        self._owners = dict.fromkeys((*own, *reserved), "")
+        self.date = date or datetime.now(UTC)
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
             *([".probabilities.npy"] if self.outputs.probabilities else []),
             *([".png"] if self.outputs.plots else []),
         )
+        if self.outputs.plots and (names := undrawable(metadata.classes)):
+            _log.warning("plots: no installed font has the glyphs of %s.", ", ".join(names))
         ensure_folder(folder)
 
     def claim(self, name: str) -> None:
-        """Return if a video can have its own files; to be asked before hours of predicting.
+        """Return if a video can have its own files; to be called before anything is predicted.
 
         Raises:
             InputError: The name would leave the folder or is too long, or a file of it is another video's:
@@ -123,6 +132,11 @@ class PredictionWriter:
                     hint="rename the video, or predict it into another folder.",
                 )
 
+    def names(self, video: str) -> tuple[str, ...]:
+        """Return the names, relative to the folder, of the files that `add` writes of a video."""
+        kept = () if self._smooth is None else (f"{UNSMOOTHED}/{video}.txt",)
+        return (*(f"{video}{suffix}" for suffix in self._suffixes), *kept)
+
     def add(self, prediction: VideoPrediction) -> list[SegmentRow]:
         """Write the files of one video, `<video>.txt` last, and return its segments.
 
@@ -137,32 +151,32 @@ class PredictionWriter:
         self.files = []
         self.claim(name)
         label_file = self.folder / f"{name}.txt"
-        found = score_segments(prediction.labels, probabilities)
+        labels = prediction.labels
         kept = self.folder / UNSMOOTHED / label_file.name
         if self._smooth is None:
             with suppress(FileNotFoundError, NotADirectoryError):
                 kept.unlink()  # of an earlier run
         else:
-            write_frame_names(kept, segment_rows(name, found, self._classes, self.fps))
+            write_frame_names(kept, segment_rows(name, labels, probabilities, self._classes, self.fps))
             self.files.append(kept)
-            found = score_segments(self._smooth(prediction.labels, probabilities), probabilities)
-        rows = segment_rows(name, found, self._classes, self.fps)
+            labels = self._smooth(labels, probabilities)
+        rows = segment_rows(name, labels, probabilities, self._classes, self.fps)
         for each in self.outputs.formats:
             if each in WRITERS:
                 suffix, write = WRITERS[each]
-                write(self._file(name, suffix), name, rows, self.fps)
+                write(self._file(name, suffix), Annotation(name, rows, self.fps, self.date))
         if self.outputs.probabilities:
             with atomic_path(self._file(name, ".probabilities.npy")) as temporary:
                 _save(temporary, probabilities)
         if self.outputs.plots:
-            self._plot(name, np.repeat(found.segments.labels, found.segments.ends - found.segments.starts))
+            self._plot(name, labels)
         write_frame_names(label_file, rows)
         self.files.append(label_file)
         self._rows += rows
         return rows
 
     def restore(self, rows: Sequence[SegmentRow]) -> None:
-        """Take in what `add` returned of a video whose files are there."""
+        """Add the rows of a video whose files exist, as `add` returned them."""
         self._rows += rows
 
     def finish(self) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -21,14 +21,10 @@ from g2l.receptive_field import restore
 def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
     """Write weights and metadata to `path` atomically.
 
-    Args:
-        path: Usually `model.safetensors`.
-        model: Its weights must fit the network that `metadata` describes.
-        metadata: Everything else.
-
     Raises:
-        InputError: They do not fit: the file could not be loaded again.
-        OperationalError: The disk refuses.
+        InputError: The weights do not fit the network that `metadata` describes: the file could not be loaded
+            again.
+        OperationalError: The file cannot be written.
     """
     # Copies, since safetensors refuses tensors that share memory.
     weights = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
@@ -42,7 +38,7 @@ def read_metadata(path: Path) -> ModelMetadata:
     """Return the metadata of a model file; only its header is read.
 
     Raises:
-        InputError: The file is missing, is no safetensors file, is cut short, or was not written by g2l.
+        InputError: The file is missing, is not a safetensors file, is truncated, or was not written by g2l.
     """
     return _read(path, weights=False)[0]
 
@@ -52,8 +48,8 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, M
 
     Args:
         path: A `model.safetensors`.
-        backbone: The `package.module:factory` that the caller expects. A file never makes us import code by
-            a name that only the file gives.
+        backbone: The `package.module:factory` that the caller expects. Code is never imported by a name that
+            only the file gives.
 
     Raises:
         InputError: As `read_metadata`, or the weights do not fit the network it describes, or it names a
@@ -71,35 +67,30 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, M
 
 
 def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) -> nn.Module:
-    """Return the network of `metadata` with `weights`; torch's random state is left as it is.
-
-    Args:
-        metadata: Describes the network.
-        weights: A state dict.
-        source: File name for the error.
+    """Return the network of `metadata` with the state dict `weights`; torch's random state is unchanged.
 
     Raises:
-        InputError: A weight is missing, is not part of the network, or has another shape.
+        InputError: A weight is missing, is not part of the network, or has another shape; `source`, a file
+            name, is named.
     """
     metadata.backbone.fit(metadata.structure, source)
     if metadata.backbone.name in BACKBONES:
-        # Shapes first, which take no memory: a damaged file may describe a network that fits into none.
+        # Shapes first, which take no memory: a corrupted file may describe a network that fits into none.
         try:
             with torch.device("meta"):
                 _build(metadata, weights, source)
         except (TypeError, RuntimeError, OverflowError) as error:
-            raise InputError(f"{source}: describes no network that can be made ({brief(error)}).") from None
+            raise InputError(f"{source}: its network cannot be built ({brief(error)}).") from None
     network = _build(metadata, weights, source)
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except Exception as error:  # weights that are sparse or quantised, branches of other rates
+        raise InputError(f"{source}: its weights cannot be loaded ({brief(error)}).") from None
     return network
 
 
 def _build(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) -> nn.Module:
-    """Return a network of the shapes of `weights`, newly initialised.
-
-    Raises:
-        InputError: It has other shapes.
-    """
+    """Return a newly initialised network, whose shapes must be those of `weights`."""
     with torch.random.fork_rng(devices=[]):
         network = build_backbone(
             metadata.backbone,
@@ -109,10 +100,10 @@ def _build(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) 
         )
     if metadata.layers:
         _restore_layers(network, metadata.layers, weights, source)
-    fault = _mismatch({name: tuple(value.shape) for name, value in network.state_dict().items()}, weights)
-    if fault is not None:
+    difference = _difference(network.state_dict(), weights)
+    if difference is not None:
         raise InputError(
-            f"{source}: its weights do not fit the network: {fault}.",
+            f"{source}: its weights do not fit the network: {difference}.",
             hint="check that structure, backbone settings, classes and weights belong together.",
         )
     return network
@@ -121,15 +112,11 @@ def _build(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) 
 def _restore_layers(
     network: nn.Module, layers: Mapping[str, Any], weights: Mapping[str, Tensor], source: str
 ) -> None:
-    """Give a network the branches or the dense kernels that its weights are of.
-
-    Raises:
-        InputError: The description is damaged, or of kernels of another size than the weights have.
-    """
+    """Give a network the branches or the dense kernels that its weights belong to."""
     for name, layer in layers.items():
         found = weights.get(f"{name}.weight")
         taps = layer.get("kernel_size") if isinstance(layer, dict) else None
-        # Before anything is made: a damaged file may describe a kernel that fits into no memory.
+        # Before anything is made: a corrupted file may describe a kernel that does not fit into memory.
         if found is None or taps != list(found.shape[2:]):
             raise InputError(f"{source}: its metadata describes {name} with another kernel than its weights.")
     try:
@@ -138,18 +125,15 @@ def _restore_layers(
         raise InputError(f"{source}: {brief(error.message)}") from None
 
 
-def _mismatch(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> str | None:
-    """Return the first difference between the shapes of a network and those of a state dict."""
-    for name, shape in expected.items():
+def _difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str | None:
+    """Return the first difference between the names and shapes of two state dicts."""
+    for name, value in expected.items():
         if name not in weights:
             return f"`{name}` is missing"
-        found = tuple(weights[name].shape)
+        shape, found = tuple(value.shape), tuple(weights[name].shape)
         if found != shape:
             return f"`{name}` must have shape {shape}, but has {found} instead"
-    for name in weights:
-        if name not in expected:
-            return f"`{name}` is not part of it"
-    return None
+    return next((f"`{brief(name)}` is not part of it" for name in weights if name not in expected), None)
 
 
 def _read(path: Path, *, weights: bool) -> tuple[ModelMetadata, dict[str, Tensor]]:
@@ -159,10 +143,10 @@ def _read(path: Path, *, weights: bool) -> tuple[ModelMetadata, dict[str, Tensor
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()} if weights else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # SafetensorError, OSError, and others for number formats torch lacks
         raise InputError(
-            f"{path}: expected a safetensors file, but it cannot be read ({error}).",
-            hint="it may be cut short; a state dict of MS-TCN code needs --structure and --mapping.",
+            f"{path}: expected a safetensors file, but it cannot be read ({brief(error)}).",
+            hint="it may be truncated; a published checkpoint needs --structure and --mapping.",
         ) from None
     if METADATA_KEY not in header:
         raise InputError(f"{path}: expected `{METADATA_KEY}` metadata in its header, but there is none.")

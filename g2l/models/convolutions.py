@@ -1,53 +1,23 @@
-"""The convolutions that networks are made of: the 1x1 one as a matrix product, and the dilated ones."""
+"""The dilated convolutions of our networks, and when a CPU computes them as matrix products."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
-from g2l.receptive_field.causal import CausalConv1d
-from g2l.receptive_field.operands import operands
-from g2l.receptive_field.products import by_products, convolve_by_taps
+from g2l.kernels.taps import TapConvolution, by_products, convolve_by_taps, tap_plan
+from g2l.receptive_field.branches import BranchConv
+from g2l.receptive_field.geometry import CausalConv1d
 from g2l.structure import KERNEL_SIZE
 
-
-class PointwiseConv1d(nn.Conv1d):
-    """`nn.Conv1d(in_channels, out_channels, 1)`, computed on a CPU without copying its input.
-
-    torch rearranges the input of a convolution first. With many channels and frames (2048 x 6000, two
-    threads) that takes longer than the product.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        by_frame: Whether the output lies frame by frame in memory, as the products of dilated convolutions
-            want it. From many channels (2048) that is quicker too, by a quarter; to few it is slower.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, by_frame: bool = False) -> None:
-        super().__init__(in_channels, out_channels, 1)
-        self.by_frame = by_frame
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (B, in_channels, T) to (B, out_channels, T)."""
-        if self.bias is None or not by_products(input):
-            return super().forward(input)
-        batch = len(input)
-        matrix = self.weight[..., 0].expand(batch, -1, -1)  # (O, I, 1) -> (B, O, I)
-        if self.by_frame:
-            bias = self.bias.expand(batch, 1, -1)  # (O,) -> (B, 1, O)
-            rows = torch.baddbmm(bias, input.transpose(1, 2), matrix.transpose(1, 2))
-            return rows.transpose(1, 2)  # (B, T, O) -> (B, O, T)
-        return torch.baddbmm(self.bias.unsqueeze(1).expand(batch, -1, 1), matrix, input)
+WIDEST = 31
+"""Taps of the widest kernel that products compute; a merged kernel may have many more."""
 
 
 def dilated_convolution(channels: int, rate: int, *, causal: bool) -> nn.Conv1d:
     """Return the dilated convolution of a layer, (B, channels, T) to (B, channels, T).
 
-    Args:
-        channels: Feature maps F.
-        rate: Frames between neighbouring taps.
-        causal: Whether it reads the present and earlier frames only, instead of as many on either side.
+    A causal one reads the present and earlier frames only, instead of as many on either side.
     """
     if causal:
         return CausalConv1d(channels, channels, KERNEL_SIZE, dilation=rate)
@@ -57,15 +27,49 @@ def dilated_convolution(channels: int, rate: int, *, causal: bool) -> nn.Conv1d:
 
 def convolve(conv: nn.Module, maps: Tensor) -> Tensor:
     """Return conv(maps), (B, F, T) to (B, F, T), as matrix products where they give the same."""
-    found = operands(conv, maps)
+    found = as_taps(conv, maps)
     if found is None:
         result: Tensor = conv(maps)
         return result
     return convolve_by_taps(maps, *found)
 
 
-def side_by_side(first: Tensor, second: Tensor) -> Tensor:
-    """Return the channels of (B, F, T) and (B, G, T) as (B, F + G, T), frame by frame if the first is."""
-    if first.stride(1) > 1:
-        return torch.cat([first, second], dim=1)
-    return torch.cat([first.transpose(1, 2), second.transpose(1, 2)], dim=2).transpose(1, 2)
+def as_taps(conv: nn.Module, x: Tensor) -> TapConvolution | None:
+    """Return what the tap products need to compute `conv(x)`, or None where they cannot.
+
+    They compute convolutions over time without groups that keep the number of frames and read zeros outside,
+    with branches or without; not subclasses that compute something else, nor where hooks are registered.
+    """
+    if not isinstance(conv, nn.Conv1d) or not is_called_plainly(conv, nn.Conv1d) or not by_products(x):
+        return None
+    (taps,), compute = conv.kernel_size, type(conv)._conv_forward
+    if taps > WIDEST:
+        return None
+    if isinstance(conv, BranchConv):
+        return conv.as_taps(x, conv.weight, conv.bias)
+    if x.dim() != 3 or conv.groups > 1 or conv.stride != (1,) or conv.padding_mode != "zeros":
+        return None
+    (rate,) = conv.dilation
+    if compute is CausalConv1d._conv_forward:
+        anchor = taps - 1
+    elif compute is nn.Conv1d._conv_forward and taps % 2 and conv.padding == (taps // 2 * rate,):
+        anchor = taps // 2
+    else:
+        return None
+    return TapConvolution(conv.weight, conv.bias, None, tap_plan((rate,), taps, anchor, x.shape[-1]))
+
+
+def is_called_plainly(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Return whether a call of `module` is the `forward` of `kind` and nothing else, without hooks."""
+    hooks = (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return (
+        type(module).forward is kind.forward
+        and "forward" not in vars(module)
+        and not any(hooks)
+        and not torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    )

@@ -1,4 +1,4 @@
-"""What a model file says of itself: enough to rebuild the network and to repeat its preprocessing."""
+"""Metadata of a model file: enough to rebuild the network and to repeat its preprocessing. Torch-free."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from g2l.structure import KERNEL_SIZE, DilationStructure, ReceptiveField
 SCHEMA = "g2l.model/1"
 METADATA_KEY = "g2l"
 """Key of the one JSON text in the metadata of `model.safetensors` and in `metadata_props` of `model.onnx`."""
+INPUT_KEY = "g2l.input"
+"""Key of the sentence in `metadata_props` that describes the features that an ONNX graph takes. Files of
+0.1.0, whose graphs never normalise, have none."""
+STANDARDIZED = "standardized_features"
+"""The value in an ONNX graph up to which it only normalises."""
 _LARGEST_SAMPLE_RATE = 2**16
 """Predictions are repeated so often: half an hour of video at 30 frames per second."""
-_DAMAGES = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What reading raises where a value is of another kind than it should be."""
+_CORRUPTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""Raised while reading where a value has another type than it should have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +47,11 @@ class ModelMetadata:
             (`holdout/f1@10`, `test/edit`).
         run_id: MLflow run that made them, or None.
         dataset: Name, split and fingerprint of the training data.
-        layers: What a search has made of the layers where it left more than a rate each, as
-            `g2l.receptive_field.describe` returns it; empty for plain convolutions.
-        transitions: (class index, index of the class one frame later, how often), counted over the training
-            partition at the network's frame rate; None in files that were written before they were counted.
-        precision: How an fp16 or int8 file compared with fp32 when it was made; None of fp32.
+        layers: Branches or dense kernels that a search left, as `g2l.receptive_field.describe` returns them;
+            empty for plain convolutions.
+        transitions: (class index, index of the class one frame later, count) over the training partition at
+            the network's frame rate; None in older files.
+        precision: How an fp16 or int8 file compared with fp32 when it was made; None for fp32.
     """
 
     structure: DilationStructure
@@ -88,14 +93,10 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str, source: str) -> ModelMetadata:
-        """Parse the metadata of a model file.
-
-        Args:
-            text: What `to_json` returned.
-            source: File name for the error.
+        """Parse what `to_json` returned.
 
         Raises:
-            InputError: The text is not metadata of this schema; the field at fault is named.
+            InputError: The text is not metadata of this schema; `source`, a file, and the field are named.
         """
         try:
             value = json.loads(text)
@@ -116,7 +117,7 @@ class ModelMetadata:
                 }
             )
             metadata._check()
-        except (*_DAMAGES, InputError) as error:
+        except (*_CORRUPTED, InputError) as error:
             reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
             reason = brief(reason.rstrip("."))
             raise InputError(
@@ -126,7 +127,7 @@ class ModelMetadata:
         return metadata
 
     def _check(self) -> None:
-        """Raise ValueError for numbers that nothing could be computed with."""
+        """Raise ValueError for values that no network or preprocessing can have."""
         for name in ("feature_dim", "sample_rate"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:

@@ -6,20 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.models.convolutions import PointwiseConv1d, dilated_convolution
-from g2l.models.dropout import Dropout
-from g2l.models.residual import residual_layer
-from g2l.receptive_field.operands import is_called_plainly, operands
+from g2l.kernels.dropout import Dropout
+from g2l.kernels.pointwise import PointwiseConv1d
+from g2l.kernels.residual import residual_layer
+from g2l.models.convolutions import as_taps, dilated_convolution, is_called_plainly
 from g2l.structure import DilationStructure
 
 
 class MSTCN(nn.Module):
     """Stages of dilated residual layers, each refining the class probabilities of the one before.
 
-    Parameter names are those of the checkpoints in circulation: `stage1.…` and `stages.{s}.…`.
-    Logits of valid frames do not depend on what the padded frames hold, nor on how many there are
-    (deviation: the released code pads the first layer of each stage with the bias of its 1x1
-    convolution instead of with zeros).
+    Parameter names are those of published checkpoints: `stage1.…` and `stages.{s}.…`. Logits of valid frames
+    depend neither on the content nor on the number of padded frames (deviation: the released code pads the
+    first layer of each stage with the bias of its 1x1 convolution instead of with zeros).
 
     Args:
         structure: Rates of all stages; rates beyond the length of a video are allowed.
@@ -104,20 +103,21 @@ class DilatedResidualLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, maps: Tensor, frame_mask: Tensor | None = None) -> Tensor:
-        """Map (B, F, T) to (B, F, T).
-
-        Args:
-            maps: Zero in the padding, which the dilated convolution looks at; so is the result.
-            frame_mask: (B, 1, T) or None.
-        """
-        dilated, bias = operands(self.conv_dilated, maps), self.conv_1x1.bias
-        watched = not (
-            is_called_plainly(self.conv_1x1, PointwiseConv1d) and is_called_plainly(self.dropout, Dropout)
-        )
-        if dilated is not None and bias is not None and not watched:
-            kept = self.dropout.factors(maps)
-            if frame_mask is not None:
-                kept = frame_mask if kept is None else kept * frame_mask
-            return residual_layer(maps, dilated, self.conv_1x1.weight, bias, kept)
+        """Map (B, F, T), zero in the padding, to (B, F, T), likewise; `frame_mask` is (B, 1, T) or None."""
+        fused = self._fused(maps, frame_mask)
+        if fused is not None:
+            return fused
         residual: Tensor = self.dropout(self.conv_1x1(functional.relu(self.conv_dilated(maps))))
         return maps + (residual if frame_mask is None else residual * frame_mask)
+
+    def _fused(self, maps: Tensor, frame_mask: Tensor | None) -> Tensor | None:
+        """Return the same as one operation on a CPU, or None where hooks or subclasses need each module."""
+        dilated, bias = as_taps(self.conv_dilated, maps), self.conv_1x1.bias
+        if dilated is None or bias is None or not is_called_plainly(self.conv_1x1, PointwiseConv1d):
+            return None
+        if not is_called_plainly(self.dropout, Dropout):
+            return None
+        kept = self.dropout.mask(maps)
+        if frame_mask is not None:
+            kept = frame_mask if kept is None else kept * frame_mask
+        return residual_layer(maps, dilated, self.conv_1x1.weight, bias, kept)

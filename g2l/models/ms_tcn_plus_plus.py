@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from g2l.errors import InputError
-from g2l.models.convolutions import PointwiseConv1d, convolve, dilated_convolution, side_by_side
-from g2l.models.dropout import Dropout
+from g2l.kernels.dropout import Dropout
+from g2l.kernels.pointwise import PointwiseConv1d, side_by_side
+from g2l.models.convolutions import convolve, dilated_convolution
 from g2l.models.ms_tcn import Stage
 from g2l.structure import DilationStructure
 
@@ -18,9 +19,8 @@ from g2l.structure import DilationStructure
 class MSTCNPlusPlus(nn.Module):
     """A prediction stage of dual dilated layers, then refinement stages as in MS-TCN, none sharing weights.
 
-    Parameter names are those of the checkpoints in circulation: `PG.…` and `Rs.{r}.…`. Logits of valid frames
-    do not depend on what the padded frames hold, nor on how many there are (the released code takes one
-    video at a time).
+    Parameter names are those of published checkpoints: `PG.…` and `Rs.{r}.…`. Logits of valid frames depend
+    neither on the content nor on the number of padded frames (the released code takes one video at a time).
 
     Args:
         structure: Rates of all stages: in the first one those of the L first convolutions of its layers, then
@@ -71,8 +71,8 @@ class MSTCNPlusPlus(nn.Module):
 class PredictionStage(nn.Module):
     """1x1 convolution in, dual dilated layers, 1x1 convolution out (MS-TCN++, section 4.1).
 
-    Of each kind of convolution there is a list over the layers, as in the checkpoints, and so the order of
-    its modules is that of its rates.
+    Each kind of convolution is a list over the layers, as in the checkpoints, so the order of its modules is
+    that of its rates.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class PredictionStage(nn.Module):
         for first, second, fusion in layers:
             both = side_by_side(convolve(first, maps), convolve(second, maps))
             residual = self.dropout(functional.relu(fusion(both)))
-            # Dilated convolutions look at the padding, which must stay zero.
+            # Dilated convolutions read the padding, which must stay zero.
             maps = maps + (residual if frame_mask is None else residual * frame_mask)
         logits: Tensor = self.conv_out(maps)
         return logits

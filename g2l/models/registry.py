@@ -16,14 +16,14 @@ from g2l.structure import DilationStructure
 
 
 class BackboneFactory(Protocol):
-    """What builds a network of given rates; a class with this constructor is one.
+    """Builds a network of given rates; a class with this constructor is one.
 
     - The network maps features (B, D, T) and a frame mask (B, 1, T) or None to logits (S, B, C, T).
     - The last of the S outputs is the prediction; logits of valid frames do not depend on padded ones.
     - Its convolutions with a kernel above 1 have the rates of the structure, in the order of its modules.
 
-    The last line is what local search, and super-network need; without them any use of the
-    rates will do. Those of ours with a causal variant also take `causal`, which nobody else's is given.
+    The last line is what local search and super-networks need; without them a network may use its rates
+    in any way. Ours with a causal variant also take `causal`, which others are never given.
     """
 
     def __call__(
@@ -51,15 +51,9 @@ def build_backbone(
 ) -> nn.Module:
     """Return a newly initialised network, in training mode, on the CPU.
 
-    Args:
-        config: Name and size of the network.
-        structure: Its rates.
-        feature_dim: D.
-        num_classes: C.
-
     Raises:
-        InputError: The structure does not fit the size; the name is unknown, its module cannot be
-            imported, or what it names makes no network.
+        InputError: The structure does not fit the size; the name is unknown, its module cannot be imported,
+            or the factory returns something else.
     """
     config.fit(structure)
     variant = {"causal": True} if config.causal else {}

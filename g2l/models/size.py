@@ -1,32 +1,86 @@
-"""How large a network is: its parameters, and its operations on one video."""
+"""How large a network is: parameters and multiply-adds, in closed form for our backbones."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of trained values; dilation rates do not change it."""
-    return sum(parameter.numel() for parameter in network.parameters())
+from g2l.config import FAMILIES, BackboneConfig, topology_of
+from g2l.errors import InputError
+from g2l.structure import KERNEL_SIZE, DilationStructure
 
 
-def count_flops(network: nn.Module, *, feature_dim: int, frames: int) -> int:
-    """Return the floating-point operations on one video, a multiply-add counted as two.
+@dataclass(frozen=True)
+class NetworkSize:
+    """What a network costs.
 
-    Counted are convolutions and matrix products, which are nearly all there is, by torch's own counter. Taps
-    that fall on padding count too, so that for a convolution dilation rates change nothing. Shapes alone are
-    followed: nothing is computed.
+    Attributes:
+        parameters: Trained values.
+        multiply_adds: Multiply-adds per frame of one forward pass.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def network_size(
+    backbone: BackboneConfig, structure: DilationStructure, *, feature_dim: int, num_classes: int
+) -> NetworkSize:
+    """Return the size of one of our networks.
+
+    Counted are the products of convolutions and attention, which are nearly all there is; taps that fall on
+    padding count too. Per frame, the multiply-adds are exact for a video whose length is a multiple of all
+    attention windows of ASFormer, and for any length of the other two.
 
     Args:
-        network: (features (B, D, T), frame_mask or None) -> logits (S, B, C, T); left as it is.
+        backbone: Name and feature maps; the stages are those of `structure`, which may differ in length.
+        structure: Rates.
         feature_dim: D.
-        frames: T of the video.
+        num_classes: C.
+
+    Raises:
+        InputError: The backbone is not one of ours, or has other stages than the structure.
     """
-    shapes = copy.deepcopy(network).to("meta").eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shapes(torch.empty(1, feature_dim, frames, device="meta"), None)
-    return int(counter.get_total_flops())
+    if backbone.name not in FAMILIES:
+        raise InputError(
+            f"`backbone` must be one of {', '.join(FAMILIES)} to have a known size, but is "
+            f"{backbone.name!r} instead."
+        )
+    convolutions = list(_convolutions(backbone, structure, feature_dim, num_classes))
+    products = sum(inputs * outputs * taps for inputs, outputs, taps in convolutions)
+    parameters = products + sum(outputs for _, outputs, _ in convolutions)
+    if backbone.name == "asformer":
+        # Each query meets w + 2⌊w/2⌋ keys and as many values.
+        channels = _attention_channels(backbone.feature_maps)
+        products += sum(2 * channels * (rate + 2 * (rate // 2)) for rate in structure.rates)
+    return NetworkSize(parameters, products)
+
+
+def multiply_adds_per_frame(
+    backbone: BackboneConfig, structure: DilationStructure, *, feature_dim: int, num_classes: int
+) -> int:
+    """Return the multiply-adds per frame; see `network_size`."""
+    return network_size(backbone, structure, feature_dim=feature_dim, num_classes=num_classes).multiply_adds
+
+
+def _convolutions(
+    backbone: BackboneConfig, structure: DilationStructure, feature_dim: int, num_classes: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield input channels, output channels and taps of every convolution."""
+    maps = backbone.feature_maps
+    topology = topology_of(backbone.name, structure.shape, causal=backbone.causal)
+    stages = zip(structure.shape, topology.parallel, strict=True)
+    for number, (rates, width) in enumerate(stages):
+        yield feature_dim if number == 0 else num_classes, maps, 1
+        for _ in range(rates // width):
+            yield from [(maps, maps, KERNEL_SIZE)] * width
+            yield width * maps, maps, 1
+            if backbone.name == "asformer":
+                channels = _attention_channels(maps)
+                yield from [(maps, channels, 1)] * 3  # queries, keys, values
+                yield channels, maps, 1
+        yield maps, num_classes, 1
+
+
+def _attention_channels(feature_maps: int) -> int:
+    return max(feature_maps // 2, 1)

@@ -1,8 +1,10 @@
-"""How the candidates of a global search are trained: where, by what, and what one of them costs."""
+"""How the candidates of a global search are trained, what one of them costs, and whose weights are kept."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,19 +12,25 @@ from typing import Any, Self
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget, EvaluationTask, Fitness
+from g2l.evaluation import Budget, Evaluation, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
+from g2l.pipeline.output import link_or_copy
+from g2l.records import METRICS, LineLog, MetricsRecord
+from g2l.search.candidates import GenerationSummary
+from g2l.search.events import EvaluationEvent, SearchStatus
 from g2l.search.executors.contract import Executor
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.loop import WITHOUT_INFLUENCE
 from g2l.search.space import check_limits
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.candidate import CandidateFitness
 
 PROBE_STEPS = 4
+STATUS_INTERVAL_S = 5.0
+CANDIDATES = "candidates"
+"""Folder of the candidates' weights: `<id>/model.safetensors`."""
 TRAININGS = "trainings"
 """Folder of the checkpoints that trainings go on from; deleted when the search has ended."""
 FEATURES = "features"
@@ -61,15 +69,12 @@ class GlobalSearchTask:
         return self
 
     def settings(self) -> dict[str, Any]:
-        """Return what the result depends on as JSON values: a resumed search may use other workers."""
-        search = {
-            name: value for name, value in self.search.as_dict().items() if name not in WITHOUT_INFLUENCE
-        }
+        """Return the resolved configuration as JSON values."""
         return {
             "data": self.data.as_dict(),
             "backbone": self.backbone.as_dict(),
             "recipe": self.recipe.as_dict(),
-            "search": search,
+            "search": self.search.as_dict(),
             "seed": self.seed,
         }
 
@@ -115,7 +120,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
         backbone=task.backbone,
         recipe=task.recipe,
         device=device,
-        checkpoint_folder=folder / "candidates" if folder is not None and keeps else None,
+        checkpoint_folder=folder / CANDIDATES if folder is not None and keeps else None,
         training_folder=None if folder is None else folder / TRAININGS,
         feature_folder=None if folder is None or alone else folder / TRAININGS / FEATURES,
     )
@@ -171,3 +176,107 @@ def bytes_of_weights(task: GlobalSearchTask, dataset: SegmentationDataset) -> in
 
 def _steps_per_epoch(task: GlobalSearchTask, dataset: SegmentationDataset, selection: Selection) -> int:
     return -(-len(dataset.partitions(selection).train) // task.recipe.batch_size)
+
+
+class CandidateWeights:
+    """A search observer that counts evaluations, and keeps or deletes the weights of candidates.
+
+    Args:
+        folder: Output folder of the search.
+        keep: Which candidates keep their weights.
+    """
+
+    def __init__(self, folder: Path, keep: CandidateCheckpoints) -> None:
+        self._folder = folder / CANDIDATES
+        self._keep = keep
+        self._kept: dict[Path, Evaluation] = {}
+        self._compared: set[Path] = set()
+        self._survivors: set[DilationStructure] = set()
+        self.evaluations = 0
+        self.seconds = 0.0
+
+    def on_evaluation(self, event: EvaluationEvent) -> None:
+        """Count one score of a candidate; weights that another run trained are linked into this one."""
+        evaluation = event.evaluation
+        self.seconds += evaluation.seconds
+        self.evaluations += not evaluation.task.shares_weights
+        if evaluation.checkpoint is None or self._keep is CandidateCheckpoints.NONE:
+            return
+        path = self._folder / evaluation.checkpoint.parent.name / evaluation.checkpoint.name
+        if event.cached and not path.exists() and evaluation.checkpoint.exists():
+            link_or_copy(evaluation.checkpoint, path)
+        if path.exists():
+            self._kept[path] = evaluation
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        """With `elite`, delete the weights of all that did not survive."""
+        if self._keep is not CandidateCheckpoints.ELITE:
+            return
+        self._survivors = {member.structure for member in summary.population}
+        self._delete_fallen()
+        # What is known may still wait to be compared, until the next generation at most.
+        self._compared = set(self._kept)
+
+    def on_end(self) -> None:
+        """With `elite`, keep one set of weights of each survivor: those that were trained longest."""
+        if self._keep is not CandidateCheckpoints.ELITE:
+            return
+        self._delete_fallen()
+        longest = {kept.structure: path for path, kept in sorted(self._kept.items(), key=_length)}
+        self._delete(self._kept.keys() - longest.values())
+
+    def _delete_fallen(self) -> None:
+        """Delete the weights of what was compared and is not in the population."""
+        known = self._compared & self._kept.keys()
+        self._delete({path for path in known if self._kept[path].structure not in self._survivors})
+
+    def _delete(self, paths: set[Path]) -> None:
+        for path in paths:
+            del self._kept[path]
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _length(kept: tuple[Path, Evaluation]) -> tuple[int, int, str]:
+    """Return what the weights of a structure are sorted by: in the end, the same ones are kept always."""
+    path, evaluation = kept
+    return evaluation.budget.amount, -evaluation.seed, path.parent.name
+
+
+class StatusLog:
+    """A search observer that writes down where the search stands, in `metrics.jsonl`.
+
+    That is after every generation, and after an evaluation at most every few seconds: a point for each of
+    thousands of candidates of a second each would say no more. What a resumed search repeats is left out.
+
+    Args:
+        folder: Output folder of the search.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._log = LineLog(folder / METRICS, MetricsRecord.from_dict)
+        self._status: SearchStatus | None = None
+        self._written_at = time.monotonic()
+
+    def on_evaluation(self, event: EvaluationEvent) -> None:
+        """Write the status down, now and then."""
+        self._status = event.status
+        if self._status.trained_steps and time.monotonic() - self._written_at >= STATUS_INTERVAL_S:
+            self._write()
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        """Write the status down."""
+        self._write()
+
+    def on_end(self) -> None:
+        """Write the last status down."""
+        self._write()
+
+    def _write(self) -> None:
+        status, self._written_at = self._status, time.monotonic()
+        if status is None or not status.trained_steps:
+            return
+        names = ("generation", "best", "median", "cache_hits", "pruned", "failures", "steps", "workers")
+        numbers = {f"search/{name}": float(getattr(status, name)) for name in names}
+        if status.full_steps is not None:
+            numbers["search/training_equivalents"] = status.steps / status.full_steps
+        self._log.append(MetricsRecord(step=status.evaluations, metrics=numbers))

@@ -17,7 +17,7 @@ COMPARED = (MEAN_F1, "accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
+class Contestant:
     """One row of the final comparison.
 
     Attributes:
@@ -55,11 +55,11 @@ def differences(searched: TrainingOutcome, baseline: TrainingOutcome) -> dict[st
     }
 
 
-def tracked_differences(found: Mapping[str, Comparison]) -> dict[str, float]:
+def difference_metrics(found: Mapping[str, Comparison]) -> dict[str, float]:
     """Return the differences as metrics of a run; a single seed has no interval."""
     metrics = {}
     for name, one in found.items():
-        metrics[f"difference/{name}"] = one.mean
+        metrics[f"difference/{name}"] = one.estimate
         if one.low is not None and one.high is not None:
             metrics |= {f"difference/{name}_low": one.low, f"difference/{name}_high": one.high}
     return metrics

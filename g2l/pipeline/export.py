@@ -1,71 +1,94 @@
-"""Exporting a trained model and keeping it where `mlflow.pyfunc` finds it."""
+"""Exporting a trained model as a stage."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from g2l.export.onnx_export import export_onnx
-from g2l.export.precision import Precision
-from g2l.export.reduction import Reduction
-from g2l.export.report import ExportReport
-from g2l.models.metadata import ModelMetadata
-from g2l.pipeline.stage import Workplace, tracked
-from g2l.tracking.protocol import Run, RunKind
+from g2l.export.onnx_export import ExportReport, export_onnx
+from g2l.export.precision import Precision, Video
+from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.output import link_or_copy, refuse_foreign_file
+from g2l.records import RunKind, write_result
 
 if TYPE_CHECKING:
     from torch import nn
 
-EXAMPLE_FRAMES = 64
-"""Length of the input example that is kept with the tracked model."""
+MODEL = "model.onnx"
 
 
 def export_model(
-    place: Workplace,
+    context: RunContext,
     model: nn.Module,
     metadata: ModelMetadata,
     output: Path,
     *,
-    opset: int | None = None,
+    precision: Precision = Precision.FP32,
+    videos: Sequence[Video] = (),
+    force: bool = False,
     frame_mask: bool = False,
-    reduction: Reduction | None = None,
+    opset: int | None = None,
+    ir_version: int | None = None,
     registered_model: str | None = None,
     alias: str | None = None,
+    folder: str = "",
 ) -> ExportReport:
-    """Write one checked ONNX file and log it as an MLflow model.
+    """Write one checked ONNX file, and keep it in the folder of the stage as well.
 
     Args:
-        place: Tracker and parent run.
+        context: Where it runs.
         model: The network.
         metadata: What the file says of itself.
-        output: The `.onnx` file.
-        opset: Version of the operator set, or None for torch's own choice.
-        frame_mask: Whether the file takes a frame mask, for padded batches.
-        reduction: To fp16 or int8, or None for fp32.
-        registered_model: Name to register the model under, or None.
+        output: The `.onnx` file; an earlier export is replaced.
+        precision: As of `export_onnx`, like the five after it.
+        videos: For fp16 and int8.
+        force: Whether to keep an fp16 or int8 model that falls short.
+        frame_mask: Whether the file takes a frame mask.
+        opset: Version of the operator set.
+        ir_version: Version of the file format.
+        registered_model: Name to register the model under in MLflow, or None.
         alias: Alias of the registered version, or None.
+        folder: Of the stage, below that of the context.
 
     Raises:
-        InputError: Opset or suffix are none that work, or a video cannot be read.
+        InputError: Opset or suffix are none that work, a video cannot be read, or `output` is another file.
         OperationalError: The export failed or differs too much from torch, or the reduced model from fp32.
     """
-    precision = Precision.FP32 if reduction is None else reduction.precision
-    with tracked(place, RunKind.EXPORT, "export") as run:
-        run.log_params({"precision": precision.value, "frame_mask": frame_mask, "opset": opset})
-        report = export_onnx(model, metadata, output, opset=opset, frame_mask=frame_mask, reduction=reduction)
-        _log_report(run, report)
-        run.log_artifact(output)
-        example = np.zeros((1, metadata.feature_dim, EXAMPLE_FRAMES), dtype=np.float32)
-        run.log_onnx_model(output, input_example=example, registered_model=registered_model, alias=alias)
+    refuse_foreign_file(output, _is_export)
+    settings = {"precision": precision.value, "frame_mask": frame_mask, "opset": opset}
+    with context.stage(RunKind.EXPORT, "export", settings, folder) as stage:
+        report = export_onnx(
+            model,
+            metadata,
+            output,
+            precision=precision,
+            videos=videos,
+            force=force,
+            frame_mask=frame_mask,
+            opset=opset,
+            ir_version=ir_version,
+        )
+        link_or_copy(output, stage.folder / MODEL)
+        result = {
+            "precision": precision.value,
+            "opset": report.opset,
+            "reduced": None if report.reduced is None else report.reduced.as_dict(),
+            "onnx_model": {"file": MODEL, "registered_model": registered_model, "alias": alias},
+        }
+        write_result(stage.folder, result, (MODEL,), metrics=_metrics(report))
     return report
 
 
-def _log_report(run: Run, report: ExportReport) -> None:
-    run.log_metrics({"max_difference": report.max_difference, "label_agreement": report.agreement})
-    if report.reduced is None:
-        return
-    measured = report.reduced.measured | ({} if report.speed is None else {"speed": report.speed})
-    run.log_metrics({f"{report.precision}/{name}": value for name, value in measured.items()})
-    run.log_dict(report.reduced.as_dict(), "precision.json")
+def _metrics(report: ExportReport) -> dict[str, float]:
+    """Return the numbers that the tracked run shows."""
+    metrics = {"max_difference": report.max_difference, "label_agreement": report.agreement}
+    measured = {} if report.reduced is None else report.reduced.measured
+    return metrics | {f"{report.precision}/{name}": value for name, value in measured.items()}
+
+
+def _is_export(path: Path) -> bool:
+    """Tell whether an ONNX file was exported by g2l: its metadata has our key (protobuf fields 1 and 2)."""
+    key = METADATA_KEY.encode()
+    return b"\x0a" + bytes([len(key)]) + key + b"\x12" in path.read_bytes()

@@ -10,7 +10,7 @@ from g2l.config import DataConfig
 from g2l.datasets.features import FeatureFile, Features, open_features
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
-from g2l.export.precision_comparison import Video
+from g2l.export.precision import Video
 from g2l.inference.evaluate import find_truths
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.loading import prepare

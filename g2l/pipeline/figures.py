@@ -1,27 +1,28 @@
-"""Pictures that the stages keep with their runs; made without pyplot, so that no window system is touched."""
+"""Figures of the stages; made without pyplot, so that no window system is touched."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from g2l.files import atomic_path
+from g2l.records import LocalSearchUpdate, figure_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def rate_map(updates: Sequence[Mapping[str, Sequence[int]]]) -> Figure:
-    """Return a heat map of the rate of every layer over the updates of a local search.
-
-    Args:
-        updates: For each update, by layer: the rate before and after it. All have the same layers.
-    """
+def rate_map(history: Sequence[LocalSearchUpdate]) -> Figure:
+    """Return a heat map of the rate of every layer over the updates of a local search, at least one."""
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    layers = list(updates[0])
-    columns = [[updates[0][name][0] for name in layers]] + [[u[name][1] for name in layers] for u in updates]
+    layers = list(history[0].layers)
+    start = [layer.rate_before for layer in history[0].layers.values()]
+    columns = [start, *([update.rates[name] for name in layers] for update in history)]
     rates = np.array(columns).T  # (layers, updates + 1)
     figure = Figure(figsize=(2 + 0.5 * rates.shape[1], 1.5 + 0.22 * len(layers)), layout="constrained")
     axes = figure.add_subplot()
@@ -65,3 +66,9 @@ def fitness_over_generations(
     axes.set_ylabel(f"hold-out {name} (%)")
     axes.legend()
     return figure
+
+
+def save_figure(folder: Path, name: str, figure: Figure) -> None:
+    """Write a figure of a stage as a picture."""
+    with atomic_path(figure_path(folder, name)) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)

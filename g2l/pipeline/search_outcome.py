@@ -1,14 +1,121 @@
-"""What the global search found, as the stage returns it and as `result.json` holds it."""
+"""What the global search found, why, and the best structures as a person wants to see them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from g2l.metrics.comparison import Comparison
-from g2l.pipeline.standings import Leader
-from g2l.structure import DilationStructure
+from g2l.metrics.scores import metric_value
+from g2l.search.loop import GlobalSearchResult
+from g2l.search.race import Race, RaceResult, race_budget
+from g2l.structure import DilationStructure, LayerTopology
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leader:
+    """One of the best structures.
+
+    Attributes:
+        structure: Its rates.
+        fitness: Mean hold-out fitness in points, None where it could not be trained.
+        standard_error: Of that mean, None of a single seed.
+        seeds: Number of scores.
+        steps: Optimiser steps of each training.
+    """
+
+    structure: DilationStructure
+    fitness: float | None
+    standard_error: float | None
+    seeds: int
+    steps: int
+
+    def as_dict(self, topology: LayerTopology) -> dict[str, Any]:
+        """Return the row as JSON values, with receptive field and look-ahead (`LayerTopology.report`)."""
+        return asdict(self) | {"structure": self.structure.as_lists()} | topology.report(self.structure)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Return the row that `as_dict` wrote."""
+        known = {name: value[name] for name in ("fitness", "standard_error", "seeds", "steps")}
+        return cls(structure=structure_of(value["structure"]), **known)
+
+
+def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[tuple[Leader, ...], str]:
+    """Return the best structures, best first, and in plain words why the winner is the winner.
+
+    Those of the race of the leaders, which have scores under fresh seeds; without one, the best by the score
+    that selected them.
+    """
+    if result.race is not None:
+        return _of_race(result, result.race), _reason(result.race, result)
+    rows = [
+        Leader(
+            structure=evaluation.structure,
+            fitness=metric_value(evaluation.metrics, metric) if evaluation.metrics else None,
+            standard_error=None,
+            seeds=1,
+            steps=evaluation.budget.amount,
+        )
+        for evaluation in result.population[:SHOWN]
+    ]
+    best = "It has the best score, under one seed; a difference of a point or two is noise."
+    return tuple(rows), result.verdict or best
+
+
+def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
+    return tuple(
+        Leader(
+            structure=standing.structure,
+            fitness=None if standing.failed else standing.mean,
+            standard_error=standing.standard_error,
+            seeds=len(standing.scores),
+            steps=race_budget(result.proxy, result.full_steps),
+        )
+        for standing in race.results
+    )
+
+
+def _reason(race: Race, result: GlobalSearchResult) -> str:
+    choice = race.choice
+    if choice.difference is None:
+        return "It is the only one that could be trained under fresh seeds."
+    error = "unknown" if choice.standard_error is None else f"{choice.standard_error:.1f}"
+    if choice.winner.structure != result.hand_designed.structure:
+        return (
+            f"Under fresh seeds it is {choice.difference:.1f} points above the hand-designed structure "
+            f"(standard error {error}): more than noise."
+        )
+    if choice.tie:
+        return (
+            f"The best leader is {choice.difference:.1f} points above the hand-designed structure under "
+            f"fresh seeds (standard error {error}): no more than noise, and ties go to the hand-designed one."
+        )
+    return "No leader is above the hand-designed structure under fresh seeds."
+
+
+def race_columns(
+    results: Sequence[RaceResult], hand_designed: DilationStructure, topology: LayerTopology
+) -> dict[str, list[Any]]:
+    """Return the table of a race, best first."""
+    reports = [topology.report(one.structure) for one in results]
+    return {
+        "rank": list(range(1, len(results) + 1)),
+        "structure": [one.structure.key for one in results],
+        "hand_designed": [one.structure == hand_designed for one in results],
+        **{name: [report[name] for report in reports] for name in reports[0]},
+        "mean": [None if one.failed else one.mean for one in results],
+        "standard_error": [one.standard_error for one in results],
+        "seeds": [len(one.scores) for one in results],
+    }
+
+
+def structure_of(value: Sequence[Sequence[int]]) -> DilationStructure:
+    """Return the structure that `DilationStructure.as_lists` gave."""
+    return DilationStructure(tuple(map(tuple, value)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +137,7 @@ class GlobalSearchOutcome:
         reason: Why the winner is the winner, in plain words.
         differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
             are the same structure, or no comparison was asked for.
-        run_id: The tracked run, or None.
+        run_id: Identifier of the run.
     """
 
     structure: DilationStructure
@@ -46,7 +153,7 @@ class GlobalSearchOutcome:
     leaders: tuple[Leader, ...]
     reason: str
     differences: Mapping[str, Comparison]
-    run_id: str | None = None
+    run_id: str
 
     @property
     def training_equivalents(self) -> float:
@@ -54,18 +161,19 @@ class GlobalSearchOutcome:
         return (self.steps + self.final_steps) / self.full_steps
 
     @classmethod
-    def from_result(cls, structure: DilationStructure, found: Mapping[str, Any], run_id: str | None) -> Self:
+    def from_result(cls, result: Mapping[str, Any], run_id: str) -> Self:
         """Return the outcome of a stage from what it wrote as its result.
 
         Args:
-            structure: The winner.
-            found: The JSON values of `result.json`.
-            run_id: The tracked run, or None.
+            result: The JSON values of `result.json`.
+            run_id: Identifier of the run.
         """
         parsed = {
-            "hand_designed": DilationStructure(tuple(map(tuple, found["hand_designed"]))),
-            "leaders": tuple(map(Leader.from_dict, found["leaders"])),
-            "differences": {name: Comparison.from_dict(one) for name, one in found["differences"].items()},
+            "structure": structure_of(result["structure"]),
+            "hand_designed": structure_of(result["hand_designed"]),
+            "leaders": tuple(map(Leader.from_dict, result["leaders"])),
+            "differences": {name: Comparison.from_dict(one) for name, one in result["differences"].items()},
         }
-        known = {name: found[name] for name in cls.__dataclass_fields__ if name in found}
-        return cls(**{**known, **parsed, "structure": structure, "run_id": run_id})
+        names = {each.name for each in fields(cls)}
+        plain = {name: value for name, value in result.items() if name in names}
+        return cls(**{**plain, **parsed, "run_id": run_id})

@@ -18,13 +18,14 @@ from g2l.metrics.scores import metric_value
 from g2l.metrics.summary import Summary, summarize
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
-from g2l.pipeline.branching import fix_branches
-from g2l.pipeline.records import EpochLog, describe_data
-from g2l.pipeline.stage import Stage, Workplace, open_stage
-from g2l.receptive_field import Ending, describe, finish
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import describe_data
+from g2l.receptive_field import Ending, branch_layers, describe, finish, structure
+from g2l.receptive_field.endings import end_layers
+from g2l.records import EPOCHS, EpochRecord, LineLog, RunKind, write_result
+from g2l.search.local_search import LocalSearch
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
-from g2l.tracking.protocol import RunKind
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
 from g2l.training.evaluate import evaluate_model
@@ -33,6 +34,7 @@ from g2l.training.state import TrainingResult
 
 MODEL = "model.safetensors"
 CHECKPOINT = "last.ckpt"
+METRICS = "metrics.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +106,16 @@ class Training:
         }
 
 
-def train(place: Workplace, training: Training, seeds: Sequence[int]) -> TrainingOutcome:
+def train(
+    context: RunContext, training: Training, seeds: Sequence[int], *, folder: str = ""
+) -> TrainingOutcome:
     """Train a structure once per seed; the test partition is only reported on, never selected by.
+
+    Args:
+        context: Where it runs.
+        training: What is trained.
+        seeds: One training for each.
+        folder: Of the stage, below that of the context.
 
     Raises:
         InputError: Data, structure or settings are wrong.
@@ -113,34 +123,36 @@ def train(place: Workplace, training: Training, seeds: Sequence[int]) -> Trainin
     """
     training.recipe.validate()
     training.backbone.validate().fit(training.structure, training.origin)
-    dataset = SegmentationDataset.open(training.data)
+    dataset = context.data.standardized(training.data, training.recipe.selection)
     partitions = dataset.partitions(training.recipe.selection)
-    dataset = dataset.standardized_on(partitions.train)
     settings = training.settings() | {"seeds": list(seeds)}
-    with open_stage(place, RunKind.TRAIN, f"train {training.origin}", settings) as stage:
-        describe_data(stage, dataset, partitions)
-        stage.run.log_dict(training.structure.as_lists(), "structure.json")
+    with context.stage(RunKind.TRAIN, f"train {training.origin}", settings, folder) as stage:
+        describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         outcome = TrainingOutcome(
             structure=training.structure,
-            seeds=tuple(_train_seed(stage.below(f"seed-{seed}"), training, dataset, seed) for seed in seeds),
-            run_id=stage.run.run_id,
+            seeds=tuple(_train_seed(stage, training, dataset, seed) for seed in seeds),
+            run_id=stage.run_id,
         )
         if stage.result is None:
-            _record(stage, outcome)
+            _write_result(stage.folder, outcome)
     return outcome
 
 
-def _record(stage: Stage, outcome: TrainingOutcome) -> None:
+def _write_result(folder: Path, outcome: TrainingOutcome) -> None:
     scores = outcome.test()
-    stage.run.log_metrics({f"test/{name}": score.mean for name, score in scores.items()})
-    stage.run.log_metrics({f"test_std/{n}": s.std for n, s in scores.items() if s.std is not None})
+    metrics = {f"test/{name}": score.mean for name, score in scores.items()}
+    metrics |= {f"test_std/{name}": score.std for name, score in scores.items() if score.std is not None}
     seeds = [seed.seed for seed in outcome.seeds]
-    stage.finish({"seeds": seeds, "test": {name: str(score) for name, score in scores.items()}})
+    result = {"seeds": seeds, "test": {name: str(score) for name, score in scores.items()}}
+    write_result(folder, result, metrics=metrics)
 
 
-def _train_seed(place: Workplace, training: Training, dataset: SegmentationDataset, seed: int) -> SeedOutcome:
+def _train_seed(
+    context: RunContext, training: Training, dataset: SegmentationDataset, seed: int
+) -> SeedOutcome:
     settings = training.settings() | {"seed": seed}
-    with open_stage(place, RunKind.SEED, f"{training.origin} seed {seed}", settings) as stage:
+    name = f"{training.origin} seed {seed}"
+    with context.stage(RunKind.SEED, name, settings, f"seed-{seed}") as stage:
         result = stage.result or _fit_and_score(stage, training, dataset, seed)
         return SeedOutcome(
             seed=seed,
@@ -152,10 +164,10 @@ def _train_seed(place: Workplace, training: Training, dataset: SegmentationDatas
 
 
 def _fit_and_score(
-    stage: Stage, training: Training, dataset: SegmentationDataset, seed: int
+    stage: RunContext, training: Training, dataset: SegmentationDataset, seed: int
 ) -> dict[str, Any]:
     """Train one network, score it once on test, and write model, metrics and result."""
-    device = resolve_device(stage.place.device)
+    device = resolve_device(stage.device)
     model, trained = _fit(stage, training, dataset, seed, device)
     partitions = dataset.partitions(training.recipe.selection)
     test = evaluate_model(model, dataset, partitions.test, device=device)
@@ -167,21 +179,19 @@ def _fit_and_score(
         selection=training.recipe.selection,
         seed=seed,
         metrics=_prefixed("holdout", holdout) | _prefixed("test", test),
-        run_id=stage.run.run_id,
+        run_id=stage.run_id,
         layers=None if training.branching is None else describe(model),
     )
     save_model(stage.folder / MODEL, model, metadata)
-    write_json(stage.folder / "metrics.json", test)
-    stage.run.log_metrics(metadata.metrics, step=trained.epochs)  # counted as the epochs before it are
-    for name in (MODEL, CHECKPOINT, "metrics.json"):
-        stage.run.log_artifact(stage.folder / name)
+    write_json(stage.folder / METRICS, test)
     result = {"holdout": holdout, "test": test, "steps": trained.steps, "best_epoch": trained.best_epoch}
-    stage.finish(result)
+    files = (MODEL, CHECKPOINT, METRICS)
+    write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
     return result
 
 
 def _fit(
-    stage: Stage, training: Training, dataset: SegmentationDataset, seed: int, device: torch.device
+    stage: RunContext, training: Training, dataset: SegmentationDataset, seed: int, device: torch.device
 ) -> tuple[nn.Module, TrainingResult]:
     recipe = training.recipe
     partitions = dataset.partitions(recipe.selection)
@@ -211,13 +221,36 @@ def _fit(
         evaluate=score if recipe.selection is Selection.BEST else None,
         optimizer=optimizer,
         checkpoint=stage.folder / CHECKPOINT,
-        resume=stage.place.resume,
-        progress=stage.place.progress,
-        on_epoch=EpochLog(stage.run),
+        resume=stage.resume,
+        progress=stage.progress,
+        on_epoch=epoch_log(stage.folder).append,
     )
     if training.branching is not None and training.branching.ending is Ending.MERGE:
         finish(model, Ending.MERGE)
     return model, trained
+
+
+def fix_branches(model: nn.Module, config: LocalSearchConfig, *, longest_video: int) -> LocalSearch:
+    """Give the layers of a network branches that are trained but whose rates stay (RF-Next, section 3.4).
+
+    Args:
+        model: A network as it was built; changed in place.
+        config: How a rate becomes several, and the learning rate of the branch weights.
+        longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
+
+    Returns:
+        What knows the parameter groups of the network.
+    """
+    search = LocalSearch(config, longest_video=longest_video)
+    search.prepare(model)
+    layers, rates = branch_layers(model), structure(model)
+    end_layers(layers, {name: rates[name] for name in layers}, Ending.MULTIPLE)
+    return search
+
+
+def epoch_log(folder: Path) -> LineLog:
+    """Return the log of a training's epochs; what a resumed training repeats is not written again."""
+    return LineLog(folder / EPOCHS, EpochRecord.from_dict)
 
 
 def _prefixed(partition: str, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -15,12 +15,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from g2l.receptive_field.rates import Ending
+
 if TYPE_CHECKING:
-    from g2l.receptive_field.causal import CausalConv1d
-    from g2l.receptive_field.conversion import ConversionReport, convert
-    from g2l.receptive_field.description import describe, restore
-    from g2l.receptive_field.ending import Ending
+    from g2l.receptive_field.conversion import ConversionReport, convert, describe, restore
     from g2l.receptive_field.endings import finish
+    from g2l.receptive_field.geometry import CausalConv1d
     from g2l.receptive_field.layers import branch_layers, estimate, expand, parameter_groups, structure
     from g2l.receptive_field.schedule import SearchSchedule
 
@@ -41,24 +41,19 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CausalConv1d": "causal",
+    "CausalConv1d": "geometry",
     "ConversionReport": "conversion",
-    "Ending": "ending",
     "SearchSchedule": "schedule",
-    "branch_layers": "layers",
     "convert": "conversion",
-    "describe": "description",
-    "estimate": "layers",
-    "expand": "layers",
+    "describe": "conversion",
     "finish": "endings",
-    "parameter_groups": "layers",
-    "restore": "description",
-    "structure": "layers",
+    "restore": "conversion",
 }
+"""Of names that are not in `layers`."""
 
 
 def __getattr__(name: str) -> Any:
-    # Torch is imported when it is needed, not by whoever only wants `Ending`.
-    if name not in _MODULES:
+    # Torch is imported on demand, since many modules only need `Ending`.
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'layers')}"), name)

@@ -1,4 +1,4 @@
-"""Ending the search of a network: taking its branches away, fixing them, or merging them into one kernel."""
+"""Ending the search of a network: removing its branches, freezing them, or merging them into one kernel."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from g2l.errors import InputError
-from g2l.receptive_field.branch_layer import BranchLayer
-from g2l.receptive_field.classes import Convolution, restore_class
-from g2l.receptive_field.ending import Ending
-from g2l.receptive_field.geometry import Geometry
+from g2l.receptive_field.branches import BranchLayer, take_branches
+from g2l.receptive_field.geometry import Convolution, Geometry
 from g2l.receptive_field.layers import branch_layers, centre
-from g2l.receptive_field.padded import settle
-from g2l.receptive_field.rates import Rates
+from g2l.receptive_field.padding import settle
+from g2l.receptive_field.rates import Ending, Rates
 
 Replacement = dict[nn.Parameter, list[nn.Parameter]]
-"""What comes in place of a parameter that the network loses; several where layers shared it."""
+"""What replaces a parameter that the network loses; several where layers shared it."""
 
 
 def finish(
@@ -49,7 +47,7 @@ def end_layers(
     mode: Ending,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> None:
-    """End the search of some layers.
+    """End the search of some layers, as `finish` does of all.
 
     Args:
         layers: Layers with branches, by name.
@@ -78,14 +76,6 @@ def end_layers(
         _replace(optimizer, replaced)
 
 
-def take_branches(layer: BranchLayer) -> Geometry:
-    """Give a layer its own class back, without branches and at no rate yet; return what its taps read."""
-    geometry = layer.geometry
-    del layer.alpha, layer.branches, layer.geometry
-    restore_class(layer)
-    return geometry
-
-
 def forget(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer | None) -> None:
     """Drop an optimizer's moments of some parameters."""
     for parameter in parameters if optimizer is not None else ():
@@ -95,12 +85,12 @@ def forget(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer 
 def _merge(layer: BranchLayer, replaced: Replacement) -> None:
     """Make a layer one dense kernel of rate 1, whose size per axis is 1 + (K − 1)·d_max.
 
-    It remembers the centre of its branches, which its `dilation` no longer tells.
+    It remembers the centre of its branches, which its `dilation` no longer shows.
     """
     branches = layer.branches.rates
     with torch.no_grad():
         dense = merged_weight(layer.weight, layer.mixing_weights(), branches, layer.geometry)
-    before = weight_parameters(layer)
+    before = _weight_parameters(layer)
     needs_gradient = any(parameter.requires_grad for parameter in before)
     largest = tuple(map(max, zip(*branches, strict=True)))
     layer.merged_centre = centre(layer)  # type: ignore[assignment]
@@ -134,7 +124,7 @@ def merged_weight(weight: Tensor, shares: Tensor, branches: Sequence[Rates], geo
 
 
 def set_dense(conv: Convolution, weight: nn.Parameter) -> None:
-    """Give a convolution a weight of its own, in place of a parametrized one too."""
+    """Give a convolution a weight of its own, replacing a parametrized one too."""
     if parametrize.is_parametrized(conv, "weight"):
         # torch deletes the property from the class, which deep copies of the layer share: it gets its own.
         shared = type(conv)
@@ -143,7 +133,7 @@ def set_dense(conv: Convolution, weight: nn.Parameter) -> None:
     conv.weight = weight
 
 
-def weight_parameters(conv: Convolution) -> list[nn.Parameter]:
+def _weight_parameters(conv: Convolution) -> list[nn.Parameter]:
     """Return the parameters that the weight of a convolution is made of."""
     if parametrize.is_parametrized(conv, "weight"):
         originals: nn.Module = conv.parametrizations["weight"]  # type: ignore[index,assignment]

@@ -4,16 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
+
+from torch import Tensor, nn
+from torch.nn import functional
 
 from g2l.receptive_field.rates import Rates
+
+Convolution = nn.modules.conv._ConvNd
+"""The common base of torch's convolutions, transposed ones included."""
+CONVOLUTIONS: tuple[type[Convolution], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED: tuple[type[Convolution], ...] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 Pads = tuple[tuple[int, int], ...]
 """Positions added before and after each axis; negative numbers cut."""
 
 
+def is_wide(module: nn.Module) -> TypeGuard[Convolution]:
+    """Return whether a module is a convolution with a kernel above 1: one that has a rate."""
+    return isinstance(module, CONVOLUTIONS + TRANSPOSED) and max(module.kernel_size) > 1
+
+
+def torch_class(conv: Convolution) -> type[Convolution]:
+    """Return the class of torch that a convolution is an instance of."""
+    return next(kind for kind in CONVOLUTIONS + TRANSPOSED if isinstance(conv, kind))
+
+
+class CausalConv1d(nn.Conv1d):
+    """`nn.Conv1d` whose last tap is at the present frame; zeros are read before the first frame.
+
+    The padding follows from `dilation` at every call, so setting `dilation` changes the rate.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps K.
+        dilation: Frames between neighbouring taps.
+
+    Shape:
+        (B, in_channels, T) to (B, out_channels, T).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        (taps,), (rate,) = self.kernel_size, self.dilation
+        padded = functional.pad(input, ((taps - 1) * rate, 0))
+        return functional.conv1d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where the taps are, and what there is around them: what stays when a convolution changes its rate.
+    """Where the taps are, and what is around them: what stays when a convolution changes its rate.
 
     Tap k of K reads (k − a)·d positions from the anchor tap a, which alone stays where it is. To keep the
     size of the output, L + a·d positions are added before the input and R + (K − 1 − a)·d after it.
@@ -21,11 +64,11 @@ class Geometry:
     Attributes:
         taps: Kernel size K of each axis.
         anchors: a: K // 2 where the taps are centred, K − 1 where they read nothing later.
-        before: L: what the convolution adds before its input (or, negative, leaves out) beside the reach of
+        before: L: what the convolution adds before its input (or, negative, leaves out) beside the extent of
             its taps.
         after: R, likewise.
-        follows: Whether the module itself pads its input by the reach of the taps at `dilation`, its centre,
-            so that only the difference is missing.
+        follows: Whether the module itself pads its input by the extent of the taps at `dilation`, so that
+            only the difference is missing.
     """
 
     taps: tuple[int, ...]
@@ -49,11 +92,11 @@ class Geometry:
 
     @property
     def keeps_size(self) -> bool:
-        """Whether, at stride 1, the anchor reads position t for position t, and there are as many of them."""
+        """Whether, at stride 1, the anchor reads position t for position t, and the size stays."""
         return not self.follows and not any(self.before) and not any(self.after)
 
     def pads(self, rates: Rates, centre: Rates) -> Pads:
-        """Return what a branch at `rates` adds before and after each axis, `centre` being `dilation`."""
+        """Return what a branch at `rates` adds before and after each axis; `centre` is `dilation`."""
         present = centre if self.follows else (0,) * len(rates)
         return tuple(
             (before + anchor * (rate - now), after + (size - 1 - anchor) * (rate - now))
@@ -71,8 +114,3 @@ class Geometry:
             after=self.after,
             follows=self.follows,
         )
-
-
-def centred(taps: Sequence[int]) -> tuple[int, ...]:
-    """Return the middle tap of each axis."""
-    return tuple(size // 2 for size in taps)

@@ -8,9 +8,8 @@ from typing import Any
 from torch import nn
 
 from g2l.errors import InputError
-from g2l.receptive_field.branch_layer import BranchLayer, Estimate
-from g2l.receptive_field.classes import Convolution
-from g2l.receptive_field.eligibility import is_wide
+from g2l.receptive_field.branches import BranchLayer, Estimate
+from g2l.receptive_field.geometry import Convolution, is_wide
 from g2l.receptive_field.rates import Rates
 
 
@@ -60,7 +59,7 @@ def estimate(model: nn.Module) -> dict[str, Estimate]:
 
 
 def expand(model: nn.Module, rates: Mapping[str, Sequence[int]]) -> None:
-    """Set branches around new rates in each searched layer and start their weights anew (G2L, section 3.3).
+    """Set branches around new rates in each searched layer and reset their weights (G2L, section 3.3).
 
     Args:
         model: The network.
@@ -73,15 +72,15 @@ def expand(model: nn.Module, rates: Mapping[str, Sequence[int]]) -> None:
         layer.expand(rates[name])
 
 
-def matching(model: nn.Module, rates: Mapping[str, object]) -> dict[str, BranchLayer]:
-    """Return the searched layers, once it is clear that `rates` names just those.
+def matching(model: nn.Module, named: Mapping[str, object]) -> dict[str, BranchLayer]:
+    """Return the searched layers.
 
     Raises:
-        InputError: It does not.
+        InputError: `named` has other names.
     """
     layers = searched_layers(model)
-    if layers.keys() != rates.keys():
-        differing = ", ".join(sorted(layers.keys() ^ rates.keys()))
+    if layers.keys() != named.keys():
+        differing = ", ".join(sorted(layers.keys() ^ named.keys()))
         raise InputError(
             f"`rates` must name the {len(layers)} layers with branches, but differs in {differing}."
         )
@@ -98,7 +97,7 @@ def parameter_groups(
     """Return two groups for any optimizer of torch: the network's own parameters, then the branch weights α.
 
     α has its own learning rate, because in the few steps of an interval it would hardly move with that of
-    the network, and no weight decay, which would act on nothing but the size of the next step.
+    the network, and no weight decay, which would only change the size of the next step.
 
     Args:
         model: A network with branches.

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from g2l.receptive_field.classes import Convolution
+from g2l.receptive_field.geometry import Convolution
 
 
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What the `forward` of a subclass puts around its convolution.
 
     Attributes:
         earlier_only: Per axis, whether an output depends on no later input.
-        added: Positions that are added to each axis.
-        follows: Whether that grows with `dilation` as the reach of the taps does.
+        follows: Whether the positions that are added grow with `dilation` as the extent of the taps does.
     """
 
     earlier_only: tuple[bool, ...]
-    added: tuple[int, ...]
     follows: bool
 
 
-@dataclass(frozen=True)
-class _Trial:
+class _Trial(NamedTuple):
     added: tuple[int, ...]
     removed: tuple[int, ...]
     output: Tensor
@@ -39,13 +35,9 @@ class UnclearError(Exception):
 
 
 def surroundings(conv: Convolution, kind: type[Convolution]) -> Surroundings:
-    """Try a subclass out, on inputs of zeros and ones and with all weights one.
+    """Try out a subclass of `kind`, a class of torch, on inputs of zeros and ones and with all weights one.
 
-    Random state, parameters, buffers and mode of the module are left as they are, and hooks are not called.
-
-    Args:
-        conv: The convolution.
-        kind: The class of torch that it inherits from.
+    Random state, parameters, buffers and mode of the module are left unchanged, and hooks are not called.
 
     Raises:
         UnclearError: It does not use the convolution of that class once, or depends on its rate otherwise.
@@ -61,27 +53,26 @@ def surroundings(conv: Convolution, kind: type[Convolution]) -> Surroundings:
         conv.dilation = tuple(rate + 1 for rate in rates)
         then = _try(conv, kind, _ones(conv, shortest))
     growth = tuple(more - before for more, before in zip(then.added, now.added, strict=True))
-    reach = tuple(size - 1 for size in taps)
-    if growth not in (reach, (0,) * len(taps)) or now.removed != then.removed:
+    extent = tuple(size - 1 for size in taps)
+    if growth not in (extent, (0,) * len(taps)) or now.removed != then.removed:
         raise UnclearError("pads or cuts by its dilation in a way that is not understood")
-    return Surroundings(earlier_only=earlier, added=now.added, follows=growth == reach)
+    return Surroundings(earlier, growth == extent)
 
 
 def added(conv: Convolution, kind: type[Convolution]) -> tuple[int, ...]:
-    """Return how many positions the `forward` of a subclass adds to each axis; see `surroundings`."""
-    taps, rates = conv.kernel_size, conv.dilation
+    """Return how many positions the `forward` of a subclass of `kind` adds to each axis."""
     with _at_rest(conv):
-        shortest = [(size - 1) * rate + 1 for size, rate in zip(taps, rates, strict=True)]
+        shortest = [(size - 1) * rate + 1 for size, rate in zip(conv.kernel_size, conv.dilation, strict=True)]
         return _try(conv, kind, _ones(conv, shortest)).added
 
 
 def _reads_no_later(
-    conv: Convolution, kind: type[Convolution], shortest: Sequence[int], axis: int, reach: int, stride: int
+    conv: Convolution, kind: type[Convolution], shortest: Sequence[int], axis: int, extent: int, stride: int
 ) -> bool:
     """Return whether an output in the middle of an axis is blind to all inputs after it."""
-    present = -(-reach // stride)
+    present = -(-extent // stride)
     sizes = [*shortest]
-    sizes[axis] = present * stride + 1 + reach
+    sizes[axis] = present * stride + 1 + extent
     x = _ones(conv, sizes)
     x.narrow(2 + axis, 0, present * stride + 1).zero_()
     output = _try(conv, kind, x).output
@@ -119,7 +110,7 @@ def _ones(conv: Convolution, sizes: Sequence[int]) -> Tensor:
 
 @contextmanager
 def _at_rest(conv: Convolution) -> Iterator[None]:
-    """Put a module into evaluation mode for a while, and give it its modes and rate back."""
+    """Put a module into evaluation mode for a while, then restore its modes and rate."""
     modes = [(module, module.training) for module in conv.modules()]
     rates = conv.dilation
     conv.eval()

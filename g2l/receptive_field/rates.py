@@ -1,15 +1,27 @@
-"""The arithmetic of the local search: from rates to branches and back (G2L, section 3.3)."""
+"""The arithmetic of the local search, from rates to branches and back (G2L, section 3.3), and its endings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from g2l.errors import InputError
 
 Rates = tuple[int, ...]
 """One dilation rate per axis."""
+
+
+class Ending(StrEnum):
+    """What becomes of the branches of a layer when the search ends (RF-Next, section 3.4)."""
+
+    SINGLE = "single"
+    """One rate is left: the expectation."""
+    MULTIPLE = "multiple"
+    """The branches stay where they are; their weights are reset and trained further."""
+    MERGE = "merge"
+    """The branches become one dense kernel with the same output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +30,7 @@ class Expansion:
 
     Three branches are (1 − ρ)d, d, (1 + ρ)d, larger odd numbers divide the same interval evenly, and two
     branches are (1 − ρ)d, (1 + ρ)d (RF-Next, section 3.3). Deviation from the released code: neighbours are
-    at least 1 apart, or else rates of 4 and less could never move with ρ = 0.1.
+    at least 1 apart, because otherwise rates of 4 and less could never move with ρ = 0.1.
 
     Attributes:
         expansion_rate: ρ in (0, 1].
@@ -66,7 +78,7 @@ class Expansion:
         return tuple(dict.fromkeys(zip(*axes, strict=True)))
 
     def _spread(self, rate: int) -> list[int]:
-        """Return the rate of every branch along one axis, ascending; the clamp may have made some equal."""
+        """Return the rate of every branch along one axis, ascending; the clamp may make some equal."""
         centre = self.clamp(rate)
         half = self.branches // 2
         reach = self.expansion_rate * centre
@@ -74,14 +86,6 @@ class Expansion:
         middle = [0] if self.branches % 2 else []
         spread = [*(-offset for offset in reversed(offsets)), *middle, *offsets]
         return [self.clamp(centre + offset) for offset in spread]
-
-
-def mixing_weights(alpha: Sequence[float]) -> tuple[float, ...]:
-    """Return w_i = |α_i| / Σ|α_j|, or equal weights where every α is zero (G2L, section 3.3)."""
-    total = math.fsum(abs(value) for value in alpha)
-    if total == 0:
-        return tuple(1 / len(alpha) for _ in alpha)
-    return tuple(abs(value) / total for value in alpha)
 
 
 def expectation(rates: Sequence[int], weights: Sequence[float]) -> float:

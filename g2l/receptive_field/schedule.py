@@ -1,20 +1,26 @@
-"""When the rates of a network move: estimate and expand at intervals, then end (G2L, section 3.3)."""
+"""When the rates of a network move: estimate and expand at intervals, then end (G2L, section 3.3).
+
+Deviations from the released code: the last update ends the search, with one rate per layer unless another
+ending is chosen; Adam's moments of α are reset with α; the interval may be given in steps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from g2l.errors import InputError
-from g2l.receptive_field.branch_layer import BranchLayer, Estimate
-from g2l.receptive_field.ending import Ending
+from g2l.receptive_field.branches import Estimate
 from g2l.receptive_field.endings import end_layers, forget
-from g2l.receptive_field.layers import estimate, expand, matching
-from g2l.receptive_field.rates import Rates
+from g2l.receptive_field.layers import estimate, matching
+from g2l.receptive_field.rates import Ending, Rates
+
+Limit = Callable[[Sequence[Rates]], Sequence[Rates]]
+"""Lowers the rates of an update, given in the order of the network, where they see too far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +30,15 @@ class Update:
     Attributes:
         number: 1-based; the last one of a schedule ends it.
         call: Calls of `step` so far.
-        layers: What the branch weights of each layer said, by name, in the order of the network.
+        layers: What the branch weights of each layer said, by name, in the order of the network; `rates` are
+            those that the layer moved to.
+        position: What `step` was given, such as the epoch.
     """
 
     number: int
     call: int
     layers: Mapping[str, Estimate]
+    position: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rates(self) -> dict[str, Rates]:
@@ -38,7 +47,7 @@ class Update:
 
 
 class SearchSchedule:
-    """Moves the rates of a network while anyone's loop trains it.
+    """Moves the rates of a network during the training by any loop.
 
     In `DistributedDataParallel` every process has one. Their α are equal, as the gradients are, so all find
     the same rates; the network has to be wrapped anew when the schedule is finished (see `finish`).
@@ -49,6 +58,7 @@ class SearchSchedule:
         interval: Calls of `step` between two updates: epochs or iterations, whatever a call stands for.
         updates: Estimates in all; the last one ends the search.
         ending: How it ends.
+        limit: Lowers the rates of an update, or None. Where branches stay, it binds their centre only.
 
     Raises:
         InputError: A number is below 1, or no layer of the network is searched.
@@ -62,6 +72,7 @@ class SearchSchedule:
         interval: int,
         updates: int,
         ending: Ending = Ending.SINGLE,
+        limit: Limit | None = None,
     ) -> None:
         for name, value in (("interval", interval), ("updates", updates)):
             if value < 1:
@@ -72,7 +83,7 @@ class SearchSchedule:
             )
         self.interval, self.updates, self.ending = interval, updates, Ending(ending)
         self.history: list[Update] = []
-        self._model, self._optimizer = model, optimizer
+        self._model, self._optimizer, self._limit = model, optimizer, limit
         self._calls = 0
 
     @property
@@ -80,14 +91,26 @@ class SearchSchedule:
         """Whether the last update has been made."""
         return len(self.history) >= self.updates
 
-    def step(self) -> Update | None:
-        """Call after every epoch or iteration; return what was updated where an interval is over."""
+    def step(self, **position: int) -> Update | None:
+        """Call after every epoch or iteration; return what was updated at the end of an interval.
+
+        Args:
+            position: Recorded with an update, such as `epoch=3`.
+        """
         self._calls += 1
         if self.finished or self._calls % self.interval:
             return None
-        update = Update(number=len(self.history) + 1, call=self._calls, layers=estimate(self._model))
+        layers = estimate(self._model)
+        if self._limit is not None:
+            limited = self._limit([found.rates for found in layers.values()])
+            layers = {
+                name: replace(found, rates=tuple(rates))
+                for (name, found), rates in zip(layers.items(), limited, strict=True)
+            }
+        number = len(self.history) + 1
+        update = Update(number=number, call=self._calls, layers=layers, position=position)
         self.history.append(update)
-        self._apply(update.rates)
+        self._move(update.rates)
         return update
 
     def state_dict(self) -> dict[str, Any]:
@@ -95,7 +118,7 @@ class SearchSchedule:
         return {"calls": self._calls, "history": [asdict(update) for update in self.history]}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on where another schedule was; call before the states of network and optimizer are loaded.
+        """Continue another schedule; call before the states of network and optimizer are loaded.
 
         A freshly converted network and its optimizer get the shape that they had then, ended if it was.
 
@@ -106,53 +129,21 @@ class SearchSchedule:
         self.history = [_update(values) for values in saved["history"]]
         if self.history:
             last = self.history[-1].layers
-            branches = {name: (found.centre, found.branches) for name, found in last.items()}
-            set_branches(self._model, branches)
-            self._apply(self.history[-1].rates)
+            for name, layer in matching(self._model, last).items():
+                # Those before the update: `merge` merges them.
+                layer.dilation = last[name].centre
+                layer.set_branches(last[name].branches)
+            self._move(self.history[-1].rates)
 
-    def _apply(self, rates: Mapping[str, Rates]) -> None:
-        move(self._model, rates, self._optimizer, self.ending if self.finished else None)
-
-
-def move(
-    model: nn.Module,
-    rates: Mapping[str, Sequence[int]],
-    optimizer: torch.optim.Optimizer,
-    ending: Ending | None,
-) -> None:
-    """Set branches around new rates and forget what the optimizer knows of α, or end the search there.
-
-    Args:
-        model: The network.
-        rates: One rate per axis for each searched layer.
-        optimizer: Of the network.
-        ending: How the search ends, or None while it goes on.
-
-    Raises:
-        InputError: `rates` names other layers than those that are searched.
-    """
-    layers = matching(model, rates)
-    if ending is None:
-        expand(model, rates)
-        forget([layer.alpha for layer in layers.values()], optimizer)
-    else:
-        end_layers(layers, rates, ending, optimizer)
-
-
-def set_branches(model: nn.Module, branches: Mapping[str, tuple[Rates, Sequence[Rates]]]) -> None:
-    """Give each searched layer the branches that it had before an update: those that `merge` merges.
-
-    Args:
-        model: The network.
-        branches: Centre and branches of each searched layer.
-
-    Raises:
-        InputError: `branches` names other layers than those that are searched.
-    """
-    layers: dict[str, BranchLayer] = matching(model, branches)
-    for name, layer in layers.items():
-        layer.dilation, rates = branches[name]
-        layer.set_branches(rates)
+    def _move(self, rates: Mapping[str, Rates]) -> None:
+        """Set branches around new rates and reset the optimizer's moments of α, or end the search there."""
+        layers = matching(self._model, rates)
+        if self.finished:
+            end_layers(layers, rates, self.ending, self._optimizer)
+            return
+        for name, layer in layers.items():
+            layer.expand(rates[name])
+        forget([layer.alpha for layer in layers.values()], self._optimizer)
 
 
 def _update(values: Mapping[str, Any]) -> Update:
@@ -166,4 +157,4 @@ def _update(values: Mapping[str, Any]) -> Update:
         )
         for name, layer in values["layers"].items()
     }
-    return Update(number=values["number"], call=values["call"], layers=layers)
+    return Update(**{**values, "layers": layers})

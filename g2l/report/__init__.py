@@ -1,4 +1,6 @@
-"""What a run found, as one file: read folders, a frozen model of them, sections of blocks, templates.
+"""The report of a run as one file.
 
-`read.read_runs` → `model.RunFacts` → `sections.build_report` → `render.html` or `render.markdown`.
+`reading.read_runs` (records of the run folders) → `facts.RunFacts` → sections of blocks (`answer`,
+`structures`, `predictions`, `progress`, `origin`) → `render.html` or `render.markdown`; `render.write_report`
+does all of it.
 """

@@ -88,12 +88,14 @@ class Matrix:
     Attributes:
         caption: What it shows.
         names: Class names.
+        numbers: Their numbers, as in the legend of the strips.
         frames: Frames of each true class (outer) predicted as each class (inner).
     """
 
     kind: ClassVar[str] = "matrix"
     caption: str
     names: tuple[str, ...]
+    numbers: tuple[int, ...]
     frames: tuple[tuple[int, ...], ...]
 
     @property

@@ -7,41 +7,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from g2l.records import DatasetRecord
 from g2l.report.blocks import Block, Code, Heading, Paragraph, Section, Table, Warnings
-from g2l.report.model import RunFacts
+from g2l.report.facts import RunFacts
 from g2l.report.words import count, duration
 
 PARTITIONS = ("train", "holdout", "test")
 
 
 def data(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: facts of each data set, and what was odd about it."""
+    """Return the section: facts of each data set, and its warnings."""
     blocks: list[Block] = []
     for run in runs:
-        if not run.data:
+        if run.data is None:
             continue
         if len(runs) > 1:
             blocks.append(Heading(run.label))
-        if run.data["notices"]:
-            blocks.append(Warnings(tuple(run.data["notices"])))
-        else:
-            blocks.append(Paragraph("Nothing was odd about the files when they were checked."))
+        notices = tuple(run.data.notices)
+        blocks.append(Warnings(notices) if notices else Paragraph("The files were checked without warnings."))
         blocks += [_facts(run.data), _partitions(run.data), _classes(run.data)]
-    nothing = Paragraph("The data of this run is not known: nothing was read from a data set.")
-    return Section("data", "The data", tuple(blocks) or (nothing,))
+    nothing = Paragraph("No data set was read in this run.")
+    return Section("data", "Data", tuple(blocks) or (nothing,))
 
 
-def _facts(facts: Mapping[str, Any]) -> Table:
-    fps = facts["fps"]
+def _facts(facts: DatasetRecord) -> Table:
     rows = {
-        "data set": facts["name"],
-        "split": facts["split"],
-        "fingerprint": facts["fingerprint"],
-        "numbers per frame (D)": count(facts["feature_dim"]),
-        "classes": len(facts["class_frames"]),
-        "background": ", ".join(facts["background"]) or "none",
-        "frame rate": "not given" if fps is None else f"{fps:g} per second",
-        "every r-th frame is used, r": facts["sample_rate"],
+        "data set": facts.name,
+        "split": facts.split,
+        "fingerprint": facts.fingerprint,
+        "numbers per frame (D)": count(facts.feature_dim),
+        "classes": len(facts.class_frames),
+        "background": ", ".join(map(str, facts.background)) or "none",
+        "frame rate": "not given" if facts.fps is None else f"{facts.fps:g} per second",
+        "every r-th frame is used, r": facts.sample_rate,
     }
     return Table(
         caption="Facts",
@@ -51,14 +49,14 @@ def _facts(facts: Mapping[str, Any]) -> Table:
     )
 
 
-def _partitions(facts: Mapping[str, Any]) -> Table:
+def _partitions(facts: DatasetRecord) -> Table:
     rows = []
     for name in PARTITIONS:
-        lengths = list(facts["frames"][name].values())
+        lengths = list(facts.frames.get(name, {}).values())
         if lengths:
             total = count(sum(lengths))
-            if facts["fps"]:
-                total += f" ({duration(sum(lengths) / facts['fps'])})"
+            if facts.fps:
+                total += f" ({duration(sum(lengths) / facts.fps)})"
             rows.append((name, count(len(lengths)), total, count(min(lengths)), count(max(lengths))))
     return Table(
         caption="Partitions, in frames of the feature files",
@@ -67,49 +65,45 @@ def _partitions(facts: Mapping[str, Any]) -> Table:
     )
 
 
-def _classes(facts: Mapping[str, Any]) -> Table:
-    present = [name for name in PARTITIONS if facts["frames"][name]]
+def _classes(facts: DatasetRecord) -> Table:
+    present = [name for name in PARTITIONS if facts.frames.get(name)]
     return Table(
         caption="Frames of each class",
         columns=("class", *present),
         rows=tuple(
-            (name, *(count(found[partition]) for partition in present))
-            for name, found in facts["class_frames"].items()
+            (name, *(count(found.get(partition, 0)) for partition in present))
+            for name, found in facts.class_frames.items()
         ),
         folded=True,
     )
 
 
 def reproduce(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: command, versions and the whole configuration."""
+    """Return the section: command, versions and the resolved configuration."""
     blocks: list[Block] = []
     for run in runs:
         if len(runs) > 1:
             blocks.append(Heading(run.label))
-        command = run.environment.get("command")
-        if command:
-            blocks.append(Code("The command", command_line(command)))
+        if run.command:
+            blocks.append(Code("The command", command_line(run.command)))
         else:
-            blocks.append(Paragraph("The command was not recorded: an older version made this run."))
+            blocks.append(Paragraph("The command was not recorded."))
         blocks += [_versions(run), _configuration(run)]
-    return Section("reproduce", "How to reproduce it", tuple(blocks))
+    return Section("reproduce", "Reproduce", tuple(blocks))
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Return a command as it is typed: `g2l` instead of the file that was run."""
+    """Return a command as it is typed, with `g2l` instead of the file that was run."""
     first, *others = map(str, arguments)
     ours = PurePath(first).name in ("g2l", "__main__.py") or PurePath(first).parent.name in ("cli", "g2l_cli")
     return f"{'g2l' if ours else shlex.quote(first)} {shlex.join(others)}".strip()
 
 
 def _versions(run: RunFacts) -> Table:
-    rows = {"run": run.source, "kind": run.kind}
-    rows |= {name: str(found) for name, found in run.environment.get("versions", {}).items()}
-    commit = run.environment.get("commit")
     return Table(
         caption="Versions",
         columns=("what", "value"),
-        rows=tuple((rows | ({"commit": str(commit)} if commit else {})).items()),
+        rows=(("run", run.source), ("kind", run.kind), *run.versions.items()),
         words=2,
     )
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from g2l.report.answer import full_steps
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
-from g2l.report.cost import full_steps
-from g2l.report.figures import best_so_far, fitness_over_budget, population
-from g2l.report.model import RunFacts
-from g2l.report.stage_facts import GlobalFacts
-from g2l.report.svg import markup
+from g2l.report.facts import GlobalFacts, RunFacts
+from g2l.report.figures import best_so_far, fitness_over_budget, markup, population
 from g2l.report.words import NAMES, count, points
 
 NO_GLOBAL_SEARCH = "No global search in this run."
@@ -45,7 +43,7 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
     searches, sentences, rows = {}, [], []
     for run in runs:
         assert run.search is not None
-        full = full_steps(run) or run.search.scores[-1].spent
+        full = full_steps(run) or run.search.scores[-1].spent or 1
         searches[run.label] = (run.search.strategy, run.search.scores, float(full))
         sentences.append(_sentence(run.label, run.search, full, called))
         spent, best = best_so_far(run.search.scores)
@@ -53,8 +51,12 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
             (run.label, count(steps), f"{steps / full:.1f}", points(value))
             for steps, value in thinned(list(zip(spent, best, strict=True)))
         ]
-    known = [run.search.result.get("hand_designed_fitness") for run in runs if run.search is not None]
-    line = known[0] if len(set(known)) == 1 else None
+    known = [
+        run.search.result.hand_designed_fitness
+        for run in runs
+        if run.search is not None and run.search.result is not None
+    ]
+    line = known[0] if len(set(known)) == 1 and len(known) == len(runs) else None
     key, caption = (
         f"budget-{name.replace('@', '-')}",
         f"Hold-out {called} of the candidates over what was spent",

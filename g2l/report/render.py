@@ -1,16 +1,28 @@
-"""A report as one file: HTML that needs nothing beside it, or Markdown for a pull request."""
+"""A report as one file: self-contained HTML, or Markdown for a pull request."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+from g2l.files import write_text
+from g2l.report.answer import cost, result
 from g2l.report.blocks import Report
+from g2l.report.facts import RunFacts
+from g2l.report.origin import data, reproduce
+from g2l.report.predictions import classes, strips
+from g2l.report.progress import fitness, generations
+from g2l.report.reading import read_runs
+from g2l.report.structures import paths, structure
+
+SECTIONS = (result, structure, strips, classes, fitness, generations, paths, cost, data, reproduce)
+"""In the order of the page: the answer first, then pictures, then where the numbers come from."""
 
 
 class ReportFormat(StrEnum):
@@ -20,15 +32,37 @@ class ReportFormat(StrEnum):
     MD = "md"
 
 
+def write_report(folders: Mapping[str, Path], output: Path, form: ReportFormat = ReportFormat.HTML) -> None:
+    """Write the report of one run, or of several side by side, as one file.
+
+    Args:
+        folders: Folder of each run by what was asked for: a path or a run id.
+        output: The file.
+        form: Its format.
+
+    Raises:
+        InputError: A folder is not that of a run, or a file in it is damaged.
+        OperationalError: The disk refuses.
+    """
+    write_text(output, RENDERERS[form](build_report(read_runs(folders))))
+
+
+def build_report(runs: Sequence[RunFacts]) -> Report:
+    """Return the report of at least one run; the labels of several differ."""
+    title = runs[0].subject if len(runs) == 1 else f"{len(runs)} runs compared"
+    subtitle = ", ".join(run.label for run in runs)
+    return Report(f"G2L: {title}", subtitle, tuple(section(runs) for section in SECTIONS))
+
+
 def html(report: Report) -> str:
-    """Return the page: styles, script and figures inside it, and a policy that lets nothing else in."""
+    """Return the page, with styles, script and figures inside it and a policy that forbids anything else."""
     script = _source("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _render("report.html.j2", report, style=_source("style.css"), script=script, digest=digest)
 
 
 def markdown(report: Report) -> str:
-    """Return the report without its figures, whose words and numbers stay."""
+    """Return the report without its figures; their descriptions and tables stay."""
     return re.sub(r"\n{3,}", "\n\n", _render("report.md.j2", report, md=escaped, fence=_fence))
 
 

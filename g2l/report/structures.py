@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
-from g2l.report.model import RunFacts
-from g2l.report.stage_facts import LayerPath, LocalFacts
-from g2l.report.structure_figures import rate_paths, rates_by_stage
-from g2l.report.svg import markup
+from g2l.report.facts import LayerPath, LocalFacts, RunFacts
+from g2l.report.figures import markup, rate_paths, rates_by_stage
 from g2l.report.words import count, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 

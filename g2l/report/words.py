@@ -1,4 +1,4 @@
-"""Numbers as a report says them."""
+"""Numbers as a report shows them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ NAMES = {
     "f1@25": "F1@25",
     "f1@50": "F1@50",
     MEAN_F1: "mean F1",
+    "likelihood": "likelihood",  # a fitness of 0.1.0
 }
-"""What metrics are called; mean F1 is that of F1@10, @25 and @50."""
+"""Names of the metrics for people; mean F1 is that of F1@10, @25 and @50."""
 
 
 def points(value: float | None, *, plus: bool = False) -> str:

@@ -1,6 +1,6 @@
 """MLflow, fed from the folders of runs.
 
-`mirror` reads a run's folder, `uploader` sends what MLflow lacks of it, in a process of its own. A run context
+`mirror` reads the folder, `uploader` sends what MLflow lacks, in a process of its own. A run context
 does no more than write the records of `g2l.records` and::
 
     upload = start_upload(folder)            # g2l.tracking.process; when run.json exists

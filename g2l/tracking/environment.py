@@ -9,7 +9,9 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +60,10 @@ def tracking_uri() -> str:
     if not uri:
         return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     scheme = urlsplit(uri).scheme
+    if scheme.partition("+")[0] == "sqlite":  # wherever it is used, also by another process
+        start, _, path = uri.partition("://")
+        file, mark, options = path.removeprefix("/").partition("?")
+        return f"{start}:///{Path(file).absolute()}{mark}{options}" if file else uri
     is_folder = scheme == "file" or (not scheme and not uri.startswith(("databricks", "uc")))
     if is_folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
         raise InputError(
@@ -65,6 +71,46 @@ def tracking_uri() -> str:
             hint="use sqlite:///mlflow.db or http://host:port; MLflow no longer writes to plain folders.",
         )
     return uri
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where runs are recorded.
+
+    Attributes:
+        uri: MLflow tracking URI.
+        experiment_id: Experiment for root runs, or None.
+        experiment_name: The same by name, where no id is given.
+        run_id: MLflow run that the root run goes on with, or None.
+    """
+
+    uri: str
+    experiment_id: str | None = None
+    experiment_name: str = DEFAULT_EXPERIMENT
+    run_id: str | None = None
+
+
+def target(recorded: Mapping[str, Any] | None = None, *, joins: bool = False) -> Target:
+    """Return where a run is recorded; `MLFLOW_EXPERIMENT_ID` wins over `MLFLOW_EXPERIMENT_NAME`.
+
+    Args:
+        recorded: The `environment` of a run that was started before: its store and experiment count where no
+            variable names others.
+        joins: Whether this process belongs to the run, so that `MLFLOW_RUN_ID` is meant for it.
+
+    Raises:
+        InputError: `MLFLOW_TRACKING_URI` names a file store.
+    """
+    before = (recorded or {}).get("mlflow") or {}
+    uri, earlier = tracking_uri(), before.get("uri")
+    if earlier and not os.environ.get("MLFLOW_TRACKING_URI"):
+        moved = earlier.startswith("sqlite:") and not Path(earlier.partition("://")[2][1:]).exists()
+        uri = uri if moved else earlier  # a project that was moved takes its store along
+    identifier, name = os.environ.get("MLFLOW_EXPERIMENT_ID"), os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    if not identifier and not name:
+        identifier, name = before.get("experiment_id"), before.get("experiment_name")
+    run_id = os.environ.get("MLFLOW_RUN_ID") if joins else None
+    return Target(uri, identifier or None, name or DEFAULT_EXPERIMENT, run_id or before.get("run_id"))
 
 
 def header() -> Header:
@@ -109,11 +155,18 @@ def common_tags() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Return the command line, the versions of packages and the commit, as JSON values."""
+    """Return command line, versions, commit, user, and where the run is recorded, as JSON values.
+
+    Raises:
+        InputError: `MLFLOW_TRACKING_URI` names a file store.
+    """
+    goal = target(joins=True)
     return {
         "command": list(sys.argv),
         "versions": _versions(),
         "commit": git_commit(Path(g2l.__file__).parent),
+        "user": _user(),
+        "mlflow": {**asdict(goal), "uri": without_password(goal.uri)},
     }
 
 

@@ -40,7 +40,10 @@ class LabellingModel(PythonModel):
         there = onnxruntime.get_available_providers()
         providers = [*([_CUDA] if _CUDA[0] in there else []), "CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(context.artifacts["onnx"], providers=providers)
-        self._about = json.loads(self._session.get_modelmeta().custom_metadata_map["g2l"])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._about = json.loads(metadata["g2l"])
+        if "g2l.input" in metadata:  # the graph normalises where the model does; those of 0.1.0 do not
+            self._about["normalize"] = "none"
         self._masked = len(self._session.get_inputs()) > 1
 
     # MLflow acts on the annotation of what comes in: this one leaves lists, arrays and paths alone.

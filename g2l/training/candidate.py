@@ -334,7 +334,9 @@ def open_dataset(
         working_folder: What a relative data root is relative to.
         feature_folder: Where processes share decoded features, or None to keep them in RAM.
     """
-    return candidate_dataset(SegmentationDataset.open(config), feature_folder)
+    return candidate_dataset(
+        SegmentationDataset.open(config, quiet=True), feature_folder  # the search has reported its notices
+    )
 
 
 def candidate_dataset(

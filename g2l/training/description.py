@@ -7,7 +7,7 @@ from typing import Any
 
 from g2l.config import BackboneConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.datasets.transitions import count_transitions
+from g2l.datasets.labels import count_transitions
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 
@@ -40,19 +40,19 @@ def model_metadata(
     if dataset.statistics is not None:
         mean, std = (tuple(map(float, row)) for row in (dataset.statistics.mean, dataset.statistics.std))
     trained_on = (
-        dataset.ground_truth(name)[:: config.sample_rate] for name in dataset.partitions(selection).train
+        dataset.ground_truth(name)[:: dataset.sample_rate] for name in dataset.partitions(selection).train
     )
     return ModelMetadata(
         structure=structure,
         backbone=backbone,
         classes=dataset.mapping.names,
-        background=config.background,
+        background=dataset.background,
         feature_dim=dataset.feature_dim,
-        sample_rate=config.sample_rate,
-        normalize=config.normalize,
+        sample_rate=dataset.sample_rate,
+        normalize=dataset.normalize,
         mean=mean,
         std=std,
-        fps=config.fps,
+        fps=dataset.fps,
         seed=seed,
         metrics=metrics,
         run_id=run_id,

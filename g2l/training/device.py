@@ -14,7 +14,7 @@ import torch
 from g2l.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda")
-"""What a training runs on; TensorRT only predicts."""
+"""Values of `--device`."""
 
 
 def resolve_device(name: str) -> torch.device:

@@ -39,7 +39,7 @@ def predict_labels(
     Each prediction of a subsampled video is repeated `sample_rate` times and the end is cut.
     """
     labels = predict_logits(model, dataset, name, device)[-1, 0].argmax(dim=0).cpu().numpy()
-    return np.repeat(labels, dataset.config.sample_rate)[: len(dataset.ground_truth(name))]
+    return np.repeat(labels, dataset.sample_rate)[: len(dataset.ground_truth(name))]
 
 
 def predict_logits(model: nn.Module, dataset: SegmentationDataset, name: str, device: torch.device) -> Tensor:

@@ -13,16 +13,15 @@ from command_lines import TRAIN, Run, invoke
 from typer.testing import Result
 
 from cli import console
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
-from g2l.tracking import mlflow_tracker
-from g2l.tracking.protocol import NullTracker
+from g2l.tracking.process import Upload
 
-MLFLOW_TRACKER = mlflow_tracker.MlflowTracker
+START = Upload.start
 
 
-def null_tracker(spool: Path) -> NullTracker:
-    return NullTracker()
+def no_start(upload: Upload, folder: Path) -> None:
+    """Record nothing in MLflow."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +30,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         if name.startswith("MLFLOW_") or name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "NO_COLOR"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(mlflow_tracker, "MlflowTracker", null_tracker)
+    monkeypatch.setattr(Upload, "start", no_start)
     monkeypatch.setattr(console, "_quiet", False)
 
 
 @pytest.fixture
 def tracking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real tracker, whose store is made when there is something to record."""
-    monkeypatch.setattr(mlflow_tracker, "MlflowTracker", MLFLOW_TRACKER)
+    """The real upload, whose store is made when there is something to record."""
+    monkeypatch.setattr(Upload, "start", START)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +68,7 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     """The output folder of a small training of two seeds, and what the command said."""
     output = tmp_path_factory.mktemp("trained") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlflow_tracker, "MlflowTracker", null_tracker)
+        patch.setattr(Upload, "start", no_start)
         told = invoke(
             *(*TRAIN, "--data-root", str(tiny), "--seeds", "2", "--normalize", "train", "--fps", "15"),
             *("--output-dir", str(output)),
@@ -89,7 +88,7 @@ def exported(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """The same model as `.onnx`, and what the command said."""
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlflow_tracker, "MlflowTracker", null_tracker)
+        patch.setattr(Upload, "start", no_start)
         told = invoke("export", "--model", str(model), "--output", str(path))
     assert told.exit_code == 0, told.stderr
     return path, told

@@ -15,13 +15,14 @@ FEATURES = ("--calibration", "data/tiny/features")
 
 
 def metadata_of(path: str) -> dict:
-    return json.loads(onnx.load(path).metadata_props[0].value)
+    about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return json.loads(about["g2l"])
 
 
 def test_int8_is_measured_kept_and_predicted_with(
     run: Run, model: Path, exported: tuple[Path, Result]
 ) -> None:
-    line = ("export", "--model", str(model), "--output", "int8.onnx", "--quantize", "int8", *FEATURES)
+    line = ("export", "--model", str(model), "--output", "int8.onnx", "--precision", "int8", *FEATURES)
     told = run(*line, "--ground-truth", "data/tiny/groundTruth", "--force")
     assert told.exit_code == 0, told.stderr
     found = metadata_of("int8.onnx")["precision"]
@@ -35,7 +36,6 @@ def test_int8_is_measured_kept_and_predicted_with(
         "F1 against segments of fp32",
         "F1 to the truth",
         "size of the file",
-        "speed",
     ):
         assert name in told.stderr
     assert ("kept by --force" in told.stderr) is found["forced"]
@@ -68,15 +68,14 @@ def test_what_falls_short_is_refused_and_leaves_nothing(run: Run, model: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--quantize", "int8"), "--quantize int8 needs --calibration DIR"),
-        (("--quantize", "int4", *FEATURES), "`quantize` must be int8, but is 'int4' instead."),
-        (("--quantize", "int8", "--precision", "fp16", *FEATURES), "exclude each other"),
-        (FEATURES, "--calibration needs --precision fp16 or --quantize int8."),
-        (("--force",), "--force needs --precision fp16 or --quantize int8."),
-        (("--ground-truth", "data/tiny/groundTruth"), "--ground-truth needs --precision fp16 or --quantize"),
+        (("--precision", "int8"), "--precision int8 needs --calibration DIR"),
+        (("--precision", "int4", *FEATURES), "`precision` must be one of fp32, fp16, int8, but is 'int4'"),
+        (FEATURES, "--calibration needs --precision fp16 or int8."),
+        (("--force",), "--force needs --precision fp16 or int8."),
+        (("--ground-truth", "data/tiny/groundTruth"), "--ground-truth needs --precision fp16 or int8."),
         (("--precision", "fp16", "--ground-truth", "none"), "--ground-truth needs --calibration DIR"),
         (("--precision", "fp16", "--calibration", "none"), "none: no such file or folder."),
-        (("--quantize", "int8", *FEATURES, "--ground-truth", "none"), "none: no such folder."),
+        (("--precision", "int8", *FEATURES, "--ground-truth", "none"), "none: no such folder."),
     ],
 )
 def test_options_that_do_not_go_together(

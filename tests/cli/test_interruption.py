@@ -36,9 +36,9 @@ def resume_arguments(told: Result) -> list[str]:
     [
         (TRAIN, "g2l.pipeline.train.fit", ()),
         (TRAIN, "g2l.pipeline.train.fit", ("--output-dir", "my run")),
-        (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.local_search.fit", ()),
-        (("search-global", *SMALL, *SEARCH), "g2l.pipeline.global_search.run_global_search", ()),
-        (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.local_search.fit", ()),
+        (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.search_local.fit", ()),
+        (("search-global", *SMALL, *SEARCH), "g2l.pipeline.search_global.run_global_search", ()),
+        (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.search_local.fit", ()),
     ],
     ids=["train", "train-given-folder", "search-local", "search-global", "pipeline"],
 )
@@ -61,13 +61,12 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import g2l.pipeline.train
-from g2l.tracking import mlflow_tracker
-from g2l.tracking.protocol import NullTracker
+from g2l.tracking.process import Upload
 def fit(*_, **__):
     Path("started").touch()
     time.sleep(60)
 g2l.pipeline.train.fit = fit
-mlflow_tracker.MlflowTracker = lambda spool: NullTracker()
+Upload.start = lambda upload, folder: None
 from cli.main import main
 main()
 """
@@ -119,7 +118,7 @@ def test_ctrl_c_ends_a_search_and_its_workers(workdir: Path, moment: str, presse
     _, told = process.communicate(timeout=120)
     assert process.returncode == 130, told
     assert "Traceback" not in told
-    assert "to resume: g2l search-global" in told
+    assert f"to resume: {sys.executable} {script} search-global" in told
     deadline = time.monotonic() + 60
     while _exists(process.pid):  # the last one, of Python itself, sees that the others are gone
         assert time.monotonic() < deadline

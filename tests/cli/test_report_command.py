@@ -58,7 +58,7 @@ def test_a_run_of_mlflow_is_fetched(run: Run, folder: Path, monkeypatch: pytest.
 def test_the_demo_ends_by_naming_its_report(run: Run, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:
     page = Path("out/report.html")
     outcome = SimpleNamespace(model="m", predictions="p", report=page, run_id=None)
-    monkeypatch.setattr("g2l.pipeline.compose.run_pipeline", lambda *args, **options: outcome)
+    monkeypatch.setattr("g2l.pipeline.pipeline.run_pipeline", lambda *args, **options: outcome)
     monkeypatch.setattr("cli.tables.comparison", lambda *args: None)
     told = run("demo", "--output-dir", "out", "--device", "cpu", *(["--report"] if wanted else []))
     assert told.exit_code == 0, told.stderr

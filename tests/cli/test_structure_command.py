@@ -21,8 +21,11 @@ def test_structure_show_and_convert(run: Run) -> None:
         told = run("structure", "convert", f"{source}.json", f"{dialect}.json", "--to", dialect)
         assert (told.exit_code, told.stdout) == (0, "")
         assert read_structure(Path(f"{dialect}.json")).structure.stages == ((1, 2, 40), (1, 3, 9))
-    shown = json.loads(run("structure", "show", "g2l.json", "--json", "--fps", "2").stdout)
+    size = ("--feature-dim", "20", "--classes", "5", "--feature-maps", "8")
+    shown = json.loads(run("structure", "show", "g2l.json", "--json", "--fps", "2", *size).stdout)
     assert shown == {
+        "parameters": 1938,
+        "multiply_adds_per_frame": 1816,
         "backbone": "ms-tcn",
         "causal": False,
         "stages": [[1, 2, 40], [1, 3, 9]],
@@ -35,7 +38,8 @@ def test_structure_show_and_convert(run: Run) -> None:
         "look_ahead_s": 28.0,
         "look_aheads_s": [21.5, 6.5],
     }
-    told = run("structure", "show", "mmcv.json", "--fps", "2")
+    told = run("structure", "show", "mmcv.json", "--fps", "2", *size)
+    assert told.stdout.splitlines()[-1].startswith("1,938 parameters, 1,816 multiply-adds per frame (")
     assert rows(told.stdout) == [
         ["stage 1", "1 2 40", "87 frames = 43.5 s", "43 frames = 21.5 s"],
         ["stage 2", "1 3 9", "27 frames = 13.5 s", "13 frames = 6.5 s"],

@@ -6,10 +6,9 @@ from cli import tables
 from g2l.config import topology_of
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.summary import Summary
-from g2l.pipeline.compose import PipelineOutcome
-from g2l.pipeline.contest import Contender
-from g2l.pipeline.global_search import GlobalSearchOutcome
-from g2l.pipeline.standings import Leader
+from g2l.pipeline.contest import Contestant
+from g2l.pipeline.pipeline import PipelineOutcome
+from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
 from g2l.search.budget import CostPlan, SearchCost
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -19,12 +18,12 @@ HAND_DESIGNED, FOUND = DilationStructure(((1, 2),)), DilationStructure(((1, 4),)
 
 def outcome(searched):
     test = dict.fromkeys(tables.METRICS, Summary(60.0, 1.0, 5))
-    contenders = {
-        name: Contender(structure=structure, test=test, training_equivalents=0.0)
+    contestants = {
+        name: Contestant(structure=structure, test=test, training_equivalents=0.0)
         for name, structure in (("hand-designed", HAND_DESIGNED), ("searched", searched))
     }
     return PipelineOutcome(
-        contenders=contenders,
+        contestants=contestants,
         differences={
             "f1": Comparison(2.1, 0.8, 0.6, 3.4, 5),
             "accuracy": Comparison(0.2, 0.8, -1.0, 1.4, 5),
@@ -32,15 +31,15 @@ def outcome(searched):
         model=Path("model.onnx"),
         predictions=Path("predictions"),
         report=Path("report.html"),
+        run_id="",
     )
 
 
 def test_the_comparison_says_whether_the_structures_differ(capsys):
     tables.comparison("tiny", outcome(FOUND), TOPOLOGY)
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "Searched against hand-designed, mean F1: better by 2.1 ± 0.8 (95 % interval 0.6 to 3.4, 5 seeds).",
-        "Searched against hand-designed, accuracy: no difference that 5 seeds can show "
-        "(+0.2, 95 % interval −1.0 to 1.4).",
+        "Searched against hand-designed, mean F1: better by 2.1 (95 % interval 0.6 to 3.4; 5 seeds).",
+        "Searched against hand-designed, accuracy: undecided (+0.2, 95 % interval −1.0 to 1.4; 5 seeds).",
     ]
 
 
@@ -70,6 +69,7 @@ def search_outcome(winner, **changes):
         "proxy_steps": 120,
         "leaders": tuple(leaders),
         "reason": "It is better.",
+        "run_id": "",
         "differences": {"f1": compare([62.0, 63.0, 61.5], [60.0, 60.5, 60.0])},
     }
     return GlobalSearchOutcome(**fields | changes)
@@ -126,8 +126,8 @@ def test_a_table_of_full_networks_fits_its_width(capsys):
 def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
     assert tables.search_summary(search_outcome(FOUND), trainings=24.0) == [
         "Winner: 1,4. It is better.",
-        "Winner against hand-designed after full trainings, mean F1 on test: better by 2.0 ± 0.3 "
-        "(95 % interval 0.7 to 3.3, 3 seeds).",
+        "Winner against hand-designed after full trainings, mean F1 on test: better by 2.0 "
+        "(95 % interval 0.7 to 3.3; 3 seeds).",
         "Cost: 18.0 of at most 24.0 full trainings (6,000 steps of 40 evaluations, "
         "3,000 steps of the final comparison).",
     ]

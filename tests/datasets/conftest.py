@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from g2l.config import DataConfig
+from g2l.datasets import facts
 from g2l.datasets.dataset import SegmentationDataset
 
 CLASSES = ("background", "cut", "stir")
@@ -51,13 +52,19 @@ class TinyDataset:
     def config(self, **settings: Any) -> DataConfig:
         return DataConfig(data_root=self.root, dataset="tiny", **settings)
 
-    def open(self, **settings: Any) -> SegmentationDataset:
-        return SegmentationDataset.open(self.config(**settings))
+    def open(self, *, quiet: bool = False, **settings: Any) -> SegmentationDataset:
+        return SegmentationDataset.open(self.config(**settings), quiet=quiet)
 
 
 def random_features(name: str, frames: int) -> np.ndarray[Any, Any]:
     generator = np.random.default_rng(sum(map(ord, name)))
     return generator.standard_normal((FEATURE_DIM, frames)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _report_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test see the warnings that a process logs once."""
+    monkeypatch.setattr(facts, "_reported", set())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from g2l.config import Normalization
-from g2l.datasets.content_address import WHOLE_BYTES
+from g2l.datasets.content_address import WHOLE_BYTES, differing_files
 from g2l.errors import InputError
 from tests.datasets.conftest import LENGTHS, TRAIN, TinyDataset, random_features
 
@@ -103,5 +104,40 @@ def test_large_files_are_sampled_from_the_first_to_the_last_byte(tiny: TinyDatas
 def test_a_file_that_went_away_is_an_input_error(tiny: TinyDataset) -> None:
     dataset = tiny.open()
     (tiny.path / "features/S1_A.npy").unlink()
-    with pytest.raises(InputError, match=r"S1_A\.npy: cannot be read"):
+    with pytest.raises(InputError, match=r"S1_A\.npy: no such file"):
         _ = dataset.fingerprint
+
+
+def test_file_fingerprints_name_the_files_that_changed(tiny: TinyDataset) -> None:
+    before = tiny.open().file_fingerprints()
+    assert set(before) == {
+        "mapping.txt",
+        *(f"splits/{side}.split1.bundle" for side in ("train", "test")),
+        *(f"features/{name}.npy" for name in LENGTHS),
+        *(f"groundTruth/{name}.txt" for name in LENGTHS),
+    }
+    label = tiny.path / "groundTruth/S2_A.txt"
+    assert before["groundTruth/S2_A.txt"] == {
+        "size": label.stat().st_size,
+        "sha256": hashlib.sha256(label.read_bytes()).hexdigest(),
+    }
+    assert differing_files(before, tiny.open().file_fingerprints()) == ()
+    label.touch()  # another time, the same content
+    assert differing_files(before, tiny.open().file_fingerprints()) == ()
+    _one_feature(tiny)
+    tiny.labels("S2_A", ["stir"] * 30)
+    tiny.bundle("train", TRAIN[:3])
+    after = tiny.open().file_fingerprints()
+    assert differing_files(before, after) == (
+        "features/S2_A.npy",
+        "features/S3_A.npy",
+        "groundTruth/S2_A.txt",
+        "groundTruth/S3_A.txt",
+        "splits/train.split1.bundle",
+    )
+
+
+def test_a_file_is_hashed_once_unless_it_changes(tiny: TinyDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tiny.open().file_fingerprints()
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    assert tiny.open().file_fingerprints() == first

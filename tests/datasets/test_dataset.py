@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import subprocess
 import sys
 
@@ -242,3 +243,25 @@ def test_an_error_keeps_its_fault_across_processes(tiny: TinyDataset) -> None:
 def test_reading_data_imports_no_torch() -> None:
     code = "import sys, g2l.datasets.dataset, g2l.datasets.validation; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_many_lengths_that_differ_are_one_line_once_in_a_process(
+    tiny: TinyDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    for more, (name, frames) in enumerate(LENGTHS.items()):
+        tiny.features(name, random_features(name, frames + more))
+    with caplog.at_level(logging.WARNING, "g2l"):
+        dataset = tiny.open()
+        tiny.open()
+        tiny.open(quiet=True)
+    (record,) = caplog.records
+    assert "tiny: 4 videos: features and labels differ by 1 to 4 frames" in record.getMessage()
+    assert len(dataset.notices) == 4
+
+
+def test_a_feature_file_that_is_a_pipe_is_refused_without_waiting(tiny: TinyDataset) -> None:
+    path = tiny.path / "features/S1_A.npy"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"S1_A\.npy: cannot be read \(expected a file, but it is a pipe"):
+        tiny.open()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import struct
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.datasets.features import open_features
+from g2l.datasets import features as feature_reader
+from g2l.datasets.features import FeatureFile, FeatureReader, as_matrix, feature_axis, open_features
 from g2l.errors import InputError
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -93,7 +97,7 @@ def test_numbers_that_are_not_finite_are_named_with_their_place(
     ("array", "message"),
     [
         (np.zeros(4, np.float32), r"expected feature_dim × frames, but its shape is \(4,\)\."),
-        (np.zeros((1, 2, 3), np.float32), r"its shape is \(1, 2, 3\)\."),
+        (np.zeros((4, 2, 3), np.float32), r"its shape is \(4, 2, 3\)\."),
         (np.zeros((3, 0), np.float32), r"expected at least one frame, but its shape is \(3, 0\)\."),
         (np.zeros((0, 3), np.float32), r"its shape is \(0, 3\)\."),
         (np.array([["a"]]), r"expected floating-point numbers, but found <U1 instead\."),
@@ -149,3 +153,126 @@ def test_a_damaged_header_is_read_or_an_input_error(position: int, value: int, c
         with suppress(InputError):
             file = open_features(path)
             assert file.read().shape == (file.feature_dim, file.num_frames)
+
+
+DTYPES = ("<f4", ">f4", "<f2", "<f8", ">f8", "<i2", "|u1")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reader")
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_part_of_any_file_is_what_numpy_reads(folder: Path, data: st.DataObject) -> None:
+    dim, frames, rate = (data.draw(st.integers(1, limit)) for limit in (5, 40, 4))
+    values = (
+        np.random.default_rng(frames)
+        .integers(0, 200, (dim, frames))
+        .astype(data.draw(st.sampled_from(DTYPES)))
+    )
+    frames_first = data.draw(st.booleans())
+    stored = values.T if frames_first else values
+    np.save(folder / "v.npy", np.asarray(stored, order=data.draw(st.sampled_from("CF"))))
+    expected = values[:, ::rate].astype(np.float32)
+    last = data.draw(st.integers(1, expected.shape[1]))
+    first = data.draw(st.integers(0, last - 1))
+    file = replace(open_features(folder / "v.npy"), frames_first=frames_first)
+    buffer = np.full((dim, last - first + 3), np.nan, np.float32)
+    blocks = pytest.MonkeyPatch()
+    blocks.setattr(feature_reader, "_BLOCK_BYTES", data.draw(st.sampled_from([1, 50, 2**22])))
+    with FeatureReader(file, rate) as reader, blocks.context():
+        assert reader.num_frames == expected.shape[1]
+        np.testing.assert_array_equal(reader.read(), expected)
+        out = reader.read(first, last, buffer[:, : last - first])
+    blocks.undo()
+    assert out.base is buffer
+    np.testing.assert_array_equal(out, expected[:, first:last])
+    assert np.isnan(buffer[:, last - first :]).all()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_place_of_a_bad_number_is_that_of_the_file(tmp_path: Path, order: str) -> None:
+    values = np.zeros((3, 20))
+    values[1, 14] = np.inf
+    np.save(tmp_path / "v.npy", np.asarray(values, order=order))
+    with FeatureReader(open_features(tmp_path / "v.npy"), 2) as reader:
+        assert reader.read(0, 7).shape == (3, 7)
+        with pytest.raises(InputError, match=r"row 1 of frame 14 is inf instead"):
+            reader.read(5, 9)
+
+
+def test_numbers_whose_sum_is_beyond_float32_are_finite(tmp_path: Path) -> None:
+    largest = np.full((2, 3), np.finfo(np.float32).max)
+    np.save(tmp_path / "v.npy", largest)
+    np.testing.assert_array_equal(open_features(tmp_path / "v.npy").read(), largest)
+
+
+def test_a_file_that_is_written_to_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "v.npy"
+    np.save(path, np.zeros((2, 3), np.float32))
+    with FeatureReader(open_features(path)) as reader:
+        reader.require_unchanged()
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(InputError, match=r"v\.npy: changed while it was read\."):
+            reader.require_unchanged()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_file_cut_short_while_it_is_read_is_an_input_error(tmp_path: Path, order: str, dtype: type) -> None:
+    path = tmp_path / "v.npy"
+    np.save(path, np.zeros((40, 300), dtype, order=order))
+    with FeatureReader(open_features(path)) as reader:
+        reader.read(0, 10)
+        os.truncate(path, 5000)
+        with pytest.raises(InputError, match=r"v\.npy: cannot be read \(it was cut short meanwhile\)\."):
+            reader.read(200, 300)
+
+
+def _files(*shapes: tuple[int, int]) -> dict[str, FeatureFile]:
+    return {
+        str(number): FeatureFile(Path(f"{number}.npy"), shape, np.dtype("<f4"), 128, False)
+        for number, shape in enumerate(shapes)
+    }
+
+
+def test_the_length_that_most_files_share_is_feature_dim() -> None:
+    assert feature_axis(_files((16, 300), (16, 210), (16, 90)), {}) == (16, False)
+    assert feature_axis(_files((300, 16), (210, 16), (90, 16)), {}) == (16, True)
+    assert feature_axis(_files((16, 300), (210, 16), (16, 90)), {}) == (16, False)
+
+
+def test_labels_decide_when_all_videos_are_equally_long() -> None:
+    files = _files((300, 16), (300, 16))
+    assert feature_axis(files, {"0": 299, "1": 300}) == (16, True)
+    assert feature_axis(files, {"0": 17, "1": 16}) == (300, False)
+
+
+def test_a_single_file_without_labels_is_feature_dim_by_frames() -> None:
+    assert feature_axis(_files((300, 16)), {}) == (300, False)
+
+
+def test_square_files_follow_the_others() -> None:
+    assert feature_axis(_files((16, 16), (300, 16), (200, 16)), {}) == (16, True)
+    assert feature_axis(_files((16, 16)), {"0": 16}) == (16, False)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (3, 1, 1, 4), (3, 4, 1), (1, 3, 1, 4)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_axes_of_length_1_do_not_matter(tmp_path: Path, shape: tuple[int, ...], order: Any) -> None:
+    file = open_features(_save(tmp_path, np.asarray(VALUES.reshape(shape), order=order)))
+    np.testing.assert_array_equal(file.read(), VALUES)
+    assert as_matrix((1, 1, 5)) == (1, 5)
+    assert as_matrix((5, 1, 1)) == (5, 1)
+    assert as_matrix((1, 1, 1)) == (1, 1)
+
+
+@pytest.mark.parametrize("size", ["0x" + "f" * 5000, "2**70", "99999999999999999999"])
+def test_an_absurd_shape_is_one_line(tmp_path: Path, size: str) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (6, {size}), }}".encode()
+    header += b" " * (63 - (len(header) + 10) % 64) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + b"\0" * 96)
+    with pytest.raises(InputError, match=r"a\.npy: (expected a numpy array|is truncated)"):
+        open_features(tmp_path / "a.npy")

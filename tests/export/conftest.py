@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from g2l.config import BackboneConfig
 from g2l.export.onnx_export import DeployedNetwork, exported_proto
-from g2l.export.precision_comparison import Video
+from g2l.export.precision import Video
 from g2l.models.metadata import ModelMetadata
 from g2l.models.ms_tcn import MSTCN
 from g2l.structure import DilationStructure

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from g2l.config import BackboneConfig
+from g2l.errors import InputError
 from g2l.export.onnx_export import export_onnx
 from g2l.export.precision import Precision
-from g2l.export.reduction import Reduction
 from g2l.models.asformer import ASFormer
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
@@ -60,6 +60,18 @@ def test_the_file_says_what_the_network_says_at_any_length(tmp_path, stages, mas
 def test_half_precision_keeps_the_labels(tmp_path):
     structure = DilationStructure(((4,),))
     output = tmp_path / "half.onnx"
-    reduction = Reduction(precision=Precision.FP16)
-    report = export_onnx(build(structure), described(structure), output, reduction=reduction, frame_mask=True)
+    report = export_onnx(
+        build(structure), described(structure), output, precision=Precision.FP16, frame_mask=True
+    )
     assert report.reduced.agreement >= 99
+
+
+def test_an_older_operator_set_that_cannot_express_it_is_refused_in_one_line(tmp_path):
+    structure = DilationStructure(((4,),))
+    with pytest.raises(
+        InputError, match=r"`opset` 17 cannot express this network, whose .*Pad.* changed"
+    ) as caught:
+        export_onnx(build(structure), described(structure), tmp_path / "model.onnx", opset=17)
+    assert "\n" not in caught.value.message
+    assert "--opset 18" in caught.value.hint
+    assert not list(tmp_path.iterdir())

@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from g2l.errors import OperationalError
-from g2l.export.precision import Inputs, Precision, PrecisionReport, accept
+from g2l.export.precision import (
+    Precision,
+    PrecisionReport,
+    Video,
+    compare_on_videos,
+    random_videos,
+    reduce_precision,
+)
+from g2l.structure import DilationStructure
 
 PATH = Path("model.onnx")
 
@@ -13,7 +25,7 @@ PATH = Path("model.onnx")
 def report_of(**changes):
     values = {
         "precision": Precision.INT8,
-        "inputs": Inputs.VIDEOS,
+        "inputs": "videos",
         "videos": 2,
         "frames": 1000,
         "agreement": 99.5,
@@ -30,8 +42,8 @@ def report_of(**changes):
 )
 def test_what_is_good_enough_is_kept_as_it_is(changes):
     report = report_of(**changes)
-    assert accept(report, PATH, force=False) == report
-    assert accept(report, PATH, force=True).forced is False
+    assert report.accepted(PATH, force=False) == report
+    assert report.accepted(PATH, force=True).forced is False
 
 
 @pytest.mark.parametrize(
@@ -59,7 +71,7 @@ def test_what_is_good_enough_is_kept_as_it_is(changes):
 def test_what_falls_short_is_refused_with_what_was_found_and_needed(changes, message, caplog):
     report = report_of(**changes)
     with pytest.raises(OperationalError) as caught:
-        accept(report, PATH, force=False)
+        report.accepted(PATH, force=False)
     assert message in caught.value.message
     assert caught.value.message.startswith("model.onnx: ")
     assert caught.value.hint
@@ -67,7 +79,7 @@ def test_what_falls_short_is_refused_with_what_was_found_and_needed(changes, mes
 
 
 def test_force_keeps_it_and_says_so(caplog):
-    kept = accept(report_of(agreement=50.0), PATH, force=True)
+    kept = report_of(agreement=50.0).accepted(PATH, force=True)
     assert kept.forced
     assert kept.as_dict()["forced"] is True
     (said,) = caplog.messages
@@ -83,3 +95,140 @@ def test_numbers_that_are_not_known_are_left_out():
         "size": 40.0,
     }
     assert {"f1", "f1_change"} <= report_of(f1_change=0.5).measured.keys()
+
+
+def scaled(factor, *, masked=False):
+    """An ONNX model that is features × factor (3, 1) [× frame_mask]."""
+
+    def value(name, rows):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", rows, "frames"])
+
+    weight = helper.make_tensor("factor", TensorProto.FLOAT, (3, 1), factor)
+    nodes = [helper.make_node("Mul", ["features", "factor"], ["scaled" if masked else "probabilities"])]
+    inputs = [value("features", 3)]
+    if masked:
+        nodes.append(helper.make_node("Mul", ["scaled", "frame_mask"], ["probabilities"]))
+        inputs.append(value("frame_mask", 1))
+    graph = helper.make_graph(nodes, "graph", inputs, [value("probabilities", 3)], [weight])
+    opsets = [helper.make_opsetid("", 20)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+
+
+SAME, DOUBLED, BROKEN = scaled([1, 1, 1]), scaled([2, 1, 1]), scaled([float("nan"), 1, 1])
+
+
+def made(rows, truth=None):
+    return Video("v", lambda: np.array(rows, np.float32).T, None if truth is None else np.array(truth))
+
+
+def compare(reduced, videos, exact=SAME, frame_mask=False):
+    return compare_on_videos(
+        exact, reduced, videos, precision=Precision.INT8, background=[0], frame_mask=frame_mask
+    )
+
+
+def test_labels_segments_and_probabilities_are_compared_frame_by_frame():
+    # Doubling the first row changes the second frame's class from 1 to 0, and no other.
+    first = made([(0.9, 0.1, 0), (0.4, 0.6, 0), (0.1, 0.9, 0), (0.1, 0.9, 0)], truth=[0, 1, 1, 1])
+    second = made([(0, 0, 1)] * 4, truth=[2, 2, 2, 2, 2])
+    found = compare(DOUBLED, [first, second])
+    assert (found.videos, found.frames, found.nan_frames) == (2, 8, 0)
+    assert found.agreement == 87.5
+    assert found.max_difference == pytest.approx(0.9)
+    # Of fp32: 0 [0, 1), 1 [1, 4) and 2. The reduced one's 0 [0, 2) has an overlap of 1/2, 1 [2, 4) of 2/3.
+    assert found.f1 == 100.0
+    assert found.f1_change == 0.0
+
+
+def test_f1_to_the_truth_is_that_of_the_reduced_model_minus_that_of_fp32():
+    rows = [(0.1, 0.9, 0), (0.7, 0.8, 0), (0.1, 0.9, 0)]
+    found = compare(DOUBLED, [made(rows, truth=[1, 1, 1])])
+    # Class 0 is background: 1 stands in two pieces of a third each, so at 10 and 25 % one is a hit.
+    f1 = (200 / 3 + 200 / 3 + 0) / 3
+    assert found.f1_change == pytest.approx(f1 - 100)
+    assert compare(DOUBLED, [made(rows)]).f1_change is None
+
+
+def test_frames_that_are_nan_count_as_lost():
+    found = compare(BROKEN, [made([(0, 1, 0)] * 4)])
+    assert (found.nan_frames, found.agreement, found.max_difference) == (4, 0.0, 0.0)
+
+
+def test_nan_of_fp32_is_an_error_of_its_own():
+    with pytest.raises(OperationalError, match="v: the fp32 model gives NaN; nothing was written"):
+        compare(SAME, [made([(0, 1, 0)])], exact=BROKEN)
+
+
+def test_models_with_a_frame_mask_get_one():
+    masked = scaled([1, 1, 1], masked=True)
+    assert compare(masked, [made([(0, 1, 0)] * 3)], exact=masked, frame_mask=True).agreement == 100.0
+
+
+def test_random_videos_have_the_lengths_of_an_export_check():
+    videos = random_videos(DilationStructure(((1, 8),)), 3)
+    assert [video.load().shape for video in videos] == [(3, 1), (3, 7), (3, 11), (3, 21)]
+    assert compare(SAME, videos).agreement == 100.0
+
+
+def reduce(proto, metadata, precision, videos):
+    return reduce_precision(proto, precision, videos, metadata, frame_mask=False)
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
+def test_a_trained_network_keeps_its_labels_and_segments(precision, proto, metadata, videos, capfd):
+    before = proto.SerializeToString()
+    result, found = reduce(proto, metadata, precision, videos)
+    assert capfd.readouterr() == ("", "")
+    assert proto.SerializeToString() == before
+    assert (found.precision, found.inputs, found.videos, found.frames) == (precision, "videos", 4, 480)
+    assert found.accepted(PATH, force=False) == found
+    assert abs(found.f1_change) <= 2
+    assert found.calibration_frames == (480 if precision is Precision.INT8 else 0)
+    assert {entry.domain for entry in result.opset_import} == {""}
+    again, _ = reduce(proto, metadata, precision, videos)
+    assert again.SerializeToString(deterministic=True) == result.SerializeToString(deterministic=True)
+
+
+def test_without_videos_fp16_is_compared_on_random_numbers(proto, metadata):
+    _, found = reduce(proto, metadata, Precision.FP16, ())
+    assert (found.inputs, found.f1, found.f1_change) == ("random", None, None)
+    assert found.agreement >= 99
+
+
+def test_features_that_overflow_fp16_are_refused(proto, metadata, videos):
+    huge = [replace(one, load=lambda one=one: one.load() * np.float32(1e5)) for one in videos]
+    _, found = reduce(proto, metadata, Precision.FP16, huge)
+    assert found.nan_frames > 0
+    with pytest.raises(OperationalError, match=r"the fp16 model keeps .* frames being NaN, where 99 % are"):
+        found.accepted(PATH, force=False)
+
+
+def ruined(proto):
+    """The network with weights that int8 cannot hold: one of a row is so large that the others become 0.
+
+    It belongs to the last feature, which is 0 in all videos, so that fp32 says what it said before.
+    """
+    ruined = copy.deepcopy(proto)
+    weight = next(value for value in ruined.graph.initializer if list(value.dims) == [8, 6, 1])
+    values = numpy_helper.to_array(weight).copy()
+    values[:, 5] = 1e6
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    return ruined
+
+
+def without_last_feature(videos):
+    def load(video):
+        features = video.load()
+        features[5] = 0
+        return features
+
+    return [replace(video, load=lambda video=video: load(video)) for video in videos]
+
+
+def test_weights_that_int8_ruins_are_refused(proto, metadata, videos):
+    videos = without_last_feature(videos)
+    _, found = reduce(ruined(proto), metadata, Precision.INT8, videos)
+    with pytest.raises(OperationalError, match=r"the int8 model keeps \d.* and has F1 \d") as caught:
+        found.accepted(PATH, force=False)
+    assert "--calibration" in caught.value.hint
+    assert reduce(ruined(proto), metadata, Precision.FP16, videos)[1].agreement >= 99

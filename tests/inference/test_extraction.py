@@ -13,10 +13,9 @@ from onnx import TensorProto
 
 from g2l.datasets.features import open_features
 from g2l.errors import InputError
-from g2l.inference.extraction import extract, facts
-from g2l.inference.extraction.extract import extract_features
-from g2l.inference.extraction.preprocessing import IMAGENET_MEAN, IMAGENET_STD, fit
-from g2l.inference.extraction.request import ExtractionRequest
+from g2l.inference.extraction import extract
+from g2l.inference.extraction.encoder import IMAGENET_MEAN, IMAGENET_STD, fit
+from g2l.inference.extraction.extract import ExtractionRequest, extract_features
 from g2l.inference.extraction.video_frames import sampled_frames
 from tests.oracles.tiny_videos import HEIGHT, WIDTH, colours, tiny_request, write_encoder, write_video
 
@@ -166,7 +165,7 @@ def test_a_kill_leaves_whole_videos_only(
 ) -> None:
     for name in "abc":
         write_video(request_.videos / f"{name}.mkv", 6)
-    for module, name, calls in ((facts, "write_json", 1), (extract, "to_batch", 0)):
+    for module, name, calls in ((extract, "write_json", 1), (extract, "to_batch", 0)):
         stop = StopAfter(calls, getattr(module, name))
         with monkeypatch.context() as patch:
             patch.setattr(module, name, stop)

@@ -12,8 +12,7 @@ from onnx import TensorProto
 
 from g2l.errors import InputError, OperationalError
 from g2l.inference.extraction import extract
-from g2l.inference.extraction.extract import extract_features
-from g2l.inference.extraction.request import ExtractionRequest
+from g2l.inference.extraction.extract import ExtractionRequest, extract_features
 from tests.oracles.tiny_videos import tiny_request, write_encoder, write_sound, write_video
 
 

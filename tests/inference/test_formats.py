@@ -15,11 +15,16 @@ from hypothesis import strategies as st
 from pympi.Elan import Eaf
 
 from g2l.errors import InputError
-from g2l.inference.formats.eaf import write_eaf
-from g2l.inference.formats.format import WRITERS, Format, check_formats
-from g2l.inference.formats.json_segments import write_json_segments
-from g2l.inference.formats.srt import write_srt
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.formats import (
+    WRITERS,
+    Annotation,
+    Format,
+    check_formats,
+    write_eaf,
+    write_json_segments,
+    write_srt,
+)
+from g2l.inference.segments import SegmentRow
 
 FPS = 29.97
 NAMES = ["background", 'cut "thin" & <b>fine</b>', "pour, stir; {\\an8}", "切る 🥒", "1 --> 2", "-"]
@@ -50,7 +55,7 @@ def folder(tmp_path_factory):
 @given(cuts)
 def test_json(folder, runs):
     rows = rows_of(runs)
-    write_json_segments(folder / "v.json", "v", rows, FPS)
+    write_json_segments(folder / "v.json", Annotation("v", rows, FPS))
     found = json.loads((folder / "v.json").read_text())
     assert {name: found[name] for name in ("schema", "video", "fps", "frames")} == {
         "schema": "g2l.segments/1",
@@ -67,7 +72,7 @@ def test_json(folder, runs):
 
 
 def test_json_without_a_frame_rate_has_no_seconds(folder):
-    write_json_segments(folder / "v.json", "v", rows_of([("cut", 3)], None), None)
+    write_json_segments(folder / "v.json", Annotation("v", rows_of([("cut", 3)], None), None))
     found = json.loads((folder / "v.json").read_text())
     assert (found["fps"], found["segments"][0]["start_s"], found["segments"][0]["end_s"]) == (None,) * 3
 
@@ -75,7 +80,7 @@ def test_json_without_a_frame_rate_has_no_seconds(folder):
 @given(cuts)
 def test_srt(folder, runs):
     rows = rows_of(runs)
-    write_srt(folder / "v.srt", "v", rows, FPS)
+    write_srt(folder / "v.srt", Annotation("v", rows, FPS))
     found = list(srt.parse((folder / "v.srt").read_text(encoding="utf-8"), ignore_errors=False))
     assert [cue.content for cue in found] == [row.label for row in rows]
     assert [cue.index for cue in found] == list(range(1, len(rows) + 1))
@@ -85,14 +90,16 @@ def test_srt(folder, runs):
 
 
 def test_srt_counts_hours_and_keeps_a_label_on_one_line(folder):
-    write_srt(folder / "v.srt", "v", [SegmentRow("v", 0, "a\n\nb", 0, 1, 3599.9996, 36000.5, 1, 0)], 1.0)
+    write_srt(
+        folder / "v.srt", Annotation("v", [SegmentRow("v", 0, "a\n\nb", 0, 1, 3599.9996, 36000.5, 1, 0)], 1.0)
+    )
     assert (folder / "v.srt").read_text() == "1\n01:00:00,000 --> 10:00:00,500\na b\n\n"
 
 
 @given(cuts)
 def test_eaf(folder, runs):
     rows = rows_of(runs)
-    write_eaf(folder / "v.eaf", "v", rows, FPS)
+    write_eaf(folder / "v.eaf", Annotation("v", rows, FPS))
     found = Eaf(str(folder / "v.eaf"))
     assert list(found.get_tier_names()) == ["prediction"]
     assert sorted(found.get_annotation_data_for_tier("prediction")) == [
@@ -102,7 +109,7 @@ def test_eaf(folder, runs):
 
 @pytest.mark.parametrize("video", ["P01_cam01", "P01 a&b #1 100%", "сцена"])
 def test_the_medium_of_an_eaf_is_beside_it_wherever_that_is(folder, video):
-    write_eaf(folder / "v.eaf", video, rows_of([("cut", 3)]), FPS)
+    write_eaf(folder / "v.eaf", Annotation(video, rows_of([("cut", 3)]), FPS))
     (medium,) = Eaf(str(folder / "v.eaf")).get_linked_files()
     assert medium["MEDIA_URL"] == medium["RELATIVE_MEDIA_URL"]
     assert re.fullmatch(r"\./[\w.%~-]+\.mp4", medium["MEDIA_URL"], re.ASCII)
@@ -111,7 +118,7 @@ def test_the_medium_of_an_eaf_is_beside_it_wherever_that_is(folder, video):
 
 def test_an_eaf_is_built_as_its_schema_says(folder):
     """Order of elements, required attributes, identifiers: EAFv3.0.xsd."""
-    write_eaf(folder / "v.eaf", "v", rows_of([("cut", 3), ("pour", 2)]), FPS)
+    write_eaf(folder / "v.eaf", Annotation("v", rows_of([("cut", 3), ("pour", 2)]), FPS))
     root = ElementTree.parse(folder / "v.eaf").getroot()
     assert [element.tag for element in root] == ["HEADER", "TIME_ORDER", "TIER", "LINGUISTIC_TYPE"]
     assert {"AUTHOR", "DATE", "VERSION", "FORMAT"} <= set(root.keys())
@@ -132,7 +139,7 @@ def test_an_eaf_is_built_as_its_schema_says(folder):
 
 
 def test_line_breaks_stay_in_an_eaf_and_what_xml_cannot_hold_is_replaced(folder):
-    write_eaf(folder / "v.eaf", "v", rows_of([("a\nb\t\x07\ufffe", 3)]), FPS)
+    write_eaf(folder / "v.eaf", Annotation("v", rows_of([("a\nb\t\x07\ufffe", 3)]), FPS))
     ((_, _, label),) = Eaf(str(folder / "v.eaf")).get_annotation_data_for_tier("prediction")
     assert label == "a\nb\t\ufffd\ufffd"
 
@@ -141,7 +148,7 @@ def test_line_breaks_stay_in_an_eaf_and_what_xml_cannot_hold_is_replaced(folder)
 def test_every_file_is_there_whole_or_not_at_all(folder, each):
     suffix, write = WRITERS[each]
     place = folder / each
-    write(place / f"v{suffix}", "v", rows_of([("cut", 3)]), FPS)
+    write(place / f"v{suffix}", Annotation("v", rows_of([("cut", 3)]), FPS))
     before = (place / f"v{suffix}").read_bytes()
     with pytest.raises((TypeError, AttributeError)):
         write(place / f"v{suffix}", "v", [*rows_of([("cut", 3)]), None], FPS)

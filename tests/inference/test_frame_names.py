@@ -13,7 +13,7 @@ from g2l.inference.frame_names import (
     write_frame_names,
     write_recognition,
 )
-from g2l.inference.segment_rows import SegmentRow
+from g2l.inference.segments import SegmentRow
 
 names = st.lists(
     st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=6),
@@ -68,6 +68,14 @@ def test_a_class_has_one_number_in_all_files(tmp_path):
     assert reader.names == ["pour", "cut", "stir", "fold"]
 
 
+def test_two_unicode_forms_of_a_name_are_one_class(tmp_path):
+    composed, decomposed = "p\u00e2te", "pa\u0302te"
+    (tmp_path / "1.txt").write_text(f"{decomposed}\n{composed}\ncut\n")
+    reader = FrameReader([composed])
+    assert reader.read(tmp_path / "1.txt").tolist() == [0, 0, 1]
+    assert reader.names == [composed, "cut"]
+
+
 @pytest.mark.parametrize("text", [b"", b"\n\n", b"### Frame level recognition: ###\n"])
 def test_a_file_without_frames_is_refused(tmp_path, text):
     (tmp_path / "video.txt").write_bytes(text)
@@ -88,7 +96,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
 def test_a_name_with_a_space_cannot_go_into_a_recognition_file(name):
     with pytest.raises(InputError, match=r"separate class names by spaces, so .* cannot") as caught:
         check_recognition_names(["cut", name])
-    assert "--mstcn" in caught.value.hint
+    assert "--format mstcn" in caught.value.hint
     check_recognition_names(["cut", "切る"])
 
 

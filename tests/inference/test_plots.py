@@ -3,14 +3,17 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 
 from g2l.inference import plots
-from g2l.inference.plots import _columns, _legend_columns, _styles, write_plot
+from g2l.inference.plots import _columns, _legend_columns, _styles, undrawable, write_plot
 from g2l.palette import BACKGROUND
 
 CLASSES = [f"class {number}" for number in range(48)]
@@ -158,3 +161,34 @@ def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
 def test_a_class_of_the_truth_that_the_model_lacks_is_drawn_too(figure):
     drawn = figure([1], truth=[48], classes=[*CLASSES, "unheard of"])
     assert texts(drawn) == ["1  class 1", "48  unheard of"]
+
+
+def test_names_in_a_script_without_a_font_are_known(monkeypatch):
+    assert undrawable(["cut", "na\u00efve", "a b\u200b"]) == []
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", of_matplotlib())
+    plots._fonts.cache_clear()
+    assert undrawable(["cut", "\u62ff\u7897", "\u5012\u3059"]) == ["\u62ff\u7897", "\u5012\u3059"]
+    plots._fonts.cache_clear()
+
+
+def of_matplotlib():
+    folder = matplotlib.get_data_path()
+    return [font for font in font_manager.fontManager.ttflist if font.fname.startswith(folder)]
+
+
+def test_another_font_draws_what_the_default_one_lacks(figure, monkeypatch):
+    """The double-struck italic D is in STIX, not in DejaVu Sans."""
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", of_matplotlib())
+    plots._fonts.cache_clear()
+    character = next(
+        chr(code)
+        for font in of_matplotlib()
+        if font.name == "STIXGeneral"
+        for code in FT2Font(font.fname).get_charmap()
+        if code > 255 and undrawable([chr(code)]) == [] and plots._fonts(chr(code))[0][1:]
+    )
+    drawn = figure([0, 1], classes=["cut", character])
+    families = drawn.legends[0].get_texts()[1].get_fontfamily()
+    assert families[0] == "DejaVu Sans"
+    assert len(families) == 2
+    plots._fonts.cache_clear()

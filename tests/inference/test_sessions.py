@@ -11,9 +11,10 @@ from onnx import TensorProto, helper
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
 from g2l.inference import onnx_session
-from g2l.inference.onnx_session import OnnxSession
-from g2l.inference.providers import Device, ProviderPlan
-from g2l.inference.sessions import open_session
+from g2l.inference.batching import Buckets
+from g2l.inference.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, ProviderPlan
+from g2l.inference.onnx_session import OnnxSession, frame_masks
+from g2l.inference.sessions import BatchSession, open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.artifact import save_model
 from g2l.models.metadata import METADATA_KEY
@@ -133,12 +134,10 @@ def test_settings_are_checked_first(files):
         open_session(files / "model.onnx", "gpu")
     with pytest.raises(InputError, match="`threads` must be >= 1, but is 0 instead"):
         open_session(files / "model.onnx", "cpu", 0)
-    with pytest.raises(InputError, match="`device` tensorrt runs exported models only"):
-        open_session(files / "model.safetensors", "tensorrt")
 
 
 def test_a_gpu_that_does_not_start_is_no_silent_fallback(files, monkeypatch):
-    plan = ProviderPlan(Device.CUDA, (("CPUExecutionProvider", {}),))
+    plan = ProviderPlan(Device.CUDA, ((CPU_PROVIDER, {}),))
     monkeypatch.setattr(onnx_session, "plan_providers", lambda device: plan)
     with pytest.raises(OperationalError, match="did not start CUDAExecutionProvider"):
         OnnxSession(files / "model.onnx", Device.CUDA)
@@ -153,7 +152,7 @@ def test_features_that_do_not_fit_fail_in_one_line(files, metadata, network):
 def test_metadata_that_is_no_text_is_refused(metadata, tmp_path):
     path = write_graph(tmp_path / "m.onnx", replace(metadata, feature_dim=3))
     path.write_bytes(path.read_bytes().replace(b'"schema"', b'"sche\xff\xff"'))
-    with pytest.raises(InputError, match=r"m\.onnx: its metadata is no UTF-8 text"):
+    with pytest.raises(InputError, match=r"m\.onnx: its metadata is not UTF-8"):
         open_session(path, "cpu")
 
 
@@ -167,3 +166,34 @@ def test_a_network_that_drops_frames_is_told(metadata, network):
         OperationalError, match=r"must give probabilities of shape \(3, 9\), but gave \(3, 7\)"
     ):
         session.probabilities(features(9))
+
+
+def test_masks_are_one_where_there_are_frames():
+    assert frame_masks([2, 0], 3, 3).tolist() == [[[1, 1, 0]], [[0, 0, 0]], [[0, 0, 0]]]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_only_a_masked_model_on_cuda_computes_batches(metadata, tmp_path, monkeypatch, masked):
+    path = write_graph(tmp_path / "m.onnx", replace(metadata, feature_dim=3), masked=masked)
+    loaded = onnx_session.load_onnx(path, ProviderPlan(Device.CPU, ((CPU_PROVIDER, {}),)))
+
+    class OnCuda:
+        def get_providers(self):
+            return [CUDA_PROVIDER, CPU_PROVIDER]
+
+        def __getattr__(self, name):
+            return getattr(loaded, name)
+
+    monkeypatch.setattr(onnx_session, "load_onnx", lambda *arguments, **options: OnCuda())
+    monkeypatch.setattr(
+        onnx_session, "plan_providers", lambda device: ProviderPlan(Device.CUDA, ((CUDA_PROVIDER, {}),))
+    )
+    session = OnnxSession(path, Device.CUDA)
+    assert isinstance(session, BatchSession)
+    assert isinstance(session.batching, Buckets) == masked
+    assert session.device_report == "cuda by onnxruntime"
+    if masked:
+        values = np.stack([features(4)[:3], features(4)[3:]])
+        found = session.batch(values, [4, 2])
+        np.testing.assert_allclose(found[0], session.probabilities(values[0]), rtol=1e-6)
+        np.testing.assert_allclose(found[1, :, 2:], 1 / 3, rtol=1e-6)

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.datasets.transitions import log_probabilities
+from g2l.datasets.labels import log_probabilities
 from g2l.errors import InputError
-from g2l.inference.smoothing.median import filter_median
-from g2l.inference.smoothing.min_duration import remove_short
-from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
-from g2l.inference.smoothing.smoother import make_smoother
-from g2l.inference.smoothing.viterbi import Viterbi
+from g2l.inference.smoothing import (
+    Duration,
+    Smoothing,
+    SmoothingKind,
+    Viterbi,
+    filter_median,
+    make_smoother,
+    remove_short,
+)
 from g2l.metrics.segments import segments
 from tests.oracles import naive_smoothing
 

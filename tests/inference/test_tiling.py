@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from g2l.config import BackboneConfig, Normalization
-from g2l.errors import OperationalError
+from g2l.errors import InputError, OperationalError
+from g2l.export.conversion import half, quantized
 from g2l.export.onnx_export import export_onnx
-from g2l.export.precision_comparison import Video
-from g2l.export.precision_conversion import half, quantized
+from g2l.export.precision import Video
 from g2l.inference import tiling
+from g2l.inference.devices import Device
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.providers import Device
 from g2l.inference.sessions import open_session
+from g2l.inference.tiling import Capacity, Tile, cut, parse_size, plan_capacity
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
@@ -101,7 +102,7 @@ def small_parts():
     """Tiles of a few frames, and statistics taken of a few at a time, however little use that is."""
     patch = pytest.MonkeyPatch()
     patch.setattr(tiling, "_SMALLEST", 1)
-    patch.setattr("g2l.datasets.normalization.BLOCK_FRAMES", 16)
+    patch.setattr("g2l.datasets.normalize.BLOCK_FRAMES", 16)
     patch.setattr("g2l.inference.loading.BLOCK_FRAMES", 16)
     yield
     patch.undo()
@@ -216,3 +217,78 @@ def test_statistics_are_taken_while_another_tile_is_computed_without_touching_it
     found = [result.probabilities for result in tiled(session, 40).predict(paths)]
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+@given(
+    frames=st.integers(1, 500), past=st.integers(0, 40), future=st.integers(0, 40), own=st.integers(1, 100)
+)
+def test_tiles_keep_each_frame_once_and_read_what_it_depends_on(frames, past, future, own):
+    tiles = cut(frames, ReceptiveField(past, future), own)
+    assert [frame for tile in tiles for frame in range(tile.start, tile.stop)] == list(range(frames))
+    for tile in tiles:
+        assert 0 < tile.stop - tile.start <= own
+        assert (tile.first, tile.last) == (max(0, tile.start - past), min(frames, tile.stop + future))
+        assert list(range(tile.first, tile.last))[tile.kept] == list(range(tile.start, tile.stop))
+    assert len({tile.stop - tile.start for tile in tiles[:-1]}) <= 1
+
+
+def test_memory_decides_how_much_is_computed_at_once(metadata, monkeypatch):
+    monkeypatch.setattr(tiling, "resident_memory", lambda: 100 * 10**6)
+    wide = replace(metadata, feature_dim=10**4)
+    frame = 4 * (2 * 10**4 + 16 * 8 + 8 * 3)
+    given = plan_capacity(wide, 10**9)
+    assert (given.frame_bytes, given.frames) == (frame, (10**9 - 500 * 10**6) // frame)
+    assert (given.kept_bytes, given.receptive_field) == (2 * (8 + 4 * 3), ReceptiveField(5, 5))
+    whole = replace(wide, backbone=replace(wide.backbone, name="asformer"))
+    for free, tiled, at_once in [
+        ((10 * frame, 10**13), 1024, 1024),
+        ((10**9, 10**13), 5 * 10**8 // frame, 9 * 10**8 // frame),
+        ((10**12, 10**13), 4 * 10**9 // frame, 9 * 10**11 // frame),
+        (None, 2 * 10**9 // frame, 36 * 10**8 // frame),
+    ]:
+        monkeypatch.setattr(tiling, "usable_memory", lambda free=free: free)
+        assert plan_capacity(wide).frames == tiled
+        assert plan_capacity(whole).frames == at_once
+    assert plan_capacity(metadata).frames == 262_144
+    with pytest.raises(InputError, match=r"`max_memory` must be >= 501 MB for this model, but is 100 MB"):
+        plan_capacity(metadata, 10**8)
+
+
+def test_a_video_is_left_whole_where_it_fits_and_refused_where_no_tile_does(monkeypatch):
+    monkeypatch.setattr(tiling, "_SMALLEST", 1)
+    sizes = {"frame_bytes": 1000, "kept_bytes": 0, "base_bytes": 0}
+    capacity = Capacity(frames=100, receptive_field=ReceptiveField(40, 10), backbone="ms-tcn", **sizes)
+    assert capacity.tiles(100) == (Tile(0, 0, 100, 100),)
+    assert capacity.tiles(101) == (Tile(0, 0, 34, 44), Tile(0, 34, 68, 78), Tile(28, 68, 101, 101))
+    costly = replace(capacity, receptive_field=ReceptiveField(2, 2), kept_bytes=10)
+    assert max(tile.stop - tile.start for tile in costly.tiles(950)) == 95 - 9 + 1
+    assert max(tile.stop - tile.start for tile in costly.tiles(10**6)) == 50 - 4
+    monkeypatch.setattr(tiling, "_SMALLEST", 51)
+    with pytest.raises(OperationalError, match=r"needs about 0 MB, since ms-tcn sees 51 frames"):
+        capacity.tiles(101)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2GB", 2 * 10**9),
+        ("2 gb", 2 * 10**9),
+        ("1.5GiB", 3 * 2**29),
+        ("800M", 8 * 10**8),
+        ("64k", 64_000),
+        ("1Ki", 1024),
+        ("3TB", 3 * 10**12),
+        (" 4096 ", 4096),
+        ("12B", 12),
+    ],
+)
+def test_sizes_in_every_unit(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "-1GB", "2XB", "1e9", "0", "0.4", "two", "2GB 3", "nan", "inf", "٣GB"]
+)
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(InputError, match="`max_memory` must be a size such as 2GB or 800MiB, but is"):
+        parse_size(text)

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from g2l.datasets.feature_reader import FeatureReader
+from g2l.datasets.features import FeatureReader
 from g2l.errors import InputError
 from g2l.inference.predictor import Predictor, VideoFailure
 from g2l.inference.videos import find_videos
@@ -83,6 +83,8 @@ def test_what_is_named_fails_by_itself_and_a_missing_file_stops_everything(fake_
     assert "it is a pipe" in pipe.error.message
     with pytest.raises(InputError, match=r"w\.npy: no such file or folder"):
         find_videos([tmp_path / "v.npy", tmp_path / "w.npy"])
+    with pytest.raises(InputError, match=r"x\.npy: cannot be read \(File name too long\)"):
+        find_videos([tmp_path / f"{'x' * 300}.npy"])
 
 
 @pytest.mark.parametrize("change", ["truncate", "replace", "rewrite"])

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from g2l.errors import InputError
-from g2l.inference.formats.format import Format
+from g2l.inference.formats import Format
 from g2l.inference.predictor import VideoPrediction
-from g2l.inference.segment_rows import SegmentRow
-from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+from g2l.inference.segments import SegmentRow
+from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs, PredictionWriter
 
 MIN_DURATION = Smoothing(kind=SmoothingKind.MIN_DURATION, duration=Duration(2))
@@ -174,3 +175,30 @@ def test_a_file_is_no_output_folder(metadata, tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(InputError, match="cannot be used as an output folder"):
         PredictionWriter(tmp_path / "out", metadata)
+
+
+def test_names_are_those_of_the_files_that_add_writes(metadata, tmp_path):
+    for outputs in (EVERYTHING, replace(EVERYTHING, smoothing=MIN_DURATION), Outputs()):
+        writer = PredictionWriter(tmp_path, metadata, outputs)
+        writer.add(prediction("v", [1, 1, 2]))
+        assert {tmp_path / name for name in writer.names("v")} == set(writer.files)
+
+
+def test_reserved_names_and_the_date_of_annotations(metadata, tmp_path):
+    date = datetime(2020, 2, 3, tzinfo=UTC)
+    outputs = Outputs(formats=(Format.EAF, Format.JSON))
+    writer = PredictionWriter(tmp_path, metadata, outputs, reserved=("status.json",), date=date)
+    with pytest.raises(InputError, match=r"status\.json: would belong to video 'status'"):
+        writer.claim("status")
+    writer.add(prediction("v", [1]))
+    assert 'DATE="2020-02-03T00:00:00+00:00"' in (tmp_path / "v.eaf").read_text()
+
+
+def test_class_names_without_a_font_are_warned_of_once(metadata, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(
+        "g2l.inference.writers.undrawable", lambda names: [name for name in names if name != "cut"]
+    )
+    writer = PredictionWriter(tmp_path, metadata, Outputs(plots=True))
+    for name in ("a", "b"):
+        writer.add(prediction(name, [1]))
+    assert caplog.messages == ["plots: no installed font has the glyphs of background, pour."]

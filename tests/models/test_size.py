@@ -1,59 +1,98 @@
+"""Closed forms of size against the real modules, whose calls are counted by hooks and by torch."""
+
 from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from g2l.models.ms_tcn import MSTCN
-from g2l.models.size import count_flops, count_parameters
+from g2l.config import BackboneConfig
+from g2l.errors import InputError
+from g2l.models.registry import find_backbone
+from g2l.models.size import multiply_adds_per_frame, network_size
 from g2l.structure import DilationStructure
 
-
-def network(structure):
-    return MSTCN(structure, feature_dim=20, num_classes=5, feature_maps=8)
-
-
-def by_hand(stages, layers, frames, dim=20, classes=5, maps=8):
-    """Parameters, and multiply-adds times two, of every convolution in turn."""
-    convolutions = []
-    for stage in range(stages):
-        convolutions.append(((dim if stage == 0 else classes), maps, 1))
-        convolutions += [(maps, maps, 3), (maps, maps, 1)] * layers
-        convolutions.append((maps, classes, 1))
-    parameters = sum(i * o * k + o for i, o, k in convolutions)
-    return parameters, 2 * frames * sum(i * o * k for i, o, k in convolutions)
+FRAMES = 60
+"""A multiple of all rates that are drawn."""
 
 
-@pytest.mark.parametrize(("stages", "layers", "frames"), [(1, 1, 1), (2, 3, 50), (4, 2, 300)])
-def test_both_are_those_counted_by_hand(stages, layers, frames):
-    model = network(DilationStructure.hand_designed(stages, layers))
-    parameters, flops = by_hand(stages, layers, frames)
-    assert count_parameters(model) == parameters
-    assert count_flops(model, feature_dim=20, frames=frames) == flops
+def built(backbone, structure, feature_dim, num_classes):
+    network = find_backbone(backbone.name)(
+        structure,
+        feature_dim=feature_dim,
+        num_classes=num_classes,
+        feature_maps=backbone.feature_maps,
+        dropout=0.5,
+    )
+    return network.eval()
 
 
-def test_neither_depends_on_rates():
-    models = [network(DilationStructure(((rate, rate),))) for rate in (1, 7, 500)]
-    assert len({count_parameters(model) for model in models}) == 1
-    assert len({count_flops(model, feature_dim=20, frames=40) for model in models}) == 1
+def counted_by_hooks(network, feature_dim):
+    """Multiply-adds of all convolutions, by the shapes of their weights and outputs."""
+    counts = []
+
+    def count(module, inputs, output):
+        counts.append(module.weight.numel() * output.shape[-1])
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, feature_dim, FRAMES))
+    return sum(counts)
 
 
-def test_the_network_is_left_as_it_is():
-    model = network(DilationStructure(((1,),)))
-    count_flops(model, feature_dim=20, frames=4)
-    assert model.training
-    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
+def counted_by_torch(network, feature_dim):
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.to("meta")(torch.empty(1, feature_dim, FRAMES, device="meta"))
+    return counter.get_total_flops() // 2
 
 
-def test_what_depends_on_rates_is_counted():
-    class Wide(nn.Module):
-        def __init__(self, rate):
-            super().__init__()
-            self.convolution = nn.Conv1d(20, 5, 2 * rate + 1, padding=rate)
+@st.composite
+def networks(draw):
+    """Name, structure with stages of any length, feature maps, D and C."""
+    name = draw(st.sampled_from(["ms-tcn", "ms-tcn++", "asformer"]))
+    rate = st.sampled_from([1, 2, 3, 5, 10, 12, 60])
+    stages = draw(st.lists(st.lists(rate, min_size=1, max_size=3), min_size=1, max_size=3))
+    if name == "ms-tcn++":
+        stages[0] *= 2
+    structure = DilationStructure(tuple(map(tuple, stages)))
+    sizes = [draw(st.integers(1, 9)) for _ in range(3)]
+    return BackboneConfig(name=name, feature_maps=sizes[0]), structure, sizes[1], sizes[2]
 
-        def forward(self, features, frame_mask=None):
-            return torch.stack([self.convolution(features)])
 
-    assert count_parameters(Wide(2)) == 20 * 5 * 5 + 5
-    assert count_flops(Wide(2), feature_dim=20, frames=10) == 2 * 10 * 20 * 5 * 5
-    assert count_flops(Wide(1), feature_dim=20, frames=10) == 2 * 10 * 20 * 5 * 3
+@settings(max_examples=60, deadline=None)
+@given(network=networks())
+def test_the_closed_form_is_what_the_modules_do(network):
+    backbone, structure, feature_dim, num_classes = network
+    found = network_size(backbone, structure, feature_dim=feature_dim, num_classes=num_classes)
+    model = built(backbone, structure, feature_dim, num_classes)
+    assert found.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert found.multiply_adds * FRAMES == counted_by_torch(model, feature_dim)
+    if backbone.name != "asformer":
+        model = built(backbone, structure, feature_dim, num_classes)
+        assert found.multiply_adds * FRAMES == counted_by_hooks(model, feature_dim)
+
+
+def test_the_published_sizes():
+    """MS-TCN, 4 x 10 x 64: 0.80 million; ASFormer: 1.13 million."""
+    size = {"feature_dim": 2048, "num_classes": 19}
+    ms_tcn, asformer = BackboneConfig(), BackboneConfig(name="asformer")
+    structure = DilationStructure.hand_designed(4, 10)
+    assert network_size(ms_tcn, structure, **size).parameters == 800_396
+    assert network_size(asformer, structure, **size).parameters == 1_134_476
+    wide = DilationStructure(((1024,) * 10,) * 4)
+    assert multiply_adds_per_frame(ms_tcn, structure, **size) == multiply_adds_per_frame(ms_tcn, wide, **size)
+    assert multiply_adds_per_frame(asformer, structure, **size) < multiply_adds_per_frame(
+        asformer, wide, **size
+    )
+
+
+def test_another_backbone_has_no_known_size():
+    with pytest.raises(InputError, match=r"`backbone` must be one of ms-tcn.* but is 'mine:net' instead"):
+        network_size(
+            BackboneConfig(name="mine:net"), DilationStructure(((1,),)), feature_dim=3, num_classes=2
+        )

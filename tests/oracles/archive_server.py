@@ -70,7 +70,7 @@ class ArchiveServer(ThreadingHTTPServer):
     def source(self, dataset: str = "gtea") -> Source:
         root = f"http://127.0.0.1:{self.server_port}"
         return Source(
-            dataset, f"{root}/record", "data.zip", f"{root}/file", "a page", "be kind.", "Doe, 2020"
+            dataset, f"{root}/record", "data.zip", f"{root}/file", "a page", "be kind.", "Doe, 2020", 15.0
         )
 
 

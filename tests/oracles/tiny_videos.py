@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from g2l.inference.extraction.request import ExtractionRequest
+from g2l.inference.extraction.extract import ExtractionRequest
 
 HEIGHT, WIDTH = 24, 32
 

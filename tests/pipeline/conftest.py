@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from g2l.pipeline.stage import Workplace
-from tests.pipeline.recording_tracker import RecordingTracker
+from g2l.pipeline.context import RunContext
 from tests.pipeline.tiny_pipeline import write_tiny
 
 
@@ -24,10 +23,5 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture
-def tracker():
-    return RecordingTracker()
-
-
-@pytest.fixture
-def place(tmp_path, tracker):
-    return Workplace(folder=tmp_path / "out", tracker=tracker, device="cpu")
+def context(tmp_path):
+    return RunContext(folder=tmp_path / "out", device="cpu")

@@ -11,10 +11,10 @@ import torch
 from g2l.config import BackboneConfig
 from g2l.inference.sessions import open_session
 from g2l.models.artifact import load_model, save_model
-from g2l.pipeline.compose import run_pipeline
-from g2l.pipeline.global_search import search_globally
-from g2l.pipeline.local_search import search_locally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.pipeline import run_pipeline
+from g2l.pipeline.search_global import prepare_search, search_globally
+from g2l.pipeline.search_local import search_locally
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending
 from g2l.search_config import Strategy
@@ -35,33 +35,33 @@ def ignore(plan):
     pass
 
 
-def test_it_goes_through_all_stages(place, tiny):
-    outcome = run_pipeline(place, pipeline_task(tiny, ASFORMER), on_plan=ignore)
-    assert outcome.contenders["hand-designed"].structure == DilationStructure(((1,), (1,)))
-    searched = outcome.contenders["searched"].structure
+def test_it_goes_through_all_stages(context, tiny):
+    outcome = run_pipeline(context, pipeline_task(tiny, ASFORMER), on_plan=ignore)
+    assert outcome.contestants["hand-designed"].structure == DilationStructure(((1,), (1,)))
+    searched = outcome.contestants["searched"].structure
     metadata = open_session(outcome.model, "cpu").metadata
     assert (metadata.backbone, metadata.structure) == (ASFORMER, searched)
-    update = json.loads((place.folder / "search-local" / "journal.jsonl").read_text().splitlines()[-1])
+    update = json.loads((context.folder / "search-local" / "updates.jsonl").read_text().splitlines()[-1])
     assert {name: layer["rate_after"] for name, layer in update["layers"].items()} == {
         "encoder.layers.0.feed_forward.layer.0": searched.rates[0],
         "decoders.0.layers.0.feed_forward.layer.0": searched.rates[1],
     }
-    network, _ = load_model(place.folder / "search-local" / "model.safetensors")
+    network, _ = load_model(context.folder / "search-local" / "model.safetensors")
     layers = (network.encoder.layers[0], network.decoders[0].layers[0])
     assert tuple(layer.feed_forward.rate for layer in layers) == searched.rates
     assert len(list(outcome.predictions.glob("*.txt"))) == 3
 
 
 @pytest.mark.parametrize("strategy", [Strategy.ONE_SHOT])
-def test_weights_are_shared_between_structures(place, tiny, strategy):
+def test_weights_are_shared_between_structures(context, tiny, strategy):
     task = global_task(tiny, ASFORMER, strategy=strategy, generations=1)
-    outcome = search_globally(place, task, on_plan=ignore)
-    lines = [json.loads(line) for line in (place.folder / "journal.jsonl").read_text().splitlines()]
+    outcome = search_globally(context, prepare_search(context.data, task), on_plan=ignore)
+    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
     assert any("lineage" in line["evaluation"] for line in lines if line["event"] == "evaluation")
     assert outcome.structure.shape == (1, 1)
 
 
-def test_a_search_that_merges_writes_the_network_that_it_trained(place, tiny, monkeypatch):
+def test_a_search_that_merges_writes_the_network_that_it_trained(context, tiny, monkeypatch):
     """Its windows are those of the branches, although its last update moved the rates of the structure."""
     trained = []
 
@@ -69,8 +69,8 @@ def test_a_search_that_merges_writes_the_network_that_it_trained(place, tiny, mo
         trained.append(model.eval())
         save_model(path, model, metadata)
 
-    monkeypatch.setattr("g2l.pipeline.local_search.save_model", save)
-    outcome = search_locally(place, local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=1))
+    monkeypatch.setattr("g2l.pipeline.search_local.save_model", save)
+    outcome = search_locally(context, local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=1))
     loaded, metadata = load_model(outcome.model)
     windows = [layer.feed_forward.rate for layer in (*loaded.encoder.layers, *loaded.decoders[0].layers)]
     assert tuple(windows) != outcome.structure.rates == metadata.structure.rates
@@ -81,12 +81,12 @@ def test_a_search_that_merges_writes_the_network_that_it_trained(place, tiny, mo
 def test_merged_branches_score_as_they_did_before(tmp_path, tiny):
     scores = []
     for ending in (Ending.MULTIPLE, Ending.MERGE):
-        place = Workplace(folder=tmp_path / ending, device="cpu")
+        context = RunContext(folder=tmp_path / ending, device="cpu")
         task = replace(
             training(tiny, ATTENTION, epochs=1),
             branching=LOCAL.replace(ending=ending, expansion_rate=0.5),
         )
-        seed = train(place, task, [0]).seeds[0]
+        seed = train(context, task, [0]).seeds[0]
         network, metadata = load_model(seed.model)
         assert [layer.feed_forward.rate for layer in network.encoder.layers] == [2, 8]
         assert metadata.layers

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from g2l.inference.sessions import open_session
-from g2l.pipeline.compose import run_pipeline
-from g2l.pipeline.global_search import search_globally
+from g2l.pipeline.pipeline import run_pipeline
+from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.search_config import Strategy
 from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, global_task, pipeline_task
 
@@ -35,15 +35,15 @@ def variant(backbone):
 
 
 @pytest.mark.parametrize("backbone", [DUAL, CAUSAL, CAUSAL_DUAL], ids=variant)
-def test_a_backbone_goes_through_all_stages(place, tiny, backbone):
-    outcome = run_pipeline(place, pipeline_task(tiny, backbone), on_plan=ignore)
-    assert outcome.contenders["hand-designed"].structure == backbone.hand_designed()
-    searched = outcome.contenders["searched"].structure
+def test_a_backbone_goes_through_all_stages(context, tiny, backbone):
+    outcome = run_pipeline(context, pipeline_task(tiny, backbone), on_plan=ignore)
+    assert outcome.contestants["hand-designed"].structure == backbone.hand_designed()
+    searched = outcome.contestants["searched"].structure
     session = open_session(outcome.model, "cpu")
     assert (session.metadata.backbone, session.metadata.structure) == (backbone, searched)
     assert len(list(outcome.predictions.glob("*.txt"))) == 3
     # Every convolution took part in the local search, in the order of the rates.
-    journal = place.folder / "search-local" / "journal.jsonl"
+    journal = context.folder / "search-local" / "updates.jsonl"
     first, *_, last = (json.loads(line)["layers"] for line in journal.read_text().splitlines())
     assert list(last) == LAYERS[backbone.name]
     assert [layer["rate_after"] for layer in last.values()] == list(searched.rates)
@@ -60,10 +60,10 @@ def test_a_backbone_goes_through_all_stages(place, tiny, backbone):
 
 @pytest.mark.parametrize("strategy", [Strategy.ONE_SHOT])
 @pytest.mark.parametrize("backbone", [CAUSAL, DUAL], ids=variant)
-def test_weights_are_shared_between_structures(place, tiny, strategy, backbone):
+def test_weights_are_shared_between_structures(context, tiny, strategy, backbone):
     task = global_task(tiny, backbone, strategy=strategy, generations=1)
-    outcome = search_globally(place, task, on_plan=ignore)
-    lines = [json.loads(line) for line in (place.folder / "journal.jsonl").read_text().splitlines()]
+    outcome = search_globally(context, prepare_search(context.data, task), on_plan=ignore)
+    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
     evaluations = [line["evaluation"] for line in lines if line["event"] == "evaluation"]
     assert any("lineage" in one for one in evaluations)
     assert outcome.structure.shape == backbone.shape

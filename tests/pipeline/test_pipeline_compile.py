@@ -9,8 +9,8 @@ from torch import nn
 
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.pipeline.candidates import identity
-from g2l.pipeline.global_search import search_globally
-from g2l.pipeline.local_search import search_locally
+from g2l.pipeline.search_global import prepare_search, search_globally
+from g2l.pipeline.search_local import search_locally
 from tests.pipeline.tiny_pipeline import RECIPE, global_task, local_task
 
 COMPILED = RECIPE.replace(compile=True)
@@ -24,13 +24,13 @@ def nothing_is_compiled(monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", refuse)
 
 
-def test_a_local_search_is_not_compiled(place, tiny):
-    assert search_locally(place, local_task(tiny, recipe=COMPILED)).steps > 0
+def test_a_local_search_is_not_compiled(context, tiny):
+    assert search_locally(context, local_task(tiny, recipe=COMPILED)).steps > 0
 
 
-def test_candidates_are_not_compiled(place, tiny):
+def test_candidates_are_not_compiled(context, tiny):
     task = replace(global_task(tiny), recipe=COMPILED)
-    assert search_globally(place, task, on_plan=lambda plan: None).steps > 0
+    assert search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None).steps > 0
 
 
 def test_cached_candidates_are_found_again(tiny):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from g2l.metrics.comparison import Comparison, compare
-from g2l.pipeline.contest import differences, tracked_differences
+from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome
 from tests.pipeline.tiny_pipeline import STRUCTURE
 
@@ -33,7 +33,7 @@ def test_seeds_are_paired():
         "f1": compare([67.0, 57.0], [65.0, 56.0]),
         "accuracy": compare([80.0, 81.0], [80.0, 82.0]),
     }
-    assert found["f1"].mean == pytest.approx(1.5)
+    assert found["f1"].estimate == pytest.approx(1.5)
 
 
 def test_trainings_with_other_numbers_of_seeds_do_not_pair():
@@ -43,7 +43,7 @@ def test_trainings_with_other_numbers_of_seeds_do_not_pair():
 
 def test_an_interval_is_tracked_where_there_is_one():
     found = {"f1": Comparison(2.0, 0.5, 1.0, 3.0, 3), "accuracy": Comparison(1.0, None, None, None, 1)}
-    assert tracked_differences(found) == {
+    assert difference_metrics(found) == {
         "difference/f1": 2.0,
         "difference/f1_low": 1.0,
         "difference/f1_high": 3.0,

@@ -14,9 +14,9 @@ from g2l.export.onnx_export import export_onnx
 from g2l.files import read_json
 from g2l.inference.sessions import open_session
 from g2l.models.artifact import load_model
-from g2l.pipeline.compose import run_pipeline
-from g2l.pipeline.local_search import search_locally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.pipeline import run_pipeline
+from g2l.pipeline.search_local import search_locally
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending, branch_layers
 from g2l.training.evaluate import predict_labels
@@ -32,8 +32,8 @@ def branching(ending):
 def test_the_ending_of_a_search_changes_neither_its_rates_nor_what_it_trained(tmp_path, tiny):
     found = {}
     for ending in Ending:
-        place = Workplace(folder=tmp_path / ending, device="cpu")
-        found[ending] = search_locally(place, local_task(tiny, ending=ending))
+        context = RunContext(folder=tmp_path / ending, device="cpu")
+        found[ending] = search_locally(context, local_task(tiny, ending=ending))
     assert len({outcome.structure for outcome in found.values()}) == 1
     kinds = {ending: load_model(outcome.model)[0] for ending, outcome in found.items()}
     assert not branch_layers(kinds[Ending.SINGLE])
@@ -45,8 +45,8 @@ def test_the_ending_of_a_search_changes_neither_its_rates_nor_what_it_trained(tm
 
 
 @pytest.mark.parametrize("ending", BRANCHED)
-def test_branches_are_trained_and_their_rates_stay(place, tiny, ending):
-    seed = train(place, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
+def test_branches_are_trained_and_their_rates_stay(context, tiny, ending):
+    seed = train(context, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
     model, metadata = load_model(seed.model)
     assert metadata.structure == STRUCTURE
     assert metadata.receptive_field.past > metadata.backbone.topology.receptive_field(STRUCTURE).past
@@ -62,7 +62,7 @@ def test_branches_are_trained_and_their_rates_stay(place, tiny, ending):
 def test_merged_scores_are_those_of_the_branches(tmp_path, tiny):
     scores = [
         train(
-            Workplace(folder=tmp_path / ending, device="cpu"),
+            RunContext(folder=tmp_path / ending, device="cpu"),
             replace(training(tiny), branching=branching(ending)),
             [0],
         ).seeds[0]
@@ -74,8 +74,8 @@ def test_merged_scores_are_those_of_the_branches(tmp_path, tiny):
 
 @pytest.mark.parametrize("ending", BRANCHED)
 def test_the_file_predicts_and_exports_like_the_network(tmp_path, tiny, ending):
-    place = Workplace(folder=tmp_path / "train", device="cpu")
-    seed = train(place, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
+    context = RunContext(folder=tmp_path / "train", device="cpu")
+    seed = train(context, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
     model, metadata = load_model(seed.model)
     export_onnx(model, metadata, tmp_path / "model.onnx")
     session = open_session(tmp_path / "model.onnx", "cpu")
@@ -86,23 +86,23 @@ def test_the_file_predicts_and_exports_like_the_network(tmp_path, tiny, ending):
         assert (labels == predict_labels(model, dataset, name, torch.device("cpu"))).all()
 
 
-def test_the_pipeline_trains_what_it_found_with_branches(place, tiny):
+def test_the_pipeline_trains_what_it_found_with_branches(context, tiny):
     task = replace(pipeline_task(tiny), local_search=branching(Ending.MERGE))
-    run_pipeline(place, task, on_plan=lambda plan: None)
+    run_pipeline(context, task, on_plan=lambda plan: None)
     models = {
-        name: load_model(place.folder / name / "model.safetensors")[1]
+        name: load_model(context.folder / name / "model.safetensors")[1]
         for name in ("search-local", "train-searched/seed-0", "train-hand-designed/seed-0")
     }
     assert {name for name, metadata in models.items() if metadata.layers} == {"train-searched/seed-0"}
-    assert read_json(place.folder / "predictions" / "metrics.json")["videos"] == 3
+    assert read_json(context.folder / "predictions" / "metrics.json")["videos"] == 3
 
 
-def test_resumed_after_its_end_a_training_tells_the_same(place, tiny):
+def test_resumed_after_its_end_a_training_tells_the_same(context, tiny):
     task = replace(training(tiny), branching=branching(Ending.MERGE))
-    first = train(place, task, [0])
-    assert train(replace(place, resume=True), task, [0]) == first
+    first = train(context, task, [0])
+    assert train(replace(context, resume=True), task, [0]) == first
     with pytest.raises(InputError, match="branching"):
-        train(replace(place, resume=True), training(tiny), [0])
+        train(replace(context, resume=True), training(tiny), [0])
 
 
 def test_limits_need_a_single_rate():

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from tests.pipeline.tiny_pipeline import ATTENTION, CAUSAL, DUAL, run_stage
 
-RUN = {"run_id", "seconds", "checkpoint"}
+RUN = {"run_id", "seconds", "checkpoint", "recorded", "artifacts", "speed", "at"}
 TIMEOUT = 120
 
 
@@ -69,15 +69,17 @@ def outcome(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.suffix == ".json" and path.name != "run.json":
+        if path.name in ("run.json", "predictions.jsonl", "metrics.jsonl"):
+            found[name] = None
+        elif path.suffix == ".json":
             found[name] = without_run(json.loads(path.read_text()))
-        elif path.name == "journal.jsonl":
+        elif path.suffix == ".jsonl":
             found[name] = journal(path)
         elif path.suffix == ".safetensors":
             found[name] = {key: value.tobytes() for key, value in load_file(path).items()}
-        elif path.suffix in (".txt", ".csv") and path.name != "tracked.txt":
+        elif path.suffix in (".txt", ".csv"):
             found[name] = path.read_text()
-        elif path.suffix == ".onnx":
+        elif path.is_file():
             found[name] = None
     return found
 

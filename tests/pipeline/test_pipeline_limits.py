@@ -8,76 +8,73 @@ import pytest
 
 from g2l.errors import InputError
 from g2l.files import read_json
-from g2l.pipeline.compose import run_pipeline
-from g2l.pipeline.global_search import plan, search_globally
-from g2l.pipeline.local_search import search_locally
+from g2l.pipeline.pipeline import run_pipeline
+from g2l.pipeline.search_global import prepare_search, search_globally
+from g2l.pipeline.search_local import search_locally
 from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure
-from g2l.tracking.protocol import RunKind
 from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE, global_task, local_task, pipeline_task
 
 
-def search(place, task):
-    return search_globally(place, task, on_plan=lambda plan: None)
+def search(context, task):
+    return search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None)
 
 
-def test_every_structure_keeps_to_the_limit(place, tiny):
-    outcome = search(place, global_task(tiny, max_receptive_field=13))
+def test_every_structure_keeps_to_the_limit(context, tiny):
+    outcome = search(context, global_task(tiny, max_receptive_field=13))
     assert BACKBONE.topology.receptive_field(outcome.structure).frames <= 13
-    assert read_structure(place.folder / "structure.json").structure == outcome.structure
+    assert read_structure(context.folder / "structure.json").structure == outcome.structure
     for leader in outcome.leaders:
         assert BACKBONE.topology.receptive_field(leader.structure).frames <= 13
         assert BACKBONE.topology.receptive_field(leader.structure).future <= 6
 
 
-def test_updates_of_the_local_search_keep_to_the_limit(place, tiny):
-    outcome = search_locally(place, local_task(tiny, max_look_ahead=12))
+def test_updates_of_the_local_search_keep_to_the_limit(context, tiny):
+    outcome = search_locally(context, local_task(tiny, max_look_ahead=12))
     assert BACKBONE.topology.receptive_field(STRUCTURE).future == 15
     assert BACKBONE.topology.receptive_field(outcome.structure).future <= 12
 
 
 @pytest.mark.parametrize("stage", ["global", "local"])
-def test_a_structure_is_said_to_be_causal(place, tiny, tracker, stage):
+def test_a_structure_is_said_to_be_causal(context, tiny, stage):
     backbone = BACKBONE.replace(causal=True)
     if stage == "global":
-        outcome = search(place, global_task(tiny, backbone=backbone, max_look_ahead=0))
-        row = read_json(place.folder / "result.json")["leaders"][0]
+        outcome = search(context, global_task(tiny, backbone=backbone, max_look_ahead=0))
+        row = read_json(context.folder / "result.json")["leaders"][0]
         structure = DilationStructure(tuple(map(tuple, row["structure"])))
         assert (row["receptive_field"], row["look_ahead"]) == (1 + 2 * sum(structure.rates), 0)
-        table = tracker.only(RunKind.SEARCH_GLOBAL).tables["population/generation-000.json"]
-        assert set(table["look_ahead"]) == {0}
     else:
-        outcome = search_locally(place, replace(local_task(tiny), backbone=backbone))
-    found = read_structure(place.folder / "structure.json")
+        outcome = search_locally(context, replace(local_task(tiny), backbone=backbone))
+    found = read_structure(context.folder / "structure.json")
     assert (found.structure, found.backbone, found.causal) == (outcome.structure, "ms-tcn", True)
 
 
 @pytest.mark.parametrize("limit", ["max_receptive_field", "max_look_ahead"])
-def test_a_network_that_sees_the_whole_video_keeps_no_limit(place, tiny, limit):
+def test_a_network_that_sees_the_whole_video_keeps_no_limit(context, tiny, limit):
     backbone = BACKBONE.replace(name="asformer")
     coarse, fine = global_task(tiny, backbone=backbone, **{limit: 99}), local_task(tiny, **{limit: 99})
     message = f"`{limit}` cannot be kept by asformer, whose normalisation sees the whole video."
     for call in (
-        lambda: search(place, coarse),
-        lambda: plan(coarse, "cpu"),
-        lambda: search_locally(place, replace(fine, backbone=backbone)),
+        lambda: search(context, coarse),
+        lambda: prepare_search(context.data, coarse),
+        lambda: search_locally(context, replace(fine, backbone=backbone)),
         lambda: run_pipeline(
-            place,
+            context,
             replace(pipeline_task(tiny), backbone=backbone, local_search=fine.search),
             on_plan=lambda plan: None,
         ),
     ):
         with pytest.raises(InputError, match=message):
             call()
-    assert not place.folder.exists()
+    assert not context.folder.exists()
 
 
-def test_a_limit_that_nothing_keeps_is_refused(place, tiny):
+def test_a_limit_that_nothing_keeps_is_refused(context, tiny):
     with pytest.raises(
         InputError, match="`max_receptive_field` must be >= 9 frames, what 4 layers of rate 1"
     ):
-        search(place, global_task(tiny, max_receptive_field=3))
+        search(context, global_task(tiny, max_receptive_field=3))
     with pytest.raises(
         InputError, match="`max_look_ahead` must be >= 4 frames, what 4 layers of rate 1 have"
     ):
-        search_locally(place, local_task(tiny, max_look_ahead=3))
+        search_locally(context, local_task(tiny, max_look_ahead=3))

@@ -16,15 +16,15 @@ from g2l.config import BackboneConfig
 from g2l.errors import InputError, OperationalError
 from g2l.files import read_json
 from g2l.inference import predictor, tiling
-from g2l.inference.formats.format import Format
-from g2l.inference.providers import Device
-from g2l.inference.smoothing.settings import Duration, Smoothing, SmoothingKind
+from g2l.inference.devices import Device
+from g2l.inference.formats import Format
+from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
 from g2l.inference.torch_session import TorchSession
 from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
+from g2l.pipeline.context import RunContext
 from g2l.pipeline.predict import predict, require_success
-from g2l.pipeline.stage import Workplace
 from g2l.structure import DilationStructure
 
 NAMES = ("a", "b", "c.d", "e")
@@ -69,14 +69,15 @@ def work(data, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(PredictionWriter, "add", add)
-            place = Workplace(folder=data / "out", device="cpu", resume=resume)
-            return predict(place, session_of(seed), features or [data / "features"], **options), written
+            context = RunContext(folder=data / "out", device="cpu", resume=resume)
+            options.setdefault("overwrite", not resume)
+            return predict(context, session_of(seed), features or [data / "features"], **options), written
 
     return run
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    records = {"predictions.jsonl", "run.json"}
+    records = {"predictions.jsonl", "run.json", "status.json", "result.json", "manifest.json"}
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in records]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -108,7 +109,7 @@ def test_only_what_is_missing_is_done_after_an_interruption(data, work, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(PredictionWriter, "add", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            predict(Workplace(folder=data / "out", device="cpu"), session_of(0), [data / "features"])
+            predict(RunContext(folder=data / "out", device="cpu"), session_of(0), [data / "features"])
     assert set(content(data / "out")) == {"a.txt", "b.txt"}
     _, written = work()
     assert written == ["c.d", "e"]
@@ -225,7 +226,7 @@ def test_names_that_can_have_no_files_are_refused_one_by_one_before_anything_is_
 
 def test_long_videos_leave_the_same_files_as_short_memory(data, work, monkeypatch):
     smoothing = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(5))
-    formats = tuple(set(Format) - {Format.EAF})  # which holds the time of writing
+    formats = tuple(set(Format) - {Format.EAF})  # which holds the time of the start
     everything = Outputs(probabilities=True, formats=formats, smoothing=smoothing)
     plan = predictor.plan_capacity
     for outputs in (everything, Outputs()):

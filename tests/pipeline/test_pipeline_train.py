@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -14,10 +16,11 @@ from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.metrics.scores import metric_value
 from g2l.models.artifact import load_model, read_metadata
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import DataSets
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome, train
+from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, read_epochs, read_result
 from g2l.structure import DilationStructure
-from g2l.tracking.protocol import RunKind, RunStatus
 from tests.pipeline.tiny_pipeline import RECIPE, SEEDS, STRUCTURE, training
 
 METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
@@ -28,11 +31,11 @@ def same_weights(one, other):
     return weights.keys() == others.keys() and all((weights[n] == others[n]).all() for n in weights)
 
 
-def test_each_seed_leaves_a_model_that_knows_its_metrics(place, tiny, tracker):
-    outcome = train(place, training(tiny), SEEDS)
+def test_each_seed_leaves_a_model_that_knows_its_metrics(context, tiny):
+    outcome = train(context, training(tiny), SEEDS)
     assert [seed.seed for seed in outcome.seeds] == [0, 1]
     for seed in outcome.seeds:
-        folder = place.folder / f"seed-{seed.seed}"
+        folder = context.folder / f"seed-{seed.seed}"
         assert seed.model == folder / "model.safetensors"
         metadata = read_metadata(seed.model)
         prefixed = {f"holdout/{n}": v for n, v in seed.holdout.items()}
@@ -42,42 +45,43 @@ def test_each_seed_leaves_a_model_that_knows_its_metrics(place, tiny, tracker):
         assert (metadata.structure, metadata.seed) == (STRUCTURE, seed.seed)
         assert read_json(folder / "metrics.json") == seed.test
         assert seed.steps == 2 * RECIPE.epochs
-        run = tracker.runs[metadata.run_id]
-        assert run.kind is RunKind.SEED
-        recorded = {"run.json", "result.json", "metrics.json"}
-        assert set(run.artifacts) == {"model.safetensors", "last.ckpt", *recorded}
-        assert prefixed.items() <= run.latest().items()
-        assert sorted(run.series("train/loss")) == [1, 2, 3]
-        assert sorted(run.series("train/learning_rate")) == [1, 2, 3]
-        best = max(value for step, value in run.series("holdout/f1@10").items() if step <= RECIPE.epochs)
-        assert best >= seed.holdout["f1@10"]
+        record = RunRecord.read(folder)
+        assert (record.id, record.kind) == (metadata.run_id, RunKind.SEED)
+        result = read_result(folder)
+        assert set(result["artifacts"]) == {"model.safetensors", "last.ckpt", "metrics.json"}
+        assert result["recorded"]["metrics"] == prefixed
+        epochs = read_epochs(folder)
+        assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+        assert max(epoch.metrics["f1@10"] for epoch in epochs) >= seed.holdout["f1@10"]
     assert not same_weights(outcome.seeds[0].model, outcome.seeds[1].model)
 
 
-def test_the_stage_tells_mean_and_deviation_and_its_data(place, tiny, tracker):
-    outcome = train(place, training(tiny), SEEDS)
-    run = tracker.only(RunKind.TRAIN)
-    assert outcome.run_id == run.run_id
-    assert (run.status, len(run.of_kind(RunKind.SEED))) == (RunStatus.FINISHED, 2)
+def test_the_stage_records_mean_and_deviation(context, tiny):
+    outcome = train(context, training(tiny), SEEDS)
+    assert outcome.run_id == RunRecord.read(context.folder).id
     first, second = (seed.test["accuracy"] for seed in outcome.seeds)
-    assert run.latest()["test/accuracy"] == pytest.approx((first + second) / 2)
-    assert run.latest()["test_std/accuracy"] == pytest.approx(abs(first - second) / 2**0.5)
+    metrics = read_result(context.folder)["recorded"]["metrics"]
+    assert metrics["test/accuracy"] == pytest.approx((first + second) / 2)
+    assert metrics["test_std/accuracy"] == pytest.approx(abs(first - second) / 2**0.5)
     assert outcome.test()["accuracy"].runs == 2
-    fingerprint = SegmentationDataset.open(tiny).fingerprint
-    assert {(d["context"], d["digest"]) for d in run.datasets} == {
-        (context, fingerprint) for context in ("train", "holdout", "test")
-    }
-    assert run.tags["g2l.data"] == fingerprint
+    record = DatasetRecord.read(context.folder)
+    assert record.fingerprint == SegmentationDataset.open(tiny).fingerprint
     partitions = SegmentationDataset.open(tiny).partitions(Selection.BEST)
-    assert run.dicts["partitions.json"]["holdout"] == list(partitions.holdout)
-    assert run.dicts["structure.json"] == STRUCTURE.as_lists()
-    assert run.artifacts["dataset.json"] == (place.folder / "dataset.json").read_bytes()
+    assert tuple(record.frames["holdout"]) == tuple(sorted(partitions.holdout))
 
 
-def test_facts_of_the_data_are_left_for_a_report(place, tiny, tracker):
-    train(place, training(tiny.replace(group_pattern="(nothing)")), [4])
+def test_the_data_is_opened_once(context, tiny, monkeypatch):
+    opened = []
+    original = SegmentationDataset.open
+    monkeypatch.setattr(SegmentationDataset, "open", lambda config: opened.append(config) or original(config))
+    train(context, training(tiny), SEEDS)
+    assert opened == [tiny]
+
+
+def test_facts_of_the_data_are_left_for_a_report(context, tiny):
+    train(context, training(tiny.replace(group_pattern="(nothing)")), [4])
     dataset = SegmentationDataset.open(tiny)
-    facts = read_json(place.folder / "dataset.json")
+    facts = read_json(context.folder / "dataset.json")
     assert (facts["name"], facts["split"], facts["feature_dim"], facts["fps"]) == ("tiny", 1, 4, None)
     assert facts["background"] == ["background"]
     assert {name: len(videos) for name, videos in facts["frames"].items()} == {
@@ -91,73 +95,112 @@ def test_facts_of_the_data_are_left_for_a_report(place, tiny, tracker):
     assert counted == sum(facts["frames"]["test"].values())
     assert len(facts["class_frames"]) == 5
     assert len(facts["notices"]) == 1  # the hold-out is not cut by subject
+    assert len(facts["files"]) == 4 + 2 * 8  # mapping, facts, bundles, features and labels
+    for name, found in facts["files"].items():
+        assert found["size"] == (tiny.data_root / "tiny" / name).stat().st_size
 
 
-def test_one_seed_has_no_deviation(place, tiny, tracker):
-    train(place, training(tiny), [4])
-    assert not any(name.startswith("test_std/") for name in tracker.only(RunKind.TRAIN).latest())
+def test_one_seed_has_no_deviation(context, tiny):
+    train(context, training(tiny), [4])
+    metrics = read_result(context.folder)["recorded"]["metrics"]
+    assert not any(name.startswith("test_std/") for name in metrics)
 
 
-def test_nothing_is_selected_on_test(place, tiny, tmp_path):
-    expected = train(place, training(tiny), [0])
+def test_nothing_is_selected_on_test(context, tiny, tmp_path):
+    expected = train(context, training(tiny), [0])
     shutil.copytree(tiny.data_root, tmp_path / "data")
     data = tiny.replace(data_root=tmp_path / "data")
     names = SegmentationDataset.open(data).partitions(Selection.BEST).test
     for name in names:  # every test label wrong
         path = data.data_root / "tiny" / "groundTruth" / f"{name}.txt"
         path.write_text("background\n" * len(path.read_text().split()))
-    found = train(replace(place, folder=tmp_path / "other"), training(data), [0])
+    found = train(replace(context, folder=tmp_path / "other"), training(data), [0])
     assert same_weights(found.seeds[0].model, expected.seeds[0].model)
     assert found.seeds[0].holdout == expected.seeds[0].holdout
     assert found.seeds[0].test != expected.seeds[0].test
 
 
-def test_without_a_holdout_the_last_weights_of_all_training_videos_are_kept(place, tiny, tracker):
-    outcome = train(place, training(tiny, selection=Selection.LAST), [0])
+def test_without_a_holdout_the_last_weights_of_all_training_videos_are_kept(context, tiny):
+    outcome = train(context, training(tiny, selection=Selection.LAST), [0])
     assert outcome.seeds[0].holdout == {}
     assert outcome.seeds[0].steps == 3 * RECIPE.epochs  # 5 videos instead of 4
-    assert {d["context"] for d in tracker.only(RunKind.TRAIN).datasets} == {"train", "test"}
+    assert not DatasetRecord.read(context.folder).frames["holdout"]
     assert outcome.chosen("f1") is outcome.seeds[0]
 
 
-def test_a_finished_training_is_not_repeated(place, tiny, tracker):
-    expected = train(place, training(tiny), SEEDS)
-    written = {path: path.stat().st_mtime_ns for path in place.folder.rglob("*.safetensors")}
-    logged = {run_id: list(run.metrics) for run_id, run in tracker.runs.items()}
-    assert train(replace(place, resume=True), training(tiny), SEEDS) == expected
+def test_a_finished_training_is_not_repeated(context, tiny):
+    expected = train(context, training(tiny), SEEDS)
+    written = {path: path.stat().st_mtime_ns for path in context.folder.rglob("*") if path.is_file()}
+    assert train(replace(context, resume=True), training(tiny), SEEDS) == expected
     assert {path: path.stat().st_mtime_ns for path in written} == written
-    assert {run_id: run.metrics for run_id, run in tracker.runs.items()} == logged
 
 
-def test_an_interruption_is_resumed_seed_by_seed(place, tiny, tracker, tmp_path, monkeypatch):
-    expected = train(Workplace(folder=tmp_path / "whole", device="cpu"), training(tiny), SEEDS)
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_a_damaged_model_is_trained_again(context, tiny, tmp_path, damage):
+    model = train(context, training(tiny), [0]).seeds[0].model
+    content = model.read_bytes()
+    metadata = read_metadata(model)
+    shutil.copy(model, tmp_path / "before.safetensors")
+    if damage == "gone":
+        model.unlink()
+    else:
+        model.write_bytes(content[:100])
+    found = train(replace(context, resume=True), training(tiny), [0])
+    assert same_weights(found.seeds[0].model, tmp_path / "before.safetensors")
+    assert read_metadata(found.seeds[0].model) == metadata
+
+
+def test_an_interruption_is_resumed_seed_by_seed(context, tiny, tmp_path, monkeypatch):
+    expected = train(RunContext(folder=tmp_path / "whole", device="cpu"), training(tiny), SEEDS)
     score = SegmentationDataset.load
 
     def interrupted(dataset, name):
-        if (place.folder / "seed-1" / "last.ckpt").exists():
+        if (context.folder / "seed-1" / "last.ckpt").exists():
             raise KeyboardInterrupt
         return score(dataset, name)
 
+    def statuses():
+        folders = (context.folder, context.folder / "seed-0", context.folder / "seed-1")
+        return [StatusRecord.read(folder).status for folder in folders]
+
     monkeypatch.setattr(SegmentationDataset, "load", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(place, training(tiny), SEEDS)
-    train_run, (first, second) = tracker.only(RunKind.TRAIN), tracker.all(RunKind.SEED)
-    assert [run.status for run in (first, second, train_run)] == [
-        RunStatus.FINISHED,
-        RunStatus.KILLED,
-        RunStatus.KILLED,
-    ]
+        train(context, training(tiny), SEEDS)
+    assert statuses() == [RunStatus.KILLED, RunStatus.FINISHED, RunStatus.KILLED]
     monkeypatch.undo()
-    found = train(replace(place, resume=True), training(tiny), SEEDS)
+    found = train(replace(context, resume=True), training(tiny), SEEDS)
     assert [seed.test for seed in found.seeds] == [seed.test for seed in expected.seeds]
     assert all(same_weights(a.model, b.model) for a, b in zip(found.seeds, expected.seeds, strict=True))
-    assert [run.status for run in tracker.runs.values()] == [RunStatus.FINISHED] * 3
-    assert [step for name, _, step in second.metrics if name == "train/loss"] == [1, 2, 3]
+    assert statuses() == [RunStatus.FINISHED] * 3
+    assert [epoch.epoch for epoch in read_epochs(context.folder / "seed-1")] == [1, 2, 3]
 
 
-def test_statistics_of_the_training_videos_travel_with_the_model(place, tiny):
+def test_changed_data_is_refused_on_resume_and_touched_or_moved_data_is_not(context, tiny, tmp_path):
+    shutil.copytree(tiny.data_root, tmp_path / "data")
+    data = tiny.replace(data_root=tmp_path / "data")
+    train(context, training(data), [0])
+    folder = tmp_path / "data" / "tiny"
+    name = SegmentationDataset.open(data).partitions(Selection.BEST).train[0]
+    features, labels = folder / "features" / f"{name}.npy", folder / "groundTruth" / f"{name}.txt"
+    os.utime(features, ns=(1, 1))
+    shutil.move(tmp_path / "data", tmp_path / "moved")
+    resumed = replace(context, resume=True, data=DataSets())
+    moved = data.replace(data_root=tmp_path / "moved")
+    train(resumed, training(moved), [0])
+    folder = tmp_path / "moved" / "tiny"
+    np.save(folder / "features" / f"{name}.npy", np.load(folder / "features" / f"{name}.npy") * 3)
+    lines = (folder / "groundTruth" / f"{name}.txt").read_text().splitlines()
+    (folder / "groundTruth" / f"{name}.txt").write_text("\n".join(reversed(lines)))
+    before = {path: path.read_bytes() for path in context.folder.rglob("*") if path.is_file()}
+    changed = f"{features.relative_to(tmp_path / 'data' / 'tiny')}, groundTruth/{labels.name}"
+    with pytest.raises(InputError, match=rf"dataset\.json: .* changed since .*: {changed}\."):
+        train(replace(resumed, data=DataSets()), training(moved), [0])
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_statistics_of_the_training_videos_travel_with_the_model(context, tiny):
     data = tiny.replace(normalize=Normalization.TRAIN, sample_rate=2)
-    model, metadata = load_model(train(place, training(data), [0]).seeds[0].model)
+    model, metadata = load_model(train(context, training(data), [0]).seeds[0].model)
     dataset = SegmentationDataset.open(data)
     statistics = dataset.standardized_on(dataset.partitions(Selection.BEST).train).statistics
     assert metadata.mean == pytest.approx(tuple(statistics.mean))
@@ -167,11 +210,11 @@ def test_statistics_of_the_training_videos_travel_with_the_model(place, tiny):
 
 
 @pytest.mark.parametrize("selection", Selection)
-def test_transitions_are_counted_over_what_was_trained_on(place, tiny, selection):
+def test_transitions_are_counted_over_what_was_trained_on(context, tiny, selection):
     data = tiny.replace(sample_rate=2)
     task = training(data)
     task = replace(task, recipe=task.recipe.replace(selection=selection))
-    metadata = read_metadata(train(place, task, [0]).seeds[0].model)
+    metadata = read_metadata(train(context, task, [0]).seeds[0].model)
     dataset = SegmentationDataset.open(data)
     seen = [dataset.load(name).targets.tolist() for name in dataset.partitions(selection).train]
     expected = Counter(pair for labels in seen for pair in pairwise(labels))
@@ -199,8 +242,7 @@ def test_the_seed_with_the_best_holdout_is_chosen():
         (lambda t: replace(t, data=DataConfig(dataset="absent")), "absent"),
     ],
 )
-def test_a_wrong_input_is_told_before_a_run_is_opened(place, tiny, tracker, changed, message):
+def test_a_wrong_input_is_told_before_a_run_is_opened(context, tiny, changed, message):
     with pytest.raises(InputError, match=message):
-        train(place, changed(training(tiny)), SEEDS)
-    assert not tracker.runs
-    assert not place.folder.exists()
+        train(context, changed(training(tiny)), SEEDS)
+    assert not context.folder.exists()

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
-from g2l.pipeline.compose import PipelineTask, run_pipeline
-from g2l.pipeline.global_search import search_globally
-from g2l.pipeline.local_search import LocalSearchTask, search_locally
-from g2l.pipeline.stage import Workplace
+from g2l.pipeline.context import RunContext, open_run
+from g2l.pipeline.pipeline import PipelineTask, run_pipeline
+from g2l.pipeline.search_global import prepare_search, search_globally
+from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.pipeline.train import Training, train
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
@@ -98,7 +98,7 @@ def run_stage(
     workers: int = 0,
     backbone: BackboneConfig = BACKBONE,
 ):
-    """Run a stage with no tracker, going on with what `folder` holds.
+    """Run a stage, going on with what `folder` holds.
 
     Args:
         stage: Which one.
@@ -112,26 +112,29 @@ def run_stage(
     torch.set_num_threads(1)
     if kill_at is not None:
         _kill_at_flush(kill_at)
-    place = Workplace(folder=folder, device="cpu", resume=True)
+    with open_run(folder, device="cpu", resume=True) as context:
+        _run_stage(context, stage, data, workers, backbone)
+
+
+def _run_stage(
+    context: RunContext, stage: str, data: DataConfig, workers: int, backbone: BackboneConfig
+) -> None:
     if stage == "search-global":
         executor = ExecutorKind.PROCESS if workers else ExecutorKind.SERIAL
-        search_globally(
-            place,
-            global_task(
-                data,
-                backbone,
-                executor=executor,
-                workers=workers or 1,
-                candidate_checkpoints=CandidateCheckpoints.ELITE,
-            ),
-            on_plan=lambda plan: None,
+        task = global_task(
+            data,
+            backbone,
+            executor=executor,
+            workers=workers or 1,
+            candidate_checkpoints=CandidateCheckpoints.ELITE,
         )
+        search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None)
     elif stage == "search-local":
-        search_locally(place, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
+        search_locally(context, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
     elif stage == "train":
-        train(place, training(data, backbone), SEEDS)
+        train(context, training(data, backbone), SEEDS)
     else:
-        run_pipeline(place, pipeline_task(data, backbone), on_plan=lambda plan: None)
+        run_pipeline(context, pipeline_task(data, backbone), on_plan=lambda plan: None)
 
 
 def _kill_at_flush(number: int) -> None:

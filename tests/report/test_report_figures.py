@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from g2l.config import BackboneConfig
-from g2l.report.figures import best_so_far
-from g2l.report.model import RunFacts
-from g2l.report.stage_facts import BranchStep, LayerPath, Scored, VideoFacts
-from g2l.report.strips import _axis, _bars, chosen
-from g2l.report.structure_figures import rate_paths, rates_by_stage
+from g2l.report.facts import BranchStep, LayerPath, RunFacts, Scored, VideoFacts
+from g2l.report.figures import best_so_far, rate_paths, rates_by_stage
+from g2l.report.predictions import _axis, _bars, chosen
 from g2l.report.structures import structure
 from g2l.structure import DilationStructure
 from tests.report.generated_run import metrics
@@ -27,7 +25,6 @@ def video(name: str, value: float) -> VideoFacts:
 def test_the_best_so_far_leaves_out_what_is_not_compared():
     scores = [
         Scored(ONES, 10, 50.0),
-        Scored(ONES, 20, 90.0, shared=True),
         Scored(ONES, 30, 80.0, fresh=True),
         Scored(ONES, 40, None),
         Scored(ONES, 50, 49.0),
@@ -38,14 +35,12 @@ def test_the_best_so_far_leaves_out_what_is_not_compared():
 
 def test_dual_layers_have_two_lines_and_a_model_is_shown_by_itself():
     dual = BackboneConfig(name="ms-tcn++", stages=2, layers=3, prediction_layers=4)
-    settings = {"structure": [[1, 2, 4, 8, 5, 5, 5, 5], [1, 2, 3]]}
-    blocks = structure([replace(EMPTY, kind="predict", settings=settings, backbone=dual)]).blocks
+    given = DilationStructure(((1, 2, 4, 8, 5, 5, 5, 5), (1, 2, 3)))
+    blocks = structure([replace(EMPTY, kind="predict", given=given, backbone=dual)]).blocks
     reaches = blocks[0]
     assert [row[0] for row in reaches.rows] == ["hand-designed", "of the model"]
     assert [row[1] for row in reaches.rows] == ["63 frames", "59 frames"]
-    figure = rates_by_stage(
-        {"of the model": DilationStructure(tuple(map(tuple, settings["structure"])))}, dual.topology
-    )
+    figure = rates_by_stage({"of the model": given}, dual.topology)
     first, second = figure.axes
     assert [line.get_ydata().tolist() for line in first.lines] == [[1, 2, 4, 8], [5, 5, 5, 5]]
     assert [line.get_ydata().tolist() for line in second.lines] == [[1, 2, 3]]

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from g2l.report.sections import SECTIONS
-from g2l.report.write import write_report
+from g2l.report.render import SECTIONS, write_report
 from g2l.tracking.environment import load_mlflow
 from tests.report.browser import browser, chromium, served
 

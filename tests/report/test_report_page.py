@@ -11,9 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from g2l.files import read_json
-from g2l.report.render import ReportFormat, escaped
-from g2l.report.sections import SECTIONS
-from g2l.report.write import write_report
+from g2l.report.render import SECTIONS, ReportFormat, escaped, write_report
 from tests.report.conftest import HOSTILE
 from tests.report.generated_run import write_run
 
@@ -76,7 +74,7 @@ def test_every_section_is_there_and_linked(page):
     sections = [attributes["id"] for attributes in page.all("section")]
     assert len(sections) == len(SECTIONS)
     links = [attributes["href"] for attributes in page.all("a")]
-    assert links == ["#found", *(f"#{section}" for section in sections)]
+    assert links == ["#result", *(f"#{section}" for section in sections)]
 
 
 def test_ids_are_unique_and_references_lead_to_them(page):

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from g2l.errors import InputError
-from g2l.report.read import read_run, read_runs
-from g2l.report.stage_facts import Scored
+from g2l.metrics.scores import F1Counts, VideoScores
+from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord
+from g2l.report.facts import Scored
+from g2l.report.reading import read_run, read_runs
+from g2l.report.render import build_report, markdown
 from tests.report.generated_run import BACKBONE, HAND_DESIGNED, write_run
 
 
 def test_a_pipeline_is_read_whole(generated):
     run = read_run(generated)
-    assert (run.label, run.kind, run.finished) == ("pipeline of kitchen split 1", "pipeline", True)
+    assert (run.label, run.kind, run.unfinished) == ("pipeline of kitchen split 1", "pipeline", None)
     assert (run.backbone, run.fps, run.seconds_per_frame) == (BACKBONE, 15.0, 1 / 15)
     assert [training.origin for training in run.trainings] == ["hand-designed", "searched"]
     assert [seed.test["f1@25"] for seed in run.trainings[1].seeds] == [62, 63]
-    assert (run.differences["f1"].mean, run.differences["f1"].seeds) == (2.0, 2)
+    assert (run.differences["f1"].estimate, run.differences["f1"].seeds) == (2.0, 2)
     assert list(run.structures) == ["hand-designed", "after the global search", "after the local search"]
-    assert run.data["frames"]["train"] == {"S9_Train": 700}
-    assert run.environment["commit"] == "0123abc"
+    assert run.data.frames["train"] == {"S9_Train": 700}
+    assert run.versions["commit"] == "0123abc"
+    assert run.command[1:3] == ("pipeline", "--dataset")
 
 
 def test_scores_of_candidates_come_with_what_was_spent(generated):
@@ -31,7 +38,7 @@ def test_scores_of_candidates_come_with_what_was_spent(generated):
     assert search.scores[0].structure == search.hand_designed == HAND_DESIGNED
     assert search.winner == max(search.scores, key=lambda score: score.fitness).structure
     assert [len(one.members) for one in search.generations] == [4, 4, 4]
-    assert search.generations[-1].best == search.result["fitness"]
+    assert search.generations[-1].best == search.result.fitness
 
 
 def test_a_training_that_goes_on_is_paid_once_and_failures_and_fresh_seeds_are_told_apart(tmp_path):
@@ -99,7 +106,7 @@ def test_a_run_that_goes_on_is_read_as_far_as_it_is(generated, tmp_path):
     (folder / "search-global" / "result.json").unlink()
     shutil.rmtree(folder / "train-searched")
     run = read_run(folder)
-    assert not run.finished
+    assert run.unfinished.startswith("This run has not finished")
     assert (run.local.found, run.local.steps, run.differences) == (None, None, {})
     assert len(run.search.scores) == 12
 
@@ -120,23 +127,27 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("run.json", "[]", r"run.json: expected a JSON object, but found a list"),
+        ("run.json", "[]", r"run.json: expected a JSON object, found list"),
         ("run.json", "{", r"run.json:1: expected JSON"),
         ("search-global/structure.json", "{}", None),
-        ("search-global/structure.json", '{"stages": 3}', r"structure.json: is not as g2l writes it"),
+        (
+            "search-global/structure.json",
+            '{"stages": 3}',
+            r"structure.json: expected `stages` to be a list, found 3",
+        ),
         (
             "search-global/run.json",
-            '{"kind": "search-global"}',
-            r"run.json: is not .* \(`settings` is missing",
+            '{"schema": "g2l.run/1", "kind": "search-global"}',
+            r"run.json: expected `settings`, found none",
         ),
-        ("search-local/journal.jsonl", "{}\n", r"journal.jsonl: is not .* \(`layers` is missing\)"),
-        ("search-local/journal.jsonl", "{\n", r"journal.jsonl: expected one JSON object per line"),
+        ("search-local/journal.jsonl", "{}\n", r"journal.jsonl:1: expected `layers`, found none"),
+        ("search-local/journal.jsonl", "{\n{}\n", r"journal.jsonl:1: expected "),
+        ("train-searched/seed-0/result.json", '{"test": {}}', r"result.json: expected `steps`, found none"),
         (
-            "train-searched/seed-0/result.json",
-            '{"test": {}}',
-            r"result.json: is not .* \(`holdout` is missing",
+            "predictions/evaluation.json",
+            '{"classes": []}',
+            r"evaluation.json: expected `per_class`, found none",
         ),
-        ("predictions/evaluation.json", '{"classes": []}', r"evaluation.json: is not .* \(`background`"),
     ],
 )
 def test_a_damaged_file_is_named(generated, tmp_path, file, content, message):
@@ -147,3 +158,91 @@ def test_a_damaged_file_is_named(generated, tmp_path, file, content, message):
     else:
         with pytest.raises(InputError, match=message):
             read_run(folder)
+
+
+JSON_FILES = (
+    "run.json",
+    "summary.json",
+    "search-global/run.json",
+    "search-global/result.json",
+    "search-global/structure.json",
+    "search-global/dataset.json",
+    "search-local/run.json",
+    "search-local/result.json",
+    "train-searched/run.json",
+    "train-searched/seed-0/result.json",
+    "predictions/evaluation.json",
+)
+LINE_FILES = ("search-global/journal.jsonl", "search-local/journal.jsonl")
+OTHER_KINDS = st.sampled_from(
+    [None, True, -1, 0, 2.5, 1e308, -1e308, 10**400, "", "text", "\x00", [], [1], {}, {"a": 1}, [[]]]
+)
+
+
+def places(value, path=()):
+    """Yield the path of every value inside a JSON value, at most two of each list."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in list(inner)[:12] if isinstance(value, dict) else list(inner)[:2]:
+        yield from places(one, (*path, key))
+
+
+@pytest.mark.parametrize("file", JSON_FILES + LINE_FILES)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=st.data())
+def test_a_value_of_another_kind_is_one_line_that_names_the_file_or_a_report(
+    generated, tmp_path, file, drawn
+):
+    """Whatever stands where a number, a list or a name should be: an `InputError` or a whole page."""
+    text = (generated / file).read_text()
+    lines = text.splitlines() if file in LINE_FILES else [text]
+    number = drawn.draw(st.integers(0, len(lines) - 1))
+    value = json.loads(lines[number])
+    path = drawn.draw(st.sampled_from(list(places(value))))
+    replacement = drawn.draw(OTHER_KINDS)
+    if path:
+        parent = value
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = replacement
+    else:
+        value = replacement
+    lines[number] = json.dumps(value)
+    folder = tmp_path / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(generated, folder)
+    (folder / file).write_text("\n".join(lines) + "\n")
+    message = f"{folder / file}: # G2L: "
+    try:
+        message += markdown(build_report(read_runs({"run": folder})))[:7].strip()
+    except InputError as error:
+        message = str(error)
+    assert str(folder / file) in message
+    assert "\n" not in message
+    assert len(message) < 600
+
+
+def test_a_run_of_this_version_is_read_like_one_of_0_1_0(generated, tmp_path):
+    folder = shutil.copytree(generated, tmp_path / "run")
+    for path in folder.rglob("run.json"):
+        value = json.loads(path.read_text())
+        RunRecord(
+            kind=RunKind(value["kind"]),
+            name="run",
+            settings=value["settings"],
+            environment=value.get("environment"),
+        ).write(path.parent)
+    (folder / "search-local" / "journal.jsonl").rename(folder / "search-local" / "updates.jsonl")
+    StatusRecord(status=RunStatus.FINISHED).write(folder)
+    old = read_run(generated)
+    assert read_run(folder) == replace(old, source=str(folder))
+    StatusRecord(status=RunStatus.KILLED, reason="Ctrl-C").write(folder)
+    assert read_run(folder).unfinished == "This run was stopped before its end (Ctrl-C)."
+
+
+def test_scores_of_test_videos_are_read(generated, tmp_path):
+    folder = shutil.copytree(generated, tmp_path / "run")
+    scores = VideoScores(5, 9, None, (F1Counts(),) * 3)
+    path = folder / "train-searched" / "seed-0" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_videos": {"a": scores.as_dict()}}))
+    assert read_run(folder).trainings[1].seeds[0].videos == {"a": scores}

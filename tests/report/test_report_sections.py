@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from benchmarks.comparison_coverage import simulate
 from g2l.metrics.comparison import Comparison
-from g2l.report.across import across
+from g2l.metrics.video_comparison import compare_videos
+from g2l.report.answer import PAPER_TRAININGS, across, compared, cost, full_trainings, result
 from g2l.report.blocks import Matrix
-from g2l.report.contest import contest
-from g2l.report.cost import PAPER_TRAININGS, cost, full_trainings
-from g2l.report.found import compared, found
-from g2l.report.model import RunFacts
+from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts
 from g2l.report.origin import command_line, data, reproduce
+from g2l.report.predictions import strips
 from g2l.report.progress import fitness, generations, thinned
-from g2l.report.read import read_run
-from g2l.report.sections import SECTIONS, build_report
-from g2l.report.stage_facts import SeedFacts, TrainingFacts
-from g2l.report.strips import strips
+from g2l.report.reading import read_run
+from g2l.report.render import SECTIONS, build_report
 from g2l.report.structures import paths, structure
 from g2l.report.words import count, duration, frames, points, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
@@ -42,52 +41,68 @@ def tables(section) -> list:
     return [block for block in (*section.blocks, *inner) if getattr(block, "kind", "") == "table"]
 
 
-def test_what_was_found_is_two_sentences(run):
-    wider = replace(run, differences={"f1": Comparison(2.13, 0.5, -0.04, 4.3, 3)})
-    assert texts(found([wider])).startswith(
-        "The searched structure and the hand-designed one cannot be told apart on the test videos of kitchen "
-        "split 1: the difference is +2.1 points of mean F1 (95 % interval 0.0 to 4.3, 3 seeds). It sees "
+def test_the_result_is_the_verdict_then_the_table(run):
+    lead, seen, means, seeds, accuracy, leaders = result([run]).blocks
+    assert lead.lead
+    assert lead.text.startswith(
+        "Searched structure, compared with the hand-designed structure in mean F1 on the test videos of "
+        "kitchen split 1: better by 2.0 (95 % interval "
     )
     assert (
-        "where the hand-designed one sees 8,185 frames (545.67 s), and finding it cost as much as 5.1 full "
-        in (texts(found([run])))
+        "of the hand-designed structure: 8,185 frames (545.67 s). The search cost as much as 5.1 full"
+        in seen.text
     )
+    assert means.rows[1] == ("searched", "2", "72.5 ± 0.7", "63.5 ± 0.7", "65.5 ± 0.7", *means.rows[1][5:])
+    assert means.rows[0][-1] == "60.5 ± 0.7"
+    assert seeds.rows[3] == ("searched", "1", "73.0", "64.0", "66.0", "63.0", "60.0", "63.0")
+    assert accuracy.text.startswith("kitchen split 1, accuracy: better by 2.0")
+    assert (leaders.folded, len(leaders.rows)) == (True, 1)
 
 
-@pytest.mark.parametrize(
-    ("difference", "sentence"),
-    [
-        (
-            Comparison(2.0, 0.5, 0.9, 3.1, 4),
-            "The winner is better than the hand-designed one on the test videos ",
-        ),
-        (Comparison(-2.0, 0.5, -3.1, -0.9, 4), "The winner is worse than the hand-designed one on the test "),
-        (Comparison(2.0, None, None, None, 1), "One seed cannot show whether the winner is better "),
-    ],
-)
-def test_a_difference_is_said_plainly(difference, sentence):
-    assert compared("gtea split 1", difference, "winner").startswith(sentence)
+def test_a_difference_is_said_as_the_command_says_it():
+    difference = Comparison(-2.0, 0.5, -3.1, -0.9, 4)
+    assert compared("gtea split 1", difference, "Winner").endswith(f"gtea split 1: {difference.words()}.")
 
 
 def test_trainings_of_two_runs_are_compared_if_nothing_else_differs(run):
     hand_designed, searched = run.trainings
     settings = {"data": {"dataset": "d", "split": 1, "data_root": "here"}, "recipe": {"epochs": 9}}
-    baseline = replace(EMPTY, label="b", settings=settings, trainings=(hand_designed,))
+    known = replace(EMPTY, kind="train", settings=settings, dataset="d", split="1")
+    baseline = replace(known, label="b", trainings=(hand_designed,))
     moved = settings | {"data": settings["data"] | {"data_root": "there"}}
-    ours = replace(EMPTY, label="ours", settings=moved, trainings=(searched,))
-    ((better, difference),) = across([ours, baseline])
-    assert (better.label, difference.mean, difference.seeds) == ("ours", 2.0, 2)
-    assert texts(found([ours, baseline])).startswith(
-        "The structure of “ours” is better than the hand-designed one on the test videos of d split 1, by "
-    )
+    ours = replace(known, label="ours", settings=moved, trainings=(searched,))
+    ((subject, name, difference),) = across([ours, baseline])
+    assert (subject, name) == ("d split 1", "Structure searched of “ours”")
+    assert (difference.estimate, difference.seeds) == (2.0, 2)
+    assert texts(result([ours, baseline])).startswith("Structure searched of “ours”, compared with the hand-")
     assert list(across([replace(ours, settings=settings | {"recipe": {"epochs": 8}}), baseline])) == []
     other_seeds = replace(searched, seeds=tuple(replace(seed, seed=seed.seed + 5) for seed in searched.seeds))
     assert list(across([replace(ours, trainings=(other_seeds,)), baseline])) == []
 
 
-def test_the_interval_is_that_of_the_comparison():
-    sentence = compared("gtea split 1", Comparison(-2.0, 0.5, -3.1, -0.9, 4), "winner")
-    assert sentence.endswith("by 2.0 points of mean F1 (95 % interval −3.1 to −0.9, 4 seeds).")
+def test_the_splits_of_several_pipelines_are_compared_as_one(run):
+    ours, theirs = simulate(np.random.default_rng(0), seeds=2, folds=2, videos=6, seed_points=1.0)
+    runs = [
+        replace(
+            run,
+            label=f"split {fold}",
+            split=str(fold),
+            trainings=tuple(
+                replace(one, seeds=tuple(replace(seed, videos=side[fold, seed.seed]) for seed in one.seeds))
+                for one, side in zip(run.trainings, (theirs, ours), strict=True)
+            ),
+        )
+        for fold in range(2)
+    ]
+    ((subject, name, difference),) = across(runs)
+    assert (subject, name) == ("kitchen splits 0, 1", "Structure searched")
+    assert difference == compare_videos(ours, theirs)
+    assert list(across(runs[:1])) == []
+
+
+def test_why_a_run_is_not_finished_is_a_warning(run):
+    stopped = replace(run, unfinished="This run was stopped before its end (disk full).")
+    assert "disk full" in result([stopped]).blocks[2].items[0]
 
 
 def test_cost_is_told_in_full_trainings_and_against_the_paper(run):
@@ -95,32 +110,24 @@ def test_cost_is_told_in_full_trainings_and_against_the_paper(run):
     assert pytest.approx(507.7, abs=0.05) == PAPER_TRAININGS
     section = cost([run])
     assert "The search cost as much as 5.1 full trainings" in texts(section)
-    assert "some 508 (99 times as much)" in texts(section)
+    assert "about 508 (99 times as much)" in texts(section)
     (table,) = tables(section)
     assert table.columns == ("part", "trainings of candidates", "steps", "full trainings", "time")
     assert table.rows == (
         ("global search", "12", "1,440", "4.0", "12 s"),
         ("local search", "", "400", "1.1", ""),
-        ("all of it", "", "1,840", "5.1", ""),
+        ("total", "", "1,840", "5.1", ""),
         ("G2L's settings", "5,800", "", "508", ""),
     )
 
 
-def test_the_contest_shows_every_seed_and_the_spread(run):
-    means, seeds, _ = tables(contest([run]))
-    assert means.rows[1] == ("searched", "2", "72.5 ± 0.7", "63.5 ± 0.7", "65.5 ± 0.7", *means.rows[1][5:])
-    assert means.rows[0][-1] == "60.5 ± 0.7"
-    assert seeds.rows[3] == ("searched", "1", "73.0", "64.0", "66.0", "63.0", "60.0", "63.0")
-
-
 def test_splits_of_one_data_set_are_averaged_each_with_the_same_weight():
     def split(number, values):
-        seeds = tuple(SeedFacts(seed, metrics(value), {}, 9) for seed, value in enumerate(values))
-        settings = {"data": {"dataset": "d", "split": number}}
+        seeds = tuple(SeedFacts(seed, metrics(value), 9) for seed, value in enumerate(values))
         training = TrainingFacts("hand-designed", ONES, seeds)
-        return replace(EMPTY, label=str(number), settings=settings, trainings=(training,))
+        return replace(EMPTY, label=str(number), dataset="d", split=str(number), trainings=(training,))
 
-    section = contest([split(1, [50, 60]), split(2, [70])])
+    section = result([split(1, [50, 60]), split(2, [70])])
     assert tables(section)[-1].rows == (
         ("d", "hand-designed", "2", "72.5", "63.5", "65.5", "62.5", "59.5", "62.5"),
     )
@@ -152,12 +159,12 @@ def test_the_structure_is_shown_beside_the_hand_designed_one(run):
         "2,047",
     )
     assert picture.table.rows[0][1] == "1 2 4 8 16 32 64 128 256 512"
-    without_rate = replace(run, settings=run.settings | {"data": {}})
+    without_rate = replace(run, fps=None)
     assert "no frame rate was given" in texts(structure([without_rate]))
 
 
 def test_branches_that_were_kept_are_told(run):
-    kept = replace(run, settings=run.settings | {"local_search": {"ending": "multiple"}})
+    kept = replace(run, ending="multiple")
     assert structure([kept]).blocks[2].items[0].startswith("The network that was kept has several branches")
     assert [block.kind for block in structure([run]).blocks] == ["table", "picture"]
 
@@ -174,11 +181,13 @@ def test_strips_have_the_unit_of_the_frame_rate(run):
     shown, every = strips([run]).blocks
     assert (shown.unit, len(shown.strips), every.caption[:12]) == ("seconds", 3, "All 4 videos")
     assert shown.strips[0].note == "best: mean F1 90.0, accuracy 100.0"
-    assert strips([replace(run, settings={})]).blocks[0].unit == "frames"
+    assert strips([replace(run, fps=None)]).blocks[0].unit == "frames"
 
 
 def test_confusions_are_sorted_by_frames():
-    matrix = Matrix(caption="", names=("a", "b", "c"), frames=((8, 2, 0), (5, 5, 0), (0, 0, 0)))
+    matrix = Matrix(
+        caption="", names=("a", "b", "c"), numbers=(0, 1, 2), frames=((8, 2, 0), (5, 5, 0), (0, 0, 0))
+    )
     assert matrix.shares == ((80, 20, 0), (50, 50, 0), (0, 0, 0))
     assert matrix.confusions == (("b", "a", 5, 50.0), ("a", "b", 2, 20.0))
 
@@ -195,8 +204,8 @@ def test_data_and_command_are_told(run):
 def test_a_run_of_nothing_says_in_every_section_why_it_is_empty():
     report = build_report([EMPTY])
     assert [section.key for section in report.sections] == [
-        *("found", "contest", "cost", "fitness", "population", "structure"),
-        *("paths", "classes", "strips", "data", "reproduce"),
+        *("result", "structure", "strips", "classes", "fitness"),
+        *("population", "paths", "cost", "data", "reproduce"),
     ]
     assert len(report.sections) == len(SECTIONS)
     assert all(section.blocks for section in report.sections)

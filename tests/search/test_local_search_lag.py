@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
-from g2l.receptive_field.temporal import layer_rates
+from g2l.receptive_field import structure
 from g2l.search.local_search import LocalSearch
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
@@ -49,4 +49,4 @@ def search_lag(lag: int, rate: int, seed: int) -> int:
         optimizer.step()
         state.step += 1
         search.on_step_end(state)
-    return next(iter(layer_rates(model).values()))
+    return next(iter(structure(model).values()))[0]

@@ -13,8 +13,10 @@ from mlflow.exceptions import MlflowException
 from tracked_runs import METADATA
 
 from g2l.config import Normalization
+from g2l.export.normalizer import describe_input, with_normalization
 from g2l.inference.predictor import Predictor
 from g2l.inference.sessions import open_session
+from g2l.models.metadata import INPUT_KEY, METADATA_KEY
 from g2l.tracking.labelling_model import LabellingModel
 
 GENERATOR = np.random.default_rng(3)
@@ -53,7 +55,9 @@ def model(onnx_file):
 @pytest.mark.parametrize("kind", Normalization)
 def test_it_says_what_predict_says(kind, rate, onnx_file, features, tmp_path):
     graph = onnx.load(onnx_file)
-    graph.metadata_props[0].value = replace(METADATA, sample_rate=rate, normalize=kind).to_json()
+    del graph.metadata_props[:]  # as 0.1.0 wrote it: the graph does not normalise
+    about = replace(METADATA, sample_rate=rate, normalize=kind)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: about.to_json()})
     onnx.save(graph, tmp_path / "m.onnx")
     paths = [features / f"{name}.npy" for name in VIDEOS]
     found = loaded(tmp_path / "m.onnx").predict(None, [path.name for path in paths], {"probabilities": True})
@@ -62,6 +66,20 @@ def test_it_says_what_predict_says(kind, rate, onnx_file, features, tmp_path):
         assert video["labels"] == [LABELS[index] for index in prediction.labels]
         np.testing.assert_array_equal(video["probabilities"], prediction.probabilities)
         assert video["classes"] == LABELS
+
+
+@pytest.mark.parametrize("kind", [Normalization.VIDEO, Normalization.TRAIN])
+def test_features_are_not_normalised_twice(kind, onnx_file, features, tmp_path):
+    statistics = {"mean": (1.0, 2.0, 3.0, 4.0), "std": (2.0,) * 4} if kind is Normalization.TRAIN else {}
+    about = replace(METADATA, normalize=kind, **statistics)
+    graph = with_normalization(onnx.load(onnx_file), about, frame_mask=False)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: about.to_json(), INPUT_KEY: describe_input(about)})
+    onnx.save(graph, tmp_path / "m.onnx")
+    paths = [features / f"{name}.npy" for name in VIDEOS]
+    found = loaded(tmp_path / "m.onnx").predict(None, [path.name for path in paths], {"probabilities": True})
+    expected = Predictor(open_session(tmp_path / "m.onnx", "cpu")).predict(paths)
+    for video, prediction in zip(found, expected, strict=True):
+        np.testing.assert_allclose(video["probabilities"], prediction.probabilities, atol=1e-5)
 
 
 def test_every_way_to_give_a_video_gives_the_same(model, features):

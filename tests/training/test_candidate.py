@@ -93,9 +93,9 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
     opened = []
     open_dataset = SegmentationDataset.open
 
-    def noting(config):
+    def noting(config, **options):
         opened.append(config)
-        return open_dataset(config)
+        return open_dataset(config, **options)
 
     candidate_module.open_dataset.cache_clear()
     monkeypatch.setattr(SegmentationDataset, "open", noting)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from g2l.datasets.download.record import TIMEOUT_S, unreachable
+from g2l.datasets.download.sources import TIMEOUT_S, unreachable
 from g2l.errors import OperationalError
 from g2l.files import unwritable
 from g2l.progress import Progress

@@ -19,11 +19,11 @@ from g2l.datasets.synthetic.content import (
     MIN_VIDEOS,
     SyntheticDataset,
     SyntheticVideo,
+    autoregressive_noise,
     check_sizes,
     subject_splits,
     video_names,
 )
-from g2l.datasets.synthetic.noise import autoregressive_noise
 
 MIN_CLASSES = 5
 """Background, two markers and one ambiguous pair."""

@@ -14,13 +14,14 @@ import numpy as np
 
 from g2l.datasets.synthetic.content import (
     MIN_VIDEOS,
+    Signal,
     SyntheticDataset,
     SyntheticVideo,
     check_sizes,
+    smooth_noise,
     subject_splits,
     video_names,
 )
-from g2l.datasets.synthetic.noise import Signal, smooth_noise
 from g2l.errors import InputError
 
 MAX_LAGS = 6

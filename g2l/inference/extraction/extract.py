@@ -3,25 +3,79 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from g2l.datasets.bundle import name_fault
+from g2l.datasets.facts import FACTS_NAME, FACTS_SCHEMA, read_feature_facts
 from g2l.datasets.faults import DataError, Fault
-from g2l.datasets.features import Features
+from g2l.datasets.features import Features, open_features
+from g2l.datasets.layout import name_fault
 from g2l.errors import InputError
-from g2l.files import ensure_folder
-from g2l.inference.extraction.encoder import Encoder, hash_encoder
-from g2l.inference.extraction.facts import is_done, new_facts, resume, write_features
-from g2l.inference.extraction.preprocessing import Image, Normalization, fit, plan_normalization, to_batch
-from g2l.inference.extraction.request import ExtractionRequest
+from g2l.files import atomic_path, ensure_folder, write_json
+from g2l.inference.devices import parse_device
+from g2l.inference.extraction.encoder import (
+    Encoder,
+    Image,
+    Normalization,
+    fit,
+    hash_encoder,
+    plan_normalization,
+    to_batch,
+)
 from g2l.inference.extraction.video_frames import SUFFIXES, require_av, sampled_frames
-from g2l.inference.providers import parse_device
 from g2l.progress import NullProgress, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionRequest:
+    """What to extract.
+
+    Attributes:
+        videos: Folder of videos.
+        encoder: A `.onnx` file.
+        output: Folder for `<video>.npy` and `features.json`.
+        fps: Features per second of video.
+        mean: Of red, green and blue between 0 and 1; None is ImageNet's.
+        std: The same.
+        size: As of `Encoder`.
+        clip_frames: As of `Encoder`.
+        encoder_output: As of `Encoder`.
+        batch_size: Frames or clips that are encoded at once.
+        device: What runs the encoder.
+    """
+
+    videos: Path
+    encoder: Path
+    output: Path
+    fps: float = 15.0
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    size: int | None = None
+    clip_frames: int | None = None
+    encoder_output: str | None = None
+    batch_size: int = 32
+    device: str = "auto"
+
+    def validate(self) -> None:
+        """Check the settings.
+
+        Raises:
+            InputError: Some are out of range; all of them are named.
+        """
+        wrong = []
+        if not 0 < self.fps <= 500:
+            wrong.append(f"`fps` must be in (0, 500], but is {self.fps} instead.")
+        for name in ("size", "clip_frames", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                wrong.append(f"`{name}` must be >= 1, but is {value} instead.")
+        if wrong:
+            raise InputError(" ".join(wrong))
 
 
 @dataclass(frozen=True)
@@ -67,9 +121,9 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
         request.encoder_output,
     )
     normalization = plan_normalization(encoder.input, request.mean, request.std)
-    facts = resume(request.output, new_facts(request, digest, encoder, normalization))
+    facts = _resume(request.output, _new_facts(request, digest, encoder, normalization))
     ensure_folder(request.output)
-    kept = [name for name, path in videos.items() if is_done(request.output, facts, name, path)]
+    kept = [name for name, path in videos.items() if _is_done(request.output, facts, name, path)]
     written: list[str] = []
     faults: list[Fault] = []
     with (progress or NullProgress()).task("extracting", len(videos)) as bar:
@@ -82,7 +136,7 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
             except DataError as error:
                 faults.append(error.fault)
             else:
-                write_features(request.output, facts, name, path, features)
+                _write_features(request.output, facts, name, path, features)
                 written.append(name)
             bar.advance(note=name)
     done = [facts["videos"][name] for name in (*kept, *written)]
@@ -152,3 +206,87 @@ def _padded(images: Iterable[Image], before: int, after: int) -> Iterator[Image]
         last = image
     if last is not None:
         yield from repeat(last, after)
+
+
+def _new_facts(
+    request: ExtractionRequest, digest: str, encoder: Encoder, normalization: Normalization | None
+) -> dict[str, Any]:
+    """Return all that decides the features of a video."""
+    takes = encoder.input
+    return {
+        "schema": FACTS_SCHEMA,
+        "encoder": {
+            "file": request.encoder.name,
+            "sha256": digest,
+            "output": encoder.output,
+            "clip_frames": takes.clip_frames,
+        },
+        "fps": float(request.fps),
+        "preprocessing": {
+            "colours": "RGB",
+            "height": takes.height,
+            "width": takes.width,
+            "fit": "cover, centre",
+            "mean": None if normalization is None else list(normalization.mean),
+            "std": None if normalization is None else list(normalization.std),
+        },
+    }
+
+
+def _resume(output: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts with the videos that are done already.
+
+    Raises:
+        InputError: Those in the folder were made in another way.
+    """
+    before = read_feature_facts(output)
+    if before is None:
+        return {**facts, "videos": {}}
+    old, new = _flat(before), _flat(facts)
+    for key, value in new.items():
+        if old.get(key) != value:
+            raise InputError(
+                f"{output / FACTS_NAME}: the features here were made with `{key}` {old.get(key)} instead of "
+                f"{value}.",
+                hint="choose another --output, or remove this one first.",
+            )
+    videos = before.get("videos")
+    return {**before, "videos": videos if isinstance(videos, dict) else {}}
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings by their names, such as `encoder.sha256`."""
+    flat: dict[str, Any] = {}
+    for key, value in facts.items():
+        inner = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{key}.{name}": each for name, each in inner} or {key: value}
+    return flat
+
+
+def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool:
+    """Return whether the features of a video are there, whole and of this file, as far as its size tells."""
+    video = facts["videos"].get(name)
+    if not isinstance(video, dict) or (video.get("file"), video.get("bytes")) != _identity(path):
+        return False
+    try:
+        return open_features(output / f"{name}.npy").shape[1] == video.get("frames")
+    except DataError:
+        return False
+
+
+def _write_features(output: Path, facts: dict[str, Any], name: str, path: Path, features: Features) -> None:
+    """Write the features of one video, then the facts, in which it is done from now on.
+
+    Raises:
+        OperationalError: Writing failed.
+    """
+    with atomic_path(output / f"{name}.npy") as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array(file, features, allow_pickle=False)
+    file_name, size = _identity(path)
+    facts["feature_dim"] = len(features)
+    facts["videos"][name] = {"file": file_name, "bytes": size, "frames": features.shape[1]}
+    write_json(output / FACTS_NAME, facts)
+
+
+def _identity(path: Path) -> tuple[str, int]:
+    return path.name, path.stat().st_size

@@ -7,9 +7,9 @@ import pytest
 
 from g2l.config import DataConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.datasets.synthetic.lags import lags
-from g2l.datasets.synthetic.writer import write_dataset
 from g2l.datasets.validation import validate_dataset
 from g2l.errors import InputError, OperationalError
 

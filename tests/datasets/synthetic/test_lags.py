@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from g2l.datasets.synthetic.content import SyntheticDataset
+from g2l.datasets.synthetic.content import SyntheticDataset, autoregressive_noise, smooth_noise
 from g2l.datasets.synthetic.lags import lagged_sum, lags
-from g2l.datasets.synthetic.noise import autoregressive_noise, smooth_noise
 from g2l.errors import InputError
 
 

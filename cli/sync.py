@@ -1,0 +1,26 @@
+"""`g2l sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console
+from .options import Debug
+
+
+def sync(
+    runs: Annotated[list[Path], typer.Argument(help="Output folders of runs.", metavar="RUN...")],
+    debug: Debug = False,
+) -> None:
+    """Record runs in MLflow from their folders; what is there already is left as it is.
+
+    Example: g2l sync runs/train/gtea-split1/*
+    """
+    from g2l.tracking.process import record
+
+    for folder in runs:
+        run_id = record(folder)
+        console.say(f"{folder}: MLflow run {run_id}")

@@ -1,0 +1,323 @@
+"""Arrays in files of other formats: numpy archives, torch, HDF5, MATLAB and text.
+
+Nothing is unpickled, no link out of a file is followed, and an array that claims more numbers than its file
+can hold is refused before memory is allocated. MATLAB: Lea et al. (CVPR 2017) keep features in the matrices
+`X`, `A` or `S` and class numbers in `Y`, one file for each video, or in cell arrays with a cell a video.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.features import as_matrix, parse_header
+from g2l.datasets.reading import numbered, read_lines, reading, require_regular
+
+_NPZ, _MAT, _HDF5 = "a numpy archive (.npz)", "a .mat file", "an HDF5 file"
+_TORCH, _TEXT = "a file of torch.save", "a table of numbers"
+_SINGLE = "tensor"
+"""Name of the tensor of a file that holds nothing but one."""
+_MATLAB_TYPES = {"double": "f8", "single": "f4", "logical": "u1"} | {
+    f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+_MATLAB_73 = b"MATLAB 7.3 "
+_DENSEST = 1100
+"""Times that a file can be smaller than its numbers: a little more than zlib's best ratio, 1032."""
+_SMALL = 2**20
+"""Bytes that are allocated whatever a file claims."""
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """What is known of one array before its numbers are read.
+
+    Attributes:
+        shape: As it will be read.
+        dtype: As it will be read, or a word for what numpy does not know.
+        cell: Its place, from 1, where the variable is a cell array that holds one array for each video;
+            otherwise None.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] | str
+    cell: int | None = None
+
+    @property
+    def matrix(self) -> tuple[int, int] | None:
+        """Its two axes where it is a matrix of numbers, else None."""
+        known = isinstance(self.dtype, np.dtype) and self.dtype.kind in "fiu"
+        return as_matrix(self.shape) if known else None
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape}"
+
+
+@dataclass(frozen=True)
+class ArrayFormat:
+    """How to read one format.
+
+    Attributes:
+        list_arrays: Returns what a file holds; raises DataError.
+        read_array: Returns one array of a file; raises DataError.
+    """
+
+    list_arrays: Callable[[Path], Mapping[str, StoredArray]]
+    read_array: Callable[[Path, str], npt.NDArray[Any]]
+
+
+def _list_npz(path: Path) -> dict[str, StoredArray]:
+    require_regular(path)
+    found = {}
+    with reading(path, _NPZ), zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as stream:
+                header = parse_header(path, stream, member.file_size)
+            found[member.filename.removesuffix(".npy")] = StoredArray(header.shape, header.dtype)
+    return found
+
+
+def _read_npz(path: Path, name: str) -> npt.NDArray[Any]:
+    with reading(path, _NPZ), np.load(path, allow_pickle=False) as archive:
+        return np.asarray(archive[name])
+
+
+def _list_torch(path: Path) -> dict[str, StoredArray]:
+    return {
+        name: StoredArray(tuple(tensor.shape), _torch_type(tensor)) for name, tensor in _tensors(path).items()
+    }
+
+
+def _read_torch(path: Path, name: str) -> npt.NDArray[Any]:
+    import torch
+
+    tensor = _tensors(path)[name]
+    if tensor.numel() * tensor.element_size() > max(tensor.untyped_storage().nbytes(), _SMALL):
+        raise DataError(Fault(path, None, f"{name} claims more numbers than the file holds."))
+    with reading(path, _TORCH):
+        # numpy has no bfloat16; float32 holds it exactly.
+        return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
+
+
+def _torch_type(tensor: Any) -> np.dtype[Any] | str:
+    import torch
+
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_conj():
+        return "a tensor without plain numbers"
+    name = str(tensor.dtype).removeprefix("torch.")
+    try:
+        return np.dtype("float32" if name == "bfloat16" else name)
+    except TypeError:
+        return name
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    """Return the tensors of a file, memory-mapped where the file allows it."""
+    import torch
+
+    require_regular(path)
+    with reading(path, _TORCH):
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        except pickle.UnpicklingError:
+            message = "expected a tensor or a dictionary of tensors, and other objects are never unpickled."
+            raise DataError(Fault(path, None, message)) from None
+    named = {_SINGLE: found} if isinstance(found, torch.Tensor) else found
+    if not isinstance(named, dict):
+        message = f"expected a tensor or a dictionary of tensors, but found a {type(found).__name__}."
+        raise DataError(Fault(path, None, message))
+    return {str(name): one.detach() for name, one in named.items() if isinstance(one, torch.Tensor)}
+
+
+def _list_hdf5(path: Path) -> dict[str, StoredArray]:
+    with _open_hdf5(path) as file:
+        found: dict[str, StoredArray] = {}
+
+        def add(name: str, item: Any) -> None:
+            if isinstance(name, str) and _is_array(item):
+                found[name] = StoredArray(item.shape, item.dtype)
+
+        file.visititems(add)  # which follows no soft or external links
+        _require_own(path, file, found)
+        return found
+
+
+def _read_hdf5(path: Path, name: str) -> npt.NDArray[Any]:
+    with _open_hdf5(path) as file:
+        return _numbers(path, file[name])
+
+
+@contextmanager
+def _open_hdf5(path: Path, kind: str = _HDF5) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError:
+        message = "cannot be read without the package h5py."
+        raise DataError(Fault(path, None, message, hint="pip install 'g2l[hdf5]'.")) from None
+    require_regular(path)
+    with reading(path, kind), h5py.File(path, "r") as file:
+        yield file
+
+
+def _is_array(item: Any) -> bool:
+    """Return whether an item of a file is an array whose numbers are in this very file."""
+    import h5py
+
+    return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
+
+
+def _own_items(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the items at the top of a file that are not links to other places."""
+    import h5py
+
+    for name in group:
+        if isinstance(name, str) and isinstance(group.get(name, getlink=True), h5py.HardLink):
+            yield name, group[name]
+
+
+def _require_own(path: Path, file: Any, found: Mapping[str, StoredArray]) -> None:
+    """Refuse a file in which there are links to other files and nothing else."""
+    if len(file) and not found and sum(1 for _ in _own_items(file)) < len(file):
+        message = (
+            f"expected arrays, but found only links ({', '.join(map(str, file))}), which are not followed."
+        )
+        raise DataError(Fault(path, None, message))
+
+
+def _numbers(path: Path, item: Any) -> npt.NDArray[Any]:
+    if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
+        raise DataError(Fault(path, None, f"{item.name} claims more numbers than the file holds."))
+    return np.asarray(item[...])
+
+
+def _list_mat(path: Path) -> dict[str, StoredArray]:
+    """Return the matrices of a file, those in cells as `X{1}`, `X{2}` and so on."""
+    if _is_matlab_73(path):
+        with _open_hdf5(path, _MAT) as file:
+            found = dict(_list_matlab_73(file))
+            _require_own(path, file, found)
+            return found
+    return dict(_list_old_mat(path))
+
+
+def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
+    """Return one matrix of a file, with its axes in MATLAB's order."""
+    variable, _, place = name.partition("{")
+    cell = int(place[:-1]) if place else None
+    if _is_matlab_73(path):
+        with _open_hdf5(path, _MAT) as file:
+            item = file[variable] if cell is None else file[_references(file[variable])[cell - 1]]
+            return _numbers(path, item).T  # version 7.3 stores MATLAB's columns as rows
+    value = _load_mat(path, variable, path.stat().st_mtime_ns)
+    return np.asarray(value if cell is None else value.ravel(order="F")[cell - 1])
+
+
+def _list_old_mat(path: Path) -> Iterator[tuple[str, StoredArray]]:
+    from scipy.io import whosmat
+
+    with reading(path, _MAT):
+        found = whosmat(path)
+    largest = _DENSEST * path.stat().st_size
+    for name, shape, kind in found:
+        if prod(shape) > max(largest, _SMALL):  # a number takes a byte or more before compression
+            raise DataError(Fault(path, None, f"{name} claims more numbers than the file holds."))
+        if kind in _MATLAB_TYPES:
+            yield name, StoredArray(tuple(shape), np.dtype(_MATLAB_TYPES[kind]))
+        elif kind == "cell":
+            cells = _load_mat(path, name, path.stat().st_mtime_ns).ravel(order="F")
+            for cell, value in enumerate(cells, start=1):
+                array = np.asarray(value)
+                yield f"{name}{{{cell}}}", StoredArray(array.shape, array.dtype, cell)
+        else:
+            yield name, StoredArray(tuple(shape), f"a {kind}")
+
+
+def _list_matlab_73(file: Any) -> Iterator[tuple[str, StoredArray]]:
+    for name, item in _own_items(file):
+        if not _is_array(item):
+            continue
+        if item.dtype.kind in "fiu":
+            yield name, StoredArray(item.shape[::-1], item.dtype)
+        for cell, reference in enumerate(_references(item), start=1):
+            inside = file[reference]
+            if _is_array(inside):
+                yield f"{name}{{{cell}}}", StoredArray(inside.shape[::-1], inside.dtype, cell)
+
+
+def _references(item: Any) -> list[Any]:
+    """Return what the cells of a cell array refer to; none for any other item."""
+    import h5py
+
+    if h5py.check_ref_dtype(item.dtype) is not h5py.Reference:
+        return []
+    return list(item[...].ravel())
+
+
+@lru_cache(maxsize=1)
+def _load_mat(path: Path, name: str, modified: int) -> npt.NDArray[Any]:
+    """Return one variable; a cell array is kept, for it is read as a whole for each of its cells."""
+    from scipy.io import loadmat
+
+    with reading(path, _MAT):
+        return np.asarray(loadmat(path, variable_names=[name])[name])
+
+
+def _is_matlab_73(path: Path) -> bool:
+    require_regular(path)
+    with reading(path, _MAT), path.open("rb") as file:
+        return file.read(len(_MATLAB_73)) == _MATLAB_73
+
+
+def _list_text(path: Path) -> dict[str, StoredArray]:
+    shape = _read_text(path, "").shape
+    return {"numbers": StoredArray(shape, np.dtype(np.float32))}
+
+
+def _read_text(path: Path, name: str) -> npt.NDArray[Any]:
+    """Return the numbers of a text file, a row a line; a first line of names is skipped.
+
+    Columns are separated by `;` (then numbers may have decimal commas), tabs, commas or spaces.
+    """
+    lines = [line for _, line in numbered(read_lines(path))]
+    if not lines:
+        raise DataError(Fault(path, None, f"expected {_TEXT}, but it is empty."))
+    separator = next((mark for mark in ";\t," if mark in lines[0]), None)
+    if separator == ";":
+        lines = [line.replace(",", ".") for line in lines]
+    try:
+        list(map(float, lines[0].rstrip(separator).split(separator)))
+    except ValueError:
+        lines = lines[1:]
+    with reading(path, _TEXT):
+        if not lines:
+            raise ValueError("no line holds numbers")
+        return np.loadtxt(
+            [line.rstrip(separator) for line in lines], np.float32, delimiter=separator, ndmin=2
+        )
+
+
+_BY_TORCH = ArrayFormat(_list_torch, _read_torch)
+_BY_HDF5 = ArrayFormat(_list_hdf5, _read_hdf5)
+_BY_TEXT = ArrayFormat(_list_text, _read_text)
+MAT = ArrayFormat(_list_mat, _read_mat)
+BINARY_FORMATS = {
+    ".npz": ArrayFormat(_list_npz, _read_npz),
+    ".pt": _BY_TORCH,
+    ".pth": _BY_TORCH,
+    ".h5": _BY_HDF5,
+    ".hdf5": _BY_HDF5,
+    ".mat": MAT,
+}
+TEXT_FORMATS = {".csv": _BY_TEXT, ".tsv": _BY_TEXT, ".txt": _BY_TEXT}
+ARRAY_FORMATS = BINARY_FORMATS | TEXT_FORMATS
+"""Every format but `.npy` by the end of the file's name."""

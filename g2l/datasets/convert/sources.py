@@ -1,0 +1,248 @@
+"""A folder of feature files of any origin: its videos, which axis is which, and copies in our own format."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.datasets.arrays import ARRAY_FORMATS, BINARY_FORMATS, TEXT_FORMATS, StoredArray
+from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.features import FeatureFile, open_features
+from g2l.datasets.layout import name_fault
+from g2l.datasets.reading import normal, reading
+from g2l.errors import brief, did_you_mean
+
+FEATURE_FORMATS = f".npy, {', '.join(BINARY_FORMATS)}, or numbers as text in {', '.join(TEXT_FORMATS)}"
+LABELS = "Y"
+"""Variable of a `.mat` file that holds class numbers (Lea et al.)."""
+_FEATURES = "X"
+"""Variable of a `.mat` file that holds features unless another one is asked for."""
+_CHUNK_NUMBERS = 2**24
+"""Copied at a time: 64 MiB of float32."""
+
+
+class Layout(StrEnum):
+    """Which axis comes first in a file."""
+
+    DT = "dt"
+    TD = "td"
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """One video's features, whose header was checked.
+
+    Attributes:
+        header: Its `path` is the file; offsets count in `.npy` files only.
+        member: Name inside a file that can hold several arrays, or None.
+    """
+
+    header: FeatureFile
+    member: str | None = None
+
+    def laid_out(self, layout: Layout) -> FeatureSource:
+        """Return this source with its axes known."""
+        return replace(self, header=replace(self.header, frames_first=layout is Layout.TD))
+
+    def numbers(self) -> npt.NDArray[Any]:
+        """Return the numbers as stored, (D, T); those of a `.npy` file are memory-mapped.
+
+        Raises:
+            DataError: The file cannot be read any more.
+        """
+        if self.member is None:
+            return self.header.map()
+        path = self.header.path
+        array = ARRAY_FORMATS[path.suffix].read_array(path, self.member)
+        with reading(path):
+            array = array.reshape(self.header.shape)
+        return array.T if self.header.frames_first else array
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder and of the folders in it, sorted; what is hidden is passed over."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def find_sources(folder: Path, variable: str | None, faults: list[Fault]) -> dict[str, FeatureSource | None]:
+    """Return the source of each video below a folder, None with a fault added where it is of no use.
+
+    Numbers as text are read only where there are no other feature files: text files beside those are labels.
+
+    Args:
+        folder: Holds files of `FEATURE_FORMATS`, in folders of any depth.
+        variable: As of `open_sources`.
+        faults: Added to.
+
+    Raises:
+        DataError: There is no such folder, or no feature file in it.
+    """
+    if not folder.is_dir():
+        raise DataError(Fault(folder, None, "no such folder of feature files."))
+    files = list(files_below(folder))
+    paths = [path for path in files if path.suffix == ".npy" or path.suffix in BINARY_FORMATS]
+    paths = paths or [path for path in files if path.suffix in TEXT_FORMATS]
+    if not paths:
+        raise DataError(Fault(folder, None, f"expected feature files ({FEATURE_FORMATS}), but found none."))
+    sources: dict[str, FeatureSource | None] = {}
+    origins: dict[str, Path] = {}
+    for path in paths:
+        try:
+            _check_name(path)
+            found = open_sources(path, variable)
+        except DataError as error:
+            faults.append(error.fault)
+            sources.setdefault(normal(path.stem), None)
+            continue
+        for name, source in found.items():
+            if name in origins:
+                message = (
+                    f"video {name!r} must have one file, but has {origins[name].relative_to(folder)} too."
+                )
+                faults.append(Fault(path, None, message))
+            else:
+                origins[name], sources[name] = path, source
+    return sources
+
+
+def open_sources(path: Path, variable: str | None) -> dict[str, FeatureSource]:
+    """Return the videos of a file: one of its name, or one for each cell of a cell array, `<name>_<cell>`.
+
+    Args:
+        path: Of one of `FEATURE_FORMATS`.
+        variable: Which array of a file that holds several; None takes the only one, of `.mat` files `X`.
+
+    Raises:
+        DataError: The file cannot be read, or holds no such matrix of numbers.
+    """
+    stem = normal(path.stem)
+    if path.suffix == ".npy":
+        return {stem: FeatureSource(open_features(path))}
+    arrays = ARRAY_FORMATS[path.suffix].list_arrays(path)
+    chosen = _choose(path, arrays, variable)
+    return {
+        stem if array.cell is None else f"{stem}_{array.cell}": FeatureSource(
+            _header(path, name, array), name
+        )
+        for name, array in arrays.items()
+        if variable_of(name, array) == chosen
+    }
+
+
+def variable_of(name: str, array: StoredArray) -> str:
+    """Return the name of the variable that an array is, or is a cell of."""
+    return name if array.cell is None else name.rpartition("{")[0]
+
+
+def find_layout(
+    folder: Path, headers: Sequence[FeatureFile], layout: Layout | None, feature_dim: int | None
+) -> tuple[Layout, int]:
+    """Return which axis is first, and D: the axis that has the same length in all files, or else in most.
+
+    Args:
+        folder: To name in errors.
+        headers: At least one.
+        layout: None when it is not known.
+        feature_dim: D, or None when it is not known.
+
+    Raises:
+        DataError: Both axes have the same length in all files, or none has length `feature_dim`.
+    """
+    shapes = [header.shape for header in headers]
+    counts: Counter[tuple[Layout, int]] = Counter()
+    for shape in shapes:
+        for axis, length in zip(Layout, shape, strict=True):
+            if layout in (None, axis) and feature_dim in (None, length):
+                counts[axis, length] += 1
+    if not counts:
+        side = {None: "axis", Layout.DT: "first axis", Layout.TD: "second axis"}[layout]
+        example = f"{headers[0].path.name} is {shapes[0][0]} × {shapes[0][1]}"
+        message = (
+            f"expected feature_dim {feature_dim}, but the {side} of no file has this length ({example})."
+        )
+        raise DataError(Fault(folder, None, message))
+    common = [key for key, count in counts.items() if count == len(shapes)]
+    if len(common) > 1:
+        message = f"all files are {shapes[0][0]} × {shapes[0][1]}, which does not tell features from frames."
+        hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
+        raise DataError(Fault(folder, None, message, hint=hint))
+    return max(counts, key=counts.__getitem__)
+
+
+def copy_features(source: FeatureSource, target: Path, num_frames: int | None = None) -> None:
+    """Write the first `num_frames` frames (None: all) as float32, C-contiguous (D, T), a few rows at a time.
+
+    Raises:
+        DataError: A number is NaN or infinite in float32, or the file cannot be read any more.
+    """
+    matrix = source.numbers()[:, :num_frames]
+    with target.open("wb") as file:
+        description = {"descr": "<f4", "fortran_order": False, "shape": matrix.shape}
+        np.lib.format.write_array_header_1_0(file, description)
+        rows = max(1, _CHUNK_NUMBERS // matrix.shape[1])
+        for first in range(0, len(matrix), rows):
+            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is reported below
+                chunk = np.array(matrix[first : first + rows], dtype="<f4", order="C")
+            finite = np.isfinite(chunk)
+            if not finite.all():
+                row, frame = np.argwhere(~finite)[0]
+                message = (
+                    f"features must be finite, but feature {first + row} of frame {frame} is "
+                    f"{chunk[row, frame]} instead (counted from 0)."
+                )
+                hint = "repair the file, or take its video out."
+                raise DataError(Fault(source.header.path, None, message, hint=hint))
+            file.write(chunk.data)
+
+
+def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None) -> str:
+    """Return the name of the variable that holds the features."""
+    if variable is not None:
+        return _only(path, dict.fromkeys(variable_of(*item) for item in arrays.items()), variable)
+    names = dict.fromkeys(variable_of(*item) for item in arrays.items() if item[1].matrix is not None)
+    if not names and arrays:
+        shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items()))
+        raise DataError(Fault(path, None, f"expected a matrix of numbers, but found {shown}."))
+    if path.suffix == ".mat":
+        names.pop(LABELS, None)
+        variable = _FEATURES if _FEATURES in names else None
+    return _only(path, names, variable)
+
+
+def _only(path: Path, names: Collection[str], variable: str | None) -> str:
+    """Return the only name, or `variable` where it is one of them."""
+    shown = brief(f"{len(names)} ({', '.join(names)})")
+    if variable is None:
+        if len(names) == 1:
+            return next(iter(names))
+        hint = f"--variable chooses one: {brief(', '.join(names))}." if names else None
+        raise DataError(Fault(path, None, f"expected one array, but found {shown}.", hint=hint))
+    if variable not in names:
+        message = f"expected an array {variable!r}, but found {shown}."
+        raise DataError(Fault(path, None, message, hint=did_you_mean(variable, list(names))))
+    return variable
+
+
+def _header(path: Path, name: str, array: StoredArray) -> FeatureFile:
+    matrix = array.matrix
+    if matrix is None or min(matrix) < 1:
+        raise DataError(Fault(path, None, f"expected a matrix of numbers, but {name} is {array}."))
+    return FeatureFile(path, matrix, np.dtype(array.dtype), 0, False)
+
+
+def _check_name(path: Path) -> None:
+    if (reason := name_fault(path.stem)) or path.stem != path.stem.strip():
+        message = (
+            f"expected a file name that is the name of a video, but it {reason or 'has spaces around it'}."
+        )
+        raise DataError(Fault(path, None, message))

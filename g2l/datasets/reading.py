@@ -1,0 +1,115 @@
+"""Opening files that others wrote: regular files only, and whatever a reader raises becomes one line."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from g2l.datasets.faults import DataError, Fault
+from g2l.errors import G2LError, brief
+
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""Encodings that a byte-order mark announces; without one, text is UTF-8."""
+
+
+@contextmanager
+def reading(path: Path, kind: str | None = None) -> Iterator[None]:
+    """Turn any exception of a library that reads `path` into one line that names the file.
+
+    Args:
+        path: The file that is read inside the block; nothing else should be done there.
+        kind: What it should be, such as `a .mat file`, for the message.
+
+    Raises:
+        DataError: The block raised anything but one of our own errors.
+    """
+    wanted = f" as {kind}" if kind else ""
+    try:
+        yield
+    except G2LError:
+        raise
+    except FileNotFoundError:
+        raise DataError(Fault(path, None, "no such file.")) from None
+    except MemoryError:
+        raise DataError(Fault(path, None, f"cannot be read{wanted} (it does not fit into memory).")) from None
+    except Exception as error:  # readers of damaged files raise exceptions of any type
+        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        raise DataError(Fault(path, None, f"cannot be read{wanted} ({brief(reason).rstrip('.')}).")) from None
+
+
+def open_regular(path: Path) -> int:
+    """Return a descriptor of a regular file, or of a link to one; a pipe would block and is refused.
+
+    Raises:
+        DataError: The file is missing, not regular or not readable.
+    """
+    with reading(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+    raise DataError(Fault(path, None, f"cannot be read (expected a file, but it is {kind})."))
+
+
+def require_regular(path: Path) -> None:
+    """Check that a library may open `path`.
+
+    Raises:
+        DataError: As of `open_regular`.
+    """
+    os.close(open_regular(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        DataError: The file is missing, not regular or not readable.
+    """
+    with os.fdopen(open_regular(path), "rb") as stream, reading(path):
+        return stream.read()
+
+
+def read_lines(path: Path) -> list[str]:
+    r"""Return the lines of a text file without their ends, in Unicode's normal form C.
+
+    The text is UTF-8, or UTF-16 after a byte-order mark, which is dropped. `\n`, `\r\n` and `\r` end a line;
+    the last line need not be ended. Form feeds and Unicode separators do not end a line, unlike in
+    `str.splitlines`. The normal form lets names match that different systems compose differently.
+
+    Raises:
+        DataError: The file is missing, unreadable or not text.
+    """
+    raw = read_bytes(path)
+    mark = next((mark for mark in _MARKS if raw.startswith(mark)), b"")
+    encoding = _MARKS.get(mark, "utf-8")
+    raw = raw.removeprefix(mark)
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].decode(encoding, "ignore").count("\n") + 1
+        message = f"expected {encoding.upper()} text, but found byte 0x{raw[error.start]:02x} instead."
+        raise DataError(Fault(path, line, message)) from None
+    lines = normal(text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the 1-based number and the stripped text of each line that is not blank."""
+    for number, line in enumerate(lines, start=1):
+        if stripped := line.strip():
+            yield number, stripped
+
+
+def normal(text: str) -> str:
+    """Return `text` in Unicode's normal form C, in which all names of videos and classes are compared."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -1,1 +1,0 @@
-"""Segments of one video in the formats that annotators and scripts open."""

@@ -1,0 +1,279 @@
+"""Smoothing of labels: median, minimum duration and Viterbi."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.datasets.labels import Labels, log_probabilities
+from g2l.errors import InputError
+from g2l.metrics.segments import segments
+from g2l.models.metadata import ModelMetadata
+
+Smoother: TypeAlias = Callable[[Labels, npt.NDArray[np.floating]], Labels]
+"""(most probable class (T,), class probabilities (C, T)) -> smoothed class (T,), of a whole video."""
+_BLOCK = 8192
+"""Frames whose logarithms are taken at a time."""
+
+
+class SmoothingKind(StrEnum):
+    """How labels are smoothed."""
+
+    NONE = "none"
+    """The most probable class of every frame."""
+    MIN_DURATION = "min-duration"
+    """Segments that are too short go to their neighbours."""
+    MEDIAN = "median"
+    """Each frame takes the label that most frames around it have."""
+    VITERBI = "viterbi"
+    """The most probable sequence, given how often training saw one class follow another."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of time.
+
+    Attributes:
+        value: Above 0; whole if it counts frames.
+        in_seconds: Whether it counts seconds.
+    """
+
+    value: float
+    in_seconds: bool = False
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> Self:
+        """Parse `15` (frames) or `0.5s` (seconds).
+
+        Args:
+            text: What the user gave.
+            name: Of the option, for the error.
+
+        Raises:
+            InputError: It is neither.
+        """
+        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?|\.\d+)s", text.strip(), re.ASCII)
+        duration = found and (cls(int(found[1])) if found[1] else cls(float(found[2]), True))
+        if not duration or not 0 < duration.value < math.inf:
+            raise InputError(
+                f"`{name}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
+                f"but is {text!r} instead."
+            )
+        return duration
+
+    def frames(self, fps: float | None) -> int:
+        """Return the least number of frames that lasts as long, 1 or more.
+
+        Raises:
+            InputError: It is in seconds, and the frame rate is unknown.
+        """
+        if not self.in_seconds:
+            return int(self.value)
+        if fps is None:
+            raise InputError(
+                f"{self} cannot be counted in frames: the model does not know the frame rate.",
+                hint="give --fps, or a number of frames.",
+            )
+        return max(1, math.ceil(round(self.value * fps, 6)))  # 0.1 s at 30 fps is 3 frames, not 3.0000000004
+
+    def __str__(self) -> str:
+        return f"{self.value:g}s" if self.in_seconds else f"{self.value:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothing:
+    """How labels are smoothed, with the one parameter that each kind has.
+
+    Attributes:
+        kind: Which.
+        duration: Least duration of a segment (`min-duration`), or length of the window (`median`).
+        weight: How much the transitions count beside the network (`viterbi`): their logarithms are
+            multiplied by it; 0 leaves them out.
+    """
+
+    kind: SmoothingKind = SmoothingKind.NONE
+    duration: Duration | None = None
+    weight: float = 1.0
+
+    def validate(self) -> Smoothing:
+        """Return self.
+
+        Raises:
+            InputError: The duration does not belong to the kind, or the weight is out of range.
+        """
+        timed = self.kind in (SmoothingKind.MIN_DURATION, SmoothingKind.MEDIAN)
+        if timed != (self.duration is not None):
+            need = "must be given" if timed else "must be left out"
+            raise InputError(f"`duration` {need} for smoothing by {self.kind}.")
+        if not 0 <= self.weight < math.inf:
+            raise InputError(f"`weight` must be >= 0 and finite, but is {self.weight} instead.")
+        return self
+
+    def __str__(self) -> str:
+        parameter = self.weight if self.kind is SmoothingKind.VITERBI else self.duration
+        return str(self.kind) if self.kind is SmoothingKind.NONE else f"{self.kind} {parameter}"
+
+
+def make_smoother(settings: Smoothing, metadata: ModelMetadata, fps: float | None) -> Smoother | None:
+    """Return the function that smooths the labels of a model, or None without smoothing.
+
+    Args:
+        settings: The smoothing.
+        metadata: Of the model: its sample rate, and the transitions that Viterbi needs.
+        fps: Frames per second of the feature files, or None.
+
+    Raises:
+        InputError: A setting is out of range, seconds cannot be counted in frames, or the model does not
+            hold transitions.
+    """
+    settings.validate()
+    if settings.kind is SmoothingKind.VITERBI:
+        return _viterbi(metadata, settings.weight)
+    if settings.duration is None:
+        return None
+    frames = settings.duration.frames(fps)
+    if settings.kind is SmoothingKind.MEDIAN:
+        return lambda labels, _: filter_median(labels, frames)
+    return lambda labels, _: remove_short(labels, frames)
+
+
+def _viterbi(metadata: ModelMetadata, weight: float) -> Smoother:
+    if metadata.transitions is None:
+        raise InputError(
+            "smoothing by viterbi needs the transitions between classes, which this model does not hold.",
+            hint="train it anew, or smooth by min-duration or median.",
+        )
+    transitions = weight * log_probabilities(metadata.transitions, len(metadata.classes))
+    rate = metadata.sample_rate
+
+    def smooth(labels: Labels, probabilities: npt.NDArray[np.floating]) -> Labels:
+        viterbi = Viterbi(transitions)
+        viterbi.add(probabilities[:, ::rate])  # the transitions are between frames that the network sees
+        return viterbi.finish().repeat(rate)[: len(labels)]
+
+    return smooth
+
+
+def filter_median(labels: Labels, window: int) -> Labels:
+    """Return the most frequent label of the window around each frame.
+
+    Class indices have no order, so the median is that of the one-hot labels: the class that holds more than
+    half of the window, or, where none does, the most frequent one. The frame's own label wins a tie, else the
+    lower index. At both ends of the video the window is cut.
+
+    Args:
+        labels: Class of every frame, (T,).
+        window: Frames, centred; an even number counts as the odd one above.
+    """
+    half = window // 2
+    frames = np.arange(len(labels))
+    first, last = np.maximum(frames - half, 0), np.minimum(frames + half + 1, len(labels))
+    smooth = labels.copy()
+    most = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        here = labels == label
+        until = np.concatenate([[0], np.cumsum(here)])
+        # Twice the count leaves room for the half that a frame's own label is preferred by.
+        votes = 2 * (until[last] - until[first]) + here
+        smooth[votes > most] = label
+        np.maximum(most, votes, out=most)
+    return smooth
+
+
+def remove_short(labels: Labels, frames: int) -> Labels:
+    """Return labels without segments of fewer than `frames` frames, unless one is all there is.
+
+    The shortest segment goes first, the earlier one of equals. It falls to its longer neighbour, the earlier
+    one of equals; what then meets with the same label is one segment. So on until none is too short.
+
+    Args:
+        labels: Class of every frame, (T,).
+        frames: Least length that stays.
+    """
+    found = segments(labels)
+    outside = len(found)  # the neighbour of the first and of the last segment
+    lengths, classes = [*(found.ends - found.starts).tolist(), 0], [*found.labels.tolist(), -1]
+    before, after = [outside, *range(outside)], [*range(1, outside + 1), outside]
+
+    def absorb(number: int, heir: int) -> None:
+        lengths[heir] += lengths[number]
+        lengths[number] = 0
+        after[before[number]], before[after[number]] = after[number], before[number]
+
+    waiting = [(length, number) for number, length in enumerate(lengths) if 0 < length < frames]
+    heapq.heapify(waiting)
+    while waiting:
+        length, number = heapq.heappop(waiting)
+        if lengths[number] != length:  # absorbed, or grown meanwhile
+            continue
+        left, right = before[number], after[number]
+        heir, other = (left, right) if lengths[left] >= lengths[right] else (right, left)
+        if heir == outside:
+            break
+        absorb(number, heir)
+        if classes[other] == classes[heir]:
+            absorb(other, heir)
+        if lengths[heir] < frames:
+            heapq.heappush(waiting, (lengths[heir], heir))
+    return np.repeat(found.labels, lengths[:outside])
+
+
+class Viterbi:
+    """Finds the labels y that maximise Σ ln p(y_t) + Σ ln A(y_t | y_{t−1}), exactly.
+
+    Probabilities come in any chunks, in order of time. What is kept of a frame is, for each class, the best
+    class before it: C bytes a frame (2·C beyond 256 classes), 52 MB for 1,080,000 frames of 48 classes. The
+    labels are known only when the whole video has been seen.
+
+    Args:
+        transitions: ln A, (C, C): earlier class by row.
+    """
+
+    def __init__(self, transitions: npt.NDArray[np.float64]) -> None:
+        # (earlier, later) -> (later, earlier): the best earlier class is then found along memory.
+        self._transitions = np.ascontiguousarray(transitions.T)
+        self._scores: npt.NDArray[np.float64] | None = None
+        self._back: list[npt.NDArray[np.unsignedinteger]] = []
+
+    def add(self, probabilities: npt.NDArray[np.floating]) -> None:
+        """Add the next chunk, (C, t)."""
+        for start in range(0, probabilities.shape[1], _BLOCK):
+            block = probabilities[:, start : start + _BLOCK].astype(np.float64)
+            np.maximum(block, np.finfo(np.float32).tiny, out=block)
+            self._add(np.ascontiguousarray(np.log(block).T))  # (t, C)
+
+    def finish(self) -> Labels:
+        """Return the best class of every frame, (T,)."""
+        if self._scores is None:
+            return np.zeros(0, np.int64)
+        label = int(self._scores.argmax())
+        reversed_labels = []
+        for block in reversed(self._back):
+            for frame in range(len(block) - 1, -1, -1):
+                reversed_labels.append(label)
+                label = block.item(frame, label)
+        return np.array(reversed_labels[::-1], np.int64)
+
+    def _add(self, logarithms: npt.NDArray[np.float64]) -> None:
+        num_classes = len(self._transitions)
+        back = np.zeros(logarithms.shape, np.uint8 if num_classes <= 256 else np.uint16)
+        paths, classes = np.empty_like(self._transitions), np.arange(num_classes)
+        scores, rows = self._scores, zip(logarithms, back, strict=True)
+        if scores is None:
+            scores = next(rows)[0].copy()  # nothing leads to the first frame
+        for logarithm, best in rows:
+            np.add(self._transitions, scores, out=paths)
+            earlier = paths.argmax(axis=1)
+            best[:] = earlier
+            scores = paths[classes, earlier]
+            scores += logarithm
+        self._scores = scores
+        self._back.append(back)

@@ -1,1 +1,0 @@
-"""Removing what is too short to be true from predicted labels."""

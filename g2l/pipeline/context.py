@@ -1,0 +1,272 @@
+"""What a command builds once and hands down, and the records that every stage leaves in its folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from g2l.errors import G2LError, InputError, brief
+from g2l.files import ensure_folder, read_json, remove_torn
+from g2l.pipeline.data import DataSets
+from g2l.pipeline.output import LOCK, MANIFEST, locked, refuse_foreign_folder
+from g2l.progress import NullProgress, Progress
+from g2l.records import (
+    DATASET,
+    RESULT,
+    RUN,
+    SCHEMA,
+    STATUS,
+    RunKind,
+    RunRecord,
+    RunStatus,
+    StatusRecord,
+    read_result,
+)
+from g2l.tracking.environment import environment
+
+WITHOUT_INFLUENCE = frozenset(
+    {
+        "cache_mb",
+        "data_root",
+        "executor",
+        "workers",
+        "ray_address",
+        "gpus_per_candidate",
+        "candidate_checkpoints",
+    }
+)
+"""Settings that change no result, so that a resumed run may change them."""
+
+RECORDS = (RUN, STATUS, RESULT, DATASET, "tracking.json")
+"""Files that describe a stage; those of an earlier run are removed with what they describe."""
+
+_log = logging.getLogger("g2l")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """Where and how the stages of one command run; an open stage is a context with a run id.
+
+    Attributes:
+        folder: Output folder of the command, or of the open stage.
+        device: `auto`, `cpu` or `cuda`.
+        progress: Where progress is shown.
+        resume: Whether to continue what the folder holds.
+        evaluations: Folder of candidate evaluations that runs share, or None to share none.
+        data: The data sets of the command, each opened once.
+        on_start: Called with the folder of the command when its `run.json` is there, or None.
+        run_id: Identifier of the open stage; empty while none is open.
+        started_at: When the open stage was first started, in milliseconds since 1970.
+        result: What the open stage found when it finished before, or None.
+    """
+
+    folder: Path
+    device: str = "auto"
+    progress: Progress = field(default_factory=NullProgress)
+    resume: bool = False
+    evaluations: Path | None = None
+    data: DataSets = field(default_factory=DataSets, compare=False)
+    on_start: Callable[[Path], None] | None = None
+    run_id: str = ""
+    started_at: int = 0
+    result: Mapping[str, Any] | None = None
+
+    @contextmanager
+    def stage(
+        self, kind: RunKind, name: str, settings: Mapping[str, Any], folder: str = "", *, fixed: bool = True
+    ) -> Iterator[RunContext]:
+        """Open a stage and record how it ended.
+
+        A stage that is refused with an `InputError` leaves nothing behind if it is new, and the status it had
+        if it is resumed.
+
+        Args:
+            kind: What it does.
+            name: What people read.
+            settings: The resolved configuration as JSON values; a resumed stage must have the same.
+            folder: Its folder below that of this context; empty for the folder itself.
+            fixed: Whether other settings are refused on resume; else they make it a new run.
+
+        Raises:
+            InputError: The folder holds a stage and resuming was not asked for, or it holds another stage.
+        """
+        place = self.folder / folder
+        made = _missing(place)
+        ensure_folder(place)
+        root = not self.run_id
+        earlier = self._earlier(place, kind)
+        if earlier is not None and (changes := _changes(earlier.settings, settings)):
+            if fixed:
+                raise InputError(
+                    f"{place / RUN}: was started with other settings: {changes}.",
+                    hint="resume with the settings it was started with, or choose another --output-dir.",
+                )
+            earlier = None
+        status = None if earlier is None else StatusRecord.read(place)
+        result = None if earlier is None else _trusted_result(place)
+        record = earlier or RunRecord(
+            kind=kind, name=name, settings=settings, environment=environment() if root else None
+        )
+        try:
+            if earlier is None:
+                record.write(place)
+            if root and self.on_start is not None:
+                self.on_start(place)
+            with _recorded(place, status):
+                yield replace(
+                    self, folder=place, run_id=record.id, started_at=record.started_at, result=result
+                )
+        except InputError:
+            if earlier is None:
+                _leave_nothing(place, made)
+            elif status is not None:
+                status.write(place)
+            raise
+
+    def _earlier(self, place: Path, kind: RunKind) -> RunRecord | None:
+        """Return the record of the stage that is to be resumed, None where there is none."""
+        if not (place / RUN).exists():
+            return None
+        if not self.resume:
+            replaced = "--overwrite to replace it, " if kind is RunKind.PREDICT else ""
+            raise InputError(
+                f"{place}: already holds a {kind.value} run.",
+                hint=f"add --resume to continue it, {replaced}or choose another folder.",
+            )
+        record = RunRecord.read(place)
+        if record.kind is not kind:
+            raise InputError(f"{place / RUN}: expected a {kind.value} run, but found {record.kind.value!r}.")
+        if read_json(place / RUN).get("schema") != SCHEMA:
+            raise InputError(
+                f"{place}: was written by g2l 0.1.0, whose runs cannot be resumed.",
+                hint="start a new run in another --output-dir.",
+            )
+        return record
+
+
+@contextmanager
+def open_run(
+    folder: Path,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+    resume: bool = False,
+    evaluations: Path | None = None,
+    on_start: Callable[[Path], None] | None = None,
+) -> Iterator[RunContext]:
+    """Own the output folder of a command until it ends, and yield the context that its stages run in.
+
+    Args:
+        folder: Made if it is missing, and removed again if nothing is written.
+        device: `auto`, `cpu` or `cuda`.
+        progress: Where progress is shown, or None.
+        resume: Whether to continue what the folder holds.
+        evaluations: Folder of candidate evaluations that runs share, or None to share none.
+        on_start: Called with the folder when `run.json` is there: starts an upload, say. Or None.
+
+    Raises:
+        InputError: The folder holds files of others, belongs to a data set, or is in use by another process.
+    """
+    refuse_foreign_folder(folder)
+    made = _missing(folder)
+    try:
+        with locked(folder):
+            if resume:
+                for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+                    remove_torn(path)
+            yield RunContext(
+                folder=folder,
+                device=device,
+                progress=progress or NullProgress(),
+                resume=resume,
+                evaluations=evaluations,
+                on_start=on_start,
+            )
+    finally:
+        _remove_empty(made)
+
+
+@contextmanager
+def _recorded(folder: Path, before: StatusRecord | None) -> Iterator[None]:
+    """Write that a stage runs, then how it ended; nothing where it had finished and still has."""
+    finished = before is not None and before.status is RunStatus.FINISHED and (folder / RESULT).exists()
+    if not finished:
+        StatusRecord(status=RunStatus.RUNNING).write(folder)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        _end(folder, RunStatus.KILLED, "interrupted")
+        raise
+    except Exception as error:
+        _end(folder, RunStatus.FAILED, brief(error))
+        raise
+    if not finished:
+        StatusRecord(status=RunStatus.FINISHED).write(folder)
+
+
+def _end(folder: Path, status: RunStatus, reason: str) -> None:
+    """Write how a stage broke off; a disk that refuses that too must not hide why."""
+    with suppress(G2LError):
+        StatusRecord(status=status, reason=reason).write(folder)
+
+
+def _trusted_result(folder: Path) -> dict[str, Any] | None:
+    """Return what a stage found when it finished, None where it has not or its files have changed."""
+    result = read_result(folder)
+    if result is None and (folder / RESULT).exists():
+        _log.warning("%s: files of the result are missing or were changed; it is made again.", folder)
+        (folder / RESULT).unlink()
+    return result
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return a folder and those above it that do not exist, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, innermost first, up to the first that holds something."""
+    with suppress(OSError):
+        for path in folders:
+            path.rmdir()
+
+
+def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
+    """Take back the records of a stage that was refused, and its folders, unless it has written more."""
+    ours = {*RECORDS, MANIFEST}
+    written = {path.name for path in folder.iterdir()} - {LOCK}
+    if written <= ours:
+        for name in written & ours:
+            (folder / name).unlink()
+    _remove_empty(made)
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return which settings that matter differ, in words."""
+    old, new = _flat(before), _flat(now)
+    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return ", ".join(
+        f"`{name}` was {old.get(name)!r} and is {new.get(name)!r}"
+        for name in names
+        if name.rpartition(".")[2] not in WITHOUT_INFLUENCE
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted names, each as JSON would give it back."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = _json(value)
+    return flat
+
+
+def _json(value: Any) -> Any:
+    """Return a sequence as JSON would give it back, so that tuples compare equal to lists."""
+    return [_json(item) for item in value] if isinstance(value, list | tuple) else value

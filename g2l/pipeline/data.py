@@ -1,0 +1,144 @@
+"""The data sets of a command, each opened once, and `dataset.json`: what a stage was made from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from g2l.config import DataConfig, Selection
+from g2l.datasets.dataset import Partitions, SegmentationDataset
+from g2l.errors import InputError
+from g2l.records import DATASET, DatasetRecord
+
+WHOLE_BYTES = 2**20
+"""Files up to this size are hashed whole."""
+BLOCKS = 32
+BLOCK_BYTES = 4096
+
+
+class DataSets:
+    """Data sets by configuration, each opened, checked and standardised once.
+
+    Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._opened: dict[DataConfig, SegmentationDataset] = {}
+        self._standardized: dict[tuple[DataConfig, Selection], SegmentationDataset] = {}
+
+    def open(self, config: DataConfig) -> SegmentationDataset:
+        """Return a data set as it is stored.
+
+        Raises:
+            InputError: As of `SegmentationDataset.open`.
+        """
+        if config not in self._opened:
+            self._opened[config] = SegmentationDataset.open(config)
+        return self._opened[config]
+
+    def standardized(self, config: DataConfig, selection: Selection) -> SegmentationDataset:
+        """Return a data set with the statistics of the training partition that `selection` cuts."""
+        key = config, selection
+        if key not in self._standardized:
+            dataset = self.open(config)
+            self._standardized[key] = dataset.standardized_on(dataset.partitions(selection).train)
+        return self._standardized[key]
+
+
+def describe_data(
+    folder: Path, dataset: SegmentationDataset, partitions: Partitions, *, resume: bool
+) -> None:
+    """Write `dataset.json`, or compare it with the data as it is now.
+
+    Args:
+        folder: Of the stage.
+        dataset: What it reads.
+        partitions: Its videos.
+        resume: Whether the stage goes on from what the folder holds.
+
+    Raises:
+        InputError: The stage was started with other data: the files that differ are named.
+    """
+    record = dataset_record(dataset, partitions)
+    earlier = DatasetRecord.read(folder) if resume else None
+    if earlier is None:
+        record.write(folder)
+        return
+    changed = _changed(earlier.files, record.files)
+    if changed:
+        raise InputError(
+            f"{folder / DATASET}: files of the data set have changed since the run was started: {changed}.",
+            hint="restore the data, or start a new run in another --output-dir.",
+        )
+
+
+def dataset_record(dataset: SegmentationDataset, partitions: Partitions) -> DatasetRecord:
+    """Return what a data set holds and what was odd about it.
+
+    Frames are those of the feature files, before `sample_rate`.
+    """
+    members = {"train": partitions.train, "holdout": partitions.holdout, "test": partitions.test}
+    labels = {
+        name: {video: dataset.ground_truth(video) for video in videos} for name, videos in members.items()
+    }
+    count = len(dataset.mapping.names)
+    counts = {
+        name: sum((np.bincount(one[one >= 0], minlength=count) for one in of.values()), np.zeros(count, int))
+        for name, of in labels.items()
+    }
+    cut = dataset.holdout_notice if partitions.holdout else None
+    return DatasetRecord(
+        name=dataset.config.dataset,
+        split=dataset.config.split,
+        fingerprint=dataset.fingerprint,
+        feature_dim=dataset.feature_dim,
+        sample_rate=dataset.sample_rate,
+        fps=dataset.fps,
+        background=[dataset.mapping.names[index] for index in dataset.background_indices],
+        frames={name: {video: len(one) for video, one in of.items()} for name, of in labels.items()},
+        class_frames={
+            name: {partition: int(found[index]) for partition, found in counts.items()}
+            for index, name in enumerate(dataset.mapping.names)
+        },
+        notices=[*dataset.notices, *([] if cut is None else [cut])],
+        source=str(dataset.config.data_root / dataset.config.dataset),
+        files=_fingerprints(dataset),
+    )
+
+
+def _fingerprints(dataset: SegmentationDataset) -> dict[str, dict[str, Any]]:
+    """Return size and content hash of every file that was read, by its name in the data set's folder."""
+    root = dataset.config.data_root / dataset.config.dataset
+    return {str(path.relative_to(root)): _fingerprint(path) for path in dataset.files}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """Return the size of a file and a hash of it: of all bytes up to 1 MiB, else of 32 spread blocks."""
+    try:
+        size = path.stat().st_size
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            if size <= WHOLE_BYTES:
+                digest.update(file.read())
+            else:
+                for start in np.linspace(0, size - BLOCK_BYTES, BLOCKS).astype(np.int64):
+                    file.seek(int(start))
+                    digest.update(file.read(BLOCK_BYTES))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return {"size": size, "sha256": digest.hexdigest()}
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return the names of the files that differ, empty where none does."""
+    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return _listed([name if name in now else f"{name} (gone)" for name in names])
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

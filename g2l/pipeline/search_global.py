@@ -1,0 +1,252 @@
+"""The global search as a stage: data goes in, a coarse structure comes out, and what it is worth."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from g2l.config import Selection
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.evaluation import Evaluation
+from g2l.metrics.comparison import Comparison
+from g2l.metrics.scores import metric_value
+from g2l.pipeline.candidates import (
+    TRAININGS,
+    CandidateWeights,
+    GlobalSearchTask,
+    StatusLog,
+    bytes_of_weights,
+    candidate_fitness,
+    full_steps,
+    identity,
+    make_executor,
+    search_in_steps,
+    seconds_per_step,
+)
+from g2l.pipeline.contest import difference_metrics, differences
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import DataSets, describe_data
+from g2l.pipeline.figures import fitness_over_generations, save_figure
+from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns
+from g2l.pipeline.train import Training, train
+from g2l.records import RunKind, write_result, write_table
+from g2l.search.budget import CostPlan, plan_search
+from g2l.search.events import SearchObserver
+from g2l.search.journal import Journal
+from g2l.search.loop import GlobalSearchResult, run_global_search
+from g2l.search.space import SearchSpace
+from g2l.search.store import EvaluationStore
+from g2l.search_config import GlobalSearchConfig
+from g2l.structure import DilationStructure
+from g2l.structure_files import write_structure
+
+STRUCTURE = "structure.json"
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedSearch:
+    """A search that has been validated against its data.
+
+    Attributes:
+        task: What is searched.
+        dataset: Its data.
+        config: Settings of the search, the candidates' budget in optimiser steps.
+        space: Allowed structures: powers of two, shorter than the longest training video.
+        full_steps: Optimiser steps of one full training.
+    """
+
+    task: GlobalSearchTask
+    dataset: SegmentationDataset
+    config: GlobalSearchConfig
+    space: SearchSpace
+    full_steps: int
+
+
+def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
+    """Validate a search before anything is measured or written.
+
+    Args:
+        data: Opens the data set.
+        task: What is searched.
+
+    Raises:
+        InputError: Data or settings are wrong, limits allow no structure, or leave nothing to search with.
+    """
+    task.validate()
+    dataset = data.open(task.data)
+    space = SearchSpace.powers_of_two(
+        task.backbone.topology,
+        max_exponent=task.search.max_exponent,
+        longest=dataset.longest(dataset.partitions(Selection.BEST).train),
+        max_receptive_field=task.search.max_receptive_field,
+        max_look_ahead=task.search.max_look_ahead,
+    )
+    config, full = search_in_steps(task, dataset), full_steps(task, dataset)
+    plan_search(config, space, full_steps=full)
+    return PreparedSearch(task=task, dataset=dataset, config=config, space=space, full_steps=full)
+
+
+def plan(search: PreparedSearch, device: str) -> CostPlan:
+    """Return what a search would cost, after training one candidate for a few steps; nothing is written.
+
+    Args:
+        search: What would be searched.
+        device: `auto`, `cpu` or `cuda`, where the time of a step is measured.
+    """
+    task = search.task
+    fitness = candidate_fitness(task, device, folder=None)
+    return plan_search(
+        search.config,
+        search.space,
+        full_steps=search.full_steps,
+        seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), task.seed),
+        bytes_per_checkpoint=bytes_of_weights(task, search.dataset),
+    )
+
+
+def search_globally(
+    context: RunContext,
+    search: PreparedSearch,
+    *,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver] = (),
+    folder: str = "",
+) -> GlobalSearchOutcome:
+    """Search coarse rates (G2L, section 3.2).
+
+    Args:
+        context: Where it runs.
+        search: What is searched.
+        on_plan: Called with the cost of the search before it starts.
+        observers: Called with every evaluation and generation.
+        folder: Of the stage, below that of the context.
+
+    Raises:
+        InputError: Data or settings have changed since the search was started.
+        OperationalError: No candidate could be trained.
+    """
+    task, dataset = search.task, search.dataset
+    with context.stage(RunKind.SEARCH_GLOBAL, "search-global", task.settings(), folder) as stage:
+        describe_data(stage.folder, dataset, dataset.partitions(Selection.BEST), resume=stage.resume)
+        result = stage.result or _search(stage, search, on_plan, observers)
+        return GlobalSearchOutcome.from_result(result, stage.run_id)
+
+
+def _search(
+    stage: RunContext,
+    search: PreparedSearch,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver],
+) -> Mapping[str, Any]:
+    task = search.task
+    on_plan(plan(search, stage.device))
+    weights = CandidateWeights(stage.folder, task.search.candidate_checkpoints)
+    found = _run(stage, search, (weights, StatusLog(stage.folder), *observers))
+    scores = {
+        "fitness": _score(found.best, task),
+        "hand_designed_fitness": _score(found.hand_designed, task),
+    }
+    provenance = {"search": "global", "data": search.dataset.fingerprint, "seed": task.seed}
+    write_structure(
+        stage.folder / STRUCTURE,
+        found.winner,
+        backbone=task.backbone.name,
+        causal=task.backbone.causal,
+        provenance=provenance | scores | {"steps": found.steps},
+    )
+    compared, final_steps = _compare(stage, search, found.winner)
+    leaders, reason = leaders_of(found, task.search.fitness)
+    result = scores | {
+        "structure": found.winner.as_lists(),
+        "hand_designed": found.hand_designed.structure.as_lists(),
+        "evaluations": weights.evaluations,
+        "steps": found.steps,
+        "final_steps": final_steps,
+        "full_steps": search.full_steps,
+        "seconds": weights.seconds,
+        "proxy_steps": found.proxy,
+        "leaders": [leader.as_dict(search.space.topology) for leader in leaders],
+        "reason": reason,
+        "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
+    }
+    _draw(stage, search, found, scores["hand_designed_fitness"])
+    shutil.rmtree(stage.folder / TRAININGS, ignore_errors=True)
+    numbers = {name: float(value) for name, value in result.items() if isinstance(value, int | float)}
+    kept = found.winner == found.hand_designed.structure
+    tags = {"g2l.winner": "hand-designed" if kept else "searched", "g2l.reason_of_winner": reason}
+    tags |= {f"g2l.difference.{metric}": difference.words() for metric, difference in compared.items()}
+    write_result(
+        stage.folder, result, (STRUCTURE,), metrics=numbers | difference_metrics(compared), tags=tags
+    )
+    return result
+
+
+def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:
+    """Write the table of the race and the figure of all generations."""
+    if found.race is not None:
+        columns = race_columns(found.race.results, found.hand_designed.structure, search.space.topology)
+        write_table(stage.folder, "race", columns)
+    figure = fitness_over_generations(
+        [generation.best for generation in found.generations],
+        [generation.mean for generation in found.generations],
+        hand_designed,
+        search.task.search.fitness,
+    )
+    save_figure(stage.folder, "fitness", figure)
+
+
+def _run(
+    stage: RunContext, search: PreparedSearch, observers: Sequence[SearchObserver]
+) -> GlobalSearchResult:
+    task, depends_on = search.task, identity(search.task, search.dataset)
+    journal = Journal(stage.folder / JOURNAL, resume=stage.resume, identity=depends_on)
+    fitness = candidate_fitness(task, stage.device, folder=stage.folder)
+    with journal, make_executor(task.search, fitness) as executor:
+        return run_global_search(
+            search.space,
+            search.config,
+            executor,
+            seed=task.seed,
+            hand_designed=task.backbone.hand_designed(),
+            full_steps=search.full_steps,
+            journal=journal,
+            store=None if stage.evaluations is None else EvaluationStore(stage.evaluations, depends_on),
+            observers=observers,
+            progress=stage.progress,
+        )
+
+
+def _compare(
+    stage: RunContext, search: PreparedSearch, winner: DilationStructure
+) -> tuple[dict[str, Comparison], int]:
+    """Train the winner and the hand-designed structure in full, under the same seeds, and score on test."""
+    task = search.task
+    hand_designed = task.backbone.hand_designed()
+    if winner in (hand_designed, search.space.project(hand_designed)) or not task.search.final_seeds:
+        return {}, 0
+    seeds = range(task.seed, task.seed + task.search.final_seeds)
+    contestants = [
+        train(
+            stage,
+            Training(
+                data=task.data,
+                backbone=task.backbone,
+                recipe=task.recipe,
+                structure=structure,
+                origin=origin,
+            ),
+            seeds,
+            folder=f"final-{origin}",
+        )
+        for origin, structure in (("winner", winner), ("hand-designed", hand_designed))
+    ]
+    steps = sum(seed.steps for contestant in contestants for seed in contestant.seeds)
+    return differences(*contestants), steps
+
+
+def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:
+    """Return the fitness, 0 for a structure that could not be trained."""
+    return metric_value(evaluation.metrics, task.search.fitness) if evaluation.metrics else 0.0

@@ -1,0 +1,258 @@
+"""The local search as a stage: a structure goes in, a refined one and the weights found with it come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.datasets.batching import BatchSource
+from g2l.datasets.dataset import Partitions, SegmentationDataset
+from g2l.evaluation import Budget
+from g2l.models.artifact import save_model
+from g2l.models.registry import build_backbone
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import describe_data
+from g2l.pipeline.figures import rate_map, save_figure
+from g2l.pipeline.train import CHECKPOINT, MODEL, epoch_log
+from g2l.receptive_field import Ending, describe
+from g2l.records import UPDATES, LineLog, LocalSearchUpdate, RunKind, write_result, write_table
+from g2l.search.local_search import LocalSearch
+from g2l.search.space import SearchSpace, check_limits
+from g2l.search_config import LocalSearchConfig
+from g2l.structure import DilationStructure
+from g2l.structure_files import write_structure
+from g2l.training.description import model_metadata
+from g2l.training.device import resolve_device, seed_everything
+from g2l.training.evaluate import evaluate_model
+from g2l.training.loop import fit
+from g2l.training.state import TrainingResult
+
+STRUCTURE = "structure.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchOutcome:
+    """What the local search found.
+
+    Attributes:
+        structure: One rate per layer.
+        model: Weights trained while searching, as `model.safetensors`.
+        holdout: Their hold-out metrics in percent; empty when nothing was held out.
+        steps: Optimiser steps it took.
+        run_id: The tracked run, or None.
+    """
+
+    structure: DilationStructure
+    model: Path
+    holdout: Mapping[str, float]
+    steps: int
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchTask:
+    """What is searched.
+
+    Attributes:
+        data: Data set, split and how it is read.
+        backbone: Size of the network.
+        recipe: How it is trained meanwhile; the training lasts at least until the last update, and always
+            keeps the last weights, since earlier ones belong to other rates.
+        search: Settings of the search.
+        structure: Where it starts.
+        seed: Seed of initialisation, batches and dropout.
+    """
+
+    data: DataConfig
+    backbone: BackboneConfig
+    recipe: RecipeConfig
+    search: LocalSearchConfig
+    structure: DilationStructure
+    seed: int
+
+    def validate(self) -> Self:
+        """Return self.
+
+        Raises:
+            InputError: A setting is out of range, the structure does not fit, or no structure of the
+                backbone keeps a limit.
+        """
+        self.recipe.validate()
+        self.search.validate()
+        check_limits(self.search, self.backbone.validate().fit(self.structure))
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved configuration as JSON values."""
+        return {
+            "data": self.data.as_dict(),
+            "backbone": self.backbone.as_dict(),
+            "recipe": self.recipe.as_dict(),
+            "search": self.search.as_dict(),
+            "structure": self.structure.as_lists(),
+            "seed": self.seed,
+        }
+
+
+def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = "") -> LocalSearchOutcome:
+    """Refine a structure by the expectation-guided iterative search (G2L, section 3.3).
+
+    Args:
+        context: Where it runs.
+        task: What is searched.
+        folder: Of the stage, below that of the context.
+
+    Raises:
+        InputError: Data, structure or settings are wrong.
+        OperationalError: The loss diverged.
+    """
+    task.validate()
+    dataset = context.data.standardized(task.data, task.recipe.selection)
+    partitions = dataset.partitions(task.recipe.selection)
+    with context.stage(RunKind.SEARCH_LOCAL, "search-local", task.settings(), folder) as stage:
+        describe_data(stage.folder, dataset, partitions, resume=stage.resume)
+        result = stage.result or _search(stage, task, dataset, partitions)
+        return LocalSearchOutcome(
+            structure=DilationStructure(tuple(map(tuple, result["structure"]))),
+            model=stage.folder / MODEL,
+            holdout=result["holdout"],
+            steps=result["steps"],
+            run_id=stage.run_id,
+        )
+
+
+def _search(
+    stage: RunContext, task: LocalSearchTask, dataset: SegmentationDataset, partitions: Partitions
+) -> dict[str, Any]:
+    log = LineLog(stage.folder / UPDATES, LocalSearchUpdate.from_dict)
+    longest = dataset.longest(partitions.train)
+    search = LocalSearch(
+        task.search,
+        longest_video=longest,
+        limit=_limit(task, task.search.max_rate or longest),
+        ending=task.search.ending,
+        on_update=log.append,
+    )
+    model, trained = _fit(stage, task, dataset, partitions, search)
+    history = search.history
+    # From the history, since a dense kernel does not show the rate that it was made of.
+    structure = DilationStructure.from_rates(list(history[-1].rates.values()), task.structure.shape)
+    write_structure(
+        stage.folder / STRUCTURE,
+        structure,
+        backbone=task.backbone.name,
+        causal=task.backbone.causal,
+        provenance={
+            "search": "local",
+            "data": dataset.fingerprint,
+            "seed": task.seed,
+            "start": task.structure.as_lists(),
+        },
+    )
+    metadata = model_metadata(
+        dataset,
+        backbone=task.backbone,
+        structure=structure,
+        selection=task.recipe.selection,
+        seed=task.seed,
+        metrics={f"holdout/{name}": value for name, value in trained.metrics.items()},
+        run_id=stage.run_id,
+        layers=None if task.search.ending is Ending.SINGLE else describe(model),
+    )
+    save_model(stage.folder / MODEL, model, metadata)
+    write_table(stage.folder, "updates", _columns(history))
+    save_figure(stage.folder, "rates", rate_map(history))
+    result = {
+        "structure": structure.as_lists(),
+        "holdout": dict(trained.metrics),
+        "steps": trained.steps,
+    }
+    files = (STRUCTURE, MODEL, CHECKPOINT)
+    write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
+    return result
+
+
+def _columns(history: Sequence[LocalSearchUpdate]) -> dict[str, list[object]]:
+    """Return the table of all updates: a row for each layer of each."""
+    rows: list[dict[str, object]] = [
+        {
+            "update": update.number,
+            "step": update.step,
+            "layer": name,
+            "rate_before": layer.rate_before,
+            "branches": " ".join(map(str, layer.branches)),
+            "weights": " ".join(f"{weight:.4f}" for weight in layer.weights),
+            "expectation": layer.expectation,
+            "rate_after": layer.rate_after,
+        }
+        for update in history
+        for name, layer in update.layers.items()
+    ]
+    return {column: [row[column] for row in rows] for column in rows[0]}
+
+
+def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Sequence[int]] | None:
+    """Return what lowers an update a frame at a time, the largest rate first; None where there is no limit.
+
+    Args:
+        task: Network and limits.
+        largest: Largest rate of an update.
+    """
+    limits = (task.search.max_receptive_field, task.search.max_look_ahead)
+    if limits == (None, None):
+        return None
+    space = SearchSpace(task.backbone.topology, tuple(range(1, largest + 1)), *limits)
+    return lambda rates: space.from_rates(rates).rates
+
+
+def _fit(
+    stage: RunContext,
+    task: LocalSearchTask,
+    dataset: SegmentationDataset,
+    partitions: Partitions,
+    search: LocalSearch,
+) -> tuple[nn.Module, TrainingResult]:
+    device = resolve_device(stage.device)
+    seed_everything(task.seed)
+    model = build_backbone(
+        task.backbone, task.structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
+    )
+    search.prepare(model)
+    model.to(device)
+    groups = search.parameter_groups(model, learning_rate=task.recipe.learning_rate)
+    source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=task.seed)
+
+    def score(network: nn.Module) -> Mapping[str, float]:
+        return evaluate_model(network, dataset, partitions.holdout, device=device)
+
+    trained = fit(
+        model,
+        source,
+        replace(task.recipe, selection=Selection.LAST, compile=False),  # rates change too often for it
+        seed=task.seed,
+        device=device,
+        budget=_longer(Budget(task.recipe.epochs), search.budget, batches=len(source)),
+        evaluate=score if partitions.holdout else None,
+        optimizer=torch.optim.Adam(groups, fused=True),
+        callbacks=[search],
+        checkpoint=stage.folder / CHECKPOINT,
+        resume=stage.resume,
+        progress=stage.progress,
+        on_epoch=epoch_log(stage.folder).append,
+    )
+    return model, trained
+
+
+def _longer(recipe: Budget, search: Budget, *, batches: int) -> Budget:
+    """Return the longer of two budgets, given the batches of an epoch."""
+
+    def steps(budget: Budget) -> int:
+        return budget.amount * (batches if budget.unit == "epochs" else 1)
+
+    return max(recipe, search, key=steps)

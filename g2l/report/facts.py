@@ -1,0 +1,301 @@
+"""What a report knows of a run: frozen, typed, and checked when it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from g2l.config import BackboneConfig
+from g2l.metrics.comparison import Comparison
+from g2l.metrics.scores import VideoScores
+from g2l.records import DatasetRecord
+from g2l.structure import DilationStructure, LayerTopology
+
+HAND_DESIGNED = "hand-designed"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One score of a candidate.
+
+    Attributes:
+        structure: Its rates.
+        spent: Optimiser steps that the search had spent when it was known.
+        fitness: In points, or None where it could not be trained.
+        fresh: Whether it is not comparable with those that select: trained under another seed, or with shared
+            weights.
+    """
+
+    structure: DilationStructure
+    spent: int
+    fitness: float | None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One generation, as the journal holds it; members are fitness (None: failed) and origin."""
+
+    number: int
+    best: float
+    mean: float
+    median: float
+    diversity: float
+    evaluations: int
+    cache_hits: int
+    failures: int
+    members: tuple[tuple[float | None, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderFacts:
+    """One of the best structures of a search, with its mean hold-out fitness; None where it failed."""
+
+    structure: DilationStructure
+    fitness: float | None
+    standard_error: float | None
+    seeds: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalResult:
+    """What a global search found; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
+
+    fitness: float
+    hand_designed_fitness: float
+    evaluations: int
+    steps: int
+    final_steps: int
+    full_steps: int
+    seconds: float
+    leaders: tuple[LeaderFacts, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalFacts:
+    """A global search.
+
+    Attributes:
+        strategy: Its name.
+        fitness: Name of the fitness.
+        winner: The structure it found, or None while it runs.
+        hand_designed: The 2^l structure as it is in the space that was searched.
+        scores: All scores, in the order in which they became known.
+        generations: In order.
+        result: None while it runs.
+    """
+
+    strategy: str
+    fitness: str
+    winner: DilationStructure | None
+    hand_designed: DilationStructure
+    scores: tuple[Scored, ...]
+    generations: tuple[Generation, ...]
+    result: GlobalResult | None = None
+
+
+@dataclass(frozen=True)
+class BranchStep:
+    """One estimate of a rate: the branches, their weights, the expectation, and the rate it became."""
+
+    branches: tuple[int, ...]
+    weights: tuple[float, ...]
+    expectation: float
+    rate: int
+
+
+@dataclass(frozen=True)
+class LayerPath:
+    """The path of one rate: name of the layer, first rate, updates in order."""
+
+    name: str
+    start: int
+    steps: tuple[BranchStep, ...]
+
+    @property
+    def rates(self) -> tuple[int, ...]:
+        """The rate before the first update and after each."""
+        return (self.start, *(step.rate for step in self.steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFacts:
+    """A local search.
+
+    Attributes:
+        start: Where it started.
+        found: Where it ended, or None while it runs.
+        paths: Of each layer, in the order of the network.
+        steps: Optimiser steps, or None while it runs.
+    """
+
+    start: DilationStructure
+    found: DilationStructure | None
+    paths: tuple[LayerPath, ...]
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class SeedFacts:
+    """One training.
+
+    Attributes:
+        seed: Its seed.
+        test: Test metrics in percent.
+        steps: Optimiser steps.
+        videos: Scores of each test video; empty where 0.1.0 trained it.
+    """
+
+    seed: int
+    test: Mapping[str, float]
+    steps: int
+    videos: Mapping[str, VideoScores] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """One structure, trained under several seeds.
+
+    Attributes:
+        origin: `hand-designed`, `searched` or where the structure came from.
+        structure: Its rates.
+        seeds: Those that have finished.
+    """
+
+    origin: str
+    structure: DilationStructure
+    seeds: tuple[SeedFacts, ...]
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """One predicted video.
+
+    Attributes:
+        name: Its name.
+        metrics: Of it alone, in percent, None where not defined; empty where the truth is not known.
+        prediction: (class index, end) of each segment in frames, the end exclusive.
+        truth: The same, or None.
+    """
+
+    name: str
+    metrics: Mapping[str, float | None]
+    prediction: tuple[tuple[int, int], ...]
+    truth: tuple[tuple[int, int], ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """Frame-wise scores of one class in percent; support in frames."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFacts:
+    """Predictions, and their scores where the truth is known.
+
+    Attributes:
+        classes: Class names in index order.
+        background: Those whose segments count neither for Edit nor for F1.
+        videos: In the order of their names.
+        metrics: Of all videos, in percent; empty where the truth is not known.
+        per_class: Scores of each class, by name.
+        confusion: Frames of each true class (outer) predicted as each class (inner).
+    """
+
+    classes: tuple[str, ...]
+    background: tuple[str, ...]
+    videos: tuple[VideoFacts, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    per_class: Mapping[str, ClassScores] = field(default_factory=dict)
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """One run: a folder of a command, with the stages in it.
+
+    Attributes:
+        label: Unique among the runs of a report.
+        source: Folder or run id that was asked for.
+        kind: Of the run (`g2l.records.RunKind`).
+        settings: The resolved configuration, as it was read.
+        command: Command line; empty where it was not written.
+        versions: Versions of packages and the commit, by name.
+        dataset: Name of the data set, or None.
+        split: Fold, or None.
+        fps: Frames per second of the feature files, or None.
+        sample_rate: Of every how many frames one is used.
+        ending: What became of the branches of the network (`g2l.receptive_field.Ending`).
+        given: The structure of the model that predicted, or None.
+        backbone: The network, or None where it is not known.
+        data: What `dataset.json` holds, or None.
+        search: The global search, or None.
+        local: The local search, or None.
+        trainings: Full trainings, the hand-designed structure first.
+        differences: Searched minus hand-designed on test, by metric.
+        predictions: Of the test partition or of what was given, or None.
+        unfinished: Why the numbers are not final, or None.
+    """
+
+    label: str
+    source: str
+    kind: str
+    settings: Mapping[str, Any]
+    command: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    dataset: str | None = None
+    split: str | None = None
+    fps: float | None = None
+    sample_rate: int = 1
+    ending: str = "single"
+    given: DilationStructure | None = None
+    backbone: BackboneConfig | None = None
+    data: DatasetRecord | None = None
+    search: GlobalFacts | None = None
+    local: LocalFacts | None = None
+    trainings: tuple[TrainingFacts, ...] = ()
+    differences: Mapping[str, Comparison] = field(default_factory=dict)
+    predictions: PredictionFacts | None = None
+    unfinished: str | None = None
+
+    @property
+    def topology(self) -> LayerTopology | None:
+        """How the convolutions of the network are connected, where that is known."""
+        return None if self.backbone is None else self.backbone.topology
+
+    @property
+    def seconds_per_frame(self) -> float | None:
+        """Seconds of a frame as the network sees it, or None where the frame rate is not known."""
+        return None if self.fps is None else self.sample_rate / self.fps
+
+    @property
+    def subject(self) -> str:
+        """The data set and its split, or the label where there is no data set."""
+        return self.label if self.dataset is None else f"{self.dataset} split {self.split}"
+
+    @property
+    def structures(self) -> dict[str, DilationStructure]:
+        """The structures of the run by name, the hand-designed one first."""
+        found: dict[str, DilationStructure] = {}
+        if self.backbone is not None:
+            found[HAND_DESIGNED] = self.backbone.hand_designed()
+        if self.local is not None and self.search is None:
+            found["start of the local search"] = self.local.start
+        if self.search is not None and self.search.winner is not None:
+            found["after the global search"] = self.search.winner
+        if self.local is not None and self.local.found is not None:
+            found["after the local search"] = self.local.found
+        if self.given is not None:
+            found["of the model"] = self.given
+        for training in self.trainings:
+            if training.structure not in found.values():
+                found[training.origin] = training.structure
+        return found

@@ -1,0 +1,111 @@
+"""A run as MLflow should show it, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from g2l.records import RunStatus
+from g2l.tracking.names import valid_name
+
+RUN_ID_TAG, ROOT_TAG, KIND_TAG, FOLDER_TAG, REASON_TAG = (
+    "g2l.run_id",
+    "g2l.root_id",
+    "g2l.kind",
+    "g2l.folder",
+    "g2l.reason",
+)
+"""Tags by which a run of MLflow's is found again: our id of it, and that of the command's root run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a run."""
+
+    name: str
+    value: float
+    at: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One file of a run.
+
+    Attributes:
+        path: Its name among the run's artifacts.
+        file: Where it is, or None for a `text`.
+        text: Its content, where it is no file.
+        stable: Whether it may be sent while the run is going on.
+        table: Whether MLflow shall show it as a table.
+    """
+
+    path: str
+    file: Path | None = None
+    text: str = ""
+    stable: bool = False
+    table: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInput:
+    """Data that a run used; `context` is train, holdout or test."""
+
+    name: str
+    digest: str
+    source: str
+    context: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxModel:
+    """An ONNX file that becomes an MLflow model, registered where a name is given."""
+
+    file: Path
+    registered_model: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirroredRun:
+    """A run as MLflow should show it.
+
+    Attributes:
+        id: Our id.
+        parent: Our id of the run above it, or None.
+        name: Shown to people.
+        started_at: Milliseconds since 1970.
+        status: Whether it is going on, or how it ended.
+        ended_at: Milliseconds since 1970, or None.
+        params: Never change.
+        tags: May change.
+        metrics: By source; each list only grows at its end.
+        artifacts: Files.
+        datasets: Data that it used.
+        model: ONNX file that becomes an MLflow model, or None.
+        mlflow_run_id: MLflow run that already stands for it, or None.
+    """
+
+    id: str
+    parent: str | None
+    name: str
+    started_at: int
+    status: RunStatus
+    ended_at: int | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, Sequence[Metric]] = field(default_factory=dict)
+    artifacts: Sequence[Artifact] = ()
+    datasets: Sequence[DatasetInput] = ()
+    model: OnnxModel | None = None
+    mlflow_run_id: str | None = None
+
+
+def named_metrics(values: Mapping[str, Any], at: int, step: int) -> list[Metric]:
+    """Return numbers as metrics; null stands for NaN, which JSON lacks."""
+    return [
+        Metric(valid_name(name), float("nan") if value is None else float(value), at, step)
+        for name, value in values.items()
+    ]

@@ -1,0 +1,327 @@
+"""Opening the MLflow store, and telling what it cannot do now from what it will never do.
+
+Everything that a store may answer (locked, migrating, full, of another schema, deleted experiment, refused
+connection, HTTP 5xx, nothing at all) is a `StoreUnavailableError`: the records wait in the run's folder.
+Only a request that the store understands and rejects is final.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from g2l.errors import G2LError, InputError, OperationalError, brief
+from g2l.tracking.environment import Target, load_mlflow, target, without_password
+
+PROBE_EXPERIMENT = "g2l-doctor"
+PROBE_SECONDS = 20.0
+"""How long a check may take; MLflow's import and the tables of a new SQLite file are most of it."""
+REQUEST_SECONDS = 5
+"""How long one request of a check may take."""
+
+
+class StoreUnavailableError(OperationalError):
+    """The store cannot take this now; the same may succeed later."""
+
+
+class RejectedError(Exception):
+    """The store works and rejects what was asked of it."""
+
+
+def ask(what: str, request: Callable[[], Any]) -> Any:
+    """Return what a request to MLflow returns.
+
+    Args:
+        what: The store, for messages.
+        request: Talks to MLflow.
+
+    Raises:
+        RejectedError: The request is wrong.
+        StoreUnavailableError: Anything else.
+    """
+    try:
+        return request()
+    except G2LError:
+        raise
+    except Exception as error:  # MLflow, SQLAlchemy, HTTP libraries and cloud clients each raise their own
+        if code(error) == "INVALID_PARAMETER_VALUE":
+            raise RejectedError(reason(error)) from error
+        raise StoreUnavailableError(f"MLflow at {what}: {reason(error)}.", hint=_hint(error, what)) from error
+
+
+def code(error: BaseException) -> str | None:
+    """Return the error code of an exception of MLflow's."""
+    found = getattr(error, "error_code", None)
+    return found if isinstance(found, str) else None
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says in a few words."""
+    for cause in _causes(error):
+        if isinstance(cause, TimeoutError) or type(cause).__name__ in ("ReadTimeout", "ReadTimeoutError"):
+            return "no answer in time"
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, FileNotFoundError):
+            return cause.strerror
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return brief(lines[0].partition(" Response body")[0]).rstrip(".")
+
+
+def connect(uri: str) -> Any:
+    """Return a client of the store; makes a SQLite store that does not exist, and lets MLflow migrate one.
+
+    A SQLite store is made under another name and then renamed, under a lock: neither concurrent starts nor a
+    kill leave a half-made one.
+
+    Raises:
+        StoreUnavailableError: The store does not answer.
+    """
+    path = sqlite_path(uri)
+
+    def opened() -> Any:
+        client = load_mlflow().MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+        return client
+
+    if path is None:
+        return ask(without_password(uri), opened)
+    if not path.parent.is_dir():
+        raise StoreUnavailableError(
+            f"MLflow at {uri}: the folder {path.parent} does not exist.",
+            hint="make it, or set the store anew.",
+        )
+    with _locked(path):
+        if not path.exists():
+            ask(uri, lambda: _create(path))
+        return ask(uri, opened)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of a SQLite store, None of any other."""
+    if urlsplit(uri).scheme.partition("+")[0] != "sqlite":
+        return None
+    return Path(uri.partition("://")[2].removeprefix("/").partition("?")[0]).absolute()
+
+
+def experiment_id(client: Any, goal: Target, *, create: bool = True) -> str | None:
+    """Return the id of the experiment for new runs, which is made if need be.
+
+    Raises:
+        StoreUnavailableError: The experiment is deleted, or the store does not answer.
+    """
+    shown = without_password(goal.uri)
+    if goal.experiment_id:
+        experiment = ask(shown, lambda: client.get_experiment(goal.experiment_id))
+    else:
+        experiment = ask(shown, lambda: client.get_experiment_by_name(goal.experiment_name))
+    if experiment is None:
+        if not create:
+            return None
+        return str(ask(shown, lambda: client.create_experiment(goal.experiment_name)))
+    check_active(experiment, shown)
+    return str(experiment.experiment_id)
+
+
+def check_active(experiment: Any, shown: str) -> None:
+    """Return if an experiment is not deleted.
+
+    Raises:
+        StoreUnavailableError: It is.
+    """
+    if experiment.lifecycle_stage != "active":
+        raise StoreUnavailableError(
+            f"MLflow at {shown}: the experiment {experiment.name!r} is deleted.",
+            hint="restore it with `mlflow experiments restore --experiment-id "
+            f"{experiment.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another one.",
+        )
+
+
+def check_place(experiment: Any, uri: str) -> str | None:
+    """Return a note where the artifacts of an experiment are far from its store, as in a copied project.
+
+    Raises:
+        StoreUnavailableError: They lie in a folder that is gone, as in a moved project. It is not made again.
+    """
+    place, store = local_path(experiment.artifact_location), sqlite_path(uri)
+    if place is None or store is None or place.is_relative_to(store.parent):
+        return None
+    beside = store.parent.joinpath(*place.parts[-2:])
+    if not place.exists() and not place.parent.exists():
+        link = f"ln -s {beside.parent} {place.parent}"
+        raise StoreUnavailableError(
+            f"MLflow at {uri}: the artifact folder {place} of experiment {experiment.name!r} is gone.",
+            hint="move the project back, or link the old place to the new one: "
+            + (f"mkdir -p {place.parent.parent} && {link}" if beside.parent.is_dir() else str(place)),
+        )
+    if not beside.exists():
+        return None
+    return f"artifacts of experiment {experiment.name!r} are kept in {place}, not beside {store}."
+
+
+def local_path(location: str) -> Path | None:
+    """Return the folder that an artifact location names, None where it is on a server."""
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return Path(unquote(location)) if not parts.scheme else None
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What a check of the store found.
+
+    Attributes:
+        usable: Whether runs will be recorded.
+        detail: What was done, or why it failed.
+        hint: What to do about it, or None.
+        folder: Where a store that is a file is or would be, else None.
+    """
+
+    usable: bool
+    detail: str
+    hint: str | None = None
+    folder: Path | None = None
+
+
+def check_store() -> StoreState:
+    """Use the store that runs would be recorded in: create, log, read and delete a run."""
+    try:
+        goal = target()
+    except InputError as error:
+        return StoreState(False, error.message, error.hint)
+    for name in ("mlflow", "alembic", "sqlalchemy", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    path = sqlite_path(goal.uri)
+    folder = None if path is None else path.parent
+    found: list[StoreState] = []
+
+    def check() -> None:
+        try:
+            found.append(StoreState(True, _use(goal), folder=folder))
+        except G2LError as error:
+            found.append(StoreState(False, error.message.rstrip("."), error.hint, folder))
+        except Exception as error:  # whatever MLflow raises, the diagnosis goes on
+            found.append(StoreState(False, reason(error), folder=folder))
+
+    limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_SECONDS), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    # A thread, since no limit covers looking up a name or a server that answers byte by byte.
+    thread = threading.Thread(target=check, daemon=True)
+    try:
+        thread.start()
+        thread.join(PROBE_SECONDS)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    return found[0] if found else StoreState(False, f"no answer within {PROBE_SECONDS:.0f} s", folder=folder)
+
+
+def _use(goal: Target) -> str:
+    """Return what a check did; a SQLite file that does not exist yet is tried under another name."""
+    path = sqlite_path(goal.uri)
+    if path is not None and not path.exists():
+        if not path.parent.is_dir():
+            raise StoreUnavailableError(f"the folder {path.parent} does not exist")
+        trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+        try:
+            ask(goal.uri, lambda: _build(trial))
+        finally:
+            trial.unlink(missing_ok=True)
+        return "it does not exist yet; making one works"
+    shown = without_password(goal.uri)
+    client = connect(goal.uri)
+    notes = []
+    if (identifier := experiment_id(client, goal, create=False)) is not None:
+        notes.append(check_place(client.get_experiment(identifier), goal.uri))
+    try:
+        ask(shown, lambda: _probe(client))
+    except RejectedError as error:
+        raise StoreUnavailableError(f"MLflow at {shown}: {error}") from error
+    count = len(ask(shown, lambda: client.search_experiments(max_results=1000)))
+    return "; ".join([f"a run was recorded, read and deleted ({count} experiments)", *filter(None, notes)])
+
+
+def _probe(client: Any) -> None:
+    """Record a run with a metric and an artifact in an experiment of its own, read it, and delete both."""
+    experiment = client.get_experiment_by_name(PROBE_EXPERIMENT)
+    if experiment is not None and experiment.lifecycle_stage != "active":
+        client.restore_experiment(experiment.experiment_id)
+    identifier = experiment.experiment_id if experiment else client.create_experiment(PROBE_EXPERIMENT)
+    run = client.create_run(identifier, run_name="probe")
+    try:
+        client.log_metric(run.info.run_id, "probe", 1.0)
+        client.log_text(run.info.run_id, "probe", "probe.txt")
+        if client.get_run(run.info.run_id).data.metrics != {"probe": 1.0}:
+            raise StoreUnavailableError("a metric that was logged is not there")
+    finally:
+        client.delete_run(run.info.run_id)
+        client.delete_experiment(identifier)
+        database = client._tracking_client.store
+        if hasattr(database, "_hard_delete_run"):  # a database of ours: as `mlflow gc` does
+            database._hard_delete_run(run.info.run_id)
+            database._hard_delete_experiment(identifier)
+        place = local_path(run.info.artifact_uri)
+        if place is not None:
+            shutil.rmtree(place.parent, ignore_errors=True)
+            with suppress(OSError):
+                place.parent.parent.rmdir()
+
+
+def _create(path: Path) -> None:
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.unlink(missing_ok=True)
+        _build(new)
+        if not path.exists():  # MLflow itself may have made one meanwhile
+            new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _build(path: Path) -> None:
+    """Let MLflow make its tables in a new file."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    uri = f"sqlite:///{path}"
+    load_mlflow().MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    SqlAlchemyStore._engine_map.pop(uri).dispose()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time make or migrate a SQLite store."""
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StoreUnavailableError(f"{path.parent}: cannot be written ({error.strerror}).") from error
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hint(error: Exception, what: str) -> str:
+    text = str(error)
+    if "out-of-date database schema" in text:
+        return f"back the database up, then run `mlflow db upgrade {what}`."
+    if "Can't locate revision" in text:
+        return "the database was written by a newer MLflow: update MLflow, or use another store."
+    return "check MLFLOW_TRACKING_URI, and whether the server runs (`g2l doctor`)."
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

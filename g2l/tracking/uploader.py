@@ -1,0 +1,204 @@
+"""The process beside a run that records its folder in MLflow: `python -m g2l.tracking.uploader FOLDER`.
+
+It reads `finish` from its standard input once the run has written its last record; the end of the input
+without it means that the process of the run is dead. It writes one JSON object a line: `allow` (a sign of
+progress, and how many seconds the next request may take), `problem` with `hint`, `note`, `arrived`. Nothing
+else is written anywhere: the output of MLflow, SQLAlchemy and the interpreter goes to /dev/null.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from g2l.errors import G2LError, InputError, OperationalError
+from g2l.files import hold_folder, read_json, write_json
+from g2l.records import RUN, RunRecord
+from g2l.tracking.environment import Target, load_mlflow, target
+from g2l.tracking.store import StoreUnavailableError, reason
+from g2l.tracking.upload import Uploader
+
+INTERVAL_SECONDS = 2.0
+_SHARE = 20
+"""A pass may take one part in so many of this process's time."""
+_LONGEST_WAIT = 30.0
+_PATIENCE_SECONDS = 60.0
+"""How long the store of a dead run is waited for; a live one ends this process when it wants."""
+
+
+class Control:
+    """What the process of the run says, and what it is told."""
+
+    def __init__(self, commands: TextIO, answers: TextIO) -> None:
+        self.over = threading.Event()
+        self.dead = False
+        self._answers = answers
+        self._told: set[str] = set()
+        threading.Thread(target=self._listen, args=[commands], daemon=True).start()
+
+    def tell(self, **line: Any) -> None:
+        """Write one line; a reader that is gone changes nothing."""
+        with suppress(OSError, ValueError):
+            self._answers.write(f"{json.dumps(line)}\n")
+            self._answers.flush()
+
+    def tell_once(self, **line: Any) -> None:
+        """Write one line unless it was written before."""
+        text = json.dumps(line)
+        if text not in self._told:
+            self._told.add(text)
+            self.tell(**line)
+
+    def _listen(self, commands: TextIO) -> None:
+        self.dead = commands.readline().strip() != "finish"
+        self.over.set()
+
+
+def main() -> None:
+    """Record one run until it is over, then what earlier runs left."""
+    parser = ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pending", type=Path)
+    parser.add_argument("--joins", action="store_true")
+    options = parser.parse_args()
+    control = Control(sys.stdin, _private_output())
+    os.nice(5)
+    try:
+        load_mlflow()
+        control.tell(allow=0.0)
+        record_run(options.folder, control, joins=options.joins)
+        if options.pending is not None:
+            forget(options.pending, options.folder)
+        control.tell(arrived=True)
+        if options.pending is not None:
+            record_others(options.pending, control)
+    except G2LError as error:
+        control.tell(problem=error.message, hint=error.hint)
+        sys.exit(1)
+    except Exception as error:  # a bug of ours must not end the run without a word
+        control.tell(problem=f"the uploader stopped ({type(error).__name__}: {reason(error)})", hint=None)
+        sys.exit(1)
+
+
+def record_run(folder: Path, control: Control, *, joins: bool) -> None:
+    """Mirror a run until it is over and has arrived.
+
+    Raises:
+        StoreUnavailableError: The run's process is dead, and the store does not answer.
+    """
+    with only_uploader(folder, control):
+        uploader = Uploader(folder, _target(folder, joins=joins), lambda seconds: control.tell(allow=seconds))
+        wait, progress_at = INTERVAL_SECONDS, time.monotonic()
+        while True:
+            over, started = control.over.is_set(), time.monotonic()
+            try:
+                if uploader.step(over=over) and over:
+                    return
+                wait = max(INTERVAL_SECONDS, _SHARE * (time.monotonic() - started))
+                progress_at = time.monotonic()
+            except StoreUnavailableError as error:
+                control.tell_once(problem=error.message, hint=error.hint)
+                wait = min(2 * wait, _LONGEST_WAIT)
+                if control.over.is_set() and control.dead and _waited(progress_at):
+                    raise
+            finally:
+                for note in uploader.notes:
+                    control.tell_once(note=note)
+            if over:
+                time.sleep(min(wait, INTERVAL_SECONDS))
+            else:
+                control.over.wait(wait)
+
+
+def record_others(pending: Path, control: Control) -> None:
+    """Record what earlier runs could not; one that is still being worked on is left to its own uploader."""
+    for entry in sorted(pending.glob("*.json")):
+        try:
+            folder = pending / read_json(entry)["folder"]
+            if not (folder / RUN).exists():
+                entry.unlink(missing_ok=True)
+                continue
+            with hold_folder(folder), only_uploader(folder, control, wait=False):
+                uploader = Uploader(
+                    folder, _target(folder, joins=False), lambda seconds: control.tell(allow=seconds)
+                )
+                if uploader.step(over=True):
+                    entry.unlink(missing_ok=True)
+        except (G2LError, KeyError, TypeError, OSError):
+            continue  # it stays where it is
+
+
+def remember(pending: Path, folder: Path) -> None:
+    """Note that a run may not be recorded yet."""
+    write_json(_entry(pending, folder), {"folder": os.path.relpath(folder, pending)})
+
+
+def forget(pending: Path, folder: Path) -> None:
+    """Note that a run is recorded."""
+    _entry(pending, folder).unlink(missing_ok=True)
+    with suppress(OSError):
+        pending.rmdir()
+
+
+def _entry(pending: Path, folder: Path) -> Path:
+    return pending / f"{RunRecord.read(folder).id}.json"
+
+
+@contextmanager
+def only_uploader(folder: Path, control: Control, *, wait: bool = True) -> Iterator[None]:
+    """Be the only process that records a run.
+
+    Raises:
+        OperationalError: Another one does, and `wait` is false or this run's process is dead.
+    """
+    descriptor = os.open(folder / RUN, os.O_RDONLY)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not wait or (control.over.is_set() and control.dead):
+                    raise OperationalError(f"{folder}: another process records this run.") from None
+                control.tell_once(problem=f"{folder}: another process records this run", hint=None)
+                time.sleep(0.2)
+            except OSError:
+                break  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _target(folder: Path, *, joins: bool) -> Target:
+    try:
+        recorded = RunRecord.read(folder).environment
+    except InputError:
+        recorded = None
+    return target(recorded, joins=joins)
+
+
+def _waited(since: float) -> bool:
+    return time.monotonic() - since > _PATIENCE_SECONDS
+
+
+def _private_output() -> TextIO:
+    """Keep the standard output for the protocol, and turn away all that others write."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    return answers
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.config import DataConfig
+from g2l.datasets.convert.plan import ConversionPlan, plan_conversion, write_conversion
+from g2l.datasets.convert.request import ConversionRequest
+from g2l.datasets.convert.segments import Segment
+from g2l.datasets.convert.sources import Layout
+from g2l.datasets.convert.timeline import TOLERANCE, make_timeline
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.faults import Fault, Severity
+from g2l.datasets.validation import validate_dataset
+from g2l.errors import InputError
+
+LENGTHS = {"S1_A": 20, "S1_B": 24, "S2_A": 30, "S2.b_B": 12, "S3_A": 27}
+ROWS = ("S1_A,cut,2,8", "S1_A,stir,8,20", "S1_B,cut,0,24", "S2_A,stir,3,9", "S2.b_B,cut,1,2", "S3_A,stir,0,5")
+
+
+class Source:
+    """Features and a table on disk, and what to ask for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "features").mkdir()
+        for name, frames in LENGTHS.items():
+            self.features(name, (3, frames))
+        self.table(*ROWS)
+
+    def features(self, name: str, shape: tuple[int, int]) -> Path:
+        path = self.root / "features" / f"{name}.npy"
+        np.save(path, np.random.default_rng(0).standard_normal(shape))
+        return path
+
+    def table(self, *rows: str, header: str = "video,label,start,end") -> Path:
+        path = self.root / "segments.csv"
+        path.write_text("\n".join((header, *rows)) + "\n", encoding="utf-8")
+        return path
+
+    def bundles(self, **names: str) -> Path:
+        folder = self.root / "bundles"
+        folder.mkdir()
+        for side, text in names.items():
+            (folder / f"{side[:-1]}.split{side[-1]}.bundle").write_text(text.replace(" ", "\n"))
+        return folder
+
+    def request(self, **settings: Any) -> ConversionRequest:
+        given: Mapping[str, Any] = {
+            "features": self.root / "features",
+            "segments": self.root / "segments.csv",
+            "data_root": self.root / "data",
+            "dataset": "mine",
+        }
+        return ConversionRequest(**{**given, **settings})
+
+    def plan(self, **settings: Any) -> ConversionPlan:
+        return plan_conversion(self.request(**settings))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return Source(tmp_path)
+
+
+def texts(faults: tuple[Fault, ...], severity: Severity = Severity.ERROR) -> list[str]:
+    return [f"{f.path.name}:{f.line}: {f.message}" for f in faults if f.severity is severity]
+
+
+def test_what_is_written_is_read_without_faults(source: Source) -> None:
+    plan = source.plan()
+    assert texts(plan.faults) == []
+    path = write_conversion(plan)
+    assert path == source.root / "data" / "mine"
+    assert [item.name for item in path.parent.iterdir()] == ["mine"]
+    report = validate_dataset(DataConfig(data_root=source.root / "data", dataset="mine"))
+    assert report.errors == ()
+    assert report.facts == plan.facts
+    assert (path / "mapping.txt").read_text() == "0 background\n1 cut\n2 stir\n"
+    labels = (path / "groundTruth" / "S1_A.txt").read_text().split()
+    assert labels == ["background"] * 2 + ["cut"] * 6 + ["stir"] * 12
+    stored = np.load(source.root / "features" / "S2.b_B.npy")
+    dataset = SegmentationDataset.open(DataConfig(data_root=source.root / "data", dataset="mine"))
+    np.testing.assert_array_equal(dataset.load("S2.b_B").features, stored.astype(np.float32))
+
+
+def test_frames_first_seconds_and_a_background_of_ones_own(source: Source) -> None:
+    for name, frames in LENGTHS.items():
+        source.features(name, (frames, 3))
+    source.table(*(f"{name},cut,0.5,1" for name in LENGTHS), header="video,class,start_s,end_s")
+    path = write_conversion(source.plan(fps=10, background="Leerlauf"))
+    assert (path / "mapping.txt").read_text() == "0 Leerlauf\n1 cut\n"
+    assert (path / "groundTruth" / "S2.b_B.txt").read_text().split().count("cut") == 5
+    assert np.load(path / "features" / "S1_A.npy").shape == (3, 20)
+
+
+def test_without_gaps_there_is_no_background(source: Source) -> None:
+    source.table(*(f"{name},cut,0,{frames}" for name, frames in LENGTHS.items()))
+    plan = source.plan()
+    assert dict(plan.facts.class_counts) == {"cut": sum(LENGTHS.values())}
+    assert plan.filled == 0
+
+
+def test_no_subject_is_on_both_sides(source: Source) -> None:
+    plan = source.plan(group_pattern=r"^S(\d)", test_fraction=0.3)
+    train, test = plan.splits[1]
+    assert plan.faults == ()
+    assert sorted(train + test) == sorted(LENGTHS)
+    assert {name[:2] for name in train}.isdisjoint({name[:2] for name in test})
+    assert source.plan(group_pattern=r"^S(\d)", test_fraction=0.3).splits == plan.splits
+
+
+def test_names_that_tell_no_subject_are_warned_of(source: Source) -> None:
+    (warning,) = source.plan().faults  # S2.b_B is not a name of GTEA
+    assert warning.severity is Severity.WARNING
+    assert "do not tell subjects apart" in warning.message
+    assert source.plan(group_pattern="").faults == ()
+
+
+def test_given_bundles_are_kept(source: Source) -> None:
+    bundles = source.bundles(
+        train2="S1_A.txt S1_B.txt", test2="S2_A.txt", train7="S2_A S2.b_B S3_A", test7="S1_A S1_B"
+    )
+    plan = source.plan(bundles=bundles)
+    assert plan.faults == ()
+    path = write_conversion(plan)
+    assert plan.facts.splits == {2: (2, 1), 7: (3, 2)}
+    assert (path / "splits" / "test.split7.bundle").read_text() == "S1_A.txt\nS1_B.txt\n"
+
+
+def test_faults_of_given_bundles(source: Source) -> None:
+    bundles = source.bundles(train1="S1_A S1_C", test1="S2_A S1_A", train2="S1_B")
+    plan = source.plan(bundles=bundles)
+    assert texts(plan.faults) == [
+        "train.split1.bundle:2: video 'S1_C' has no features with segments.",
+        "test.split1.bundle:2: test video 'S1_A' must not be trained on, but is in train.split1.bundle:1.",
+        "test.split2.bundle:None: no such file.",
+    ]
+    assert "did you mean S1_" in (plan.faults[0].hint or "")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(False, "no such folder of bundles"), (True, r"expected train\.split<k>\.bundle and test")],
+)
+def test_folders_without_bundles(source: Source, make: bool, message: str) -> None:
+    folder = source.bundles() if make else source.root / "none"
+    with pytest.raises(InputError, match=message):
+        write_conversion(source.plan(bundles=folder))
+
+
+def test_all_faults_are_found_at_once_and_nothing_is_written(source: Source) -> None:
+    source.features("S3_A", (4, 27))
+    source.features("S9_Z", (3, 10))
+    (source.root / "features" / "S1_B.npy").write_bytes(b"")
+    source.table(*ROWS, "S1_A,pour,5,9", "S2_A,cut,x,5", "S2_A,cut,20,99", "S7_A,cut,0,5", "S7_A,cut,5,6")
+    plan = source.plan(group_pattern="")
+    overlap = "segments must not overlap, but"
+    assert texts(plan.faults) == [
+        "S1_B.npy:None: expected a numpy array (.npy), but it is empty.",
+        "segments.csv:9: `start` must be a whole number of frames >= 0 or hh:mm:ss, but is 'x' instead.",
+        "S3_A.npy:None: expected feature_dim 3 (dt), but its shape is 4 × 27.",
+        f"segments.csv:11: video 'S7_A' has no features in {source.root / 'features'}.",
+        f"segments.csv:8: {overlap} 'pour' starts at frame 5, before 'cut' of line 2 ends (8).",
+        f"segments.csv:3: {overlap} 'stir' starts at frame 8, before 'pour' of line 8 ends (9).",
+        "segments.csv:10: 'cut' ends at frame 99, but the video has 30 frames; a segment may end at most 16 "
+        "frames later.",
+    ]
+    left_out = f"S9_Z.npy:None: has no segment in {source.root / 'segments.csv'} and is left out."
+    assert texts(plan.faults, Severity.WARNING) == [left_out]
+    with pytest.raises(InputError, match=r"S1_B\.npy: expected a numpy array"):
+        write_conversion(plan)
+    assert not (source.root / "data").exists()
+
+
+def test_a_broken_table_does_not_hide_broken_features(source: Source) -> None:
+    (source.root / "features" / "S1_B.npy").write_bytes(b"")
+    source.table(header="video,begin")
+    assert len(source.plan().errors) == 2
+
+
+def test_a_video_whose_only_segments_vanish_is_left_out_everywhere(source: Source) -> None:
+    rows = [f"{name},cut,0,1" for name in LENGTHS if name != "S3_A"]
+    source.table(*rows, "S3_A,cut,0.5,0.51", header="video,label,start_s,end_s")
+    plan = source.plan(fps=10, group_pattern="")
+    assert len(texts(plan.faults, Severity.WARNING)) == 2
+    path = write_conversion(plan)
+    assert not (path / "features" / "S3_A.npy").exists()
+    assert validate_dataset(DataConfig(data_root=path.parent, dataset="mine")).errors == ()
+
+
+def test_one_video_cannot_be_split(source: Source) -> None:
+    source.table(ROWS[0])
+    assert "S1_A" not in source.plan().splits
+    with pytest.raises(InputError, match="needs at least 2 videos with segments, but found 1"):
+        write_conversion(source.plan())
+
+
+def test_shapes_that_do_not_tell_ask_for_the_layout(source: Source) -> None:
+    for name in LENGTHS:
+        source.features(name, (24, 24))
+    plan = source.plan()
+    assert "give --layout dt" in (plan.errors[0].hint or "")
+    assert len(plan.errors) == 1
+    assert source.plan(layout=Layout.TD).errors == ()
+
+
+def test_features_that_are_not_finite_leave_nothing_behind(source: Source) -> None:
+    np.save(source.root / "features" / "S3_A.npy", np.full((3, 27), np.nan))
+    with pytest.raises(InputError, match=r"S3_A\.npy: features must be finite"):
+        write_conversion(source.plan())
+    assert list((source.root / "data").iterdir()) == []
+
+
+def test_nothing_is_overwritten(source: Source) -> None:
+    plan = source.plan()
+    write_conversion(plan)
+    with pytest.raises(InputError, match=r"mine: already exists\."):
+        source.plan()
+    with pytest.raises(InputError, match=r"mine: already exists\."):
+        write_conversion(plan)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"feature_dim": 0}, "`feature_dim` must be >= 1, but is 0 instead"),
+        ({"fps": 0.0}, "`fps` must be > 0, but is 0.0 instead"),
+        ({"fps": float("nan")}, "`fps` must be > 0, but is nan instead"),
+        ({"test_fraction": 1.0}, r"`test_fraction` must be in \(0, 1\), but is 1.0 instead"),
+        ({"background": ""}, "`background` must be a class name, but is '' instead"),
+        ({"background": "a\nb"}, "`background` must be a class name"),
+        ({"dataset": "a/b"}, "`dataset` must be a folder name"),
+        ({"group_pattern": "("}, "`group_pattern` must be a regular expression"),
+    ],
+)
+def test_settings_out_of_range(source: Source, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        source.plan(**settings)
+
+
+def naive_frames(segments: list[Segment], num_frames: int) -> list[str]:
+    labels = ["background"] * num_frames
+    for segment in segments:
+        for frame in range(segment.start, min(segment.end, num_frames)):
+            labels[frame] = segment.label
+    return labels
+
+
+@given(
+    cuts=st.lists(st.integers(0, 60), min_size=2, max_size=12, unique=True),
+    used=st.lists(st.booleans(), min_size=11, max_size=11),
+    short=st.integers(0, TOLERANCE),
+    order=st.randoms(use_true_random=False),
+)
+def test_timelines_are_what_painting_frame_by_frame_gives(
+    cuts: list[int], used: list[bool], short: int, order: Any
+) -> None:
+    cuts.sort()
+    spans = [span for span, use in zip(pairwise(cuts), used, strict=False) if use]
+    segments = [Segment(line, f"c{line % 3}", *span) for line, span in enumerate(spans, start=2)]
+    num_frames = max(1, cuts[-1] - short)
+    order.shuffle(segments)
+    faults: list[Fault] = []
+    timeline = make_timeline(Path("s.csv"), segments, num_frames, "background", faults)
+    painted = naive_frames(segments, num_frames)
+    assert [label for label, frames in timeline.runs for _ in range(frames)] == painted
+    assert timeline.filled == painted.count("background")
+    assert all(fault.severity is Severity.WARNING for fault in faults)
+    assert len(faults) == sum(segment.end > num_frames for segment in segments)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), min_size=1, max_size=6),
+)
+def test_overlaps_are_found_exactly_where_there_are_some(spans: list[tuple[int, int]]) -> None:
+    segments = [
+        Segment(line, "cut", start, start + size) for line, (start, size) in enumerate(spans, start=2)
+    ]
+    faults: list[Fault] = []
+    make_timeline(Path("s.csv"), segments, 20, "background", faults)
+    overlap = any(a is not b and a.start < b.end and b.start < a.end for a in segments for b in segments)
+    assert bool(faults) == overlap
+
+
+def test_ends_beyond_the_features(source: Source) -> None:
+    source.table(*ROWS, f"S2_A,cut,9,{30 + TOLERANCE}", "S1_A,cut,20,25", f"S3_A,cut,9,{28 + TOLERANCE}")
+    plan = source.plan(group_pattern="")
+    assert texts(plan.faults, Severity.WARNING) == [
+        "segments.csv:9: 'cut' ends at frame 25, but the video has 20 frames: it is left out.",
+        "segments.csv:8: 'cut' ends at frame 46, but the video has 30 frames: it is clipped.",
+    ]
+    assert [fault.line for fault in plan.errors] == [10]

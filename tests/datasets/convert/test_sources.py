@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.datasets.convert import sources as feature_sources
+from g2l.datasets.convert.sources import Layout, copy_features, find_layout, find_sources, open_sources
+from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.features import FeatureFile, open_features
+
+
+def headers(*shapes: tuple[int, int]) -> list[FeatureFile]:
+    return [
+        FeatureFile(Path(f"{n}.npy"), shape, np.dtype("f4"), 128, False) for n, shape in enumerate(shapes)
+    ]
+
+
+def only(folder: Path) -> tuple[Any, list[Fault]]:
+    faults: list[Fault] = []
+    (source,) = find_sources(folder, None, faults).values()
+    return source, faults
+
+
+@pytest.mark.parametrize(
+    ("shapes", "layout", "feature_dim", "expected"),
+    [
+        ([(8, 50), (8, 60)], None, None, (Layout.DT, 8)),
+        ([(50, 8), (60, 8)], None, None, (Layout.TD, 8)),
+        ([(8, 8), (60, 8)], None, None, (Layout.TD, 8)),
+        ([(8, 50), (8, 60), (9, 70)], None, None, (Layout.DT, 8)),  # the odd one out is refused later
+        ([(8, 50)], None, 8, (Layout.DT, 8)),
+        ([(50, 8), (50, 8)], None, 8, (Layout.TD, 8)),
+        ([(8, 50)], Layout.TD, None, (Layout.TD, 50)),
+        ([(8, 8)], Layout.TD, 8, (Layout.TD, 8)),
+    ],
+)
+def test_the_axis_that_is_equal_over_all_files_is_the_feature_dim(
+    shapes: list[tuple[int, int]],
+    layout: Layout | None,
+    feature_dim: int | None,
+    expected: tuple[Layout, int],
+) -> None:
+    assert find_layout(Path("f"), headers(*shapes), layout, feature_dim) == expected
+
+
+@pytest.mark.parametrize(
+    ("shapes", "feature_dim"),
+    [([(8, 50)], None), ([(8, 50), (8, 50)], None), ([(8, 8)], None), ([(8, 8)], 8)],
+)
+def test_shapes_that_do_not_tell_ask_for_the_layout(
+    shapes: list[tuple[int, int]], feature_dim: int | None
+) -> None:
+    with pytest.raises(DataError, match="which does not tell features from frames") as caught:
+        find_layout(Path("f"), headers(*shapes), None, feature_dim)
+    assert "give --layout dt" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("layout", "axis"), [(None, "axis"), (Layout.DT, "first axis"), (Layout.TD, "second axis")]
+)
+def test_a_feature_dim_that_no_file_has(layout: Layout | None, axis: str) -> None:
+    message = rf"f: expected feature_dim 7, but the {axis} of no file has this length \(0.npy is 8 × 50\)"
+    with pytest.raises(DataError, match=message):
+        find_layout(Path("f"), headers((8, 50)), layout, 7)
+
+
+@given(
+    frames_first=st.booleans(),
+    fortran=st.booleans(),
+    dtype=st.sampled_from(["<f2", ">f4", "<f8", ">f8", "i2", "u1"]),
+    container=st.sampled_from(["npy", "npz", "compressed"]),
+    dim=st.integers(1, 9),
+    frames=st.integers(1, 9),
+    chunk=st.integers(1, 30),
+)
+def test_every_way_of_storing_is_copied_to_the_same_numbers(
+    tmp_path_factory: pytest.TempPathFactory,
+    frames_first: bool,
+    fortran: bool,
+    dtype: str,
+    container: str,
+    dim: int,
+    frames: int,
+    chunk: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("copy")
+    numbers = np.arange(dim * frames).reshape(dim, frames)
+    stored = np.asarray(numbers.T if frames_first else numbers, dtype, order="F" if fortran else "C")
+    if container == "npy":
+        np.save(folder / "a.npy", stored)
+    else:
+        (np.savez if container == "npz" else np.savez_compressed)(folder / "a.npz", anything=stored)
+    source, faults = only(folder)
+    assert faults == []
+    (folder / "out").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_sources, "_CHUNK_NUMBERS", chunk)
+        copy_features(source.laid_out(Layout.TD if frames_first else Layout.DT), folder / "out" / "a.npy")
+    assert [path.name for path in (folder / "out").iterdir()] == ["a.npy"]
+    copied = np.load(folder / "out" / "a.npy", allow_pickle=False)
+    assert copied.dtype == np.float32
+    assert copied.flags.c_contiguous
+    np.testing.assert_array_equal(copied, numbers)
+    assert open_features(folder / "out" / "a.npy").shape == (dim, frames)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_numbers_that_are_not_finite_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, suffix: str
+) -> None:
+    features = np.zeros((9, 4))
+    features[7, 2] = value
+    (np.save if suffix == "npy" else np.savez)(tmp_path / f"a.{suffix}", features)
+    source, _ = only(tmp_path)
+    (tmp_path / "out").mkdir()
+    message = rf"a\.{suffix}: features must be finite, but feature 2 of frame 7 is (nan|inf) instead"
+    monkeypatch.setattr(feature_sources, "_CHUNK_NUMBERS", 9)  # the fault is not in the first chunk
+    with pytest.raises(DataError, match=message):
+        copy_features(source.laid_out(Layout.TD), tmp_path / "out" / "a.npy")
+
+
+def test_pickles_are_never_loaded(tmp_path: Path) -> None:
+    array = np.array([[print, 1]], dtype=object)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "b.npz", array)
+    faults: list[Fault] = []
+    assert find_sources(tmp_path, None, faults) == {"a": None, "b": None}
+    assert ["found object instead" in fault.message for fault in faults] == [True, True]
+
+
+def test_archives_that_hold_not_one_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", rgb=np.zeros((2, 3)), flow=np.zeros((2, 3)))
+    (tmp_path / "b.npz").write_bytes(b"no archive")
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    with zipfile.ZipFile(tmp_path / "d.npz", "w"):
+        pass
+    faults: list[Fault] = []
+    find_sources(tmp_path, None, faults)
+    assert [str(fault).removeprefix(f"{tmp_path}/") for fault in faults] == [
+        "a.npz: expected one array, but found 2 (rgb, flow).",
+        "b.npz: cannot be read as a numpy archive (.npz) (File is not a zip file).",
+        "c.npz: expected a numpy array (.npy), but it has no such header.",
+        "d.npz: expected one array, but found 0 ().",
+    ]
+
+
+def test_an_archive_damaged_inside_is_refused_while_copying(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", np.ones((64, 64)))
+    raw = bytearray((tmp_path / "a.npz").read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    (tmp_path / "a.npz").write_bytes(raw)
+    source, faults = only(tmp_path)
+    assert faults == []
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read as a numpy archive.*Bad CRC-32"):
+        copy_features(source.laid_out(Layout.DT), tmp_path / "out" / "a.npy")
+    assert list((tmp_path / "out").glob("*.unpacked")) == []
+
+
+def test_names_of_files(tmp_path: Path) -> None:
+    for name in ("a.1.npy", "._a.npy", " b.npy", "c\n.npy", "notes.txt"):
+        np.save(tmp_path / "x", np.zeros((2, 3)))
+        (tmp_path / "x.npy").rename(tmp_path / name)
+    np.savez(tmp_path / "a.1.npz", np.zeros((2, 3)))
+    faults: list[Fault] = []
+    sources = find_sources(tmp_path, None, faults)
+    assert {name for name, source in sources.items() if source} == {"a.1"}
+    assert sorted(fault.path.name for fault in faults) == [" b.npy", "a.1.npz", "c\n.npy"]
+    assert any("must have one file, but has a.1.npy too" in fault.message for fault in faults)
+
+
+def test_folders_without_features(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none: no such folder of feature files"):
+        find_sources(tmp_path / "none", None, [])
+    with pytest.raises(DataError, match=r"expected feature files \(\.npy, \.npz, .*\), but found none"):
+        find_sources(tmp_path, None, [])
+
+
+def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, ä=np.ones((2, 3), np.float32))  # not ASCII: its name is marked as UTF-8
+    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xff\xff"))
+    with pytest.raises(DataError, match=r"a.npz: cannot be read as a numpy archive"):
+        open_sources(path, None)

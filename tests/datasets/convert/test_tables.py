@@ -1,0 +1,231 @@
+"""Tables and lists of segments of every kind that people have, and every way in which they can be broken."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.datasets.convert.segments import Clock, LabelSettings, Segment, SegmentTable, label_fault
+from g2l.datasets.convert.tables import read_text_labels
+from g2l.datasets.faults import DataError, Fault, Severity
+
+HEADER = "video,label,start,end\n"
+BORIS = "Observation id,FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file name\n"
+EVENTS = "Observation id,x\nMedia file(s),\n\nTime,Media file path,Total length,FPS,Subject,Behavior,Status\n"
+TIMES = "Begin Time - hh:mm:ss.ms\tBegin Time - ss.msec\tEnd Time - hh:mm:ss.ms\tEnd Time - ss.msec"
+ELAN = f"{TIMES}\thands\tnotes\n"
+
+
+def read(
+    path: Path,
+    text: str | bytes,
+    fps: float | None = None,
+    *,
+    tier: str | None = None,
+    videos: tuple[str, ...] = (),
+    label_fps: float | None = None,
+    offset: float = 0.0,
+) -> tuple[SegmentTable, list[Fault]]:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    faults: list[Fault] = []
+    table = SegmentTable(path, Clock(fps, label_fps, offset))
+    settings = LabelSettings(table.clock, tier, fps is not None and label_fps is None, videos)
+    read_text_labels(path, table, settings, faults)
+    return table, faults
+
+
+def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
+    return [(segment.label, segment.start, segment.end) for segment in table.segments[video]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "video,label,start,end\na,cut,0,5\na,stir,5,9\n",
+        "video,class,start,end\r\na,cut,0,5\r\na,stir,5,9",
+        "\ufeffvideo, Class ,start_frame,end_frame\na, cut ,0, 5\n\na,stir,5,9\n,,,\n",
+        "index,End,start,label,video\n0,5,0,cut,a\n1,9,5,stir,a\n",
+        'video,label,start,end\n"a","cut","0","5"\na,stir,5.0,9.0\n',
+        "video;label;start;end\na;cut;0;5\na;stir;5;9,0\n",
+        "\ufeffvideo;label;start;end\r\na;cut;0;5\r\na;stir;5;9\r\n".encode("utf-16-le"),
+        "label,start,end\ncut,0,5\nstir,5,9\n",  # of the video that the file is named after
+        "0,5,cut\n5,9,stir\n",
+        "1-5 cut\n6-9 stir\n",
+    ],
+)
+def test_columns_are_found_by_name(tmp_path: Path, text: str | bytes) -> None:
+    table, faults = read(tmp_path / "a.csv", text)
+    assert faults == []
+    assert spans(table) == [("cut", 0, 5), ("stir", 5, 9)]
+
+
+@pytest.mark.parametrize(
+    ("text", "fps"),
+    [
+        ("0 5 cut\n5 9 stir it\n", None),
+        ("0\t0.5\tcut\n0.5\t0.9\tstir it\n", 10.0),
+        ("0.0 0.5 cut\n0.5 0.9 stir it\n", 10.0),
+        ("1-5 cut\n6-9 stir it\n", 10.0),
+        ("00:00 00:00.5 cut\n00:00:00.500 00:00:00.900 stir it\n", 10.0),
+    ],
+)
+def test_lists_of_start_end_and_class(tmp_path: Path, text: str, fps: float | None) -> None:
+    table, faults = read(tmp_path / "a.txt", text, fps)
+    assert faults == []
+    assert spans(table) == [("cut", 0, 5), ("stir it", 5, 9)]
+    assert table.whole == set()
+
+
+def test_a_class_a_line_is_for_every_frame(tmp_path: Path) -> None:
+    table, faults = read(tmp_path / "a.txt", "cut\ncut\nstir\n\n")
+    assert (faults, spans(table), table.whole) == ([], [("cut", 0, 2), ("stir", 2, 3)], {"a"})
+
+
+def test_exports_of_boris(tmp_path: Path) -> None:
+    rows = "obs,25,me,cut,STATE,0.5,1.0,videos/a.mp4\nobs,25,me,stir,STATE,1.0,2.26,videos/a.mp4\n"
+    table, faults = read(tmp_path / "s.csv", BORIS + rows, 10.0, videos=("a",))
+    assert (faults, spans(table)) == ([], [("cut", 5, 10), ("stir", 10, 23)])
+    events = "0.5,v/a.mp4,9,25,me,cut,START\n0.7,v/a.mp4,9,25,me,beep,POINT\n1.0,v/a.mp4,9,25,me,cut,STOP\n"
+    table, faults = read(tmp_path / "s.csv", EVENTS + events, 10.0, videos=("a",))
+    assert spans(table) == [("cut", 5, 10)]
+    assert [fault.message for fault in faults] == ["1 point events have no duration and are left out."]
+    first, _, last = events.splitlines()
+    _, faults = read(tmp_path / "s.csv", f"{EVENTS}{last}\n{first}\n", 10.0)
+    assert ["stops" in fault.message or "starts" in fault.message for fault in faults] == [True, True]
+
+
+def test_exports_of_elan(tmp_path: Path) -> None:
+    rows = "00:00:00.500\t0.5\t00:00:01.000\t1.0\tcut\t\n00:00:00.700\t0.7\t00:00:00.900\t0.9\t\tlook\n"
+    table, faults = read(tmp_path / "a.txt", ELAN + rows, 10.0, tier="hands")
+    assert (faults, spans(table)) == ([], [("cut", 5, 10)])
+    with pytest.raises(DataError, match=r"expected one tier, but found 'hands' with 1 .*'notes' with 1"):
+        read(tmp_path / "a.txt", ELAN + rows, 10.0)
+    unnamed = "hands\t\t00:00:00.500\t0.5\t00:00:01.000\t1.0\t00:00:00.500\t0.5\tcut\n"
+    table, faults = read(tmp_path / "a.txt", unnamed + unnamed.replace("hands", "notes"), 10.0, tier="hands")
+    assert (faults, spans(table)) == ([], [("cut", 5, 10)])
+
+
+def test_labels_at_another_rate_and_offset(tmp_path: Path) -> None:
+    text = "video,label,start,end\na,cut,0,30\na,stir,30,31\na,pour,31,60\n"
+    table, faults = read(tmp_path / "s.csv", text, 10.0, label_fps=30.0)
+    assert spans(table) == [("cut", 0, 10), ("pour", 10, 20)]
+    assert (table.label_frames, table.left_out) == (60, 1)
+    assert "lasts less than a frame" in faults[0].message
+    table, faults = read(tmp_path / "s.csv", text, 10.0, label_fps=10.0, offset=-0.5)
+    assert spans(table)[0] == ("cut", 0, 25)
+    assert "starts 5 frames before the features: it is clipped" in faults[0].message
+
+
+def test_tabs_and_lines(tmp_path: Path) -> None:
+    table, faults = read(tmp_path / "s.TSV", "video\tlabel\tstart\tend\n\nb.1\tcut, fine\t3\t4\n")
+    assert faults == []
+    assert table.segments == {"b.1": [Segment(3, "cut, fine", 3, 4)]}
+    assert table.mentions == {"b.1": 3}
+
+
+def test_seconds_are_rounded_to_frames_and_neighbours_meet(tmp_path: Path) -> None:
+    rows = "a,cut,0,0.5\na,stir,0.5,1.26\na,cut,1.26,1.29\n"
+    table, faults = read(tmp_path / "s.csv", "video,label,start_s,end_s\n" + rows, fps=5)
+    assert [(s.start, s.end) for s in table.segments["a"]] == [(0, 3), (3, 6)]
+    assert [(fault.line, fault.severity) for fault in faults] == [(4, Severity.WARNING)]
+    assert "lasts less than a frame at 5 frames per second and is left out" in faults[0].message
+
+
+def test_own_predictions_are_read_in_either_unit(tmp_path: Path) -> None:
+    text = "video,segment,label,start_frame,end_frame,start_s,end_s,confidence\na,0,cut,0,30,0.0,2.0,0.9\n"
+    assert read(tmp_path / "s.csv", text)[0].segments["a"][0].end == 30
+    assert read(tmp_path / "s.csv", text, fps=10)[0].segments["a"][0].end == 20
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,cut,5,5", "'cut' must end after it starts, but starts at 5 and ends at 5"),
+        ("a,cut,5,4", "'cut' must end after it starts"),
+        ("a,,0,5", "expected a class name, but '' is empty"),
+        ('a,"cut\nbread",0,5', r"'cut\\nbread' holds a line break"),
+        ("a,cut\u2028bread,0,5", "holds a line break"),
+        ("a,cut\tbread,0,5", "holds a control character"),
+        ("a,cut,x,5", r"`start` must be a whole number of frames >= 0 or hh:mm:ss, but is 'x' instead"),
+        ("a,cut,,5", "`start` must be a whole number .* but is '' instead"),
+        ("a,cut,-1,5", "`start` must be a whole number .* but is '-1' instead"),
+        ("a,cut,0,5.5", "`end` must be a whole number .* but is '5.5' instead"),
+        ("a,cut,0,nan", "`end` must be .* but is 'nan' instead"),
+        ("a,cut,0,inf", "`end` must be .* but is 'inf' instead"),
+        ("a,cut,0,1_0", "`end` must be .* but is '1_0' instead"),
+        ("a,cut,0,1e999", "`end` must be .* but is '1e999' instead"),
+        ("a,cut,0,00:61", "`end` must be .* but is '00:61' instead"),
+        ("a,cut,0,00:10", "must be in one unit, but are '0' and '00:10'"),
+        (",cut,0,5", "`video` must not be empty"),
+        ("a,cut,0", "expected 4 fields as in the header, but found 3"),
+        ("a,cut,0,5,6", "expected 4 fields as in the header, but found 5"),
+    ],
+)
+def test_every_refused_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    table, faults = read(tmp_path / "s.csv", f"{HEADER}a,stir,7,9\n{row}\na,pour,10,12\n")
+    assert len(faults) == 1
+    assert str(faults[0]).startswith(f"{tmp_path / 's.csv'}:3: ")
+    with pytest.raises(DataError, match=message):
+        raise DataError(faults[0])
+    assert [segment.label for segment in table.segments["a"]] == ["stir", "pour"]
+
+
+def test_lines_after_a_quoted_break_are_right(tmp_path: Path) -> None:
+    _, faults = read(tmp_path / "s.csv", f'{HEADER}a,"x\ny",z,q\na,,0,q\n')
+    assert [fault.line for fault in faults] == [2, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fps", "message", "hint"),
+    [
+        ("s.csv", "video,start,end\n", None, "expected a column `label`", "labels can be a table"),
+        ("s.csv", "video,label\n", None, "expected columns video, label, start and end", "labels can be"),
+        ("s.csv", "", None, "but found none", "labels can be a table"),
+        ("s.csv", "video,label,start_s,end_s\na,b,0,1\n", None, "frame rate .* unknown", "give --fps"),
+        ("s.csv", f"{HEADER}a,b,0,1\n", 30.0, "`start` and `end` may be frames or seconds", "start_frame"),
+        ("s.txt", "a b\tc\nd\n", None, "expected columns", "`1-30 class`"),
+        ("s.txt", "0 00:01 cut\n00:00:01 00:00:02 cut\n", None, "frame rate .* unknown", "give --fps"),
+    ],
+)
+def test_files_that_are_no_table_say_what_is_read(
+    tmp_path: Path, name: str, text: str, fps: float | None, message: str, hint: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path / name, text, fps)
+    assert caught.value.fault.path == tmp_path / name
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_table_without_a_column_of_videos_is_named_after_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a column `video`"):
+        read(tmp_path / "s.csv", "label,start,end\ncut,0,5\n", videos=("a", "b"))
+
+
+def test_rows_that_cannot_be_told_apart_end_the_reading(tmp_path: Path) -> None:
+    table, faults = read(tmp_path / "s.csv", f'{HEADER}a,cut,0,5\na,"stir,5,9\na,cut,9,11\n')
+    assert [fault.line for fault in faults] == [3]
+    assert "is not a row of a table (unexpected end of data)" in faults[0].message
+    assert len(table.segments["a"]) == 1
+
+
+@given(
+    text=st.text(max_size=60),
+    header=st.sampled_from([HEADER, "", BORIS, EVENTS, ELAN]),
+    suffix=st.sampled_from(["csv", "tsv", "txt"]),
+)
+def test_any_text_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, text: str, header: str, suffix: str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / f"s.{suffix}"
+    faults: list[Fault] = []
+    table = SegmentTable(path)
+    with suppress(DataError):
+        table, faults = read(path, (header + text).encode("utf-8", "replace"), 10.0)
+    assert all("\n" not in str(fault) for fault in faults)
+    for segments in table.segments.values():
+        assert all(0 <= segment.start < segment.end for segment in segments)
+        assert all(label_fault(segment.label) is None for segment in segments)

@@ -1,0 +1,273 @@
+"""Features in the files of torch, HDF5 and MATLAB, and what is refused in them."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from scipy.io import savemat
+
+from g2l.datasets.arrays import BINARY_FORMATS
+from g2l.datasets.convert.sources import Layout, copy_features, find_sources, open_sources
+from g2l.datasets.faults import DataError, Fault
+
+NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)  # 3 features, 4 frames
+
+
+def save_v73(path: Path, **variables: np.ndarray[Any, Any] | list[np.ndarray[Any, Any]]) -> None:
+    """Write what MATLAB writes with -v7.3: HDF5 behind some text, columns as rows, cells asreferences."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, value in variables.items():
+            if isinstance(value, list):
+                refs = file.create_dataset(name, (1, len(value)), dtype=h5py.ref_dtype)
+                for number, array in enumerate(value):
+                    cell = file.create_dataset(f"#refs#/{name}{number}", data=array.T)
+                    refs[0, number] = cell.ref
+            else:
+                file.create_dataset(name, data=value.T)
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512))
+
+
+def cells(*arrays: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    row = np.empty((1, len(arrays)), dtype=object)
+    for number, array in enumerate(arrays):
+        row[0, number] = array
+    return row
+
+
+def write(path: Path, numbers: np.ndarray[Any, Any]) -> None:
+    if path.suffix in (".pt", ".pth"):
+        torch.save(torch.from_numpy(numbers.copy()), path)
+    elif path.suffix in (".h5", ".hdf5"):
+        with h5py.File(path, "w") as file:
+            file["deep/features"] = numbers
+    elif path.suffix == ".npz":
+        np.savez(path, numbers)
+    elif path.stem.startswith("new"):
+        save_v73(path, features=numbers)
+    else:
+        savemat(path, {"features": numbers})
+
+
+def copied(source: Any, layout: Layout, folder: Path) -> np.ndarray[Any, Any]:
+    folder.mkdir(exist_ok=True)
+    copy_features(source.laid_out(layout), folder / "copy.npy")
+    assert [path.name for path in folder.iterdir()] == ["copy.npy"]
+    return np.load(folder / "copy.npy", allow_pickle=False)
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.pth", "a.h5", "a.hdf5", "a.mat", "new.mat"])
+@pytest.mark.parametrize("layout", list(Layout))
+def test_each_format_gives_the_same_numbers(tmp_path: Path, name: str, layout: Layout) -> None:
+    write(tmp_path / name, NUMBERS if layout is Layout.DT else np.ascontiguousarray(NUMBERS.T))
+    faults: list[Fault] = []
+    ((video, source),) = find_sources(tmp_path, None, faults).items()
+    assert (video, faults) == (name.split(".")[0], [])
+    assert source is not None
+    assert source.laid_out(layout).header.num_frames == 4
+    np.testing.assert_array_equal(copied(source, layout, tmp_path / "out"), NUMBERS)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int32])
+def test_tensors_of_any_number_type(tmp_path: Path, dtype: torch.dtype) -> None:
+    torch.save(torch.from_numpy(NUMBERS).to(dtype), tmp_path / "a.pt")
+    (source,) = open_sources(tmp_path / "a.pt", None).values()
+    np.testing.assert_array_equal(copied(source, Layout.DT, tmp_path / "out"), NUMBERS)
+
+
+def test_old_files_of_torch(tmp_path: Path) -> None:
+    torch.save(torch.ones(2, 3), tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    (source,) = open_sources(tmp_path / "a.pt", None).values()
+    assert source.header.shape == (2, 3)
+
+
+def test_several_arrays_ask_for_the_variable(tmp_path: Path) -> None:
+    other = np.ones((5, 6), np.float32)
+    torch.save({"rgb": torch.from_numpy(NUMBERS), "flow": torch.from_numpy(other)}, tmp_path / "a.pt")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["rgb"], file["flow"] = NUMBERS, other
+    savemat(tmp_path / "c.mat", {"rgb": NUMBERS, "flow": other, "Y": np.zeros((1, 4))})
+    np.savez(tmp_path / "d.npz", rgb=NUMBERS, flow=other)
+    faults: list[Fault] = []
+    find_sources(tmp_path, None, faults)
+    assert all(fault.message.startswith("expected one array, but found 2 (") for fault in faults)
+    assert [(fault.hint or "").startswith("--variable chooses one: ") for fault in faults] == [True] * 4
+    sources = find_sources(tmp_path, "rgb", [])
+    assert {name: source and source.header.shape for name, source in sources.items()} == dict.fromkeys(
+        "abcd", (3, 4)
+    )
+    find_sources(tmp_path, "flo", misspelt := [])
+    assert {fault.hint for fault in misspelt} == {"did you mean flow?"}
+
+
+def test_lea_files_have_features_in_x_and_labels_in_y(tmp_path: Path) -> None:
+    labels = np.zeros((4, 1))
+    savemat(tmp_path / "a.mat", {"X": NUMBERS.T, "S": np.ones((4, 9)), "A": np.ones((4, 2)), "Y": labels})
+    assert open_sources(tmp_path / "a.mat", None)["a"].header.shape == (4, 3)
+    assert open_sources(tmp_path / "a.mat", "S")["a"].header.shape == (4, 9)
+
+
+@pytest.mark.parametrize("version", ["old", "new"])
+def test_each_cell_is_a_video(tmp_path: Path, version: str) -> None:
+    parts = [NUMBERS, NUMBERS[:, :2] + 20]
+    if version == "old":
+        savemat(tmp_path / "1.mat", {"X": cells(*parts), "Y": cells(np.zeros(4), np.zeros(2))})
+    else:
+        save_v73(tmp_path / "1.mat", X=parts, Y=[np.zeros((4, 1)), np.zeros((2, 1))])
+    sources = open_sources(tmp_path / "1.mat", None)
+    assert list(sources) == ["1_1", "1_2"]
+    for source, part in zip(sources.values(), parts, strict=True):
+        np.testing.assert_array_equal(copied(source, Layout.DT, tmp_path / "out"), part)
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("unpickled",))
+
+
+def test_objects_are_never_unpickled(tmp_path: Path) -> None:
+    torch.save({"features": Trap()}, tmp_path / "a.pt")
+    (tmp_path / "b.pt").write_bytes(pickle.dumps(Trap()))
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file.create_dataset("texts", data=["a", "b"], dtype=h5py.string_dtype())
+    savemat(tmp_path / "d.mat", {"X": {"a": 1}, "name": "text"})
+    torch.save(["no", "tensors"], tmp_path / "e.pt")
+    torch.save({"names": "none"}, tmp_path / "f.pt")
+    faults: list[Fault] = []
+    assert set(find_sources(tmp_path, None, faults).values()) == {None}
+    found = {fault.path.name: fault.message for fault in faults}
+    for name in ("a.pt", "b.pt"):
+        assert "other objects are never unpickled" in found[name]
+    assert "names" in found["c.h5"] or "texts: object" in found["c.h5"]
+    assert "X: a struct" in found["d.mat"]
+    assert "but found a list." in found["e.pt"]
+    assert "found 0 ()" in found["f.pt"]
+
+
+def test_numbers_that_are_no_matrix(tmp_path: Path) -> None:
+    torch.save(torch.zeros(2, 3, 4), tmp_path / "a.pt")
+    savemat(tmp_path / "b.mat", {"X": cells(NUMBERS, np.zeros((0, 3)))})
+    faults: list[Fault] = []
+    find_sources(tmp_path, None, faults)
+    assert [fault.message for fault in faults] == [
+        "expected a matrix of numbers, but found tensor: float32 of shape (2, 3, 4).",
+        "expected a matrix of numbers, but X{2} is float64 of shape (0, 3).",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [*BINARY_FORMATS])
+@pytest.mark.parametrize("content", [b"", b"no such format" * 50, None])
+def test_damaged_files_are_one_clear_line(tmp_path: Path, suffix: str, content: bytes | None) -> None:
+    path = tmp_path / f"a{suffix}"
+    write(path, np.ones((40, 50), np.float32))
+    path.write_bytes(path.read_bytes()[:700] if content is None else content)
+    with pytest.raises(DataError, match=r"cannot be read as|never unpickled") as caught:
+        copied(open_sources(path, None)["a"], Layout.DT, tmp_path / "out")
+    assert caught.value.fault.path == path
+    assert "\n" not in caught.value.message
+
+
+def test_hdf5_does_not_reach_into_other_files(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["secret"] = NUMBERS
+    (tmp_path / "raw.bin").write_bytes(NUMBERS.tobytes())
+    (tmp_path / "in").mkdir()
+    with h5py.File(tmp_path / "in" / "a.h5", "w") as file:
+        file["link"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "secret")
+        file.create_dataset("outside", (3, 4), "f4", external=[(str(tmp_path / "raw.bin"), 0, 48)])
+        virtual = h5py.VirtualLayout((3, 4), "f4")
+        virtual[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "secret", (3, 4))
+        file.create_virtual_dataset("virtual", virtual)
+        file["own"] = NUMBERS
+    (source,) = open_sources(tmp_path / "in" / "a.h5", None).values()
+    assert source.member == "own"
+
+
+def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.h5", NUMBERS)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DataError, match=r"a\.h5: cannot be read without the package h5py") as caught:
+        open_sources(tmp_path / "a.h5", None)
+    assert caught.value.hint == "pip install 'g2l[hdf5]'."
+
+
+def test_scalars_beside_the_features_do_not_matter(tmp_path: Path) -> None:
+    torch.save({"fps": torch.tensor(15.0), "features": torch.ones(2, 3)}, tmp_path / "a.pt")
+    assert list(BINARY_FORMATS[".pt"].list_arrays(tmp_path / "a.pt")) == ["fps", "features"]
+    assert open_sources(tmp_path / "a.pt", None)["a"].member == "features"
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(6, 60).to(torch.float8_e4m3fn),
+        torch.zeros(6, 60, dtype=torch.complex64).conj(),
+        torch.zeros(6, 60, device="meta"),
+        torch.zeros(6, 60).to_sparse(),
+        torch.zeros(1).expand(2**40, 4),
+    ],
+)
+def test_tensors_without_plain_numbers_are_one_line(tmp_path: Path, tensor: torch.Tensor) -> None:
+    torch.save(tensor, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=r"a\.pt: (expected a matrix of numbers|tensor claims)"):
+        copied(open_sources(tmp_path / "a.pt", None)["a"], Layout.DT, tmp_path / "out")
+
+
+def test_a_matlab_file_follows_no_links(tmp_path: Path) -> None:
+    save_v73(tmp_path / "secret.mat", X=NUMBERS)
+    save_v73(tmp_path / "a.mat")
+    with h5py.File(tmp_path / "a.mat", "r+") as file:
+        file["X"] = h5py.ExternalLink(str(tmp_path / "secret.mat"), "X")
+        file["Y"] = h5py.SoftLink("/X")
+    with pytest.raises(DataError, match=r"a\.mat: .*only links \(X, Y\), which are not followed"):
+        open_sources(tmp_path / "a.mat", None)
+
+
+def test_arrays_larger_than_their_file_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (2**20, 2**22), "f4", chunks=(64, 64))
+    source = open_sources(tmp_path / "a.h5", None)["a"]
+    with pytest.raises(DataError, match="claims more numbers than the file holds"):
+        source.numbers()
+    savemat(tmp_path / "a.mat", {"X": np.zeros((2, 3))})
+    raw = (tmp_path / "a.mat").read_bytes()
+    (tmp_path / "a.mat").write_bytes(raw.replace(struct.pack("<ii", 2, 3), struct.pack("<ii", 2**30, 3)))
+    with pytest.raises(DataError, match="claims more numbers than the file holds"):
+        open_sources(tmp_path / "a.mat", None)
+    savemat(tmp_path / "b.mat", {"X": scipy.sparse.eye(3), "Z": {"a": 1}})
+    with pytest.raises(DataError, match="X: a sparse"):
+        open_sources(tmp_path / "b.mat", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2,3\n4,5,6\n",
+        "a,b,c\n1,2,3\n4,5,6\n",
+        "1.0 2 3\n4 5e0 6",
+        "1,0;2,0;3;\n4;5;6;\n",
+        "x\ty\tz\n1\t2\t3\n\n4\t5\t6\n",
+    ],
+)
+def test_numbers_as_text(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    faults: list[Fault] = []
+    source = find_sources(tmp_path, None, faults)["a"]
+    assert source is not None
+    np.testing.assert_array_equal(source.numbers(), np.arange(1, 7).reshape(2, 3))
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n", "1,2\n3\n", "1,x\n2,3\n4,y\n"])
+def test_text_that_is_no_matrix_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=r"a\.csv: .*a table of numbers"):
+        open_sources(tmp_path / "a.csv", None)

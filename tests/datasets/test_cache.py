@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from g2l.config import Normalization, Selection
+from g2l.datasets.cache import FeatureCache, SharedFeatures
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.faults import DataError
+from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
+
+QUARTER = np.zeros((64, 1024), np.float32)  # 0.25 MiB
+
+
+def test_the_least_recently_used_leave_first() -> None:
+    cache = FeatureCache(1)
+    for name in "abcd":
+        cache.put(name, QUARTER)
+    assert cache.get("a") is QUARTER
+    cache.put("e", QUARTER)
+    assert cache.get("b") is None
+    assert all(cache.get(name) is QUARTER for name in "acde")
+
+
+def test_what_does_not_fit_is_not_kept_and_drops_nothing() -> None:
+    cache = FeatureCache(1)
+    cache.put("a", QUARTER)
+    cache.put("large", np.zeros((1, 2**19), np.float32))
+    assert cache.get("large") is None
+    assert cache.get("a") is QUARTER
+
+
+def test_no_budget_keeps_nothing() -> None:
+    cache = FeatureCache(0)
+    cache.put("a", QUARTER)
+    assert cache.get("a") is None
+
+
+STORED = {
+    "plain": lambda features: features,
+    "float64": lambda features: features.astype(np.float64),
+    "big-endian": lambda features: features.astype(">f4"),
+    "columns contiguous": np.asfortranarray,
+    "frames first": lambda features: np.ascontiguousarray(features.T),
+    "longer than its labels": lambda features: np.concatenate([features, features[:, :2]], axis=1),
+}
+
+
+def standardized(tiny: TinyDataset, **settings: object) -> SegmentationDataset:
+    dataset = tiny.open(**settings)
+    return dataset.standardized_on(dataset.partitions(Selection.BEST).train)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize(
+    "settings", [{}, {"sample_rate": 3}, *({"normalize": kind} for kind in Normalization)], ids=str
+)
+def test_shared_features_are_bit_for_bit_those_in_ram(
+    tiny: TinyDataset, tmp_path: Path, stored: str, settings: dict[str, object]
+) -> None:
+    for name, frames in LENGTHS.items():
+        tiny.features(name, STORED[stored](random_features(name, frames)))
+    folder = tmp_path / "shared"
+    alone = standardized(tiny, **settings)
+    first, second = (standardized(tiny, **settings).shared_in(folder) for _ in range(2))
+    for name in LENGTHS:
+        expected = alone.load(name)
+        for dataset in (first, first, second):  # which writes, which has mapped, which finds
+            video = dataset.load(name)
+            assert video.features.tobytes() == expected.features.tobytes()
+            assert (video.features.shape, video.features.dtype) == (expected.features.shape, np.float32)
+            assert video.features.flags.c_contiguous
+            assert isinstance(video.features, np.memmap)
+            np.testing.assert_array_equal(video.targets, expected.targets)
+    as_used = stored == "plain" and settings in ({}, {"normalize": Normalization.NONE})
+    assert len(files(folder)) == (0 if as_used else len(LENGTHS))
+
+
+def test_ways_of_reading_do_not_mix(tiny: TinyDataset, tmp_path: Path) -> None:
+    whole, half = (tiny.open(sample_rate=rate).shared_in(tmp_path / "shared") for rate in (2, 4))
+    assert whole.load("S1_A").features.shape == (4, 10)
+    assert half.load("S1_A").features.shape == (4, 5)
+    train = tiny.open(normalize=Normalization.TRAIN)
+    some, others = (
+        train.standardized_on(names).shared_in(tmp_path / "shared") for names in (["S1_A"], ["S2_A"])
+    )
+    assert not np.array_equal(some.load("S3_A").features, others.load("S3_A").features)
+
+
+def test_what_is_written_to_a_map_does_not_reach_the_file(tiny: TinyDataset, tmp_path: Path) -> None:
+    tiny.open().shared_in(tmp_path / "shared").load("S1_A").features[:] = 0
+    assert tiny.open().load("S1_A").features.any()
+
+
+def test_features_that_are_not_finite_are_refused(tiny: TinyDataset, tmp_path: Path) -> None:
+    features = random_features("S1_A", 20)
+    features[1, 7] = np.nan
+    tiny.features("S1_A", features)
+    with pytest.raises(DataError, match="features must be finite, but row 1 of frame 7"):
+        tiny.open().shared_in(tmp_path / "shared").load("S1_A")
+
+
+def test_where_nothing_can_be_written_each_process_has_its_own(
+    tiny: TinyDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "shared").write_text("a file")
+    with caplog.at_level(logging.WARNING, logger="g2l"):
+        video = tiny.open(sample_rate=2).shared_in(tmp_path / "shared").load("S1_A")
+    np.testing.assert_array_equal(video.features, random_features("S1_A", 20)[:, ::2])
+    assert "video 'S1_A' cannot be shared between processes" in caplog.text
+
+
+def test_processes_that_decode_at_the_same_time_map_the_same_file(tmp_path: Path) -> None:
+    first, second = SharedFeatures(tmp_path), SharedFeatures(tmp_path)
+    features = random_features("S1_A", 20)
+    first.put("S1_A", features)
+    (file,) = files(tmp_path)
+    inode = file.stat().st_ino
+    second.put("S1_A", features)
+    assert [path.stat().st_ino for path in files(tmp_path)] == [inode]
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    features = random_features("S1_A", 20)
+    assert SharedFeatures(tmp_path).put("S1_A", features).tobytes() == features.tobytes()
+    assert len(files(tmp_path)) == 1

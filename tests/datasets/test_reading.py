@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from g2l.datasets.reading import normal, numbered, open_regular, read_lines, reading
+from g2l.errors import InputError, OperationalError
+
+_LINE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)
+
+
+@given(
+    lines=st.lists(_LINE.filter(lambda text: not text.startswith("\ufeff"))),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    ended=st.booleans(),
+)
+def test_lines_survive_any_line_end_byte_order_mark_and_missing_last_end(
+    lines: list[str], end: str, mark: bytes, ended: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.txt"
+        text = end.join(lines) + (end if ended and lines else "")
+        path.write_bytes(mark + text.encode())
+        assert read_lines(path) == list(map(normal, lines))
+
+
+@given(raw=st.binary(max_size=64))
+def test_any_bytes_are_lines_or_an_input_error(raw: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.txt"
+        path.write_bytes(raw)
+        with suppress(InputError):
+            assert "\n" not in "".join(read_lines(path))
+
+
+def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    assert read_lines(tmp_path / "empty.txt") == []
+
+
+def test_numbers_are_those_of_the_file_when_blank_lines_are_skipped() -> None:
+    assert list(numbered(["", "a ", "  ", "\tb c"])) == [(2, "a"), (4, "b c")]
+
+
+def test_a_byte_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"one\ntw\xe9\n")
+    with pytest.raises(InputError, match=r"latin\.txt:2: expected UTF-8 text, but found byte 0xe9 instead\."):
+        read_lines(path)
+
+
+def test_a_missing_file_and_a_folder_are_input_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.txt: no such file\."):
+        read_lines(tmp_path / "absent.txt")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_lines(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_known_by_its_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_bytes("\ufeffa;ä\r\nb\r\n".encode(encoding))
+    assert read_lines(path) == ["a;ä", "b"]
+    path.write_bytes("\ufeffab".encode(encoding) + b"\x00")
+    with pytest.raises(InputError, match="expected UTF-16"):
+        read_lines(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "directory"])
+def test_only_regular_files_are_opened_and_nothing_waits(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.txt"
+    if "pipe" in kind:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(InputError, match=r"a\.txt: cannot be read \(expected a file, but it is a "):
+        open_regular(path)
+
+
+def test_names_longer_than_a_file_name_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        open_regular(tmp_path / ("a" * 400))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("X"), "cannot be read as a .mat file ('X')"),
+        (ValueError("first\nsecond" + "x" * 999), "(first second"),
+        (RuntimeError(), "(RuntimeError)"),
+        (MemoryError(), "does not fit into memory"),
+        (OSError(5, "Input/output error"), "(Input/output error)"),
+        (FileNotFoundError(), "no such file."),
+    ],
+)
+def test_what_a_library_raises_is_one_line_with_the_file(error: Exception, message: str) -> None:
+    with pytest.raises(InputError) as caught, reading(Path("f/a.mat"), "a .mat file"):
+        raise error
+    assert caught.value.message.startswith("f/a.mat: ")
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 400
+
+
+def test_our_own_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(OperationalError, match="disk"), reading(tmp_path):
+        raise OperationalError("disk")

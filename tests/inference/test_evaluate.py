@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+
+import pytest
+
+from g2l.errors import InputError
+from g2l.inference.evaluate import evaluate_predictions, find_predictions, find_truths, require_known_classes
+from g2l.inference.frame_names import RECOGNITION_HEADER
+from g2l.metrics.segments import Convention
+
+TRUTH = {"a": "background cut cut cut pour pour", "b.c": "cut pour pour pour"}
+PREDICTED = {"a": "background cut cut pour pour pour", "b.c": "cut cut pour background"}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for folder, videos in (("truth", TRUTH), ("predicted", PREDICTED)):
+        (tmp_path / folder).mkdir()
+        for name, frames in videos.items():
+            (tmp_path / folder / f"{name}.txt").write_text("\n".join(frames.split()))
+    (tmp_path / "truth" / "train-video.txt").write_text("cut\n")
+    (tmp_path / "predicted" / "segments.csv").write_text("video,segment\n")
+    (tmp_path / "predicted" / ".a.txt.half").write_text("cut\n")
+    return tmp_path
+
+
+def evaluate(folders, **options):
+    return evaluate_predictions(folders / "predicted", folders / "truth", **options)
+
+
+def test_all_predictions_are_scored_by_name(folders):
+    report = evaluate(folders)
+    assert report.metrics == {
+        "videos": 2,
+        "frames": 10,
+        "accuracy": 70.0,
+        "edit": 100.0,
+        "f1@10": 100.0,
+        "f1@25": 100.0,
+        "f1@50": 75.0,
+    }
+    assert report.per_video["a"]["accuracy"] == pytest.approx(500 / 6)
+    assert report.per_video["b.c"]["f1@50"] == 50.0
+    assert report.classes == ("background", "cut", "pour")
+    assert report.confusion == [[1, 0, 0], [0, 3, 1], [1, 1, 3]]
+    assert report.per_class["classes"]["cut"]["precision"] == 75.0
+
+
+def test_evaluation_json_holds_what_a_report_shows(folders, tmp_path):
+    report = evaluate(folders)
+    assert report.write(tmp_path / "out") == tmp_path / "out" / "metrics.json"
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (found["schema"], found["metrics"]) == ("g2l.evaluation/1", report.metrics)
+    assert (found["classes"], found["background"]) == (["background", "cut", "pour"], ["background"])
+    assert found["videos"]["a"] == {
+        "metrics": report.per_video["a"],
+        "truth": [[0, 1], [1, 4], [2, 6]],
+        "prediction": [[0, 1], [1, 3], [2, 6]],
+    }
+    assert (found["confusion"], found["per_class"]) == (report.confusion, report.per_class)
+
+
+def test_background_may_be_none_or_a_name_that_does_not_occur(folders):
+    assert evaluate(folders, background=()).metrics["edit"] < 100
+    assert evaluate(folders, background=("SIL",)).metrics == evaluate(folders, background=()).metrics
+
+
+def test_the_convention_is_passed_on(folders):
+    assert evaluate(folders, convention=Convention.G2L).metrics["f1@50"] != evaluate(folders).metrics["f1@50"]
+
+
+def test_the_videos_can_be_chosen(folders):
+    report = evaluate(folders, videos=["b.c"])
+    assert list(report.per_video) == ["b.c"]
+
+
+def test_metrics_json_holds_the_metrics(folders):
+    report = evaluate(folders)
+    path = report.write(folders / "out")
+    assert path.name == "metrics.json"
+    assert json.loads(path.read_text()) == report.metrics
+
+
+def test_what_was_smoothed_is_scored_before_and_after(folders):
+    plain = evaluate(folders)
+    assert plain.unsmoothed is None
+    kept = folders / "predicted" / "unsmoothed"
+    kept.mkdir()
+    (kept / "a.txt").write_text("\n".join(["cut", "background", "cut", "cut", "pour", "pour"]))
+    report = evaluate(folders)
+    assert report.metrics == plain.metrics
+    assert report.unsmoothed.keys() == report.metrics.keys()
+    assert report.unsmoothed["accuracy"] == 60.0  # 4 of 6 frames, and 2 of 4 of the video never smoothed
+    assert report.unsmoothed["edit"] < report.metrics["edit"]
+    written = json.loads(report.write(folders / "out").read_text())
+    assert written == report.metrics | {"unsmoothed": report.unsmoothed}
+    assert evaluate(folders, videos=["b.c"]).unsmoothed is None
+
+
+def test_a_class_that_only_unsmoothed_labels_have_is_in_no_table(folders):
+    (folders / "predicted" / "unsmoothed").mkdir()
+    (folders / "predicted" / "unsmoothed" / "a.txt").write_text("stir\n" * 6)
+    assert evaluate(folders).classes == ("background", "cut", "pour")
+    assert evaluate(folders).unsmoothed["frames"] == 10
+
+
+def test_old_recognition_files_score_the_same(folders):
+    expected = evaluate(folders)
+    for name, frames in PREDICTED.items():
+        (folders / "predicted" / f"{name}.txt").unlink()
+        (folders / "predicted" / name).write_text(f"{RECOGNITION_HEADER}\n{frames}\n")
+    assert evaluate(folders) == expected
+    assert sorted(path.name for path in find_predictions(folders / "predicted").values()) == ["a", "b.c"]
+
+
+def test_a_text_file_wins_over_a_recognition_file(folders):
+    (folders / "predicted" / "a").write_text(f"{RECOGNITION_HEADER}\ncut\n")
+    assert find_predictions(folders / "predicted")["a"].name == "a.txt"
+
+
+def test_different_lengths_name_both_files(folders):
+    with (folders / "predicted" / "a.txt").open("a") as file:
+        file.write("\npour\n")
+    with pytest.raises(
+        InputError, match=r"predicted/a.txt: expected 6 frames as in .*truth/a.txt, but found 7"
+    ):
+        evaluate(folders, length_tolerance=0)
+
+
+def test_within_the_tolerance_the_common_prefix_is_scored(folders, caplog):
+    expected = evaluate(folders).metrics
+    with (folders / "predicted" / "a.txt").open("a") as file:
+        file.write("\npour\n")
+    assert evaluate(folders).metrics == expected
+    assert "7 frames against 6; the common prefix is scored" in caplog.text
+
+
+def test_missing_ground_truth_is_named(folders):
+    (folders / "truth" / "b.c.txt").unlink()
+    with pytest.raises(
+        InputError, match=r"truth: expected the ground truth of every prediction, but lacks b.c"
+    ):
+        evaluate(folders)
+
+
+def test_missing_predictions_are_named_up_to_ten(folders):
+    videos = ["a", *(f"v{number:02}" for number in range(12))]
+    message = r"expected the prediction of every requested video, but lacks v00, .*v09 and 2 more"
+    with pytest.raises(InputError, match=message):
+        evaluate(folders, videos=videos)
+
+
+def test_missing_folders_and_an_empty_one_are_told(folders):
+    with pytest.raises(InputError, match=r"gone: no such folder"):
+        evaluate_predictions(folders / "gone", folders / "truth")
+    with pytest.raises(InputError, match=r"gone: no such folder"):
+        evaluate_predictions(folders / "predicted", folders / "gone")
+    (folders / "empty").mkdir()
+    with pytest.raises(
+        InputError, match=r"empty: expected predictions \(<video>.txt\), but the folder holds"
+    ):
+        evaluate_predictions(folders / "empty", folders / "truth")
+
+
+def test_classes_have_the_numbers_of_the_model_and_absent_ones_no_scores(folders):
+    report = evaluate(folders, classes=("pour", "stir", "background"))
+    assert report.classes == ("pour", "stir", "background", "cut")
+    assert report.strips["a"]["truth"] == [[2, 1], [3, 4], [0, 6]]
+    assert report.metrics == evaluate(folders).metrics
+    assert report.per_class["classes"]["stir"] == {
+        "precision": None,
+        "recall": None,
+        "f1-score": None,
+        "support": 0,
+    }
+    assert report.per_class["classes"]["cut"]["precision"] == 75.0
+    assert report.per_class["macro avg"] == pytest.approx(evaluate(folders).per_class["macro avg"])
+
+
+def test_a_perfect_video_of_background_has_no_edit_and_no_f1(folders):
+    for folder in ("truth", "predicted"):
+        (folders / folder / "still.txt").write_text("background\n" * 5)
+    report = evaluate(folders)
+    assert report.undefined == 1
+    assert report.per_video["still"]["accuracy"] == 100.0
+    names = ("edit", "f1@10", "f1@25", "f1@50")
+    assert [report.per_video["still"][name] for name in names] == [None] * 4
+    assert report.metrics["f1@50"] == 75.0
+    report.write(folders / "out")
+    written = json.loads((folders / "out" / "evaluation.json").read_text())
+    assert written["videos"]["still"]["metrics"]["edit"] is None
+
+
+def test_names_of_files_match_in_any_unicode_form(folders):
+    name = "caf\u00e9"
+    (folders / "predicted" / f"{name}.txt").write_text("cut\n")
+    (folders / "truth" / f"{unicodedata.normalize('NFD', name)}.txt").write_text("cut\n")
+    assert evaluate(folders, videos=[name]).metrics["accuracy"] == 100.0
+    assert evaluate(folders, videos=[unicodedata.normalize("NFD", name)]).metrics["accuracy"] == 100.0
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device"])
+def test_ground_truth_that_is_not_a_regular_file_is_refused_at_once(folders, kind):
+    path = folders / "truth" / "a.txt"
+    path.unlink()
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        os.mkfifo(folders / "pipe")
+        path.symlink_to(folders / "pipe")
+    with pytest.raises(InputError, match=rf"truth/a\.txt: .*{kind.split()[-1]}"):
+        find_truths(["a"], folders / "truth")
+
+
+def test_ground_truth_with_classes_that_the_model_lacks_is_refused_by_name(folders):
+    truths = find_truths(["a", "b.c"], folders / "truth").values()
+    require_known_classes(truths, ("background", "pour", "cut", "stir"))
+    with pytest.raises(InputError, match=r"a\.txt: expected classes of the model, but found 'cut'") as caught:
+        require_known_classes(truths, ("background", "pour"))
+    assert "background, pour" in caught.value.hint

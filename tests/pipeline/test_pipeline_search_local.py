@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from safetensors.numpy import load_file
+
+from g2l.config import Selection
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.files import read_json, write_json
+from g2l.models.artifact import load_model
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.search_local import search_locally
+from g2l.receptive_field import branch_layers, structure
+from g2l.records import DatasetRecord, RunRecord, figure_path, read_epochs, read_result, read_updates
+from g2l.search.local_search import LocalSearch
+from g2l.structure import DilationStructure
+from g2l.structure_files import Dialect, read_structure, write_structure
+from tests.pipeline.tiny_pipeline import BACKBONE, LOCAL, RECIPE, STRUCTURE, local_task
+
+LAYERS = (
+    "stage1.layers.0.conv_dilated",
+    "stage1.layers.1.conv_dilated",
+    "stages.0.layers.0.conv_dilated",
+    "stages.0.layers.1.conv_dilated",
+)
+
+
+updates = read_updates
+
+
+def test_the_structure_and_the_weights_belong_together(context, tiny):
+    # About as many steps of α as take it to zero, so that branches end apart.
+    outcome = search_locally(context, local_task(tiny, branch_learning_rate=4e-3))
+    found = read_structure(context.folder / "structure.json")
+    assert outcome.structure == found.structure
+    assert (found.backbone, found.provenance["search"]) == ("ms-tcn", "local")
+    assert found.provenance["start"] == STRUCTURE.as_lists()
+    model, metadata = load_model(outcome.model)
+    rates = [rate for (rate,) in structure(model).values()]
+    assert metadata.structure == outcome.structure == DilationStructure.from_rates(rates, BACKBONE.shape)
+    assert not branch_layers(model)
+    assert {name.removeprefix("holdout/") for name in metadata.metrics} == set(outcome.holdout)
+    assert outcome.structure != STRUCTURE
+
+
+def test_the_journal_has_one_line_per_update(context, tiny):
+    outcome = search_locally(context, local_task(tiny))
+    history = updates(context.folder)
+    assert [(update.number, update.step) for update in history] == [(1, 3), (2, 6)]
+    assert [layer.rate_before for layer in history[0].layers.values()] == list(STRUCTURE.rates)
+    assert tuple(history[0].layers) == LAYERS
+    for name in LAYERS:
+        assert history[1].layers[name].rate_before == history[0].layers[name].rate_after
+        assert sum(history[0].layers[name].weights) == pytest.approx(1)
+    assert tuple(history[-1].rates.values()) == outcome.structure.rates
+
+
+def test_epochs_updates_and_figures_are_recorded(context, tiny):
+    outcome = search_locally(context, local_task(tiny))
+    assert outcome.run_id == RunRecord.read(context.folder).id == load_model(outcome.model)[1].run_id
+    assert [epoch.epoch for epoch in read_epochs(context.folder)] == [1, 2, 3]
+    result = read_result(context.folder)
+    assert result["recorded"]["metrics"]["holdout/accuracy"] == outcome.holdout["accuracy"]
+    assert set(result["artifacts"]) == {"structure.json", "model.safetensors", "last.ckpt"}
+    assert figure_path(context.folder, "rates").read_bytes().startswith(b"\x89PNG")
+    table = read_json(context.folder / "tables" / "updates.json")
+    assert len(table["data"]) == len(LAYERS) * LOCAL.updates
+    record = DatasetRecord.read(context.folder)
+    assert all(record.frames[name] for name in ("train", "holdout", "test"))
+
+
+@pytest.mark.parametrize(
+    ("interval", "steps"),
+    [(Budget(3, "steps"), 6), (Budget(5, "steps"), 10), (Budget(1), 6), (Budget(2), 8)],
+)
+def test_the_training_lasts_until_the_last_update(context, tiny, interval, steps):
+    outcome = search_locally(context, local_task(tiny, interval=interval))
+    assert outcome.steps == steps  # the recipe's are 3 epochs of 2 steps
+    assert len(updates(context.folder)) == LOCAL.updates
+
+
+def test_the_training_goes_on_after_the_last_update(context, tiny):
+    outcome = search_locally(context, local_task(tiny, recipe=RECIPE.replace(epochs=5)))
+    assert outcome.steps == 10
+    assert updates(context.folder)[-1].step == 6
+
+
+def test_an_official_structure_file_is_a_start(context, tiny, tmp_path):
+    path = tmp_path / "official.json"
+    write_structure(path, STRUCTURE, Dialect.OFFICIAL)
+    start = read_structure(path)
+    assert start.dialect is Dialect.OFFICIAL
+    search_locally(context, local_task(tiny, start.structure))
+    assert [layer.rate_before for layer in updates(context.folder)[0].layers.values()] == [2, 8, 4, 1]
+
+
+def test_a_start_written_by_hand_in_the_official_dialect(context, tiny, tmp_path):
+    rates = {name: [rate] if rate > 2 else rate for name, rate in zip(LAYERS, STRUCTURE.rates, strict=True)}
+    write_json(tmp_path / "official.json", {"global": {}, "model": rates})
+    outcome = search_locally(context, local_task(tiny, read_structure(tmp_path / "official.json").structure))
+    assert outcome.structure.shape == BACKBONE.shape
+
+
+def test_without_a_holdout_there_are_no_holdout_metrics(context, tiny):
+    task = local_task(tiny, recipe=RECIPE.replace(selection=Selection.LAST))
+    outcome = search_locally(context, task)
+    assert outcome.holdout == {}
+    assert load_model(outcome.model)[1].metrics == {}
+
+
+def test_rates_stay_within_the_longest_training_video(context, tiny):
+    outcome = search_locally(context, local_task(tiny, DilationStructure(((500, 500), (500, 500)))))
+    assert max(outcome.structure.rates) <= 75
+
+
+def test_an_interrupted_search_is_resumed(context, tiny, tmp_path, monkeypatch):
+    task = local_task(tiny, recipe=RECIPE.replace(epochs=4))
+    expected = search_locally(RunContext(folder=tmp_path / "whole", device="cpu"), task)
+    step_end = LocalSearch.on_step_end
+
+    def interrupted(search, state):
+        step_end(search, state)
+        if state.step == 3:  # an update has been made since the checkpoint
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalSearch, "on_step_end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search_locally(context, task)
+    assert len(updates(context.folder)) == 1
+    monkeypatch.undo()
+    found = search_locally(replace(context, resume=True), task)
+    assert (found.structure, found.holdout) == (expected.structure, expected.holdout)
+    weights, others = load_file(found.model), load_file(expected.model)
+    assert all((weights[name] == others[name]).all() for name in others)
+    assert updates(context.folder) == updates(tmp_path / "whole")
+    assert [epoch.epoch for epoch in read_epochs(context.folder)] == [1, 2, 3, 4]
+
+
+def test_a_finished_search_is_not_repeated(context, tiny):
+    expected = search_locally(context, local_task(tiny))
+    written = {path: path.stat().st_mtime_ns for path in context.folder.rglob("*") if path.is_file()}
+    assert search_locally(replace(context, resume=True), local_task(tiny)) == expected
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda t: replace(t, structure=DilationStructure(((1,), (1,)))), "expected 2 stages of 2 layers"),
+        (lambda t: replace(t, search=t.search.replace(expansion_rate=1.5)), "`expansion_rate` must be in"),
+        (lambda t: replace(t, recipe=t.recipe.replace(batch_size=0)), "`batch_size` must be >= 1"),
+    ],
+)
+def test_a_wrong_input_is_told_before_a_run_is_opened(context, tiny, changed, message):
+    with pytest.raises(InputError, match=message):
+        search_locally(context, changed(local_task(tiny)))
+    assert not context.folder.exists()

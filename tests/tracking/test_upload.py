@@ -1,0 +1,407 @@
+"""Sending the folder of a run to a store: all of it, once, whatever the store answers meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import socket
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from generated_run import (
+    artifacts,
+    close_stage,
+    held,
+    open_stage,
+    read_json_artifact,
+    write_run,
+    write_training,
+)
+
+from g2l.records import METRICS, LineLog, MetricsRecord, RunKind, RunRecord, RunStatus, StatusRecord
+from g2l.tracking.environment import target
+from g2l.tracking.store import StoreUnavailableError
+from g2l.tracking.upload import TRACKING, Uploader
+
+
+@pytest.fixture
+def folder(workdir):
+    return write_run(workdir / "run")
+
+
+def send(folder, *, over=True, uri=None):
+    goal = target() if uri is None else target().__class__(uri)
+    return Uploader(folder, goal).step(over=over)
+
+
+def one(client, name):
+    runs = client.search_runs([client.get_experiment_by_name("g2l").experiment_id])
+    (found,) = [run for run in runs if run.info.run_name == name]
+    return found
+
+
+def test_all_that_a_folder_holds_arrives(folder, client, tmp_path):
+    assert send(folder)
+    content = held(client)
+    assert len(content) == 10
+    parent, (status, *_), params, _, history, files, inputs = content["seed-0"]
+    assert (parent, status, params) == ("train", "FINISHED", {"seed": "0"})
+    assert [value for _, _, value in history["holdout/f1_at_10"]] == [51.0, 52.0, 53.0]
+    assert files == sorted(
+        [
+            "run.json",
+            "dataset.json",
+            "partitions.json",
+            "result.json",
+            "epochs.jsonl",
+            "last.ckpt",
+            "model.safetensors",
+        ]
+    )
+    assert inputs == ["tiny split 1 test", "tiny split 1 train"]
+    assert content["candidate 1,41"][1][0] == "KILLED"
+    assert json.loads(content["search-global"][3]["mlflow.loggedArtifacts"]) == [
+        {"path": name, "type": "table"} for name in ("race.json", "population/generation-000.json")
+    ]
+    run_id = one(client, "candidate 1,2").info.run_id
+    assert read_json_artifact(client, run_id, "structure.json", tmp_path) == [[1, 2]]
+
+
+def test_what_is_sent_twice_is_there_once(folder, client):
+    assert send(folder)
+    before = held(client)
+    assert send(folder)
+    (folder / TRACKING).unlink()
+    assert send(folder)
+    assert held(client) == before
+
+
+def test_a_growing_run_is_sent_as_it_grows(folder, client):
+    shutil.rmtree(folder)
+    open_stage(folder, RunKind.SEED, {"seed": 0}, root=True)
+    uploader = Uploader(folder, target())
+    log = LineLog(folder / METRICS, MetricsRecord.from_dict)
+    checkpoint = folder / "last.ckpt"
+    for step in (1, 2):
+        log.append(MetricsRecord(step=step, metrics={"loss": float(step)}))
+        checkpoint.write_bytes(bytes(step))
+        assert not uploader.step(over=False)
+        run = one(client, "run")
+        assert (run.info.status, run.data.metrics) == ("RUNNING", {"loss": float(step)})
+        assert artifacts(client, run.info.run_id) == ["run.json"]
+    for status in (RunStatus.FAILED, RunStatus.RUNNING, RunStatus.FINISHED):  # it is resumed
+        StatusRecord(status=status, reason="disk" if status is RunStatus.FAILED else None).write(folder)
+        assert uploader.step(over=False) is (status is not RunStatus.RUNNING)
+        run = one(client, "run")
+        assert run.info.status == status.value
+        assert run.data.tags.get("g2l.reason") == ("disk" if status is RunStatus.FAILED else None)
+    assert {item.path: item.file_size for item in client.list_artifacts(run.info.run_id)}["last.ckpt"] == 2
+
+
+def test_a_changed_file_is_sent_again_once_it_has_an_end(folder, client, monkeypatch):
+    assert send(folder)
+    sent = []
+    uploader = Uploader(folder, target())
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifact", lambda _, run, path, __: sent.append(path))
+    (folder / "train" / "last.ckpt").write_bytes(b"changed")
+    shutil.copystat(folder / "run.json", folder / "train" / "run.json")  # touched, and the same
+    for _ in range(2):
+        assert uploader.step(over=True)
+    assert sent == [str(folder / "train" / "last.ckpt")]
+
+
+def test_the_run_that_mlflow_run_made_is_joined(workdir, client, monkeypatch):
+    experiment = client.create_experiment("mine")
+    given = client.create_run(experiment, tags={"mlflow.source.type": "PROJECT"})
+    client.log_param(given.info.run_id, "seeds", "a file")
+    monkeypatch.setenv("MLFLOW_RUN_ID", given.info.run_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    folder = write_run(workdir / "run")
+    assert Uploader(folder, target(joins=True)).step(over=True)
+    monkeypatch.delenv("MLFLOW_RUN_ID")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    (folder / TRACKING).unlink()
+    assert Uploader(folder, target(RunRecord.read(folder).environment)).step(over=True)  # by `g2l sync`
+    roots = [r for r in client.search_runs([experiment]) if "mlflow.parentRunId" not in r.data.tags]
+    assert [run.info.run_id for run in roots] == [given.info.run_id]
+    data = client.get_run(given.info.run_id).data
+    assert (data.params["seeds"], data.params["resolved.seeds"]) == ("a file", "1")
+    assert (data.tags["mlflow.source.type"], data.tags["g2l.kind"]) == ("PROJECT", "pipeline")
+    assert client.get_experiment_by_name("g2l") is None
+
+
+def test_resuming_under_another_mlflow_run_joins_that_one(folder, client, monkeypatch):
+    assert send(folder)
+    before = one(client, "run").info.run_id
+    given = client.create_run(one(client, "run").info.experiment_id, run_name="again")
+    monkeypatch.setenv("MLFLOW_RUN_ID", given.info.run_id)
+    assert Uploader(folder, target(joins=True)).step(over=True)
+    assert client.get_run(given.info.run_id).data.tags["g2l.resumes"] == before
+    assert one(client, "train").data.tags["mlflow.parentRunId"] == given.info.run_id
+
+
+def test_a_value_that_mlflow_rejects_is_named_and_the_rest_arrives(folder, client, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    log_batch = MlflowClient.log_batch
+
+    def picky(self, run_id, metrics=(), params=(), tags=()):
+        if any(metric.key == "test/accuracy" for metric in metrics):
+            raise MlflowException.invalid_parameter_value("no accuracy, please")
+        return log_batch(self, run_id, metrics=metrics, params=params, tags=tags)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", picky)
+    uploader = Uploader(folder, target())
+    assert uploader.step(over=True)
+    assert uploader.notes == ["MLflow rejects `test/accuracy`, which is left out: no accuracy, please"]
+    assert one(client, "seed-0").data.metrics.keys() == {
+        "train/loss",
+        "train/learning_rate",
+        "holdout/f1_at_10",
+    }
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_left_deleted(folder, client):
+    assert send(folder)
+    client.delete_run(one(client, "search-local").info.run_id)
+    StatusRecord(status=RunStatus.KILLED, reason="again").write(folder / "search-local")
+    uploader = Uploader(folder, target())
+    assert uploader.step(over=True)
+    assert "was deleted in MLflow" in uploader.notes[0]
+    assert len(held(client)) == 9
+
+
+def test_a_database_that_was_made_anew_gets_everything(folder, client, workdir, empty_store):
+    assert send(folder)
+    before = held(client)
+    for table in ("latest_metrics", "metrics", "params", "tags", "runs"):
+        with closing(sqlite3.connect(workdir / "mlflow.db")) as database, database:
+            database.execute(f"DELETE FROM {table}")
+    assert send(folder)
+    assert held(client) == before
+
+
+def deleted_experiment(client, workdir):
+    experiment = client.get_experiment_by_name("g2l")
+    identifier = experiment.experiment_id if experiment else client.create_experiment("g2l")
+    client.delete_experiment(identifier)
+    return lambda: client.restore_experiment(identifier)
+
+
+def missing_table(client, workdir):
+    """What a migration looks like from outside, half-way."""
+
+    def rename(old, new):
+        with closing(sqlite3.connect(workdir / "mlflow.db")) as database, database:
+            database.execute("PRAGMA legacy_alter_table = ON")
+            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("latest_metrics", "_alembic_tmp_latest_metrics")
+    return lambda: rename("_alembic_tmp_latest_metrics", "latest_metrics")
+
+
+def moved_project(client, workdir):
+    place = workdir.parent / "elsewhere" / "mlruns" / "1"
+    identifier = client.create_experiment("g2l", artifact_location=str(place))
+
+    def move_back():
+        assert not place.parent.parent.exists()
+        with closing(sqlite3.connect(workdir / "mlflow.db")) as database, database:
+            location = str(workdir / "mlruns" / "1")
+            database.execute("UPDATE experiments SET artifact_location = ?", [location])
+            database.execute(
+                "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", [str(place), location]
+            )
+        from mlflow.tracking._tracking_service import utils
+
+        utils._artifact_repos_cache.clear()
+
+    assert identifier
+    return move_back
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        (deleted_experiment, "experiment 'g2l' is deleted"),
+        (missing_table, "latest_metrics"),
+        (moved_project, "elsewhere/mlruns/1 of experiment 'g2l' is gone"),
+    ],
+)
+def test_a_fault_of_the_store_loses_nothing(folder, client, workdir, fault, named):
+    mend = fault(client, workdir)
+    uploader = Uploader(folder, target())
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match=named) as caught:
+            uploader.step(over=True)
+        assert caught.value.hint
+    mend()
+    assert uploader.step(over=True)
+    content = held(client)
+    assert len(content) == 10
+    assert "model.safetensors" in content["seed-0"][5]
+
+
+@pytest.mark.parametrize("revision", ["0123456789ab", "451aebb31d03"])  # of a newer MLflow, of an older one
+def test_another_schema_loses_nothing(folder, workdir, empty_store, revision):
+    path = workdir / "other.db"
+    shutil.copyfile(empty_store, path)
+
+    def set_revision(value):
+        with closing(sqlite3.connect(path)) as database, database:
+            (before,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+            database.execute("UPDATE alembic_version SET version_num = ?", [value])
+        return before
+
+    before = set_revision(revision)
+    with pytest.raises(StoreUnavailableError, match=r"schema|revision") as caught:
+        send(folder, uri=f"sqlite:///{path}")
+    assert "mlflow db upgrade" in caught.value.hint or "newer MLflow" in caught.value.hint
+    set_revision(before)
+    assert send(folder, uri=f"sqlite:///{path}")
+
+
+def test_what_is_recorded_after_its_experiment_was_deleted_waits(folder, client, workdir):
+    write_training(workdir / "second")
+    assert send(workdir / "second")
+    restore = deleted_experiment(client, workdir)
+    (workdir / "second" / TRACKING).unlink()
+    for run in (folder, workdir / "second"):
+        with pytest.raises(StoreUnavailableError, match="deleted") as caught:
+            send(run)
+        assert "mlflow experiments restore --experiment-id" in caught.value.hint
+    restore()
+    assert send(folder)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("log_artifact", OSError(errno.ENOSPC, "No space left on device")),
+        ("log_text", OSError(errno.EDQUOT, "Disk quota exceeded")),
+        ("log_batch", sqlite3.OperationalError("database or disk is full")),
+        ("create_run", sqlite3.OperationalError("database is locked")),
+        ("set_terminated", ValueError("what a plugin may raise")),
+    ],
+)
+def test_every_call_may_fail_and_is_made_up_for(folder, client, monkeypatch, call, error):
+    from mlflow import MlflowClient
+
+    works, calls = getattr(MlflowClient, call), []
+
+    def fails(*arguments, **options):
+        calls.append(call)
+        if len(calls) % 2:
+            raise error
+        return works(*arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, call, fails)
+    uploader = Uploader(folder, target())
+    with pytest.raises(StoreUnavailableError, match=str(error.args[-1])):
+        uploader.step(over=True)
+    for _ in range(100):
+        try:
+            if uploader.step(over=True):
+                break
+        except StoreUnavailableError:
+            continue
+    monkeypatch.undo()
+    assert len(held(client)) == 10
+    assert one(client, "run").info.status == "FINISHED"
+
+
+def test_an_answer_that_is_lost_makes_no_second_run(folder, client, monkeypatch):
+    from mlflow import MlflowClient
+
+    create_run, lost = MlflowClient.create_run, []
+
+    def loses(*arguments, **options):
+        made = create_run(*arguments, **options)
+        if len(lost) < 4:
+            lost.append(made)
+            raise ConnectionResetError("connection reset")
+        return made
+
+    monkeypatch.setattr(MlflowClient, "create_run", loses)
+    uploader = Uploader(folder, target())
+    for _ in range(4):
+        with pytest.raises(StoreUnavailableError, match="connection reset"):
+            uploader.step(over=True)
+    assert uploader.step(over=True)
+    assert len(held(client)) == 10
+
+
+def test_a_locked_database_is_waited_for(folder, client, workdir):
+    locked, begun = sqlite3.connect(workdir / "mlflow.db", check_same_thread=False), time.monotonic()
+    locked.execute("BEGIN EXCLUSIVE")
+    threading.Timer(1.0, locked.rollback).start()
+    assert send(folder)
+    assert time.monotonic() > begun
+    assert len(held(client)) == 10
+    locked.close()
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers every request in one wrong way."""
+
+    kind = 500
+
+    def do_POST(self) -> None:
+        if self.kind == "hang":
+            time.sleep(3)
+        elif self.kind == "html":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>sign in</html>")
+        else:
+            self.send_response(self.kind)
+            self.end_headers()
+
+    do_GET = do_POST  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [(500, "500"), (503, "503"), (401, "401"), (404, "404"), ("html", ""), ("hang", "no answer in time")],
+)
+def test_a_server_that_answers_wrongly_loses_nothing(folder, client, monkeypatch, kind, named):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Wrong", (Answers,), {"kind": kind}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(StoreUnavailableError, match=named):
+            send(folder, uri=f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+    assert send(folder)
+    assert len(held(client)) == 10
+
+
+def test_a_server_that_is_away_loses_nothing(folder, client, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(StoreUnavailableError, match="Connection refused") as caught:
+        send(folder, uri=uri)
+    assert "secret" not in caught.value.message + (folder / TRACKING).read_text()
+    assert send(folder)
+    assert len(held(client)) == 10
+
+
+def test_a_stage_that_takes_its_folder_back_is_no_error(folder, workdir):
+    shutil.rmtree(folder)
+    assert send(folder)
+    assert not folder.exists()
+    close_stage(folder)
+    assert send(folder)
