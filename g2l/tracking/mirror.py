@@ -140,7 +140,7 @@ class Mirror:
             params=flatten(record.settings),
             tags={name: shorten(value, MAX_TAG_VALUE) for name, value in tags.items()},
             metrics=self._metrics(folder, record, recorded),
-            artifacts=[*_partitions(data), *_files(folder, result)],
+            artifacts=[*_partitions(data), *_files(folder, record, result)],
             datasets=_datasets(data, record.settings),
             model=_model(folder, record.kind, result),
             mlflow_run_id=record.mlflow_run_id,
@@ -249,8 +249,13 @@ def _partitions(data: DatasetRecord | None) -> list[Artifact]:
     return [Artifact(path="partitions.json", text=json_text(members, indent=2), stable=True)]
 
 
-def _files(folder: Path, result: Mapping[str, Any]) -> Iterator[Artifact]:
-    finals = dict.fromkeys((*FINAL, *result.get("artifacts", {})))
+def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterator[Artifact]:
+    # A prediction has thousands of files, one of each video; `segments.csv` holds what they say.
+    more = {} if record.kind is RunKind.PREDICT else result.get("artifacts", {})
+    finals = dict.fromkeys((*FINAL, *more))
+    if record.kind is RunKind.TRAIN and "structure" in record.settings:
+        text = json_text(record.settings["structure"], indent=2)
+        yield Artifact(path="structure.json", text=text, stable=True)
     for name in STABLE:
         if (folder / name).is_file():
             yield Artifact(path=name, file=folder / name, stable=True)

@@ -24,7 +24,7 @@ from g2l.errors import G2LError, InputError, OperationalError, brief
 from g2l.tracking.environment import Target, load_mlflow, target, without_password
 
 PROBE_EXPERIMENT = "g2l-doctor"
-PROBE_SECONDS = 20.0
+PROBE_SECONDS = 30.0
 """How long a check may take; MLflow's import and the tables of a new SQLite file are most of it."""
 REQUEST_SECONDS = 5
 """How long one request of a check may take."""

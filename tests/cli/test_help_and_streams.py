@@ -82,7 +82,8 @@ def test_every_command_of_the_design_is_there() -> None:
     names = {" ".join(path) for path, _ in commands()}
     assert names >= {
         *("demo", "pipeline", "search-global", "search-local", "train", "predict", "export", "evaluate"),
-        *("data synth", "data validate", "data convert", "structure show", "structure convert", "doctor"),
+        *("data synth", "data validate", "data convert", "structure show", "structure convert"),
+        *("report", "sync", "doctor"),
     }
 
 

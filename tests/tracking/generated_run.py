@@ -94,7 +94,7 @@ def write_journal(path: Path, rates: int) -> None:
 
 
 def write_training(folder: Path, epochs: int = 3) -> None:
-    open_stage(folder, RunKind.TRAIN, {"seeds": [0]})
+    open_stage(folder, RunKind.TRAIN, {"seeds": [0], "structure": [[1, 2]]})
     seed = folder / "seed-0"
     open_stage(seed, RunKind.SEED, {"seed": 0})
     DatasetRecord(

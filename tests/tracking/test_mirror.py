@@ -54,6 +54,8 @@ def test_a_training(folder):
         **dict.fromkeys(["result.json", "epochs.jsonl", "model.safetensors", "last.ckpt"], False),
     }
     assert seed.tags["g2l.data"] == "abc"
+    (structure,) = [one for one in mirrored(folder)["train"].artifacts if one.path == "structure.json"]
+    assert json.loads(structure.text) == [[1, 2]]
 
 
 def test_a_global_search(folder):
@@ -132,11 +134,21 @@ def test_a_file_that_did_not_change_is_read_once(folder, monkeypatch):
     assert mirror.runs(over=True)[0].tags["g2l.reason"] == "disk"
 
 
+def test_the_files_of_single_videos_stay_where_they_are(tmp_path):
+    open_stage(tmp_path, RunKind.PREDICT, {"videos": 1})
+    for name in ("a.txt", "segments.csv"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "result.json").write_text(json.dumps({"artifacts": {"a.txt": {}, "segments.csv": {}}}))
+    found = [one.path for one in mirrored(tmp_path)[tmp_path.name].artifacts]
+    assert found == ["run.json", "result.json", "segments.csv"]
+
+
 def test_no_name_in_a_result_leads_out_of_the_folder(folder):
     (folder / "secret").write_text("")
     outside = {"../secret": {}, str(folder / "secret"): {}}
     (folder / "train" / "result.json").write_text(json.dumps({"artifacts": outside}))
-    assert [one.path for one in mirrored(folder)["train"].artifacts] == ["run.json", "result.json"]
+    found = {one.path for one in mirrored(folder)["train"].artifacts}
+    assert found == {"structure.json", "run.json", "result.json"}
 
 
 def test_an_exported_model_is_logged_once_it_is_finished(tmp_path):
