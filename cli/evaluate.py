@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from functools import partial
 
+from g2l.errors import InputError
+
 from . import console, tables
 from .options import check_file
 from .session import scratch_context
@@ -21,6 +23,7 @@ def evaluate(config: EvaluateConfig) -> None:
     from g2l.inference.comparison import compare_predictions
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention
+    from g2l.pipeline.output import refuse_foreign_file
     from g2l.pipeline.predict import record_evaluation
 
     check_file("--output", config.output)
@@ -31,6 +34,8 @@ def evaluate(config: EvaluateConfig) -> None:
         videos=None if config.bundle is None else read_bundle(config.bundle),
         convention=Convention(config.convention),
     )
+    if config.output is not None:
+        refuse_foreign_file(config.output, _is_scores)
     report = score(config.predictions)
     other = None if config.compare is None else score(config.compare)
     compared = None if other is None else compare_predictions(report, other)
@@ -46,3 +51,14 @@ def evaluate(config: EvaluateConfig) -> None:
     tables.evaluation(str(config.predictions), report)
     if other is not None and compared is not None:
         tables.predictions_compared(str(config.compare), report, other, compared)
+
+
+def _is_scores(path: Path) -> bool:
+    """Tell whether a file holds scores of an earlier evaluation."""
+    from g2l.files import read_json
+
+    try:
+        found = read_json(path)
+    except InputError:
+        return False
+    return isinstance(found, dict) and {"accuracy", "edit"} <= found.keys()

@@ -27,6 +27,7 @@ def report(
 
     Example: g2l report runs/pipeline/gtea-split1/20260101-120000
     """
+    from g2l.pipeline.output import refuse_foreign_file
     from g2l.report.render import ReportFormat, write_report
 
     console.configure(quiet=config.quiet)
@@ -34,6 +35,7 @@ def report(
     form = ReportFormat(config.format)
     folders = {run.rstrip("/") or run: find_run(run) for run in runs}
     path = config.output or _default(list(folders), form.value)
+    refuse_foreign_file(path, lambda found: b"g2l" in found.read_bytes())
     write_report(folders, path, form)
     console.say(f"report: {path}")
 
