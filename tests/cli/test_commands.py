@@ -242,7 +242,8 @@ def test_evaluate(run: Run) -> None:
     comparison = json.loads(run(*line, "--compare", "out", "--json").stdout)["comparison"]
     assert comparison["metrics"]["edit"]["verdict"] == "equal"
     Path("out", Path(bundle).read_text().split()[0]).unlink()
-    assert "error: out: expected the prediction of every requested video" in refusal(run(*line, "--bundle", bundle))
+    message = refusal(run(*line, "--bundle", bundle))
+    assert "error: out: expected the prediction of every requested video" in message
 
 
 def test_demo_composes_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
