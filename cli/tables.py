@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
-    from g2l.search.cost import CostPlan, SearchCost
+    from g2l.search.budget import CostPlan, SearchCost
     from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}

@@ -26,8 +26,8 @@ from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.receptive_field import Ending
 from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
-from g2l.search.cost import CostPlan
-from g2l.search.evaluator import SearchObserver
+from g2l.search.budget import CostPlan
+from g2l.search.events import SearchObserver
 from g2l.search.space import check_limits
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure

@@ -29,9 +29,9 @@ from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
-from g2l.training.evaluation import evaluate_model
-from g2l.training.history import TrainingResult
+from g2l.training.evaluate import evaluate_model
 from g2l.training.loop import fit
+from g2l.training.state import TrainingResult
 
 STRUCTURE = "structure.json"
 

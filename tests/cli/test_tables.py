@@ -9,7 +9,7 @@ from g2l.metrics.summary import Summary
 from g2l.pipeline.contest import Contestant
 from g2l.pipeline.pipeline import PipelineOutcome
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
-from g2l.search.cost import CostPlan, SearchCost
+from g2l.search.budget import CostPlan, SearchCost
 from g2l.structure import DilationStructure, LayerTopology
 
 TOPOLOGY = LayerTopology.serial((2,))

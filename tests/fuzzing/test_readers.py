@@ -40,7 +40,7 @@ from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.published import load_published
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import describe
-from g2l.search.journal_lines import parse_journal
+from g2l.search.journal import read_journal
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_layer_rates, read_structure, write_structure
 
@@ -256,7 +256,7 @@ READERS: dict[str, tuple[str, Callable, Callable, int, tuple[Callable, ...]]] = 
     "names": ("b.txt", lambda _: NAMES, _read_names, 100, (damaged,)),
     "structure": ("s.json", _structures, _read_structure, 200, (damaged, damaged_json)),
     "layer rates": ("r.json", _structures, read_layer_rates, 100, (damaged, damaged_json)),
-    "journal": ("journal.jsonl", lambda _: [_journal()], parse_journal, 100, (damaged,)),
+    "journal": ("journal.jsonl", lambda _: [_journal()], read_journal, 100, (damaged,)),
     "onnx": ("m.onnx", _graphs, _read_model, 100, (damaged,)),
     "safetensors": ("m.safetensors", lambda _: [safetensors_file(PLAIN)], _read_model, 80, (damaged,)),
     "state dict": ("m.model", lambda _: [state_dict_file()], _read_official, 40, (damaged,)),
