@@ -335,7 +335,8 @@ def open_dataset(
         feature_folder: Where processes share decoded features, or None to keep them in RAM.
     """
     return candidate_dataset(
-        SegmentationDataset.open(config, quiet=True), feature_folder  # the search has reported its notices
+        SegmentationDataset.open(config, quiet=True),
+        feature_folder,  # the search has reported its notices
     )
 
 
