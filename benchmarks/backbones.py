@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.search_efficiency.report import table
-from g2l.config import BackboneConfig, DataConfig, Normalization, Selection
+from g2l.config import PRESETS, BackboneConfig, DataConfig, Normalization, Selection
 from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.files import write_json
@@ -29,7 +29,6 @@ from g2l.metrics.summary import summarize
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.pipeline.train import SeedOutcome, Training, train
-from g2l.presets import PRESETS
 from g2l.structure import DilationStructure
 
 RESULTS = Path(__file__).with_name("BACKBONES.md")

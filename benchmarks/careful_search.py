@@ -11,13 +11,21 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.config import (
+    BackboneConfig,
+    CandidateCheckpoints,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    ProxyChoice,
+    RecipeConfig,
+    Strategy,
+)
 from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import open_run
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, ProxyChoice, Strategy
 
 ABOUT_THE_RUN = {"run_id", "seconds", "checkpoint", "recorded", "artifacts", "at"}
 """Fields that tell of a run and not of what it found."""

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.careful_search import differences, outcome, run, write_data
-from g2l.config import DataConfig
-from g2l.search_config import ExecutorKind
+from g2l.config import DataConfig, ExecutorKind
 
 PATIENCE_SECONDS = 600.0
 SPAWNED = "multiprocessing.spawn"

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import Ratio, paired
+from g2l.config import LocalSearchConfig
 from g2l.models.ms_tcn import MSTCN
 from g2l.search.local_search import LocalSearch
-from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.loss import segmentation_loss
 

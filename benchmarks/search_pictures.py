@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from g2l.config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.evaluation import Budget, Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.search.candidates import GenerationSummary
@@ -21,7 +22,6 @@ from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.race import ROUNDS, choose, next_round, race_results
 from g2l.search.space import SearchSpace
-from g2l.search_config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.structure import DilationStructure, LayerTopology
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"

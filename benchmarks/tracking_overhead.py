@@ -19,14 +19,13 @@ from statistics import median
 import numpy as np
 import torch
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, RecipeConfig
 from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import open_run
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.search_config import GlobalSearchConfig
 from g2l.tracking.process import Upload
 
 LENGTHS = (1.0, 5.0, 30.0)

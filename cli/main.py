@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
@@ -34,33 +35,6 @@ from .options import grouped
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(
-    name="g2l",
-    cls=G2LGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings=HELP,
-    help="Search the receptive fields of temporal action-segmentation networks, train them, ship them.",
-)
-
-
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"g2l {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Search the receptive fields of temporal action-segmentation networks, train them, ship them."""
-    console.configure(quiet=False)  # until the command has read --quiet
-
-
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
     "pipeline": pipeline.pipeline,
@@ -83,35 +57,60 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 """Every command by its name, in the order of `--help`."""
 
-PANELS = {
-    "demo": "Start here",
-    "pipeline": "Start here",
-    "sync": "Tools",
-    "doctor": "Tools",
-    "data": "Tools",
-    "structure": "Tools",
-}
+PANELS = {"demo": "Start here", "pipeline": "Start here"} | dict.fromkeys(
+    ("sync", "doctor", "data", "structure"), "Tools"
+)
+GROUPS = {"data": "Make, check and convert data sets.", "structure": "Show and convert structure files."}
 
-GROUPS = {
-    name: typer.Typer(no_args_is_help=True, context_settings=HELP, help=text)
-    for name, text in {
-        "data": "Make, check and convert data sets.",
-        "structure": "Show and convert structure files.",
-    }.items()
-}
 
-for _name, _function in COMMANDS.items():
-    _group, _, _last = _name.rpartition(" ")
-    GROUPS.get(_group, app).command(
-        _last,
-        cls=G2LCommand,
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"g2l {__version__}")
+        raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Search the receptive fields of temporal action-segmentation networks, train them, ship them."""
+    console.configure(quiet=False)  # until the command has read --quiet
+
+
+def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Return the root command with these commands; each costs some milliseconds."""
+    app = typer.Typer(
+        cls=G2LGroup,
+        name="g2l",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
         context_settings=HELP,
-        rich_help_panel=None if _group else PANELS.get(_name, "Stages"),
-    )(grouped(_function))
-for _name, _app in GROUPS.items():
-    app.add_typer(_app, name=_name, rich_help_panel=PANELS[_name])
+    )
+    app.callback()(root)
+    groups: dict[str, typer.Typer] = {}
+    for name in names:
+        group, _, last = name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True, context_settings=HELP, help=GROUPS[group])
+            app.add_typer(groups[group], name=group, rich_help_panel=PANELS[group])
+        panel = None if group else PANELS.get(name, "Stages")
+        add = groups.get(group, app).command(
+            last, cls=G2LCommand, context_settings=HELP, rich_help_panel=panel
+        )
+        add(grouped(COMMANDS[name]))
+    return app
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; only the commands that it may mean are made."""
+    word = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    meant = [name for name in COMMANDS if name.split()[0] == word]
+    make_app(meant or COMMANDS)()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # made when a test or the documentation wants it
+        return make_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -58,12 +58,18 @@ class Normalization(StrEnum):
 
 
 class Selection(StrEnum):
-    """Which weights a training keeps."""
+    """Weights to keep: of the best epoch on a hold-out cut from train, or of the last on all of train."""
 
     BEST = "best"
-    """The epoch with the best hold-out score; a hold-out is cut from the train bundle."""
     LAST = "last"
-    """The last epoch, trained on the whole train bundle; nothing is selected."""
+
+
+class ClassWeights(StrEnum):
+    """How the loss weighs classes; see `g2l.training.loss.class_weights`."""
+
+    NONE = "none"
+    INVERSE = "inverse"
+    EFFECTIVE = "effective"
 
 
 class CandidateCheckpoints(StrEnum):
@@ -91,12 +97,10 @@ class Strategy(StrEnum):
 
 
 class ProxyChoice(StrEnum):
-    """What decides how long a candidate is trained."""
+    """How long a candidate is trained: `budget`, or a third, which ranked well on every data set tried."""
 
     FIXED = "fixed"
-    """The settings: `budget`."""
     THIRD = "third"
-    """A third of a full training, which ranked well on every data set it was tried on."""
 
 
 _data = partial(setting, panel="Data")
@@ -311,6 +315,9 @@ class RecipeConfig(Settings):
     epochs: int = _training(50, "Passes over the training videos.", at_least=1, presets={PAPER: 65, DEMO: 60})
     batch_size: int = _training(4, "Videos per step.", at_least=1, presets={PAPER: 8})
     learning_rate: float = _training(5e-4, "Learning rate of Adam.", above=0, presets={DEMO: 1e-3})
+    class_weights: ClassWeights = _training(
+        ClassWeights.NONE, "Weights of the classes by their frames in train, for rare actions."
+    )
     selection: Selection = _rare_training(
         Selection.BEST, "Weights to keep: best on a hold-out cut from train; last of all of train."
     )

@@ -30,7 +30,6 @@ BASE = {
     "structure",
     "evaluation",
     "config",
-    "search_config",
 }
 ALLOWED = {
     "__init__": set(),
@@ -44,8 +43,6 @@ ALLOWED = {
     "evaluation": {"errors", "structure", "config"},
     "settings": {"errors"},
     "config": {"errors", "structure", "settings", "receptive_field"},  # the names of its endings
-    "search_config": {"config"},
-    "presets": {"config"},
     "layer_names": {"structure", "config"},
     "structure_files": {"errors", "files", "structure", "config", "layer_names"},
     "metrics": {"errors"},

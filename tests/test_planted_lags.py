@@ -9,7 +9,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import (
+    BackboneConfig,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+    Selection,
+    Strategy,
+)
 from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.lags import lags
 from g2l.evaluation import Budget
@@ -18,7 +26,6 @@ from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
-from g2l.search_config import GlobalSearchConfig, LocalSearchConfig, Strategy
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.training.candidate import CandidateFitness
 

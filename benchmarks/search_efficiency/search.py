@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.search_efficiency.problems import Problem, search_space
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
@@ -20,7 +21,6 @@ from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.store import EvaluationStore
-from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.training.candidate import CandidateFitness
 
 Record = dict[str, Any]

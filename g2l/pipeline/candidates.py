@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import (
+    BackboneConfig,
+    CandidateCheckpoints,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    RecipeConfig,
+    Selection,
+)
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import OperationalError
 from g2l.evaluation import Budget, Evaluation, EvaluationTask, Fitness
@@ -23,7 +31,6 @@ from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import check_limits
-from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.candidate import CandidateFitness
 

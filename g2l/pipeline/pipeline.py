@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import (
+    BackboneConfig,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+    Selection,
+)
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import describe_file, write_json
 from g2l.inference.sessions import open_session
@@ -29,7 +36,6 @@ from g2l.report.render import write_report
 from g2l.search.budget import CostPlan
 from g2l.search.events import SearchObserver
 from g2l.search.space import check_limits
-from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 

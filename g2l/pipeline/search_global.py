@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from g2l.config import Selection
+from g2l.config import GlobalSearchConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.evaluation import Evaluation
 from g2l.metrics.comparison import Comparison
@@ -38,7 +38,6 @@ from g2l.search.journal import Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
-from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.evaluation import Budget
@@ -24,7 +24,6 @@ from g2l.receptive_field import Ending, describe
 from g2l.records import UPDATES, LineLog, LocalSearchUpdate, RunKind, write_result, write_table
 from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace, check_limits
-from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.description import model_metadata

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json
@@ -24,7 +24,6 @@ from g2l.receptive_field import Ending, branch_layers, describe, finish, structu
 from g2l.receptive_field.endings import end_layers
 from g2l.records import EPOCHS, EpochRecord, LineLog, RunKind, write_result
 from g2l.search.local_search import LocalSearch
-from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything

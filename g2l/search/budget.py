@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask, TrainingSegment
 from g2l.search.race import ROUNDS, race_budget
 from g2l.search.space import SearchSpace
-from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 
 RUNGS = 3
 """Lengths of the trainings that verify the structures of a one-shot search."""

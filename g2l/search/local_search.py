@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from g2l.config import LocalSearchConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.receptive_field import Ending, convert, parameter_groups
 from g2l.receptive_field.rates import Rates
 from g2l.receptive_field.schedule import SearchSchedule, Update
 from g2l.records import LayerUpdate, LocalSearchUpdate, now
-from g2l.search_config import LocalSearchConfig
 
 
 class SearchState(Protocol):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from g2l.config import GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget, Evaluation, EvaluationTask, TrainingSegment
 from g2l.files import fingerprint
@@ -34,7 +35,6 @@ from g2l.search.proposals.random import search_randomly
 from g2l.search.race import Race, run_race
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
-from g2l.search_config import GlobalSearchConfig, Strategy
 from g2l.structure import DilationStructure
 
 WITHOUT_INFLUENCE = ("executor", "workers", "ray_address", "gpus_per_candidate", "candidate_checkpoints")

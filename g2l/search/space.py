@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from g2l.config import BackboneConfig
+from g2l.config import BackboneConfig, GlobalSearchConfig, LocalSearchConfig
 from g2l.errors import InputError
-from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure, LayerTopology
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from g2l.config import RecipeConfig, Selection
-from g2l.datasets.batching import Batch, BatchSource, prefetched
+from g2l.config import ClassWeights, RecipeConfig, Selection
+from g2l.datasets.batching import IGNORE_INDEX, Batch, BatchSource, prefetched
 from g2l.errors import OperationalError
 from g2l.evaluation import Budget
 from g2l.metrics.scores import metric_value
@@ -22,7 +22,7 @@ from g2l.progress import NullProgress, Progress, Task
 from g2l.records import EpochRecord
 from g2l.training.checkpoint import load_checkpoint, save_checkpoint, training_identity
 from g2l.training.device import autocast, seed_everything
-from g2l.training.loss import LossCounts, segmentation_loss
+from g2l.training.loss import LossCounts, class_weights, segmentation_loss
 from g2l.training.state import ResultSoFar, TrainingCallback, TrainingResult, TrainingState
 
 _NO_PROGRESS = NullProgress()
@@ -134,6 +134,9 @@ class Training:
             torch.use_deterministic_algorithms(True, warn_only=True)  # the compiler reads it, too
             model.compile(dynamic=True)  # in place: names of weights, checkpoints and exports stay
         self.state = TrainingState(model, optimizer or adam(model, recipe))
+        if recipe.class_weights is not ClassWeights.NONE:
+            weights = class_weights(_class_counts(source), recipe.class_weights)
+            self.state.class_weights = None if weights is None else weights.to(device)
         self.so_far = ResultSoFar()
         self.source, self.recipe, self.seed = source, recipe, seed
         self.device, self.callbacks = device, callbacks
@@ -290,15 +293,15 @@ def _accumulate(
     state.optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for part in parts:
-        loss = _loss(state.model, part.to(device), recipe, counts)
+        loss = _loss(state, part.to(device), recipe, counts)
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
 
 
-def _loss(model: nn.Module, batch: Batch, recipe: RecipeConfig, counts: LossCounts) -> Tensor:
+def _loss(state: TrainingState, batch: Batch, recipe: RecipeConfig, counts: LossCounts) -> Tensor:
     with autocast(batch.features.device, recipe.mixed_precision):
-        logits = model(batch.features, batch.frame_mask if batch.padded else None)
+        logits = state.model(batch.features, batch.frame_mask if batch.padded else None)
     return segmentation_loss(
         logits,
         batch.targets,
@@ -306,7 +309,15 @@ def _loss(model: nn.Module, batch: Batch, recipe: RecipeConfig, counts: LossCoun
         smoothing_weight=recipe.smoothing_weight,
         smoothing_clamp=recipe.smoothing_clamp,
         counts=counts,
+        weights=state.class_weights,
     )
+
+
+def _class_counts(source: BatchSource) -> Tensor:
+    """Return the frames of each class in the training videos, up to the last class that occurs."""
+    targets = [torch.as_tensor(source.dataset.load(name).targets) for name in source.names]
+    frames = torch.cat(targets)
+    return torch.bincount(frames[frames != IGNORE_INDEX])
 
 
 def _where(state: TrainingState, batch: Batch) -> str:

@@ -7,7 +7,30 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from g2l.config import ClassWeights
 from g2l.datasets.batching import IGNORE_INDEX
+
+EFFECTIVE_BETA = 0.9999
+"""β of the effective number of frames: classes of far more than 1 / (1 − β) frames weigh about the same."""
+
+
+def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor | None:
+    """Return the weight of each class in the cross-entropy, None for equal weights.
+
+    They are scaled so that the mean weight of a frame is 1, which keeps the learning rate's meaning. A class
+    without frames has weight 0.
+
+    Args:
+        counts: Frames of each class, shape (C,).
+        kind: `inverse`: 1 / n. `effective`: (1 − β) / (1 − β^n) (Cui et al., Class-Balanced Loss, CVPR 2019,
+            equation 3), which rises less steeply for rare classes.
+    """
+    if kind is ClassWeights.NONE:
+        return None
+    frames = counts.double()
+    share = frames if kind is ClassWeights.INVERSE else 1 - EFFECTIVE_BETA**frames
+    weights = torch.where(counts > 0, 1 / share.clamp(min=1e-12), 0.0)
+    return (weights * frames.sum() / (weights * frames).sum().clamp(min=1e-12)).float()
 
 
 @dataclass(frozen=True)
@@ -36,6 +59,7 @@ def segmentation_loss(
     smoothing_weight: float,
     smoothing_clamp: float,
     counts: LossCounts | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the loss summed over stages: a scalar in the precision of the logits, float32 at least.
 
@@ -54,11 +78,12 @@ def segmentation_loss(
         smoothing_clamp: τ, in nats; larger |Δ| are real boundaries and have no gradient.
         counts: Those of the batch of which this is a part, so that the losses of all parts add up to its own;
             None where it is the whole.
+        weights: Weight of each class in the cross-entropy, shape (C,), or None for equal weights.
     """
     counts = counts or LossCounts.of(targets, frame_mask)
     precision = torch.promote_types(logits.dtype, torch.float32)
     log_probabilities = torch.log_softmax(logits, dim=2, dtype=precision)
-    loss = _cross_entropy(log_probabilities, targets) / counts.frames.clamp(min=1)
+    loss = _cross_entropy(log_probabilities, targets, weights) / counts.frames.clamp(min=1)
     if smoothing_weight:
         changes = (counts.pairs * logits.shape[2]).clamp(min=1)
         smoothing = _smoothing(log_probabilities, frame_mask, smoothing_clamp) / changes
@@ -74,12 +99,13 @@ def _pairs(frame_mask: Tensor) -> Tensor:
     return frame_mask[..., 1:] * frame_mask[..., :-1]  # (B, 1, T) -> (B, 1, T - 1)
 
 
-def _cross_entropy(log_probabilities: Tensor, targets: Tensor) -> Tensor:
+def _cross_entropy(log_probabilities: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     stages = log_probabilities.shape[0]
     index = targets.clamp(min=0).expand(stages, *targets.shape).unsqueeze(2)  # (B, T) -> (S, B, 1, T)
     # Gather, not nll_loss: the latter has no deterministic form on CUDA.
     of_targets = log_probabilities.gather(2, index).squeeze(2)  # (S, B, 1, T) -> (S, B, T)
-    return -(of_targets * _valid(targets)).sum()
+    frames = _valid(targets) if weights is None else _valid(targets) * weights[targets.clamp(min=0)]  # (B, T)
+    return -(of_targets * frames).sum()
 
 
 def _smoothing(log_probabilities: Tensor, frame_mask: Tensor, clamp: float) -> Tensor:

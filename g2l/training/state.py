@@ -23,6 +23,7 @@ class TrainingState:
         epoch: Epochs completed.
         step: Optimiser steps completed.
         too_large: Videos times frames of the smallest batch that did not fit the memory, or None.
+        class_weights: Weight of each class in the cross-entropy, shape (C,), or None for equal weights.
     """
 
     model: nn.Module
@@ -30,6 +31,7 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     too_large: int | None = None
+    class_weights: Tensor | None = None
 
 
 class TrainingCallback(Protocol):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import search_pictures
+from g2l.config import Strategy
 from g2l.search.events import SearchPhase
-from g2l.search_config import Strategy
 
 
 @pytest.mark.parametrize("strategy", Strategy)

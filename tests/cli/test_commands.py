@@ -26,6 +26,7 @@ COLUMNS = [
     "confidence",
     "entropy",
 ]
+RECORDS = {"run.json", "status.json", "result.json", "manifest.json"}
 FEATURES = Path("data/tiny/features")
 TRUTH = Path("data/tiny/groundTruth")
 CLASSES = ("background", "take_bowl", "take_plate", "pour_dressing", "pour_sauce")
@@ -182,7 +183,7 @@ def test_predict_a_folder(run: Run, model: Path, exported: tuple[Path, Result], 
     out = Path("out")
     names = sorted(path.stem for path in FEATURES.iterdir())
     expected = {f"{name}{suffix}" for name in names for suffix in ("", ".txt", ".png", ".probabilities.npy")}
-    expected |= {"run.json", "segments.csv", "metrics.json", "evaluation.json", "predictions.jsonl"}
+    expected |= {*RECORDS, "segments.csv", "metrics.json", "evaluation.json", "predictions.jsonl"}
     assert {path.name for path in out.iterdir()} == expected
     assert load("out/metrics.json").keys() == METRICS
     rows = list(csv.DictReader((out / "segments.csv").open()))
@@ -209,7 +210,7 @@ def test_predict_a_file_without_ground_truth(run: Run, model: Path, exported: tu
             "predict", "--model", str(source), "--features", str(file), "--output", str(out), "--quiet"
         )
         assert (told.exit_code, told.stdout, told.stderr) == (0, "", "")
-        files = {f"{file.stem}.txt", "segments.csv", "predictions.jsonl", "run.json"}
+        files = {f"{file.stem}.txt", "segments.csv", "predictions.jsonl", *RECORDS}
         assert {path.name for path in out.iterdir()} == files
     assert predicted(Path("onnx"), file.stem) == predicted(Path("safetensors"), file.stem)
 
@@ -241,7 +242,8 @@ def test_evaluate(run: Run) -> None:
     comparison = json.loads(run(*line, "--compare", "out", "--json").stdout)["comparison"]
     assert comparison["metrics"]["edit"]["verdict"] == "equal"
     Path("out", Path(bundle).read_text().split()[0]).unlink()
-    assert "error: out: expected the prediction of every video" in refusal(run(*line, "--bundle", bundle))
+    message = refusal(run(*line, "--bundle", bundle))
+    assert "error: out: expected the prediction of every requested video" in message
 
 
 def test_demo_composes_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

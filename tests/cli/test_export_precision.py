@@ -35,7 +35,6 @@ def test_int8_is_measured_kept_and_predicted_with(
         "F1 against segments of fp32",
         "F1 to the truth",
         "size of the file",
-        "speed",
     ):
         assert name in told.stderr
     assert ("kept by --force" in told.stderr) is found["forced"]

@@ -37,7 +37,7 @@ def test_formats_beside_the_table(run: Run, model: Path, options: str) -> None:
     assert {path.name for path in Path("out").iterdir()} == expected | {
         "segments.csv",
         "predictions.jsonl",
-        "run.json",
+        *("run.json", "status.json", "result.json", "manifest.json"),
     }
     table = segments()
     for name in names:
@@ -68,7 +68,7 @@ def test_smoothing_and_its_effect(run: Run, exported: tuple[Path, Result], smoot
     model = exported[0]
     assert run(*predict(model, "")).exit_code == 0
     before = segments()
-    told = run(*predict(model, f"--smooth {smoothing}"), *TRUTH)
+    told = run(*predict(model, f"--overwrite --smooth {smoothing}"), *TRUTH)
     assert told.exit_code == 0, told.stderr
     assert [line.split()[1] for line in told.stdout.splitlines() if "smoothed " in line] == [
         "smoothed",

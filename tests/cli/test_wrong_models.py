@@ -88,8 +88,8 @@ def test_transposed_features_are_turned_and_said(run: Run, any_model: str) -> No
         (("--features", "none"), ["error: none: no such file or folder."]),
         (("--features", "some"), ["error: some: expected feature files (.npy)"]),
         ((*FEATURES, "--device", "gpu"), ["`--device` must be one of auto, cpu, cuda, but is 'gpu'"]),
-        ((*FEATURES, "--output", "data/tiny/mapping.txt/out"), ["cannot be used as an output folder"]),
-        ((*FEATURES, "--output", "data/tiny/mapping.txt"), ["cannot be used as an output folder"]),
+        ((*FEATURES, "--output", "data/tiny/mapping.txt/out"), ["expected an output outside of data sets"]),
+        ((*FEATURES, "--output", "data/tiny/mapping.txt"), ["expected an output outside of data sets"]),
     ],
 )
 def test_nothing_is_predicted(run: Run, any_model: str, options: tuple[str, ...], parts: list[str]) -> None:
@@ -144,5 +144,5 @@ def test_export_refuses(run: Run, model: Path, exported: tuple[Path, Result]) ->
     assert "`opset` must be in " in refusal(run(*line, "--opset", "3"))
     assert "`ir_version` must be in " in refusal(run(*line, "--opset", "18", "--ir-version", "3"))
     message = refusal(run(*line, "--output", "data/tiny/mapping.txt/model.onnx"))
-    assert "error: data/tiny/mapping.txt: cannot be used as an output folder" in message
+    assert "error: data/tiny/mapping.txt/model.onnx: expected an output outside of data sets" in message
     assert not list(Path().glob("*.onnx"))

@@ -96,11 +96,11 @@ def wrote(workdir: Path) -> set[str]:
         ((*TRAIN, "--resume", "--output-dir", "none"), ["error: none: there is no run to resume."]),
         (
             (*TRAIN, "--output-dir", "data/tiny/mapping.txt/run"),
-            ["error: data/tiny/mapping.txt/run: cannot be used as an output folder", "--output-dir"],
+            ["error: data/tiny/mapping.txt/run: expected an output outside of data sets"],
         ),
         (
             (*TRAIN, "--output-dir", "data/tiny/mapping.txt"),
-            ["error: data/tiny/mapping.txt: cannot be used as an output folder"],
+            ["error: data/tiny/mapping.txt: expected an output outside of data sets"],
         ),
         (("train", "--split", "1"), ["Missing option '--dataset'", "hint: `g2l train --help`"]),
         ((*TRAIN, "--sede", "1"), ["No such option: --sede", "--seed", "hint: `g2l train --help`"]),

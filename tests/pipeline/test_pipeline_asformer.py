@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from g2l.config import BackboneConfig
+from g2l.config import BackboneConfig, Strategy
 from g2l.inference.sessions import open_session
 from g2l.models.artifact import load_model, save_model
 from g2l.pipeline.context import RunContext
@@ -17,7 +17,6 @@ from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import search_locally
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending
-from g2l.search_config import Strategy
 from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import (
     ATTENTION,

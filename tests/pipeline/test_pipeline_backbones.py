@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from g2l.config import Strategy
 from g2l.inference.sessions import open_session
 from g2l.pipeline.pipeline import run_pipeline
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.search_config import Strategy
 from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, global_task, pipeline_task
 
 CAUSAL_DUAL = replace(DUAL, causal=True)

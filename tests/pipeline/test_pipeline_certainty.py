@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from g2l.config import ProxyChoice, Strategy
 from g2l.files import read_json
 from g2l.pipeline import search_global
 from g2l.pipeline.candidates import TRAININGS
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import read_metrics, read_result
-from g2l.search_config import ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, global_task

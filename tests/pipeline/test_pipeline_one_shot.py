@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from g2l.config import CandidateCheckpoints, Strategy
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.search_config import CandidateCheckpoints, Strategy
 from tests.pipeline.tiny_pipeline import global_task
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.careful_search import differences, outcome
 from benchmarks.kills import Killer, Victim
+from g2l.config import ExecutorKind
 from g2l.pipeline.candidates import TRAININGS
-from g2l.search_config import ExecutorKind
 
 SERIAL, PROCESS, RAY = ExecutorKind.SERIAL, ExecutorKind.PROCESS, ExecutorKind.RAY
 RESULTS = ("structure.json", "result.json", "final-")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from g2l.config import CandidateCheckpoints
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget
@@ -14,7 +15,6 @@ from g2l.models.registry import BACKBONES
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, figure_path, read_result
-from g2l.search_config import CandidateCheckpoints
 from g2l.structure_files import read_structure
 from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, global_task

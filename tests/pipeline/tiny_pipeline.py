@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.config import (
+    BackboneConfig,
+    CandidateCheckpoints,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+)
 from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.evaluation import Budget
@@ -22,7 +30,6 @@ from g2l.pipeline.pipeline import PipelineTask, run_pipeline
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.pipeline.train import Training, train
-from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)

@@ -3,14 +3,13 @@ from __future__ import annotations
 import pytest
 from search_landscapes import Landscape
 
+from g2l.config import PRESETS, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Budget
-from g2l.presets import PRESETS
 from g2l.search.budget import expected_evaluations, maximal_evaluations, plan_search
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
-from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.structure import DilationStructure, LayerTopology
 
 SPACE = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 4), max_exponent=10, longest=5000)

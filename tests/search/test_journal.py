@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from search_landscapes import BUDGET, Landscape, evaluation
 
+from g2l.config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget, EvaluationStatus
 from g2l.search.executors.serial import SerialExecutor
@@ -16,7 +17,6 @@ from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
-from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.structure import DilationStructure, LayerTopology
 
 SPACE = SearchSpace(LayerTopology.serial((3, 3)), (1, 2, 4, 8))

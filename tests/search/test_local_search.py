@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from g2l.config import LocalSearchConfig
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
@@ -17,7 +18,6 @@ from g2l.receptive_field import Ending, branch_layers, structure
 from g2l.records import LocalSearchUpdate
 from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace
-from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.training.state import TrainingCallback, TrainingState
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from g2l.config import LocalSearchConfig
 from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
 from g2l.receptive_field import structure
 from g2l.search.local_search import LocalSearch
-from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 
 

@@ -7,6 +7,7 @@ import pytest
 from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score, scored
 from small_searches import HAND, TARGET, config, search
 
+from g2l.config import Strategy
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.search.candidates import Origin
@@ -15,7 +16,6 @@ from g2l.search.journal import Journal
 from g2l.search.loop import nothing_learnt
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
-from g2l.search_config import Strategy
 from g2l.structure import DilationStructure, LayerTopology
 
 

@@ -4,10 +4,10 @@ import pytest
 from search_landscapes import BUDGET, Landscape, Scores, Shuffled, evaluation, score, scored
 from small_searches import HAND, SPACE, TARGET, config, search
 
+from g2l.config import Strategy
 from g2l.errors import OperationalError
 from g2l.evaluation import TrainingSegment
 from g2l.search.space import SearchSpace
-from g2l.search_config import Strategy
 from g2l.structure import LayerTopology
 
 PROXY = BUDGET.amount

@@ -12,10 +12,10 @@ from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, score
 from small_searches import HAND as HAND_DESIGNED
 from small_searches import TARGET, config, search
 
+from g2l.config import ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Budget, Evaluation
 from g2l.search.race import BEYOND_NOISE, RaceResult, choose, next_round, race_results, seed_noise
-from g2l.search_config import ProxyChoice, Strategy
 from g2l.structure import DilationStructure
 
 HAND, A, B, C = (DilationStructure(((rate,),)) for rate in (1, 2, 4, 8))

@@ -6,9 +6,9 @@ import numpy as np
 from search_landscapes import BUDGET, Landscape, score
 from small_searches import HAND, TARGET, config, random_search, search
 
+from g2l.config import Strategy
 from g2l.search.budget import expected_evaluations
 from g2l.search.space import SearchSpace
-from g2l.search_config import Strategy
 from g2l.structure import DilationStructure, LayerTopology
 
 

@@ -14,6 +14,7 @@ import pytest
 from search_landscapes import BUDGET, Landscape
 from small_searches import HAND, SPACE, TARGET
 
+from g2l.config import GlobalSearchConfig, Strategy
 from g2l.errors import DiskFullError
 from g2l.evaluation import EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
@@ -21,7 +22,6 @@ from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal
 from g2l.search.loop import run_global_search
 from g2l.search.store import EvaluationStore
-from g2l.search_config import GlobalSearchConfig, Strategy
 
 IDENTITY = {"data": "f00d"}
 CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET, leaders=2)

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.training.loss import LossCounts, segmentation_loss
+from g2l.config import ClassWeights
+from g2l.training.loss import LossCounts, class_weights, segmentation_loss
 from tests.oracles.naive_loss import naive_loss
 
 
@@ -116,3 +117,36 @@ def test_half_precision_logits_are_summed_in_float32():
     logits, targets, mask = batch([6], dtype=torch.float32)
     loss = segmentation_loss(logits.bfloat16(), targets, mask, smoothing_weight=0.15, smoothing_clamp=4.0)
     assert loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", [ClassWeights.INVERSE, ClassWeights.EFFECTIVE])
+def test_class_weights_favour_rare_classes_and_keep_the_mean(kind):
+    counts = torch.tensor([100_000, 1000, 0, 10])
+    weights = class_weights(counts, kind)
+    assert weights[0] < weights[1] < weights[3]
+    assert weights[2] == 0
+    assert (weights.double() * counts).sum() / counts.sum() == pytest.approx(1.0)
+    assert weights[3] / weights[1] == pytest.approx(100.0 if kind is ClassWeights.INVERSE else 95.2, rel=1e-2)
+
+
+def test_class_weights_of_equal_classes_are_equal():
+    assert class_weights(torch.tensor([7, 7]), ClassWeights.NONE) is None
+    for kind in (ClassWeights.INVERSE, ClassWeights.EFFECTIVE):
+        assert class_weights(torch.tensor([7, 7]), kind).tolist() == pytest.approx([1.0, 1.0])
+        assert not class_weights(torch.tensor([0, 0]), kind).any()
+
+
+def test_weights_multiply_the_cross_entropy_of_their_class():
+    logits, targets, mask = batch([6, 3])
+    options = {"smoothing_weight": 0.15, "smoothing_clamp": 4.0}
+    plain = segmentation_loss(logits, targets, mask, **options)
+    weights = torch.tensor([2.0, 0.5, 1.0], dtype=logits.dtype)
+    assert segmentation_loss(logits, targets, mask, weights=torch.ones_like(weights), **options) == plain
+    weighted = segmentation_loss(logits, targets, mask, weights=weights, **options)
+    valid = targets != -100
+    change = torch.log_softmax(logits, 2).gather(
+        2, targets.clamp(min=0).expand(len(logits), *targets.shape).unsqueeze(2)
+    )
+    factor = (weights[targets.clamp(min=0)] - 1) * valid
+    expected = plain - (change.squeeze(2) * factor).sum() / valid.sum()
+    torch.testing.assert_close(weighted, expected)

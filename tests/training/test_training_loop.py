@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from g2l.config import Selection
+from g2l.config import ClassWeights, Selection
 from g2l.errors import OperationalError
 from g2l.evaluation import Budget
 from g2l.records import EpochRecord
@@ -36,6 +36,14 @@ def test_training_lowers_the_loss_and_fits():
     _, result = tiny_fit(recipe=RECIPE.replace(epochs=25, decay_epoch=20, selection=Selection.LAST))
     assert result.history[-1].loss < 0.7 * result.history[0].loss
     assert result.metrics["accuracy"] > 70
+
+
+@pytest.mark.parametrize("kind", [ClassWeights.INVERSE, ClassWeights.EFFECTIVE])
+def test_class_weights_change_the_training_and_keep_its_scale(kind):
+    _, plain = tiny_fit()
+    _, weighted = tiny_fit(recipe=RECIPE.replace(class_weights=kind))
+    assert weighted.history[0].loss != plain.history[0].loss
+    assert weighted.history[0].loss == pytest.approx(plain.history[0].loss, rel=0.3)
 
 
 def test_history_and_result():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from g2l.config import GlobalSearchConfig
 from g2l.search.candidates import Candidate, Origin, Proposal, ranked
 from g2l.search.space import SearchSpace
-from g2l.search_config import GlobalSearchConfig
 from g2l.structure import DilationStructure
 
 if TYPE_CHECKING:
