@@ -1,7 +1,7 @@
-"""How often a search that is killed at a random moment and started again gives the result of an unbroken one.
+"""How often a search that is killed at a random moment and resumed gives the uninterrupted result.
 
-`python -m benchmarks.kills` kills (−9) whole searches in this machine's processes: everything at once, only
-the main process, or only a worker. It needs Linux, and Ray for the Ray executor.
+`python -m benchmarks.kills` kills (−9) searches: all processes at once, only the main one, or only a worker.
+It needs Linux, and Ray for the Ray executor.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import argparse
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.process import BaseProcess
@@ -21,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.careful_search import differences, outcome, run, write_data
-from benchmarks.processes import PATIENCE_SECONDS, descendants, kill_process, left_of, workers_below
 from g2l.config import DataConfig
 from g2l.search_config import ExecutorKind
 
+PATIENCE_SECONDS = 600.0
+SPAWNED = "multiprocessing.spawn"
 LATEST = 0.95
 """Of the time of an unbroken run: later moments often come after the end."""
 
@@ -160,6 +163,56 @@ def _chosen(process: BaseProcess, victim: Victim) -> list[int]:
 
 def _lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def descendants(process: int) -> list[int]:
+    """Return the processes below one."""
+    children: dict[int, list[int]] = {}
+    for pid, parent, _ in _processes():
+        children.setdefault(parent, []).append(pid)
+    found = [process]
+    for pid in found:
+        found += children.get(pid, ())
+    return found[1:]
+
+
+def workers_below(process: int) -> list[int]:
+    """Return the processes below one that train candidates."""
+    below = {pid: _command(pid) for pid in descendants(process)}
+    return [pid for pid, line in below.items() if line.startswith("ray::attempt") or SPAWNED in line]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Yield number, parent and state of every process."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has just ended
+            continue
+        yield int(path.parent.name), int(parent), state
+
+
+def left_of(family: list[int]) -> list[int]:
+    """Return those of a family that do not end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        left = [pid for pid, _, state in _processes() if pid in family and state != "Z"]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
+
+
+def kill_process(pid: int) -> None:
+    """Kill a process (-9) unless it is gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def kills(killer: Killer, folder: Path, executor: ExecutorKind, number: int) -> Iterator[Kill]:

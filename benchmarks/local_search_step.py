@@ -1,4 +1,7 @@
-"""How much longer a training step of the local search takes than a plain one of the same network.
+"""Time and memory of a training step of the local search, beside a plain one of the same network.
+
+Memory is measured in a process for each step: what its peak resident memory grows by during three steps, on
+top of libraries, features and network; weights of the optimizer and gradients are included.
 
 Run from the repository root: `python -m benchmarks.local_search_step`.
 """
@@ -6,7 +9,11 @@ Run from the repository root: `python -m benchmarks.local_search_step`.
 from __future__ import annotations
 
 import argparse
+import gc
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,6 +28,8 @@ from g2l.training.loss import segmentation_loss
 FEATURE_DIM = 2048
 NUM_CLASSES = 19
 STRUCTURE = DilationStructure.hand_designed(4, 10)
+STEPS = 3
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def training_step(features: Tensor, targets: Tensor, *, branches: int | None) -> Callable[[], None]:
@@ -56,6 +65,53 @@ def measure(frames: int, *, batch: int, branches: int, pairs: int) -> Ratio:
     )
 
 
+def added_memory(frames: int, *, branches: int | None) -> int:
+    """Return the bytes that training steps add to the peak of a fresh process.
+
+    Args:
+        frames: Length T of the one video in the batch.
+        branches: Of each layer, or None for a plain network.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_steps, args=(theirs, frames, branches))
+    process.start()
+    added: int = ours.recv()
+    process.join()
+    return added
+
+
+def memory_ratio(frames: int, *, branches: int, rounds: int) -> tuple[float, int, int]:
+    """Return search / plain and the bytes of both, the least of some rounds each.
+
+    What else happens in a process only adds to its peak.
+    """
+    search = min(added_memory(frames, branches=branches) for _ in range(rounds))
+    plain = min(added_memory(frames, branches=None) for _ in range(rounds))
+    return search / plain, search, plain
+
+
+def _steps(result: Connection, frames: int, branches: int | None) -> None:
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    features = torch.randn(1, FEATURE_DIM, frames)
+    targets = torch.randint(NUM_CLASSES, (1, frames))
+    # What the first step loads, on a video too short to matter.
+    training_step(features[..., :32].contiguous(), targets[..., :32], branches=branches)()
+    gc.collect()
+    step = training_step(features, targets, branches=branches)
+    CLEAR.write_text("5")  # the peak starts anew at what is resident now
+    before = _kib("VmRSS")
+    for _ in range(STEPS):
+        step()
+    result.send((_kib("VmHWM") - before) * 1024)
+
+
+def _kib(name: str) -> int:
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1])
+
+
 def main() -> None:
     """Print one line per length."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -64,11 +120,17 @@ def main() -> None:
     parser.add_argument("--branches", type=int, default=3)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    for frames in arguments.frames:
-        ratio = measure(frames, batch=arguments.batch, branches=arguments.branches, pairs=arguments.pairs)
-        print(f"frames={frames} batch={arguments.batch} search/plain {ratio}", flush=True)
+    parser.add_argument("--memory-rounds", type=int, default=0, help="0: time only; Linux only")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    for frames in options.frames:
+        found = measure(frames, batch=options.batch, branches=options.branches, pairs=options.pairs)
+        print(f"frames={frames} batch={options.batch} search/plain {found}", flush=True)
+        if options.memory_rounds:
+            ratio, search, plain = memory_ratio(
+                frames, branches=options.branches, rounds=options.memory_rounds
+            )
+            print(f"  memory {ratio:.2f}: {search / 2**20:.0f} MiB / {plain / 2**20:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

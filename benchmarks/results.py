@@ -23,7 +23,6 @@ from benchmarks import (
     predict,
     prefetch,
     startup,
-    step_memory,
     training_step,
 )
 from benchmarks.timing import Ratio
@@ -82,6 +81,13 @@ def rows(pairs: int) -> Iterator[tuple[str, str, Ratio, str, str]]:
         "≥ 1",
     )
     yield (
+        "edit distance: a numpy row per segment / g2l",
+        "2,000 pairs of 25 and 45 segments",
+        metrics.against_rows(pairs=max(3, pairs // 2)),
+        "what the bit-parallel form buys",
+        "≥ 5",
+    )
+    yield (
         "metrics / counting equal frames",
         "2,000 videos, T = 2,000",
         metrics.against_counting(videos=2000, pairs=pairs),
@@ -100,7 +106,7 @@ def rows(pairs: int) -> Iterator[tuple[str, str, Ratio, str, str]]:
 def memory_rows() -> Iterator[str]:
     """Yield the rows on memory: bytes instead of seconds, the least of some processes instead of a median."""
     for frames in FRAMES[1:]:
-        found, search, plain = step_memory.ratio(frames, branches=3, rounds=5)
+        found, search, plain = local_search_step.memory_ratio(frames, branches=3, rounds=5)
         line = (
             f"| memory that a local-search step adds / a training step | T = {frames:,} | **{found:.2f}** "
             f"| {search / 2**20:.0f} MiB / {plain / 2**20:.0f} MiB | ≤ 1.15 | of peak resident memory |"
