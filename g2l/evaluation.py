@@ -6,31 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from g2l.config import Budget as Budget
 from g2l.errors import InputError
 from g2l.structure import DilationStructure
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long a training runs: a number of epochs or of optimiser steps.
-
-    Raises:
-        InputError: The amount is below 1 or the unit is unknown.
-    """
-
-    amount: int
-    unit: Literal["epochs", "steps"] = "epochs"
-
-    def __post_init__(self) -> None:
-        if self.unit not in ("epochs", "steps"):
-            raise InputError(f"`unit` must be epochs or steps, but is {self.unit!r} instead.")
-        if self.amount < 1:
-            raise InputError(f"`amount` must be >= 1, but is {self.amount} instead.")
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.unit}"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,7 @@ def run_pipeline(
     for config in (task.global_search, task.local_search):
         check_limits(config, task.backbone)
     search = prepare_search(context.data, _global_task(task))
+    task = replace(task, data=search.dataset.config)  # with the facts of the data set
     name = f"pipeline {task.data.dataset} split {task.data.split}"
     with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
         found = search_globally(stage, search, on_plan=on_plan, observers=observers, folder="search-global")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from g2l.config import Selection
@@ -78,6 +78,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     """
     task.validate()
     dataset = data.open(task.data)
+    task = replace(task, data=dataset.config)  # with the facts of the data set
     space = SearchSpace.powers_of_two(
         task.backbone.topology,
         max_exponent=task.search.max_exponent,

@@ -115,6 +115,7 @@ def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = 
     """
     task.validate()
     dataset = context.data.standardized(task.data, task.recipe.selection)
+    task = replace(task, data=dataset.config)  # with the facts of the data set
     partitions = dataset.partitions(task.recipe.selection)
     with context.stage(RunKind.SEARCH_LOCAL, "search-local", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)

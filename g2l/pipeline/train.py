@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,7 @@ def train(
     training.recipe.validate()
     training.backbone.validate().fit(training.structure, training.origin)
     dataset = context.data.standardized(training.data, training.recipe.selection)
+    training = replace(training, data=dataset.config)  # with the facts of the data set
     partitions = dataset.partitions(training.recipe.selection)
     settings = training.settings() | {"seeds": list(seeds)}
     with context.stage(RunKind.TRAIN, f"train {training.origin}", settings, folder) as stage:
