@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.timing import Ratio, paired
 from g2l.config import LocalSearchConfig
 from g2l.models.ms_tcn import MSTCN
-from g2l.search.local_search import LocalSearch
+from g2l.search.local_search import give_branches
 from g2l.structure import DilationStructure
 from g2l.training.loss import segmentation_loss
 
@@ -37,9 +37,8 @@ def training_step(features: Tensor, targets: Tensor, *, branches: int | None) ->
     model = MSTCN(STRUCTURE, feature_dim=FEATURE_DIM, num_classes=NUM_CLASSES)
     parameters = [{"params": list(model.parameters()), "lr": 5e-4}]
     if branches is not None:
-        search = LocalSearch(LocalSearchConfig(branches=branches), longest_video=features.shape[-1])
-        search.prepare(model)
-        parameters = search.parameter_groups(model, learning_rate=5e-4)
+        config = LocalSearchConfig(branches=branches)
+        parameters = give_branches(model, config, longest_video=features.shape[-1], learning_rate=5e-4)
     optimizer = torch.optim.Adam(parameters, fused=True)
     mask = torch.ones(features.shape[0], 1, features.shape[2])
 

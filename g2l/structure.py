@@ -44,11 +44,7 @@ class DilationStructure:
 
     @classmethod
     def from_rates(cls, rates: Sequence[int], shape: Sequence[int]) -> DilationStructure:
-        """Return the structure whose concatenated stages are `rates`.
-
-        Args:
-            rates: All rates, stage by stage; length sum(shape).
-            shape: Layers per stage.
+        """Return the structure whose concatenated stages are `rates`; `shape` is layers per stage.
 
         Raises:
             InputError: The number of rates is not the sum of the shape.
@@ -196,12 +192,7 @@ class LayerTopology:
         return sum(max(rates[place] for place in layer) for layer in self.layers)
 
     def largest_span(self, max_receptive_field: int | None, max_look_ahead: int | None) -> int | None:
-        """Return the largest `span` that keeps to both limits, or None where there is no limit.
-
-        Args:
-            max_receptive_field: Frames of the whole network, or None.
-            max_look_ahead: Later frames that a label may depend on, or None.
-        """
+        """Return the largest `span` that keeps to both limits, in frames of the whole network, or None."""
         spans = []
         if max_receptive_field is not None:
             spans.append((max_receptive_field - 1) // (self.kernel_size - 1))

@@ -154,13 +154,9 @@ def write_structure(
 
 
 def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the rates of the layers of any network, as an official or an mmcv file names them.
+    """Return the rates per axis of the layers of any network, as an official or an mmcv file names them.
 
-    Args:
-        path: The file. The prefix of mmcv's parallel wrapper, `module.`, is removed.
-
-    Returns:
-        The rate of each layer, or its rate per axis where the file holds a list, in the order of the file.
+    They are in the order of the file; the prefix of mmcv's parallel wrapper, `module.`, is removed.
 
     Raises:
         InputError: The file is missing, too large, not JSON, of another dialect, or a rate in it is wrong.
@@ -182,12 +178,7 @@ def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def write_layer_rates(path: Path, rates: Mapping[str, tuple[int, ...]], dialect: Dialect) -> None:
-    """Write the rates of the layers of any network atomically.
-
-    Args:
-        path: The file.
-        rates: The rate per axis of each layer, by its name in the network.
-        dialect: Official or mmcv.
+    """Write the rates per axis of the layers of any network atomically, in the official or mmcv dialect.
 
     Raises:
         InputError: The dialect is that of g2l, which holds stages only; there is no layer; or a rate is not
@@ -295,13 +286,8 @@ def _named_values(path: Path, section: str, layers: Any) -> dict[str, Any]:
 def _rates_of(path: Path, name: str, value: Any, *, axes: bool) -> tuple[int, ...]:
     """Return the rate of a layer, or its rate per axis.
 
-    The value is d; per axis [d, e]; or a list of branches, which may hold one: [d] or [[d, e]].
-
-    Args:
-        path: The file, for errors.
-        name: Its field, for errors.
-        value: The value of that field.
-        axes: Whether different numbers in one list are those of the axes (mmcv), not of branches (official).
+    The value is d; per axis [d, e]; or a list of branches, which may hold one: [d] or [[d, e]]. `axes` tells
+    whether different numbers in one list are those of the axes (mmcv) or of branches (official).
     """
     if not isinstance(value, list):
         return (_rate_of(path, name, value),)

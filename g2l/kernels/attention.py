@@ -31,9 +31,8 @@ class LocalAttention:
     same for all frames of a block (see issue 2 of their repository); we follow the weights.
 
     Args:
-        features: (B, D, T), whose device and number format are taken.
-        frame_mask: (B, 1, T), 1 for valid frames and 0 for padding, which counts as beyond the end; None when
-            all are valid.
+        features: (B, D, T); only device and number format matter.
+        frame_mask: (B, 1, T) or None; padding counts as beyond the end.
     """
 
     def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
@@ -42,16 +41,9 @@ class LocalAttention:
         self._windows: dict[int, _Window] = {}  # one for all layers of a rate
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, rate: int) -> Tensor:
-        """Return what every frame gets from its window.
+        """Return the attention of (B, c, T) queries to (B, c, T) keys, zero at padded frames, within windows.
 
-        Args:
-            query: (B, c, T).
-            key: (B, c, T), zero at padded frames.
-            value: (B, v, T).
-            rate: w >= 1.
-
-        Returns:
-            (B, v, T). Values at padded frames mean nothing.
+        The values are (B, v, T), `rate` is w >= 1. The result, (B, v, T), means nothing at padded frames.
         """
         query, key, value = (maps.transpose(1, 2) for maps in (query, key, value))  # (B, T, c)
         sizes, frames = [key.shape[2], value.shape[2]], query.shape[1]
@@ -86,15 +78,10 @@ class LocalAttention:
 
 
 class _Window(NamedTuple):
-    """The W frames that the queries of each block meet.
+    """The W frames that the queries of each block meet; B is 1 where videos do not differ."""
 
-    Attributes:
-        mask: (B, blocks, W, 1), 1 for frames that count and 0 for others; B is 1 where videos do not differ.
-        logs: (B, blocks, 1, W), what is added to the products with their keys.
-    """
-
-    mask: Tensor
-    logs: Tensor
+    mask: Tensor  # (B, blocks, W, 1), 1 for frames that count and 0 for others
+    logs: Tensor  # (B, blocks, 1, W), added to the products with their keys
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, window: _Window) -> Tensor:

@@ -148,15 +148,7 @@ def by_tap(weight: Tensor) -> Tensor:
 def tap_products(
     rows: Tensor, taps: Tensor, bias: Tensor | None, shares: Sequence[float], plan: TapPlan
 ) -> Tensor:
-    """Return the convolution of contiguous rows (B, T, C_in) as (B, T, C_out).
-
-    Args:
-        rows: Input.
-        taps: Weight, (K, C_in, C_out).
-        bias: (C_out,) or None.
-        shares: Mixing weight of each branch.
-        plan: What the taps read.
-    """
+    """Return the convolution of contiguous rows (B, T, C_in) with taps (K, C_in, C_out) as (B, T, C_out)."""
     # All videos at once, since the anchor tap reads every frame where it is.
     flat, by = rows.flatten(0, 1), taps.unbind()
     product = torch.mm(flat, by[plan.anchor]) if bias is None else torch.addmm(bias, flat, by[plan.anchor])
@@ -188,15 +180,9 @@ def tap_gradients(
     *,
     beside: Tensor | None = None,
 ) -> TapGradients:
-    """Return the gradients of `tap_products`, whose arguments are repeated.
+    """Return the gradients of `tap_products`, given the contiguous `gradient` of its result.
 
-    Args:
-        gradient: Of its result, contiguous.
-        rows: As there.
-        taps: As there.
-        shares: As there.
-        plan: As there.
-        beside: Gradient that reaches the rows on another way, (B, T, C_in), to be added; None for none.
+    `beside`, (B, T, C_in) or None, is a gradient that reaches the rows in another way, and is added.
     """
     flat, backwards = gradient.flatten(0, 1), taps.transpose(1, 2).unbind()  # K times (C_out, C_in)
     to_anchor = backwards[plan.anchor]

@@ -87,14 +87,8 @@ class ASFormer(nn.Module):
 class Stage(nn.Module):
     """Encoder or decoder: 1x1 convolution in, layers, 1x1 convolution out (ASFormer, section 3).
 
-    Args:
-        rates: Of its layers.
-        in_channels: Channels of its inputs.
-        feature_maps: F.
-        num_classes: C.
-        dropout: See `ASFormer`.
-        attention: α, the weight of attention beside the convolution.
-        channel_masking: Probability of dropping a channel of the inputs of a video while training.
+    `attention` is α, the weight of attention beside the convolution; `channel_masking` the probability of
+    dropping a channel of the inputs of a video while training.
     """
 
     def __init__(
@@ -114,16 +108,10 @@ class Stage(nn.Module):
         self.conv_out = PointwiseConv1d(feature_maps, num_classes)
 
     def forward(self, inputs: Tensor, reference: Tensor | None, videos: Videos) -> tuple[Tensor, Tensor]:
-        """Return logits and feature maps.
+        """Map (B, in_channels, T) to logits (B, C, T) and feature maps (B, F, T), zero at padded frames.
 
-        Args:
-            inputs: (B, in_channels, T).
-            reference: Feature maps (B, F, T) of the stage before, which attention takes its values from; None
-                in the encoder, where they are those of the layer itself.
-            videos: Those of the inputs.
-
-        Returns:
-            (B, C, T), and (B, F, T) that are zero at padded frames.
+        `reference` holds the feature maps (B, F, T) of the stage before, from which attention takes its
+        values; None in the encoder, where they are those of the layer itself.
         """
         maps = videos.masked(self._enter(inputs))
         for layer in self.layers:
@@ -203,12 +191,7 @@ class Attention(nn.Module):
 
 
 class Videos:
-    """The videos of one forward pass: attention, masking and normalisation over their valid frames.
-
-    Args:
-        features: (B, D, T).
-        frame_mask: (B, 1, T) or None.
-    """
+    """The videos (B, D, T) of one forward pass: attention, masking, normalisation over their valid frames."""
 
     def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:
         self.attention = LocalAttention(features, frame_mask)

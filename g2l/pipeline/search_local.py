@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,9 +20,10 @@ from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.figures import rate_map, save_figure
 from g2l.pipeline.train import CHECKPOINT, MODEL, epoch_log
-from g2l.receptive_field import Ending, describe
+from g2l.receptive_field import Ending, SearchSchedule, describe
+from g2l.receptive_field.schedule import Limit
 from g2l.records import UPDATES, LineLog, LocalSearchUpdate, RunKind, write_result, write_table
-from g2l.search.local_search import LocalSearch
+from g2l.search.local_search import LocalSearch, give_branches
 from g2l.search.space import SearchSpace, check_limits
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
@@ -131,16 +132,7 @@ def _search(
     stage: RunContext, task: LocalSearchTask, dataset: SegmentationDataset, partitions: Partitions
 ) -> dict[str, Any]:
     log = LineLog(stage.folder / UPDATES, LocalSearchUpdate.from_dict)
-    longest = dataset.longest(partitions.train)
-    search = LocalSearch(
-        task.search,
-        longest_video=longest,
-        limit=_limit(task, task.search.max_rate or longest),
-        ending=task.search.ending,
-        on_update=log.append,
-    )
-    model, trained = _fit(stage, task, dataset, partitions, search)
-    history = search.history
+    model, trained, history = _fit(stage, task, dataset, partitions, log)
     # From the history, since a dense kernel does not show the rate that it was made of.
     structure = DilationStructure.from_rates(list(history[-1].rates.values()), task.structure.shape)
     write_structure(
@@ -197,7 +189,7 @@ def _columns(history: Sequence[LocalSearchUpdate]) -> dict[str, list[object]]:
     return {column: [row[column] for row in rows] for column in rows[0]}
 
 
-def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Sequence[int]] | None:
+def _limit(task: LocalSearchTask, largest: int) -> Limit | None:
     """Return what lowers an update a frame at a time, the largest rate first; None where there is no limit.
 
     Args:
@@ -208,7 +200,7 @@ def _limit(task: LocalSearchTask, largest: int) -> Callable[[Sequence[int]], Seq
     if limits == (None, None):
         return None
     space = SearchSpace(task.backbone.topology, tuple(range(1, largest + 1)), *limits)
-    return lambda rates: space.from_rates(rates).rates
+    return lambda rates: [(rate,) for rate in space.from_rates([rate for (rate,) in rates]).rates]
 
 
 def _fit(
@@ -216,16 +208,27 @@ def _fit(
     task: LocalSearchTask,
     dataset: SegmentationDataset,
     partitions: Partitions,
-    search: LocalSearch,
-) -> tuple[nn.Module, TrainingResult]:
+    log: LineLog,
+) -> tuple[nn.Module, TrainingResult, list[LocalSearchUpdate]]:
     device = resolve_device(stage.device)
     seed_everything(task.seed)
     model = build_backbone(
         task.backbone, task.structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
     )
-    search.prepare(model)
+    longest, config = dataset.longest(partitions.train), task.search
+    groups = give_branches(model, config, longest_video=longest, learning_rate=task.recipe.learning_rate)
     model.to(device)
-    groups = search.parameter_groups(model, learning_rate=task.recipe.learning_rate)
+    optimizer = torch.optim.Adam(groups, fused=True)
+    schedule = SearchSchedule(
+        model,
+        optimizer,
+        interval=config.interval.amount,
+        updates=config.updates,
+        ending=config.ending,
+        limit=_limit(task, config.max_rate or longest),
+    )
+    search = LocalSearch(schedule, config.interval.unit, log.append)
+    shortest = Budget(config.interval.amount * config.updates, config.interval.unit)
     source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=task.seed)
 
     def score(network: nn.Module) -> Mapping[str, float]:
@@ -237,16 +240,16 @@ def _fit(
         replace(task.recipe, selection=Selection.LAST, compile=False),  # rates change too often for it
         seed=task.seed,
         device=device,
-        budget=_longer(Budget(task.recipe.epochs), search.budget, batches=len(source)),
+        budget=_longer(Budget(task.recipe.epochs), shortest, batches=len(source)),
         evaluate=score if partitions.holdout else None,
-        optimizer=torch.optim.Adam(groups, fused=True),
+        optimizer=optimizer,
         callbacks=[search],
         checkpoint=stage.folder / CHECKPOINT,
         resume=stage.resume,
         progress=stage.progress,
         on_epoch=epoch_log(stage.folder).append,
     )
-    return model, trained
+    return model, trained, search.history
 
 
 def _longer(recipe: Budget, search: Budget, *, batches: int) -> Budget:

@@ -23,7 +23,7 @@ from g2l.pipeline.data import describe_data
 from g2l.receptive_field import Ending, branch_layers, describe, finish, structure
 from g2l.receptive_field.endings import end_layers
 from g2l.records import EPOCHS, EpochRecord, LineLog, RunKind, write_result
-from g2l.search.local_search import LocalSearch
+from g2l.search.local_search import give_branches
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
@@ -204,8 +204,13 @@ def _fit(
     )
     optimizer = None
     if training.branching is not None:
-        search = fix_branches(model, training.branching, longest_video=dataset.longest(partitions.train))
-        groups = search.parameter_groups(model, learning_rate=recipe.learning_rate)
+        groups = give_branches(
+            model,
+            training.branching,
+            longest_video=dataset.longest(partitions.train),
+            learning_rate=recipe.learning_rate,
+        )
+        freeze_branches(model)
         model.to(device)
         optimizer = torch.optim.Adam(groups, fused=True)
 
@@ -230,22 +235,10 @@ def _fit(
     return model, trained
 
 
-def fix_branches(model: nn.Module, config: LocalSearchConfig, *, longest_video: int) -> LocalSearch:
-    """Give the layers of a network branches that are trained but whose rates stay (RF-Next, section 3.4).
-
-    Args:
-        model: A network as it was built; changed in place.
-        config: How a rate becomes several, and the learning rate of the branch weights.
-        longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
-
-    Returns:
-        What knows the parameter groups of the network.
-    """
-    search = LocalSearch(config, longest_video=longest_video)
-    search.prepare(model)
+def freeze_branches(model: nn.Module) -> None:
+    """Keep the branches of a network around its present rates and only train them (RF-Next, section 3.4)."""
     layers, rates = branch_layers(model), structure(model)
     end_layers(layers, {name: rates[name] for name in layers}, Ending.MULTIPLE)
-    return search
 
 
 def epoch_log(folder: Path) -> LineLog:

@@ -104,13 +104,9 @@ def _merge(layer: BranchLayer, replaced: Replacement) -> None:
 
 
 def merged_weight(weight: Tensor, shares: Tensor, branches: Sequence[Rates], geometry: Geometry) -> Tensor:
-    """Return the dense kernel that computes what all branches do together.
+    """Return the dense kernel that computes what all branches, with mixing weights `shares`, do together.
 
-    Args:
-        weight: (C_out, C_in / groups, *taps), or transposed.
-        shares: Mixing weights w_i.
-        branches: Rates of each branch.
-        geometry: What the taps read.
+    `weight` is (C_out, C_in / groups, *taps), or transposed.
     """
     largest = tuple(map(max, zip(*branches, strict=True)))
     dense = weight.new_zeros(*weight.shape[:2], *geometry.merged(largest).taps)

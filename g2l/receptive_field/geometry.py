@@ -35,12 +35,6 @@ class CausalConv1d(nn.Conv1d):
 
     The padding follows from `dilation` at every call, so setting `dilation` changes the rate.
 
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        kernel_size: Taps K.
-        dilation: Frames between neighbouring taps.
-
     Shape:
         (B, in_channels, T) to (B, out_channels, T).
     """

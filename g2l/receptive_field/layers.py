@@ -59,11 +59,7 @@ def estimate(model: nn.Module) -> dict[str, Estimate]:
 
 
 def expand(model: nn.Module, rates: Mapping[str, Sequence[int]]) -> None:
-    """Set branches around new rates in each searched layer and reset their weights (G2L, section 3.3).
-
-    Args:
-        model: The network.
-        rates: One rate per axis for each searched layer.
+    """Set branches around new rates, one per axis for each searched layer, and reset their weights.
 
     Raises:
         InputError: `rates` names other layers than those that are searched.

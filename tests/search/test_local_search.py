@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from g2l.config import LocalSearchConfig
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
-from g2l.receptive_field import Ending, branch_layers, structure
+from g2l.receptive_field import Ending, SearchSchedule, branch_layers, structure
 from g2l.records import LocalSearchUpdate
-from g2l.search.local_search import LocalSearch
+from g2l.search.local_search import LocalSearch, give_branches
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 from g2l.training.state import TrainingCallback, TrainingState
@@ -25,18 +24,17 @@ NAMES = [f"stage1.layers.{layer}.conv_dilated" for layer in range(2)]
 ALPHAS = [(0.01, 0.01, 0.06), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)]
 
 
-def make_search(on_update=None, limit=None, ending=Ending.SINGLE, **changes) -> LocalSearch:
-    config = LocalSearchConfig(**{"interval": Budget(2, "steps"), "updates": 3, **changes})
-    return LocalSearch(config, longest_video=60, limit=limit, ending=ending, on_update=on_update)
-
-
-def start(search: LocalSearch) -> TrainingState:
+def start(
+    unit="steps", interval=2, updates=3, on_update=None, **options
+) -> tuple[LocalSearch, TrainingState]:
     torch.manual_seed(0)
     rates = DilationStructure(((16, 4),))
     model = MSTCN(rates, feature_dim=3, num_classes=4, feature_maps=6, dropout=0.2)
-    search.prepare(model)
-    groups = search.parameter_groups(model, learning_rate=1e-2)
-    return TrainingState(model, torch.optim.Adam(groups, fused=True))
+    config = LocalSearchConfig(branch_learning_rate=0.02)
+    groups = give_branches(model, config, longest_video=60, learning_rate=1e-2)
+    optimizer = torch.optim.Adam(groups, fused=True)
+    schedule = SearchSchedule(model, optimizer, interval=interval, updates=updates, **options)
+    return LocalSearch(schedule, unit, on_update), TrainingState(model, optimizer)
 
 
 def advance(search: LocalSearch, state: TrainingState, steps_per_epoch: int = 4) -> None:
@@ -59,36 +57,30 @@ def train(search: LocalSearch, state: TrainingState, until: int) -> None:
         advance(search, state)
 
 
-def follow(search: LocalSearch) -> TrainingState:
+def follow(search: LocalSearch, state: TrainingState) -> None:
     """Make the three updates of a search with the given branch weights."""
-    state = start(search)
     for raw in ALPHAS:
         advance(search, state)
         for layer in branch_layers(state.model).values():
             layer.alpha.data.copy_(torch.tensor(raw))
         advance(search, state)
-    return state
 
 
 def test_it_is_a_training_callback_that_records_literal_rates():
     seen = []
-    search = make_search(seen.append)
+    search, state = start(on_update=seen.append)
     callback: TrainingCallback = search
-    assert callback.state_dict() == {}
-    state = follow(search)
+    assert callback.state_dict() == {"calls": 0, "history": []}
+    follow(search, state)
     assert [list(update.rates.values()) for update in seen] == [[17, 5], [19, 6], [17, 5]]
-    assert [(update.number, update.step, update.epoch) for update in seen] == [
-        (1, 2, 0),
-        (2, 4, 0),
-        (3, 6, 1),
-    ]
+    places = [(update.number, update.step, update.epoch) for update in seen]
+    assert places == [(1, 2, 0), (2, 4, 0), (3, 6, 1)]
     first = seen[0].layers[NAMES[0]]
     assert (first.rate_before, first.branches, first.rate_after) == (16, (14, 16, 18), 17)
     assert first.weights == pytest.approx((0.125, 0.125, 0.75))
     assert first.expectation == pytest.approx(17.25)
     assert seen == search.history
-    assert search.finished
-    assert list(structure(state.model).items()) == list(zip(NAMES, [(17,), (5,)], strict=True))
+    assert structure(state.model) == dict(zip(NAMES, [(17,), (5,)], strict=True))
     assert branch_layers(state.model) == {}
     assert LocalSearchUpdate.from_dict(json.loads(json.dumps(seen[0].as_dict()))) == seen[0]
 
@@ -103,43 +95,41 @@ def test_it_is_a_training_callback_that_records_literal_rates():
 )
 def test_updates_keep_to_a_limit(topology, expected):
     space = SearchSpace(topology, tuple(range(1, 61)), max_look_ahead=22)
-    search = make_search(limit=lambda rates: space.from_rates(rates).rates)
-    follow(search)
+
+    def limit(rates):
+        return [(rate,) for rate in space.from_rates([rate for (rate,) in rates]).rates]
+
+    search, state = start(limit=limit)
+    follow(search, state)
     assert [list(update.rates.values()) for update in search.history] == expected
 
 
 def test_intervals_in_epochs_wait_for_the_end_of_an_epoch():
-    search = make_search(interval=Budget(2, "epochs"), updates=2)
-    state = start(search)
+    search, state = start("epochs", updates=2)
     train(search, state, until=7)
     assert search.history == []
     train(search, state, until=20)
     assert [(update.step, update.epoch) for update in search.history] == [(8, 2), (16, 4)]
-    assert search.budget == Budget(4, "epochs")
 
 
 @pytest.mark.parametrize(
     ("stop", "unit", "ending"),
     [
-        *((stop, unit, Ending.SINGLE) for stop in (0, 1, 2, 4, 6, 7, 13) for unit in ("steps", "epochs")),
+        *((stop, unit, Ending.SINGLE) for stop in (0, 1, 2, 4, 7, 13) for unit in ("steps", "epochs")),
         *((stop, "steps", ending) for stop in (3, 6, 7) for ending in (Ending.MULTIPLE, Ending.MERGE)),
     ],
 )
 def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, ending):
-    interval = Budget(2 if unit == "steps" else 1, unit)
-    options = {"interval": interval, "branch_learning_rate": 0.02, "ending": ending}
-    whole = make_search(**options)
-    expected = start(whole)
+    options = {"unit": unit, "interval": 2 if unit == "steps" else 1, "ending": ending}
+    whole, expected = start(**options)
     train(whole, expected, until=15)
-    first = make_search(**options)
-    part = start(first)
+    first, part = start(**options)
     train(first, part, until=stop)
     file = io.BytesIO()
     torch.save([first.state_dict(), part.model.state_dict(), part.optimizer.state_dict()], file)
     file.seek(0)
     callback, model, optimizer = torch.load(file, weights_only=True)
-    again = make_search(**options)
-    state = start(again)
+    again, state = start(**options)
     state.epoch, state.step = part.epoch, part.step
     again.load_state_dict(callback, state)
     state.model.load_state_dict(model)
@@ -153,23 +143,26 @@ def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, endin
 
 
 def test_loading_a_search_of_another_network_is_refused():
-    search = make_search()
-    train(search, start(search), until=2)
+    search, state = start()
+    train(search, state, until=2)
     model = nn.Sequential(nn.Conv1d(3, 3, 3, padding=1))
-    other = make_search()
-    other.prepare(model)
-    fresh = TrainingState(model, torch.optim.Adam(model.parameters()))
+    groups = give_branches(model, LocalSearchConfig(), longest_video=9, learning_rate=1e-3)
+    schedule = SearchSchedule(model, torch.optim.Adam(groups), interval=1, updates=1)
     with pytest.raises(InputError, match="the 1 layers with branches, but differs in 0, stage1"):
-        other.load_state_dict(search.state_dict(), fresh)
+        schedule.load_state_dict(search.state_dict())
 
 
-def test_a_network_without_a_suitable_convolution_is_refused():
-    with pytest.raises(InputError, match=r"can be given branches \(all kernels are 1\)"):
-        make_search().prepare(nn.Sequential(nn.Conv1d(2, 2, 1)))
-    with pytest.raises(InputError, match=r"can be given branches \(0 its kernel size 4 is even\)"):
-        make_search().prepare(nn.Sequential(nn.Conv1d(2, 2, 4)))
+@pytest.mark.parametrize(
+    ("kernel_size", "reason"), [(1, "all kernels are 1"), (4, "0 its kernel size 4 is even")]
+)
+def test_a_network_without_a_suitable_convolution_is_refused(kernel_size, reason):
+    model = nn.Sequential(nn.Conv1d(2, 2, kernel_size))
+    with pytest.raises(InputError, match=rf"can be given branches \({reason}\)"):
+        give_branches(model, LocalSearchConfig(), longest_video=9, learning_rate=1e-3)
 
 
-def test_the_largest_rate_is_that_of_the_settings_or_the_longest_video():
-    assert make_search().max_rate == 60
-    assert make_search(max_rate=20).max_rate == 20
+@pytest.mark.parametrize(("settings", "largest"), [({}, 60), ({"max_rate": 20}, 20)])
+def test_the_largest_rate_is_that_of_the_settings_or_the_longest_video(settings, largest):
+    model = nn.Conv1d(2, 2, 3, padding=99, dilation=99)
+    give_branches(model, LocalSearchConfig(**settings), longest_video=60, learning_rate=1e-3)
+    assert model.dilation == (largest,)

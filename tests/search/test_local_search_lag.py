@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from g2l.config import LocalSearchConfig
-from g2l.evaluation import Budget
 from g2l.models.ms_tcn import MSTCN
-from g2l.receptive_field import structure
-from g2l.search.local_search import LocalSearch
+from g2l.receptive_field import SearchSchedule, structure
+from g2l.search.local_search import give_branches
 from g2l.structure import DilationStructure
 
 
@@ -36,17 +33,14 @@ def search_lag(lag: int, rate: int, seed: int) -> int:
     features, targets = planted_lag(lag, seed)
     torch.manual_seed(seed)
     model = MSTCN(DilationStructure(((rate,),)), feature_dim=2, num_classes=4, feature_maps=12, dropout=0.0)
-    config = LocalSearchConfig(interval=Budget(10, "steps"), updates=20)
-    search = LocalSearch(config, longest_video=features.shape[-1])
-    search.prepare(model)
-    optimizer = torch.optim.Adam(search.parameter_groups(model, learning_rate=5e-3))
-    state = SimpleNamespace(model=model, optimizer=optimizer, epoch=0, step=0)
-    while not search.finished:
+    groups = give_branches(model, LocalSearchConfig(), longest_video=features.shape[-1], learning_rate=5e-3)
+    optimizer = torch.optim.Adam(groups)
+    schedule = SearchSchedule(model, optimizer, interval=10, updates=20)
+    while not schedule.finished:
         chosen = torch.randint(len(features), (2,))
         loss = functional.cross_entropy(model(features[chosen])[-1], targets[chosen], ignore_index=-100)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        state.step += 1
-        search.on_step_end(state)
+        schedule.step()
     return next(iter(structure(model).values()))[0]

@@ -13,7 +13,8 @@ from torch import nn
 from g2l.config import LocalSearchConfig, Selection
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget
-from g2l.search.local_search import LocalSearch
+from g2l.receptive_field import SearchSchedule
+from g2l.search.local_search import LocalSearch, give_branches
 from g2l.training.loop import adam
 from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, Videos, tiny_fit, tiny_model
 
@@ -217,10 +218,13 @@ def test_a_callback_may_reshape_model_and_optimizer(tmp_path, event):
 @pytest.mark.parametrize("step", [2, 5, 8, 11])
 def test_a_local_search_resumes_in_the_middle(tmp_path, interval, step):
     def searched(*callbacks, **options):
-        search = LocalSearch(LocalSearchConfig(interval=interval, updates=3), longest_video=30)
         model = tiny_model(rates=((2, 8), (1, 16)))
-        search.prepare(model)
-        optimizer = torch.optim.Adam(search.parameter_groups(model, learning_rate=RECIPE.learning_rate))
+        groups = give_branches(
+            model, LocalSearchConfig(), longest_video=30, learning_rate=RECIPE.learning_rate
+        )
+        optimizer = torch.optim.Adam(groups)
+        schedule = SearchSchedule(model, optimizer, interval=interval.amount, updates=3)
+        search = LocalSearch(schedule, interval.unit)
         recipe = RECIPE.replace(selection=Selection.LAST)
         trained = tiny_fit(model, recipe, optimizer=optimizer, callbacks=[search, *callbacks], **options)
         return trained, search.history
