@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from g2l.errors import InputError
+
 from . import console, tables
 from .options import Debug, Json, class_names
 from .session import scratch_context
@@ -44,6 +46,7 @@ def evaluate(
     from g2l.inference.comparison import compare_predictions
     from g2l.inference.evaluate import evaluate_predictions
     from g2l.metrics.segments import Convention
+    from g2l.pipeline.output import refuse_foreign_file
     from g2l.pipeline.predict import record_evaluation
 
     from .choices import choice
@@ -55,6 +58,8 @@ def evaluate(
         videos=None if bundle is None else read_bundle(bundle),
         convention=choice(Convention, convention, "convention"),
     )
+    if output is not None:
+        refuse_foreign_file(output, _is_scores)
     report = score(predictions)
     other = None if compare is None else score(compare)
     compared = None if other is None else compare_predictions(report, other)
@@ -70,3 +75,14 @@ def evaluate(
         tables.evaluation(str(predictions), report)
         if other is not None and compared is not None:
             tables.predictions_compared(str(compare), report, other, compared)
+
+
+def _is_scores(path: Path) -> bool:
+    """Tell whether a file holds scores of an earlier evaluation."""
+    from g2l.files import read_json
+
+    try:
+        found = read_json(path)
+    except InputError:
+        return False
+    return isinstance(found, dict) and {"accuracy", "edit"} <= found.keys()

@@ -35,12 +35,14 @@ def report(
 
     Example: g2l report runs/pipeline/gtea-split1/20260101-120000
     """
+    from g2l.pipeline.output import refuse_foreign_file
     from g2l.report.render import ReportFormat, write_report
 
     console.configure(quiet=quiet)
     form = choice(ReportFormat, format, "format")
     folders = {run.rstrip("/") or run: find_run(run) for run in runs}
     path = output or _default(list(folders), form.value)
+    refuse_foreign_file(path, lambda found: b"g2l" in found.read_bytes())
     write_report(folders, path, form)
     console.say(f"report: {path}")
 

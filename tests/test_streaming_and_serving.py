@@ -15,7 +15,7 @@ from g2l.export.onnx_export import export_onnx
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.structure import DilationStructure
-from g2l.tracking.model_logging import OnnxFlavor
+from g2l.tracking.models import OnnxFlavor
 
 PAGE = Path(__file__).parents[1] / "docs" / "streaming-and-serving.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from g2l.config import BackboneConfig, topology_of
 from g2l.errors import InputError
-from g2l.structure import DilationStructure
+from g2l.structure import DilationStructure, LayerTopology, ReceptiveField
 
 STAGES = st.lists(st.lists(st.integers(1, 2048), min_size=1, max_size=12), min_size=1, max_size=5)
 
@@ -57,3 +58,145 @@ def test_faults_name_the_place(stages, message):
 def test_a_genome_of_another_length_is_refused():
     with pytest.raises(InputError, match="`rates` must hold 3 rates, but holds 2 instead"):
         DilationStructure.from_rates([1, 2], (1, 2))
+
+
+WIDTHS = st.lists(st.integers(1, 3), min_size=4, max_size=4)
+
+
+@st.composite
+def networks(draw):
+    """A topology of 1 to 4 stages and a structure of its shape."""
+    depths, widths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)), draw(WIDTHS)
+    shape = tuple(depth * width for depth, width in zip(depths, widths, strict=False))
+    topology = LayerTopology(
+        shape=shape,
+        parallel=tuple(widths[: len(shape)]),
+        causal=draw(st.booleans()),
+        kernel_size=draw(st.sampled_from([3, 5, 7])),
+    )
+    rates = draw(st.lists(st.integers(1, 60), min_size=sum(shape), max_size=sum(shape)))
+    return topology, DilationStructure.from_rates(rates, shape)
+
+
+def seen(columns, topology):
+    """Frames that frame 0 depends on through one stage, told tap by tap."""
+    frames = {0}
+    taps = range(topology.kernel_size)
+    first = 1 - topology.kernel_size if topology.causal else -(topology.kernel_size // 2)
+    for layer in zip(*columns, strict=True):
+        reached = {(first + tap) * rate for rate in layer for tap in taps}
+        frames = {min(frames) + min(reached), max(frames) + max(reached)}
+    return ReceptiveField(-min(frames), max(frames))
+
+
+@given(networks())
+def test_a_network_sees_what_its_taps_receptive_field(network):
+    topology, structure = network
+    stages = [seen(columns, topology) for columns in topology.columns(structure)]
+    assert topology.stage_receptive_fields(structure) == tuple(stages)
+    whole = ReceptiveField(sum(stage.past for stage in stages), sum(stage.future for stage in stages))
+    assert topology.receptive_field(structure) == whole
+    assert topology.report(structure) == {
+        "receptive_field": whole.frames,
+        "look_ahead": whole.future,
+    }
+
+
+@given(networks(), st.integers(1, 5000), st.integers(0, 5000))
+def test_one_span_says_both_limits(network, field, ahead):
+    topology, structure = network
+    span, found = topology.span(structure.rates), topology.receptive_field(structure)
+
+    def keeps(*limits):
+        limit = topology.largest_span(*limits)
+        return limit is None or span <= limit
+
+    assert keeps(field, None) == (found.frames <= field)
+    assert keeps(None, ahead) == (found.future <= ahead)
+    assert keeps(field, ahead) == (keeps(field, None) and keeps(None, ahead))
+
+
+def test_the_hand_designed_ms_tcn_sees_what_its_paper_says():
+    config = BackboneConfig()
+    stages = config.topology.stage_receptive_fields(config.hand_designed())
+    assert [stage.frames for stage in stages] == [2047] * 4  # MS-TCN, section 3.1
+    assert config.topology.receptive_field(config.hand_designed()) == ReceptiveField(4092, 4092)
+
+
+def receptive_field(structure: str, **settings) -> ReceptiveField:
+    stages = tuple(tuple(map(int, stage.split(","))) for stage in structure.split("/"))
+    topology = LayerTopology.serial([len(stage) for stage in stages])
+    return LayerTopology(**{**vars(topology), **settings}).receptive_field(DilationStructure(stages))
+
+
+def test_of_rates_side_by_side_the_largest_counts():
+    # Two layers, (1 beside 4) and (2 beside 1), then one of rate 8.
+    assert receptive_field("1,2,4,1/8", parallel=(2, 1)) == ReceptiveField(14, 14)
+
+
+def test_layers_name_the_places_of_their_rates():
+    assert LayerTopology(shape=(4, 2), parallel=(2, 1)).layers == ((0, 2), (1, 3), (4,), (5,))
+
+
+def test_limits_become_one_span():
+    topology = LayerTopology.serial((2, 2))
+    assert topology.largest_span(None, None) is None
+    assert topology.largest_span(31, None) == 15
+    assert topology.largest_span(31, 9) == 9
+    assert LayerTopology(shape=(2,), parallel=(1,), causal=True).largest_span(None, 0) is None
+
+
+def test_a_structure_of_another_shape_is_refused():
+    with pytest.raises(InputError, match=r"must have stages of \(2,\) rates, but has \(1, 1\) instead"):
+        LayerTopology.serial((2,)).receptive_field(DilationStructure(((1,), (1,))))
+
+
+def test_ms_tcn_plus_plus_has_dual_layers_in_its_first_stage():
+    config = BackboneConfig(name="ms-tcn++").validate()
+    assert config.shape == (22, 10, 10, 10)
+    assert config.topology.layers[:2] == ((0, 11), (1, 12))
+    first, *later = config.hand_designed().stages
+    assert first[:11] == tuple(2 ** (10 - layer) for layer in range(11))
+    assert first[11:] == tuple(2**layer for layer in range(11))
+    assert later == [tuple(2**layer for layer in range(10))] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prediction_layers": 5}, "`prediction_layers` must be left out for backbone 'ms-tcn'"),
+        ({"name": "ms-tcn++", "prediction_layers": 0}, "`prediction_layers` must be >= 1"),
+        ({"name": "asformer", "causal": True}, r"`causal` must be false .* only ms-tcn, ms-tcn\+\+ have"),
+        ({"name": "mine:net", "causal": True}, "`causal` must be false for backbone 'mine:net'"),
+    ],
+)
+def test_settings_that_a_backbone_does_not_have_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        BackboneConfig(**settings).validate()
+
+
+def test_asformer_says_that_it_sees_the_whole_video():
+    assert BackboneConfig(name="asformer").topology.whole_video
+    assert not BackboneConfig().topology.whole_video
+    assert topology_of("asformer", (2, 2)).report(DilationStructure(((1, 2), (1, 2)))) == {
+        "receptive_field": 13,
+        "look_ahead": 6,
+        "whole_video": True,
+    }
+
+
+def test_rates_come_in_columns_that_follow_each_other():
+    structure = DilationStructure(((1, 2, 4, 8), (3, 5)))
+    assert topology_of("ms-tcn++", (4, 2)).columns(structure) == (((1, 2), (4, 8)), ((3, 5),))
+    assert topology_of("ms-tcn", (4, 2)).columns(structure) == (((1, 2, 4, 8),), ((3, 5),))
+    assert topology_of("mine:net", (4, 2), causal=True) == LayerTopology(
+        shape=(4, 2), parallel=(1, 1), causal=True
+    )
+
+
+def test_dual_layers_have_two_rates_each():
+    message = (
+        r"`stages\[0\]` must hold 2 rates for each layer, whose 2 convolutions are side by side, but holds 5"
+    )
+    with pytest.raises(InputError, match=message):
+        topology_of("ms-tcn++", (5, 3))

@@ -174,6 +174,9 @@ def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
         raise DataError(Fault(path, None, f"expected a numpy array (.npy), but it {found}.")) from None
     if dtype.hasobject or dtype.kind not in "fiu":
         raise DataError(Fault(path, None, f"expected floating-point numbers, but found {dtype} instead."))
+    if max(shape, default=0) > _LARGEST_AXIS:  # a number that Python may refuse to print
+        message = f"is truncated: expected an axis of more than 2^48 numbers, but found {size} bytes."
+        raise DataError(Fault(path, None, message))
     matrix = as_matrix(shape)
     if matrix is None:
         raise DataError(Fault(path, None, f"expected feature_dim × frames, but its shape is {shape}."))
@@ -355,7 +358,6 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
         header = np.lib.format.read_array_header_2_0(stream)
     else:  # version 3 exists for structured arrays only
         raise ValueError(version)
-    # numpy lets True pass as a size, and numbers that Python refuses to print.
-    if any(type(size) is not int or size > _LARGEST_AXIS for size in header[0]):
+    if any(type(size) is not int for size in header[0]):  # numpy lets True pass as a size
         raise ValueError("shape")
     return (*header, stream.tell())

@@ -54,8 +54,8 @@ def open_regular(path: Path) -> int:
     if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
-    kind = "a directory" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
-    raise DataError(Fault(path, None, f"cannot be read (expected a regular file, found {kind})."))
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+    raise DataError(Fault(path, None, f"cannot be read (expected a file, but it is {kind})."))
 
 
 def require_regular(path: Path) -> None:

@@ -93,7 +93,7 @@ def with_normalization(proto: Any, metadata: ModelMetadata, *, frame_mask: bool)
 def describe_input(metadata: ModelMetadata) -> str:
     """Return in one sentence what the features of an exported model are."""
     rate = metadata.sample_rate
-    sampled = "every frame" if rate == 1 else f"every {rate}th frame (0, {rate}, {2 * rate}, ...)"
+    sampled = "every frame" if rate == 1 else f"frames 0, {rate}, {2 * rate}, ..."
     divided = "and divides by its deviation"
     inside = {
         Normalization.NONE: "they are used as they are",

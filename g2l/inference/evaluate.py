@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +14,10 @@ import numpy.typing as npt
 
 from g2l.config import DataConfig
 from g2l.datasets.labels import Labels
-from g2l.datasets.reading import open_regular
+from g2l.datasets.reading import normal, require_regular
 from g2l.errors import InputError
 from g2l.files import write_json
-from g2l.inference.frame_names import FrameReader, is_recognition, normalized
+from g2l.inference.frame_names import FrameReader, is_recognition
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.per_class import confusion, per_class_report
 from g2l.metrics.scores import VideoScores
@@ -185,7 +184,7 @@ def find_truths(names: Sequence[str], folder: Path) -> dict[str, Path]:
     truths = _by_name(names, {path.stem: path for path in folder.iterdir() if path.suffix == ".txt"})
     _require(names, truths, folder, "ground truth", "prediction")
     for path in truths.values():
-        os.close(open_regular(path))
+        require_regular(path)
     return truths
 
 
@@ -208,8 +207,8 @@ def require_known_classes(truths: Iterable[Path], classes: Sequence[str]) -> Non
 
 def _by_name(names: Sequence[str], files: Mapping[str, Path]) -> dict[str, Path]:
     """Return the file of each video that has one; two Unicode forms of a name are one video."""
-    forms = {normalized(name): path for name, path in files.items()}
-    found = {name: files.get(name) or forms.get(normalized(name)) for name in names}
+    forms = {normal(name): path for name, path in files.items()}
+    found = {name: files.get(name) or forms.get(normal(name)) for name in names}
     return {name: path for name, path in found.items() if path is not None}
 
 

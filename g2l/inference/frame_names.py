@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from g2l.datasets.labels import Labels
-from g2l.datasets.reading import read_lines
+from g2l.datasets.reading import normal, read_lines
 from g2l.errors import InputError
 from g2l.files import write_text
 from g2l.inference.segments import SegmentRow
@@ -55,25 +54,18 @@ class _Numbers(dict[str, int]):
     """The number of the class that a line names, whatever spaces surround it; −1 for a blank line."""
 
     def __init__(self, names: list[str]) -> None:
-        super().__init__((name, number) for number, name in enumerate(names))
+        super().__init__((normal(name), number) for number, name in enumerate(names))
         self._names = names
-        self._forms = {normalized(name): number for number, name in enumerate(names)}
 
     def __missing__(self, line: str) -> int:
         name = line.strip()
-        if not name:
-            number = -1
+        if name == line and name:
+            self._names.append(name)
+            number = len(self._names) - 1
         else:
-            number = self._forms.setdefault(normalized(name), len(self._names))
-            if number == len(self._names):
-                self._names.append(name)
+            number = self[name] if name else -1
         self[line] = number
         return number
-
-
-def normalized(name: str) -> str:
-    """Return a name in the one Unicode form (NFC) in which names of classes and files are compared."""
-    return unicodedata.normalize("NFC", name)
 
 
 def write_frame_names(path: Path, rows: Sequence[SegmentRow]) -> None:

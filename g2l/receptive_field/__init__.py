@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from g2l.receptive_field.rates import Ending
 
 if TYPE_CHECKING:
-    from g2l.receptive_field.conversion import ConversionReport, convert
-    from g2l.receptive_field.description import describe, restore
+    from g2l.receptive_field.conversion import ConversionReport, convert, describe, restore
     from g2l.receptive_field.endings import finish
     from g2l.receptive_field.geometry import CausalConv1d
     from g2l.receptive_field.layers import branch_layers, estimate, expand, parameter_groups, structure
@@ -46,9 +45,9 @@ _MODULES = {
     "ConversionReport": "conversion",
     "SearchSchedule": "schedule",
     "convert": "conversion",
-    "describe": "description",
+    "describe": "conversion",
     "finish": "endings",
-    "restore": "description",
+    "restore": "conversion",
 }
 """Of names that are not in `layers`."""
 

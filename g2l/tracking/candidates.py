@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,9 +25,6 @@ from g2l.tracking.state import (
     MirroredRun,
     named_metrics,
 )
-
-STATUS_MILLISECONDS = 5000
-"""The progress of a search is recorded at most this often."""
 
 
 class Candidates:
@@ -62,44 +58,9 @@ class Candidates:
             metrics += named_metrics(found, line.get("at") or self._search.started_at, line["generation"])
         return replace(
             self._search,
-            metrics={**self._search.metrics, JOURNAL: metrics, "progress": list(self._progress())},
+            metrics={**self._search.metrics, JOURNAL: metrics},
             artifacts=[*self._search.artifacts, *map(self._population, generations)],
         )
-
-    def _progress(self) -> Iterator[Metric]:
-        """Yield where the search stands, over the number of scores, at most once in some seconds."""
-        full_steps, recorded_at = None, 0
-        trained: dict[str, int] = {}
-        counts = dict.fromkeys(("cache_hits", "failures", "steps"), 0)
-        scores: list[float] = []
-        longest = number = 0
-        for line in self._lines:
-            if line.get("event") == "header":
-                full_steps = line.get("settings", {}).get("full_steps")
-            if line.get("event") != "evaluation":
-                continue
-            evaluation, number = line["evaluation"], number + 1
-            amount = evaluation["budget"]["amount"]
-            counts["cache_hits"] += bool(line.get("cached"))
-            counts["failures"] += evaluation["status"] == "failed"
-            before = trained.get(key := _training(evaluation), 0)
-            counts["steps"] += max(0, amount - before)
-            trained[key] = max(amount, before)
-            score = _score(evaluation["metrics"], self._fitness)
-            if score is not None and amount >= longest:  # shorter trainings are not compared with longer ones
-                scores = scores if amount == longest else []
-                longest = amount
-                bisect.insort(scores, score)
-            at = line.get("at") or self._search.started_at
-            if at - recorded_at >= STATUS_MILLISECONDS:
-                recorded_at = at
-                found: dict[str, float] = {f"search/{name}": value for name, value in counts.items()}
-                found["search/generation"] = line.get("generation", 0)
-                if scores:
-                    found |= {"search/best": scores[-1], "search/median": scores[len(scores) // 2]}
-                if full_steps:
-                    found["search/training_equivalents"] = counts["steps"] / full_steps
-                yield from named_metrics(found, at, number)
 
     def runs(self) -> Iterator[MirroredRun]:
         """Yield a run for each training."""

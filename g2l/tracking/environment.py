@@ -6,7 +6,6 @@ import getpass
 import logging
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,9 +19,9 @@ from urllib.parse import urlsplit
 
 import g2l
 from g2l.errors import InputError
-from g2l.tracking.events import Header
 
 DEFAULT_EXPERIMENT = "g2l"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _PACKAGES = ("torch", "mlflow", "onnxruntime-gpu", "numpy")
 _MLFLOW_DEFAULTS = {
     # A sender of ours repeats what fails; MLflow's own seven attempts would block it for minutes.
@@ -56,7 +55,7 @@ def tracking_uri() -> str:
     Raises:
         InputError: The variable names a file store.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = os.environ.get(URI_VARIABLE)
     if not uri:
         return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
     scheme = urlsplit(uri).scheme
@@ -90,40 +89,30 @@ class Target:
     run_id: str | None = None
 
 
-def target(recorded: Mapping[str, Any] | None = None, *, joins: bool = False) -> Target:
+def target(
+    recorded: Mapping[str, Any] | None = None, *, joins: bool = False, keeps_store: bool = False
+) -> Target:
     """Return where a run is recorded; `MLFLOW_EXPERIMENT_ID` wins over `MLFLOW_EXPERIMENT_NAME`.
 
     Args:
         recorded: The `environment` of a run that was started before: its store and experiment count where no
             variable names others.
         joins: Whether this process belongs to the run, so that `MLFLOW_RUN_ID` is meant for it.
+        keeps_store: Whether the store and experiment of before count all the same: another run is started.
 
     Raises:
         InputError: `MLFLOW_TRACKING_URI` names a file store.
     """
     before = (recorded or {}).get("mlflow") or {}
     uri, earlier = tracking_uri(), before.get("uri")
-    if earlier and not os.environ.get("MLFLOW_TRACKING_URI"):
+    if earlier and earlier != without_password(uri) and (keeps_store or not os.environ.get(URI_VARIABLE)):
         moved = earlier.startswith("sqlite:") and not Path(earlier.partition("://")[2][1:]).exists()
         uri = uri if moved else earlier  # a project that was moved takes its store along
     identifier, name = os.environ.get("MLFLOW_EXPERIMENT_ID"), os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    if not identifier and not name:
+    if before and (keeps_store or not (identifier or name)):
         identifier, name = before.get("experiment_id"), before.get("experiment_name")
     run_id = os.environ.get("MLFLOW_RUN_ID") if joins else None
     return Target(uri, identifier or None, name or DEFAULT_EXPERIMENT, run_id or before.get("run_id"))
-
-
-def header() -> Header:
-    """Return where new runs go; `MLFLOW_EXPERIMENT_ID` wins over `MLFLOW_EXPERIMENT_NAME`.
-
-    Raises:
-        InputError: `MLFLOW_TRACKING_URI` names a file store.
-    """
-    return Header(
-        uri=tracking_uri(),
-        experiment_id=os.environ.get("MLFLOW_EXPERIMENT_ID") or None,
-        experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT,
-    )
 
 
 def without_password(uri: str) -> str:
@@ -132,26 +121,6 @@ def without_password(uri: str) -> str:
     if "@" not in parts.netloc:
         return uri
     return parts._replace(netloc=parts.netloc.rsplit("@", 1)[1]).geturl()
-
-
-def common_tags() -> dict[str, str]:
-    """Return the tags of a root run: code, versions, command line.
-
-    Those that start with `mlflow.` are shown by the MLflow UI and are set by `mlflow run` itself where that
-    made the run.
-    """
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.name": sys.argv[0] or "python",
-        "mlflow.source.type": "LOCAL",
-        "g2l.command": shlex.join(sys.argv),
-        **{f"g2l.version.{package}": found for package, found in _versions().items()},
-    }
-    commit = git_commit(Path(g2l.__file__).parent)
-    if commit is not None:
-        tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
-        tags["g2l.git"] = commit
-    return tags
 
 
 def environment() -> dict[str, Any]:

@@ -93,10 +93,11 @@ def _register(client: Any, run: Any, model_id: str, name: str, alias: str | None
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     known = client.search_model_versions(f"name = '{name.replace(chr(39), '')}'")
-    version = next((one for one in known if one.model_id == model_id), None)
+    source = f"models:/{model_id}"
+    version = next((one for one in known if one.source == source), None)
     if version is None:
         version = client.create_model_version(
-            name, f"models:/{model_id}", run_id=run.info.run_id, model_id=model_id, await_creation_for=0
+            name, source, run_id=run.info.run_id, model_id=model_id, await_creation_for=0
         )
     if alias is not None:
         client.set_registered_model_alias(name, alias, version.version)

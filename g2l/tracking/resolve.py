@@ -120,14 +120,16 @@ def _moved_reference(client: Any, uri: str, reference: str) -> Path | None:
     match = _MODELS.fullmatch(reference)
     assert match is not None
     model_id = match["id"]
-    if match["name"]:
+    if not model_id:
         version = (
             client.get_model_version_by_alias(match["name"], match["alias"])
             if match["alias"]
             else client.get_model_version(match["name"], match["version"])
         )
-        model_id = version.model_id
-    return _moved(uri, client.get_logged_model(model_id).artifact_location) if model_id else None
+        if not version.source.startswith("models:/m-"):  # registered from files of a run
+            return _moved(uri, version.source)
+        model_id = version.source.removeprefix("models:/")
+    return _moved(uri, client.get_logged_model(model_id).artifact_location)
 
 
 def _moved(uri: str, location: str) -> Path | None:

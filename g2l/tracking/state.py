@@ -59,7 +59,7 @@ class DatasetInput:
     context: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class OnnxModel:
     """An ONNX file that becomes an MLflow model, registered where a name is given."""
 

@@ -273,8 +273,9 @@ def _probe(client: Any) -> None:
         place = local_path(run.info.artifact_uri)
         if place is not None:
             shutil.rmtree(place.parent, ignore_errors=True)
-            with suppress(OSError):
+            with suppress(OSError):  # as far as nothing else is in them
                 place.parent.parent.rmdir()
+                place.parent.parent.parent.rmdir()
 
 
 def _create(path: Path) -> None:

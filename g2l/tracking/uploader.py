@@ -128,11 +128,10 @@ def record_others(pending: Path, control: Control) -> None:
                 entry.unlink(missing_ok=True)
                 continue
             with hold_folder(folder), only_uploader(folder, control, wait=False):
-                uploader = Uploader(
-                    folder, _target(folder, joins=False), lambda seconds: control.tell(allow=seconds)
-                )
+                goal = target(RunRecord.read(folder).environment, keeps_store=True)
+                uploader = Uploader(folder, goal, lambda seconds: control.tell(allow=seconds))
                 if uploader.step(over=True):
-                    entry.unlink(missing_ok=True)
+                    forget(pending, folder)
         except (G2LError, KeyError, TypeError, OSError):
             continue  # it stays where it is
 

@@ -14,6 +14,8 @@ import pytest
 from command_lines import LOCAL, SEARCH, SMALL, TRAIN, Run
 from typer.testing import Result
 
+from cli.session import program
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -131,3 +133,18 @@ def _exists(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("script", "typed", "expected"),
+    [
+        (".venv/bin/g2l", ["python", ".venv/bin/g2l", "train"], [".venv/bin/g2l"]),
+        ("/w/cli/__main__.py", ["python3", "-m", "cli", "train"], ["python3", "-m", "cli"]),
+        ("search.py", ["python3", "search.py", "train"], ["python3", "search.py"]),
+        ("/usr/lib/pytest/__main__.py", ["python3", "-m", "pytest"], ["g2l"]),
+    ],
+)
+def test_the_line_calls_the_program_as_it_was_called(
+    script: str, typed: list[str], expected: list[str]
+) -> None:
+    assert program(script, typed) == expected

@@ -274,5 +274,5 @@ def test_an_absurd_shape_is_one_line(tmp_path: Path, size: str) -> None:
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': (6, {size}), }}".encode()
     header += b" " * (63 - (len(header) + 10) % 64) + b"\n"
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + b"\0" * 96)
-    with pytest.raises(InputError, match=r"a\.npy: expected a numpy array"):
+    with pytest.raises(InputError, match=r"a\.npy: (expected a numpy array|is truncated)"):
         open_features(tmp_path / "a.npy")

@@ -83,7 +83,7 @@ def test_only_regular_files_are_opened_and_nothing_waits(tmp_path: Path, kind: s
         path.symlink_to("/dev/zero")
     else:
         path.mkdir()
-    with pytest.raises(InputError, match=r"a\.txt: cannot be read \(expected a regular file, found a "):
+    with pytest.raises(InputError, match=r"a\.txt: cannot be read \(expected a file, but it is a "):
         open_regular(path)
 
 

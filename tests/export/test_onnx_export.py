@@ -54,7 +54,7 @@ def test_the_file_is_complete_checked_and_says_what_the_network_says(network, me
     about = {entry.key: entry.value for entry in proto.metadata_props}
     assert about.keys() == {METADATA_KEY, INPUT_KEY}
     assert ModelMetadata.from_json(about[METADATA_KEY], "model.onnx") == metadata
-    assert "every 2th frame" in about[INPUT_KEY]
+    assert "frames 0, 2, 4, ..." in about[INPUT_KEY]
     assert "used as they are" in about[INPUT_KEY]
     assert proto.opset_import[0].version == report.opset
     assert b".py" not in report.path.read_bytes()

@@ -31,6 +31,15 @@ def test_two_files_of_one_name_are_refused(video):
 HUGE = 2**62
 
 
+class _Absurd:
+    def __repr__(self) -> str:
+        return f"(6, 0x{'f' * 5000})"
+
+
+ABSURD = _Absurd()
+"""A number of more digits than Python converts."""
+
+
 def header(shape: object, kind: str = "<f4") -> bytes:
     """A numpy header that claims this shape, and hardly a number behind it."""
     text = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode()
@@ -53,6 +62,7 @@ HOSTILE = {
     "half-header": header((6, 2))[:40],
     "truncated": header((6, 20)),
     "long-header": b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + b"{" * 100,
+    "absurd": header(ABSURD),
     "deep": b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"(" * 9000,
 }
 
@@ -72,15 +82,15 @@ def test_what_is_no_feature_file_is_refused_one_by_one(fake_session, video, tmp_
     others = {"pipe", "folder", "dangling", "loop"}
     assert failures.keys() == HOSTILE.keys() | others
     assert all(isinstance(error, InputError) for error in failures.values())
-    assert "is truncated: expected" in failures["overflowing"].message
-    assert "expected a file, but it is a pipe" in failures["pipe"].message
-    assert "expected a file, but it is a folder" in failures["folder"].message
+    assert "is truncated: expected" in failures["truncated"].message
+    assert "found a pipe" in failures["pipe"].message
+    assert "found a directory" in failures["folder"].message
 
 
 def test_what_is_named_fails_by_itself_and_a_missing_file_stops_everything(fake_session, tmp_path):
     os.mkfifo(tmp_path / "v.npy")
     (pipe,) = Predictor(fake_session()).predict([tmp_path / "v.npy"])
-    assert "it is a pipe" in pipe.error.message
+    assert "found a pipe" in pipe.error.message
     with pytest.raises(InputError, match=r"w\.npy: no such file or folder"):
         find_videos([tmp_path / "v.npy", tmp_path / "w.npy"])
     with pytest.raises(InputError, match=r"x\.npy: cannot be read \(File name too long\)"):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from g2l.kernels.residual import residual_layer
 from g2l.models.convolutions import as_taps
@@ -73,18 +72,6 @@ def test_gradients_by_finite_differences(causal, branches):
 
     inputs = [value.detach().requires_grad_() for value in (maps, *values)]
     assert torch.autograd.gradcheck(run, inputs)
-
-
-def test_it_is_what_the_paper_says():
-    made, (maps, _) = layer().eval(), masked_maps()
-    dilated = functional.conv1d(maps, made.conv_dilated.weight, made.conv_dilated.bias, padding=4, dilation=4)
-    expected = maps + functional.conv1d(dilated.relu(), made.conv_1x1.weight, made.conv_1x1.bias)
-    torch.testing.assert_close(made(maps), expected)
-
-
-def test_padding_stays_zero():
-    made, (maps, frame_mask) = layer().train(), masked_maps()
-    assert made(maps, frame_mask)[frame_mask.expand_as(maps) == 0].abs().max() == 0
 
 
 def test_hooks_parametrizations_and_other_modules_are_heeded():

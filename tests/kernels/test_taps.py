@@ -82,12 +82,6 @@ def test_the_branch_that_reads_most_comes_first_and_those_beyond_the_video_are_l
     assert last == (Piece(1, slice(3, 10), slice(0, 7)), Piece(0, slice(7, 10), slice(0, 3)))
 
 
-def test_a_causal_plan_reads_nothing_later():
-    for _, target, (piece,) in tap_plan((3,), 3, 2, 20).others:
-        assert piece.source.stop < target.stop
-    assert [tap for tap, *_ in tap_plan((15,), 3, 2, 20).others] == [1]
-
-
 @pytest.mark.parametrize("by_frame", [False, True])
 def test_the_result_lies_in_memory_as_the_input_does(by_frame):
     x = torch.randn(2, 4, 9)

@@ -89,8 +89,3 @@ def test_what_cannot_be_called():
 def test_what_makes_no_network():
     with pytest.raises(InputError, match=r"must return a torch.nn.Module, but returned str instead"):
         build(f"{__name__}:no_network")
-
-
-def test_structure_of_another_size():
-    with pytest.raises(InputError, match="expected 2 stages of 2 layers"):
-        build("ms-tcn", DilationStructure(((1, 2),)))

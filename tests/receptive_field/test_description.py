@@ -59,21 +59,6 @@ def test_a_fresh_network_becomes_the_same_in_any_state(ending, converted_before)
     assert repr(fresh) == repr(model)
 
 
-def test_a_freshly_converted_network_loads_a_state_in_the_middle_of_a_search():
-    model, other = make_model(), make_model()
-    for network in (model, other):
-        convert(network, max_rate=12)
-    for place in (0, 1, 2, 4, 5):
-        model[place].expand((7,))
-    vary(model)
-    other.load_state_dict(
-        load(save({name: value.contiguous() for name, value in model.state_dict().items()}))
-    )
-    x = torch.randn(2, 3, 30)
-    assert torch.equal(other(x), model(x))
-    assert structure(other) == structure(model)
-
-
 def test_another_network_is_refused():
     description = describe(make_model())
     with pytest.raises(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import weight_norm as weight_norm_by_hook
 from torch.nn.utils.parametrizations import weight_norm
@@ -19,6 +21,7 @@ from g2l.receptive_field import (
     structure,
 )
 from g2l.structure import DilationStructure
+from tests.receptive_field.conv_cases import assert_alike, built, by_oracle, cases, give_branches
 from tests.receptive_field.self_padding import (
     CAUSAL,
     CENTRED,
@@ -60,34 +63,6 @@ def make_ms_tcn(structure=MS_TCN):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_single_is_the_convolution_at_the_expectation(kind):
-    conv, x = searched(KINDS[kind])
-    (rates,) = (found.rates for found in estimate(conv).values())
-    conv.set_branches([rates])
-    expected = conv(x)
-    conv.set_branches([conv.dilation, rates])
-    conv.alpha.data[:2] = torch.tensor([0.0, 1.0])
-    finish(conv, Ending.SINGLE)
-    assert structure(conv) == {"": rates}
-    torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
-    assert not [name for name in conv.state_dict() if "alpha" in name or "extra" in name]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_merge_computes_what_the_branches_did(kind):
-    conv, x = searched(KINDS[kind])
-    expected = conv(x)
-    taps, largest = conv.kernel_size, conv.branches.rates[-1]
-    finish(conv, Ending.MERGE)
-    torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
-    size = tuple(k + (d - 1) * (k - 1) for k, d in zip(taps, largest, strict=True))
-    assert conv.kernel_size == conv.weight.shape[2:] == size
-    assert set(conv.dilation) == {1}
-    assert isinstance(conv.weight, nn.Parameter)
-    assert sorted(conv.state_dict()) == ["bias", "weight"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_multiple_keeps_the_branches_and_can_be_merged_later(kind):
     conv, x = searched(KINDS[kind])
     (rates,) = (found.rates for found in estimate(conv).values())
@@ -100,6 +75,8 @@ def test_multiple_keeps_the_branches_and_can_be_merged_later(kind):
     expected = conv(x)
     finish(conv, Ending.MERGE)
     torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
+    assert set(conv.dilation) == {1}
+    assert sorted(conv.state_dict()) == ["bias", "weight"]
 
 
 @pytest.mark.parametrize(
@@ -135,19 +112,15 @@ def test_a_network_ended_at_other_rates_is_the_network_of_that_structure():
     assert torch.equal(model(features), built(features))
 
 
-@pytest.mark.parametrize("ending", list(Ending))
-@pytest.mark.parametrize("name", CAUSAL)
-def test_causal_convolutions_of_all_kinds_end_causal(name, ending):
-    check_ending(CAUSAL[name], causal_oracle, ending)
+PADDED = [
+    *((make, causal_oracle) for make in CAUSAL.values()),
+    *((make, centred_oracle) for make in CENTRED.values()),
+]
 
 
 @pytest.mark.parametrize("ending", list(Ending))
-@pytest.mark.parametrize("name", CENTRED)
-def test_centred_convolutions_that_pad_themselves_end_centred(name, ending):
-    check_ending(CENTRED[name], centred_oracle, ending)
-
-
-def check_ending(make, oracle, ending):
+@pytest.mark.parametrize(("make", "oracle"), PADDED, ids=[*CAUSAL, *(f"centred {name}" for name in CENTRED)])
+def test_convolutions_that_pad_themselves_end_as_they_were_padded(make, oracle, ending):
     """Branches at 3, 6 and 9 become 7, or those around 7, or are merged."""
     torch.manual_seed(0)
     model = make(3, 4, 3, dilation=4).eval()
@@ -231,9 +204,31 @@ def test_a_weight_that_a_hook_computes_is_searched_but_not_merged():
     assert sorted(model.state_dict()) == ["0.bias", "0.weight_g", "0.weight_v"]
 
 
-def test_finish_acts_inside_a_wrapper():
-    model = nn.DataParallel(nn.Sequential(nn.Conv1d(2, 2, 3, padding=4, dilation=4)))
-    convert(model, max_rate=9)
-    finish(model)
-    assert type(model.module[0]) is nn.Conv1d
-    assert structure(model) == {"0": (4,)}
+ANY = st.one_of(cases(), cases(), cases(transposed=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=ANY)
+def test_any_single_is_the_convolution_at_the_expectation(case):
+    conv, x = built(case)
+    (rates,) = (found.rates for found in estimate(conv).values())
+    finish(conv, Ending.SINGLE)
+    assert conv.dilation == rates
+    found = conv(x)
+    expected = by_oracle(conv, case, x, torch.ones(1), [rates])
+    assert_alike(found, expected, conv, x)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@settings(max_examples=60, deadline=None)
+@given(case=ANY)
+def test_any_merge_computes_what_multiple_did(dtype, tolerance, case):
+    conv, x = built(case, dtype)
+    finish(conv, Ending.MULTIPLE)
+    give_branches(conv, case)  # as if they had been trained on
+    expected = conv(x)
+    finish(conv, Ending.MERGE)
+    furthest = map(max, zip(*case["branches"], strict=True))
+    size = tuple(1 + (taps - 1) * rate for taps, rate in zip(case["taps"], furthest, strict=True))
+    assert conv.weight.shape[2:] == conv.kernel_size == size
+    torch.testing.assert_close(conv(x), expected, rtol=0, atol=tolerance)

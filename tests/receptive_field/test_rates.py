@@ -6,11 +6,7 @@ from hypothesis import strategies as st
 
 from g2l.errors import InputError
 from g2l.kernels.taps import mixing_weights
-from g2l.receptive_field.rates import (
-    Expansion,
-    expectation,
-    expected_rate,
-)
+from g2l.receptive_field.rates import Expansion, expectation, expected_rate
 
 
 def branch_rates(rate, **numbers):
@@ -22,17 +18,12 @@ def branch_rates(rate, **numbers):
     ("rate", "expected"),
     [
         (1, (1, 2)),
-        (2, (1, 2, 3)),
         (4, (3, 4, 5)),
-        (10, (9, 10, 11)),
         (15, (14, 15, 16)),
         (16, (14, 16, 18)),
-        (32, (29, 32, 35)),
         (64, (58, 64, 70)),
-        (500, (450, 500, 550)),
         (512, (461, 512, 563)),
         (950, (855, 950, 1000)),
-        (1000, (900, 1000)),
         (1024, (900, 1000)),
     ],
 )
@@ -46,24 +37,16 @@ def test_three_branches_at_a_tenth(rate, expected):
         (1, 2, 0.5, (1, 2)),
         (2, 2, 0.1, (1, 3)),
         (8, 2, 0.5, (4, 12)),
-        (64, 2, 0.1, (58, 70)),
         (100, 2, 0.5, (50, 100)),
-        (8, 3, 0.5, (4, 8, 12)),
         (8, 3, 1.0, (1, 8, 16)),
         (20, 5, 0.5, (10, 15, 20, 25, 30)),
-        (20, 5, 0.1, (18, 19, 20, 21, 22)),
         (20, 5, 0.01, (18, 19, 20, 21, 22)),
         (2, 5, 0.1, (1, 2, 3, 4)),
         (30, 7, 0.3, (21, 24, 27, 30, 33, 36, 39)),
     ],
 )
 def test_other_numbers_of_branches(rate, branches, expansion_rate, expected):
-    found = branch_rates(rate, expansion_rate=expansion_rate, branches=branches, max_rate=100)
-    assert found == expected
-
-
-def test_a_single_allowed_rate_leaves_a_single_branch():
-    assert branch_rates(7, expansion_rate=0.5, branches=5, max_rate=1) == (1,)
+    assert branch_rates(rate, expansion_rate=expansion_rate, branches=branches, max_rate=100) == expected
 
 
 @given(
@@ -78,9 +61,7 @@ def test_branch_rates_are_distinct_ascending_clamped_and_around_the_rate(
     found = branch_rates(rate, expansion_rate=expansion_rate, branches=branches, max_rate=max_rate)
     centre = min(rate, max_rate)
     assert list(found) == sorted(set(found))
-    assert found[0] >= 1
-    assert found[-1] <= max_rate
-    assert found[0] <= centre <= found[-1]
+    assert 1 <= found[0] <= centre <= found[-1] <= max_rate
     assert branches == 2 or centre in found
     assert len(found) <= branches
     reach = max(branches // 2, expansion_rate * centre + 0.5)
@@ -92,7 +73,6 @@ def test_branch_rates_are_distinct_ascending_clamped_and_around_the_rate(
 @pytest.mark.parametrize(
     ("alpha", "expected"),
     [
-        ((0.01, 0.01), (0.5, 0.5)),
         ((0.01, -0.03), (0.25, 0.75)),
         ((-1.0, 0.0, 3.0), (0.25, 0.0, 0.75)),
         ((0.0, 0.0, 0.0, 0.0), (0.25, 0.25, 0.25, 0.25)),
@@ -108,19 +88,13 @@ def test_mixing_weights(alpha, expected):
     [
         ((1, 2), (0.5, 0.5), 1),
         ((1, 2), (0.49, 0.51), 2),
-        ((1, 2, 3), (0.25, 0.5, 0.25), 2),
         ((14, 16, 18), (0.0, 0.5, 0.5), 17),
         ((29, 32, 35), (0.25, 0.25, 0.5), 33),
         ((900, 1000), (0.0, 1.0), 950),
-        ((40, 60), (0.0, 1.0), 60),
     ],
 )
 def test_expected_rate(rates, weights, expected):
     assert expected_rate(rates, weights, max_rate=950) == expected
-
-
-def test_expectation_is_not_rounded():
-    assert expectation((14, 16, 18), (0.25, 0.5, 0.25)) == 16
     assert expectation((1, 2), (0.25, 0.75)) == 1.75
 
 
@@ -134,9 +108,7 @@ UP, DOWN, EQUAL, MILD = (0.0, 1e-9, 1.0), (1.0, 1e-9, 0.0), (0.01, 0.01, 0.01), 
         (1, UP, [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 24, 26]),
         (20, DOWN, [18, 16, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1, 1]),
         (80, UP, [88, 97, 100, 100, 100]),
-        (100, DOWN, [90, 81, 73, 66, 59]),
         (37, EQUAL, [37, 37, 37]),
-        (1, EQUAL, [1, 1, 1]),
         # a mild preference moves large rates only
         (64, MILD, [66, 68, 70, 72, 74]),
         (4, MILD, [4, 4]),
@@ -152,27 +124,11 @@ def test_estimate_and_expand_many_times(start, pull, expected):
     assert followed == expected
 
 
-def test_two_branches_of_rf_next_step_by_step():
-    rate, followed = 8, []
-    for alpha in [(1.0, 3.0), (1.0, 1.0), (0.0, 1.0), (5.0, 1.0)]:
-        rates = branch_rates(rate, expansion_rate=0.5, branches=2, max_rate=20)
-        rate = expected_rate(rates, mixing_weights(alpha), max_rate=20)
-        followed.append((rates, rate))
-    assert followed == [((4, 12), 10), ((5, 15), 10), ((5, 15), 15), ((8, 20), 10)]
-
-
-def test_expansion_applies_its_numbers():
-    expansion = Expansion(expansion_rate=0.1, branches=3, max_rate=33)
-    assert expansion.branch_rates((32,), (3,)) == ((29,), (32,), (33,))
-    assert [expansion.clamp(rate) for rate in (0, 1, 33, 34)] == [1, 1, 33, 33]
-
-
 @pytest.mark.parametrize(
     ("rates", "taps", "expected"),
     [
         ((1, 20), (3, 3), ((1, 18), (1, 20), (2, 22))),
         ((2, 2), (3, 5), ((1, 1), (2, 2), (3, 3))),
-        ((33, 33), (3, 3), ((30, 30), (33, 33))),
         ((33, 1), (3, 3), ((30, 1), (33, 1), (33, 2))),
         ((4, 9, 16), (3, 1, 3), ((3, 9, 14), (4, 9, 16), (5, 9, 18))),
         ((100, 100), (3, 1), ((30, 100), (33, 100))),
@@ -185,13 +141,13 @@ def test_axes_are_expanded_side_by_side(rates, taps, expected):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"expansion_rate": 1.5}, r"`expansion_rate` must be in \(0, 1\], but is 1.5 instead"),
-        ({"expansion_rate": 0.0}, r"`expansion_rate` must be in \(0, 1\], but is 0.0 instead"),
-        ({"branches": 4}, "`branches` must be 2 or an odd number >= 3, but is 4 instead"),
-        ({"branches": 1}, "`branches` must be 2 or an odd number >= 3, but is 1 instead"),
-        ({"max_rate": 0}, "`max_rate` must be >= 1, but is 0 instead"),
+        ({"expansion_rate": 1.5}, r"`expansion_rate` must be in \(0, 1\], but is 1.5"),
+        ({"expansion_rate": 0.0}, r"`expansion_rate` must be in \(0, 1\], but is 0.0"),
+        ({"branches": 4}, "`branches` must be 2 or an odd number >= 3, but is 4"),
+        ({"branches": 1}, "`branches` must be 2 or an odd number >= 3, but is 1"),
+        ({"max_rate": 0}, "`max_rate` must be >= 1, but is 0"),
     ],
 )
-def test_expansion_names_the_fault(changes, message):
+def test_expansion_names_the_option(changes, message):
     with pytest.raises(InputError, match=message):
         Expansion(**{"expansion_rate": 0.1, "branches": 3, "max_rate": 10, **changes})

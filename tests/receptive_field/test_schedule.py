@@ -82,17 +82,6 @@ def test_literal_rates_through_estimate_and_expand_to_the_end():
     assert first.expectation == (3, 2)
 
 
-@pytest.mark.parametrize("ending", list(Ending))
-def test_it_ends_as_it_is_told_and_training_goes_on(ending):
-    model, optimizer, schedule = make_search(ending=ending)
-    train(model, optimizer, schedule, 8)
-    assert schedule.finished
-    assert len(branch_layers(model)) == (3 if ending is Ending.MULTIPLE else 0)
-    kept = {id(value) for group in optimizer.param_groups for value in group["params"]}
-    assert kept == {id(value) for value in model.parameters()}
-    assert (model[0].kernel_size == (3, 3)) == (ending is not Ending.MERGE)
-
-
 def test_alpha_starts_anew_together_with_its_moments():
     model, optimizer, schedule = make_search()
     alphas = [layer.alpha for layer in branch_layers(model).values()]

@@ -141,31 +141,6 @@ def test_autocast_is_close_and_trains_the_branches(ending, x):
         assert layer.alpha.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_network_keeps_its_precision(ending, dtype, x):
-    network = made().to(dtype)
-    convert(network, max_rate=16)
-    if ending is not None:
-        finish(network, ending)
-    assert {value.dtype for value in network.parameters()} == {dtype}
-    assert network(x.to(dtype)).dtype == dtype
-
-
-def test_copies_go_their_own_ways(x):
-    network = searched()
-    twin = copy.deepcopy(network)
-    with torch.no_grad():
-        output = network(x)
-        assert torch.equal(twin(x), output)
-        expand(twin, dict.fromkeys(branch_layers(twin), (7,)))
-        stir(twin)
-        assert not torch.equal(twin(x), output)
-        finish(twin, Ending.MERGE)
-        assert torch.equal(network(x), output)
-    assert set(structure(network).values()) != {(7,)}
-
-
 @pytest.mark.parametrize("ending", Ending)
 def test_a_copy_of_a_parametrized_network_may_end(ending, x):
     """torch takes a parametrization off the class, which copies share."""

@@ -118,20 +118,6 @@ def test_intervals_in_epochs_wait_for_the_end_of_an_epoch():
     assert search.budget == Budget(4, "epochs")
 
 
-def test_training_goes_on_after_the_last_update_without_alpha():
-    search = make_search()
-    state = start(search)
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(state.optimizer, [2])
-    train(search, state, until=6)
-    assert state.optimizer.param_groups[1]["params"] == []
-    assert not any(name.endswith("alpha") for name, _ in state.model.named_parameters())
-    before = {name: value.clone() for name, value in state.model.state_dict().items()}
-    scheduler.step()
-    train(search, state, until=9)
-    assert len(search.history) == 3
-    assert all(not torch.equal(value, before[name]) for name, value in state.model.state_dict().items())
-
-
 @pytest.mark.parametrize(
     ("stop", "unit", "ending"),
     [

@@ -7,10 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from tracked_runs import METADATA
+from generated_run import METADATA
 
 from g2l.tracking.environment import load_mlflow
-from g2l.tracking.mlflow_tracker import MlflowTracker
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +34,6 @@ def workdir(tmp_path, monkeypatch, empty_store):
 @pytest.fixture
 def client(workdir):
     return load_mlflow().MlflowClient(tracking_uri=f"sqlite:///{workdir / 'mlflow.db'}")
-
-
-@pytest.fixture
-def tracker(workdir):
-    tracker = MlflowTracker(workdir / "spool")
-    yield tracker
-    if tracker._sender.is_alive():
-        tracker.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from g2l.config import BackboneConfig, Normalization
 from g2l.files import append_line
+from g2l.models.metadata import ModelMetadata
 from g2l.records import (
     EPOCHS,
     JOURNAL,
@@ -22,9 +24,22 @@ from g2l.records import (
     write_result,
     write_table,
 )
+from g2l.structure import DilationStructure
 from g2l.tracking.environment import environment
 
 START = 1_700_000_000_000
+
+METADATA = ModelMetadata(
+    structure=DilationStructure(((1,),)),
+    backbone=BackboneConfig(stages=1, layers=1),
+    classes=("background", "cut", "pour"),
+    feature_dim=4,
+    sample_rate=2,
+    normalize=Normalization.TRAIN,
+    mean=(0.1, 0.0, -0.2, 0.3),
+    std=(1.0, 2.0, 0.0, 0.5),
+)
+"""Of the model that is logged; the third feature row never varied in training."""
 
 
 def open_stage(folder: Path, kind: RunKind, settings: dict[str, object], *, root: bool = False) -> None:

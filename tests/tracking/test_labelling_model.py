@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from generated_run import METADATA
 from mlflow.exceptions import MlflowException
-from tracked_runs import METADATA
 
 from g2l.config import Normalization
 from g2l.export.normalizer import describe_input, with_normalization

@@ -33,14 +33,17 @@ SPECIFICATION = yaml.safe_load((ROOT / "MLproject").read_text())
 SCRIPT = """
 import sys
 from pathlib import Path
-from g2l.tracking.mlflow_tracker import MlflowTracker
-from g2l.tracking.protocol import RunKind
+from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord
+from g2l.tracking.environment import environment
+from g2l.tracking.process import Upload
 assert sys.argv[1:] == ["--note", "", "--name", "a b"], sys.argv
-tracker = MlflowTracker(Path("spool"))
-run = tracker.start(name="root", kind=RunKind.TRAIN)
-run.child(name="child", kind=RunKind.SEED).finish()
-run.finish()
-assert tracker.close() is None
+upload = Upload()
+for folder, kind in (("root", RunKind.TRAIN), ("root/child", RunKind.SEED)):
+    around = environment() if kind is RunKind.TRAIN else None
+    RunRecord(kind=kind, name=folder[-5:], settings={"name": "c"}, environment=around).write(Path(folder))
+    StatusRecord(status=RunStatus.FINISHED).write(Path(folder))
+upload.start(Path("root"))
+assert upload.finish(patience=60) is None
 """
 PROJECT = """
 name: joined

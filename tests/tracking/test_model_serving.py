@@ -17,21 +17,18 @@ import pytest
 
 from g2l.inference.predictor import Predictor
 from g2l.inference.sessions import open_session
-from g2l.tracking.mlflow_tracker import MlflowTracker
-from g2l.tracking.protocol import RunKind
+from g2l.tracking.models import log_model
+from g2l.tracking.state import OnnxModel
 
 CLASSES = ("background", "cut", "pour")
 SECONDS = 90
 
 
 @pytest.fixture
-def run_id(workdir, onnx_file):
-    tracker = MlflowTracker(workdir / "spool")
-    run = tracker.start(name="export", kind=RunKind.EXPORT)
-    run.log_onnx_model(onnx_file, input_example=np.zeros((1, 4, 8), np.float32))
-    run.finish()
-    assert tracker.close() is None
-    return run.run_id
+def run_id(workdir, onnx_file, client):
+    run = client.create_run(client.create_experiment("g2l"))
+    log_model(client, f"sqlite:///{workdir / 'mlflow.db'}", run, OnnxModel(onnx_file))
+    return run.info.run_id
 
 
 @pytest.fixture

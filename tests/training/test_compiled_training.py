@@ -28,7 +28,7 @@ def test_a_compiled_training_is_asked_for_and_gives_nearly_the_same_weights(comp
     plain, model = tiny_model(), tiny_model()
     for layer in (*plain.modules(), *model.modules()):
         if isinstance(layer, Dropout):
-            layer.p = 0.0  # whose coins fall otherwise in a compiled network
+            layer.p = 0.0  # whose masks differ in a compiled network
     tiny_fit(plain)
     assert not compiled
     tiny_fit(model, RECIPE.replace(compile=True))

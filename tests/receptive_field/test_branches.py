@@ -1,3 +1,5 @@
+"""Layers with branches: their rates step by step, and what they compute against an oracle."""
+
 from __future__ import annotations
 
 import copy
@@ -5,12 +7,14 @@ import pickle
 
 import pytest
 import torch
+from hypothesis import given, settings
 from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from g2l.errors import InputError
-from g2l.receptive_field import branch_layers, convert, structure
+from g2l.receptive_field import convert, structure
 from g2l.receptive_field.branches import INITIAL_ALPHA
+from g2l.receptive_field.geometry import CausalConv1d
+from tests.receptive_field.conv_cases import assert_alike, built, by_oracle, cases
 
 
 def make_branches(
@@ -37,11 +41,6 @@ def test_the_module_stays_itself_and_alpha_is_new():
     assert sorted(conv.state_dict()) == ["_extra_state", "alpha", "weight"]
     assert conv.alpha.dtype is torch.float32
     assert "branches=((3,), (4,), (5,))" in repr(conv)
-
-
-def test_a_start_above_the_clamp_is_clamped():
-    layer = make_branches(rate=512, max_rate=300, expansion_rate=0.1)
-    assert (layer.dilation, layer.branches.rates) == ((300,), ((270,), (300,)))
 
 
 def follow(layer, steps):
@@ -94,12 +93,6 @@ def test_an_axis_with_one_tap_has_no_rate_to_search():
     assert layer(torch.randn(1, 1, 4, 9)).shape == (1, 1, 4, 9)
 
 
-def test_branches_that_coincide_in_all_axes_are_merged():
-    layer = nn.Conv2d(1, 1, 3, padding=1)
-    convert(layer, max_rate=1)
-    assert layer.branches.rates == ((1, 1),)
-
-
 def test_merged_branches_leave_alpha_its_size_and_the_rest_without_effect():
     layer = make_branches(rate=1)
     assert layer.branches.rates == ((1,), (2,))
@@ -140,12 +133,79 @@ def test_copies_are_independent(kind):
     assert torch.equal(model(x), expected)
 
 
-def test_a_copy_of_a_parametrized_layer_is_independent():
-    model = nn.Sequential(weight_norm(nn.Conv1d(2, 2, 3, padding=4, dilation=4)))
-    convert(model, max_rate=20)
-    x = torch.randn(1, 2, 30)
-    expected = model(x)
-    twin = copy.deepcopy(model)
-    assert torch.equal(twin(x), expected)
-    twin[0].expand((10,))
-    assert branch_layers(model)["0"].branches.rates == ((3,), (4,), (5,))
+def check_against_the_oracle(case):
+    conv, x = built(case)
+    found = conv(x)
+    expected = by_oracle(conv, case, x, conv.alpha[: len(case["branches"])], case["branches"])
+    assert_alike(found, expected, conv, x)
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=cases())
+def test_output_and_all_gradients_are_those_of_the_oracle(case):
+    check_against_the_oracle(case)
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases(transposed=True))
+def test_output_and_all_gradients_of_transposed_ones_are_those_of_the_oracle(case):
+    check_against_the_oracle(case)
+
+
+@settings(max_examples=15, deadline=None)
+@given(case=cases())
+def test_compiled_and_eager_agree(case):
+    """The two computations: mixed inputs, and scaled weights."""
+    conv, x = built(case)
+    expected = conv(x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_by_finite_differences():
+    torch.manual_seed(0)
+    layer = make_branches(channels=2, kernel_size=5, stride=2)
+    x = torch.randn(2, 2, 9, dtype=torch.float64, requires_grad=True)
+    layer.alpha.data.copy_(torch.tensor([0.2, -0.5, 0.4]))
+    names, values = zip(*layer.named_parameters(), strict=True)
+
+    def run(x, *values):
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(run, (x, *values))
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv1d(4, 6, 3, padding=5, dilation=5),
+        nn.Conv1d(4, 4, 5, padding="same", dilation=2, padding_mode="circular"),
+        CausalConv1d(4, 6, 3, dilation=4),
+        nn.Conv2d(4, 6, (3, 5), padding=(4, 2), dilation=(4, 1), stride=2, groups=2),
+        nn.ConvTranspose2d(4, 6, 3, padding=1, dilation=2, stride=2, output_padding=1),
+    ],
+    ids=lambda conv: type(conv).__name__,
+)
+def test_branches_of_the_own_rate_are_the_plain_convolution(conv):
+    conv = conv.double()
+    x = torch.randn(2, 4, *[17] * len(conv.kernel_size), dtype=torch.float64)
+    expected = conv(x)
+    convert(conv, max_rate=9)
+    conv.set_branches([conv.dilation])
+    torch.testing.assert_close(conv(x), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(conv(x[0]), expected[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d])
+def test_all_zero_alpha_means_equal_weights_and_no_nan(kind):
+    layer = kind(2, 2, 3, padding=2, dilation=2)
+    convert(layer, max_rate=9)
+    x = torch.randn(1, 2, *[20] * len(layer.kernel_size))
+    expected = layer(x)
+    layer.alpha.data.zero_()
+    found = layer(x)
+    torch.testing.assert_close(found, expected)
+    found.sum().backward()
+    assert layer.alpha.grad.tolist() == [0, 0, 0]
+    assert layer.estimate().weights == (1 / 3, 1 / 3, 1 / 3)

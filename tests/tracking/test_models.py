@@ -5,31 +5,36 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from tracked_runs import METADATA
+from generated_run import METADATA
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.tracking.environment import load_mlflow
-from g2l.tracking.mlflow_tracker import MlflowTracker
-from g2l.tracking.protocol import RunKind
+from g2l.tracking.models import log_model
 from g2l.tracking.resolve import resolve_artifact
+from g2l.tracking.state import OnnxModel
 
 FEATURES = np.random.default_rng(1).normal(size=(2, 4, 30)).astype(np.float32)
 
 
+def logged(client, workdir, file, name, alias=None):
+    """Log a file as the model of a new run, twice; return the run's id."""
+    experiment = client.get_experiment_by_name("g2l")
+    identifier = experiment.experiment_id if experiment else client.create_experiment("g2l")
+    run = client.create_run(identifier)
+    for _ in range(2):
+        log_model(client, f"sqlite:///{workdir / 'mlflow.db'}", run, OnnxModel(file, name, alias))
+    return run.info.run_id
+
+
 @pytest.fixture
 def run_id(workdir, onnx_file, client):
-    """A run with two versions of a registered model, a folder and a file."""
-    tracker = MlflowTracker(workdir / "spool")
-    run = tracker.start(name="export", kind=RunKind.EXPORT)
-    run.log_params({"seed": 3})
-    run.log_artifact(onnx_file, "files")
-    run.log_dict({"schema": "g2l.structure/1"}, "structure.json")
-    run.log_onnx_model(onnx_file, input_example=FEATURES[:1], registered_model="segmenter", alias="champion")
-    run.log_onnx_model(onnx_file, input_example=FEATURES[:1], registered_model="segmenter")
-    run.finish()
-    assert tracker.close() is None
-    return run.run_id
+    """A run with the first of two versions of a registered model, a folder and a file."""
+    run_id = logged(client, workdir, onnx_file, "segmenter", "champion")
+    client.log_artifact(run_id, str(onnx_file), "files")
+    client.log_dict(run_id, {"schema": "g2l.structure/1"}, "structure.json")
+    logged(client, workdir, onnx_file, "segmenter")
+    return run_id
 
 
 @pytest.mark.filterwarnings("error:.*Add type hints:UserWarning")
@@ -59,12 +64,24 @@ def test_the_file_itself_is_loaded_by_the_onnx_flavour(run_id, onnx_file, workdi
     assert loaded.SerializeToString() == onnx.load(onnx_file).SerializeToString()
 
 
-def test_the_model_belongs_to_the_experiment_of_its_run(run_id, client):
+def test_a_model_that_is_logged_twice_is_there_once(run_id, client):
     experiment = client.get_run(run_id).info.experiment_id
-    (first, second) = client.search_logged_models([experiment])
-    assert {first.source_run_id, second.source_run_id} == {run_id}
-    assert {first.status, second.status} == {"READY"}
-    assert len(client.get_run(run_id).outputs.model_outputs) == 2
+    found = client.search_logged_models([experiment])
+    assert {one.status for one in found} == {"READY"}
+    assert [one.source_run_id for one in found].count(run_id) == 1
+    assert len(client.get_run(run_id).outputs.model_outputs) == 1
+    assert len(client.search_model_versions("name = 'segmenter'")) == 2
+
+
+def test_a_model_that_a_kill_left_half_logged_is_logged_anew(run_id, client, onnx_file, workdir):
+    from g2l.files import describe_file
+    from g2l.tracking.models import CONTENT_TAG
+
+    run = client.create_run(client.get_run(run_id).info.experiment_id)
+    tags = {CONTENT_TAG: describe_file(onnx_file)["sha256"]}
+    client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run.info.run_id, tags=tags)
+    log_model(client, f"sqlite:///{workdir / 'mlflow.db'}", run, OnnxModel(onnx_file))
+    assert resolve_artifact(f"runs:/{run.info.run_id}/model").name == "model.onnx"
 
 
 def test_references_lead_to_files(run_id, onnx_file):
@@ -139,11 +156,7 @@ def test_a_model_with_a_frame_mask_is_logged_too(workdir, client, tmp_path):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     model.metadata_props.add(key="g2l", value=about.to_json())
     onnx.save(model, tmp_path / "m.onnx")
-    tracker = MlflowTracker(workdir / "spool")
-    run = tracker.start(name="export", kind=RunKind.EXPORT)
-    run.log_onnx_model(tmp_path / "m.onnx", input_example=FEATURES[:1], registered_model="masked")
-    run.finish()
-    assert tracker.close() is None
+    logged(client, workdir, tmp_path / "m.onnx", "masked")
     model = load_mlflow().pyfunc.load_model(str(resolve_artifact("models:/masked/1").parents[1]))
     (first, _) = model.predict(FEATURES, params={"probabilities": True})
     np.testing.assert_array_equal(first["probabilities"], FEATURES[0])

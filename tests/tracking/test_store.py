@@ -1,0 +1,175 @@
+"""The check of a store really uses it, and leaves it as it was."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+from g2l.tracking import store
+from g2l.tracking.environment import target
+from g2l.tracking.store import StoreUnavailableError, check_place, check_store, connect, sqlite_path
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_ALLOW_FILE_STORE", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def existing(place, empty_store):
+    shutil.copyfile(empty_store, place / "mlflow.db")
+    return connect(target().uri)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_store_that_does_not_exist_is_made_elsewhere_and_removed(place, empty_store, monkeypatch):
+    monkeypatch.setattr(store, "_build", lambda path: shutil.copyfile(empty_store, path))
+    state = check_store()
+    assert (state.usable, state.folder) == (True, place)
+    assert "does not exist yet" in state.detail
+    assert files(place) == []
+
+
+def test_a_run_is_recorded_read_and_deleted(place, existing):
+    before = {name: count(place, name) for name in ("experiments", "runs", "metrics")}
+    state = check_store()
+    assert (state.usable, state.detail.partition(" (")[0]) == (True, "a run was recorded, read and deleted")
+    assert {name: count(place, name) for name in before} == before
+    assert files(place) == [".mlflow.db.lock", "mlflow.db"]
+
+
+def count(place, table):
+    with closing(sqlite3.connect(place / "mlflow.db")) as database:
+        return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def test_a_deleted_experiment_is_named_with_what_restores_it(existing):
+    identifier = existing.create_experiment("g2l")
+    existing.delete_experiment(identifier)
+    state = check_store()
+    assert not state.usable
+    assert "'g2l' is deleted" in state.detail
+    assert f"mlflow experiments restore --experiment-id {identifier}" in state.hint
+
+
+def test_a_store_that_can_only_be_read_is_refused(existing, monkeypatch):
+    from mlflow import MlflowClient
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(MlflowClient, "create_run", full)
+    state = check_store()
+    assert not state.usable
+    assert "readonly database" in state.detail
+
+
+def test_a_metric_that_is_not_kept_is_noticed(existing, monkeypatch):
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr(MlflowClient, "log_metric", lambda *_: None)
+    assert "a metric that was logged is not there" in check_store().detail
+
+
+def test_a_file_that_is_no_store_is_told(place):
+    (place / "mlflow.db").write_bytes(b"nonsense" * 200)
+    state = check_store()
+    assert not state.usable
+    assert "not a database" in state.detail
+
+
+def test_a_folder_that_is_gone_is_told_and_not_made(place, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///none/mlflow.db")
+    state = check_store()
+    assert not state.usable
+    assert f"{place / 'none'} does not exist" in state.detail
+    with pytest.raises(StoreUnavailableError, match="none does not exist"):
+        connect(target().uri)
+    assert files(place) == []
+
+
+def test_a_file_store_is_refused(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
+    state = check_store()
+    assert not state.usable
+    assert "must be a database or a server" in state.detail
+
+
+def test_servers_that_are_away_or_hang(monkeypatch):
+    monkeypatch.setattr(store, "PROBE_SECONDS", 4.0)
+    monkeypatch.setattr(store, "REQUEST_SECONDS", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{silent.getsockname()[1]}")
+        refused = check_store()
+        silent.listen()
+        hanging = check_store()
+    assert not refused.usable
+    assert "Connection refused" in refused.detail
+    assert "secret" not in refused.detail
+    assert not hanging.usable
+    assert "no answer" in hanging.detail
+
+
+def test_three_first_starts_at_once_make_one_whole_store(place, empty_store, monkeypatch):
+    made = []
+
+    def build(path):
+        made.append(path)
+        assert not path.exists()
+        shutil.copyfile(empty_store, path)
+
+    monkeypatch.setattr(store, "_build", build)
+    threads = [threading.Thread(target=connect, args=[target().uri]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert files(place) == [".mlflow.db.lock", "mlflow.db"]
+
+
+def test_a_start_that_was_killed_while_it_made_the_store_is_made_up_for(place, empty_store, monkeypatch):
+    (place / ".mlflow.db.new").write_bytes(b"half")
+    monkeypatch.setattr(store, "_build", lambda path: shutil.copyfile(empty_store, path))
+    assert connect(target().uri).search_experiments()
+    assert files(place) == [".mlflow.db.lock", "mlflow.db"]
+
+
+class Experiment:
+    name = "g2l"
+
+    def __init__(self, location):
+        self.artifact_location = str(location)
+
+
+def test_where_artifacts_lie(place):
+    uri = target().uri
+    (place / "shared").mkdir()
+    other = place.parent / f"{place.name}-copied"
+    for location in (place / "mlruns" / "1", place / "shared" / "1", "s3://bucket/1", "mlflow-artifacts:/1"):
+        assert check_place(Experiment(location), uri) is None
+    with pytest.raises(StoreUnavailableError, match="copied/mlruns/1 of experiment 'g2l' is gone") as gone:
+        check_place(Experiment(other / "mlruns" / "1"), uri)
+    assert "move the project back" in gone.value.hint
+    (other / "mlruns" / "1").mkdir(parents=True)
+    assert check_place(Experiment(other / "mlruns" / "1"), uri) is None
+    (place / "mlruns" / "1").mkdir(parents=True)
+    assert "are kept in" in check_place(Experiment(f"file://{other / 'mlruns' / '1'}"), uri)
+
+
+def test_the_file_of_a_store(place):
+    assert sqlite_path(f"sqlite:///{place}/a.db?mode=rw") == place / "a.db"
+    assert sqlite_path("sqlite:///a.db") == place / "a.db"
+    assert sqlite_path("http://a/b.db") is None
