@@ -10,7 +10,7 @@ import pytest
 from command_lines import Run, refusal
 from typer.testing import Result
 
-from g2l.tracking import run_files
+from g2l.tracking import resolve
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_run_of_mlflow_is_fetched(run: Run, folder: Path, monkeypatch: pytest.
         asked.append((run_id, "journal.jsonl" in names))
         return folder
 
-    monkeypatch.setattr(run_files, "fetch_run", fetch_run)
+    monkeypatch.setattr(resolve, "fetch_run", fetch_run)
     assert run("report", "0" * 32).stderr == "report: report.html\n"
     assert run("report", f"runs:/{'0' * 32}", "--format", "md").stderr == "report: report.md\n"
     assert asked == [("0" * 32, True)] * 2
