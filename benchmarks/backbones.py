@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.search_efficiency.markdown import table
+from benchmarks.search_efficiency.report import table
 from g2l.config import BackboneConfig, DataConfig, Normalization, Selection
 from g2l.datasets.synthetic.content import write_dataset
 from g2l.datasets.synthetic.kitchen import kitchen

@@ -24,8 +24,8 @@ from g2l.datasets.batching import Batch, BatchSource, prefetched
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.synthetic.content import SyntheticDataset, SyntheticVideo, write_dataset
 from g2l.models.registry import build_backbone
-from g2l.training.callback import TrainingState
-from g2l.training.step import train_step
+from g2l.training.loop import train_step
+from g2l.training.state import TrainingState
 
 FEATURE_DIM = 2048
 CLASSES = tuple(f"class{number}" for number in range(19))

@@ -7,7 +7,6 @@ a structure and are disturbed by the seed. The pictures explain; what is measure
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +15,12 @@ from matplotlib.figure import Figure
 
 from g2l.evaluation import Budget, Evaluation, EvaluationTask
 from g2l.files import fingerprint
+from g2l.search.candidates import GenerationSummary
+from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
-from g2l.search.noise_control import RACE_ROUNDS
-from g2l.search.population import GenerationSummary
-from g2l.search.racing import choose, next_round, standings
+from g2l.search.loop import run_global_search
+from g2l.search.race import ROUNDS, choose, next_round, race_results
 from g2l.search.space import SearchSpace
-from g2l.search.status import Finding, SearchPhase, SearchStatus
 from g2l.search_config import GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -41,21 +39,15 @@ RUNS = 2000
 class Toy:
     """Scores that rise with training towards the worth of a structure, disturbed by the seed."""
 
-    group_size = 1
-
-    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
-        """Return the scores of some tasks."""
-        return [self._evaluate(task) for task in group]
-
-    def _evaluate(self, task: EvaluationTask) -> Evaluation:
+    def __call__(self, task: EvaluationTask) -> Evaluation:
+        """Return the score of a task."""
         pairs = zip(task.structure.rates, TARGET.rates, strict=True)
         octaves = sum(abs(math.log2(a) - math.log2(b)) for a, b in pairs) / SPACE.genes
         learnt = 1 - math.exp(-task.budget.amount / PROXY)
         noise = np.random.default_rng([int(fingerprint(task.structure.as_lists()), 16), task.seed])
         score = max(0.0, (90 - 15 * octaves) * learnt + noise.normal(0, SEED_SPREAD))
         metrics = dict.fromkeys(("f1@10", "f1@25", "f1@50"), score)
-        return Evaluation(structure=task.structure, budget=task.budget, seed=task.seed, lineage=task.lineage,
-                          metrics=metrics, seconds=1.0)  # fmt: skip
+        return Evaluation(**vars(task), metrics=metrics, seconds=1.0)
 
 
 @dataclass
@@ -63,15 +55,12 @@ class Course:
     """What a search evaluated, in order."""
 
     spent: list[int] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[EvaluationEvent] = field(default_factory=list)
 
-    def on_evaluation(self, finding: Finding) -> None:
+    def on_evaluation(self, finding: EvaluationEvent) -> None:
         """Keep one evaluation."""
         self.findings.append(finding)
-
-    def on_status(self, status: SearchStatus) -> None:
-        """Keep what was spent by then."""
-        self.spent.append(status.completed_steps)
+        self.spent.append(finding.status.completed_steps)
 
     def on_generation(self, summary: GenerationSummary) -> None:
         """Draw no generations."""
@@ -160,11 +149,10 @@ def _race(generator: np.random.Generator, spread: float) -> tuple[float, float, 
     structures = [HAND_DESIGNED, *(SPACE.sample(generator) for _ in range(4))]
     worth = dict(zip(structures, generator.normal(0, spread, len(structures)), strict=True))
     scores: dict[DilationStructure, list[float]] = {structure: [] for structure in structures}
-    orders = {structure: number for number, structure in enumerate(structures)}
-    for _ in range(RACE_ROUNDS):
-        for one in next_round(standings(scores, orders), HAND_DESIGNED):
+    for _ in range(ROUNDS):
+        for one in next_round(race_results(scores), HAND_DESIGNED):
             scores[one].append(worth[one] + generator.normal(0, SEED_SPREAD))
-    winner = choose(standings(scores, orders), HAND_DESIGNED).winner.structure
+    winner = choose(race_results(scores), HAND_DESIGNED).winner.structure
     reference = worth[HAND_DESIGNED]
     return max(worth.values()) - reference, worth[winner] - reference, winner != HAND_DESIGNED
 

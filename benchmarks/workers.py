@@ -31,7 +31,7 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
 from g2l.structure import DilationStructure
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 FEATURE_DIM, FRAMES, VIDEOS = 2048, 2560, 100
 TINY = BackboneConfig(stages=1, layers=2, feature_maps=8)
@@ -67,14 +67,16 @@ class Peak:
 
 def peak_memory(data: DataConfig, workers: int, features: Path | None) -> Peak:
     """Return the peak while each worker trains one tiny network on all of the data."""
-    fitness = ShortTrainingFitness(
+    fitness = CandidateFitness(
         data=data, backbone=TINY, recipe=RecipeConfig(), device="cpu", feature_folder=features
     )
     tasks = [
         EvaluationTask(DilationStructure(((1, 2**rate),)), Budget(1, "epochs"), 0) for rate in range(workers)
     ]
     with ProcessExecutor(fitness, workers=workers) as executor, _watched() as peak:
-        for evaluation in executor.evaluate(iter([(task,) for task in tasks])):
+        for task in tasks:
+            executor.submit(task)
+        for evaluation in executor.results():
             if evaluation.status is EvaluationStatus.FAILED:
                 raise RuntimeError(evaluation.reason)
     return peak
@@ -90,7 +92,7 @@ def throughput(*, pairs: int, candidates: int) -> Ratio:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_dataset(root, "small", kitchen(np.random.default_rng(0), videos=12, frames=500, feature_dim=64))
-        fitness = ShortTrainingFitness(
+        fitness = CandidateFitness(
             data=DataConfig(data_root=root, dataset="small"),
             backbone=BACKBONE,
             recipe=RecipeConfig(),
@@ -105,8 +107,9 @@ def throughput(*, pairs: int, candidates: int) -> Ratio:
 
 def _train(executor: ProcessExecutor, candidates: int) -> None:
     structure = BACKBONE.hand_designed()
-    groups = [(EvaluationTask(structure, BUDGET, next(SEEDS)),) for _ in range(candidates)]
-    for evaluation in executor.evaluate(iter(groups)):
+    for _ in range(candidates):
+        executor.submit(EvaluationTask(structure, BUDGET, next(SEEDS)))
+    for evaluation in executor.results():
         if evaluation.status is EvaluationStatus.FAILED:
             raise RuntimeError(evaluation.reason)
 

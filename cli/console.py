@@ -1,10 +1,12 @@
-"""Everything a person sees: the only module that knows rich. Data goes to stdout, the rest to stderr."""
+"""All output: the only module that uses rich. Data goes to stdout, the rest to stderr."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +15,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,14 +31,37 @@ from rich.text import Text
 
 SEPARATOR = " · "
 
+ASCII = {"−": "-", "±": "+/-", "×": "x", "…": "...", "·": "-", "–": "-", "≥": ">=", "≤": "<=", "ρ": "rho"}
+"""What stands for a character that the encoding of a stream lacks; `?` for all others."""
+
 PLAIN_INTERVAL_S = 10.0
 """Where stderr is not a terminal, a line of progress at most this often."""
+
+UNLIMITED = 10_000
 
 _quiet = False
 
 
+def _replacement(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(ASCII.get(character, "?") for character in text), error.end
+
+
+codecs.register_error("g2l", _replacement)
+
+
+def tolerate_encodings() -> None:
+    """Never fail on a character that stdout or stderr cannot encode, such as in cp1252."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="g2l")
+
+
 def configure(*, quiet: bool) -> None:
-    """Choose how much is said and send the library's log to stderr."""
+    """Choose how much is printed and send the library's log to stderr."""
     global _quiet
     _quiet = quiet
     logger = logging.getLogger("g2l")
@@ -60,7 +86,7 @@ def one_line(text: str) -> str:
 
 def _stderr() -> Console:
     # Made anew each time, so that a stream replaced by a test or a caller is respected.
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def error(message: str, hint: str | None = None) -> None:
@@ -88,13 +114,34 @@ def data_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout: the first column left-aligned, the others right-aligned."""
+    """Print a table to stdout: the first column left-aligned, the others right-aligned.
+
+    Where it is wider than the terminal, or than `COLUMNS`, each row becomes a paragraph.
+    """
     view = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        view.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        view.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
         view.add_row(*map(escape, row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(view)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    needed = Measurement.get(console, console.options.update(width=UNLIMITED), view).maximum
+    if needed <= console.width or not (sys.stdout.isatty() or "COLUMNS" in os.environ):
+        Console(highlight=False, width=needed, emoji=False).print(view)
+    else:
+        data("\n".join(_paragraphs(title, columns, rows)))
+
+
+def _paragraphs(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose rows are too long to be lines."""
+    names = [one_line(column) for column in columns[1:]]
+    width = max(map(len, names), default=0)
+    yield title
+    for row in rows:
+        yield ", ".join(row[0].splitlines())
+        for name, value in zip(names, row[1:], strict=True):
+            first, *more = value.splitlines() or [""]
+            yield f"  {name.ljust(width)}  {first}".rstrip()
+            yield from (f"  {' ' * width}  {line}" for line in more)
 
 
 def facts(title: str, values: Mapping[str, str]) -> None:
@@ -113,6 +160,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def count(number: int, what: str) -> str:
+    """Return such as `1 seed` or `2 seeds`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def wrapped(fields: Sequence[str], width: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,8 +9,8 @@ import typer
 from g2l.errors import InputError
 
 from . import console
-from .data_options import DataRoot, next_command
-from .options import Debug
+from .data_report import next_command
+from .settings import DownloadConfig
 
 if TYPE_CHECKING:
     from g2l.datasets.download.sources import Archive, Source
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
 
 def download(
     dataset: Annotated[str, typer.Argument(help="gtea, 50salads or breakfast.")],
-    data_root: DataRoot = Path("data"),
-    yes: Annotated[bool, typer.Option("--yes", help="Accept the terms without being asked.")] = False,
-    debug: Debug = False,
+    config: DownloadConfig,
 ) -> None:
-    """Download a public data set, once its terms are accepted; goes on where it broke off.
+    """Download a public data set, once its terms are accepted; continues an interrupted download.
 
     Example: g2l data download gtea
     """
@@ -32,18 +29,18 @@ def download(
     from g2l.datasets.writing import new_path
 
     source = find_source(dataset)
-    new_path(data_root, dataset)
+    new_path(config.data_root, dataset)
     archive = read_record(source)
     _show(source, archive)
-    if not (yes or _agreed()):
+    if not (config.yes or _agreed()):
         raise InputError(
             "the terms were not accepted; nothing was downloaded.",
             hint="--yes accepts them without a question.",
         )
-    path = download_dataset(source, archive, data_root, console.ConsoleProgress())
+    path = download_dataset(source, archive, config.data_root, console.ConsoleProgress())
     console.say(f"{path}: made. The archive with the other data sets is kept:")
-    console.say(f"{archive_path(source, archive, data_root)}")
-    console.say(f"try: {next_command('data validate', data_root, dataset)}")
+    console.say(f"{archive_path(source, archive, config.data_root)}")
+    console.say(f"try: {next_command('data validate', config.data_root, dataset)}")
 
 
 def _show(source: Source, archive: Archive) -> None:
@@ -60,5 +57,5 @@ def _show(source: Source, archive: Archive) -> None:
 def _agreed() -> bool:
     try:
         return typer.confirm("Download under these terms?", err=True)
-    except typer.Abort:  # nobody there to ask
+    except typer.Abort:  # stdin is not a terminal
         return False

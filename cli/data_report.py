@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
     from g2l.datasets.validation import DatasetFacts, ValidationReport
 
 
+def next_command(name: str, data_root: Path, dataset: str) -> str:
+    """Return the command line to continue with on a data set."""
+    return f"g2l {name} {shlex.join(['--data-root', str(data_root), '--dataset', dataset])}"
+
+
 def count(faults: Sequence[Fault]) -> str:
     """Return such as `1 error, 2 warnings`."""
     counts = {kind: sum(fault.severity == kind for fault in faults) for kind in ("error", "warning")}
-    return ", ".join(f"{number} {kind}{'s'[number == 1 :]}" for kind, number in counts.items() if number)
+    return ", ".join(console.count(number, kind) for kind, number in counts.items() if number)
 
 
 def print_faults(faults: Sequence[Fault]) -> None:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from g2l.config import DEMO, PRESETS, BackboneConfig, DataConfig
 
 from . import console, tables
 from .live import SearchView
-from .options import RunOptions
-from .search_options import executor_for
+from .search_global import adjust_search
 from .session import run_context
+from .settings import DemoConfig
 
 DATASET = "kitchen"
 
 
-def demo(
-    run: RunOptions,
-    report: Annotated[bool, typer.Option("--report", help="Name the report, last of all.")] = False,
-) -> None:
+def demo(run: DemoConfig) -> None:
     """Run the whole pipeline on a small synthetic data set: no download, a few minutes on two cores.
 
     Example: g2l demo
     """
-    from g2l.config import BackboneConfig, DataConfig
     from g2l.pipeline.pipeline import PipelineTask, run_pipeline
-    from g2l.presets import PRESETS
 
-    preset = PRESETS["demo"]
-    executor, workers = executor_for(run.device, None, None)
+    preset = PRESETS[DEMO]
+    placement = adjust_search({}, run.device)
     with run_context(run, "demo", DATASET) as context:
         root = context.folder / "data"
         _make_data(root, run.seed)
@@ -37,7 +31,7 @@ def demo(
             data=DataConfig(data_root=root, dataset=DATASET, split=1, seed=run.seed).validate(),
             backbone=BackboneConfig(stages=2, layers=6, feature_maps=32),
             recipe=preset.recipe,
-            global_search=preset.global_search.replace(executor=executor, workers=workers),
+            global_search=preset.global_search.replace(**placement),
             local_search=preset.local_search,
             seeds=2,
             seed=run.seed,
@@ -48,7 +42,7 @@ def demo(
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
         console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
-    if report:
+    if run.report:
         console.say(f"report: {outcome.report}")
 
 

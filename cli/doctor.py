@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from . import console
-from .options import Debug, Json
+from .settings import JsonConfig
 
 PACKAGES = (
     "g2l",
@@ -24,8 +24,8 @@ PACKAGES = (
 )
 
 
-def doctor(json: Json = False, debug: Debug = False) -> None:
-    """Say what this machine has and what really works: versions, devices, threads, memory, disk, MLflow.
+def doctor(config: JsonConfig) -> None:
+    """Show what this machine has and what works: versions, devices, threads, memory, disk, MLflow.
 
     It is a diagnosis: whatever it finds, the exit code is 0.
 
@@ -38,7 +38,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         **_machine(),
         **_tracking(),
     }
-    if json:
+    if config.json:
         console.data_json(facts)
     else:
         console.table("g2l doctor", ("", "found"), list(facts.items()))

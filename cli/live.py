@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.search.population import GenerationSummary
-    from g2l.search.status import Finding, SearchStatus
+    from g2l.search.candidates import GenerationSummary
+    from g2l.search.events import EvaluationEvent, SearchStatus
 
 
 def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]:
@@ -27,15 +27,11 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
     ]
     if seconds_left is not None:
         fields.append(f"{'at most' if status.limited else 'about'} {console.duration(seconds_left)} left")
-    fields += [_count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
+    fields += [console.count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
     fields.append(f"{status.pruned:,} pruned")
     if status.failures:
         fields.append(f"{status.failures:,} failed")
-    return [*fields, _count(status.workers, "worker")]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return [*fields, console.count(status.workers, "worker")]
 
 
 def _steps(status: SearchStatus) -> str:
@@ -63,12 +59,9 @@ class SearchView:
         self._clock = clock
         self._start = clock()
 
-    def on_evaluation(self, finding: Finding) -> None:
-        """Wait for the status."""
-
-    def on_status(self, status: SearchStatus) -> None:
+    def on_evaluation(self, event: EvaluationEvent) -> None:
         """Show the status; the clock runs from the first training, not from what was replayed before it."""
-        now = self._clock()
+        status, now = event.status, self._clock()
         if not status.trained_steps:
             self._start = now
         self._show(status_fields(status, status.seconds_left(now - self._start)))

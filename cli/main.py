@@ -11,10 +11,11 @@ from g2l import __version__
 
 from . import (
     console,
-    data,
     data_convert,
     data_download,
     data_extract,
+    data_synth,
+    data_validate,
     demo,
     doctor,
     evaluate,
@@ -28,7 +29,10 @@ from . import (
     sync,
     train,
 )
-from .groups import G2LCommand, G2LGroup, grouped
+from .groups import G2LCommand, G2LGroup
+from .options import grouped
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="g2l",
@@ -36,6 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings=HELP,
     help="Search the receptive fields of temporal action-segmentation networks, train them, ship them.",
 )
 
@@ -53,37 +58,58 @@ def root(
     ] = False,
 ) -> None:
     """Search the receptive fields of temporal action-segmentation networks, train them, ship them."""
-    console.configure(quiet=False)  # until the command knows better: all may warn
+    console.configure(quiet=False)  # until the command has read --quiet
 
 
-def _add(target: typer.Typer, name: str, function: Callable[..., Any], panel: str | None = None) -> None:
-    target.command(name, cls=G2LCommand, no_args_is_help=False, rich_help_panel=panel)(grouped(function))
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": demo.demo,
+    "pipeline": pipeline.pipeline,
+    "search-global": search_global.search_global,
+    "search-local": search_local.search_local,
+    "train": train.train,
+    "export": export.export,
+    "predict": predict.predict,
+    "evaluate": evaluate.evaluate,
+    "report": report.report,
+    "sync": sync.sync,
+    "doctor": doctor.doctor,
+    "data synth": data_synth.synth,
+    "data validate": data_validate.validate,
+    "data convert": data_convert.convert,
+    "data download": data_download.download,
+    "data extract": data_extract.extract,
+    "structure show": structure.show,
+    "structure convert": structure.convert,
+}
+"""Every command by its name, in the order of `--help`."""
 
+PANELS = {
+    "demo": "Start here",
+    "pipeline": "Start here",
+    "sync": "Tools",
+    "doctor": "Tools",
+    "data": "Tools",
+    "structure": "Tools",
+}
 
-_add(app, "demo", demo.demo, "Start here")
-_add(app, "pipeline", pipeline.pipeline, "Start here")
-_add(app, "search-global", search_global.search_global, "Stages")
-_add(app, "search-local", search_local.search_local, "Stages")
-_add(app, "train", train.train, "Stages")
-_add(app, "export", export.export, "Stages")
-_add(app, "predict", predict.predict, "Stages")
-_add(app, "evaluate", evaluate.evaluate, "Stages")
-_add(app, "report", report.report, "Stages")
-_add(app, "sync", sync.sync, "Tools")
-_add(app, "doctor", doctor.doctor, "Tools")
+GROUPS = {
+    name: typer.Typer(no_args_is_help=True, context_settings=HELP, help=text)
+    for name, text in {
+        "data": "Make, check and convert data sets.",
+        "structure": "Show and convert structure files.",
+    }.items()
+}
 
-data_app = typer.Typer(no_args_is_help=True, help="Make, check and convert data sets.")
-_add(data_app, "synth", data.synth)
-_add(data_app, "validate", data.validate)
-_add(data_app, "convert", data_convert.convert)
-_add(data_app, "download", data_download.download)
-_add(data_app, "extract", data_extract.extract)
-app.add_typer(data_app, name="data", rich_help_panel="Tools")
-
-structure_app = typer.Typer(no_args_is_help=True, help="Look at structure files and convert them.")
-_add(structure_app, "show", structure.show)
-_add(structure_app, "convert", structure.convert)
-app.add_typer(structure_app, name="structure", rich_help_panel="Tools")
+for _name, _function in COMMANDS.items():
+    _group, _, _last = _name.rpartition(" ")
+    GROUPS.get(_group, app).command(
+        _last,
+        cls=G2LCommand,
+        context_settings=HELP,
+        rich_help_panel=None if _group else PANELS.get(_name, "Stages"),
+    )(grouped(_function))
+for _name, _app in GROUPS.items():
+    app.add_typer(_app, name=_name, rich_help_panel=PANELS[_name])
 
 
 def main() -> None:

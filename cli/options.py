@@ -1,232 +1,315 @@
-"""Options that several commands share, in groups; each group turns itself into a configuration."""
+"""Typer options made from configuration classes: a command declares which configurations it takes.
+
+```python
+def train(data: DataConfig, recipe: RecipeConfig, run: RunConfig) -> None: ...
+```
+has an option for every setting of the three, and is called with the three configurations, validated. Typer
+hands over all values as text. They are parsed here, so that all errors of a command are reported at once.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from rich.markup import escape
 
-from g2l.config import BackboneConfig, DataConfig, Normalization, RecipeConfig, Selection
+from g2l.config import FAST, PAPER, PRESETS, Budget
 from g2l.errors import InputError
-from g2l.presets import PRESETS, Preset
+from g2l.settings import Rank, SettingField, Settings, setting_fields
 
-DATA, NETWORK, RECIPE, RUN = "Data", "Network", "Training", "Run"
-
-LARGEST_SEED = 2**31 - 1
-"""What torch, numpy and scikit-learn all take, with room for the seeds after it."""
+UNITS = ("epochs", "steps")
+METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH"}
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Which data, and how it is read."""
+class Uses:
+    """Annotates a parameter of a command: which settings of its configuration become options, and how.
 
-    dataset: Annotated[
-        str, typer.Option(help="Folder of the data set below the data root.", rich_help_panel=DATA)
-    ]
-    data_root: Annotated[Path, typer.Option(help="Folder that holds data sets.", rich_help_panel=DATA)] = (
-        Path("data")
-    )
-    split: Annotated[
-        int, typer.Option(help="Fold k of splits/train.split<k>.bundle.", rich_help_panel=DATA)
-    ] = 1
-    sample_rate: Annotated[
-        int | None,
-        typer.Option(
-            help="Use every r-th frame; predictions are repeated r times. (default: 1)", rich_help_panel=DATA
-        ),
-    ] = None
-    normalize: Annotated[
-        Normalization | None,
-        typer.Option(
-            help="Standardise each feature row over the video or over train. (default: none)",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    background: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Class left out of Edit and F1; repeatable; '' for none. (default: background)",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    holdout_fraction: Annotated[
-        float, typer.Option(help="Share of train held out for selection.", rich_help_panel=DATA)
-    ] = 0.25
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression whose group is the subject in a video name; '' for none. "
-            "(default: GTEA, 50Salads and Breakfast names)",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    cache_mb: Annotated[int, typer.Option(help="RAM for decoded videos, in MiB.", rich_help_panel=DATA)] = (
-        1024
-    )
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second of the features.", rich_help_panel=DATA)
-    ] = None
+    Attributes:
+        only: The settings that become options; all if empty.
+        without: Settings that do not.
+        first: Settings that are among the first options of this command.
+        advanced: Settings that `--help` of this command shows below "Advanced".
+        rare: Settings that only `--help-all` shows.
+        adjust: Takes the given settings and the device, returns those that the configuration is made of.
+    """
 
-    def config(self, seed: int) -> DataConfig:
-        """Return the validated configuration; what is not given comes from the data set's `dataset.json`."""
-        from g2l.datasets.facts import resolve_config
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    advanced: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
+    adjust: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
 
-        config = DataConfig(
-            data_root=self.data_root,
-            dataset=self.dataset,
-            split=self.split,
-            sample_rate=self.sample_rate,
-            normalize=self.normalize,
-            background=None if self.background is None else class_names(self.background),
-            holdout_fraction=self.holdout_fraction,
-            group_pattern=self.group_pattern,
-            cache_mb=self.cache_mb,
-            fps=self.fps,
-            seed=seed,
-        ).validate()
-        return resolve_config(config).validate()
+    def fields(self, config: type[Settings]) -> Iterator[SettingField]:
+        """Yield the settings that become options."""
+        for name, one in setting_fields(config).items():
+            if (not self.only or name in self.only) and name not in self.without and one.setting.option != "":
+                yield one
+
+    def rank(self, one: SettingField) -> Rank:
+        """Return how prominent a setting is."""
+        for rank, names in ((Rank.FIRST, self.first), (Rank.ADVANCED, self.advanced), (Rank.RARE, self.rare)):
+            if one.name in names:
+                return rank
+        return one.setting.rank
 
 
 @dataclass(frozen=True)
-class BackboneOptions:
-    """Kind and size of the network."""
+class Group:
+    """A configuration that a command takes, and what it uses of it."""
 
-    backbone: Annotated[
-        str, typer.Option(help="Name, or package.module:factory.", rich_help_panel=NETWORK)
-    ] = "ms-tcn"
-    stages: Annotated[int, typer.Option(help="Stages.", rich_help_panel=NETWORK)] = 4
-    layers: Annotated[int, typer.Option(help="Layers per stage.", rich_help_panel=NETWORK)] = 10
-    feature_maps: Annotated[int, typer.Option(help="Channels inside a stage.", rich_help_panel=NETWORK)] = 64
-    causal: Annotated[
-        bool,
-        typer.Option(
-            "--causal/--no-causal", help="Let no label depend on later frames.", rich_help_panel=NETWORK
-        ),
-    ] = False
-
-    def config(self) -> BackboneConfig:
-        """Return the validated configuration."""
-        from g2l.models.registry import find_backbone
-
-        find_backbone(self.backbone)  # an unknown one is told before anything is written
-        return BackboneConfig(
-            name=self.backbone,
-            stages=self.stages,
-            layers=self.layers,
-            feature_maps=self.feature_maps,
-            causal=self.causal,
-        ).validate()
+    config: type[Settings]
+    uses: Uses
 
 
-@dataclass(frozen=True)
-class RecipeOptions:
-    """How a network is trained; what is not given comes from the preset."""
+def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command whose parameters of configuration classes are spread into options."""
+    hints = get_type_hints(function, include_extras=True)
+    groups = groups_of(function)
+    parameters: dict[str, inspect.Parameter] = {}
+    hidden = False
+    for name, parameter in inspect.signature(function).parameters.items():
+        group = groups.get(name)
+        if group is None:
+            parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            continue
+        for one in group.uses.fields(group.config):
+            hidden = hidden or group.uses.rank(one) is Rank.RARE
+            for option in _parameters(one, group.uses.rank(one)):
+                parameters.setdefault(option.name, option)
+    if hidden:
+        parameters["help_all"] = _HELP_ALL
 
-    preset: Annotated[
-        str, typer.Option(help="Defaults of all stages: fast or paper.", rich_help_panel=RECIPE)
-    ] = "fast"
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs. (fast: 50, paper: 65)", rich_help_panel=RECIPE)
-    ] = None
-    batch_size: Annotated[
-        int | None, typer.Option(help="Videos per step. (fast: 4, paper: 8)", rich_help_panel=RECIPE)
-    ] = None
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam. (5e-4)", rich_help_panel=RECIPE)] = (
-        None
-    )
-    decay_epoch: Annotated[
-        int | None,
-        typer.Option(
-            help="Epoch after which the rate is cut to a tenth. (paper: 50)", rich_help_panel=RECIPE
-        ),
-    ] = None
-    gradient_clip: Annotated[
-        float | None, typer.Option(help="Largest gradient norm. (off)", rich_help_panel=RECIPE)
-    ] = None
-    compile: Annotated[
-        bool,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Train with torch.compile, which takes a minute to start; searches do without.",
-            rich_help_panel=RECIPE,
-        ),
-    ] = False
-    selection: Annotated[
-        Selection | None,
-        typer.Option(
-            help="best: best epoch on a hold-out cut from train; last: all of train, last epoch. (best)",
-            rich_help_panel=RECIPE,
-        ),
-    ] = None
+    def command(**values: Any) -> Any:
+        values.pop("help_all", None)
+        configs = configurations(groups, values)
+        arguments = {name: value for name, value in values.items() if name in hints and name not in groups}
+        return function(**arguments, **configs)
 
-    def defaults(self) -> Preset:
-        """Return the preset.
+    command.__name__ = function.__name__
+    command.__doc__ = function.__doc__
+    ordered = sorted(parameters.values(), key=lambda one: one.default is not inspect.Parameter.empty)
+    command.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
+    return command
 
-        Raises:
-            InputError: There is none of that name.
-        """
-        if self.preset not in PRESETS:
-            raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, but is {self.preset!r} instead.")
-        return PRESETS[self.preset]
 
-    def config(self) -> RecipeConfig:
-        """Return the validated configuration."""
-        return (
-            self.defaults()
-            .recipe.replace(
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                decay_epoch=self.decay_epoch,
-                gradient_clip=self.gradient_clip,
-                selection=self.selection,
-                compile=self.compile,
-            )
-            .validate()
+def groups_of(function: Callable[..., Any]) -> dict[str, Group]:
+    """Return the configurations that a command takes by the names of its parameters."""
+    found = {}
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        config, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if isinstance(config, type) and issubclass(config, Settings):
+            found[name] = Group(config, next((mark for mark in marks if isinstance(mark, Uses)), Uses()))
+    return found
+
+
+def configurations(groups: Mapping[str, Group], values: Mapping[str, Any]) -> dict[str, Settings]:
+    """Return the configurations that a command line asks for.
+
+    Args:
+        groups: The configurations of the command by the names of its parameters.
+        values: Texts of options by their names, None where not given; those of flags are booleans.
+
+    Raises:
+        InputError: Some texts are of the wrong type, or settings are invalid; all are named as options.
+    """
+    errors: list[str] = []
+    preset = values.get("preset") or FAST
+    defaults = preset if preset in PRESETS else FAST  # a wrong one is reported with all other errors
+    configs: dict[str, Settings] = {}
+    for name, group in groups.items():
+        given: dict[str, Any] = {}
+        for one in group.uses.fields(group.config):
+            try:
+                given |= _given(one, values)
+            except ValueError as error:
+                errors.append(str(error))
+        if group.uses.adjust is not None and not errors:
+            given = group.uses.adjust(given, values.get("device") or "auto")
+        configs[name] = group.config.of_preset(defaults).replace(**given)
+        errors += [as_typed(error, group.config) for error in configs[name].errors()]
+    if errors:
+        raise InputError(" ".join(dict.fromkeys(errors)))
+    return configs
+
+
+def as_typed(message: str, config: type[Settings]) -> str:
+    """Return an error of a configuration with each `setting` named as the `--option` it is."""
+    known = setting_fields(config)
+
+    def option(match: re.Match[str]) -> str:
+        one = known.get(match[1])
+        return f"`--{one.option}`" if one is not None and one.type is not Budget else match[0]
+
+    return re.sub(r"`(\w+)`", option, message)
+
+
+def parse(one: SettingField, text: str, option: str | None = None) -> Any:
+    """Return the value of a setting that a text stands for; `none` is None where that is a value.
+
+    Raises:
+        ValueError: It stands for none; names the option and the text.
+    """
+    option = option or f"--{one.option}"
+    if one.optional and one.type not in (str, Path) and text.lower() == "none" not in one.choices:
+        return None
+    try:
+        if one.type is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return one.type(text)
+    except (ValueError, KeyError):
+        article = {int: "an integer", float: "a number", bool: "true or false"}
+        expected = article.get(one.type, f"one of {', '.join(one.choices)}")
+        raise ValueError(f"`{option}` must be {expected}, but is {text!r} instead.") from None
+
+
+def option_names(one: SettingField) -> list[str]:
+    """Return the options of a setting: two for a budget, else one."""
+    return [f"{one.option}-{unit}" for unit in UNITS] if one.type is Budget else [one.option]
+
+
+def default_text(one: SettingField) -> str:
+    """Return the default as help shows it, such as `4; paper: 8`; empty where there is nothing to show."""
+    usual = one.preset_value(FAST)
+    if one.setting.required or usual == () or usual is False:
+        return ""
+    if usual is None and one.setting.default_text is None and one.type in (str, Path):
+        return ""
+    texts = [_shown(one, usual)]
+    if one.preset_value(PAPER) != usual:
+        texts.append(f"{PAPER}: {_shown(one, one.preset_value(PAPER))}")
+    return "; ".join(texts)
+
+
+def metavar(one: SettingField) -> str:
+    """Return what stands for the value in help: choices, the unit, or the type, with the range."""
+    if one.choices:
+        return f"[{'|'.join(one.choices)}]"
+    name = (one.setting.unit or METAVARS.get(one.type, "TEXT")).upper().replace(" ", "_")
+    limits = re.sub(" and .*", "", one.setting.range(one.type).replace("= ", "=").replace("> ", ">"))
+    return f"{name} {limits}".rstrip()
+
+
+def class_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return background classes: '' stands for none."""
+    return tuple(value for value in values if value)
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """Raise `InputError` if a file to write is a directory."""
+    if path is not None and path.is_dir():
+        raise InputError(f"`{option}` must be a file, but {path} is a directory.")
+
+
+def _parameters(one: SettingField, rank: Rank) -> Iterator[inspect.Parameter]:
+    """Yield the parameters of the options of a setting."""
+    shown: dict[str, Any] = {
+        "rich_help_panel": None if rank is Rank.FIRST else f"Advanced: {one.setting.panel}",
+        "hidden": rank is Rank.RARE,
+        "show_default": False,
+    }
+    for name in option_names(one):
+        declaration = f"--{name}"
+        annotation: Any = list[str] if one.many else str
+        if one.type is bool:
+            annotation, shown["metavar"] = bool, ""
+            declaration += f"/--no-{name}" if one.setting.negatable else ""
+        else:
+            shown["metavar"] = "INTEGER >=1" if one.type is Budget else metavar(one)
+            if one.choices:
+                shown["autocompletion"] = _completion(one.choices)
+        required = one.setting.required
+        yield inspect.Parameter(
+            name.replace("-", "_"),
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if required else None,
+            annotation=Annotated[
+                annotation if required else annotation | None,
+                typer.Option(declaration, help=_help(one, name), **shown),
+            ],
         )
 
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=RUN)]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say only warnings and errors.", rich_help_panel=RUN)]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite/--no-overwrite",
-        help="Replace the files of an earlier prediction in --output.",
-        rich_help_panel=RUN,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+def _help(one: SettingField, option: str) -> str:
+    text, default = one.setting.help, default_text(one)
+    if one.type is Budget:
+        unit = option.rpartition("-")[2]
+        text = f"{text}, in {'optimiser steps' if unit == 'steps' else unit}."
+        default = "; ".join(part for part in default.split("; ") if part.endswith(unit))
+        default = default.removesuffix(f" {unit}")
+    return escape(f"{text} [default: {default}]" if default else text)
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How a command runs."""
+def _shown(one: SettingField, value: Any) -> str:
+    if value == one.default and one.setting.default_text is not None:
+        return one.setting.default_text
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, Enum):
+        return str(value.value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
-    seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.", rich_help_panel=RUN)
-    ] = 0
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=RUN)] = "auto"
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(help="(default: runs/<command>/<dataset>-split<k>/<run>)", rich_help_panel=RUN),
-    ] = None
-    resume: Annotated[
+
+def _given(one: SettingField, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the setting if it was given, by its name."""
+    found = {name: values.get(name.replace("-", "_")) for name in option_names(one)}
+    texts = {name: value for name, value in found.items() if value is not None}
+    if not texts:
+        return {}
+    if one.type is Budget:
+        if len(texts) > 1:
+            raise ValueError(f"give --{' or --'.join(texts)}, not both.")
+        ((name, text),) = texts.items()
+        try:
+            amount = int(text)
+        except ValueError:
+            raise ValueError(f"`--{name}` must be an integer, but is {text!r} instead.") from None
+        if amount < 1:
+            raise ValueError(f"`--{name}` must be >= 1, but is {amount} instead.")
+        return {one.name: Budget(amount, "steps" if name.endswith("steps") else "epochs")}
+    (value,) = texts.values()
+    if one.many:
+        items = tuple(value)
+        if one.setting.keeps_empty:
+            items = class_names(items)
+        return {one.name: tuple(parse(one, item) for item in items)}
+    return {one.name: value if isinstance(value, bool) else parse(one, value)}
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def _show_all(context: typer.Context, value: bool) -> None:
+    if value:
+        for parameter in context.command.params:
+            parameter.hidden = False  # type: ignore[attr-defined]
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+_HELP_ALL = inspect.Parameter(
+    "help_all",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
         bool,
-        typer.Option(
-            "--resume/--no-resume",
-            help="Continue the run in --output-dir, or else the latest one.",
-            rich_help_panel=RUN,
-        ),
-    ] = False
-    quiet: Quiet = False
-    debug: Debug = False
-
-
-def class_names(values: list[str] | None) -> tuple[str, ...]:
-    """Return the background classes: the default when none was given, nothing for ''."""
-    if values is None:
-        return ("background",)
-    return tuple(value for value in values if value)
+        typer.Option("--help-all", is_eager=True, callback=_show_all, help="Show rarely used options, too."),
+    ],
+)

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from g2l.errors import InputError
 
 from . import console, tables
-from .models import CheckpointOptions, ModelOption, open_model
-from .options import RUN, Debug, Overwrite, Quiet
-from .output_options import OutputOptions
+from .models import open_model
 from .session import open_folder
+from .settings import PredictConfig, PublishedConfig
+
+if TYPE_CHECKING:
+    from g2l.inference.smoothing import Smoothing
+    from g2l.inference.writers import Outputs
 
 
-def predict(
-    model: ModelOption,
-    checkpoint: CheckpointOptions,
-    features: Annotated[list[Path], typer.Option(help="Feature file (.npy) or folder of them; repeatable.")],
-    output: Annotated[Path, typer.Option(help="Folder for <video>.txt and segments.csv.")],
-    outputs: OutputOptions,
-    ground_truth: Annotated[Path | None, typer.Option(help="Folder of <video>.txt to score against.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=RUN)] = "auto",
-    max_memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Such as 2GB: longer videos are computed in tiles, with the same result. "
-            "(default: a share of what is free)",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume/--no-resume", help="Leave alone what is done in --output.", rich_help_panel=RUN
-        ),
-    ] = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
+def predict(config: PredictConfig, published: PublishedConfig) -> None:
     """Label every frame of feature files; ground truth is not needed.
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
@@ -48,25 +25,57 @@ def predict(
     from g2l.pipeline.predict import predict as predict_stage
     from g2l.pipeline.predict import require_success
 
-    wanted = outputs.config(checkpoint.fps)
-    memory = None if max_memory is None else parse_size(max_memory)
-    with open_folder(output, device, quiet=quiet, resume=resume) as context:
-        session = open_model(model, checkpoint, device)
+    outputs = _outputs(config, published.fps)
+    memory = None if config.max_memory is None else parse_size(config.max_memory)
+    with open_folder(config.output, config.device, quiet=config.quiet, resume=config.resume) as context:
+        session = open_model(config.model, published, config.device)
         console.say(f"running on {session.device_report}")
         outcome = predict_stage(
             context,
             session,
-            features,
-            ground_truth=ground_truth,
-            outputs=wanted,
+            list(config.features),
+            ground_truth=config.ground_truth,
+            outputs=outputs,
             max_memory=memory,
-            overwrite=overwrite,
+            overwrite=config.overwrite,
         )
+        videos = console.count(len(outcome.videos), "video")
         if outcome.report is not None:
-            tables.evaluation(f"{len(outcome.videos)} videos", outcome.report)
+            tables.evaluation(videos, outcome.report)
         before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-        rate = (
-            f"; {outcome.speed.frames / outcome.speed.seconds:,.0f} frames/s" if outcome.speed.frames else ""
-        )
-        console.say(f"{len(outcome.videos)} videos written to {output}{before}{rate}")
+        took = outcome.speed
+        rate = f"; {took.frames / took.seconds:,.0f} frames/s" if took.frames else ""
+        console.say(f"{videos} written to {config.output}{before}{rate}")
         require_success(outcome)
+
+
+def _outputs(config: PredictConfig, fps: float | None) -> Outputs:
+    """Return what is written and how labels are smoothed."""
+    from g2l.inference.formats import Format
+    from g2l.inference.writers import Outputs
+
+    names = dict.fromkeys(part.strip() for text in config.format for part in text.split(",") if part.strip())
+    known = [member.value for member in Format]
+    for name in names:
+        if name not in known:
+            raise InputError(f"`--format` must be one of {', '.join(known)}, but is {name!r} instead.")
+    return Outputs(
+        formats=tuple(Format(name) for name in names),
+        probabilities=config.probabilities,
+        plots=config.plots,
+        smoothing=_smoothing(config),
+        fps=fps,
+    )
+
+
+def _smoothing(config: PredictConfig) -> Smoothing:
+    from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
+
+    kind = SmoothingKind(config.smooth)
+    if kind is SmoothingKind.VITERBI:
+        weight = 1.0 if config.transition_weight is None else config.transition_weight
+        return Smoothing(kind=kind, weight=weight).validate()
+    for option, text in (("--min-duration", config.min_duration), ("--median-window", config.median_window)):
+        if text is not None:
+            return Smoothing(kind=kind, duration=Duration.parse(text, option)).validate()
+    return Smoothing()

@@ -10,8 +10,8 @@ import typer
 from g2l.errors import InputError
 
 from . import console
-from .choices import choice
-from .options import Debug, Quiet
+from .options import check_file
+from .settings import ReportConfig
 
 
 def report(
@@ -21,15 +21,7 @@ def report(
             metavar="RUN...", help="Output folder of a command, or the id of an MLflow run; several compare."
         ),
     ],
-    format: Annotated[
-        str, typer.Option(help="html: one page that needs nothing beside it; md: for a pull request.")
-    ] = "html",
-    output: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, help="(default: report.<format> in the folder; of several runs, here)"),
-    ] = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    config: ReportConfig,
 ) -> None:
     """Show what a search found, how it went and what it cost, as one file.
 
@@ -38,10 +30,11 @@ def report(
     from g2l.pipeline.output import refuse_foreign_file
     from g2l.report.render import ReportFormat, write_report
 
-    console.configure(quiet=quiet)
-    form = choice(ReportFormat, format, "format")
+    console.configure(quiet=config.quiet)
+    check_file("--output", config.output)
+    form = ReportFormat(config.format)
     folders = {run.rstrip("/") or run: find_run(run) for run in runs}
-    path = output or _default(list(folders), form.value)
+    path = config.output or _default(list(folders), form.value)
     refuse_foreign_file(path, lambda found: b"g2l" in found.read_bytes())
     write_report(folders, path, form)
     console.say(f"report: {path}")
@@ -52,7 +45,7 @@ def find_run(run: str) -> Path:
 
     Raises:
         InputError: There is neither a folder nor a run of that name.
-        OperationalError: MLflow does not answer.
+        OperationalError: MLflow does not respond.
     """
     from g2l.report.reading import WANTED
     from g2l.tracking.resolve import RUN_ID, fetch_run
@@ -63,7 +56,7 @@ def find_run(run: str) -> Path:
     run_id = run.removeprefix("runs:/")
     if not RUN_ID.fullmatch(run_id):
         raise InputError(
-            f"{run}: expected the output folder of a run or the id of an MLflow run, but found neither.",
+            f"{run}: expected the output folder of a run or the id of an MLflow run, found neither.",
             hint="the last line of every command names both.",
         )
     return fetch_run(run_id, WANTED)

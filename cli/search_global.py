@@ -2,67 +2,96 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
-import typer
+from g2l.config import BackboneConfig, DataConfig, ExecutorKind, GlobalSearchConfig, ProxyChoice, RecipeConfig
+from g2l.errors import InputError
 
 from . import console, tables
 from .live import SearchView
-from .options import RUN, BackboneOptions, DataOptions, RecipeOptions, RunOptions
-from .search_options import GlobalOptions, LimitOptions
+from .options import Uses
 from .session import run_context
+from .settings import PresetConfig, SearchRunConfig
+from .structures import check_backbone
 
-if TYPE_CHECKING:
-    from g2l.pipeline.candidates import GlobalSearchTask
+
+def adjust_search(given: dict[str, Any], device: str) -> dict[str, Any]:
+    """Return the given settings of a global search, completed by those that follow from them.
+
+    Candidates are trained by a process per core on the CPU, one after the other on a GPU. A given length of
+    their training is fixed.
+
+    Args:
+        given: Settings of `GlobalSearchConfig`.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        InputError: Settings exclude each other.
+    """
+    from g2l.machine import usable_cores
+    from g2l.training.device import resolve_device
+
+    given = dict(given)
+    executor, workers = given.get("executor"), given.get("workers")
+    if given.get("ray_address") is not None and workers is not None:
+        raise InputError("give --ray-address, whose cluster has its own size, or --workers, not both.")
+    if executor is ExecutorKind.SERIAL and workers not in (None, 1):
+        raise InputError(f"`--workers` must be 1 with --executor serial, but is {workers} instead.")
+    if executor is None:
+        alone = workers == 1 or (workers is None and resolve_device(device).type == "cuda")
+        executor = ExecutorKind.SERIAL if alone else ExecutorKind.PROCESS
+    given["executor"] = executor
+    if executor is ExecutorKind.SERIAL:
+        given["workers"] = 1
+    else:
+        given.setdefault("workers", usable_cores())
+    if executor is ExecutorKind.RAY and device == "cuda":
+        given.setdefault("gpus_per_candidate", 1.0)
+    if "budget" in given:
+        proxy = given.setdefault("proxy", ProxyChoice.FIXED)
+        if proxy is not ProxyChoice.FIXED:
+            raise InputError(
+                f"give --proxy {proxy}, or the length in --proxy-steps or --proxy-epochs, not both."
+            )
+    return given
 
 
 def search_global(
-    data: DataOptions,
-    backbone: BackboneOptions,
-    recipe: RecipeOptions,
-    search: GlobalOptions,
-    limits: LimitOptions,
-    run: RunOptions,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Print what the search would cost and write nothing.", rich_help_panel=RUN
-        ),
-    ] = False,
+    data: DataConfig,
+    preset: PresetConfig,
+    search: Annotated[
+        GlobalSearchConfig,
+        Uses(first=("strategy",), adjust=adjust_search),
+    ],
+    run: SearchRunConfig,
+    backbone: BackboneConfig,
+    recipe: RecipeConfig,
 ) -> None:
     """Find coarse dilation rates with the global search; writes structure.json.
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """
+    from g2l.datasets.facts import resolve_config
     from g2l.pipeline.candidates import GlobalSearchTask
-    from g2l.pipeline.search_global import prepare_search, search_globally
+    from g2l.pipeline.data import DataSets
+    from g2l.pipeline.search_global import plan, prepare_search, search_globally
 
+    check_backbone(backbone)
     task = GlobalSearchTask(
-        data=data.config(run.seed),
-        backbone=backbone.config(),
-        recipe=recipe.config(),
-        search=limits.within(search.config(recipe.defaults().global_search, run.device)),
-        seed=run.seed,
+        data=resolve_config(data), backbone=backbone, recipe=recipe, search=search, seed=run.seed
     )
     subject = f"{data.dataset} split {data.split}"
-    if dry_run:
-        _plan(task, run, f"A search on {subject} would cost")
+    if run.dry_run:
+        console.configure(quiet=run.quiet)
+        tables.dry_run(
+            f"A search on {subject} would cost", plan(prepare_search(DataSets(), task), run.device)
+        )
         return
     with run_context(run, "search-global", f"{data.dataset}-split{data.split}") as context:
         view = SearchView(context.progress.show)
         prepared = prepare_search(context.data, task)
         found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
-        tables.best_structures(
-            f"The best structures, {subject}", found, task.search.fitness, task.backbone.topology
-        )
-        for line in tables.search_summary(found, trainings=task.search.trainings):
+        tables.best_structures(f"The best structures, {subject}", found, search.fitness, backbone.topology)
+        for line in tables.search_summary(found, trainings=search.trainings):
             console.data(line)
         console.say(f"structure: {context.folder / 'structure.json'}")
-
-
-def _plan(task: GlobalSearchTask, run: RunOptions, title: str) -> None:
-    from g2l.pipeline.data import DataSets
-    from g2l.pipeline.search_global import plan, prepare_search
-
-    console.configure(quiet=run.quiet)
-    tables.dry_run(title, plan(prepare_search(DataSets(), task), run.device))

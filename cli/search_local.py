@@ -4,49 +4,38 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig
 
 from . import console
-from .options import NETWORK, BackboneOptions, DataOptions, RecipeOptions, RunOptions
-from .search_options import LimitOptions, LocalOptions
+from .options import Uses
 from .session import run_context
+from .settings import PresetConfig, RunConfig, StartConfig
 from .structures import chosen_structure
 
 
 def search_local(
-    data: DataOptions,
-    backbone: BackboneOptions,
-    recipe: RecipeOptions,
-    search: LocalOptions,
-    limits: LimitOptions,
-    run: RunOptions,
-    structure: Annotated[
-        str | None,
-        typer.Option(
-            help="Where to start: structure file (official JSON too), runs:/… or models:/….",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
-    hand_designed: Annotated[
-        bool,
-        typer.Option(
-            "--hand-designed/--no-hand-designed", help="Start from the rates 2^l.", rich_help_panel=NETWORK
-        ),
-    ] = False,
+    data: DataConfig,
+    start: StartConfig,
+    preset: PresetConfig,
+    run: RunConfig,
+    search: Annotated[LocalSearchConfig, Uses(advanced=("expansion_rate", "updates"))],
+    backbone: BackboneConfig,
+    recipe: RecipeConfig,
 ) -> None:
     """Refine dilation rates while training; writes structure.json and the trained weights.
 
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """
+    from g2l.datasets.facts import resolve_config
     from g2l.pipeline.search_local import LocalSearchTask, search_locally
 
-    chosen, size, _ = chosen_structure(backbone, structure, hand_designed=hand_designed)
+    structure, _ = chosen_structure(backbone, start)
     task = LocalSearchTask(
-        data=data.config(run.seed),
-        backbone=size,
-        recipe=recipe.config(),
-        search=limits.within(search.config(recipe.defaults().local_search)),
-        structure=chosen,
+        data=resolve_config(data),
+        backbone=backbone,
+        recipe=recipe,
+        search=search,
+        structure=structure,
         seed=run.seed,
     )
     with run_context(run, "search-local", f"{data.dataset}-split{data.split}") as context:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from g2l.errors import InputError
 
 from . import console
-from .options import RunOptions
+from .settings import RunConfig
 
 if TYPE_CHECKING:
     from g2l.pipeline.context import RunContext
@@ -27,7 +27,7 @@ RECORD = "run.json"
 
 
 @contextmanager
-def run_context(options: RunOptions, command: str, subject: str) -> Iterator[RunContext]:
+def run_context(options: RunConfig, command: str, subject: str) -> Iterator[RunContext]:
     """Yield the context of a command; at the end finish its upload and print where the results are.
 
     Args:
@@ -136,7 +136,7 @@ def _shared(name: str) -> Path | None:
     return folder if os.access(existing, os.W_OK) else None
 
 
-def output_folder(options: RunOptions, command: str, subject: str) -> Path:
+def output_folder(options: RunConfig, command: str, subject: str) -> Path:
     """Return the folder of this run: the one given, the latest one on --resume, else a new one.
 
     Raises:

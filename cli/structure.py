@@ -12,7 +12,7 @@ from g2l.layer_names import DEFAULT_BACKBONE
 from g2l.structure import ReceptiveField
 
 from . import console, tables
-from .options import Debug, Json
+from .settings import DialectConfig, ShowConfig
 
 if TYPE_CHECKING:
     from g2l.structure_files import StructureFile
@@ -22,12 +22,7 @@ def show(
     file: Annotated[
         str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")
     ],
-    fps: Annotated[float | None, typer.Option(min=0.001, help="Give frames in seconds too.")] = None,
-    feature_dim: Annotated[int, typer.Option(min=1, help="Channels D of the features, for the size.")] = 2048,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes, for the size.")] = 11,
-    feature_maps: Annotated[int, typer.Option(min=1, help="Channels inside a stage, for the size.")] = 64,
-    json: Json = False,
-    debug: Debug = False,
+    config: ShowConfig,
 ) -> None:
     """Show the rates of a structure, its receptive field, and the size of its network.
 
@@ -39,13 +34,13 @@ def show(
     found = read_structure(resolve_artifact(file))
     topology, structure = found.topology, found.structure
     network, stages = topology.receptive_field(structure), topology.stage_receptive_fields(structure)
-    size = _size(found, feature_dim, classes, feature_maps)
-    if json:
-        console.data_json(_values(found, network, stages, fps) | size)
+    size = _size(found, config)
+    if config.json:
+        console.data_json(_values(found, network, stages, config.fps) | size)
         return
 
     def cells(reach: ReceptiveField) -> list[str]:
-        seen = [_seen(frames, fps) for frames in (reach.frames, reach.future)]
+        seen = [_seen(frames, config.fps) for frames in (reach.frames, reach.future)]
         return [f"whole video (convolutions: {frames})" for frames in seen] if topology.whole_video else seen
 
     rows = [
@@ -60,15 +55,15 @@ def show(
     if size:
         console.data(
             f"{size['parameters']:,} parameters, {size['multiply_adds_per_frame']:,} multiply-adds per frame "
-            f"(feature_dim {feature_dim}, {classes} classes, {feature_maps} feature maps)"
+            f"(feature_dim {config.feature_dim}, {config.classes} classes, "
+            f"{config.feature_maps} feature maps)"
         )
 
 
 def convert(
     source: Annotated[Path, typer.Argument(help="Structure file in any dialect.")],
     target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
-    to: Annotated[str, typer.Option(help="Dialect to write: g2l, official or mmcv.")] = "g2l",
-    debug: Debug = False,
+    config: DialectConfig,
 ) -> None:
     """Convert a structure file between the dialects of g2l, the official code and mmcv.
 
@@ -76,21 +71,18 @@ def convert(
     """
     from g2l.structure_files import Dialect, read_structure, write_structure
 
-    from .choices import choice
-
-    dialect = choice(Dialect, to, "to")
     found = read_structure(source)
     write_structure(
         target,
         found.structure,
-        dialect,
+        Dialect(config.to),
         backbone=found.backbone,
         causal=found.causal,
         provenance=found.provenance,
     )
 
 
-def _size(found: StructureFile, feature_dim: int, classes: int, feature_maps: int) -> dict[str, int]:
+def _size(found: StructureFile, config: ShowConfig) -> dict[str, int]:
     """Return parameters and multiply-adds per frame of one of our backbones; of others nothing."""
     from g2l.config import FAMILIES, BackboneConfig
     from g2l.models.size import network_size
@@ -98,8 +90,8 @@ def _size(found: StructureFile, feature_dim: int, classes: int, feature_maps: in
     name = found.backbone or DEFAULT_BACKBONE
     if name not in FAMILIES:
         return {}
-    backbone = BackboneConfig(name=name, feature_maps=feature_maps)
-    size = network_size(backbone, found.structure, feature_dim=feature_dim, num_classes=classes)
+    backbone = BackboneConfig(name=name, feature_maps=config.feature_maps)
+    size = network_size(backbone, found.structure, feature_dim=config.feature_dim, num_classes=config.classes)
     return {"parameters": size.parameters, "multiply_adds_per_frame": size.multiply_adds}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 
-from .options import BackboneOptions
+from .settings import StartConfig
 
 if TYPE_CHECKING:
     from g2l.structure import DilationStructure
@@ -16,37 +16,41 @@ if TYPE_CHECKING:
 logger = logging.getLogger("g2l")
 
 
-def chosen_structure(
-    options: BackboneOptions, source: str | None, *, hand_designed: bool
-) -> tuple[DilationStructure, BackboneConfig, str]:
-    """Return the structure, the backbone it fits, and a name for it in tables.
-
-    Args:
-        options: Size of the network.
-        source: A path, `runs:/…` or `models:/…`; None for the hand-designed structure.
-        hand_designed: Whether the 2^l structure was asked for.
+def check_backbone(backbone: BackboneConfig) -> None:
+    """Check that a backbone exists, before anything is written.
 
     Raises:
-        InputError: Both or neither were given, the file is wrong, or it does not fit the backbone.
+        InputError: There is none of that name.
     """
-    size = options.config()
-    if (source is None) != hand_designed:
+    from g2l.models.registry import find_backbone
+
+    find_backbone(backbone.name)
+
+
+def chosen_structure(backbone: BackboneConfig, start: StartConfig) -> tuple[DilationStructure, str]:
+    """Return the structure to start from, and a name for it in tables.
+
+    Raises:
+        InputError: Both or neither were given, the file is invalid, or it does not fit the backbone.
+    """
+    check_backbone(backbone)
+    if (start.structure is None) != start.hand_designed:
         raise InputError(
             "give either --structure FILE or --hand-designed.",
-            hint="--structure takes the structure.json of a search; --hand-designed trains the 2^l baseline.",
+            hint="--structure takes the structure.json of a search; --hand-designed uses the 2^l baseline.",
         )
-    if source is None:
-        return size.hand_designed(), size, "hand-designed"
+    if start.structure is None:
+        return backbone.hand_designed(), "hand-designed"
     from g2l.structure_files import read_structure
     from g2l.tracking.resolve import resolve_artifact
 
-    path = resolve_artifact(source)
+    path = resolve_artifact(start.structure)
     found = read_structure(path)
-    size.fit(found.structure, str(path))
-    before, now = _kind(found.backbone, found.causal), _kind(size.name, size.causal)
+    backbone.fit(found.structure, str(path))
+    before, now = _kind(found.backbone, found.causal), _kind(backbone.name, backbone.causal)
     if found.backbone is not None and before != now:
         logger.warning("%s: was found for %s, but is used for %s.", path, before, now)
-    return found.structure, size, "searched"
+    return found.structure, "searched"
 
 
 def _kind(backbone: str | None, causal: bool) -> str:

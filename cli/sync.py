@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from . import console
-from .options import Debug
+from .settings import DebugConfig
 
 
 def sync(
     runs: Annotated[list[Path], typer.Argument(help="Output folders of runs.", metavar="RUN...")],
-    debug: Debug = False,
+    config: DebugConfig,
 ) -> None:
     """Record runs in MLflow from their folders; what is there already is left as it is.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
-    from g2l.search.cost import CostPlan, SearchCost
+    from g2l.search.budget import CostPlan, SearchCost
     from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
@@ -129,9 +129,9 @@ def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> li
         for metric, one in found.differences.items()
     ]
     allowed = "" if trainings is None else f" of at most {trainings:.1f}"
-    parts = f"{found.steps:,} steps of {found.evaluations:,} evaluations"
+    parts = f"{console.count(found.steps, 'step')} of {console.count(found.evaluations, 'evaluation')}"
     if found.final_steps:
-        parts += f", {found.final_steps:,} steps of the final comparison"
+        parts += f", {console.count(found.final_steps, 'step')} of the final comparison"
     lines.append(f"Cost: {found.training_equivalents:.1f}{allowed} full trainings ({parts}).")
     return lines
 
@@ -169,7 +169,7 @@ def dry_run(title: str, plan: CostPlan) -> None:
     rows[-1] = (*rows[-1][:-1], f"{maximal.training_equivalents:.1f}")
     columns = ("part", "steps", "full trainings", "time", "full trainings at most")
     console.table(title, columns, rows)
-    full = f"A full training is {expected.full_steps:,} steps."
+    full = f"A full training is {console.count(expected.full_steps, 'step')}."
     kept = "" if expected.bytes is None else f" Checkpoints take {_mebibytes(expected.bytes)} while it runs."
     console.data(full + kept)
 
@@ -186,8 +186,8 @@ def _mebibytes(count: int) -> str:
 
 def _cost(cost: SearchCost) -> str:
     parts = [
-        f"{cost.evaluations} evaluations",
-        f"{cost.total_steps:,} steps",
+        console.count(cost.evaluations, "evaluation"),
+        console.count(cost.total_steps, "step"),
         f"{cost.training_equivalents:.1f} full trainings",
     ]
     if cost.seconds is not None:

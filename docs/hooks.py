@@ -1,4 +1,4 @@
-"""Pages of the documentation site that are made of other things: files beside `docs/`, and the command line.
+"""Pages of the documentation site that lie beside `docs/`.
 
 MkDocs calls `on_files` and `on_page_markdown` when it builds the site.
 """
@@ -31,7 +31,7 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages and pictures that lie elsewhere, and the reference of the command line."""
+    """Add the pages and pictures that lie elsewhere."""
     from mkdocs.structure.files import File
 
     pictures = {
@@ -40,7 +40,6 @@ def on_files(files: Files, config: Any) -> Files:
     }
     for source, target in (PAGES | pictures).items():
         files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
-    files.append(File.generated(config, "cli.md", content=command_line()))
     config["sources"] = {target: source for source, target in (PAGES | pictures).items()}
     return files
 
@@ -73,16 +72,3 @@ def relink(markdown: str, page: str, sources: dict[str, str], *, known: set[str]
         return f"{mark}[{text}]({os.path.relpath(target, PurePosixPath(page).parent)}{anchor or ''})"
 
     return LINK.sub(replace, markdown)
-
-
-def command_line() -> str:
-    """Return the reference of every command, as `--help` has it."""
-    import typer
-    from g2l_cli.main import app
-    from typer.cli import get_docs_for_click
-
-    command = typer.main.get_command(app)
-    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="g2l")
-    # Angle brackets are types here, not tags; examples are code.
-    text = re.sub(r"^Example: (.*)$", r"Example: `\1`", text, flags=re.MULTILINE)
-    return text.replace("# `g2l`", "# Command line", 1)

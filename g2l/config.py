@@ -1,6 +1,7 @@
-"""Settings of data, network and training: frozen, validated, each number named and sourced.
+"""Every setting, once: its type, default, range, unit, help text and preset values.
 
-A configuration holds what the user chose, never results. `validate()` reports all faults at once.
+The command line, `MLproject` and the option tables of the documentation are derived from the classes here.
+A configuration holds what the user chose, never results. `validate()` reports all errors at once.
 """
 
 from __future__ import annotations
@@ -8,15 +9,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
 from g2l.errors import InputError
-from g2l.settings import Settings, at_least, not_negative, one_of, positive
+from g2l.receptive_field import Ending as Ending
+from g2l.settings import Rank, Settings, setting
 from g2l.structure import DilationStructure, LayerTopology
+
+FIRST, RARE = Rank.FIRST, Rank.RARE
+FAST, PAPER, DEMO = "fast", "paper", "demo"
+
+LARGEST_SEED = 2**31 - 1
+"""What torch, numpy and scikit-learn all accept, with room for the seeds after it."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
 """Names a fitness may have; `f1` is the mean of F1@{10,25,50}."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a training runs: a number of epochs or of optimiser steps.
+
+    Raises:
+        InputError: The amount is below 1 or the unit is unknown.
+    """
+
+    amount: int
+    unit: Literal["epochs", "steps"] = "epochs"
+
+    def __post_init__(self) -> None:
+        if self.unit not in ("epochs", "steps"):
+            raise InputError(f"`unit` must be epochs or steps, but is {self.unit!r} instead.")
+        if self.amount < 1:
+            raise InputError(f"`amount` must be >= 1, but is {self.amount} instead.")
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}"
 
 
 class Normalization(StrEnum):
@@ -34,6 +64,120 @@ class Selection(StrEnum):
     """The epoch with the best hold-out score; a hold-out is cut from the train bundle."""
     LAST = "last"
     """The last epoch, trained on the whole train bundle; nothing is selected."""
+
+
+class CandidateCheckpoints(StrEnum):
+    """Which candidates of a global search keep their weights."""
+
+    ALL = "all"
+    ELITE = "elite"
+    NONE = "none"
+
+
+class ExecutorKind(StrEnum):
+    """Where candidates are trained."""
+
+    SERIAL = "serial"
+    PROCESS = "process"
+    RAY = "ray"
+
+
+class Strategy(StrEnum):
+    """How a global search decides what to train next; see `g2l.search.strategies`."""
+
+    RANDOM = "random"
+    GENETIC = "genetic"
+    ONE_SHOT = "one-shot"
+
+
+class ProxyChoice(StrEnum):
+    """What decides how long a candidate is trained."""
+
+    FIXED = "fixed"
+    """The settings: `budget`."""
+    THIRD = "third"
+    """A third of a full training, which ranked well on every data set it was tried on."""
+
+
+_data = partial(setting, panel="Data")
+_network = partial(setting, panel="Network")
+_training = partial(setting, panel="Training")
+_rare_training = partial(_training, rank=RARE)
+_search = partial(setting, panel="Global search")
+_rare_search = partial(_search, rank=RARE)
+_placement = partial(_rare_search, changes_result=False)
+_local = partial(setting, panel="Local search")
+_rare_local = partial(_local, rank=RARE)
+
+BACKGROUND_HELP = "Class left out of Edit and F1; repeatable; '' for none."
+FPS_HELP = "Frame rate of the features, for output in seconds."
+
+
+def seed_setting() -> Any:
+    """Return the field of the seed, which several configurations share."""
+    return setting(
+        0,
+        "Random seed: hold-out, initialisation, order of videos, search.",
+        at_least=0,
+        at_most=LARGEST_SEED,
+        panel="Run",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Settings):
+    """Which data, and how it is read.
+
+    Where `sample_rate`, `normalize`, `background`, `group_pattern` or `fps` is None, the data set's
+    `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`).
+    """
+
+    dataset: str = _data("", "Data set: a folder below --data-root.", required=True, rank=FIRST)
+    split: int = _data(1, "Fold k: splits/train.split<k>.bundle.", at_least=0, rank=FIRST)
+    data_root: Path = _data(Path("data"), "Folder of data sets.", rank=FIRST, changes_result=False)
+    sample_rate: int | None = _data(
+        None,
+        "Use every r-th frame; predictions are repeated r times.",
+        at_least=1,
+        default_text="dataset.json, else 1",
+    )
+    normalize: Normalization | None = _data(
+        None,
+        "Standardise each feature row over its video or over train.",
+        default_text="dataset.json, else none",
+    )
+    background: tuple[str, ...] | None = _data(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background", keeps_empty=True
+    )
+    fps: float | None = _data(None, FPS_HELP, above=0, default_text="dataset.json", rank=RARE)
+    holdout_fraction: float = _data(
+        0.25, "Share of train (in groups) that is held out for selection.", above=0, below=1, rank=RARE
+    )
+    group_pattern: str | None = _data(
+        None,
+        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
+        default_text="names of GTEA, 50Salads and Breakfast",
+        rank=RARE,
+        keeps_empty=True,
+    )
+    length_tolerance: int = _data(
+        16, "Tolerated difference in length of features and labels.", unit="frames", at_least=0, rank=RARE
+    )
+    cache_mb: int = _data(
+        1024,
+        "RAM for decoded videos; the rest is memory-mapped.",
+        unit="MiB",
+        at_least=0,
+        rank=RARE,
+        changes_result=False,
+    )
+    seed: int = seed_setting()
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        if not self.dataset or Path(self.dataset).name != self.dataset or self.dataset in (".", ".."):
+            yield f"`dataset` must be a folder name below the data root, but is {self.dataset!r} instead."
+        yield from super().errors()
 
 
 @dataclass(frozen=True)
@@ -67,7 +211,7 @@ def topology_of(backbone: str, shape: Sequence[int], *, causal: bool = False) ->
     Args:
         backbone: One of `FAMILIES`, or `package.module:factory`.
         shape: Rates per stage.
-        causal: Whether no label depends on later frames.
+        causal: Whether its convolutions are causal.
 
     Raises:
         InputError: The layers of the first stage have two rates each, but its number of rates is odd.
@@ -84,38 +228,30 @@ def topology_of(backbone: str, shape: Sequence[int], *, causal: bool = False) ->
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Settings):
-    """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
+    """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5)."""
 
-    Attributes:
-        name: One of `FAMILIES`, or `package.module:factory`.
-        stages: The first one predicts, the others refine (ASFormer: encoder and decoders).
-        layers: Layers per stage.
-        prediction_layers: Layers of the first stage of MS-TCN++, or None for one more than `layers`, as in
-            the paper (11 and 10).
-        feature_maps: Channels inside a stage.
-        dropout: Probability of dropping an element of a layer's residual.
-        causal: Whether no label depends on later frames.
-    """
+    name: str = _network(
+        "ms-tcn",
+        "Network: ms-tcn, ms-tcn++, asformer or package.module:factory.",
+        option="backbone",
+        rank=FIRST,
+    )
+    stages: int = _network(4, "Stages; the first one predicts, the others refine.", at_least=1)
+    layers: int = _network(10, "Layers per stage.", at_least=1)
+    prediction_layers: int | None = _network(
+        None, "Layers of stage 1 of MS-TCN++.", at_least=1, default_text="one more than --layers", rank=RARE
+    )
+    feature_maps: int = _network(64, "Channels inside a stage.", at_least=1, rank=RARE)
+    dropout: float = _network(
+        0.5, "Dropout probability of a layer's residual.", at_least=0, below=1, rank=RARE
+    )
+    causal: bool = _network(False, "Use causal convolutions (no look-ahead).")
 
-    name: str = "ms-tcn"
-    stages: int = 4
-    layers: int = 10
-    prediction_layers: int | None = None
-    feature_maps: int = 64
-    dropout: float = 0.5
-    causal: bool = False
-
-    def faults(self) -> Iterator[str]:
-        """Yield one sentence per setting that is out of range."""
-        yield from at_least("stages", self.stages, 1)
-        yield from at_least("layers", self.layers, 1)
-        yield from at_least("feature_maps", self.feature_maps, 1)
-        if not 0 <= self.dropout < 1:
-            yield f"`dropout` must be in [0, 1), but is {self.dropout} instead."
-        if self.prediction_layers is not None:
-            yield from at_least("prediction_layers", self.prediction_layers, 1)
-            if not self._family.dual_prediction:
-                yield f"`prediction_layers` must be left out for backbone {self.name!r}."
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        if self.prediction_layers is not None and not self._family.dual_prediction:
+            yield f"`prediction_layers` must be left out for backbone {self.name!r}."
         if self.causal and not self._family.causal:
             known = ", ".join(name for name, family in FAMILIES.items() if family.causal)
             yield f"`causal` must be false for backbone {self.name!r}: only {known} have a causal variant."
@@ -127,7 +263,7 @@ class BackboneConfig(Settings):
 
     @property
     def topology(self) -> LayerTopology:
-        """How its dilated convolutions are connected: what tells receptive field and look-ahead."""
+        """How its dilated convolutions are connected: determines receptive field and look-ahead."""
         return topology_of(self.name, self.shape, causal=self.causal)
 
     def hand_designed(self) -> DilationStructure:
@@ -169,98 +305,189 @@ class BackboneConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
-    """Which data, and how it is read.
+class RecipeConfig(Settings):
+    """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3)."""
 
-    Where `sample_rate`, `normalize`, `background`, `group_pattern` or `fps` is None, the data set's
-    `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`).
-
-    Attributes:
-        data_root: Folder that holds data sets.
-        dataset: Name of the data set's folder below it.
-        split: Fold number k of `splits/train.split<k>.bundle`.
-        sample_rate: Take every r-th frame; predictions are repeated r times (default 1).
-        normalize: Standardisation of each feature row (default none).
-        background: Class names whose segments count neither for Edit nor for F1 (default `background`).
-        holdout_fraction: Share of the train bundle (in groups) that is held out for selection.
-        group_pattern: Regular expression whose first group in a video name is the subject;
-            None tries the known ones of GTEA, 50Salads and Breakfast, "" means ungrouped.
-        length_tolerance: Frames by which features and labels of a video may differ in length.
-        cache_mb: RAM for decoded videos, in MiB; the rest is read through memory maps.
-        fps: Frames per second of the feature files, for output in seconds, or None.
-        seed: Seed of the hold-out.
-    """
-
-    data_root: Path = Path("data")
-    dataset: str = ""
-    split: int = 1
-    sample_rate: int | None = None
-    normalize: Normalization | None = None
-    background: tuple[str, ...] | None = None
-    holdout_fraction: float = 0.25
-    group_pattern: str | None = None
-    length_tolerance: int = 16
-    cache_mb: int = 1024
-    fps: float | None = None
-    seed: int = 0
-
-    def faults(self) -> Iterator[str]:
-        """Yield one sentence per setting that is out of range."""
-        if not self.dataset or Path(self.dataset).name != self.dataset or self.dataset in (".", ".."):
-            yield f"`dataset` must be a folder name below the data root, but is {self.dataset!r} instead."
-        yield from at_least("split", self.split, 0)
-        if self.sample_rate is not None:
-            yield from at_least("sample_rate", self.sample_rate, 1)
-        yield from at_least("length_tolerance", self.length_tolerance, 0)
-        yield from at_least("cache_mb", self.cache_mb, 0)
-        if not 0 < self.holdout_fraction < 1:
-            yield f"`holdout_fraction` must be in (0, 1), but is {self.holdout_fraction} instead."
-        if self.fps is not None:
-            yield from positive("fps", self.fps)
+    epochs: int = _training(50, "Passes over the training videos.", at_least=1, presets={PAPER: 65, DEMO: 60})
+    batch_size: int = _training(4, "Videos per step.", at_least=1, presets={PAPER: 8})
+    learning_rate: float = _training(5e-4, "Learning rate of Adam.", above=0, presets={DEMO: 1e-3})
+    selection: Selection = _rare_training(
+        Selection.BEST, "Weights to keep: best on a hold-out cut from train; last of all of train."
+    )
+    decay_epoch: int | None = _rare_training(
+        None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
+    )
+    decay_factor: float = _rare_training(0.1, "Factor of the learning rate at --decay-epoch.", above=0)
+    smoothing_weight: float = _rare_training(0.15, "Weight λ of the truncated smoothing loss.", at_least=0)
+    smoothing_clamp: float = _rare_training(
+        4.0, "Truncation τ of |Δ log-probability|; squared differences are clamped at τ².", above=0
+    )
+    gradient_clip: float | None = _rare_training(None, "Largest gradient norm.", above=0)
+    monitor: str = _rare_training(
+        "f1", "Hold-out metric that decides which epoch is best.", choices=FITNESS_METRICS
+    )
+    compile: bool = _rare_training(False, "Train with torch.compile (slow start); searches do not use it.")
+    mixed_precision: bool = _rare_training(True, "Train in bfloat16 autocast on CUDA; float32 elsewhere.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeConfig(Settings):
-    """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3).
+class SearchLimits(Settings):
+    """What no structure of a search may exceed."""
 
-    Attributes:
-        epochs: Passes over the training videos.
-        batch_size: Videos per step.
-        learning_rate: Of Adam.
-        decay_epoch: Epoch after which the learning rate is multiplied by `decay_factor`, or None.
-        decay_factor: See above.
-        smoothing_weight: Weight λ of the truncated smoothing loss.
-        smoothing_clamp: Truncation τ of |Δ log-probability|; squared differences are cut at τ².
-        gradient_clip: Largest gradient norm, or None.
-        selection: Which weights are kept.
-        monitor: Hold-out metric that decides which epoch is best.
-        compile: Whether to train through `torch.compile`; searches never do, since their rates change.
-        mixed_precision: bfloat16 autocast where the device supports it (CUDA); float32 elsewhere.
+    max_receptive_field: int | None = _search(
+        None, "Largest receptive field of a structure.", unit="frames", at_least=1, default_text="no limit"
+    )
+    max_look_ahead: int | None = _search(
+        None, "Largest look-ahead of a structure.", unit="frames", at_least=0, default_text="no limit"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalSearchConfig(SearchLimits):
+    """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
+
+    The preset `fast` costs at most 24 full trainings and reports what they have shown. `demo` takes a few
+    minutes on two cores: after 60 steps its candidates are still ranked the wrong way round, after 100 they
+    are not. Candidates differ by more points of F1 than of accuracy, for which the paper's margin of 10 is
+    meant.
     """
 
-    epochs: int = 50
-    batch_size: int = 4
-    learning_rate: float = 5e-4
-    decay_epoch: int | None = None
-    decay_factor: float = 0.1
-    smoothing_weight: float = 0.15
-    smoothing_clamp: float = 4.0
-    gradient_clip: float | None = None
-    selection: Selection = Selection.BEST
-    monitor: str = "f1"
-    compile: bool = False
-    mixed_precision: bool = True
+    trainings: float | None = _search(
+        None,
+        "Largest cost of the search, all included.",
+        unit="full trainings",
+        above=0,
+        presets={FAST: 24.0},
+        default_text="no limit",
+        rank=FIRST,
+    )
+    strategy: Strategy = _search(Strategy.GENETIC, "Search strategy.", presets={FAST: Strategy.ONE_SHOT})
+    population: int = _rare_search(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
+    generations: int = _rare_search(
+        6, "Generations after the first population.", at_least=0, presets={PAPER: 100, DEMO: 2}
+    )
+    proxy: ProxyChoice = _rare_search(
+        ProxyChoice.FIXED,
+        "Training of a candidate: a third of a full training, or fixed by --proxy-steps or --proxy-epochs.",
+        presets={FAST: ProxyChoice.THIRD},
+    )
+    budget: Budget = _rare_search(
+        Budget(120, "steps"),
+        "Training of a candidate",
+        presets={PAPER: Budget(5, "epochs"), DEMO: Budget(100, "steps")},
+        option="proxy",
+    )
+    leaders: int = _rare_search(
+        0, "Structures trained again with new seeds before one wins.", at_least=0, presets={FAST: 3}
+    )
+    final_seeds: int = _search(
+        0,
+        "Full trainings of winner and hand-designed, compared on test at the end.",
+        at_least=0,
+        presets={FAST: 3},
+    )
+    fitness: str = _rare_search(
+        "f1", "Hold-out metric that ranks candidates; f1 is the mean of F1@10,25,50.", choices=FITNESS_METRICS
+    )
+    max_exponent: int = _rare_search(
+        10, "Rates are 2^0 to 2^EXPONENT, at most the longest video.", unit="exponent", at_least=0
+    )
+    mutation_probability: float = _rare_search(
+        0.2, "Probability that a child is mutated.", at_least=0, at_most=1
+    )
+    gene_mutation_probability: float = _rare_search(
+        0.2, "Probability that a rate of a mutant changes.", at_least=0, at_most=1
+    )
+    survival_margin: float = _rare_search(
+        10.0,
+        "Survivors this far below the best are replaced.",
+        unit="points",
+        at_least=0,
+        presets={FAST: 20.0, DEMO: 20.0},
+    )
+    candidate_checkpoints: CandidateCheckpoints = _placement(
+        CandidateCheckpoints.ALL, "Candidates that keep their weights."
+    )
+    executor: ExecutorKind = _placement(
+        ExecutorKind.SERIAL,
+        "Where candidates are trained.",
+        default_text="process on the CPU, serial on a GPU",
+    )
+    workers: int = _search(
+        1,
+        "Candidates trained at once (process, local Ray).",
+        at_least=1,
+        default_text="one per core",
+        changes_result=False,
+    )
+    ray_address: str | None = _placement(
+        None, "Ray cluster, host:port or auto; uses all its resources.", default_text="one is started here"
+    )
+    gpus_per_candidate: float = _placement(
+        0.0,
+        "GPUs per candidate in Ray; 0.25: four on each.",
+        at_least=0,
+        default_text="1 with --device cuda, else 0",
+    )
 
-    def faults(self) -> Iterator[str]:
-        """Yield one sentence per setting that is out of range."""
-        yield from at_least("epochs", self.epochs, 1)
-        yield from at_least("batch_size", self.batch_size, 1)
-        yield from positive("learning_rate", self.learning_rate)
-        yield from positive("decay_factor", self.decay_factor)
-        yield from positive("smoothing_clamp", self.smoothing_clamp)
-        if self.decay_epoch is not None:
-            yield from at_least("decay_epoch", self.decay_epoch, 1)
-        yield from not_negative("smoothing_weight", self.smoothing_weight)
-        if self.gradient_clip is not None:
-            yield from positive("gradient_clip", self.gradient_clip)
-        yield from one_of("monitor", self.monitor, FITNESS_METRICS)
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        for name in ("ray_address", "gpus_per_candidate"):
+            if getattr(self, name) and self.executor is not ExecutorKind.RAY:
+                yield f"`{name}` must be left out unless `executor` is ray, which is {self.executor} instead."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchConfig(SearchLimits):
+    """The expectation-guided iterative search (G2L, section 3.3; RF-Next, section 3.3)."""
+
+    ending: Ending = _local(
+        Ending.SINGLE, "Final network: one rate per layer, multiple branches, or merged to a dense kernel."
+    )
+    expansion_rate: float = _rare_local(
+        0.1, "ρ: branches have the rates (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1
+    )
+    branches: int = _rare_local(3, "Branches per layer: an odd number, or 2.", at_least=2)
+    updates: int = _rare_local(10, "Estimates of the rates; the last one removes the branches.", at_least=1)
+    interval: Budget = _rare_local(
+        Budget(3, "epochs"),
+        "Training between two estimates",
+        presets={FAST: Budget(20, "steps"), DEMO: Budget(12, "steps")},
+    )
+    branch_learning_rate: float = _rare_local(2e-3, "Learning rate of the branch weights (Adam).", above=0)
+    max_rate: int | None = _rare_local(
+        None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
+    )
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        if self.branches < 2 or (self.branches > 2 and self.branches % 2 == 0):
+            yield f"`branches` must be 2 or an odd number >= 3, but is {self.branches} instead."
+        yield from (error for error in super().errors() if not error.startswith("`branches`"))
+        limited = self.max_receptive_field is not None or self.max_look_ahead is not None
+        if limited and self.ending is not Ending.SINGLE:
+            yield (
+                "`ending` must be single with a limit of receptive field or look-ahead, which other branches "
+                f"would exceed, but is {self.ending} instead."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A named set of defaults for the whole pipeline."""
+
+    recipe: RecipeConfig
+    global_search: GlobalSearchConfig
+    local_search: LocalSearchConfig
+
+
+PRESETS = {
+    name: Preset(
+        recipe=RecipeConfig.of_preset(name),
+        global_search=GlobalSearchConfig.of_preset(name),
+        local_search=LocalSearchConfig.of_preset(name),
+    )
+    for name in (FAST, DEMO, PAPER)
+}
+"""`fast` is the default, `paper` is G2L, section 4.1, with its bugs fixed, `demo` is that of `g2l demo`."""

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from g2l.config import Budget as Budget
 from g2l.errors import InputError
 from g2l.structure import DilationStructure
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How long a training runs: a number of epochs or of optimiser steps.
-
-    Raises:
-        InputError: The amount is below 1 or the unit is unknown.
-    """
-
-    amount: int
-    unit: Literal["epochs", "steps"] = "epochs"
-
-    def __post_init__(self) -> None:
-        if self.unit not in ("epochs", "steps"):
-            raise InputError(f"`unit` must be epochs or steps, but is {self.unit!r} instead.")
-        if self.amount < 1:
-            raise InputError(f"`amount` must be >= 1, but is {self.amount} instead.")
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.unit}"
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of a training that ends before the whole: rates do not change weights, so they may change.
+class TrainingSegment:
+    """A part of a training with rates of one kind; rates change no shape of a weight, so they may change.
 
     Attributes:
         until: Optimiser steps completed when it ends, counted from the start of the training, >= 1.
-        structure: Rates during the phase, or None when every step draws rates of its own.
+        structure: Its rates, or None when every step draws rates of its own.
         rates: What is drawn from, each layer alone and uniformly, when `structure` is None; else empty.
 
     Raises:
@@ -54,7 +34,7 @@ class Phase:
         if self.until < 1:
             raise InputError(f"`until` must be >= 1, but is {self.until} instead.")
         if (self.structure is None) != bool(self.rates):
-            raise InputError("a phase must have either a structure or the rates to draw from.")
+            raise InputError("a training segment must have either a structure or the rates to draw from.")
 
 
 @dataclass(frozen=True)
@@ -63,22 +43,22 @@ class EvaluationTask:
 
     Attributes:
         structure: The candidate.
-        budget: How long it is trained, from the very start: the steps of its lineage count.
+        budget: How long it is trained, from the very start: the steps of its history count.
         seed: Seed of its initialisation and of the order of its batches; the same for all candidates
             that are compared, so that they differ by structure only.
-        lineage: With which rates its weights were trained before its own, earliest first; empty when it
-            starts from its initialisation.
+        history: Warm-start history: with which rates its weights were trained before its own, earliest first;
+            empty when it starts from its initialisation.
     """
 
     structure: DilationStructure
     budget: Budget
     seed: int
-    lineage: tuple[Phase, ...] = ()
+    history: tuple[TrainingSegment, ...] = ()
 
     @property
     def shares_weights(self) -> bool:
         """Whether no step is taken with its own rates: it is scored with weights of others."""
-        return bool(self.lineage) and self.lineage[-1].until == self.budget.amount
+        return bool(self.history) and self.history[-1].until == self.budget.amount
 
 
 class EvaluationStatus(StrEnum):
@@ -96,7 +76,7 @@ class Evaluation:
         structure: The candidate.
         budget: How long it was trained.
         seed: Seed of its initialisation and of the order of its batches.
-        lineage: With which rates its weights were trained before its own.
+        history: With which rates its weights were trained before its own.
         metrics: Hold-out metrics in percent (`accuracy`, `edit`, `f1@10`, …); empty when failed.
         seconds: Wall-clock time of the evaluation.
         status: Done or failed.
@@ -107,7 +87,7 @@ class Evaluation:
     structure: DilationStructure
     budget: Budget
     seed: int
-    lineage: tuple[Phase, ...] = ()
+    history: tuple[TrainingSegment, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     status: EvaluationStatus = EvaluationStatus.DONE
@@ -117,21 +97,16 @@ class Evaluation:
     @property
     def task(self) -> EvaluationTask:
         """What was evaluated."""
-        return EvaluationTask(self.structure, self.budget, self.seed, self.lineage)
+        return EvaluationTask(self.structure, self.budget, self.seed, self.history)
 
 
 class Fitness(Protocol):
-    """Trains structures briefly and scores them on the hold-out; picklable, so that processes can run it.
+    """Trains a structure briefly and scores it on the hold-out; picklable, so that processes can run it.
 
-    A score is a function of its task alone: neither of the other tasks of its group nor of what was trained
-    before. A fitness may raise: the executor retries, then records the candidate as failed.
+    A score is a function of its task alone. A fitness may raise: the executor retries, then records the
+    candidate as failed.
     """
 
-    @property
-    def group_size(self) -> int:
-        """How many tasks of one group are trained as one network; 1 when they are trained one by one."""
-        ...
-
-    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
-        """Return the evaluations of at most `group_size` tasks of one budget, seed and length of lineage."""
+    def __call__(self, task: EvaluationTask) -> Evaluation:
+        """Return the evaluation of `task`."""
         ...

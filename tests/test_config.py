@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from g2l.config import BackboneConfig, DataConfig, Normalization, RecipeConfig
+from g2l.config import (
+    PRESETS,
+    BackboneConfig,
+    Budget,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    Normalization,
+    RecipeConfig,
+)
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.files import canonical_json
-from g2l.presets import PRESETS
-from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
+from g2l.settings import UNSET, result_settings, setting_fields
 from g2l.structure import DilationStructure
 
 NAN = float("nan")
@@ -92,21 +100,47 @@ def test_the_paper_preset_is_the_paper():
         (LocalSearchConfig(branch_learning_rate=0.0), "`branch_learning_rate` must be > 0"),
     ],
 )
-def test_faults_name_setting_range_and_value(config, message):
+def test_errors_name_setting_range_and_value(config, message):
     with pytest.raises(InputError, match=message):
         config.validate()
 
 
-def test_all_faults_are_told_at_once():
+def test_all_errors_are_reported_at_once():
     with pytest.raises(InputError) as error:
         GlobalSearchConfig(population=0, generations=-1, workers=0).validate()
     assert all(f"`{name}`" in error.value.message for name in ("population", "generations", "workers"))
     assert "\n" not in error.value.message
 
 
-def test_replace_takes_none_as_unchanged():
-    config = RecipeConfig(epochs=7)
-    assert config.replace(epochs=None, batch_size=2) == RecipeConfig(epochs=7, batch_size=2)
+def test_replace_takes_none_as_a_value_and_unset_as_unchanged():
+    config = RecipeConfig(epochs=7, gradient_clip=1.0)
+    changed = config.replace(epochs=UNSET, batch_size=2, gradient_clip=None)
+    assert changed == RecipeConfig(epochs=7, batch_size=2)
+
+
+def test_result_settings_leave_out_where_and_how_fast():
+    one = data(data_root=Path("a"), cache_mb=1, sample_rate=2)
+    other = data(data_root=Path("b"), cache_mb=2, sample_rate=2)
+    assert result_settings(one) == result_settings(other)
+    assert result_settings(one) != result_settings(data(sample_rate=3))
+    search = GlobalSearchConfig(workers=3, executor=ExecutorKind.PROCESS, candidate_checkpoints="none")
+    assert result_settings(search) == result_settings(GlobalSearchConfig())
+    assert set(GlobalSearchConfig().as_dict()) - set(result_settings(search)) == {
+        *("candidate_checkpoints", "executor", "workers", "ray_address", "gpus_per_candidate")
+    }
+
+
+def test_every_setting_has_a_default_in_range_and_a_help_sentence():
+    configs = [BackboneConfig, DataConfig, RecipeConfig, GlobalSearchConfig, LocalSearchConfig]
+    for config in configs:
+        for one in setting_fields(config).values():
+            assert list(one.errors(one.default)) == []
+            assert (
+                one.setting.help[0] == one.setting.help[0].upper() or one.choices or ":" in one.setting.help
+            )
+            for value in one.setting.presets.values():
+                assert list(one.errors(value)) == []
+                assert value != one.default
 
 
 def test_json_values_are_plain():

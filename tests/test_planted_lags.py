@@ -16,11 +16,11 @@ from g2l.evaluation import Budget
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
+from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig, Strategy
 from g2l.structure import DilationStructure, LayerTopology
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 
 def test_the_local_search_moves_a_rate_to_the_planted_lag(tmp_path):
@@ -43,13 +43,11 @@ def test_the_local_search_moves_a_rate_to_the_planted_lag(tmp_path):
 class Remembering:
     """Trains each structure once, under seed 0, whatever seed is asked for."""
 
-    group_size = 1
-
     def __init__(self, fitness):
-        self.trained = cache(lambda task: fitness([task])[0])
+        self.trained = cache(fitness)
 
-    def __call__(self, group):
-        return [replace(self.trained(replace(task, seed=0)), seed=task.seed) for task in group]
+    def __call__(self, task):
+        return replace(self.trained(replace(task, seed=0)), seed=task.seed)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,7 @@ def two_lags(tmp_path_factory):
     """A fitness over two layers that trains each structure once, whichever search asks for it."""
     root = tmp_path_factory.mktemp("data")
     write_dataset(root, "two", lags(np.random.default_rng(0), (32, 8), videos=16, frames=256))
-    fitness = ShortTrainingFitness(
+    fitness = CandidateFitness(
         data=DataConfig(data_root=root, dataset="two"),
         backbone=BackboneConfig(stages=1, layers=2, feature_maps=16, dropout=0.0),
         recipe=RecipeConfig(learning_rate=5e-3),

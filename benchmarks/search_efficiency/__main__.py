@@ -1,8 +1,7 @@
 """Command line of the benchmark; every part can be interrupted and started again.
 
-python -m benchmarks.search_efficiency correlate --data-root …   # experiment A: train structures fully
-python -m benchmarks.search_efficiency search --data-root …      # experiment B: search
-python -m benchmarks.search_efficiency judge --data-root …       # experiment B: train what was found
+python -m benchmarks.search_efficiency search --data-root …      # run the searches
+python -m benchmarks.search_efficiency judge --data-root …       # train what was found
 python -m benchmarks.search_efficiency report --data-root …      # tables and plots of what there is
 """
 
@@ -11,12 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.search_efficiency.correlate import correlate
 from benchmarks.search_efficiency.problems import PROBLEMS, prepare
-from benchmarks.search_efficiency.report import comparison, score_tables, write
+from benchmarks.search_efficiency.report import comparison, write
 from benchmarks.search_efficiency.search import ARMS, run
 
-PARTS = ("correlate", "search", "judge", "report")
+PARTS = ("search", "judge", "report")
 
 
 def main() -> None:
@@ -28,11 +26,8 @@ def main() -> None:
         write(problems, work)
         return
     for problem in problems:
-        if options.part == "correlate":
-            for record in correlate(problem, range(options.seeds), work):
-                print(problem.name, record["name"], record["seed"], record["seconds"], flush=True)
-        elif options.part == "judge":
-            found = comparison(problem, work, score_tables([problem], work).get(problem.name))
+        if options.part == "judge":
+            found = comparison(problem, work)
             print(problem.name, found and [curve.arm for curve in found.curves], flush=True)
         else:
             for seed in range(options.seeds):

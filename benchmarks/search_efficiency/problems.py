@@ -33,7 +33,6 @@ class Problem:
         recipe: How it is trained.
         full_steps: Optimiser steps of a full training.
         proxy_steps: Optimiser steps of a candidate of the paper's search.
-        ladder: Optimiser steps after which a training is scored, the last one being `full_steps`.
     """
 
     title: str
@@ -43,7 +42,6 @@ class Problem:
     recipe: RecipeConfig
     full_steps: int
     proxy_steps: int
-    ladder: tuple[int, ...]
 
     @property
     def name(self) -> str:
@@ -82,7 +80,6 @@ PROBLEMS: dict[str, Problem] = {
             recipe=RecipeConfig(learning_rate=3e-3),
             full_steps=200,
             proxy_steps=40,
-            ladder=(10, 20, 30, 40, 60, 80, 120, 160, 200),
         ),
         Problem(
             title="planted lags 32 and 8: the class depends on frames t ± 32 and t ± 8",
@@ -92,7 +89,6 @@ PROBLEMS: dict[str, Problem] = {
             recipe=RecipeConfig(learning_rate=3e-3),
             full_steps=160,
             proxy_steps=40,
-            ladder=(10, 20, 30, 40, 60, 80, 120, 160),
         ),
         Problem(
             title="GTEA, real per-frame scores at 3 fps, split 1",
@@ -102,7 +98,6 @@ PROBLEMS: dict[str, Problem] = {
             recipe=RecipeConfig(learning_rate=3e-3),
             full_steps=120,
             proxy_steps=40,
-            ladder=(10, 20, 30, 40, 60, 80, 120),
         ),
         Problem(
             title="50Salads, real labels with synthetic features, split 1, every fourth frame",
@@ -112,7 +107,6 @@ PROBLEMS: dict[str, Problem] = {
             recipe=RecipeConfig(learning_rate=5e-3),
             full_steps=120,
             proxy_steps=40,
-            ladder=(10, 20, 30, 40, 60, 80, 120),
         ),
     )
 }

@@ -1,25 +1,29 @@
-"""Experiment B: searches, each recorded with all that it trained and what that cost."""
+"""Searches, each recorded with all that it trained and what that cost; nothing is computed twice."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.search_efficiency.problems import Problem, search_space
-from benchmarks.search_efficiency.records import Record, Records
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
+from g2l.search.budget import StepBudget
+from g2l.search.candidates import GenerationSummary
+from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
-from g2l.search.ledger import Ledger
-from g2l.search.population import GenerationSummary
-from g2l.search.result import GlobalSearchResult
-from g2l.search.status import Finding, SearchPhase, SearchStatus
+from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.store import EvaluationStore
 from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, Strategy
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
+
+Record = dict[str, Any]
 
 FILE = "searches.jsonl"
 TRAININGS = 12.0
@@ -69,11 +73,7 @@ ARMS = {
     for arm in (
         GENETIC,
         RANDOM,
-        *(
-            Arm(strategy.value, _compared(strategy))
-            for strategy in Strategy
-            if strategy not in (Strategy.GENETIC, Strategy.RANDOM)
-        ),
+        Arm("one-shot", _compared(Strategy.ONE_SHOT)),
         _raced(Strategy.ONE_SHOT),
     )
 }
@@ -107,7 +107,7 @@ def search_key(problem: Problem, config: GlobalSearchConfig, seed: int) -> str:
 def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path) -> Record:
     started = time.perf_counter()
     folder = work / "trainings" / fingerprint(problem.identity())
-    fitness = ShortTrainingFitness(
+    fitness = CandidateFitness(
         data=problem.data,
         backbone=problem.backbone,
         recipe=problem.recipe,
@@ -134,10 +134,10 @@ class _Observer:
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._ledger = Ledger()
+        self._ledger = StepBudget()
         self._events: list[Record] = []
 
-    def on_evaluation(self, finding: Finding) -> None:
+    def on_evaluation(self, finding: EvaluationEvent) -> None:
         self._ledger.charge(finding.evaluation.task)
         if finding.evaluation.status is EvaluationStatus.DONE:
             kind = "evaluation" if finding.phase is SearchPhase.SEARCH else finding.phase.value
@@ -145,9 +145,6 @@ class _Observer:
 
     def on_generation(self, summary: GenerationSummary) -> None:
         self._note("leader", summary.population[0].evaluation)
-
-    def on_status(self, status: SearchStatus) -> None:
-        pass
 
     def on_end(self) -> None:
         pass
@@ -163,8 +160,50 @@ class _Observer:
             "steps": self._ledger.spent,
             "structure": evaluation.structure.as_lists(),
             "budget": evaluation.budget.amount,
-            "inherited": bool(evaluation.lineage),
+            "inherited": bool(evaluation.history),
             "seed": evaluation.seed,
             "fitness": round(metric_value(evaluation.metrics, self._metric), 3),
         }
         self._events.append(event | changes)
+
+
+class Records:
+    """A file of one JSON object per line, each with a `key` of its own; several processes may append to it.
+
+    Args:
+        path: The file; made with its folder by the first line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Record] = {record["key"]: record for record in read_records(path)}
+
+    def find(self, key: str) -> Record | None:
+        """Return the record of that key, or None."""
+        return self._known.get(key)
+
+    def append(self, record: Record) -> None:
+        """Write a line; `record` must have a `key`."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(record, sort_keys=True).encode() + b"\n"
+        with self._path.open("ab+") as file:
+            if file.tell() and not _ends_with_newline(file.fileno()):
+                line = b"\n" + line  # a kill had torn the line before: keep it apart
+            os.write(file.fileno(), line)
+        self._known[record["key"]] = record
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Yield the records of a file that may not exist, without lines that a kill has torn."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+def _ends_with_newline(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, 1, size - 1) == b"\n"

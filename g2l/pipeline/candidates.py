@@ -16,16 +16,16 @@ from g2l.evaluation import Budget, Evaluation, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
 from g2l.pipeline.output import link_or_copy
 from g2l.records import METRICS, LineLog, MetricsRecord
+from g2l.search.candidates import GenerationSummary
+from g2l.search.events import EvaluationEvent, SearchStatus
 from g2l.search.executors.contract import Executor
 from g2l.search.executors.process import ProcessExecutor
-from g2l.search.executors.ray_cluster import RayExecutor
+from g2l.search.executors.ray import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.population import GenerationSummary
 from g2l.search.space import check_limits
-from g2l.search.status import Finding, SearchStatus
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig
 from g2l.structure import DilationStructure
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 PROBE_STEPS = 4
 STATUS_INTERVAL_S = 5.0
@@ -101,7 +101,7 @@ def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, 
     }
 
 
-def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | None) -> ShortTrainingFitness:
+def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | None) -> CandidateFitness:
     """Return what trains and scores the candidates.
 
     Args:
@@ -115,7 +115,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
     if task.search.executor is ExecutorKind.RAY:  # whose processes may have another working folder
         data = data.replace(data_root=data.data_root.absolute())
         folder = folder and folder.absolute()
-    return ShortTrainingFitness(
+    return CandidateFitness(
         data=data,
         backbone=task.backbone,
         recipe=task.recipe,
@@ -138,7 +138,7 @@ def make_executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
     return SerialExecutor(fitness)
 
 
-def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure, seed: int) -> float | None:
+def seconds_per_step(fitness: CandidateFitness, structure: DilationStructure, seed: int) -> float | None:
     """Return the time of one optimiser step of a candidate after training one for a few steps.
 
     Scoring is left out.
@@ -153,7 +153,7 @@ def seconds_per_step(fitness: ShortTrainingFitness, structure: DilationStructure
     """
 
     def seconds(steps: int) -> float:
-        return fitness([EvaluationTask(structure, Budget(steps, "steps"), seed)])[0].seconds
+        return fitness(EvaluationTask(structure, Budget(steps, "steps"), seed)).seconds
 
     try:
         seconds(1)  # opens the data
@@ -195,21 +195,18 @@ class CandidateWeights:
         self.evaluations = 0
         self.seconds = 0.0
 
-    def on_evaluation(self, finding: Finding) -> None:
+    def on_evaluation(self, event: EvaluationEvent) -> None:
         """Count one score of a candidate; weights that another run trained are linked into this one."""
-        evaluation = finding.evaluation
+        evaluation = event.evaluation
         self.seconds += evaluation.seconds
         self.evaluations += not evaluation.task.shares_weights
         if evaluation.checkpoint is None or self._keep is CandidateCheckpoints.NONE:
             return
         path = self._folder / evaluation.checkpoint.parent.name / evaluation.checkpoint.name
-        if finding.cached and not path.exists() and evaluation.checkpoint.exists():
+        if event.cached and not path.exists() and evaluation.checkpoint.exists():
             link_or_copy(evaluation.checkpoint, path)
         if path.exists():
             self._kept[path] = evaluation
-
-    def on_status(self, status: SearchStatus) -> None:
-        """Wait for the next evaluation."""
 
     def on_generation(self, summary: GenerationSummary) -> None:
         """With `elite`, delete the weights of all that did not survive."""
@@ -260,13 +257,10 @@ class StatusLog:
         self._status: SearchStatus | None = None
         self._written_at = time.monotonic()
 
-    def on_evaluation(self, finding: Finding) -> None:
-        """Wait for the status."""
-
-    def on_status(self, status: SearchStatus) -> None:
+    def on_evaluation(self, event: EvaluationEvent) -> None:
         """Write the status down, now and then."""
-        self._status = status
-        if status.trained_steps and time.monotonic() - self._written_at >= STATUS_INTERVAL_S:
+        self._status = event.status
+        if self._status.trained_steps and time.monotonic() - self._written_at >= STATUS_INTERVAL_S:
             self._write()
 
     def on_generation(self, summary: GenerationSummary) -> None:

@@ -37,14 +37,16 @@ class DataSets:
             InputError: As of `SegmentationDataset.open`.
         """
         if config not in self._opened:
-            self._opened[config] = SegmentationDataset.open(config)
+            dataset = SegmentationDataset.open(config)
+            # Also under its resolved configuration, which stages record and hand on.
+            self._opened |= {config: dataset, dataset.config: dataset}
         return self._opened[config]
 
     def standardized(self, config: DataConfig, selection: Selection) -> SegmentationDataset:
         """Return a data set with the statistics of the training partition that `selection` cuts."""
-        key = config, selection
+        dataset = self.open(config)
+        key = dataset.config, selection
         if key not in self._standardized:
-            dataset = self.open(config)
             self._standardized[key] = dataset.standardized_on(dataset.partitions(selection).train)
         return self._standardized[key]
 

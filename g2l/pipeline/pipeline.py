@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from g2l.pipeline.train import Training, TrainingOutcome, train
 from g2l.receptive_field import Ending
 from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
-from g2l.search.cost import CostPlan
-from g2l.search.evaluator import SearchObserver
+from g2l.search.budget import CostPlan
+from g2l.search.events import SearchObserver
 from g2l.search.space import check_limits
 from g2l.search_config import GlobalSearchConfig, LocalSearchConfig
 from g2l.structure import DilationStructure
@@ -118,6 +118,7 @@ def run_pipeline(
     for config in (task.global_search, task.local_search):
         check_limits(config, task.backbone)
     search = prepare_search(context.data, _global_task(task))
+    task = replace(task, data=search.dataset.config)  # with the facts of the data set
     name = f"pipeline {task.data.dataset} split {task.data.split}"
     with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
         found = search_globally(stage, search, on_plan=on_plan, observers=observers, folder="search-global")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from g2l.config import Selection
@@ -32,11 +32,10 @@ from g2l.pipeline.figures import fitness_over_generations, save_figure
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns
 from g2l.pipeline.train import Training, train
 from g2l.records import RunKind, write_result, write_table
-from g2l.search.cost import CostPlan, plan_search
-from g2l.search.evaluator import SearchObserver
-from g2l.search.global_search import run_global_search
+from g2l.search.budget import CostPlan, plan_search
+from g2l.search.events import SearchObserver
 from g2l.search.journal import Journal
-from g2l.search.result import GlobalSearchResult
+from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.search_config import GlobalSearchConfig
@@ -78,6 +77,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     """
     task.validate()
     dataset = data.open(task.data)
+    task = replace(task, data=dataset.config)  # with the facts of the data set
     space = SearchSpace.powers_of_two(
         task.backbone.topology,
         max_exponent=task.search.max_exponent,
@@ -188,7 +188,7 @@ def _search(
 def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:
     """Write the table of the race and the figure of all generations."""
     if found.race is not None:
-        columns = race_columns(found.race.standings, found.hand_designed.structure, search.space.topology)
+        columns = race_columns(found.race.results, found.hand_designed.structure, search.space.topology)
         write_table(stage.folder, "race", columns)
     figure = fitness_over_generations(
         [generation.best for generation in found.generations],

@@ -29,9 +29,9 @@ from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
-from g2l.training.evaluation import evaluate_model
-from g2l.training.history import TrainingResult
+from g2l.training.evaluate import evaluate_model
 from g2l.training.loop import fit
+from g2l.training.state import TrainingResult
 
 STRUCTURE = "structure.json"
 
@@ -114,6 +114,7 @@ def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = 
     """
     task.validate()
     dataset = context.data.standardized(task.data, task.recipe.selection)
+    task = replace(task, data=dataset.config)  # with the facts of the data set
     partitions = dataset.partitions(task.recipe.selection)
     with context.stage(RunKind.SEARCH_LOCAL, "search-local", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)

@@ -8,9 +8,8 @@ from typing import Any, Self
 
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import metric_value
-from g2l.search.noise_control import Race, race_budget
-from g2l.search.racing import Standing
-from g2l.search.result import GlobalSearchResult
+from g2l.search.loop import GlobalSearchResult
+from g2l.search.race import Race, RaceResult, race_budget
 from g2l.structure import DilationStructure, LayerTopology
 
 SHOWN = 5
@@ -63,7 +62,8 @@ def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[tuple[Leader, .
         )
         for evaluation in result.population[:SHOWN]
     ]
-    return tuple(rows), "It has the best score, under one seed; a difference of a point or two is noise."
+    best = "It has the best score, under one seed; a difference of a point or two is noise."
+    return tuple(rows), result.verdict or best
 
 
 def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
@@ -75,7 +75,7 @@ def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
             seeds=len(standing.scores),
             steps=race_budget(result.proxy, result.full_steps),
         )
-        for standing in race.standings
+        for standing in race.results
     )
 
 
@@ -98,18 +98,18 @@ def _reason(race: Race, result: GlobalSearchResult) -> str:
 
 
 def race_columns(
-    standings: Sequence[Standing], hand_designed: DilationStructure, topology: LayerTopology
+    results: Sequence[RaceResult], hand_designed: DilationStructure, topology: LayerTopology
 ) -> dict[str, list[Any]]:
     """Return the table of a race, best first."""
-    reports = [topology.report(one.structure) for one in standings]
+    reports = [topology.report(one.structure) for one in results]
     return {
-        "rank": list(range(1, len(standings) + 1)),
-        "structure": [one.structure.key for one in standings],
-        "hand_designed": [one.structure == hand_designed for one in standings],
+        "rank": list(range(1, len(results) + 1)),
+        "structure": [one.structure.key for one in results],
+        "hand_designed": [one.structure == hand_designed for one in results],
         **{name: [report[name] for report in reports] for name in reports[0]},
-        "mean": [None if one.failed else one.mean for one in standings],
-        "standard_error": [one.standard_error for one in standings],
-        "seeds": [len(one.scores) for one in standings],
+        "mean": [None if one.failed else one.mean for one in results],
+        "standard_error": [one.standard_error for one in results],
+        "seeds": [len(one.scores) for one in results],
     }
 
 

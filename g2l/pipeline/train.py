@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
-from g2l.training.evaluation import evaluate_model, predict_labels
-from g2l.training.history import TrainingResult
+from g2l.training.evaluate import evaluate_model, predict_labels
 from g2l.training.loop import fit
+from g2l.training.state import TrainingResult
 
 MODEL = "model.safetensors"
 CHECKPOINT = "last.ckpt"
@@ -127,6 +127,7 @@ def train(
     training.recipe.validate()
     training.backbone.validate().fit(training.structure, training.origin)
     dataset = context.data.standardized(training.data, training.recipe.selection)
+    training = replace(training, data=dataset.config)  # with the facts of the data set
     partitions = dataset.partitions(training.recipe.selection)
     settings = training.settings() | {"seeds": list(seeds)}
     with context.stage(RunKind.TRAIN, f"train {training.origin}", settings, folder) as stage:

@@ -65,8 +65,8 @@ from g2l.report.facts import (
     VideoFacts,
 )
 from g2l.report.words import NAMES
-from g2l.search.journal_lines import JournalContent, parse_journal
-from g2l.search.ledger import Ledger
+from g2l.search.budget import StepBudget
+from g2l.search.journal import JournalContent, read_journal
 from g2l.structure import DilationStructure
 
 STRUCTURE, SUMMARY = "structure.json", "summary.json"
@@ -264,7 +264,7 @@ def _seeds(folders: Sequence[Path]) -> Iterator[SeedFacts]:
 
 def _global(folder: Path, record: RunRecord) -> GlobalFacts:
     path = folder / JOURNAL
-    content = parse_journal(path) if path.is_file() else JournalContent()
+    content = read_journal(path) if path.is_file() else JournalContent()
     result = optional(folder / RESULT)
     with named(folder / RUN):
         settings = record.settings
@@ -276,9 +276,7 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
     with named(path):
         header = as_object((content.header or {}).get("settings", {}), "settings")
         hand_designed = as_structure(header.get("hand_designed") or [[1]])
-        generations = [
-            _generation(content.generations[number].value) for number in sorted(content.generations)
-        ]
+        generations = [_generation(content.generations[number][1]) for number in sorted(content.generations)]
         scores = tuple(_scores(content, fitness, seed))
     with named(folder / RESULT):
         outcome = _global_result(result) if result else None
@@ -296,14 +294,14 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
 
 def _scores(content: JournalContent, fitness: str, seed: int) -> Iterator[Scored]:
     """Yield the scores with what had been spent, as the search itself charges for them."""
-    ledger = Ledger()
+    budget = StepBudget()
     for evaluation, _ in content.evaluations.values():
-        ledger.charge(evaluation.task)
+        budget.charge(evaluation.task)
         score = metric_value(evaluation.metrics, fitness) if evaluation.metrics else None
         fresh = evaluation.seed != seed or evaluation.task.shares_weights
         yield Scored(
             as_structure(evaluation.structure.as_lists()),
-            whole(ledger.spent, "steps"),
+            whole(budget.spent, "steps"),
             None if score is None else percent(score, fitness),
             fresh,
         )

@@ -1,36 +1,41 @@
-"""The append-only record of a search, from which it is resumed by replay."""
+"""The append-only record of a search (`journal.jsonl`), from which it is resumed by replay.
+
+Lines are JSON objects with an `event`: `header` (schema and settings) first, then `evaluation` (one per new
+task) and `generation` (the population and the state of the random generator), `end` last.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from g2l.errors import InputError, OperationalError, at
-from g2l.evaluation import Evaluation, EvaluationTask
+from g2l.errors import InputError, OperationalError, at, brief
+from g2l.evaluation import Budget, Evaluation, EvaluationStatus, EvaluationTask, TrainingSegment
 from g2l.files import canonical_json, ensure_folder, unwritable
-from g2l.search.journal_lines import JournalContent, parse_journal
-from g2l.search.records import evaluation_to_json
+from g2l.records import now
 from g2l.structure import DilationStructure
 
 SCHEMA = "g2l.journal/1"
 
 
 class Journal:
-    """One `journal.jsonl`: a header, every evaluation and generation, an end. One search owns it.
+    """One `journal.jsonl`, held by one search.
 
-    A search is a pure function of its settings and of the scores it is told, so a resumed search starts
-    again from its first generation and takes the scores that it finds here. Each line is on disk before
-    the search goes on: a kill loses at most the candidates that were being trained.
+    A search is a pure function of its settings and scores. A resumed search therefore starts again from its
+    first generation and takes the scores that are recorded here. Each line is on disk before the search goes
+    on: a kill loses at most the candidates that were being trained.
 
     Args:
         path: The file.
-        resume: Continue the file if there is one, instead of refusing to.
-        identity: What the scores depend on beside the search's own settings, as JSON values: data
-            fingerprint, recipe, backbone. Give the `EvaluationStore` the same.
+        resume: Continue an existing file instead of refusing it.
+        identity: What the scores depend on beside the settings of the search, as JSON values: data
+            fingerprint, recipe, backbone. The same as that of the `EvaluationStore`.
     """
 
     def __init__(self, path: Path, *, resume: bool, identity: Mapping[str, Any]) -> None:
@@ -41,14 +46,14 @@ class Journal:
         self._content = JournalContent()
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Open the file, compare its header or write one, and read what it holds.
+        """Open the file, write or compare its header, and read it.
 
         Args:
-            settings: All settings of the search that its result depends on, as JSON values.
+            settings: All settings that the result of the search depends on, as JSON values.
 
         Raises:
-            InputError: There is a journal and `resume` is false, it is damaged, or it belongs to a search
-                with other settings.
+            InputError: The file exists and `resume` is false, it is damaged, or it belongs to a search with
+                other settings.
             OperationalError: It cannot be opened, or another process is using it.
         """
         ensure_folder(self._path.parent)
@@ -61,9 +66,9 @@ class Journal:
             raise OperationalError(f"{self._path}: cannot be opened ({error.strerror}).") from error
         header = {"event": "header", "schema": SCHEMA, "settings": {**settings, "identity": self._identity}}
         header = json.loads(canonical_json(header))
-        self._content = parse_journal(self._path)
+        self._content = read_journal(self._path)
         if self._content.header is None:
-            self._truncate(0)
+            os.ftruncate(self._descriptor, 0)
             self._append(header)
             return
         if not self._resume:
@@ -72,36 +77,42 @@ class Journal:
                 hint="continue it with --resume, or choose another folder with --output-dir.",
             )
         self._compare(self._content.header, header)
-        self._truncate(self._content.length)
+        os.ftruncate(self._descriptor, self._content.length)
 
     def find(self, task: EvaluationTask) -> tuple[Evaluation, bool] | None:
         """Return the evaluation that the file held when it was opened, and whether it was a cache hit."""
         return self._content.evaluations.get(task)
 
-    def record_evaluation(self, evaluation: Evaluation, generation: int, *, cached: bool) -> None:
-        """Append an evaluation; `cached` says that it came from another run."""
-        record = {"event": "evaluation", "generation": generation, "cached": cached}
-        self._append(record | {"evaluation": evaluation_to_json(evaluation)})
+    def record_evaluation(self, evaluation: Evaluation, **facts: Any) -> None:
+        """Append an evaluation.
+
+        Args:
+            evaluation: What was found.
+            facts: JSON values: generation, cached (whether it came from another run), origin, phase,
+                provisional.
+        """
+        self._append({"event": "evaluation", **facts, "evaluation": evaluation_to_json(evaluation)})
 
     def record_generation(self, summary: Mapping[str, Any]) -> None:
         """Append the summary of a generation, or compare it with the one in the file.
 
         Raises:
-            InputError: The replay has come to another result than the file holds.
+            InputError: The replay gives another result than the file holds.
         """
         number = int(summary["generation"])
-        recorded = self._content.generations.get(number)
         record = {"event": "generation", **summary}
-        if recorded is None:
+        if number not in self._content.generations:
             self._append(record)
-        elif canonical_json(recorded.value) != canonical_json(record):
+            return
+        line, recorded = self._content.generations[number]
+        if canonical_json({**recorded, "at": 0}) != canonical_json({**record, "at": 0}):
             raise InputError(
-                f"{at(self._path, recorded.line)}: replaying generation {number} gives another result.",
+                f"{at(self._path, line)}: replaying generation {number} gives another result.",
                 hint="the journal was edited, or written by another version of g2l or NumPy; start anew.",
             )
 
     def record_end(self, best: DilationStructure) -> None:
-        """Append that the search has ended, unless the file says so."""
+        """Append the end of the search, unless the file holds it."""
         if not self._content.ended:
             self._append({"event": "end", "best": best.as_lists()})
 
@@ -120,7 +131,7 @@ class Journal:
     def _append(self, record: Mapping[str, Any]) -> None:
         if self._descriptor is None:
             raise OperationalError(f"{self._path}: the journal is not open.")
-        line = memoryview(f"{canonical_json(record)}\n".encode())
+        line = memoryview(f"{canonical_json({**record, 'at': now()})}\n".encode())
         try:
             while line:
                 line = line[os.write(self._descriptor, line) :]
@@ -128,22 +139,174 @@ class Journal:
         except OSError as error:
             raise unwritable(self._path, error) from error
 
-    def _truncate(self, length: int) -> None:
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, length)
-
     def _compare(self, recorded: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-        before, now = dict(_flatten(recorded)), dict(_flatten(header))
-        names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-        if names:
-            fields = ", ".join(
-                f"`{name.removeprefix('settings.')}` ({before.get(name)!r} there, {now.get(name)!r} now)"
-                for name in names
-            )
+        before, current = (
+            dict(_flatten({"schema": one.get("schema"), **one["settings"]})) for one in (recorded, header)
+        )
+        fields = [
+            f"`{name}` ({before.get(name)!r} there, {current.get(name)!r} now)"
+            for name in sorted({*before, *current})
+            if before.get(name) != current.get(name)
+        ]
+        if fields:
             raise InputError(
-                f"{at(self._path, 1)}: the journal is of a search with other settings: {fields}.",
+                f"{at(self._path, 1)}: the journal is of a search with other settings: {', '.join(fields)}.",
                 hint="resume with the same settings, or choose another folder with --output-dir.",
             )
+
+
+@dataclass
+class JournalContent:
+    """The whole lines of a journal.
+
+    Attributes:
+        header: Its first line, or None when not even that is whole.
+        evaluations: By task: the evaluation, and whether it came from another run.
+        generations: By number: line and value.
+        ended: Whether the search has ended.
+        length: Bytes of the whole lines.
+    """
+
+    header: Mapping[str, Any] | None = None
+    evaluations: dict[EvaluationTask, tuple[Evaluation, bool]] = field(default_factory=dict)
+    generations: dict[int, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
+    ended: bool = False
+    length: int = 0
+
+
+def read_journal(path: Path) -> JournalContent:
+    """Read a journal, also one that is still being written.
+
+    A torn last line (without a newline, or not JSON after a power cut) is left out.
+
+    Raises:
+        InputError: Any other line is damaged, or repeats the evaluation of a task or a generation: the file
+            was edited, or put together from several.
+        OperationalError: The file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise OperationalError(f"{path}: cannot be read ({error.strerror}).") from error
+    content = JournalContent()
+    for number, line in enumerate(lines, start=1):
+        last = number == len(lines)
+        if last and not line.endswith(b"\n"):
+            break
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            if last and number > 1:
+                break
+            raise InputError(
+                f"{at(path, number)}: expected one line of JSON; the journal is damaged."
+            ) from None
+        try:
+            _take(value, number, content)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(f"{at(path, number)}: the journal is damaged ({brief(error)}).") from None
+        content.length += len(line)
+    return content
+
+
+def _take(value: Any, number: int, content: JournalContent) -> None:
+    event = value["event"] if isinstance(value, dict) and "event" in value else None
+    if (event == "header") != (number == 1):
+        raise ValueError("expected its header in line 1 and nowhere else")
+    if event == "header":
+        if not isinstance(value.get("settings"), dict):
+            raise ValueError("expected `settings` in its header")
+        content.header = value
+    elif event == "evaluation":
+        evaluation = evaluation_from_json(value.get("evaluation"))
+        if evaluation.task in content.evaluations:
+            raise ValueError(f"the evaluation of {evaluation.structure} is recorded a second time")
+        content.evaluations[evaluation.task] = (evaluation, value.get("cached") is True)
+    elif event == "generation":
+        generation = int(value["generation"])
+        if generation in content.generations:
+            raise ValueError(f"generation {generation} is recorded a second time")
+        content.generations[generation] = (number, value)
+    elif event == "end":
+        content.ended = True
+    else:
+        raise ValueError(f"expected `event` to be evaluation, generation or end, but found {event!r}")
+
+
+def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return a JSON value from which the evaluation can be read back exactly."""
+    return task_to_json(evaluation.task) | {
+        "metrics": dict(evaluation.metrics),
+        "seconds": evaluation.seconds,
+        "status": evaluation.status.value,
+        "reason": evaluation.reason,
+        "checkpoint": None if evaluation.checkpoint is None else str(evaluation.checkpoint),
+    }
+
+
+def evaluation_from_json(value: Any) -> Evaluation:
+    """Return the evaluation that `evaluation_to_json` wrote.
+
+    Raises:
+        ValueError: The value is not an evaluation; the message names the field.
+    """
+    try:
+        return Evaluation(
+            structure=_structure(value["structure"]),
+            budget=Budget(_integer(value["budget"]["amount"]), value["budget"]["unit"]),
+            seed=_integer(value["seed"]),
+            history=tuple(_segment(segment) for segment in value.get("lineage", ())),
+            metrics={str(name): _number(metric) for name, metric in value["metrics"].items()},
+            seconds=_number(value["seconds"]),
+            status=EvaluationStatus(value["status"]),
+            reason=None if value["reason"] is None else str(value["reason"]),
+            checkpoint=None if value["checkpoint"] is None else Path(value["checkpoint"]),
+        )
+    except KeyError as error:
+        raise ValueError(f"`{error.args[0]}` is missing") from None
+    except (TypeError, AttributeError, InputError) as error:
+        raise ValueError(str(error)) from None
+
+
+def task_to_json(task: EvaluationTask) -> dict[str, Any]:
+    """Return a task as a JSON value; its history is called `lineage`, and left out where there is none."""
+    value = {
+        "structure": task.structure.as_lists(),
+        "budget": {"amount": task.budget.amount, "unit": task.budget.unit},
+        "seed": task.seed,
+    }
+    if task.history:
+        value["lineage"] = [
+            {
+                "until": segment.until,
+                "structure": None if segment.structure is None else segment.structure.as_lists(),
+                "rates": list(segment.rates),
+            }
+            for segment in task.history
+        ]
+    return value
+
+
+def _segment(value: Any) -> TrainingSegment:
+    stages = value["structure"]
+    structure = None if stages is None else _structure(stages)
+    return TrainingSegment(_integer(value["until"]), structure, tuple(map(_integer, value["rates"])))
+
+
+def _structure(stages: Any) -> DilationStructure:
+    return DilationStructure(tuple(map(tuple, stages)))
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"expected an integer, but found {value!r}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"expected a number, but found {value!r}")
+    return float(value)
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from g2l.search_config import LocalSearchConfig
 
 
 class SearchState(Protocol):
-    """What the search needs of a training (`g2l.training.callback.TrainingState` has it)."""
+    """What the search needs of a training (`g2l.training.state.TrainingState` has it)."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer

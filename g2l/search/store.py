@@ -11,7 +11,7 @@ from typing import Any
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
 from g2l.files import canonical_json, fingerprint, read_json, write_json
-from g2l.search.records import evaluation_from_json, evaluation_to_json, task_to_json
+from g2l.search.journal import evaluation_from_json, evaluation_to_json, task_to_json
 
 SCHEMA = "g2l.evaluation/1"
 

@@ -1,4 +1,4 @@
-"""`last.ckpt`: everything that a killed training needs to go on as if nothing had happened.
+"""`last.ckpt`: everything that a killed training needs to continue bit for bit.
 
 The file is replaced atomically after every epoch and at the end of a budget, so that a kill at any instant
 leaves the state after some step; the steps since are taken again and give the same bits. The order of batches
@@ -21,9 +21,8 @@ from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.files import atomic_path, fingerprint
 from g2l.records import EpochRecord
-from g2l.training.callback import TrainingCallback, TrainingState
-from g2l.training.history import ResultSoFar
-from g2l.training.random_state import random_states, set_random_states
+from g2l.training.device import random_states, set_random_states
+from g2l.training.state import ResultSoFar, TrainingCallback, TrainingState
 
 SCHEMA = "g2l.training/2"
 
@@ -127,7 +126,8 @@ def load_checkpoint(
             f"but ends at step {last_step} instead.",
             hint="raise the budget, or train without --resume.",
         )
-    _remove_torn_writes(path)
+    for torn in path.parent.glob(f".{path.name}.*.tmp"):
+        torn.unlink(missing_ok=True)
     state.epoch, state.step = saved["epoch"], saved["step"]
     state.too_large = saved.get("too_large")  # not in those of before
     for callback, callback_state in zip(callbacks, saved["callbacks"], strict=True):
@@ -171,8 +171,3 @@ def _refuse_other(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any
                 f"but is {wanted.get(name)!r} instead.",
                 hint="resume with the settings of the interrupted training, or train without --resume.",
             )
-
-
-def _remove_torn_writes(path: Path) -> None:
-    for torn in path.parent.glob(f".{path.name}.*.tmp"):
-        torn.unlink(missing_ok=True)

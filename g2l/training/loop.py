@@ -1,25 +1,35 @@
-"""The training loop: reads top to bottom, resumes bit for bit, and knows nothing of searches."""
+"""The training loop, top to bottom: `fit`, the epochs, the steps, one step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from g2l.config import RecipeConfig, Selection
-from g2l.datasets.batching import BatchSource
+from g2l.datasets.batching import Batch, BatchSource, prefetched
+from g2l.errors import OperationalError
 from g2l.evaluation import Budget
 from g2l.metrics.scores import metric_value
-from g2l.progress import NullProgress, Progress
+from g2l.progress import NullProgress, Progress, Task
 from g2l.records import EpochRecord
-from g2l.training.callback import TrainingCallback
-from g2l.training.checkpoint import training_identity
-from g2l.training.history import TrainingResult
-from g2l.training.run import Training
+from g2l.training.checkpoint import load_checkpoint, save_checkpoint, training_identity
+from g2l.training.device import autocast, seed_everything
+from g2l.training.loss import LossCounts, segmentation_loss
+from g2l.training.state import ResultSoFar, TrainingCallback, TrainingResult, TrainingState
 
 _NO_PROGRESS = NullProgress()
+_COMPILER = ("torch._dynamo", "torch._inductor")
+"""Modules of the errors of `torch.compile`; importing their classes would take a second."""
+
+_log = logging.getLogger("g2l")
 
 
 def fit(
@@ -51,15 +61,15 @@ def fit(
         seed: Seed of dropout; restarts the global generators of torch, numpy and Python.
         device: Where to train.
         budget: When to stop; None means `recipe.epochs`. Steps may end in the middle of an epoch, and a
-            larger budget of steps goes on from the checkpoint of a smaller one.
+            larger budget of steps continues the checkpoint of a smaller one.
         evaluate: Scores the model on the hold-out, or None where there is none.
-        optimizer: To be used instead of Adam over all parameters.
+        optimizer: Used instead of Adam over all parameters.
         callbacks: Called in this order; they may change model and optimizer, but then `Selection.LAST` is
             needed unless weights of different epochs have the same shapes.
         checkpoint: The `last.ckpt`, written after every epoch, or None.
-        resume: Go on from `checkpoint` if it is there.
+        resume: Continue `checkpoint` if it exists.
         progress: Draws one bar of steps.
-        on_epoch: Told each record before it is saved, so that a kill may repeat one but loses none.
+        on_epoch: Receives each record before it is saved, so that a kill may repeat one but loses none.
 
     Raises:
         InputError: `checkpoint` is damaged, or of a training with other settings.
@@ -89,9 +99,215 @@ def fit(
         if checkpoint is not None:
             training.save(checkpoint, identity)
 
-    with progress.task("training", last_step) as task:
-        task.advance(training.state.step)
-        training.advance(last_step, score=score, on_record=keep, task=task)
-    if not training.so_far.history[-1].metrics:  # another budget ended elsewhere, and scored there
-        training.score(score())
-    return training.so_far.result(model, training.state)
+    with progress.task("training", last_step) as bar:
+        bar.advance(training.state.step)
+        training.advance(last_step, score=score, on_record=keep, bar=bar)
+    history = training.so_far.history
+    if not history[-1].metrics:  # another budget ended elsewhere, and scored there
+        history[-1] = replace(history[-1], metrics=dict(score()))
+    return training.so_far.result(training.state)
+
+
+class Training:
+    """A training that can be saved and continued between any two steps.
+
+    Batches and learning rate of a step are functions of its number, so a training that stops after any step,
+    also in the middle of an epoch, continues with the bits of one that never stopped.
+
+    Args: As `fit`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        source: BatchSource,
+        recipe: RecipeConfig,
+        *,
+        seed: int,
+        device: torch.device,
+        optimizer: torch.optim.Optimizer | None = None,
+        callbacks: Sequence[TrainingCallback] = (),
+    ) -> None:
+        seed_everything(seed)
+        model.to(device)
+        if recipe.compile:
+            torch.use_deterministic_algorithms(True, warn_only=True)  # the compiler reads it, too
+            model.compile(dynamic=True)  # in place: names of weights, checkpoints and exports stay
+        self.state = TrainingState(model, optimizer or adam(model, recipe))
+        self.so_far = ResultSoFar()
+        self.source, self.recipe, self.seed = source, recipe, seed
+        self.device, self.callbacks = device, callbacks
+
+    def advance(
+        self,
+        last_step: int,
+        *,
+        before_step: Callable[[int], None] | None = None,
+        score: Callable[[], Mapping[str, float]] | None = None,
+        on_record: Callable[[EpochRecord], None] | None = None,
+        bar: Task | None = None,
+    ) -> None:
+        """Train until `last_step` steps are completed, counted from the start.
+
+        Args:
+            last_step: May lie in the middle of an epoch, or be reached already.
+            before_step: Called before each step with the number of completed steps.
+            score: Returns metrics of the model after each epoch.
+            on_record: Receives the record of each epoch, or of its part up to `last_step`.
+            bar: Advanced by each step.
+        """
+        state = self.state
+        while state.step < last_step:
+            started = time.perf_counter()
+            state.epoch, position = divmod(state.step, len(self.source))
+            learning_rate = set_learning_rate(state, self.recipe)
+            if position == 0:
+                self.so_far.losses.clear()
+            state.model.train()
+            for batch in self._batches(position, position + last_step - state.step):
+                if before_step is not None:
+                    before_step(state.step)
+                loss = train_step(state, batch, self.recipe, self.device)
+                del batch  # before the next one is made: it may be the largest object in memory
+                self.so_far.losses.append(loss)
+                state.step += 1
+                for callback in self.callbacks:
+                    callback.on_step_end(state)
+                if bar is not None:
+                    bar.advance(note=f"loss {loss:.3f}")
+            state.epoch += 1
+            loss = math.fsum(self.so_far.losses) / len(self.so_far.losses)
+            metrics = {} if score is None else dict(score())
+            for callback in self.callbacks:
+                callback.on_epoch_end(state, {"loss": loss, "learning_rate": learning_rate, **metrics})
+            seconds = time.perf_counter() - started
+            record = EpochRecord(state.epoch, state.step, loss, learning_rate, metrics, seconds)
+            record = self.so_far.add(record)
+            if on_record is not None:
+                on_record(record)
+
+    def save(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Write everything to `path` atomically (see `save_checkpoint`)."""
+        save_checkpoint(path, identity, self.state, self.so_far, self.callbacks)
+
+    def load(self, path: Path, identity: Mapping[str, Any], last_step: int) -> None:
+        """Continue from where `path` was saved (see `load_checkpoint`)."""
+        self.so_far = load_checkpoint(path, identity, self.state, self.callbacks, last_step)
+
+    def _batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yield these batches of the present epoch; on a GPU they are made while it takes a step.
+
+        On a CPU a second thread would slow the step as much as it saves (`benchmarks/prefetch.py`).
+        """
+        batches = self.source.epoch(self.state.epoch, start, stop)
+        return prefetched(map(Batch.pinned, batches)) if self.device.type == "cuda" else batches
+
+
+def adam(model: nn.Module, recipe: RecipeConfig) -> torch.optim.Optimizer:
+    """Return Adam over all parameters, as one kernel instead of some ten per parameter."""
+    return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
+
+
+def set_learning_rate(state: TrainingState, recipe: RecipeConfig) -> float:
+    """Set each group to its own rate, decayed from epoch `decay_epoch` on; return that of the first.
+
+    A function of the epoch alone, so that there is no scheduler to save.
+    """
+    decayed = recipe.decay_epoch is not None and state.epoch >= recipe.decay_epoch
+    for group in state.optimizer.param_groups:
+        first = group.setdefault("initial_lr", group["lr"])
+        group["lr"] = first * (recipe.decay_factor if decayed else 1.0)
+    return float(state.optimizer.param_groups[0]["lr"])
+
+
+def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device: torch.device) -> float:
+    """Take one optimiser step and return its loss.
+
+    Raises:
+        OperationalError: The loss is not finite or memory runs out; epoch, step and videos are named. Or the
+            network cannot be compiled.
+    """
+    try:
+        loss = _gradient(state, batch, recipe, device)
+    except torch.OutOfMemoryError as error:
+        raise OperationalError(
+            f"{_where(state, batch)}: {device} has too little memory for them, "
+            f"padded to {batch.features.shape[-1]} frames.",
+            hint="lower the batch size, or raise the sample rate.",
+        ) from error
+    except Exception as error:
+        if not type(error).__module__.startswith(_COMPILER):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise OperationalError(
+            f"torch.compile cannot compile {type(state.model).__name__}: {reason}",
+            hint="train without --compile, or install what it needs (on a CPU, a C++ compiler).",
+        ) from error
+    if not math.isfinite(loss):
+        raise OperationalError(
+            f"{_where(state, batch)}: the loss must be finite, but is {loss} instead at learning rate "
+            f"{state.optimizer.param_groups[0]['lr']:g}.",
+            hint="lower the learning rate, or clip the gradient.",
+        )
+    if recipe.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(state.model.parameters(), recipe.gradient_clip)
+    state.optimizer.step()
+    return loss
+
+
+def _gradient(state: TrainingState, batch: Batch, recipe: RecipeConfig, device: torch.device) -> float:
+    """Leave the gradient of the loss of `batch` in the model and return the loss.
+
+    A batch that does not fit the memory is computed in two halves whose gradients add up, and so are all
+    batches of that size from then on.
+    """
+    counts = LossCounts.of(batch.targets, batch.frame_mask)
+    size = batch.targets.numel()
+    if len(batch.names) == 1:
+        return _accumulate(state, (batch,), counts, recipe, device)
+    if state.too_large is None or size < state.too_large:
+        try:
+            return _accumulate(state, (batch,), counts, recipe, device)
+        except torch.OutOfMemoryError:
+            state.too_large = size
+            _log.warning(
+                "%s: %s has too little memory for all of them; batches of this size are halved from now on, "
+                "their gradients added.",
+                _where(state, batch),
+                device,
+            )
+    return _accumulate(state, batch.halves(), counts, recipe, device)
+
+
+def _accumulate(
+    state: TrainingState,
+    parts: Sequence[Batch],
+    counts: LossCounts,
+    recipe: RecipeConfig,
+    device: torch.device,
+) -> float:
+    """Leave the gradient of the sum of the losses of `parts` in the model and return that sum."""
+    state.optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    for part in parts:
+        loss = _loss(state.model, part.to(device), recipe, counts)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total
+
+
+def _loss(model: nn.Module, batch: Batch, recipe: RecipeConfig, counts: LossCounts) -> Tensor:
+    with autocast(batch.features.device, recipe.mixed_precision):
+        logits = model(batch.features, batch.frame_mask if batch.padded else None)
+    return segmentation_loss(
+        logits,
+        batch.targets,
+        batch.frame_mask,
+        smoothing_weight=recipe.smoothing_weight,
+        smoothing_clamp=recipe.smoothing_clamp,
+        counts=counts,
+    )
+
+
+def _where(state: TrainingState, batch: Batch) -> str:
+    return f"epoch {state.epoch + 1}, step {state.step + 1}, videos {', '.join(batch.names)}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import search_pictures
-from g2l.search.status import SearchPhase
+from g2l.search.events import SearchPhase
 from g2l.search_config import Strategy
 
 

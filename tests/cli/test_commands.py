@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_lines import LOCAL, SEARCH, SMALL, Run, refusal
+from command_lines import GLOBAL, LOCAL, SEARCH, SMALL, Run, refusal
 from typer.testing import Result
 
 from g2l.models.artifact import load_model, read_metadata
@@ -59,7 +59,7 @@ def test_train(trained: tuple[Path, Result]) -> None:
 
 
 def test_search_global_then_local_then_train(run: Run) -> None:
-    told = run("search-global", *SMALL, *SEARCH, "--output-dir", "global")
+    told = run(*GLOBAL, "--output-dir", "global")
     assert told.exit_code == 0, told.stderr
     for text in (
         "The search will cost",
@@ -111,7 +111,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(run: Run) -> None:
 
 
 def test_candidates_may_be_forgotten(run: Run) -> None:
-    line = ("search-global", *SMALL, *SEARCH, "--candidate-checkpoints")
+    line = (*GLOBAL, "--candidate-checkpoints")
     assert run(*line, "none", "--output-dir", "none").exit_code == 0
     assert not Path("none/candidates").exists()
     told = run(*line, "elite", "--output-dir", "elite", "--seed", "1")
@@ -163,7 +163,7 @@ def test_export(exported: tuple[Path, Result]) -> None:
 @pytest.mark.parametrize("kind", ["onnx", "safetensors"])
 def test_predict_a_folder(run: Run, model: Path, exported: tuple[Path, Result], kind: str) -> None:
     file = exported[0] if kind == "onnx" else model
-    options = ("--mstcn", "--probabilities", "--plots")
+    options = ("--format", "mstcn", "--probabilities", "--plots")
     line = (
         "predict",
         "--model",
@@ -235,7 +235,7 @@ def test_evaluate(run: Run) -> None:
     assert load("new/metrics.json") == json.loads(told.stdout)
     other = json.loads(run(*line, "--convention", "g2l", "--background", "", "--json").stdout)
     assert other["accuracy"] == everything["accuracy"]
-    assert "`convention` must be one of mstcn, g2l" in refusal(run(*line, "--convention", "tcn"))
+    assert "`--convention` must be one of mstcn, g2l" in refusal(run(*line, "--convention", "tcn"))
     compared = run(*line, "--compare", "out")
     assert "Mean F1, compared with out: equal within ±1.0" in compared.stdout
     comparison = json.loads(run(*line, "--compare", "out", "--json").stdout)["comparison"]

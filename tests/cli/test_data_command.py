@@ -66,10 +66,10 @@ def test_lags_are_41_by_default(workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--kind", "lags", "--classes", "4"), "`classes` is for --kind kitchen"),
-        (("--lags", "41"), "`lags` is for --kind lags, but the kind is kitchen."),
-        (("--kind", "lags", "--lags", "41,x"), "`lags` must be frames separated by commas, such as 41,7"),
-        (("--kind", "lags", "--lags", "0"), "`lags` must be 1 to 6 different integers >= 1"),
+        (("--kind", "lags", "--classes", "4"), "`--classes` needs `--kind` kitchen"),
+        (("--lags", "41"), "`--lags` needs `--kind` lags, but the kind is kitchen"),
+        (("--kind", "lags", "--lags", "41,x"), "`--lags` must be frames separated by commas, such as 41,7"),
+        (("--kind", "lags", "--lags", "0"), "`--lags` must be 1 to 6 different integers >= 1"),
         (("--videos", "1"), "`videos` must be >= 3, but is 1 instead."),
         (("--seed", "-1"), "--seed"),
     ],
@@ -168,7 +168,7 @@ def test_convert_asks_for_the_layout(source: Path) -> None:
     assert refused.exit_code == 2
     assert "hint: give --layout dt" in refused.stderr
     assert g2l(*CONVERT, "--layout", "td").exit_code == 0
-    assert "`layout` must be one of dt, td, but is 'tt'" in g2l(*CONVERT, "--layout", "tt").stderr
+    assert "`--layout` must be one of dt, td, but is 'tt'" in g2l(*CONVERT, "--layout", "tt").stderr
 
 
 @pytest.mark.parametrize("command", ["synth", "validate", "convert"])

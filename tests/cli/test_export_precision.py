@@ -15,8 +15,7 @@ FEATURES = ("--calibration", "data/tiny/features")
 
 
 def metadata_of(path: str) -> dict:
-    about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    return json.loads(about["g2l"])
+    return json.loads(onnx.load(path).metadata_props[0].value)
 
 
 def test_int8_is_measured_kept_and_predicted_with(
@@ -36,6 +35,7 @@ def test_int8_is_measured_kept_and_predicted_with(
         "F1 against segments of fp32",
         "F1 to the truth",
         "size of the file",
+        "speed",
     ):
         assert name in told.stderr
     assert ("kept by --force" in told.stderr) is found["forced"]
@@ -68,12 +68,13 @@ def test_what_falls_short_is_refused_and_leaves_nothing(run: Run, model: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--precision", "int8"), "--precision int8 needs --calibration DIR"),
-        (("--precision", "int4", *FEATURES), "`precision` must be one of fp32, fp16, int8, but is 'int4'"),
-        (FEATURES, "--calibration needs --precision fp16 or int8."),
-        (("--force",), "--force needs --precision fp16 or int8."),
-        (("--ground-truth", "data/tiny/groundTruth"), "--ground-truth needs --precision fp16 or int8."),
-        (("--precision", "fp16", "--ground-truth", "none"), "--ground-truth needs --calibration DIR"),
+        (("--precision", "int8"), "`--precision` int8 needs `--calibration`"),
+        (("--precision", "int4", *FEATURES), "`--precision` must be one of fp32, fp16, int8, but is 'int4'"),
+        (("--quantize", "int8"), "No such option: --quantize"),
+        (FEATURES, "`--calibration` needs `--precision` fp16 or int8"),
+        (("--force",), "`--force` needs `--precision` fp16 or int8"),
+        (("--ground-truth", "data/tiny/groundTruth"), "`--ground-truth` needs `--precision` fp16 or int8"),
+        (("--precision", "fp16", "--ground-truth", "none"), "`--ground-truth` needs `--calibration`"),
         (("--precision", "fp16", "--calibration", "none"), "none: no such file or folder."),
         (("--precision", "int8", *FEATURES, "--ground-truth", "none"), "none: no such folder."),
     ],

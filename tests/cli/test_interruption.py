@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_lines import LOCAL, SEARCH, SMALL, TRAIN, Run
+from command_lines import GLOBAL, LOCAL, SEARCH, SMALL, TRAIN, Run
 from typer.testing import Result
 
 from cli.session import program
@@ -39,7 +39,7 @@ def resume_arguments(told: Result) -> list[str]:
         (TRAIN, "g2l.pipeline.train.fit", ()),
         (TRAIN, "g2l.pipeline.train.fit", ("--output-dir", "my run")),
         (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.search_local.fit", ()),
-        (("search-global", *SMALL, *SEARCH), "g2l.pipeline.search_global.run_global_search", ()),
+        (GLOBAL, "g2l.pipeline.search_global.run_global_search", ()),
         (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.search_local.fit", ()),
     ],
     ids=["train", "train-given-folder", "search-local", "search-global", "pipeline"],

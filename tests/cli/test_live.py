@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from cli import console
 from cli.live import SearchView, status_fields
-from g2l.search.status import SearchPhase, SearchStatus
+from g2l.search.events import SearchPhase, SearchStatus
 
 ESCAPE = "\x1b"
 FIELDS = [
@@ -63,6 +64,10 @@ def test_what_is_not_known_is_left_out():
     assert not any("left" in field for field in fields)
 
 
+def event(**changes):
+    return SimpleNamespace(status=status(**changes))
+
+
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
 def test_lines_break_between_fields(width):
     lines = console.wrapped(FIELDS, width)
@@ -76,10 +81,10 @@ def test_what_was_replayed_does_not_spoil_the_remaining_time():
     view = SearchView(shown.append, clock=lambda: now[0])
     for evaluations in range(1, 4):  # a journal is replayed in no time
         now[0] += 0.1
-        view.on_status(status(evaluations=evaluations, completed_steps=2000, trained_steps=0))
+        view.on_evaluation(event(evaluations=evaluations, completed_steps=2000, trained_steps=0))
         assert not any("left" in field for field in shown[-1])
     now[0] += 100.0
-    view.on_status(status(completed_steps=3000, trained_steps=1000, steps=4000))
+    view.on_evaluation(event(completed_steps=3000, trained_steps=1000, steps=4000))
     assert "at most 12 min left" in shown[-1]  # 7,000 steps at 10 a second
     view.on_end()
     assert shown[-1] == ()

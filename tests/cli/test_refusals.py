@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_lines import LOCAL, SEARCH, SMALL, TRAIN, Run, refusal
+from command_lines import GLOBAL, LOCAL, SEARCH, SMALL, TRAIN, Run, refusal
 
 LINES = {
     "train": TRAIN,
     "search-local": ("search-local", *SMALL, *LOCAL, "--hand-designed"),
-    "search-global": ("search-global", *SMALL, *SEARCH),
+    "search-global": GLOBAL,
     "pipeline": ("pipeline", *SMALL, *SEARCH, *LOCAL),
 }
 

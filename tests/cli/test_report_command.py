@@ -72,7 +72,7 @@ def test_what_is_no_run_is_refused(run: Run, folder: Path) -> None:
     assert "error: data: expected the output folder of a run, but it holds neither run.json nor" in refusal(
         run("report", "data")
     )
-    assert "`format` must be one of html, md, but is 'pdf' instead." in refusal(
+    assert "`--format` must be one of html, md, but is 'pdf' instead." in refusal(
         run("report", str(folder), "--format", "pdf")
     )
     assert not list(folder.glob("report.*"))

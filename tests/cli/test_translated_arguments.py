@@ -63,9 +63,8 @@ def test_the_line_to_resume_with(tail: str) -> None:
 
 
 def test_background_classes() -> None:
-    assert class_names(None) == ("background",)
-    assert class_names([""]) == ()
-    assert class_names(["idle", "", "wait"]) == ("idle", "wait")
+    assert class_names(("",)) == ()
+    assert class_names(("idle", "", "wait")) == ("idle", "wait")
 
 
 def recipe(folder: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_lines import LOCAL, SEARCH, SMALL, TRAIN, Run, refusal
+from command_lines import GLOBAL, LOCAL, SMALL, TRAIN, Run, refusal
 
 DATA = Path("data/tiny")
 BUNDLE = DATA / "splits/train.split1.bundle"
@@ -37,7 +37,7 @@ def square_features() -> None:
         np.save(path, np.zeros((4, 4), np.float32))
 
 
-@pytest.mark.parametrize("command", [TRAIN, ("search-global", *SMALL, *SEARCH)], ids=["train", "search"])
+@pytest.mark.parametrize("command", [TRAIN, GLOBAL], ids=["train", "search"])
 @pytest.mark.parametrize(
     ("spoil", "parts"),
     [
@@ -88,7 +88,7 @@ def test_a_faulty_data_set(
 
 @pytest.mark.parametrize(
     "command",
-    [TRAIN, ("search-global", *SMALL, *SEARCH), ("search-local", *SMALL, *LOCAL, "--hand-designed")],
+    [TRAIN, GLOBAL, ("search-local", *SMALL, *LOCAL, "--hand-designed")],
     ids=["train", "search-global", "search-local"],
 )
 def test_features_that_are_not_finite(run: Run, command: tuple[str, ...]) -> None:

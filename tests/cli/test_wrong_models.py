@@ -87,7 +87,7 @@ def test_transposed_features_are_turned_and_said(run: Run, any_model: str) -> No
         ((*FEATURES, "--ground-truth", "some"), ["error: some: expected the ground truth of every", "S2_"]),
         (("--features", "none"), ["error: none: no such file or folder."]),
         (("--features", "some"), ["error: some: expected feature files (.npy)"]),
-        ((*FEATURES, "--device", "gpu"), ["`device` must be one of auto, cpu, cuda, but is 'gpu'"]),
+        ((*FEATURES, "--device", "gpu"), ["`--device` must be one of auto, cpu, cuda, but is 'gpu'"]),
         ((*FEATURES, "--output", "data/tiny/mapping.txt/out"), ["cannot be used as an output folder"]),
         ((*FEATURES, "--output", "data/tiny/mapping.txt"), ["cannot be used as an output folder"]),
     ],
@@ -139,7 +139,7 @@ def test_official_state_dicts(run: Run, official: str) -> None:
 
 def test_export_refuses(run: Run, model: Path, exported: tuple[Path, Result]) -> None:
     line = ("export", "--model", str(model))
-    assert "is exported already." in refusal(run("export", "--model", str(exported[0])))
+    assert "is already exported." in refusal(run("export", "--model", str(exported[0])))
     assert "`output` must end in .onnx" in refusal(run(*line, "--output", "model.bin"))
     assert "`opset` must be in " in refusal(run(*line, "--opset", "3"))
     assert "`ir_version` must be in " in refusal(run(*line, "--opset", "18", "--ir-version", "3"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_lines import DATA, SEARCH, SMALL, TRAIN, Run, refusal
+from command_lines import DATA, GLOBAL, SEARCH, SMALL, TRAIN, Run, refusal
 
-GLOBAL = ("search-global", *SMALL, *SEARCH)
 PIPELINE = ("pipeline", *SMALL, *SEARCH)
 
 
@@ -18,26 +17,37 @@ def wrote(workdir: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
-        ((*TRAIN, "--device", "gpu"), ["`device` must be one of auto, cpu, cuda, but is 'gpu' instead."]),
-        ((*GLOBAL, "--device", "gpu"), ["`device` must be one of auto, cpu, cuda, but is 'gpu' instead."]),
+        ((*TRAIN, "--device", "gpu"), ["`--device` must be one of auto, cpu, cuda, but is 'gpu' instead."]),
+        ((*GLOBAL, "--device", "gpu"), ["`--device` must be one of auto, cpu, cuda, but is 'gpu' instead."]),
         ((*TRAIN, "--backbone", "tcn"), ["`backbone` must be a known name", "'tcn'", "ms-tcn"]),
         ((*TRAIN, "--backbone", "no_such:thing"), ["`backbone` 'no_such:thing' cannot be imported"]),
-        ((*TRAIN, "--preset", "slow"), ["`preset` must be one of", "paper", "'slow'"]),
+        ((*TRAIN, "--preset", "slow"), ["`--preset` must be one of", "paper", "'slow'"]),
         (
             (*TRAIN, "--epochs", "0", "--batch-size", "0", "--learning-rate", "nan"),
-            ["`epochs` must be >= 1, but is 0", "`batch_size` must be >= 1", "`learning_rate` must be > 0"],
+            [
+                "`--epochs` must be >= 1, but is 0",
+                "`--batch-size` must be >= 1",
+                "`--learning-rate` must be > 0",
+            ],
         ),
-        ((*TRAIN, "--stages", "0", "--layers", "0"), ["`stages` must be >= 1", "`layers` must be >= 1"]),
+        ((*TRAIN, "--stages", "0", "--layers", "0"), ["`--stages` must be >= 1", "`--layers` must be >= 1"]),
         (
             (*TRAIN, "--split", "-1", "--sample-rate", "0", "--holdout-fraction", "1"),
-            ["`split` must be >= 0", "`sample_rate` must be >= 1", "`holdout_fraction` must be in (0, 1)"],
+            [
+                "`--split` must be >= 0",
+                "`--sample-rate` must be >= 1",
+                "`--holdout-fraction` must be in (0, 1)",
+            ],
         ),
-        ((*TRAIN, "--split", "one"), ["'--split'", "integer", "but is 'one' instead."]),
-        ((*TRAIN, "--seeds", "0"), ["'--seeds'", "but is '0' instead."]),
-        ((*TRAIN, "--seed", "-1"), ["'--seed'", "but is '-1' instead."]),
-        ((*TRAIN, "--seed", str(2**70)), ["'--seed'", f"but is '{2**70}' instead."]),
-        ((*TRAIN, "--normalize", "all"), ["'--normalize'", "'all' is not one of 'none', 'video', 'train'"]),
-        ((*TRAIN, "--dataset", "../tiny"), ["`dataset` must be a folder name", "'../tiny'"]),
+        ((*TRAIN, "--split", "one"), ["`--split` must be an integer, but is 'one' instead."]),
+        ((*TRAIN, "--seeds", "0"), ["`--seeds` must be >= 1, but is 0 instead."]),
+        ((*TRAIN, "--seed", "-1"), ["`--seed` must be >= 0 and <= 2147483647, but is -1 instead."]),
+        ((*TRAIN, "--seed", str(2**70)), ["`--seed` must be", f"but is {2**70} instead."]),
+        (
+            (*TRAIN, "--normalize", "all"),
+            ["`--normalize` must be one of none, video, train, but is 'all'"],
+        ),
+        ((*TRAIN, "--dataset", "../tiny"), ["`--dataset` must be a folder name", "'../tiny'"]),
         ((*TRAIN, "--dataset", "tyny"), ["error: data/tyny: no such data set.", "tiny"]),
         ((*TRAIN, "--data-root", "dat"), ["error: dat: no such folder of data sets.", "--data-root"]),
         (
@@ -58,28 +68,28 @@ def wrote(workdir: Path) -> set[str]:
         ),
         ((*GLOBAL, "--trainings", "1"), ["`trainings` must leave room for two candidates of 2 steps"]),
         ((*PIPELINE, "--trainings", "0.5"), ["`trainings` must leave room for two candidates of 2 steps"]),
-        ((*GLOBAL, "--proxy-steps", "0"), ["`proxy_steps` must be >= 1, but is 0 instead."]),
-        ((*GLOBAL, "--workers", "4"), ["`workers` must be 1 with --executor serial, but is 4 instead."]),
-        ((*GLOBAL, "--workers", "0"), ["`workers` must be 1 with --executor serial, but is 0 instead."]),
-        ((*GLOBAL, "--ray-address", "auto"), ["`ray_address` must be left out unless `executor` is ray"]),
-        ((*GLOBAL, "--gpus-per-candidate", "1"), ["`gpus_per_candidate` must be left out unless"]),
+        ((*GLOBAL, "--proxy-steps", "0"), ["`--proxy-steps` must be >= 1, but is 0 instead."]),
+        ((*GLOBAL, "--workers", "4"), ["`--workers` must be 1 with --executor serial, but is 4 instead."]),
+        ((*GLOBAL, "--workers", "0"), ["`--workers` must be 1 with --executor serial, but is 0 instead."]),
+        ((*GLOBAL, "--ray-address", "auto"), ["`--ray-address` must be left out unless `--executor` is ray"]),
+        ((*GLOBAL, "--gpus-per-candidate", "1"), ["`--gpus-per-candidate` must be left out unless"]),
         (
             (*GLOBAL, "--executor", "ray", "--ray-address", "127.0.0.1:9", "--workers", "2"),
             ["give --ray-address, whose cluster has its own size, or --workers, not both."],
         ),
         (
             (*GLOBAL, "--executor", "ray", "--gpus-per-candidate", "-1"),
-            ["`gpus_per_candidate` must be >= 0 and finite, but is -1.0 instead."],
+            ["`--gpus-per-candidate` must be >= 0 and finite, but is -1.0 instead."],
         ),
         (
             (*GLOBAL, "--population", "1", "--fitness", "best"),
-            ["`population` must be >= 2, but is 1", "`fitness` must be one of", "'best'"],
+            ["`--population` must be >= 2, but is 1", "`--fitness` must be one of", "'best'"],
         ),
         (
             ("search-local", *SMALL, "--hand-designed", "--expansion-rate", "1.5", "--branches", "1"),
             [
-                "`expansion_rate` must be in (0, 1], but is 1.5 instead.",
-                "`branches` must be 2 or an odd number >= 3",
+                "`--expansion-rate` must be in (0, 1], but is 1.5 instead.",
+                "`--branches` must be 2 or an odd number >= 3",
             ],
         ),
         ((*TRAIN, "--resume"), ["error: runs/train/tiny-split1: there is no run to resume.", "hint: leave"]),
@@ -99,10 +109,16 @@ def wrote(workdir: Path) -> set[str]:
         (("evaluate", "--predictions", "a", "--ground-truth", "b"), ["error: a: no such folder."]),
         (("export", "--model", "m.onnx"), ["error: m.onnx: no such file."]),
         (("export", "--model", "data/tiny/mapping.txt"), ["does not name its classes", "--mapping"]),
-        (("export", "--model", "m.onnx", "--alias", "best"), ["--alias needs --register NAME."]),
+        (("export", "--model", "m.onnx", "--alias", "best"), ["`--alias` needs `--register`"]),
         (("export", "--model", "runs:/x"), ["runs:/x: expected runs:/<run_id>/<path>"]),
-        (("structure", "convert", "a.json", "b.json", "--to", "xml"), ["`to` must be one of g2l, official"]),
-        (("structure", "show", "a.json", "--fps", "0"), ["'--fps'", "but is '0' instead."]),
+        (
+            ("structure", "convert", "a.json", "b.json", "--to", "xml"),
+            ["`--to` must be one of g2l, off"],
+        ),
+        (
+            ("structure", "show", "a.json", "--fps", "0"),
+            ["`--fps` must be > 0 and finite, but is 0.0"],
+        ),
     ],
 )
 def test_one_line_and_nothing_written(
@@ -147,7 +163,7 @@ def test_a_folder_that_holds_a_run(run: Run, workdir: Path) -> None:
     assert "hint: add --resume to continue it" in message
     message = refusal(run(*TRAIN, "--output-dir", "out", "--resume", "--epochs", "3", "--background", ""))
     assert "`data.background` was ['background'] and is [], `recipe.epochs` was 1 and is 3." in message
-    message = refusal(run("search-global", *SMALL, *SEARCH, "--output-dir", "out", "--resume"))
+    message = refusal(run(*GLOBAL, "--output-dir", "out", "--resume"))
     assert "out/run.json: expected a search-global run, but found 'train'." in message
     assert before == {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
     assert run(*TRAIN, "--output-dir", "out", "--resume").exit_code == 0

@@ -84,14 +84,14 @@ def test_every_picture_says_what_it_shows(site):
 
 
 def test_every_command_is_in_the_reference(site):
-    text = (site / "cli.html").read_text(encoding="utf-8")
+    text = (site / "options.html").read_text(encoding="utf-8")
     for name in ("search-global", "predict", "data convert", "structure show"):
         assert f"g2l {name}" in text
 
 
 def test_links_between_files_of_the_repository_become_links_between_pages():
     sources = {"index.md": "README.md", "benchmarks/results.md": "benchmarks/RESULTS.md"}
-    known = {"index.md", "training.md", "benchmarks/results.md", "cli.md"}
+    known = {"index.md", "training.md", "benchmarks/results.md", "options.md"}
 
     def site_link(text: str, page: str) -> str:
         return relink(text, page, sources, known=known)

@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 import torch
 from damage import damaged, damaged_json, damaged_npy
-from g2l.inference.formats.eaf import write_eaf
-from g2l.inference.segment_rows import SegmentRow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -32,15 +30,17 @@ from g2l.datasets.features import open_features
 from g2l.datasets.labels import read_labels
 from g2l.datasets.layout import ClassMapping, name_fault, read_bundle, read_mapping
 from g2l.errors import InputError, OperationalError
+from g2l.inference.formats import Annotation, write_eaf
 from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
+from g2l.inference.segments import SegmentRow
 from g2l.inference.sessions import open_session
 from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.published import load_published
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import describe
-from g2l.search.journal_lines import parse_journal
+from g2l.search.journal import read_journal
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_layer_rates, read_structure, write_structure
 
@@ -112,7 +112,7 @@ def _eaf(folder):
         SegmentRow("a", 0, "pour", 0, 10, 0.0, 1.0, 0.9, 0.1),
         SegmentRow("a", 1, "cut", 10, 25, 1.0, 2.5, 0.8, 0.2),
     ]
-    write_eaf(path, "a", rows, 10.0)
+    write_eaf(path, Annotation("a", rows, 10.0))
     return path.read_bytes()
 
 
@@ -256,7 +256,7 @@ READERS: dict[str, tuple[str, Callable, Callable, int, tuple[Callable, ...]]] = 
     "names": ("b.txt", lambda _: NAMES, _read_names, 100, (damaged,)),
     "structure": ("s.json", _structures, _read_structure, 200, (damaged, damaged_json)),
     "layer rates": ("r.json", _structures, read_layer_rates, 100, (damaged, damaged_json)),
-    "journal": ("journal.jsonl", lambda _: [_journal()], parse_journal, 100, (damaged,)),
+    "journal": ("journal.jsonl", lambda _: [_journal()], read_journal, 100, (damaged,)),
     "onnx": ("m.onnx", _graphs, _read_model, 100, (damaged,)),
     "safetensors": ("m.safetensors", lambda _: [safetensors_file(PLAIN)], _read_model, 80, (damaged,)),
     "state dict": ("m.model", lambda _: [state_dict_file()], _read_official, 40, (damaged,)),

@@ -13,7 +13,7 @@ from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import read_metrics, read_result
 from g2l.search_config import ProxyChoice, Strategy
 from g2l.structure import DilationStructure
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, global_task
 
 TRAININGS_ALLOWED = 24.0
@@ -107,16 +107,16 @@ def test_a_resumed_search_finds_and_records_the_same(found, tiny, tmp_path, monk
     """Interrupted while the super-network scores, and again between the rungs."""
     whole, expected, _ = found
     context = replace(whole, folder=tmp_path / "broken")
-    call, calls = ShortTrainingFitness.__call__, []
+    call, calls = CandidateFitness.__call__, []
 
-    def interrupted(fitness, group):
+    def interrupted(fitness, task):
         if fitness.checkpoint_folder is not None:  # the probe keeps no weights
-            calls.append(group)
+            calls.append(task)
             if len(calls) in (9, 24):
                 raise KeyboardInterrupt
-        return call(fitness, group)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", interrupted)
+    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
     for resume in (False, True):
         with pytest.raises(KeyboardInterrupt):
             search(replace(context, resume=resume), careful_task(tiny))

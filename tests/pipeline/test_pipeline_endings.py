@@ -19,7 +19,7 @@ from g2l.pipeline.pipeline import run_pipeline
 from g2l.pipeline.search_local import search_locally
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending, branch_layers
-from g2l.training.evaluation import predict_labels
+from g2l.training.evaluate import predict_labels
 from tests.pipeline.tiny_pipeline import LOCAL, STRUCTURE, local_task, pipeline_task, training
 
 BRANCHED = [Ending.MULTIPLE, Ending.MERGE]

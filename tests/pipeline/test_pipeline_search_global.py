@@ -16,7 +16,7 @@ from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, figure_path, read_result
 from g2l.search_config import CandidateCheckpoints
 from g2l.structure_files import read_structure
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, global_task
 
 
@@ -38,14 +38,14 @@ def evaluated(context):
 def trained(monkeypatch):
     """The structures that are trained as candidates, in order."""
     structures = []
-    call = ShortTrainingFitness.__call__
+    call = CandidateFitness.__call__
 
-    def recorded(fitness, group):
+    def recorded(fitness, task):
         if fitness.checkpoint_folder is not None:  # the probe keeps no weights
-            structures.extend(task.structure for task in group)
-        return call(fitness, group)
+            structures.append(task.structure)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", recorded)
+    monkeypatch.setattr(CandidateFitness, "__call__", recorded)
     return structures
 
 
@@ -144,15 +144,15 @@ def test_what_a_score_depends_on_keeps_runs_apart(context, tiny, tmp_path, train
 def test_a_resumed_search_logs_nothing_twice_and_finds_the_same(context, tiny, monkeypatch, tmp_path):
     expected, _ = search(RunContext(folder=tmp_path / "whole", device="cpu"), global_task(tiny))
     calls = []
-    call = ShortTrainingFitness.__call__
+    call = CandidateFitness.__call__
 
-    def interrupted(fitness, group):
-        calls.append(group)
+    def interrupted(fitness, task):
+        calls.append(task)
         if len(calls) == 9:  # 3 of the probe, 3 of the first population
             raise KeyboardInterrupt
-        return call(fitness, group)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", interrupted)
+    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search(context, global_task(tiny))
     assert StatusRecord.read(context.folder).status is RunStatus.KILLED
@@ -199,14 +199,14 @@ def test_a_failed_candidate_ends_nothing(context, tiny, monkeypatch):
 
 
 def test_a_hand_designed_structure_that_fails_ends_nothing(context, tiny, monkeypatch):
-    call = ShortTrainingFitness.__call__
+    call = CandidateFitness.__call__
 
-    def broken(fitness, group):
-        if any(task.structure == BACKBONE.hand_designed() for task in group):
+    def broken(fitness, task):
+        if task.structure == BACKBONE.hand_designed():
             raise OperationalError("the loss must be finite, but is nan instead.")
-        return call(fitness, group)
+        return call(fitness, task)
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", broken)
+    monkeypatch.setattr(CandidateFitness, "__call__", broken)
     outcome, (plan,) = search(context, global_task(tiny))
     assert plan.expected.seconds is None
     assert outcome.hand_designed_fitness == 0
@@ -214,10 +214,10 @@ def test_a_hand_designed_structure_that_fails_ends_nothing(context, tiny, monkey
 
 
 def test_a_search_in_which_nothing_trains_says_why(context, tiny, monkeypatch):
-    def broken(fitness, group):
+    def broken(fitness, task):
         raise OperationalError("the GPU fell off the bus.")
 
-    monkeypatch.setattr(ShortTrainingFitness, "__call__", broken)
+    monkeypatch.setattr(CandidateFitness, "__call__", broken)
     with pytest.raises(OperationalError, match=r"none of the first 3 candidates could be trained; .*fell"):
         search(context, global_task(tiny))
     status = StatusRecord.read(context.folder)

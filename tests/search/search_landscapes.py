@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from g2l.evaluation import Budget, Evaluation, EvaluationTask
 from g2l.search.executors.contract import attempt
 from g2l.structure import DilationStructure
 
-END = object()
 BUDGET = Budget(7, "steps")
 TARGET = DilationStructure(((4, 1, 16, 2), (32, 8, 1, 4)))
 """The best of the small searches."""
@@ -39,10 +37,7 @@ def evaluation(structure: DilationStructure, value: float, seed: int = 0, **chan
 
 def scored(task: EvaluationTask, target: DilationStructure, **metrics: float) -> Evaluation:
     return Evaluation(
-        structure=task.structure,
-        budget=task.budget,
-        seed=task.seed,
-        lineage=task.lineage,
+        **vars(task),
         metrics=dict.fromkeys(METRICS, score(task.structure, target)) | metrics,
         seconds=0.25,
     )
@@ -55,12 +50,8 @@ class Landscape:
     target: DilationStructure
     broken: frozenset[str] = frozenset()
     calls: list[str] = field(default_factory=list)
-    group_size: int = 1
 
-    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
-        return [self._evaluate(task) for task in group]
-
-    def _evaluate(self, task: EvaluationTask) -> Evaluation:
+    def __call__(self, task: EvaluationTask) -> Evaluation:
         self.calls.append(task.structure.key)
         if task.structure.key in self.broken:
             raise RuntimeError(f"no memory for {task.structure.key}\nsecond line")
@@ -70,44 +61,39 @@ class Landscape:
 class Scores:
     """A fitness made of a function of one task; keeps its tasks."""
 
-    group_size = 1
-
     def __init__(self, score_of=lambda task: scored(task, TARGET)) -> None:
         self.score_of = score_of
         self.tasks: list[EvaluationTask] = []
 
-    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
-        self.tasks += group
-        return [self.score_of(task) for task in group]
+    def __call__(self, task: EvaluationTask) -> Evaluation:
+        self.tasks.append(task)
+        return self.score_of(task)
 
     @property
     def shared(self) -> list[EvaluationTask]:
         """Those that go on from weights of others."""
-        return [task for task in self.tasks if task.lineage]
+        return [task for task in self.tasks if task.history]
 
     @property
     def alone(self) -> list[EvaluationTask]:
         """Those that start anew."""
-        return [task for task in self.tasks if not task.lineage]
+        return [task for task in self.tasks if not task.history]
 
 
 class Shuffled:
-    """An executor that completes its groups in another order, as processes do."""
+    """An executor that completes its tasks in another order, as processes do."""
 
     def __init__(self, fitness, seed: int, slots: int = 3) -> None:
         self.fitness, self.slots, self.generator = fitness, slots, np.random.default_rng(seed)
+        self.waiting: list[EvaluationTask] = []
 
-    def evaluate(self, groups):
-        running, more = [], True
-        while more or running:
-            while more and len(running) < self.slots:
-                group = next(groups, END)
-                more = group is not END
-                if group is None or not more:
-                    break
-                running.append(group)
-            if running:
-                yield from attempt(self.fitness, running.pop(self.generator.integers(len(running))))
+    def submit(self, task):
+        self.waiting.append(task)
+
+    def results(self):
+        while self.waiting:
+            running = min(self.slots, len(self.waiting))
+            yield attempt(self.fitness, self.waiting.pop(self.generator.integers(running)))
 
     def __enter__(self):
         return self
@@ -123,12 +109,8 @@ class Scripted:
     target: DilationStructure
     folder: Path
     seconds: float = 0.0
-    group_size: int = 1
 
-    def __call__(self, group: Sequence[EvaluationTask]) -> list[Evaluation]:
-        return [self._evaluate(task) for task in group]
-
-    def _evaluate(self, task: EvaluationTask) -> Evaluation:
+    def __call__(self, task: EvaluationTask) -> Evaluation:
         time.sleep(self.seconds)
         (self.folder / f"pid-{os.getpid()}").touch()
         name = task.structure.key.replace("/", "_")

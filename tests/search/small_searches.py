@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_landscapes import BUDGET, TARGET, Landscape
 
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
+from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search_config import GlobalSearchConfig, Strategy
 from g2l.structure import DilationStructure, LayerTopology

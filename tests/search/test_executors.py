@@ -14,7 +14,7 @@ import pytest
 from search_landscapes import BUDGET, Landscape, Scripted, Unstartable, scored
 
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import EvaluationStatus, EvaluationTask, Phase
+from g2l.evaluation import EvaluationStatus, EvaluationTask, TrainingSegment
 from g2l.machine import usable_cores
 from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, describe, failed
 from g2l.search.executors.process import ProcessExecutor
@@ -24,106 +24,69 @@ from g2l.structure import LayerTopology
 
 SPACE = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8))
 TARGET = SPACE.from_rates([8, 1, 4])
-LINEAGE = (Phase(3, SPACE.from_rates([1, 1, 1])), Phase(5, rates=SPACE.rates))
+HISTORY = (TrainingSegment(3, SPACE.from_rates([1, 1, 1])), TrainingSegment(5, rates=SPACE.rates))
 PATIENCE = 300
 """Seconds after which something will not happen any more, on a machine with other work to do."""
-TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5, LINEAGE) for rate in (1, 2, 4, 8)]
+TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5, HISTORY) for rate in (1, 2, 4, 8)]
 
 
-def singly(tasks):
-    return iter([(task,) for task in tasks])
+def run(executor, tasks):
+    """Submit all tasks and return the evaluations as they come."""
+    for task in tasks:
+        executor.submit(task)
+    return executor.results()
 
 
-def test_serial_yields_in_order_and_asks_for_work_when_it_is_idle():
+def test_serial_evaluates_lazily_and_in_order():
     fitness = Landscape(TARGET)
-    asked = []
-
-    def groups():
-        for group in (TASKS[:1], TASKS[1:3], TASKS[3:]):
-            asked.append(len(group))
-            yield tuple(group)
-
     with SerialExecutor(fitness) as executor:
         assert executor.slots == 1
-        evaluations = executor.evaluate(groups())
+        evaluations = run(executor, TASKS)
         assert next(evaluations).task == TASKS[0]
-        assert (len(fitness.calls), asked) == (1, [1])
-        assert next(evaluations).task == TASKS[1]
-        assert (len(fitness.calls), asked) == (3, [1, 2])
-        assert [evaluation.task for evaluation in evaluations] == TASKS[2:]
+        assert len(fitness.calls) == 1
+        assert [evaluation.task for evaluation in evaluations] == TASKS[1:]
+        assert list(executor.results()) == []
 
 
 def test_a_failure_is_tried_once_more():
     fitness = Landscape(TARGET)
     outcomes = [OSError(28, "No space left on device")]
 
-    def flaky(group):
+    def flaky(task):
         if outcomes:
             raise outcomes.pop()
-        return fitness(group)
+        return fitness(task)
 
-    (evaluation,) = attempt(flaky, (TASKS[0],))
+    evaluation = attempt(flaky, TASKS[0])
     assert evaluation.status is EvaluationStatus.DONE
 
 
 def test_two_failures_are_a_failed_candidate_with_the_reason():
     fitness = Landscape(TARGET, broken=frozenset(["1,2,4"]))
-    (failure,) = attempt(fitness, (TASKS[0],))
+    failure = attempt(fitness, TASKS[0])
     assert fitness.calls == ["1,2,4", "1,2,4"]
     assert failure == failed(TASKS[0], "RuntimeError: no memory for 1,2,4")
     assert failure.status is EvaluationStatus.FAILED
     assert failure.task == TASKS[0]
 
 
-def test_a_group_that_fails_is_tried_one_by_one():
-    fitness = Landscape(TARGET, broken=frozenset(["2,2,4"]))
-    reason = "RuntimeError: no memory for 2,2,4"
-    assert attempt(fitness, tuple(TASKS[:3])) == [
-        scored(TASKS[0], TARGET),
-        failed(TASKS[1], reason),
-        scored(TASKS[2], TARGET),
-    ]
-
-
 def test_an_interruption_is_no_failure():
-    def fitness(group):
+    def fitness(task):
         raise KeyboardInterrupt
 
-    for size in (1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            attempt(fitness, tuple(TASKS[:size]))
+    with pytest.raises(KeyboardInterrupt):
+        attempt(fitness, TASKS[0])
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda group: [scored(TASKS[3], TARGET)],
-        lambda group: [scored(replace(group[0], lineage=()), TARGET)],
-        lambda group: [],
-        lambda group: [scored(task, TARGET) for task in (*group, *group)],
-    ],
-)
-def test_an_evaluation_of_another_task_is_a_failure(wrong):
+def test_an_evaluation_of_another_task_is_a_failure():
     reason = "ValueError: the fitness returned the evaluation of another task"
-    assert attempt(wrong, (TASKS[0],)) == [failed(TASKS[0], reason)]
-    assert attempt(wrong, (TASKS[0], TASKS[1])) == [failed(task, reason) for task in TASKS[:2]]
-
-
-def test_a_group_in_another_order_is_tried_one_by_one():
-    def reversing(group):
-        return [scored(task, TARGET) for task in reversed(group)]
-
-    assert attempt(reversing, (TASKS[0], TASKS[1])) == [scored(task, TARGET) for task in TASKS[:2]]
+    for other in (TASKS[3], replace(TASKS[0], history=())):
+        assert attempt(lambda _, other=other: scored(other, TARGET), TASKS[0]) == failed(TASKS[0], reason)
 
 
 def test_a_metric_that_is_not_finite_is_a_failure():
-    def fitness(group):
-        return [scored(task, TARGET, **({"edit": math.nan} if task == TASKS[1] else {})) for task in group]
-
-    assert attempt(fitness, (TASKS[0], TASKS[1])) == [
-        scored(TASKS[0], TARGET),
-        failed(TASKS[1], "ValueError: metric `edit` is nan"),
-    ]
+    broken = attempt(lambda task: scored(task, TARGET, edit=math.nan), TASKS[1])
+    assert broken == failed(TASKS[1], "ValueError: metric `edit` is nan")
 
 
 @pytest.mark.parametrize(
@@ -145,39 +108,12 @@ def test_processes_need_a_worker():
         ProcessExecutor(Landscape(TARGET), workers=0)
 
 
-@pytest.mark.parametrize("make", [SerialExecutor, lambda fitness: ProcessExecutor(fitness, workers=2)])
-def test_a_search_that_waits_for_nothing_is_an_error(make):
-    fitness = Landscape(TARGET)
-    with make(fitness) as executor, pytest.raises(RuntimeError, match="none is under way"):
-        list(executor.evaluate(iter([(TASKS[0],), None, None])))
-
-
-def test_processes_are_given_work_that_is_decided_while_they_run(tmp_path):
-    """At most two groups are under way, and after None nothing is asked before an evaluation is known."""
-    received, asked = [], []
-
-    def groups():
-        for number, task in enumerate(TASKS):
-            while number > 1 and len(received) < number - 1:
-                asked.append(len(received))
-                yield None
-            assert number - len(received) < 2
-            yield (task,)
-
-    with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
-        assert executor.slots == 2
-        for evaluation in executor.evaluate(groups()):
-            received.append(evaluation.task)
-    assert sorted(received, key=TASKS.index) == TASKS
-    assert asked == sorted(set(asked))
-
-
 def test_processes_give_the_evaluations_of_the_serial_executor_though_workers_die(tmp_path):
     """One worker is killed once, another candidate kills its worker whenever it runs."""
     (tmp_path / f"kill-{TASKS[0].structure}").touch()
     (tmp_path / f"always-{TASKS[2].structure}").touch()
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
-        found = {evaluation.task: evaluation for evaluation in executor.evaluate(singly(TASKS))}
+        found = {evaluation.task: evaluation for evaluation in run(executor, TASKS)}
     threads = max(1, usable_cores() // 2)
     expected = {task: scored(task, TARGET, threads=threads) for task in TASKS}
     expected[TASKS[2]] = failed(TASKS[2], WORKER_DIED)
@@ -185,19 +121,10 @@ def test_processes_give_the_evaluations_of_the_serial_executor_though_workers_di
     assert not any(alive(pid) for pid in pids(tmp_path))
 
 
-def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path):
-    (tmp_path / f"always-{TASKS[1].structure}").touch()
-    with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
-        found = list(executor.evaluate(iter([tuple(TASKS[:3]), (TASKS[3],)])))
-    failures = [evaluation.task for evaluation in found if evaluation.reason]
-    assert failures == [TASKS[1]]
-    assert sorted((evaluation.task for evaluation in found), key=TASKS.index) == TASKS
-
-
 def test_what_runs_beside_a_worker_that_dies_is_not_run_again(tmp_path):
     (tmp_path / f"kill-{TASKS[0].structure}").touch()
     with ProcessExecutor(Scripted(TARGET, tmp_path, seconds=0.2), workers=2) as executor:
-        found = list(executor.evaluate(singly(TASKS)))
+        found = list(run(executor, TASKS))
     assert sorted((evaluation.task for evaluation in found), key=TASKS.index) == TASKS
     assert {evaluation.status for evaluation in found} == {EvaluationStatus.DONE}
     assert [len((tmp_path / f"runs-{task.structure}").read_text()) for task in TASKS] == [2, 1, 1, 1]
@@ -205,12 +132,12 @@ def test_what_runs_beside_a_worker_that_dies_is_not_run_again(tmp_path):
 
 def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(tmp_path):
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=1) as executor:
-        assert [evaluation.task for evaluation in executor.evaluate(singly(TASKS[:1]))] == TASKS[:1]
+        assert [evaluation.task for evaluation in run(executor, TASKS[:1])] == TASKS[:1]
         (worker,) = pids(tmp_path)
         os.kill(worker, signal.SIGKILL)
         wait_for(lambda: not alive(worker))
         time.sleep(0.5)  # until its pool has noticed; Python 3.11 loses what is handed over in that moment
-        found = list(executor.evaluate(singly(TASKS[1:])))
+        found = list(run(executor, TASKS[1:]))
     assert [(evaluation.task, evaluation.status) for evaluation in found] == [
         (task, EvaluationStatus.DONE) for task in TASKS[1:]
     ]
@@ -219,7 +146,7 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(tmp_path):
 def test_an_abandoned_evaluation_leaves_no_process(tmp_path):
     (tmp_path / "sleep-1,2,4").touch()
     with ProcessExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
-        evaluations = executor.evaluate(singly(TASKS[:2]))
+        evaluations = run(executor, TASKS[:2])
         assert next(evaluations).task == TASKS[1]
         wait_for(lambda: len(pids(tmp_path)) == 2)
     assert not any(alive(pid) for pid in pids(tmp_path))
@@ -227,7 +154,7 @@ def test_an_abandoned_evaluation_leaves_no_process(tmp_path):
 
 def test_workers_that_cannot_start_fail_their_candidates(tmp_path):
     with ProcessExecutor(Unstartable(), workers=2) as executor:
-        evaluations = list(executor.evaluate(singly(TASKS[:3])))
+        evaluations = list(run(executor, TASKS[:3]))
     assert {evaluation.task for evaluation in evaluations} == set(TASKS[:3])
     assert {evaluation.status for evaluation in evaluations} == {EvaluationStatus.FAILED}
 
@@ -243,9 +170,10 @@ from g2l.structure import DilationStructure
 
 if __name__ == "__main__":
     structures = [DilationStructure(((rate,),)) for rate in (1, 2)]
-    groups = [(EvaluationTask(structure, BUDGET, 0),) for structure in structures]
     with ProcessExecutor(Scripted(structures[0], Path({folder!r})), workers=2) as executor:
-        list(executor.evaluate(iter(groups)))
+        for structure in structures:
+            executor.submit(EvaluationTask(structure, BUDGET, 0))
+        list(executor.results())
 """
 
 
@@ -294,3 +222,32 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+BLOCKED = """
+import os, signal, threading, time
+from multiprocessing import resource_tracker
+from g2l.search.executors.process import block_signals
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()  # takes the signal instead of us
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append("heard"))
+with block_signals():
+    resource_tracker.ensure_running()  # as the start of a worker does
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)  # until the other thread has taken it
+    print(heard)
+print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()), heard)
+"""
+
+
+def test_no_worker_hears_ctrl_c_while_it_starts_and_nothing_breaks_its_start_off():
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == ["True", "[]", "False ['heard']"], done.stderr

@@ -12,9 +12,8 @@ from search_landscapes import BUDGET, Landscape, evaluation
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget, EvaluationStatus
 from g2l.search.executors.serial import SerialExecutor
-from g2l.search.global_search import run_global_search
-from g2l.search.journal import Journal
-from g2l.search.records import evaluation_from_json, evaluation_to_json
+from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
+from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.search_config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
@@ -58,7 +57,7 @@ def test_lines_tell_the_whole_search(whole):
     assert [event["event"] for event in events].count("evaluation") == result.evaluations
     assert events[0]["settings"]["identity"] == IDENTITY
     assert events[0]["settings"]["config"]["population"] == 4
-    assert events[-1] == {"event": "end", "best": result.best.structure.as_lists()}
+    assert events[-1] == {"event": "end", "best": result.best.structure.as_lists(), "at": 0}
     assert [e["generation"] for e in events if e["event"] == "generation"] == [0, 1, 2, 3]
 
 
@@ -240,10 +239,10 @@ def test_an_interrupted_search_with_a_store_counts_as_an_unbroken_one(tmp_path):
     def run(name, resume=False, interrupt_after=None):
         fitness = Landscape(TARGET)
 
-        def interrupted(group):
+        def interrupted(task):
             if interrupt_after is not None and len(fitness.calls) == interrupt_after:
                 raise KeyboardInterrupt
-            return fitness(group)
+            return fitness(task)
 
         store = EvaluationStore(tmp_path / f"{name}-store", IDENTITY)
         path = tmp_path / f"{name}.jsonl"

@@ -19,7 +19,7 @@ from g2l.search.local_search import LocalSearch
 from g2l.search.space import SearchSpace
 from g2l.search_config import LocalSearchConfig
 from g2l.structure import DilationStructure, LayerTopology
-from g2l.training.callback import TrainingCallback, TrainingState
+from g2l.training.state import TrainingCallback, TrainingState
 
 NAMES = [f"stage1.layers.{layer}.conv_dilated" for layer in range(2)]
 ALPHAS = [(0.01, 0.01, 0.06), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from search_landscapes import BUDGET, Landscape, Scripted, scored
-from test_executors import TARGET, TASKS, alive, pids, singly, wait_for
+from test_executors import TARGET, TASKS, alive, pids, run, wait_for
 from test_search_kills import Full
 
 from g2l.errors import DiskFullError, InputError
 from g2l.evaluation import EvaluationTask
-from g2l.search.executors import ray_cluster
+from g2l.search.executors import ray as ray_executor
 from g2l.search.executors.contract import WORKER_DIED, failed
-from g2l.search.executors.ray_cluster import ENVIRONMENT, RayExecutor, count_slots
+from g2l.search.executors.ray import ENVIRONMENT, RayExecutor, count_slots
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
 from g2l.structure import LayerTopology
@@ -61,7 +61,7 @@ def node(alive=True, **resources):
         ([node(CPU=16, GPU=5)], 1, 5),
     ],
 )
-def test_a_cluster_has_room_for_as_many_groups_as_its_machines_can_run(nodes, gpus, slots):
+def test_a_cluster_has_room_for_as_many_tasks_as_its_machines_can_run(nodes, gpus, slots):
     assert count_slots(nodes, gpus) == slots
 
 
@@ -88,7 +88,7 @@ def test_a_search_survives_a_machine_that_is_lost(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the fitness reports, here and on every machine
     fitness = Scripted(TARGET, tmp_path, seconds=0.1)
     with SerialExecutor(fitness) as executor:
-        expected = {evaluation.task: evaluation for evaluation in executor.evaluate(singly(MANY))}
+        expected = {evaluation.task: evaluation for evaluation in run(executor, MANY)}
     (tmp_path / f"pid-{os.getpid()}").unlink()
     cluster = Cluster(initialize_head=True, head_node_args=TINY)
     try:
@@ -96,7 +96,7 @@ def test_a_search_survives_a_machine_that_is_lost(tmp_path, monkeypatch):
         with RayExecutor(fitness, address=cluster.address) as executor:
             assert executor.slots == 3
             found = {}
-            for evaluation in executor.evaluate(singly(MANY)):
+            for evaluation in run(executor, MANY):
                 found[evaluation.task] = evaluation
                 # When all three have been at work; half of the tasks are for a slow start of the third.
                 if lost and len(found) >= (9 if len(pids(tmp_path)) >= 3 else len(MANY) // 2):
@@ -109,14 +109,14 @@ def test_a_search_survives_a_machine_that_is_lost(tmp_path, monkeypatch):
     assert not any(alive(pid) for pid in pids(tmp_path))
 
 
-def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(ray_cluster, "RETRIES", 1)
+def test_only_the_candidate_that_kills_its_worker_fails(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(ray_executor, "RETRIES", 1)
     handler = signal.getsignal(signal.SIGTERM)
     (tmp_path / f"kill-{TASKS[0].structure}").touch()
     (tmp_path / f"always-{TASKS[1].structure}").touch()
     with RayExecutor(Scripted(TARGET, tmp_path), workers=2) as executor:
         assert executor.slots == 2
-        found = {e.task: e for e in executor.evaluate(iter([tuple(TASKS[:2]), tuple(TASKS[2:])]))}
+        found = {e.task: e for e in run(executor, TASKS)}
     expected = {task: scored(task, TARGET, threads=1.0) for task in TASKS}
     assert found == expected | {TASKS[1]: failed(TASKS[1], WORKER_DIED)}
     assert signal.getsignal(signal.SIGTERM) is handler
@@ -126,19 +126,19 @@ def test_of_a_group_that_kills_its_worker_only_the_culprit_fails(tmp_path, monke
 
 def test_a_full_disk_on_a_machine_is_handed_on():
     with RayExecutor(Full(), workers=1) as executor, pytest.raises(DiskFullError, match="No space left"):
-        list(executor.evaluate(singly(TASKS[:1])))
+        list(run(executor, TASKS[:1]))
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from search_landscapes import Scripted
-from test_executors import TARGET, TASKS, singly
-from g2l.search.executors.ray_cluster import RayExecutor
+from test_executors import TARGET, TASKS, run
+from g2l.search.executors.ray import RayExecutor
 from g2l.structure import LayerTopology
 
 with RayExecutor(Scripted(TARGET, Path({folder!r})), workers=2) as executor:
-    list(executor.evaluate(singly(TASKS)))
+    list(run(executor, TASKS))
 """
 
 
@@ -169,3 +169,14 @@ def test_ray_ends_with_its_parent(tmp_path, sent):
     assert output == ""
     assert errors.count("Traceback") == (sent is signal.SIGINT)
     wait_for(lambda: not any(alive(pid) for pid in pids(tmp_path)))
+
+
+def test_a_long_temporary_folder_is_no_obstacle(tmp_path, monkeypatch):
+    """The sockets of Ray must fit 107 characters, which the TMPDIR of a batch job may not leave."""
+    long = tmp_path / ("slurm_jobdir_" * 8)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with RayExecutor(Landscape(TARGET), workers=1) as executor:
+        (found,) = run(executor, TASKS[:1])
+    assert found == scored(TASKS[0], TARGET)

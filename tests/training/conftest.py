@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
-from g2l.training.fitness import ShortTrainingFitness
+from g2l.training.candidate import CandidateFitness
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def tiny_data(tmp_path_factory):
 @pytest.fixture
 def fitness(tiny_data):
     """A fitness that trains some milliseconds; an epoch has 3 steps."""
-    return ShortTrainingFitness(
+    return CandidateFitness(
         data=tiny_data,
         backbone=BackboneConfig(stages=2, layers=2, feature_maps=8),
         recipe=RecipeConfig(batch_size=2),

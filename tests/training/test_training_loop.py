@@ -12,7 +12,7 @@ from g2l.config import Selection
 from g2l.errors import OperationalError
 from g2l.evaluation import Budget
 from g2l.records import EpochRecord
-from g2l.training import run
+from g2l.training import loop
 from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
 
 
@@ -209,13 +209,13 @@ def test_a_loss_that_is_not_finite_stops(tmp_path, value):
 
 def test_on_a_cpu_no_thread_makes_batches(monkeypatch):
     names = []
-    step = run.train_step
+    step = loop.train_step
 
     def watched(*arguments):
         names.extend(thread.name for thread in threading.enumerate())
         return step(*arguments)
 
-    monkeypatch.setattr(run, "train_step", watched)
+    monkeypatch.setattr(loop, "train_step", watched)
     tiny_fit()
     assert names
     assert not [name for name in names if name.startswith("g2l-prefetch")]

@@ -15,7 +15,7 @@ from g2l.errors import InputError, OperationalError
 from g2l.evaluation import Budget
 from g2l.search.local_search import LocalSearch
 from g2l.search_config import LocalSearchConfig
-from g2l.training.step import adam
+from g2l.training.loop import adam
 from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, Videos, tiny_fit, tiny_model
 
 

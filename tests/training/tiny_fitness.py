@@ -9,7 +9,6 @@ SMALL = DilationStructure(((1, 1), (1, 1)))
 LARGE = DilationStructure(((1, 4), (2, 8)))
 
 
-def evaluate(fitness, structure, budget, seed, lineage=()):
+def evaluate(fitness, structure, budget, seed, history=()):
     """Return the evaluation of one task."""
-    (evaluation,) = fitness([EvaluationTask(structure, budget, seed, lineage)])
-    return evaluation
+    return fitness(EvaluationTask(structure, budget, seed, history))

@@ -1,10 +1,10 @@
-"""What a search asks of an executor, and how every executor treats a candidate that fails."""
+"""The interface of an executor, and what every executor does with a candidate that fails."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol, Self
 
@@ -12,46 +12,39 @@ from g2l.errors import DiskFullError, G2LError
 from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask, Fitness
 
 ATTEMPTS = 2
-"""A candidate that fails is tried once more: a full disk or device may have been passing."""
-
+"""A failed candidate is retried once: a full disk or an occupied device may be temporary."""
 LONGEST_REASON = 300
-"""Characters kept of an error message; some hold whole tensors."""
-
+"""Characters kept of an error message; some contain whole tensors."""
 WORKER_DIED = "its worker process died repeatedly (killed, or out of memory)"
-"""Why a candidate failed that nobody lived to tell of."""
-
-TaskGroup = tuple[EvaluationTask, ...]
-"""Tasks that are handed to the fitness together; at least one."""
 
 _log = logging.getLogger("g2l")
 
 
 class Executor(Protocol):
-    """Evaluates tasks somewhere. A context manager; used from one thread, by one search at a time.
+    """Evaluates tasks. A context manager; used from one thread, by one search at a time.
 
-    Leaving the context stops what is still running, promptly, whatever the reason (Ctrl-C too), and
-    leaves no process behind.
+    Leaving the context stops what is still running, promptly, whatever the reason (Ctrl-C too), and leaves
+    no process behind.
     """
 
     @property
     def slots(self) -> int:
-        """How many groups run at once, now; a cluster may grow and shrink."""
+        """Number of tasks that run at once; a cluster may grow and shrink."""
         ...
 
-    def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
-        """Yield one evaluation per task, one by one as their groups complete, in any order.
+    def submit(self, task: EvaluationTask) -> None:
+        """Add a task to the queue. No two tasks are equal."""
+        ...
 
-        A candidate that fails is tried again, then yielded as failed with its reason.
+    def results(self) -> Iterator[Evaluation]:
+        """Yield one evaluation per submitted task as they complete, in any order, until none is left.
 
-        Args:
-            groups: Asked for the next group whenever a slot is idle, and not before. None says that there
-                is nothing to do at the moment: it is asked again when one more evaluation was yielded.
-                No two tasks are equal.
+        A candidate that fails is retried, then yielded as failed with its reason. An iteration that is
+        abandoned stops its tasks and clears the queue.
 
         Raises:
-            DiskFullError: There is no room for its weights. The search can go on when there is; a candidate
-                that were called a failure would never be tried again.
-            RuntimeError: `groups` gives None though no evaluation is under way, so that none would follow.
+            DiskFullError: There is no space for the weights. A candidate must not be recorded as failed
+                for that, since the search can be resumed later.
         """
         ...
 
@@ -60,70 +53,46 @@ class Executor(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
-def attempt(fitness: Fitness, group: TaskGroup) -> list[Evaluation]:
-    """Return what `fitness` says of each task, or a failed evaluation after its last attempt.
-
-    A group of several that fails is taken apart, so that a candidate fails by its own fault only.
+def attempt(fitness: Fitness, task: EvaluationTask) -> Evaluation:
+    """Return the evaluation of `task`, or a failed one after the last attempt.
 
     Raises:
-        DiskFullError: There is no room, at the last attempt neither.
+        DiskFullError: There was no space at the last attempt.
     """
-    if len(group) > 1:
+    reason = ""
+    for number in range(1, ATTEMPTS + 1):
         try:
-            return _checked(fitness(group), group)
-        except Exception as error:
-            _log.warning(
-                "%d candidates fail together: %s; they are tried one by one.", len(group), describe(error)
-            )
-    return [_attempt_alone(fitness, task) for task in group]
+            return _checked(fitness(task), task)
+        except Exception as error:  # a candidate may raise anything, and must not end the search
+            if isinstance(error, DiskFullError) and number == ATTEMPTS:
+                raise
+            reason = describe(error)
+            _log.warning("%s: attempt %d of %d failed: %s", task.structure, number, ATTEMPTS, reason)
+    return failed(task, reason)
 
 
 def failed(task: EvaluationTask, reason: str) -> Evaluation:
     """Return the evaluation of a candidate that could not be trained."""
-    return Evaluation(
-        structure=task.structure,
-        budget=task.budget,
-        seed=task.seed,
-        lineage=task.lineage,
-        status=EvaluationStatus.FAILED,
-        reason=reason,
-    )
+    return Evaluation(**vars(task), status=EvaluationStatus.FAILED, reason=reason)
 
 
 def describe(error: BaseException) -> str:
-    """Return one line that says what went wrong."""
+    """Return an error in one line."""
     lines = str(error).strip().splitlines()
     message = lines[0][:LONGEST_REASON].rstrip() if lines else "no message"
     return message if isinstance(error, G2LError) else f"{type(error).__name__}: {message}"
 
 
-def _attempt_alone(fitness: Fitness, task: EvaluationTask) -> Evaluation:
-    reason = ""
-    for number in range(ATTEMPTS):
-        try:
-            return _checked(fitness((task,)), (task,))[0]
-        except Exception as error:
-            # Whatever a candidate raises is its failure and not the search's.
-            if isinstance(error, DiskFullError) and number == ATTEMPTS - 1:
-                raise
-            reason = describe(error)
-            _log.warning("%s: attempt %d of %d failed: %s", task.structure, number + 1, ATTEMPTS, reason)
-    return failed(task, reason)
-
-
-def _checked(evaluations: Sequence[Evaluation], group: TaskGroup) -> list[Evaluation]:
-    """Return the evaluations with plain floats.
+def _checked(evaluation: Evaluation, task: EvaluationTask) -> Evaluation:
+    """Return the evaluation with plain floats.
 
     Raises:
-        ValueError: They are not those of `group` in its order, or a metric is not finite.
+        ValueError: It belongs to another task, or a metric is not finite.
     """
-    if tuple(evaluation.task for evaluation in evaluations) != group:
+    if evaluation.task != task:
         raise ValueError("the fitness returned the evaluation of another task")
-    checked = []
-    for evaluation in evaluations:
-        metrics = {name: float(value) for name, value in evaluation.metrics.items()}
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise ValueError(f"metric `{name}` is {value}")
-        checked.append(replace(evaluation, metrics=metrics, seconds=float(evaluation.seconds)))
-    return checked
+    metrics = {name: float(value) for name, value in evaluation.metrics.items()}
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise ValueError(f"metric `{name}` is {value}")
+    return replace(evaluation, metrics=metrics, seconds=float(evaluation.seconds))

@@ -1,28 +1,40 @@
-"""Several candidates at once, each in a process of its own on this machine."""
+"""Several candidates at once, each in its own process on this machine.
+
+Compared with loky and joblib, whose executor breaks as a whole when one worker dies, and with pebble, whose
+workers notice the death of their parent only between tasks: neither passes the kill tests without this code.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection
 from typing import Self
 
 from g2l.errors import InputError
-from g2l.evaluation import Evaluation, Fitness
+from g2l.evaluation import Evaluation, EvaluationTask, Fitness
 from g2l.machine import usable_cores
-from g2l.search.executors.contract import WORKER_DIED, TaskGroup, failed
-from g2l.search.executors.dispatch import dispatch
-from g2l.search.executors.worker_handle import WorkerHandle, died
+from g2l.search.executors.contract import WORKER_DIED, attempt, failed
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _log = logging.getLogger("g2l")
 
 
 class ProcessExecutor:
-    """Evaluates in worker processes that are started afresh (`spawn`), so that CUDA works in them.
+    """Evaluates in a pool of spawned worker processes, among which the cores are divided.
 
-    The cores are divided between the workers. When one dies, the others finish what they have; then its
-    group is run again with nothing beside it, and one that kills its worker again is taken apart. This tells
-    the candidate that kills its worker from those that happened to need too much together.
+    When a worker dies, the others finish their tasks; then the lost ones run again, one at a time. This
+    separates a candidate that kills its worker from candidates that together needed too much memory.
 
     Args:
         fitness: Trains and scores candidates; picklable.
@@ -37,21 +49,36 @@ class ProcessExecutor:
             raise InputError(f"`workers` must be >= 1, but is {workers} instead.")
         self._fitness = fitness
         self._workers = workers
-        self._crew: list[WorkerHandle] = []
-        self._running: dict[Future[list[Evaluation]], tuple[WorkerHandle, TaskGroup]] = {}
-        self._recovering = False
+        self._waiting: deque[EvaluationTask] = deque()
+        self._pool: list[_Worker] = []
+        self._running: dict[Future[Evaluation], tuple[_Worker, EvaluationTask]] = {}
 
     @property
     def slots(self) -> int:
         """The number of workers."""
         return self._workers
 
-    def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
-        """Yield one evaluation per task, as their groups complete."""
+    def submit(self, task: EvaluationTask) -> None:
+        """Add a task to the queue."""
+        self._waiting.append(task)
+
+    def results(self) -> Iterator[Evaluation]:
+        """Yield the evaluations of all submitted tasks as they complete."""
         try:
-            yield from dispatch(groups, self)
+            while self._fill():
+                found, lost = self._gather(FIRST_COMPLETED)
+                if not lost:
+                    self._fill()  # before the caller spends time on the evaluation
+                    yield from found
+                    continue
+                yield from found
+                found, more = self._gather(ALL_COMPLETED)
+                yield from found
+                for task in lost + more:
+                    yield self._run_alone(task)
         finally:
-            if self.busy:  # interrupted, or the caller has lost interest
+            self._waiting.clear()
+            if self._running:  # interrupted or abandoned
                 self._stop()
 
     def __enter__(self) -> Self:
@@ -60,80 +87,152 @@ class ProcessExecutor:
     def __exit__(self, *exception: object) -> None:
         self._stop()
 
-    @property
-    def idle(self) -> bool:
-        """Whether a worker has nothing to do, and lost groups need not run alone."""
-        return not self._recovering and len(self._running) < self._workers
-
-    @property
-    def busy(self) -> bool:
-        """Whether groups are under way."""
+    def _fill(self) -> bool:
+        """Start tasks while workers are idle; return whether any is running."""
+        while self._waiting and len(self._running) < self._workers:
+            self._start(self._waiting.popleft())
         return bool(self._running)
 
-    def start(self, group: TaskGroup) -> None:
-        """Give an idle worker a group, or a new one if there is none."""
-        worker = self._free_worker()
-        self._running[worker.submit(group)] = (worker, group)
-
-    def collect(self) -> Iterator[Evaluation]:
-        """Wait until a group has ended or a worker has died and yield what there is."""
-        try:
-            lost = yield from self._gather(FIRST_COMPLETED)
-            if lost:
-                yield from self._recover(lost)
-        finally:
-            self._recovering = False
-
-    def _free_worker(self) -> WorkerHandle:
-        """Return a worker that has nothing to do; it is one of the crew before anything can interrupt us."""
+    def _start(self, task: EvaluationTask) -> None:
         busy = [worker for worker, _ in self._running.values()]
-        for worker in self._crew:
-            if worker not in busy:
-                return worker
-        self._crew.append(WorkerHandle(self._fitness, max(1, usable_cores() // self._workers)))
-        return self._crew[-1]
+        idle = [worker for worker in self._pool if worker not in busy]
+        if not idle:
+            idle = [_Worker(self._fitness, max(1, usable_cores() // self._workers))]
+            self._pool += idle
+        self._running[idle[0].submit(task)] = (idle[0], task)
 
-    def _gather(self, until: str) -> Generator[Evaluation, None, list[TaskGroup]]:
-        """Yield what has been found until then; return the groups whose workers have died."""
+    def _gather(self, until: str) -> tuple[list[Evaluation], list[EvaluationTask]]:
+        """Return the evaluations that are found until then, and the tasks whose workers died."""
         lost, found = [], []
         for future in wait(self._running, return_when=until).done:
-            worker, group = self._running.pop(future)
-            if died(future):
-                self._crew.remove(worker)
+            worker, task = self._running.pop(future)
+            if isinstance(future.exception(), BrokenProcessPool):
+                self._pool.remove(worker)
                 worker.end()
-                lost.append(group)
+                lost.append(task)
             else:
                 found.append(future)
-        self._recovering |= bool(lost)
-        for future in found:
-            yield from future.result()
-        return lost
+        if lost:
+            _log.warning("a worker process died; %d candidate(s) are run again, one at a time.", len(lost))
+        return [future.result() for future in found], lost
 
-    def _recover(self, lost: list[TaskGroup]) -> Iterator[Evaluation]:
-        """Let the others finish and run again what the dead have not."""
-        lost = lost + (yield from self._gather(ALL_COMPLETED))
-        _log.warning(
-            "a worker process died; %d candidate(s) are run again, one after the other.", sum(map(len, lost))
-        )
-        for group in lost:
-            yield from self._run_alone(group)
-
-    def _run_alone(self, group: TaskGroup) -> Iterator[Evaluation]:
-        """Yield the evaluations of a group beside which nothing else runs."""
-        self.start(group)
-        if not (yield from self._gather(ALL_COMPLETED)):
-            return
-        if len(group) == 1:
-            yield failed(group[0], WORKER_DIED)
-        else:
-            for task in group:
-                yield from self._run_alone((task,))
+    def _run_alone(self, task: EvaluationTask) -> Evaluation:
+        self._start(task)
+        found, _ = self._gather(ALL_COMPLETED)
+        return found[0] if found else failed(task, WORKER_DIED)
 
     def _stop(self) -> None:
-        """End all workers now and wait until they are gone."""
-        for worker in self._crew:
-            worker.cut()
-        for worker in self._crew:
+        """Terminate all workers and wait until they are gone."""
+        for worker in self._pool:
+            worker.terminate()
+        for worker in self._pool:
             worker.end()
-        self._crew.clear()
+        self._pool.clear()
         self._running.clear()
+
+
+class _Worker:
+    """One process, started with its first task, in an executor of its own.
+
+    An executor of several processes can break while it starts another one, and takes down the tasks beside
+    the one whose process died.
+    """
+
+    def __init__(self, fitness: Fitness, threads: int) -> None:
+        context = get_context("spawn")  # CUDA cannot be used in forked processes
+        worker_end, self._lifeline = context.Pipe(duplex=False)
+        self._executor = ProcessPoolExecutor(
+            1, mp_context=context, initializer=_initialise, initargs=(fitness, threads, worker_end)
+        )
+
+    def submit(self, task: EvaluationTask) -> Future[Evaluation]:
+        """Start a task; the process must be idle. The future raises BrokenProcessPool if the process dies."""
+        try:
+            with block_signals():
+                return self._executor.submit(_evaluate, task)
+        except BrokenProcessPool as error:  # it died while it was idle
+            lost: Future[Evaluation] = Future()
+            lost.set_exception(error)
+            return lost
+
+    def terminate(self) -> None:
+        """Let the process exit now, without waiting for it."""
+        self._lifeline.close()
+
+    def end(self) -> None:
+        """Terminate the process and wait until it is gone."""
+        self.terminate()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def block_signals() -> Iterator[None]:
+    """Keep SIGINT from processes that are started here, and postpone SIGINT and SIGTERM until they are.
+
+    Workers need seconds before they can ignore SIGINT themselves, and one whose start is interrupted prints
+    a traceback.
+    """
+    # Python's resource tracker, started with the first worker, would unblock signals again.
+    resource_tracker.ensure_running()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _postponed():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@contextmanager
+def _postponed() -> Iterator[None]:
+    """Handle signals at the end: one taken by another thread is handled in the main one, blocked or not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if handler is not None}  # set in C
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in received:
+            signal.raise_signal(late)
+
+
+# What follows runs in the worker process.
+
+_fitness: Fitness | None = None
+"""Kept between tasks, so that its data sets stay open."""
+
+
+def _initialise(fitness: Fitness, threads: int, lifeline: Connection) -> None:
+    """Prepare a worker process.
+
+    Args:
+        fitness: Trains and scores candidates.
+        threads: Threads that its numerical libraries may use.
+        lifeline: Read end of a pipe that the parent never writes to: it ends when the parent closes it, or
+            when the parent has died, in whatever way.
+    """
+    global _fitness
+    _fitness = fitness
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the worker too
+    threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    torch = sys.modules.get("torch")
+    if torch is not None:  # imported by the main module of a script: too late for the variables
+        torch.set_num_threads(threads)
+
+
+def _evaluate(task: EvaluationTask) -> Evaluation:
+    if _fitness is None:
+        raise RuntimeError("the worker was not initialised")
+    return attempt(_fitness, task)
+
+
+def _exit_with_parent(lifeline: Connection) -> None:
+    lifeline.poll(None)
+    os._exit(1)  # at once: nothing that a clean-up could save

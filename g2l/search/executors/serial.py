@@ -1,13 +1,13 @@
-"""One group of candidates after the other, in this process."""
+"""One candidate after the other, in this process."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Self
 
-from g2l.evaluation import Evaluation, Fitness
-from g2l.search.executors.contract import TaskGroup, attempt
-from g2l.search.executors.dispatch import NOTHING_RUNS
+from g2l.evaluation import Evaluation, EvaluationTask, Fitness
+from g2l.search.executors.contract import attempt
 
 
 class SerialExecutor:
@@ -19,25 +19,27 @@ class SerialExecutor:
 
     def __init__(self, fitness: Fitness) -> None:
         self._fitness = fitness
+        self._waiting: deque[EvaluationTask] = deque()
 
     @property
     def slots(self) -> int:
-        """One: the calling thread."""
+        """1: the calling thread."""
         return 1
 
-    def evaluate(self, groups: Iterator[TaskGroup | None]) -> Iterator[Evaluation]:
-        """Yield one evaluation per task, in order.
+    def submit(self, task: EvaluationTask) -> None:
+        """Add a task to the queue."""
+        self._waiting.append(task)
 
-        Raises:
-            RuntimeError: `groups` gives None: nothing ever runs while it is asked.
-        """
-        for group in groups:
-            if group is None:
-                raise RuntimeError(NOTHING_RUNS)
-            yield from attempt(self._fitness, group)
+    def results(self) -> Iterator[Evaluation]:
+        """Evaluate one task per step of the iteration, in the order of submission."""
+        try:
+            while self._waiting:
+                yield attempt(self._fitness, self._waiting.popleft())
+        finally:
+            self._waiting.clear()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        return None
+        self._waiting.clear()

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from g2l.inference.formats.eaf import write_eaf
-from g2l.inference.segment_rows import SegmentRow, write_segments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +17,8 @@ from g2l.datasets.convert.request import ConversionRequest
 from g2l.datasets.convert.sources import Layout
 from g2l.datasets.reading import normal
 from g2l.datasets.validation import validate_dataset
+from g2l.inference.formats import Annotation, write_eaf
+from g2l.inference.segments import SegmentRow, write_segments
 
 ODD = ["cut", 'a "b", c', "<&>", "切る"]
 
@@ -95,7 +95,7 @@ def write(folder: Path, rows: dict[str, list[SegmentRow]], kind: str) -> Path:
     folder.mkdir()
     if kind == "eaf":
         for video, of in rows.items():
-            write_eaf(folder / f"{video}.eaf", video, of, 1.0)
+            write_eaf(folder / f"{video}.eaf", Annotation(video, of, 1.0))
         return folder
     write_segments(folder / "segments.csv", [row for of in rows.values() for row in of])
     return folder / "segments.csv"

@@ -1,0 +1,347 @@
+"""Settings that only commands have: how they run, what they print, read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, seed_setting
+from g2l.settings import Settings, setting
+
+_first = partial(setting, rank=FIRST)
+_run = partial(_first, changes_result=False)
+_published = partial(setting, panel="Models that lack metadata")
+_output = partial(setting, panel="Output", negatable=False)
+_smoothing = partial(setting, panel="Smoothing")
+_switch = partial(setting, False, negatable=False)
+_print = partial(_switch, changes_result=False)
+
+MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or models:/…."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugConfig(Settings):
+    """What every command has."""
+
+    debug: bool = _print("Show tracebacks of errors.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonConfig(DebugConfig):
+    """Commands that a script may read."""
+
+    json: bool = _first(False, "Print JSON to stdout.", negatable=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleConfig(DebugConfig):
+    """How much a command prints."""
+
+    quiet: bool = _print("Only print warnings and errors.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(ConsoleConfig):
+    """How a stage runs."""
+
+    seed: int = seed_setting()
+    device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
+    output_dir: Path | None = _run(
+        None, "Output folder.", default_text="runs/<command>/<dataset>-split<k>/<time>"
+    )
+    resume: bool = _run(False, "Continue the run in --output-dir, or else the latest one.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(RunConfig):
+    """How the demo runs."""
+
+    report: bool = _print("Print where the report is, at the end.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRunConfig(RunConfig):
+    """How a global search runs."""
+
+    dry_run: bool = _print("Print what the search would cost; write nothing.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetConfig(Settings):
+    """Which defaults the settings of the stages have."""
+
+    preset: str = _first(FAST, "Defaults of all stages.", choices=(FAST, PAPER, DEMO))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartConfig(Settings):
+    """Which structure a stage starts from."""
+
+    structure: str | None = _first(None, "Structure file (g2l, official or mmcv), runs:/… or models:/….")
+    hand_designed: bool = _first(False, "Use the hand-designed rates 2^l.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedsConfig(Settings):
+    """How often a structure is trained."""
+
+    seeds: int = _first(1, "Trainings of each structure, with seeds SEED, SEED + 1, …", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedConfig(Settings):
+    """What a published checkpoint (a state dict) does not hold, and what no file may decide alone."""
+
+    structure: Path | None = _published(None, "Structure of a state dict.", default_text="2^l")
+    mapping: Path | None = _published(None, "mapping.txt of a state dict.")
+    sample_rate: int = _published(1, "Sample rate that a state dict was trained with.", at_least=1)
+    background: tuple[str, ...] = _published(("background",), BACKGROUND_HELP, keeps_empty=True)
+    fps: float | None = _published(None, FPS_HELP, above=0, default_text="what the model says")
+    backbone: str | None = _published(None, "package.module:factory that a .safetensors file may name.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(ConsoleConfig):
+    """What is predicted, what is written, and how labels are smoothed."""
+
+    model: str = _first("", MODEL_HELP, required=True)
+    features: tuple[Path, ...] = _first(
+        (), "Feature file (.npy) or folder of them; repeatable.", required=True
+    )
+    output: Path = _first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
+    ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
+    device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
+    resume: bool = _run(False, "Skip videos that are already predicted.")
+    format: tuple[str, ...] = _output(
+        (), "Segments also as json, mstcn, eaf (ELAN) or srt; repeatable, or with commas.", rank=FIRST
+    )
+    smooth: str = _smoothing(
+        "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi"), rank=FIRST
+    )
+    min_duration: str | None = _smoothing(None, "Shortest segment that is kept: 0.5s, or 15 (frames).")
+    median_window: str | None = _smoothing(
+        None, "Window whose most frequent label counts: 1s, or 31 (frames)."
+    )
+    transition_weight: float | None = _smoothing(
+        None, "Weight of the transitions learnt from train in viterbi.", at_least=0, default_text="1"
+    )
+    probabilities: bool = _output(False, "Write <video>.probabilities.npy, too.")
+    plots: bool = _output(False, "Write <video>.png: prediction above ground truth.")
+    max_memory: str | None = setting(
+        None,
+        "Memory limit such as 2GB; longer videos are tiled, with the same result.",
+        default_text="a share of what is free",
+        changes_result=False,
+    )
+    overwrite: bool = setting(False, "Replace files that an earlier g2l run wrote.", changes_result=False)
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        owners = {"min_duration": "min-duration", "median_window": "median", "transition_weight": "viterbi"}
+        for name, owner in owners.items():
+            value = getattr(self, name)
+            if value is not None and owner != self.smooth:
+                yield f"`{name}` needs `smooth` {owner}, but smoothing is {self.smooth} instead."
+            if value is None and owner == self.smooth and owner != "viterbi":
+                yield f"`smooth` {owner} needs `{name}`, such as 0.5s."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ConsoleConfig):
+    """Which model is written as ONNX, and in which number format."""
+
+    model: str = _first("", MODEL_HELP, required=True)
+    output: Path = _first(Path("model.onnx"), "File to write, ending in .onnx.")
+    precision: str = _first(
+        "fp32",
+        "fp16: half the size, for GPUs; int8: 2-3 times as fast on CPUs, needs --calibration.",
+        choices=("fp32", "fp16", "int8"),
+    )
+    calibration: tuple[Path, ...] = _first(
+        (), "Features to fit int8 to and to compare with fp32 on; file or folder, repeatable."
+    )
+    ground_truth: Path | None = _first(
+        None, "Folder of the <video>.txt of --calibration, to compare F1, too."
+    )
+    force: bool = _switch("Write the file even if its labels differ too much from those of fp32.")
+    opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
+    ir_version: int | None = setting(
+        None, "Version of the ONNX file format.", default_text="torch's own choice"
+    )
+    frame_mask: bool = _switch("Add a second input for padded batches of different lengths.")
+    register: str | None = setting(None, "Register the model in MLflow under this name.")
+    alias: str | None = setting(None, "Alias of the registered version.")
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error; options that would do nothing are refused."""
+        yield from super().errors()
+        if self.precision == "fp32":
+            for name in ("calibration", "ground_truth", "force"):
+                if getattr(self, name):
+                    yield f"`{name}` needs `precision` fp16 or int8, but the precision is fp32 instead."
+        elif self.precision == "int8" and not self.calibration:
+            yield "`precision` int8 needs `calibration`: features like those the model will see."
+        elif self.ground_truth is not None and not self.calibration:
+            yield "`ground_truth` needs `calibration`, the features that it belongs to."
+        if self.alias is not None and self.register is None:
+            yield "`alias` needs `register`, the name of the model."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(JsonConfig):
+    """Which predictions are scored, and how."""
+
+    predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
+    ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same form.", required=True)
+    background: tuple[str, ...] = _first(("background",), BACKGROUND_HELP, keeps_empty=True)
+    bundle: Path | None = _first(None, "Score only the videos of this bundle.")
+    convention: str = _first(
+        "mstcn",
+        "g2l: without the last frame of the last segment, as the official code does.",
+        choices=("mstcn", "g2l"),
+    )
+    output: Path | None = _first(None, "Write metrics.json here, too.")
+    compare: Path | None = _first(None, "Other predictions of the same videos to compare with.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDataConfig(DebugConfig):
+    """Which data set a command makes."""
+
+    dataset: str = _first("", "Data set to make: a folder below --data-root.", required=True)
+    data_root: Path = _first(Path("data"), "Folder of data sets.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthConfig(NewDataConfig):
+    """A synthetic data set."""
+
+    kind: str = _first(
+        "kitchen",
+        "kitchen: actions that need context; lags: planted dilation rates.",
+        choices=("kitchen", "lags"),
+    )
+    lags: str | None = _first(None, "Planted lags in frames, such as 41,7.", default_text="41")
+    videos: int = _first(24, "Number of videos.")
+    frames: int = _first(400, "Mean number of frames of a video.")
+    classes: int | None = _first(None, "Classes of a kitchen.", default_text="10")
+    feature_dim: int | None = _first(None, "D.", default_text="16, for lags 8")
+    seed: int = seed_setting()
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        if self.kind == "kitchen" and self.lags is not None:
+            yield "`lags` needs `kind` lags, but the kind is kitchen instead."
+        if self.kind == "lags" and self.classes is not None:
+            yield "`classes` needs `kind` kitchen: lags have 2 classes per lag, multiplied."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig(NewDataConfig):
+    """Features and labels that become a data set."""
+
+    features: Path = _first(
+        Path(), "Folder of <video>.npy, .npz, .pt, .h5, .mat, .csv or .txt, T×D or D×T.", required=True
+    )
+    segments: Path | None = _first(
+        None,
+        "Table (video, label, start, end), .eaf, export of ELAN or BORIS, or a folder of files.",
+        default_text="`Y` in .mat",
+    )
+    layout: str | None = setting(
+        None,
+        "dt: feature_dim × frames; td: frames × feature_dim.",
+        choices=("dt", "td"),
+        default_text="derived from the shapes",
+    )
+    feature_dim: int | None = setting(None, "D.", at_least=1, default_text="derived from the shapes")
+    variable: str | None = setting(None, "Array to read from feature files that hold several.")
+    tier: str | None = setting(None, "Tier to read from ELAN's files that have several.")
+    fps: float | None = _first(None, "Frame rate of the features; kept. Labels are then in seconds.")
+    label_fps: float | None = setting(
+        None, "Labels count frames at this rate; they are resampled to --fps.", default_text="--fps"
+    )
+    offset: float = setting(0.0, "Seconds to add to all times of labels.")
+    length_tolerance: int = setting(
+        16, "Tolerated difference in length of features and labels.", unit="frames"
+    )
+    mapping: Path | None = _first(None, "mapping.txt to keep.", default_text="classes are numbered by name")
+    background: str = _first("background", "Class of frames that no segment covers.")
+    bundles: Path | None = _first(
+        None, "Folder of train.split<k>.bundle and test.split<k>.bundle.", default_text="one split is made"
+    )
+    test_fraction: float = setting(0.25, "Share of the subjects to test on, where a split is made.")
+    group_pattern: str | None = setting(
+        None,
+        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
+        default_text="names of GTEA, 50Salads and Breakfast",
+        keeps_empty=True,
+    )
+    seed: int = seed_setting()
+    dry_run: bool = _first(False, "Print what would be done; write nothing.", negatable=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig(DebugConfig):
+    """Videos whose features are extracted."""
+
+    videos: Path = _first(Path(), "Folder of videos.", required=True)
+    encoder: Path = _first(
+        Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
+    )
+    output: Path = _first(Path(), "Folder for <video>.npy and features.json.", required=True)
+    fps: float = _first(15.0, "Features per second of video.")
+    mean: str | None = setting(
+        None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
+    )
+    std: str | None = setting(None, "Standard deviation of red, green, blue.", default_text="ImageNet's")
+    size: int | None = setting(
+        None, "Height and width, where the encoder accepts any.", unit="pixels", default_text="224"
+    )
+    clip_frames: int | None = setting(
+        None, "T, where the encoder accepts any.", unit="frames", default_text="16"
+    )
+    encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
+    batch_size: int = setting(32, "Frames or clips encoded at once.")
+    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(ConsoleConfig):
+    """What a report is written as, and where."""
+
+    format: str = _first(
+        "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
+    )
+    output: Path | None = _first(
+        None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowConfig(JsonConfig):
+    """How a structure is shown."""
+
+    fps: float | None = _first(None, "Frame rate, to show seconds, too.", above=0)
+    feature_dim: int = setting(2048, "Channels D of the features, for the size.", at_least=1)
+    classes: int = setting(11, "Number of classes, for the size.", at_least=1)
+    feature_maps: int = setting(64, "Channels inside a stage, for the size.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialectConfig(DebugConfig):
+    """How a structure is written."""
+
+    to: str = _first("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadConfig(DebugConfig):
+    """Where a data set is downloaded to."""
+
+    data_root: Path = _first(Path("data"), "Folder of data sets.")
+    yes: bool = _first(False, "Accept the terms without a question.", negatable=False)

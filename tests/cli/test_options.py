@@ -1,0 +1,203 @@
+"""Options made from settings: how many are shown, and that each reaches its setting."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from command_lines import invoke
+from typer.testing import CliRunner
+
+from cli import main, options
+from cli.groups import G2LCommand, G2LGroup
+from cli.options import Uses, default_text, grouped, groups_of, metavar, option_names, parse
+from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
+from g2l.errors import InputError
+from g2l.settings import Settings, setting_fields
+
+MOST_SHOWN, MOST_FIRST = 30, 10
+
+
+def leaves(group: object = None, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    group = typer.main.get_command(main.app) if group is None else group
+    below = getattr(group, "commands", None)
+    if below is None:
+        return {path: group}
+    return {at: leaf for name, one in below.items() for at, leaf in leaves(one, (*path, name)).items()}
+
+
+LEAVES = leaves()
+NAMES = [" ".join(path) for path in LEAVES]
+
+
+@pytest.mark.parametrize(("path", "command"), LEAVES.items(), ids=NAMES)
+def test_help_shows_few_options_and_the_most_important_first(path, command):
+    shown = [one for one in command.params if one.opts[0].startswith("--") and not one.hidden]
+    assert len(shown) + 1 <= MOST_SHOWN  # and --help
+    first = [one for one in shown if one.rich_help_panel is None and one.name != "help_all"]
+    assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",), ("sync",))
+
+
+@pytest.mark.parametrize("path", [(), ("data",), ("train",), ("structure", "show")], ids=" ".join)
+def test_h_is_help(path):
+    told = invoke(*path, "-h")
+    assert (told.exit_code, told.stdout) == (0, invoke(*path, "--help").stdout)
+
+
+def test_help_leaves_rare_options_to_help_all(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    told, everything = invoke("train", "-h").stdout, invoke("train", "--help-all").stdout
+    for name in ("--smoothing-weight", "--length-tolerance", "--expansion-rate"):
+        assert name not in told
+        assert name in everything
+
+
+FUNCTIONS = {tuple(name.split()): function for name, function in main.COMMANDS.items()}
+
+
+def other_value(one) -> str:
+    """Return a valid text that is not the usual preset's."""
+    if one.choices:
+        return next(text for text in one.choices if text != one.preset_value("fast"))
+    if one.type in (int, float):
+        low = one.setting.at_least if one.setting.above is None else one.setting.above
+        value = 5 if low is None else low + 5
+        if one.setting.below is not None or one.setting.at_most == 1:
+            value = 0.75
+        return str(one.type(value))
+    return "7" if one.type is Budget else "other"
+
+
+def every_setting() -> list:
+    return [
+        pytest.param(path, name, group, one, option, id=f"{' '.join(path)} --{option}")
+        for path in LEAVES
+        for name, group in groups_of(FUNCTIONS[path]).items()
+        for one in group.uses.fields(group.config)
+        for option in option_names(one)
+    ]
+
+
+@pytest.mark.parametrize(("path", "parameter", "group", "one", "option"), every_setting())
+def test_every_option_reaches_its_setting(path, parameter, group, one, option):
+    command = LEAVES[path]
+    (found,) = (each for each in command.params if f"--{option}" in each.opts)
+    assert found.name == option.replace("-", "_")
+    text = None if one.type is bool else other_value(one)
+    value = (not one.default) if text is None else [text] if one.many else text
+    values = {found.name: value}
+    if "dataset" in setting_fields(group.config) and option != "dataset":
+        values["dataset"] = "gtea"
+    cross_checked = {"ending": {}, "smooth": {"min_duration": "1"}, "precision": {"calibration": ["a"]}}
+    values = cross_checked.get(one.name, {}) | values
+    plain = options.Group(group.config, Uses(only=group.uses.only, without=group.uses.without))
+    configs, refused = None, ""
+    try:
+        configs = options.configurations({parameter: plain}, values)
+    except InputError as error:
+        refused = error.message
+    if configs is None:  # it belongs to another option, which the error names
+        assert re.search(rf"`--{option}`.* (needs|must be left out|must be false)", refused)
+    else:
+        assert getattr(configs[parameter], one.name) != one.preset_value("fast")
+
+
+def test_options_that_configurations_share_are_the_same():
+    for path in LEAVES:
+        seen = {}
+        for group in groups_of(FUNCTIONS[path]).values():
+            for one in group.uses.fields(group.config):
+                for option in option_names(one):
+                    assert seen.setdefault(option, (one.type, one.setting)) == (one.type, one.setting)
+
+
+@pytest.mark.parametrize(("path", "function"), FUNCTIONS.items(), ids=map(" ".join, FUNCTIONS))
+def test_every_configuration_and_option_of_a_command_is_used(path, function):
+    used = set(function.__code__.co_names) | set(function.__code__.co_varnames)
+    source = inspect.getsource(function).split('"""', 2)[2]
+    for name in inspect.signature(function).parameters:
+        assert name in used
+        assert re.search(rf"\b{name}\b", source) or name in ("preset", "config")
+
+
+def small_app(config: type[Settings], uses: Uses | None = None):
+    seen = []
+
+    def command(config) -> None:
+        seen.append(config)
+
+    command.__annotations__["config"] = Annotated[config, uses or Uses()]
+    app = typer.Typer(cls=G2LGroup, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    app.command("go", cls=G2LCommand)(grouped(command))
+    return app, seen
+
+
+def test_none_unsets_a_limit_that_a_preset_has():
+    app, seen = small_app(GlobalSearchConfig)
+    for arguments, trainings in (([], 24.0), (["--trainings", "none"], None), (["--trainings", "3"], 3.0)):
+        told = CliRunner().invoke(app, ["go", *arguments])
+        assert told.exit_code == 0, told.output
+        assert seen[-1].trainings == trainings
+
+
+def test_errors_are_reported_at_once_as_typed():
+    app, _ = small_app(RecipeConfig)
+    line = ["go", "--epochs", "0", "--learning-rate", "fast", "--selection", "some", "--gradient-clip", "-1"]
+    message = " ".join(CliRunner().invoke(app, line).stderr.split())
+    for part in (
+        "`--epochs` must be >= 1, but is 0 instead.",
+        "`--learning-rate` must be a number, but is 'fast' instead.",
+        "`--selection` must be one of best, last, but is 'some' instead.",
+        "`--gradient-clip` must be > 0 and finite, but is -1.0 instead.",
+    ):
+        assert part in message
+
+
+def test_budgets_have_two_options():
+    app, seen = small_app(LocalSearchConfig)
+    assert CliRunner().invoke(app, ["go", "--interval-epochs", "2"]).exit_code == 0
+    assert seen[-1].interval == Budget(2, "epochs")
+    told = CliRunner().invoke(app, ["go", "--interval-epochs", "2", "--interval-steps", "x"])
+    assert "give --interval-epochs or --interval-steps, not both" in " ".join(told.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "default", "value"),
+    [
+        (RecipeConfig, "batch_size", "4; paper: 8", "INTEGER >=1"),
+        (RecipeConfig, "decay_epoch", "none; paper: 50", "INTEGER >=1"),
+        (RecipeConfig, "mixed_precision", "on", "TEXT"),
+        (RecipeConfig, "compile", "", "TEXT"),
+        (GlobalSearchConfig, "strategy", "one-shot; paper: genetic", None),
+        (GlobalSearchConfig, "trainings", "24; paper: no limit", "FULL_TRAININGS >0"),
+        (GlobalSearchConfig, "max_look_ahead", "no limit", "FRAMES >=0"),
+        (DataConfig, "dataset", "", "TEXT"),
+        (DataConfig, "holdout_fraction", "0.25", "FLOAT in (0, 1)"),
+        (DataConfig, "data_root", "data", "PATH"),
+    ],
+)
+def test_help_names_default_presets_unit_and_range(config, name, default, value):
+    one = setting_fields(config)[name]
+    assert default_text(one) == default
+    assert value is None or metavar(one) == value
+
+
+def test_presets_are_in_the_help(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "Videos per step. [default: 4; paper: 8]" in invoke("train", "-h").stdout
+
+
+def test_texts_become_values():
+    fields = setting_fields(DataConfig) | setting_fields(RecipeConfig)
+    assert parse(fields["split"], "3") == 3
+    assert parse(fields["data_root"], "none") == Path("none")
+    assert parse(fields["fps"], "none") is None
+    assert isinstance(parse(fields["normalize"], "train"), Enum)
+    with pytest.raises(ValueError, match=r"`--split` must be an integer, but is '1\.5' instead\."):
+        parse(fields["split"], "1.5")

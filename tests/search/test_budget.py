@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from search_landscapes import Landscape
+
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.presets import PRESETS
+from g2l.search.budget import expected_evaluations, maximal_evaluations, plan_search
+from g2l.search.executors.serial import SerialExecutor
+from g2l.search.loop import run_global_search
+from g2l.search.space import SearchSpace
+from g2l.search_config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.structure import DilationStructure, LayerTopology
+
+SPACE = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 4), max_exponent=10, longest=5000)
+
+
+def test_the_settings_of_the_paper():
+    config = PRESETS["paper"].global_search.replace(budget=Budget(5 * 5, "steps"))
+    plan = plan_search(config, SPACE, full_steps=65 * 5, seconds_per_step=0.4, bytes_per_checkpoint=3_000_000)
+    assert plan.expected.evaluations == 50 + 100 * 60  # METHOD, section 3: about 5,800
+    assert plan.maximal.evaluations == 50 + 100 * 100 + 99 * 49
+    assert plan.expected.steps == {"search": 6050 * 25}
+    assert plan.expected.training_equivalents == pytest.approx(6050 * 5 / 65)
+    assert plan.expected.seconds == pytest.approx(60_500)
+    assert plan.expected.bytes == 6050 * 3_000_000
+
+
+def test_a_limit_in_trainings_is_the_sum_of_the_parts():
+    config = GlobalSearchConfig(
+        strategy=Strategy.ONE_SHOT, trainings=24.0, proxy=ProxyChoice.THIRD, leaders=3, final_seeds=3
+    )
+    plan = plan_search(config, SPACE, full_steps=200)
+    assert plan.expected.steps == {
+        "search": 24 * 200 - 1200 - 1200,
+        "race": 4 * 3 * 100,
+        "final comparison": 2 * 3 * 200,
+    }
+    assert plan.expected.training_equivalents == plan.maximal.training_equivalents == 24.0
+    assert plan.expected.evaluations == 2400 // 67 + 1200 // 134
+    assert plan.expected.seconds is None
+    assert plan.expected.bytes is None
+
+
+def test_workers_share_the_time():
+    config = GlobalSearchConfig(population=4, generations=0, budget=Budget(10, "steps"), workers=2)
+    assert plan_search(config, SPACE, full_steps=1, seconds_per_step=1.0).expected.seconds == 20.0
+
+
+def test_trainings_that_go_on_take_disk():
+    config = GlobalSearchConfig(
+        strategy=Strategy.ONE_SHOT, population=4, generations=0, budget=Budget(10, "steps")
+    )
+    plan = plan_search(config, SPACE, full_steps=10, bytes_per_checkpoint=7)
+    assert (
+        plan.expected.steps["search"] == 10 + 4 * 10
+    )  # super-network and verification: 10 steps are a full training
+    assert plan.expected.bytes == 5 * (1 + 3) * 7
+
+
+@pytest.mark.parametrize(("keep", "files"), [("all", 64), ("elite", 4), ("none", 0)])
+def test_disk_follows_the_kept_checkpoints(keep, files):
+    config = GlobalSearchConfig(
+        population=4,
+        generations=15,
+        mutation_probability=0.0,
+        candidate_checkpoints=CandidateCheckpoints(keep),
+    )
+    plan = plan_search(config, SPACE, full_steps=1, bytes_per_checkpoint=7)
+    assert plan.expected.bytes == files * 7
+
+
+def test_no_more_than_the_space_holds():
+    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
+    plan = plan_search(GlobalSearchConfig(), space, full_steps=1)
+    assert plan.expected.evaluations == plan.maximal.evaluations == 4
+
+
+@pytest.mark.parametrize("population", [2, 5, 8])
+@pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("margin", [0.0, 1000.0])
+def test_real_searches_stay_within_the_plan(population, chance, margin):
+    config = GlobalSearchConfig(
+        population=population, generations=3, mutation_probability=chance, survival_margin=margin
+    )
+    hand = DilationStructure.hand_designed(4, 10)
+    fitness = Landscape(SPACE.from_rates([64] * 40))
+    result = run_global_search(SPACE, config, SerialExecutor(fitness), seed=0, hand_designed=hand)
+    assert result.evaluations <= maximal_evaluations(config)
+    if chance in (0.0, 1.0) and margin == 1000.0:
+        assert result.evaluations == pytest.approx(expected_evaluations(config), abs=result.cache_hits)
+
+
+def test_a_wrong_number_of_steps_is_refused():
+    with pytest.raises(InputError, match="`full_steps` must be >= 1, but is 0 instead"):
+        plan_search(GlobalSearchConfig(), SPACE, full_steps=0)

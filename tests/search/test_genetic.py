@@ -1,0 +1,229 @@
+"""The genetic operators: selection, crossover, mutation, survival."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search_landscapes import Landscape, evaluation
+from small_searches import HAND, config, search
+from small_searches import SPACE as SMALL_SPACE
+
+from g2l.evaluation import EvaluationStatus
+from g2l.search.candidates import Candidate, GenerationSummary, Origin, diversity, fitness_of, ranked
+from g2l.search.proposals.genetic import Breeder, mutate, roulette, two_point_crossover, within_margin
+from g2l.search.space import SearchSpace
+from g2l.structure import DilationStructure, LayerTopology
+
+SPACE = SearchSpace(LayerTopology.serial((4, 3)), (1, 2, 4, 8, 16))
+
+
+def structures(space=SPACE):
+    genome = st.lists(st.sampled_from(space.rates), min_size=space.genes, max_size=space.genes)
+    return genome.map(space.from_rates)
+
+
+def candidate(fitness: float, order: int) -> Candidate:
+    structure = DilationStructure(((order + 1,),))
+    if fitness == -math.inf:
+        failure = evaluation(structure, 0, metrics={}, status=EvaluationStatus.FAILED, reason="broken")
+        return Candidate(failure, fitness, order, Origin.RANDOM)
+    return Candidate(evaluation(structure, fitness), fitness, order, Origin.RANDOM)
+
+
+SCORES = st.one_of(st.integers(0, 5).map(float), st.just(-math.inf))
+
+
+def crowd():
+    """Candidates of few fitnesses, so that ties and failures are common; the first one ran."""
+    return st.lists(SCORES, min_size=1, max_size=14).map(
+        lambda scores: [
+            candidate(max(one, 0.0) if order == 0 else one, order) for order, one in enumerate(scores)
+        ]
+    )
+
+
+def frequencies(fitness, draws=40_000):
+    drawn = roulette(fitness, draws, np.random.default_rng(1))
+    return np.bincount(drawn, minlength=len(fitness)) / draws
+
+
+def test_roulette_draws_in_proportion_to_fitness():
+    fitness = [10.0, 20.0, 30.0, 40.0]
+    assert frequencies(fitness) == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("fitness", "expected"),
+    [
+        ([0.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25]),
+        ([-5.0, 30.0, 10.0], [0.0, 0.75, 0.25]),
+        ([-5.0, -1.0], [0.5, 0.5]),
+        ([-math.inf, 5.0, 15.0], [0.0, 0.25, 0.75]),
+        ([-math.inf, 0.0, 0.0], [0.0, 0.5, 0.5]),
+        ([-math.inf, -math.inf], [0.5, 0.5]),
+        ([5e-324, 5e-324], [0.5, 0.5]),
+        ([1e308, 1e308], [0.5, 0.5]),
+        ([7.0], [1.0]),
+    ],
+)
+def test_roulette_copes_with_zero_negative_failed_and_extreme(fitness, expected):
+    assert frequencies(fitness, 4000) == pytest.approx(expected, abs=0.03)
+
+
+@given(structures(), structures(), st.integers(0, 2**32 - 1))
+def test_crossover_exchanges_one_run_of_genes(first, second, seed):
+    left, right = two_point_crossover(first, second, np.random.default_rng(seed))
+    assert left.shape == right.shape == first.shape
+    pairs = zip(left.rates, right.rates, first.rates, second.rates, strict=True)
+    assert all((a, b) in ((p, q), (q, p)) for a, b, p, q in pairs)
+
+
+def test_crossover_of_disjoint_parents_cuts_everywhere_and_never_swaps_all():
+    first, second = SPACE.from_rates([1] * 7), SPACE.from_rates([2] * 7)
+    generator = np.random.default_rng(0)
+    runs = {two_point_crossover(first, second, generator)[0].rates for _ in range(2000)}
+    assert len(runs) == math.comb(7, 2)  # every pair of the 7 boundaries of the ring
+    assert all({1, 2} == set(rates) for rates in runs)
+
+
+def test_crossover_of_single_genes_returns_the_parents():
+    one, two = DilationStructure(((1,),)), DilationStructure(((2,),))
+    assert two_point_crossover(one, two, np.random.default_rng(0)) == (one, two)
+
+
+@given(structures(), st.integers(0, 2**32 - 1))
+def test_mutation_with_certainty_changes_every_gene_within_the_space(structure, seed):
+    mutant = mutate(structure, SPACE, 1.0, np.random.default_rng(seed))
+    assert SPACE.contains(mutant)
+    assert all(a != b for a, b in zip(mutant.rates, structure.rates, strict=True))
+
+
+@given(structures(), st.integers(0, 2**32 - 1))
+def test_mutation_without_chance_changes_nothing(structure, seed):
+    assert mutate(structure, SPACE, 0.0, np.random.default_rng(seed)) == structure
+
+
+def test_mutation_in_a_space_of_one_rate_changes_nothing():
+    space = SearchSpace(LayerTopology.serial((2,)), (1,))
+    only = space.from_rates([1, 1])
+    assert mutate(only, space, 1.0, np.random.default_rng(0)) == only
+
+
+def test_mutation_is_uniform_over_the_other_exponents():
+    space = SearchSpace.powers_of_two(LayerTopology.serial((20,)), max_exponent=10, longest=5000)
+    start = space.from_rates([512] * 20)
+    generator = np.random.default_rng(2)
+    rates = [rate for _ in range(2000) for rate in mutate(start, space, 0.2, generator).rates]
+    changed = [rate for rate in rates if rate != 512]
+    assert len(changed) / len(rates) == pytest.approx(0.2, abs=0.01)
+    expected = len(changed) / 10
+    counts = np.array([changed.count(rate) for rate in space.rates if rate != 512])
+    assert float(((counts - expected) ** 2 / expected).sum()) < 23.6  # 99.5 %, 9 degrees of freedom
+
+
+def test_rank_goes_by_fitness_then_by_order():
+    members = [candidate(50, 3), candidate(70, 2), candidate(70, 0), candidate(-math.inf, 1)]
+    assert [member.order for member in ranked(members)] == [0, 2, 3, 1]
+
+
+@given(crowd())
+def test_the_order_goes_by_fitness(members):
+    by_fitness = sorted(members, key=lambda member: (-member.fitness, member.order))
+    assert list(ranked(members)) == by_fitness
+    leader = by_fitness[0].fitness
+    strong = [member for member in by_fitness if leader - member.fitness <= 2.0]
+    assert list(within_margin(ranked(members), 2.0)) == strong
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.integers(1, 12))
+def test_survivors_are_the_best_distinct_ones(scores, count):
+    members = [candidate(float(score), order) for order, score in enumerate(scores)]
+    kept = ranked(members + members)[:count]
+    assert len(kept) == min(count, len(members))
+    assert [member.fitness for member in kept] == sorted(map(float, scores), reverse=True)[:count]
+
+
+def test_margin_keeps_those_exactly_on_it_and_drops_failures():
+    members = ranked([candidate(80, 0), candidate(70, 1), candidate(69.9, 2), candidate(-math.inf, 3)])
+    assert [member.order for member in within_margin(members, 10.0)] == [0, 1]
+    assert [member.order for member in within_margin(members, 0.0)] == [0]
+    assert [member.order for member in within_margin(members, 100.0)] == [0, 1, 2]
+
+
+@given(st.lists(structures(), max_size=6))
+def test_diversity_is_the_mean_over_pairs(members):
+    pairs = [
+        sum(a != b for a, b in zip(left.rates, right.rates, strict=True)) / SPACE.genes
+        for number, left in enumerate(members)
+        for right in members[:number]
+    ]
+    assert diversity(members) == pytest.approx(sum(pairs) / len(pairs) if pairs else 0.0)
+
+
+def test_fitness_is_one_metric_and_minus_infinity_on_failure():
+    structure = DilationStructure(((1,),))
+    done = evaluation(structure, 0, metrics={"f1@10": 60.0, "f1@25": 50.0, "f1@50": 40.0, "edit": 7.0})
+    assert fitness_of(done, "f1") == pytest.approx(50.0)
+    assert fitness_of(done, "edit") == 7.0
+    assert candidate(-math.inf, 0).failed
+    assert fitness_of(candidate(-math.inf, 0).evaluation, "edit") == -math.inf
+
+
+def test_summary_leaves_failures_out_of_mean_and_median():
+    population = ranked([candidate(80, 0), candidate(60, 1), candidate(40, 2), candidate(-math.inf, 3)])
+    summary = GenerationSummary.of(2, population, evaluations=4, cache_hits=1, failures=1)
+    assert (summary.best, summary.mean, summary.median) == (80, 60, 60)
+    value = summary.as_dict()
+    assert value["population"][-1] == {"structure": [[4]], "fitness": None, "order": 3, "origin": "random"}
+    assert (value["evaluations"], value["cache_hits"], value["failures"]) == (4, 1, 1)
+
+
+def test_mutants_are_spawned_by_children_with_their_chance():
+    parents = [
+        Candidate(evaluation(SMALL_SPACE.sample(np.random.default_rng(i)), 50.0), 50.0, i, Origin.RANDOM)
+        for i in range(40)
+    ]
+    breeder = Breeder(SMALL_SPACE, (), np.random.default_rng(0))
+    proposals = breeder.offspring(parents, config(population=400, mutation_probability=0.2))
+    origins = Counter(proposal.origin for proposal in proposals)
+    assert origins[Origin.CROSSOVER] == 400
+    assert origins[Origin.MUTATION] / 400 == pytest.approx(0.2, abs=0.05)
+    assert len({proposal.structure for proposal in proposals}) == len(proposals)
+
+
+LIMITED = SearchSpace(
+    LayerTopology.serial((4, 4)), (1, 2, 4, 8, 16, 32), max_receptive_field=81, max_look_ahead=45
+)
+LIMITED_TARGET = LIMITED.from_rates([4, 1, 16, 2, 8, 4, 1, 4])
+
+
+def test_children_and_mutants_keep_to_the_limits():
+    generator = np.random.default_rng(0)
+    structures = [LIMITED.sample(generator) for _ in range(20)]
+    parents = ranked(
+        Candidate(evaluation(structure, 50.0), 50.0, order, Origin.RANDOM)
+        for order, structure in enumerate(structures)
+    )
+    breeder = Breeder(LIMITED, (), generator)
+    proposals = breeder.offspring(parents, config(population=200, mutation_probability=0.5))
+    assert all(LIMITED.contains(proposal.structure) for proposal in proposals)
+    assert max(LIMITED.topology.receptive_field(proposal.structure).frames for proposal in proposals) == 81
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whatever_is_trained_keeps_to_the_limits(seed):
+    fitness = Landscape(LIMITED_TARGET)
+    result = search(fitness, space=LIMITED, seed=seed)
+    trained = {call.split(":")[0] for call in fitness.calls}
+    assert {LIMITED.project(HAND).key, result.best.structure.key} <= trained
+    for key in trained:
+        rates = [int(rate) for stage in key.split("/") for rate in stage.split(",")]
+        assert LIMITED.contains(LIMITED.from_rates(rates))
+        assert sum(rates) <= 40
+    assert result.best.metrics["edit"] > result.hand_designed.metrics["edit"]

@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score, scored
+from small_searches import HAND, TARGET, config, search
+
+from g2l.errors import InputError, OperationalError
+from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.search.candidates import Origin
+from g2l.search.events import SearchPhase
+from g2l.search.journal import Journal
+from g2l.search.loop import nothing_learnt
+from g2l.search.space import SearchSpace
+from g2l.search.store import EvaluationStore
+from g2l.search_config import Strategy
+from g2l.structure import DilationStructure, LayerTopology
+
+
+class Recorder:
+    def __init__(self):
+        self.evaluations, self.summaries = [], []
+
+    def on_evaluation(self, event):
+        self.evaluations.append((event.evaluation.structure, event.generation, event.cached))
+
+    def on_generation(self, summary):
+        self.summaries.append(summary)
+
+    def on_end(self):
+        pass
+
+
+def test_it_climbs_and_never_falls_below_the_hand_designed():
+    result = search(config=config(generations=20))
+    best = [summary.best for summary in result.generations]
+    assert best == sorted(best)
+    assert best[-1] == result.best.metrics["edit"] > result.hand_designed.metrics["edit"]
+    assert result.hand_designed.structure == HAND
+    assert result.population[0] == result.best
+    assert len(result.generations) == 21
+
+
+def test_no_structure_is_trained_twice_and_counts_add_up():
+    fitness = Landscape(TARGET)
+    recorder = Recorder()
+    result = search(fitness, observers=[recorder])
+    assert max(Counter(fitness.calls).values()) == 1
+    assert fitness.calls[0] == HAND.key
+    assert result.evaluations == len(fitness.calls) == len(recorder.evaluations)
+    assert recorder.summaries == list(result.generations)
+    assert [summary.generation for summary in recorder.summaries] == list(range(6))
+
+
+def test_every_candidate_has_the_same_seed_and_budget():
+    seen = set()
+
+    def score_of(task):
+        seen.add((task.budget, task.seed))
+        return scored(task, TARGET)
+
+    search(score_of, seed=11)
+    assert seen == {(BUDGET, 11)}
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_completion_order_does_not_matter(order):
+    assert search(executor=Shuffled(Landscape(TARGET), order)) == search()
+
+
+def test_seeds_give_other_searches():
+    assert search(seed=1).population != search(seed=2).population
+
+
+def test_rates_above_the_cap_are_projected():
+    result = search(space=SearchSpace(LayerTopology.serial((4, 4)), (1, 2)), hand_designed=HAND)
+    assert result.hand_designed.structure.rates == (1, 2, 2, 2) * 2
+
+
+def test_a_tie_goes_to_the_hand_designed():
+    result = search(lambda task: evaluation(task.structure, 50.0))
+    assert result.best.structure == HAND
+    assert result.best == result.hand_designed
+
+
+def test_all_scores_zero_is_survived():
+    result = search(lambda task: evaluation(task.structure, 0.0))
+    assert result.best.structure == HAND
+
+
+def test_the_fitness_decides():
+    def score_of(task):
+        high = dict.fromkeys(METRICS, 10.0) | {"edit": score(task.structure, TARGET)}
+        return evaluation(task.structure, 0, metrics=high)
+
+    fitness = score_of
+
+    assert search(fitness, config=config(fitness="accuracy")).best.structure == HAND
+    assert search(fitness, config=config(fitness="edit")).best.structure != HAND
+
+
+def test_failures_rank_last_and_end_nothing():
+    clean = Landscape(TARGET)
+    search(clean)
+    broken = frozenset(clean.calls[1::2])
+    recorder = Recorder()
+    fitness = Landscape(TARGET, broken=broken)
+    result = search(fitness, observers=[recorder])
+    assert result.best.status is EvaluationStatus.DONE
+    assert sum(summary.failures for summary in recorder.summaries) >= 3
+    assert all(Counter(fitness.calls)[key] in (0, 2) for key in broken)  # tried once more
+    assert "NaN" not in str([summary.as_dict() for summary in recorder.summaries])
+
+
+def test_hand_designed_may_fail():
+    result = search(Landscape(TARGET, broken=frozenset([HAND.key])))
+    assert result.hand_designed.status is EvaluationStatus.FAILED
+    assert result.hand_designed.reason == f"RuntimeError: no memory for {HAND.key}"
+    assert result.best.status is EvaluationStatus.DONE
+
+
+def test_a_first_population_that_fails_entirely_ends_it():
+    def score_of(task):
+        raise InputError("data/x: no such folder.")
+
+    with pytest.raises(OperationalError, match=r"none of the first 8 candidates .*: data/x: no such folder"):
+        search(score_of)
+
+
+def test_a_score_that_is_not_finite_is_a_failure():
+    def score_of(task):
+        return evaluation(task.structure, float("nan") if task.structure != HAND else 5.0)
+
+    result = search(score_of, config=config(generations=1))
+    assert result.best.structure == HAND
+    assert {member.reason for member in result.population[1:]} == {"ValueError: metric `accuracy` is nan"}
+
+
+def test_an_exhausted_space_is_served_from_the_cache():
+    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
+    fitness = Landscape(space.from_rates([2, 1]))
+    result = search(
+        fitness, space=space, hand_designed=space.from_rates([1, 2]), config=config(survival_margin=100.0)
+    )
+    assert result.evaluations == len(fitness.calls) == 4
+    assert result.cache_hits > 0
+    assert result.best.structure == space.from_rates([2, 1])
+    assert len(result.population) == 4
+
+
+def test_a_space_of_one_structure_is_searched():
+    space = SearchSpace(LayerTopology.serial((1,)), (1,))
+    result = search(Landscape(space.from_rates([1])), space=space, hand_designed=space.from_rates([1]))
+    assert result.evaluations == 1
+
+
+@pytest.mark.parametrize("population", [2, 3, 7])
+def test_odd_and_small_populations_skip_no_pair(population):
+    settings = config(population=population, generations=3, mutation_probability=1e-9, survival_margin=1e9)
+    result = search(config=settings)
+    pairs = 2 * ((population + 1) // 2)
+    assert [summary.evaluations + summary.cache_hits for summary in result.generations] == [population] + [
+        pairs
+    ] * 3
+
+
+def test_the_weak_are_replaced_by_random_ones_except_at_the_end():
+    recorder = Recorder()
+    search(observers=[recorder], config=config(survival_margin=1e-9, mutation_probability=0.0))
+    *middle, last = recorder.summaries[1:]
+    for summary in middle:
+        origins = [member.origin for member in summary.population[1:]]
+        assert len(summary.population) == 8
+        assert origins.count(Origin.RANDOM) >= 6
+        assert summary.evaluations + summary.cache_hits > 8
+    assert last.evaluations + last.cache_hits == 8
+    scores = [member.fitness for member in last.population]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_store_is_shared_across_searches(tmp_path):
+    first, second = Landscape(TARGET), Landscape(TARGET)
+    store = EvaluationStore(tmp_path, {"data": "d"})
+    one = search(first, store=store)
+    recorder = Recorder()
+    two = search(second, store=store, observers=[recorder])
+    assert second.calls == []
+    assert (two.best, two.population) == (one.best, one.population)
+    assert (two.evaluations, two.cache_hits) == (0, one.evaluations + one.cache_hits)
+    assert all(cached for _, _, cached in recorder.evaluations)
+
+
+def test_another_shape_seed_or_setting_is_refused():
+    with pytest.raises(InputError, match="`structure` must have stages of"):
+        search(hand_designed=DilationStructure(((1,),)))
+    with pytest.raises(InputError, match="`seed` must be >= 0, but is -1 instead"):
+        search(seed=-1)
+    with pytest.raises(InputError, match="`population` must be >= 2"):
+        search(config=config(population=1))
+
+
+def test_progress_covers_every_evaluation():
+    log = []
+
+    class Bar:
+        def __init__(self, name, total):
+            self.name, self.total, self.done = name, total, 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            log.append((self.name, self.total, self.done))
+
+        def advance(self, count=1, note=None):
+            self.done += count
+
+    class Bars:
+        def task(self, description, total):
+            return Bar(description, total)
+
+    result = search(progress=Bars())
+    assert all(total == done for _, total, done in log)
+    batches = [total for name, total, _ in log if name.startswith("generation ")]
+    assert sum(batches) == result.evaluations
+    assert log[-1][:2] == ("global search", 6)
+    assert log[0][0] == "generation 0"
+
+
+FULL = 100
+CAREFUL = config(
+    strategy=Strategy.ONE_SHOT,
+    trainings=30.0,
+    budget=Budget(25, "steps"),
+    leaders=2,
+    population=6,
+    final_seeds=1,
+)
+
+
+@dataclass
+class Watcher:
+    findings: list = field(default_factory=list)
+    ends: int = 0
+
+    @property
+    def statuses(self):
+        return [finding.status for finding in self.findings]
+
+    def on_evaluation(self, event):
+        self.findings.append(event)
+
+    def on_generation(self, summary):
+        assert self.statuses[-1].generation <= summary.generation
+
+    def on_end(self):
+        self.ends += 1
+
+
+def watched(**options):
+    watcher = Watcher()
+    result = search(options.pop("fitness", None) or Landscape(TARGET), observers=[watcher], **options)
+    return watcher, result
+
+
+def test_the_phases_follow_one_another_and_the_end_is_told_once():
+    watcher, result = watched(config=CAREFUL, full_steps=FULL)
+    phases = [status.phase for status in watcher.statuses]
+    order = [SearchPhase.SEARCH, SearchPhase.RACE]
+    assert phases == sorted(phases, key=order.index)
+    assert set(phases) == set(order)
+    assert [finding.phase for finding in watcher.findings] == phases
+    assert watcher.ends == 1
+    assert watcher.statuses[-1].steps == watcher.statuses[-1].completed_steps == result.steps
+
+
+def test_what_may_be_spent_is_told_from_the_start_the_final_comparison_left_out():
+    watcher, result = watched(config=CAREFUL, full_steps=FULL)
+    assert {(status.planned_steps, status.limited) for status in watcher.statuses} == {(28 * FULL, True)}
+    assert result.steps <= 28 * FULL
+
+
+def test_without_a_limit_there_is_an_estimate():
+    watcher, _ = watched(full_steps=FULL)
+    (planned,) = {status.planned_steps for status in watcher.statuses}
+    assert not watcher.statuses[0].limited
+    assert planned == BUDGET.amount * (8 + round(5 * 8 * 1.2))
+    unknown, _ = watched()
+    assert unknown.statuses[0].planned_steps is None
+    assert unknown.statuses[0].seconds_left(10.0) is None
+
+
+def test_scores_of_the_race_are_not_those_that_decide():
+    watcher, result = watched(config=CAREFUL, full_steps=FULL)
+    searched = [one for one in watcher.statuses if one.phase is SearchPhase.SEARCH]
+    assert searched[-1].best == result.population[0].metrics["f1@10"]
+    assert {one.best for one in watcher.statuses if one.phase is SearchPhase.RACE} == {searched[-1].best}
+    assert all(one.best >= one.median for one in watcher.statuses)
+
+
+def test_only_lower_rungs_may_go_on():
+    watcher, _ = watched(config=CAREFUL, full_steps=FULL)
+    amounts = {True: set(), False: set()}
+    for finding in watcher.findings:
+        if finding.phase is SearchPhase.SEARCH and not finding.evaluation.history:
+            amounts[finding.provisional].add(finding.evaluation.budget.amount)
+    assert amounts[True] == {25, 50}
+    assert amounts[False] == {100}
+    assert not any(one.provisional for one in watcher.findings if one.phase is SearchPhase.RACE)
+    pruned = [status.pruned for status in watcher.statuses]
+    assert pruned[0] == 0 < pruned[-1]
+
+
+def test_a_replay_is_not_taken_for_training(tmp_path):
+    class Stops(Landscape):
+        def __call__(self, task):
+            if len(self.calls) == 20:
+                raise KeyboardInterrupt
+            return super().__call__(task)
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Journal(tmp_path / "journal.jsonl", resume=False, identity={}) as journal,
+    ):
+        watched(fitness=Stops(TARGET), journal=journal)
+    with Journal(tmp_path / "journal.jsonl", resume=True, identity={}) as journal:
+        watcher, result = watched(journal=journal)
+    replayed = watcher.statuses[:20]
+    assert {status.trained_steps for status in replayed} == {0}
+    assert replayed[-1].completed_steps == 20 * BUDGET.amount
+    assert replayed[-1].seconds_left(60.0) is None
+    last = watcher.statuses[-1]
+    assert last.trained_steps == last.completed_steps - 20 * BUDGET.amount
+    assert last.cache_hits == 0
+    assert result.steps == last.completed_steps
+
+
+def test_results_of_other_runs_are_cached_and_take_no_time(tmp_path):
+    store = EvaluationStore(tmp_path, {})
+    first, _ = watched(store=store)
+    second, _ = watched(store=store)
+    assert first.statuses[-1].cache_hits == 0
+    last = second.statuses[-1]
+    assert (last.cache_hits, last.trained_steps) == (last.evaluations, 0)
+    assert all(finding.cached for finding in second.findings)
+
+
+def test_the_time_left_is_that_of_the_present_pace():
+    watcher, _ = watched(config=CAREFUL, full_steps=FULL)
+    status = watcher.statuses[3]
+    per_step = 60.0 / status.trained_steps
+    assert status.seconds_left(60.0) == pytest.approx((28 * FULL - status.completed_steps) * per_step)
+
+
+def test_failures_are_counted():
+    broken = frozenset({"1,2,4,8/1,2,4,8"})
+    watcher, _ = watched(fitness=Landscape(TARGET, broken), config=config(budget=Budget(3, "steps")))
+    assert watcher.statuses[-1].failures == 1
+
+
+def alike(task, value):
+    return Evaluation(**vars(task), metrics=dict.fromkeys(METRICS, value))
+
+
+def test_nothing_learnt_is_said_and_the_hand_designed_structure_kept():
+    settings = config(leaders=2, generations=2)
+    flat = search(lambda task: alike(task, 30.0), config=settings)
+    assert flat.verdict.startswith("Nothing was learnt: all ")
+    assert (flat.winner, flat.race) == (HAND, None)
+
+    low = search(lambda task: alike(task, score(task.structure, TARGET) / 50), config=settings)
+    assert "below the floor of 5" in low.verdict
+    assert (low.winner, low.best, low.race) == (HAND, low.hand_designed, None)
+    assert low.population[0].structure != HAND
+
+
+def test_one_structure_or_real_scores_are_no_evidence_of_nothing_learnt():
+    assert nothing_learnt([]) is None
+    assert nothing_learnt([0.0]) is None
+    assert nothing_learnt([30.0, 30.5]) is None
+    assert search(config=config(leaders=2)).verdict is None

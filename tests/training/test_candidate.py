@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from g2l.config import Normalization
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.errors import InputError
+from g2l.evaluation import Budget, EvaluationStatus
+from g2l.models.artifact import load_model
+from g2l.structure import DilationStructure
+from g2l.training import candidate as candidate_module
+from g2l.training.evaluate import evaluate_model
+from g2l.training.loop import Training
+from tests.training.tiny_fitness import LARGE, SMALL, evaluate
+
+BUDGET = Budget(4, "steps")
+
+
+def test_the_same_call_gives_the_same_numbers(fitness):
+    first, second = evaluate(fitness, LARGE, BUDGET, 3), evaluate(fitness, LARGE, BUDGET, 3)
+    assert first.metrics == second.metrics
+    assert first.metrics.keys() == {
+        "videos",
+        "frames",
+        "accuracy",
+        "edit",
+        "f1@10",
+        "f1@25",
+        "f1@50",
+    }
+    assert (first.structure, first.budget, first.seed) == (LARGE, BUDGET, 3)
+    assert first.status is EvaluationStatus.DONE
+    assert first.seconds > 0
+    assert first.checkpoint is None
+
+
+def test_every_structure_of_a_seed_starts_from_the_same_weights(fitness, monkeypatch):
+    starts = []
+
+    def noting(model, *args, **options):
+        starts.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
+        return Training(model, *args, **options)
+
+    monkeypatch.setattr(candidate_module, "Training", noting)
+    for structure, seed in ((SMALL, 0), (LARGE, 0), (LARGE, 1)):
+        evaluate(fitness, structure, BUDGET, seed)
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.equal(starts[1], starts[2])
+
+
+def test_it_scores_the_holdout_and_not_the_test_videos(fitness, tiny_data, monkeypatch):
+    scored = []
+
+    def noting(model, dataset, names, *, device):
+        scored.append(names)
+        return evaluate_model(model, dataset, names, device=device)
+
+    monkeypatch.setattr(candidate_module, "evaluate_model", noting)
+    evaluate(fitness, SMALL, Budget(2, "epochs"), 0)
+    partitions = SegmentationDataset.open(tiny_data).partitions(fitness.recipe.selection)
+    assert scored == [partitions.holdout]
+    assert not set(partitions.holdout) & set(partitions.test)
+
+
+@pytest.mark.parametrize("normalize", list(Normalization))
+def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
+    fitness = replace(fitness, checkpoint_folder=tmp_path, data=fitness.data.replace(normalize=normalize))
+    evaluation = evaluate(fitness, LARGE, BUDGET, 5)
+    assert evaluation.checkpoint is not None
+    assert evaluation.checkpoint.relative_to(tmp_path).name == "model.safetensors"
+    model, metadata = load_model(evaluation.checkpoint)
+    assert (metadata.structure, metadata.seed, metadata.normalize) == (LARGE, 5, normalize)
+    assert (metadata.mean is None) == (normalize is not Normalization.TRAIN)
+    assert metadata.metrics == {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
+    dataset = candidate_module.open_dataset(fitness.data, Path.cwd())
+    holdout = dataset.partitions(fitness.recipe.selection).holdout
+    assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
+
+
+def test_each_candidate_has_its_own_checkpoint(fitness, tmp_path):
+    fitness = replace(fitness, checkpoint_folder=tmp_path)
+    calls = [(SMALL, BUDGET, 0), (LARGE, BUDGET, 0), (LARGE, Budget(4, "epochs"), 0), (LARGE, BUDGET, 1)]
+    assert len({evaluate(fitness, *call).checkpoint for call in calls}) == 4
+    assert evaluate(fitness, *calls[0]).checkpoint == evaluate(fitness, *calls[0]).checkpoint
+
+
+def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypatch):
+    opened = []
+    open_dataset = SegmentationDataset.open
+
+    def noting(config, **options):
+        opened.append(config)
+        return open_dataset(config, **options)
+
+    candidate_module.open_dataset.cache_clear()
+    monkeypatch.setattr(SegmentationDataset, "open", noting)
+    travelled = pickle.loads(pickle.dumps(fitness))  # noqa: S301
+    assert travelled == fitness
+    evaluate(travelled, SMALL, BUDGET, 0)
+    evaluate(fitness, LARGE, BUDGET, 0)
+    assert opened == [fitness.data]
+
+
+def test_features_shared_between_processes_change_no_score(fitness, tmp_path):
+    fitness = replace(fitness, data=fitness.data.replace(normalize=Normalization.TRAIN))
+    sharing = replace(fitness, feature_folder=tmp_path / "shared")
+    assert evaluate(sharing, LARGE, BUDGET, 3).metrics == evaluate(fitness, LARGE, BUDGET, 3).metrics
+    assert list((tmp_path / "shared").rglob("*.npy"))
+
+
+def test_a_structure_of_another_size_is_refused(fitness):
+    with pytest.raises(InputError, match="expected 2 stages of 2 layers"):
+        evaluate(fitness, DilationStructure(((1, 2, 4),)), BUDGET, 0)
