@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from g2l.datasets.holdout import subjects_of
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import Summary
+from g2l.metrics.video_comparison import Trainings, compare_videos
 from g2l.pipeline.train import TrainingOutcome
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -43,9 +45,26 @@ class Contestant:
         }
 
 
-def differences(searched: TrainingOutcome, baseline: TrainingOutcome) -> dict[str, Comparison]:
-    """Return searched minus hand-designed on test, by metric, over the seeds that both were trained with."""
+def differences(
+    searched: TrainingOutcome, baseline: TrainingOutcome, group_pattern: str | None = None
+) -> dict[str, Comparison]:
+    """Return searched minus hand-designed on test, by metric, over the seeds that both were trained with.
+
+    Args:
+        searched: One training per seed.
+        baseline: Of the hand-designed structure, under the same seeds.
+        group_pattern: Finds the subject in a video name, see `DataConfig`.
+    """
     pairs = list(zip(searched.seeds, baseline.seeds, strict=True))
+    if pairs and all(seed.videos for pair in pairs for seed in pair):
+        sides: list[Trainings] = [
+            {(0, one.seed): one.videos for one in side.seeds} for side in (searched, baseline)
+        ]
+        subjects = subjects_of(sorted(pairs[0][0].videos), group_pattern)
+        return {
+            metric: compare_videos(sides[0], sides[1], metric=metric, subjects=subjects)
+            for metric in COMPARED
+        }
     return {
         metric: compare(
             [metric_value(ours.test, metric) for ours, _ in pairs],

@@ -137,7 +137,7 @@ def run_pipeline(
         predictions = _predict(stage, search.dataset, model)
         outcome = PipelineOutcome(
             contestants=_contestants(found, refined, baseline, searched),
-            differences=differences(searched, baseline),
+            differences=differences(searched, baseline, task.data.group_pattern),
             model=model,
             predictions=predictions,
             report=stage.folder / REPORT,

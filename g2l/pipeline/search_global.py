@@ -244,7 +244,7 @@ def _compare(
         for origin, structure in (("winner", winner), ("hand-designed", hand_designed))
     ]
     steps = sum(seed.steps for contestant in contestants for seed in contestant.seeds)
-    return differences(*contestants), steps
+    return differences(contestants[0], contestants[1], task.data.group_pattern), steps
 
 
 def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConf
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json
-from g2l.metrics.scores import metric_value
+from g2l.metrics.accumulator import SegmentationMetrics
+from g2l.metrics.scores import VideoScores, metric_value
 from g2l.metrics.summary import Summary, summarize
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
@@ -27,7 +28,7 @@ from g2l.search.local_search import give_branches
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
-from g2l.training.evaluate import evaluate_model
+from g2l.training.evaluate import evaluate_model, predict_labels
 from g2l.training.loop import fit
 from g2l.training.state import TrainingResult
 
@@ -46,6 +47,7 @@ class SeedOutcome:
         holdout: Hold-out metrics in percent; empty when nothing was held out.
         test: Test metrics in percent.
         steps: Optimiser steps it took.
+        videos: Scores of each test video; empty where g2l 0.1.0 trained it.
     """
 
     seed: int
@@ -53,6 +55,7 @@ class SeedOutcome:
     holdout: Mapping[str, float]
     test: Mapping[str, float]
     steps: int
+    videos: Mapping[str, VideoScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +163,9 @@ def _train_seed(
             holdout=result["holdout"],
             test=result["test"],
             steps=result["steps"],
+            videos={
+                name: VideoScores.from_dict(scores) for name, scores in result.get("test_videos", {}).items()
+            },
         )
 
 
@@ -170,7 +176,12 @@ def _fit_and_score(
     device = resolve_device(stage.device)
     model, trained = _fit(stage, training, dataset, seed, device)
     partitions = dataset.partitions(training.recipe.selection)
-    test = evaluate_model(model, dataset, partitions.test, device=device)
+    scored = SegmentationMetrics(background=dataset.background_indices)
+    videos = {
+        name: scored.update(predict_labels(model, dataset, name, device), dataset.ground_truth(name))
+        for name in partitions.test
+    }
+    test = scored.compute()
     holdout = dict(trained.metrics)
     metadata = model_metadata(
         dataset,
@@ -184,7 +195,13 @@ def _fit_and_score(
     )
     save_model(stage.folder / MODEL, model, metadata)
     write_json(stage.folder / METRICS, test)
-    result = {"holdout": holdout, "test": test, "steps": trained.steps, "best_epoch": trained.best_epoch}
+    result = {
+        "holdout": holdout,
+        "test": test,
+        "test_videos": {name: scores.as_dict() for name, scores in videos.items()},
+        "steps": trained.steps,
+        "best_epoch": trained.best_epoch,
+    }
     files = (MODEL, CHECKPOINT, METRICS)
     write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
     return result

@@ -130,7 +130,8 @@ def _predicted(run: RunFacts) -> str:
 
 def _seen(run: RunFacts) -> str:
     """Return the receptive field of the structure, and what finding it cost."""
-    topology, structures = run.topology, list(run.structures.values())
+    topology = run.topology
+    structures = [one for one in run.structures.values() if topology and one.shape == topology.shape]
     parts = []
     if topology is not None and structures:
         seen = [receptive_field(topology, structure, run.seconds_per_frame)[0] for structure in structures]

@@ -141,6 +141,9 @@ def _with_settings(run: RunFacts, environment: Json) -> RunFacts:
     settings = run.settings
     data = as_object(settings.get("data") or {}, "data")
     fps, split = data.get("fps"), data.get("split")
+    chosen = None if run.data is None else run.data.sample_rate  # where the settings leave it to the data
+    rate = data.get("sample_rate") or chosen or 1
+    fps = run.data.fps if fps is None and run.data is not None else fps
     endings = (as_object(settings.get(name) or {}, name) for name in ("local_search", "branching", "search"))
     given = settings.get("structure") if run.kind == RunKind.PREDICT else None
     versions = {
@@ -154,7 +157,7 @@ def _with_settings(run: RunFacts, environment: Json) -> RunFacts:
         dataset=None if data.get("dataset") is None else str(data["dataset"]),
         split=None if split is None else str(split),
         fps=None if fps is None else real(fps, "fps", 1e-6, 1e6),
-        sample_rate=whole(data.get("sample_rate", 1), "sample_rate", 1),
+        sample_rate=whole(rate, "sample_rate", 1),
         ending=next((str(found["ending"]) for found in endings if "ending" in found), "single"),
         given=None if not given else as_structure(given),
         backbone=_backbone(settings.get("backbone")),
@@ -456,4 +459,5 @@ def _backbone(value: Any) -> BackboneConfig | None:
     whole(backbone.stages, "stages", 1, MOST_STAGES)
     for layers in (backbone.layers, backbone.prediction_layers or 1):
         whole(layers, "layers", 1, MOST_LAYERS)
+    backbone.topology.receptive_field(backbone.hand_designed())  # what cannot be computed is reported here
     return backbone

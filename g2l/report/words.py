@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from g2l.metrics.scores import MEAN_F1, metric_value
+from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, metric_value
 from g2l.metrics.summary import summarize
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -38,8 +38,8 @@ def count(value: float) -> str:
 def metric(metrics: Mapping[str, float | None], name: str) -> float | None:
     """Return a metric, or None where it was not measured or is not defined."""
     known = {key: value for key, value in metrics.items() if value is not None}
-    needed = "f1@50" if name == MEAN_F1 else name
-    return metric_value(known, name) if needed in known else None
+    needed = [f"f1@{threshold}" for threshold in F1_THRESHOLDS] if name == MEAN_F1 else [name]
+    return metric_value(known, name) if known.keys() >= set(needed) else None
 
 
 def scores(metrics: Mapping[str, float | None]) -> tuple[str, ...]:
@@ -55,7 +55,9 @@ def with_mean_f1(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def spread(runs: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
     """Return mean ± standard deviation of all metrics of `METRICS` over several runs, at least one."""
-    summaries = summarize([with_mean_f1(metrics) for metrics in runs])
+    known = [with_mean_f1(metrics) for metrics in runs]
+    common = set.intersection(*(set(metrics) for metrics in known))
+    summaries = summarize([{name: metrics[name] for name in common} for metrics in known])
     texts = []
     for name in METRICS:
         found = summaries.get(name)

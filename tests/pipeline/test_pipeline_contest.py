@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.comparison_coverage import simulate
 from g2l.metrics.comparison import Comparison, compare
+from g2l.metrics.video_comparison import compare_videos
 from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome
 from tests.pipeline.tiny_pipeline import STRUCTURE
@@ -49,3 +53,15 @@ def test_an_interval_is_tracked_where_there_is_one():
         "difference/f1_high": 3.0,
         "difference/accuracy": 1.0,
     }
+
+
+def test_known_videos_are_compared_instead_of_whole_trainings():
+    ours, theirs = simulate(np.random.default_rng(0), seeds=2, folds=1, videos=6, seed_points=1.0)
+    plain = outcome((70.0, 80.0), (60.0, 81.0))
+    sides = [
+        replace(plain, seeds=tuple(replace(seed, videos=side[0, seed.seed]) for seed in plain.seeds))
+        for side in (ours, theirs)
+    ]
+    found = differences(*sides)
+    assert found["f1"] == compare_videos(ours, theirs)
+    assert (found["accuracy"].seeds, found["accuracy"].videos) == (2, 6)

@@ -72,7 +72,7 @@ def test_the_outcome_compares_two_structures_by_one_recipe(finished, task):
             assert summary[name]["test"][metric] == {"mean": score.mean, "std": score.std, "runs": 2}
 
 
-def test_the_difference_is_paired_by_seed(finished):
+def test_the_difference_is_paired_by_seed_and_video(finished):
     context, outcome = finished
     summary = read_json(context.folder / "summary.json")
     assert list(outcome.differences) == ["f1", "accuracy"]
@@ -85,7 +85,8 @@ def test_the_difference_is_paired_by_seed(finished):
             for name in outcome.contestants
         }
         values = {name: [metric_value(run, metric) for run in runs] for name, runs in scores.items()}
-        assert found == compare(values["searched"], values["hand-designed"])
+        assert found.estimate == pytest.approx(compare(values["searched"], values["hand-designed"]).estimate)
+        assert (found.seeds, found.videos) == (2, 3)
         assert summary["difference"][metric] == found.as_dict()
         tracked = read_result(context.folder)["recorded"]["metrics"]
         assert tracked[f"difference/{metric}"] == found.estimate
