@@ -8,12 +8,16 @@ can hold is refused before memory is allocated. MATLAB: Lea et al. (CVPR 2017) k
 from __future__ import annotations
 
 import pickle
+import signal
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +227,8 @@ def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
 
 
 def _list_old_mat(path: Path) -> Iterator[tuple[str, StoredArray]]:
-    from scipy.io import whosmat
-
     with reading(path, _MAT):
-        found = whosmat(path)
+        found = _by_scipy(path, _variables, path)
     largest = _DENSEST * path.stat().st_size
     for name, shape, kind in found:
         if prod(shape) > max(largest, _SMALL):  # a number takes a byte or more before compression
@@ -266,10 +268,40 @@ def _references(item: Any) -> list[Any]:
 @lru_cache(maxsize=1)
 def _load_mat(path: Path, name: str, modified: int) -> npt.NDArray[Any]:
     """Return one variable; a cell array is kept, for it is read as a whole for each of its cells."""
+    with reading(path, _MAT):
+        return np.asarray(_by_scipy(path, _variable, path, name))
+
+
+def _by_scipy(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a reader of scipy in a process of its own: some corrupted files end the process that reads them.
+
+    Raises:
+        DataError: The file ended the process.
+    """
+    try:
+        return _scipy_process().submit(read, *arguments).result()
+    except BrokenProcessPool:
+        _scipy_process.cache_clear()
+        raise DataError(Fault(path, None, f"cannot be read as {_MAT}: it is corrupted.")) from None
+
+
+@lru_cache(maxsize=1)
+def _scipy_process() -> ProcessPoolExecutor:
+    """Return the one process that reads with scipy; Ctrl-C reaches the command alone."""
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=signal.signal, initargs=ignore)
+
+
+def _variables(path: Path) -> Any:
+    from scipy.io import whosmat
+
+    return whosmat(path)
+
+
+def _variable(path: Path, name: str) -> Any:
     from scipy.io import loadmat
 
-    with reading(path, _MAT):
-        return np.asarray(loadmat(path, variable_names=[name])[name])
+    return loadmat(path, variable_names=[name])[name]
 
 
 def _is_matlab_73(path: Path) -> bool:

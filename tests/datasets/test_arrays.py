@@ -15,7 +15,7 @@ import scipy.sparse
 import torch
 from scipy.io import savemat
 
-from g2l.datasets.arrays import BINARY_FORMATS
+from g2l.datasets.arrays import BINARY_FORMATS, MAT
 from g2l.datasets.convert.sources import Layout, copy_features, find_sources, open_sources
 from g2l.datasets.faults import DataError, Fault
 
@@ -271,3 +271,21 @@ def test_text_that_is_no_matrix_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=r"a\.csv: .*a table of numbers"):
         open_sources(tmp_path / "a.csv", None)
+
+
+def test_a_corrupted_mat_file_never_ends_the_process(tmp_path: Path) -> None:
+    savemat(tmp_path / "whole.mat", {"X": np.arange(12.0).reshape(3, 4)})
+    whole = (tmp_path / "whole.mat").read_bytes()
+    refused: dict[Path, DataError] = {}
+    for place in range(128, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        path = tmp_path / f"{place}.mat"
+        path.write_bytes(damaged)
+        try:
+            for name in MAT.list_arrays(path):
+                MAT.read_array(path, name)
+        except DataError as error:
+            refused[path] = error
+    assert refused
+    assert all(str(path) in str(error) for path, error in refused.items())
