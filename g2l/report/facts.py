@@ -189,11 +189,11 @@ class VideoFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScores:
-    """Frame-wise scores of one class in percent; support in frames."""
+    """Frame-wise scores of one class in percent, None for a class that does not occur; support in frames."""
 
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
     support: int
 
 

@@ -209,6 +209,7 @@ def _data(stages: Mapping[Path, RunRecord | None]) -> DatasetRecord | None:
                 for partition in facts.frames:
                     whole(as_object(counts, f"class_frames.{name}").get(partition, 0), f"class_frames.{name}")
             fps = None if facts.fps is None else real(facts.fps, "fps", 1e-6, 1e6)
+            whole(facts.sample_rate, "sample_rate", 1)
             notices = [str(notice) for notice in as_list(facts.notices, "notices")]
         known.append(replace(facts, fps=fps, notices=notices))
     return next((facts for facts in known if facts.frames.get("holdout")), known[0] if known else None)

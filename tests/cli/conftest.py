@@ -28,7 +28,13 @@ def no_start(upload: Upload, folder: Path) -> None:
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the caller's changes what is said or tracked."""
     for name in [*os.environ]:
-        if name.startswith("MLFLOW_") or name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "NO_COLOR"):
+        if name.startswith("MLFLOW_") or name in (
+            "COLUMNS",
+            "FORCE_COLOR",
+            "PY_COLORS",
+            "GITHUB_ACTIONS",
+            "NO_COLOR",
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setattr(Upload, "start", no_start)
     monkeypatch.setattr(console, "_quiet", False)

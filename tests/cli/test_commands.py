@@ -133,7 +133,7 @@ def test_pipeline(run: Run) -> None:
     if summary["searched"]["structure"] != summary["hand-designed"]["structure"]:
         said = summary["difference"]["f1"]["words"]
         assert f"Searched against hand-designed, mean F1: {said}." in told.stdout
-        assert "one seed has no interval" in said
+        assert said.startswith(("better by", "worse by", "equal within", "undecided ("))
     assert read_structure(Path("out/structure.json")).structure.as_lists() == summary["searched"]["structure"]
     tested = [
         name.removesuffix(".txt") for name in Path("data/tiny/splits/test.split1.bundle").read_text().split()

@@ -138,7 +138,7 @@ def _exists(group: int) -> bool:
 @pytest.mark.parametrize(
     ("script", "typed", "expected"),
     [
-        (".venv/bin/g2l", ["python", ".venv/bin/g2l", "train"], [".venv/bin/g2l"]),
+        ("elsewhere/bin/g2l", ["python", "elsewhere/bin/g2l", "train"], ["elsewhere/bin/g2l"]),
         ("/w/cli/__main__.py", ["python3", "-m", "cli", "train"], ["python3", "-m", "cli"]),
         ("search.py", ["python3", "search.py", "train"], ["python3", "search.py"]),
         ("/usr/lib/pytest/__main__.py", ["python3", "-m", "pytest"], ["g2l"]),

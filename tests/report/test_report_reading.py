@@ -57,6 +57,18 @@ def test_a_training_that_goes_on_is_paid_once_and_failures_and_fresh_seeds_are_t
     assert scores[3] == Scored(scores[3].structure, 540, None)
 
 
+def test_a_class_that_does_not_occur_has_no_scores(tmp_path):
+    folder = write_run(tmp_path / "run", candidates=1, population=2)
+    path = folder / "predictions" / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    name = next(iter(evaluation["per_class"]["classes"]))
+    evaluation["per_class"]["classes"][name] |= {"precision": None, "recall": None, "f1-score": None}
+    path.write_text(json.dumps(evaluation))
+    run = read_run(folder)
+    assert run.predictions.per_class[name].precision is None
+    assert name in markdown(build_report([run]))
+
+
 def test_paths_of_rates_start_where_the_search_did(generated):
     local = read_run(generated).local
     assert len(local.paths) == 40
