@@ -75,7 +75,7 @@ def export_model(
             "precision": precision.value,
             "opset": report.opset,
             "reduced": None if report.reduced is None else report.reduced.as_dict(),
-            "onnx_model": {"file": MODEL, "registered_model": registered_model, "alias": alias},
+            "register": {"name": registered_model, "alias": alias},
         }
         write_result(stage.folder, result, (MODEL,), metrics=_metrics(report))
     return report

@@ -83,14 +83,14 @@ def test_what_is_no_feature_file_is_refused_one_by_one(fake_session, video, tmp_
     assert failures.keys() == HOSTILE.keys() | others
     assert all(isinstance(error, InputError) for error in failures.values())
     assert "is truncated: expected" in failures["truncated"].message
-    assert "found a pipe" in failures["pipe"].message
+    assert "it is a pipe" in failures["pipe"].message
     assert "found a directory" in failures["folder"].message
 
 
 def test_what_is_named_fails_by_itself_and_a_missing_file_stops_everything(fake_session, tmp_path):
     os.mkfifo(tmp_path / "v.npy")
     (pipe,) = Predictor(fake_session()).predict([tmp_path / "v.npy"])
-    assert "found a pipe" in pipe.error.message
+    assert "it is a pipe" in pipe.error.message
     with pytest.raises(InputError, match=r"w\.npy: no such file or folder"):
         find_videos([tmp_path / "v.npy", tmp_path / "w.npy"])
     with pytest.raises(InputError, match=r"x\.npy: cannot be read \(File name too long\)"):

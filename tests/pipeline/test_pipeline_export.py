@@ -12,6 +12,7 @@ from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.pipeline.export import export_model
 from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord, read_result
+from g2l.tracking.mirror import Mirror
 from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE
 
 
@@ -35,7 +36,9 @@ def test_an_export_is_a_file_and_kept_in_the_folder(context, network, metadata, 
     expected = {"max_difference": report.max_difference, "label_agreement": 100.0}
     assert result["recorded"]["metrics"] == expected
     assert (context.folder / "model.onnx").read_bytes() == path.read_bytes()
-    assert result["onnx_model"] == {"file": "model.onnx", "registered_model": "tiny", "alias": "best"}
+    assert result["register"] == {"name": "tiny", "alias": "best"}
+    (mirrored,) = (run.model for run in Mirror(context.folder).runs(over=True) if run.model)
+    assert (mirrored.registered_model, mirrored.alias) == ("tiny", "best")
     session = open_session(path, "cpu")
     assert session.metadata == metadata
     assert session.probabilities(np.zeros((4, 9), np.float32)).shape == (3, 9)
