@@ -98,7 +98,7 @@ class Setting:
     def allows(self, value: float) -> bool:
         """Whether a number is within the range and finite."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.above is None or value > self.above)
             and (self.at_least is None or value >= self.at_least)
             and (self.below is None or value < self.below)

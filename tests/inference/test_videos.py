@@ -84,7 +84,7 @@ def test_what_is_no_feature_file_is_refused_one_by_one(fake_session, video, tmp_
     assert all(isinstance(error, InputError) for error in failures.values())
     assert "is truncated: expected" in failures["truncated"].message
     assert "it is a pipe" in failures["pipe"].message
-    assert "found a directory" in failures["folder"].message
+    assert "it is a folder" in failures["folder"].message
 
 
 def test_what_is_named_fails_by_itself_and_a_missing_file_stops_everything(fake_session, tmp_path):
