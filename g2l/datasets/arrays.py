@@ -228,7 +228,7 @@ def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
 
 def _list_old_mat(path: Path) -> Iterator[tuple[str, StoredArray]]:
     with reading(path, _MAT):
-        found = _by_scipy(path, _variables, path)
+        found = _by_scipy(path, _variables)
     largest = _DENSEST * path.stat().st_size
     for name, shape, kind in found:
         if prod(shape) > max(largest, _SMALL):  # a number takes a byte or more before compression
@@ -269,7 +269,7 @@ def _references(item: Any) -> list[Any]:
 def _load_mat(path: Path, name: str, modified: int) -> npt.NDArray[Any]:
     """Return one variable; a cell array is kept, for it is read as a whole for each of its cells."""
     with reading(path, _MAT):
-        return np.asarray(_by_scipy(path, _variable, path, name))
+        return np.asarray(_by_scipy(path, _variable, name))
 
 
 def _by_scipy(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:
@@ -279,7 +279,7 @@ def _by_scipy(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:
         DataError: The file ended the process.
     """
     try:
-        return _scipy_process().submit(read, *arguments).result()
+        return _scipy_process().submit(read, path.absolute(), *arguments).result()
     except BrokenProcessPool:
         _scipy_process.cache_clear()
         raise DataError(Fault(path, None, f"cannot be read as {_MAT}: it is corrupted.")) from None

@@ -304,8 +304,16 @@ def _read_or_refuse(path, read):
     assert [other.name for other in path.parent.iterdir() if other.name.endswith(".tmp")] == []
 
 
-RECORDS = {"predictions.jsonl", "run.json"}
-"""What resuming needs, which grows by whole lines, and who predicted."""
+RECORDS = {
+    "predictions.jsonl",
+    "run.json",
+    "status.json",
+    "result.json",
+    "manifest.json",
+    "tracking.json",
+    ".g2l.lock",
+}
+"""What the folder says of the run beside the predictions."""
 
 
 @settings(max_examples=6, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -359,5 +367,6 @@ def _predict_command(root, model, *options):
     with (out / "segments.csv").open(newline="", encoding="utf-8") as table:
         ends = {row["video"]: int(row["end_frame"]) for row in csv.DictReader(table)}
     assert ends == {name: len((out / f"{name}.txt").read_text().splitlines()) for name in videos}
-    assert len(files) == len(videos) + 1
+    assert files >= {"segments.csv", *(f"{name}.txt" for name in videos)}
+    assert all(path.name.endswith((".txt", ".csv", ".json", ".jsonl", ".lock")) for path in out.iterdir())
     return done.exit_code

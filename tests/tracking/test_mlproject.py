@@ -85,7 +85,7 @@ def test_nothing_is_downloaded_or_required_to_exist():
         for entry in SPECIFICATION["entry_points"].values()
         for parameter in entry["parameters"].values()
     }
-    assert types == {"string", "float"}
+    assert types == {"string"}
 
 
 def test_the_environment_is_that_of_the_package():
