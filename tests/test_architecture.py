@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-MAX_LINES = 600
+MAX_LINES = 500
 
 STAGES = {"datasets", "metrics", "models", "receptive_field", "search", "training", "export", "inference"}
 BASE = {
