@@ -28,7 +28,6 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
     if seconds_left is not None:
         fields.append(f"{'at most' if status.limited else 'about'} {console.duration(seconds_left)} left")
     fields += [console.count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
-    fields.append(f"{status.pruned:,} pruned")
     if status.failures:
         fields.append(f"{status.failures:,} failed")
     return [*fields, console.count(status.workers, "worker")]

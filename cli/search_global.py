@@ -91,7 +91,12 @@ def search_global(
         view = SearchView(context.progress.show)
         prepared = prepare_search(context.data, task)
         found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
-        tables.best_structures(f"The best structures, {subject}", found, search.fitness, backbone.topology)
+        if found.shapes:
+            tables.shapes(found, search.fitness)
+        else:
+            tables.best_structures(
+                f"The best structures, {subject}", found, search.fitness, backbone.topology
+            )
         for line in tables.search_summary(found, trainings=search.trainings):
             console.data(line)
         console.say(f"structure: {context.folder / 'structure.json'}")

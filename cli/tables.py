@@ -102,6 +102,32 @@ def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topolo
     console.table(title, columns, rows)
 
 
+def shapes(found: GlobalSearchOutcome, fitness: str) -> None:
+    """Print what a search of shapes knows of each, the cheapest first."""
+    rows = [
+        (
+            row.name,
+            f"{row.cost:.2f} ×",
+            f"{row.epochs}{' (still rising)' if row.rising else ''}",
+            f"{row.fitness:.1f}",
+            "" if row.cost == 1 else f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})",
+            str(row.blocks),
+            "yes" if row.shown else "no",
+        )
+        for row in sorted(found.shapes, key=lambda row: row.cost)
+    ]
+    columns = (
+        "shape",
+        "multiply-adds",
+        "epochs",
+        f"hold-out {fitness}",
+        "difference (80 % interval)",
+        "pairs",
+        "within margin",
+    )
+    console.table("Shapes against hand-designed", columns, rows)
+
+
 def rates(structure: DilationStructure, topology: LayerTopology) -> list[str]:
     """Return the rates of each stage; those of convolutions side by side on a line of their own."""
     return [
@@ -150,7 +176,10 @@ def _fitness(leader: Leader) -> str:
 
 def cost_plan(plan: CostPlan) -> None:
     """Say what a search will cost."""
-    console.facts("The search will cost", {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)})
+    costs = {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)}
+    if plan.power is not None:
+        costs["can show"] = plan.power
+    console.facts("The search will cost", costs)
 
 
 def dry_run(title: str, plan: CostPlan) -> None:
@@ -170,6 +199,8 @@ def dry_run(title: str, plan: CostPlan) -> None:
     columns = ("part", "steps", "full trainings", "time", "full trainings at most")
     console.table(title, columns, rows)
     full = f"A full training is {console.count(expected.full_steps, 'step')}."
+    if plan.power is not None:
+        console.data(plan.power)
     kept = "" if expected.bytes is None else f" Checkpoints take {_mebibytes(expected.bytes)} while it runs."
     console.data(full + kept)
 

@@ -206,7 +206,7 @@ class CandidateWeights:
         """Count one score of a candidate; weights that another run trained are linked into this one."""
         evaluation = event.evaluation
         self.seconds += evaluation.seconds
-        self.evaluations += not evaluation.task.shares_weights
+        self.evaluations += 1
         if evaluation.checkpoint is None or self._keep is CandidateCheckpoints.NONE:
             return
         path = self._folder / evaluation.checkpoint.parent.name / evaluation.checkpoint.name
@@ -282,7 +282,7 @@ class StatusLog:
         status, self._written_at = self._status, time.monotonic()
         if status is None or not status.trained_steps:
             return
-        names = ("generation", "best", "median", "cache_hits", "pruned", "failures", "steps", "workers")
+        names = ("generation", "best", "median", "cache_hits", "failures", "steps", "workers")
         numbers = {f"search/{name}": float(getattr(status, name)) for name in names}
         if status.full_steps is not None:
             numbers["search/training_equivalents"] = status.steps / status.full_steps

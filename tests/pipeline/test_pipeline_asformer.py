@@ -51,15 +51,6 @@ def test_it_goes_through_all_stages(context, tiny):
     assert len(list(outcome.predictions.glob("*.txt"))) == 3
 
 
-@pytest.mark.parametrize("strategy", [Strategy.ONE_SHOT])
-def test_weights_are_shared_between_structures(context, tiny, strategy):
-    task = global_task(tiny, ASFORMER, strategy=strategy, generations=1)
-    outcome = search_globally(context, prepare_search(context.data, task), on_plan=ignore)
-    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
-    assert any("lineage" in line["evaluation"] for line in lines if line["event"] == "evaluation")
-    assert outcome.structure.shape == (1, 1)
-
-
 def test_a_search_that_merges_writes_the_network_that_it_trained(context, tiny, monkeypatch):
     """Its windows are those of the branches, although its last update moved the rates of the structure."""
     trained = []

@@ -22,7 +22,6 @@ TRAININGS_ALLOWED = 24.0
 def careful_task(data, **changes):
     task = global_task(
         data,
-        strategy=Strategy.ONE_SHOT,
         trainings=TRAININGS_ALLOWED,
         proxy=ProxyChoice.THIRD,
         leaders=2,

@@ -61,10 +61,24 @@ def test_it_scores_the_holdout_and_not_the_test_videos(fitness, tiny_data, monke
         return evaluate_model(model, dataset, names, device=device)
 
     monkeypatch.setattr(candidate_module, "evaluate_model", noting)
-    evaluate(fitness, SMALL, Budget(2, "epochs"), 0)
-    partitions = SegmentationDataset.open(tiny_data).partitions(fitness.recipe.selection)
-    assert scored == [partitions.holdout]
-    assert not set(partitions.holdout) & set(partitions.test)
+    evaluate(fitness, SMALL, Budget(2, "epochs"), 0, (0, 2))
+    evaluate(fitness, SMALL, BUDGET, 0)
+    dataset = SegmentationDataset.open(tiny_data)
+    first, third = (dataset.partitions(fitness.recipe.selection, number) for number in (0, 2))
+    assert scored == [first.holdout, first.holdout, third.holdout, third.holdout, first.holdout]
+    assert first.holdout != third.holdout
+    assert not {*first.holdout, *third.holdout} & set(first.test)
+
+
+def test_a_curve_is_the_mean_over_the_holdouts(fitness):
+    budget = Budget(3, "epochs")
+    both, *each = (evaluate(fitness, LARGE, budget, 0, held) for held in ((1, 2), (1,), (2,)))
+    assert set(both.curve) == {"accuracy", "edit", "f1@10", "f1@25", "f1@50"}
+    for name, curve in both.curve.items():
+        assert curve == pytest.approx([sum(pair) / 2 for pair in zip(*(one.curve[name] for one in each))])
+        assert curve[-1] == both.metrics[name]
+    assert each[0].curve != each[1].curve
+    assert evaluate(fitness, LARGE, BUDGET, 0).curve == {}
 
 
 @pytest.mark.parametrize("normalize", list(Normalization))
@@ -98,6 +112,7 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
         return open_dataset(config, **options)
 
     candidate_module.open_dataset.cache_clear()
+    candidate_module._open.cache_clear()
     monkeypatch.setattr(SegmentationDataset, "open", noting)
     travelled = pickle.loads(pickle.dumps(fitness))  # noqa: S301
     assert travelled == fitness
