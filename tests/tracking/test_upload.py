@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from generated_run import (
     artifacts,
-    close_stage,
     held,
     open_stage,
     read_json_artifact,
@@ -402,7 +401,7 @@ def test_a_server_that_is_away_loses_nothing(folder, client, monkeypatch):
 
 def test_a_folder_without_a_readable_run_never_counts_as_recorded(folder, workdir):
     (folder / RUN).write_text("{")
-    with pytest.raises(InputError, match="run.json:1: expected JSON"):
+    with pytest.raises(InputError, match=r"run\.json:1: expected JSON"):
         send(folder)
     shutil.rmtree(folder)
     with pytest.raises(InputError, match="run: holds no run"):
