@@ -255,7 +255,7 @@ def test_main_is_the_demo(project, tmp_path):
 
 
 def check_table(text: str, summary: dict) -> None:
-    """Assert that the stacked table of a narrow terminal compares the structures, in the summary's numbers."""
+    """Assert that the stacked table of a narrow terminal holds the numbers of the summary."""
     rows: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         indented, words = line.startswith("  "), re.split(r"\s{2,}", line.strip(), maxsplit=1)
