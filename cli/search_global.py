@@ -61,13 +61,13 @@ def search_global(
     preset: PresetConfig,
     search: Annotated[
         GlobalSearchConfig,
-        Uses(first=("strategy",), adjust=adjust_search),
+        Uses(adjust=adjust_search),
     ],
     run: SearchRunConfig,
     backbone: BackboneConfig,
     recipe: RecipeConfig,
 ) -> None:
-    """Find coarse dilation rates with the global search; writes structure.json.
+    """Find a smaller shape that is as good, or coarse dilation rates; writes structure.json.
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """

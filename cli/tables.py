@@ -149,7 +149,10 @@ def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> li
         trainings: What it was allowed to cost in full trainings, or None.
     """
     kept = found.structure == found.hand_designed
-    lines = [f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}"]
+    name = next((row.name for row in found.shapes if row.structure == found.structure), str(found.structure))
+    lines = [f"Winner: {'the hand-designed structure' if kept else name}. {found.reason}"]
+    if found.epochs is not None:
+        lines.append(f"Best length of its training: {console.count(found.epochs, 'epoch')}.")
     lines += [
         f"Winner against hand-designed after full trainings, {COMPARED[metric]} on test: {one.words()}."
         for metric, one in found.differences.items()

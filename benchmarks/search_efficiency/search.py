@@ -30,7 +30,6 @@ TRAININGS = 12.0
 """What the compared strategies may spend, in full trainings; the paper's algorithm ends by itself."""
 
 
-
 @dataclass(frozen=True)
 class Arm:
     """A way of searching that is compared.

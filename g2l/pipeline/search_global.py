@@ -143,7 +143,7 @@ def shape_space(
             [dataset.num_frames(name) for name in partitions.holdout],
         ),
         rotations=dataset.rotations,
-        allowed=None if search.trainings is None else int(search.trainings * full),
+        trainings=search.trainings,
     )
 
 
@@ -230,7 +230,7 @@ def _search(
         "evaluations": weights.evaluations,
         "steps": found.steps,
         "final_steps": final_steps,
-        "full_steps": search.full_steps,
+        "full_steps": found.full_steps,
         "seconds": weights.seconds,
         "proxy_steps": found.proxy,
         "leaders": [leader.as_dict(task.backbone.topology) for leader in leaders],

@@ -40,9 +40,10 @@ class Search:
         seed: Seed of every training whose score selects.
         hand_designed: The hand-designed structure, projected onto the space.
         generator: The only source of randomness of the search.
-        full_steps: Optimiser steps of one final training, or None.
+        full_steps: Optimiser steps of one final training of the hand-designed structure, or None.
         proxy: Optimiser steps of one candidate.
         allowed: Optimiser steps that may be spent before the race of the leaders, or None for no limit.
+        planned: Expected steps of search and race in all, or None when unknown.
         budget: Optimiser steps spent.
         phase: Present part of the search.
         generations: Summaries of the closed generations.
@@ -81,13 +82,13 @@ class Search:
             self.first_task = space.task(hand_designed, seed)
             self.budget = StepBudget(space.steps)
             self.proxy = space.steps(self.first_task)
-            self._planned: int | None = space.allowed
+            self.planned = space.allowed(space.epochs)
         else:
             self.hand_designed = space.project(hand_designed)
             self.proxy = proxy_steps(config, full_steps)
             self.first_task = self.task(self.hand_designed)
             self.budget = StepBudget(task_steps)
-            self._planned = _planned_steps(config, space, full_steps)
+            self.planned = _planned_steps(config, space, full_steps)
         self.allowed: int | None = None
         self.phase = SearchPhase.SEARCH
         self.evaluations = self.cache_hits = 0
@@ -314,7 +315,7 @@ class Search:
             steps=self.budget.spent,
             completed_steps=self.budget.completed,
             trained_steps=self.budget.trained,
-            planned_steps=self._planned,
+            planned_steps=self.planned,
             limited=self.config.trainings is not None,
             full_steps=self.full_steps,
             workers=self._executor.slots,

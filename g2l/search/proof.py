@@ -21,6 +21,7 @@ from scipy import special
 
 from g2l.config import Preference
 
+PRIOR_MEAN = 0.0
 PRIOR_SPREAD = 1.5
 """Standard deviation of the true differences of sensible shapes, in points (measured: METHOD, section 8)."""
 NOISE = 2.0
@@ -71,13 +72,17 @@ Rule = Callable[[NDArray[np.float64], Sequence[int]], Estimate]
 
 
 def shrunken(
-    scores: NDArray[np.float64], holdouts: Sequence[int], prior_spread: float = PRIOR_SPREAD
+    scores: NDArray[np.float64],
+    holdouts: Sequence[int],
+    prior_mean: float = PRIOR_MEAN,
+    prior_spread: float = PRIOR_SPREAD,
 ) -> Estimate:
     """Return the estimate of the model above; chosen in `benchmarks/shape_rules.py`.
 
     Args:
         scores: In points, shape (shapes, blocks), the hand-designed structure first; NaN where there is none.
         holdouts: Of each block.
+        prior_mean: Expected difference before any score.
         prior_spread: Standard deviation of the true differences.
     """
     variance, freedom = _noise(scores)
@@ -90,7 +95,7 @@ def shrunken(
         noise = 2 * variance * ((1 - OF_VIDEOS) * np.eye(seen.sum()) + OF_VIDEOS * together)
         weights = np.linalg.solve(noise, np.ones(seen.sum()))
         precision = weights.sum() + prior_spread**-2
-        mean[shape], error[shape] = weights @ row[seen] / precision, precision**-0.5
+        mean[shape], error[shape] = (weights @ row[seen] + prior_mean / prior_spread**2) / precision, precision**-0.5
     return Estimate(mean, error, np.isfinite(differences).sum(axis=1), freedom)
 
 

@@ -100,10 +100,11 @@ class ShapeSpace:
         multiply_adds: Of every structure, per frame.
         epochs: Of a training, at first.
         max_epochs: Of a training whose curve still rises.
-        full_steps: Optimiser steps of a training of the hand-designed structure on all of train.
+        full_steps: Optimiser steps of `epochs` of the hand-designed structure on all of train.
         share: Cost of an epoch with a hold-out, its scoring included, over that of an epoch on all of train.
         rotations: Disjoint hold-outs.
-        allowed: Steps that the search may take, or None for no limit.
+        trainings: What the search may cost in trainings of the hand-designed structure on all of train, each
+            as long as its hold-out curve asks for; None for no limit.
     """
 
     names: Mapping[DilationStructure, str]
@@ -113,7 +114,7 @@ class ShapeSpace:
     full_steps: int
     share: float
     rotations: int
-    allowed: int | None
+    trainings: float | None
 
     @property
     def structures(self) -> tuple[DilationStructure, ...]:
@@ -123,6 +124,14 @@ class ShapeSpace:
     def cost(self, structure: DilationStructure) -> float:
         """Return the multiply-adds of a structure over those of the hand-designed one."""
         return self.multiply_adds[structure] / self.multiply_adds[self.structures[0]]
+
+    def full_training(self, epochs: int) -> int:
+        """Return the steps of the hand-designed structure on all of train for so many epochs."""
+        return round(self.full_steps * epochs / self.epochs)
+
+    def allowed(self, epochs: int) -> int | None:
+        """Return the steps that the search may take where the hand-designed structure takes so many epochs."""
+        return None if self.trainings is None else int(self.trainings * self.full_training(epochs))
 
     def task(
         self, structure: DilationStructure, seed: int, block: int = 0, epochs: int | None = None
@@ -152,7 +161,7 @@ class ShapeSpace:
             "max_epochs": self.max_epochs,
             "share": self.share,
             "rotations": self.rotations,
-            "allowed": self.allowed,
+            "trainings": self.trainings,
         }
 
 

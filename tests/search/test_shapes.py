@@ -89,7 +89,7 @@ def space(*others, allowed=20.0, **changes):
     return ShapeSpace(
         names=names,
         multiply_adds={one: len(one.rates) * 100 for one in names},
-        allowed=None if allowed is None else int(allowed * FULL),
+        trainings=allowed,
         **options | changes,
     )
 

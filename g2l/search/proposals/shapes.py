@@ -159,7 +159,7 @@ def search_shapes(search: Search, space: ShapeSpace, rule: Rule = shrunken) -> P
         OperationalError: None of the structures could be trained.
     """
     hand_designed, config = search.hand_designed, search.config
-    search.allowed = space.allowed
+    search.allowed = space.allowed(space.epochs)
     scores, lengths = Scores(), dict.fromkeys(space.structures, space.epochs)
     running: Sequence[DilationStructure] = space.structures[1:]
     first: tuple[EvaluationTask, ...] = ()
@@ -208,7 +208,7 @@ def plan_shapes(
     costs = [space.steps(space.task(one, 0)) for one in space.structures]
     pair, block = sum(costs[:2]), sum(costs[: FOCUS + 1])
     wanted = blocks_to_show(config.margin)
-    allowed = space.allowed if space.allowed is not None else sum(costs) + wanted * block
+    allowed = space.allowed(space.epochs) or sum(costs) + wanted * block
     if allowed < pair:
         raise InputError(
             f"`trainings` must pay for a pair of trainings, {pair / space.full_steps:.1f} full trainings, but is "
@@ -223,23 +223,23 @@ def plan_shapes(
         f"{config.margin:g} points without prior knowledge takes about {needed:.0f}."
     )
 
-    def cost(steps: int) -> SearchCost:
-        trainings = round(steps / (sum(costs) / len(costs)))
-        parts = {"search": steps} | (
-            {FINAL_COMPARISON: 2 * config.final_seeds * space.full_steps} if config.final_seeds else {}
-        )
+    def cost(longer: float) -> SearchCost:
+        trainings = round(allowed / (sum(costs) / len(costs)))
+        final = 2 * config.final_seeds * space.full_steps
+        parts = {"search": allowed} | ({FINAL_COMPARISON: final} if final else {})
+        parts = {name: round(steps * longer) for name, steps in parts.items()}
         kept = 0 if config.candidate_checkpoints is CandidateCheckpoints.NONE else trainings
         return SearchCost(
             evaluations=trainings,
             steps=parts,
-            full_steps=space.full_steps,
+            full_steps=round(space.full_steps * longer),
             seconds=None
             if seconds_per_step is None
             else sum(parts.values()) * seconds_per_step / config.workers,
             bytes=None if bytes_per_checkpoint is None else kept * bytes_per_checkpoint,
         )
 
-    return CostPlan(expected=cost(allowed), maximal=cost(allowed), power=power)
+    return CostPlan(expected=cost(1.0), maximal=cost(space.max_epochs / space.epochs), power=power)
 
 
 def _proving(prefer: Preference) -> Preference:
@@ -297,8 +297,12 @@ def _extend(search: Search, space: ShapeSpace, scores: Scores, lengths: dict[Dil
         rising = [one for one in scores.curves if scores.rising(one) and lengths[one] < space.max_epochs]
         longer = lengths | {one: min(space.max_epochs, lengths[one] + step) for one in rising}
         cost = sum(search.budget.cost(space.task(one, search.seed, 0, longer[one])) for one in rising)
-        if not rising or (search.allowed is not None and search.budget.spent + cost > search.allowed):
+        # A full training takes longer, too, so the same number of trainings allows more.
+        allowed = space.allowed(longer[search.hand_designed])
+        if not rising or (allowed is not None and search.budget.spent + cost > allowed):
             return
+        search.allowed = search.planned = allowed
+        search.full_steps = space.full_training(longer[search.hand_designed])
         _train(search, space, scores, rising, longer, 0)
         lengths.update(longer)
 
