@@ -399,7 +399,7 @@ class GlobalSearchConfig(SearchLimits):
     )
     prefer: Preference = _search(
         Preference.SHOWN,
-        "Ship the cheapest shape shown within the margin, the best one shown better, or the cheapest estimate.",
+        "Ship the cheapest shape shown within the margin, the best shown better, or the cheapest estimate.",
     )
     max_epochs: int | None = _rare_search(
         None,

@@ -26,7 +26,7 @@ class SeedPlan:
 
     @property
     def search(self) -> int:
-        """Seed of a global search; its trainings, those of its race included, use this one and the next ones."""
+        """Seed of a global search; its trainings, with those of its race, use this one and the next ones."""
         return self._seed(1, 0)
 
     @property

@@ -108,7 +108,7 @@ def shape_space(
         full: Optimiser steps of a training of the hand-designed structure on all of train.
 
     Raises:
-        InputError: A shape cannot be read, no shape keeps to the limits, or the costs of the network are unknown.
+        InputError: A shape cannot be read, none keeps to the limits, or the size of the network is unknown.
     """
     backbone, search, epochs = task.backbone, task.search, task.recipe.epochs
     limit = backbone.topology.largest_span(search.max_receptive_field, search.max_look_ahead)

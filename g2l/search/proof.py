@@ -1,13 +1,12 @@
-"""Which shape is shown to be good enough: estimates of paired differences, and the rule that picks one.
+"""Which shape is shown to be good enough: estimates of differences, and the rule that picks one.
 
-Every block of trainings has a seed and a hold-out of its own, the same for all shapes in it. The difference of
-shape s from the hand-designed structure in block b is modelled as
+Every block of trainings has a seed and a hold-out of its own, the same for all shapes in it. The difference
+of shape s from the hand-designed structure in block b is modelled as
 
     d[s, b] = difference[s] + videos[s, h(b)] + noise[s, b]
 
-with an effect of the held-out videos, so that repeated blocks of one hold-out count less than new ones, and the
-noise of all shapes pooled. Differences are shrunk towards 0, each by itself: one hopeless shape must not move the
-others.
+with an effect of the held-out videos, so that repeated blocks of one hold-out count less than new ones. The
+noise is pooled over all shapes. Each difference is shrunk by itself: one hopeless shape must not move others.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ from scipy import special
 
 from g2l.config import Preference
 
-PRIOR_MEAN = 0.0
+PRIOR_MEAN = -1.0
+"""Expected difference of a cheaper shape, in points. With 0, twice as many searches ship a loss
+(`benchmarks/shape_rules.py`): several shapes are tried, and the best of them is lucky."""
 PRIOR_SPREAD = 1.5
 """Standard deviation of the true differences of sensible shapes, in points (measured: METHOD, section 8)."""
 NOISE = 2.0
@@ -95,7 +96,8 @@ def shrunken(
         noise = 2 * variance * ((1 - OF_VIDEOS) * np.eye(seen.sum()) + OF_VIDEOS * together)
         weights = np.linalg.solve(noise, np.ones(seen.sum()))
         precision = weights.sum() + prior_spread**-2
-        mean[shape], error[shape] = (weights @ row[seen] + prior_mean / prior_spread**2) / precision, precision**-0.5
+        mean[shape] = (weights @ row[seen] + prior_mean / prior_spread**2) / precision
+        error[shape] = precision**-0.5
     return Estimate(mean, error, np.isfinite(differences).sum(axis=1), freedom)
 
 
@@ -119,15 +121,19 @@ def pick(estimate: Estimate, costs: Sequence[float], margin: float, prefer: Pref
         margin: How many points worse still counts as equal.
         prefer: Which rule.
     """
-    costs = np.asarray(costs)
+    cost = np.asarray(costs)
     if prefer is Preference.ACCURACY:
-        better = np.nonzero(estimate.shown_above(0.0))[0]
-        return int(max(better, key=lambda one: estimate.mean[one], default=0))
+        better = np.nonzero(estimate.shown_above(0.0))[0].tolist()
+        return max(better, key=lambda one: float(estimate.mean[one]), default=0)
     if prefer is Preference.CHEAPEST:
         allowed = (estimate.mean > -margin) & (estimate.blocks > 0)
     else:
-        allowed = estimate.shown_above(-margin) & ((costs < 1) | estimate.shown_above(0.0))
-    return int(min(np.nonzero(allowed)[0], key=lambda one: (costs[one], -estimate.mean[one]), default=0))
+        allowed = estimate.shown_above(-margin) & ((cost < 1) | estimate.shown_above(0.0))
+    return min(
+        np.nonzero(allowed)[0].tolist(),
+        key=lambda one: (float(cost[one]), -float(estimate.mean[one])),
+        default=0,
+    )
 
 
 def smallest_difference(blocks: float, power: float = 0.8) -> float:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
 import torch
 
-from g2l.config import BackboneConfig, Strategy
+from g2l.config import BackboneConfig
 from g2l.inference.sessions import open_session
 from g2l.models.artifact import load_model, save_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.pipeline import run_pipeline
-from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import search_locally
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending
@@ -21,7 +19,6 @@ from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import (
     ATTENTION,
     LOCAL,
-    global_task,
     local_task,
     pipeline_task,
     training,

@@ -8,11 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from g2l.config import Strategy
 from g2l.inference.sessions import open_session
 from g2l.pipeline.pipeline import run_pipeline
-from g2l.pipeline.search_global import prepare_search, search_globally
-from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, global_task, pipeline_task
+from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, pipeline_task
 
 CAUSAL_DUAL = replace(DUAL, causal=True)
 LAYERS = {

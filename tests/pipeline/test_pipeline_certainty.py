@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from g2l.config import ProxyChoice, Strategy
+from g2l.config import ProxyChoice
 from g2l.files import read_json
 from g2l.pipeline import search_global
 from g2l.pipeline.candidates import TRAININGS

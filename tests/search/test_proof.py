@@ -8,6 +8,7 @@ from g2l.config import Preference
 from g2l.search.proof import (
     NOISE,
     OF_VIDEOS,
+    PRIOR_MEAN,
     PRIOR_SPREAD,
     blocks_to_show,
     pick,
@@ -42,7 +43,7 @@ def test_many_blocks_give_the_averages_and_few_are_shrunk():
 
 def test_without_a_score_the_prior_is_all_that_is_known():
     estimate = shrunken(np.array([[60.0, 61], [np.nan, np.nan]]), [0, 1])
-    assert (estimate.mean[1], estimate.blocks[1]) == (pytest.approx(0), 0)
+    assert (estimate.mean[1], estimate.blocks[1]) == (pytest.approx(PRIOR_MEAN), 0)
     assert estimate.error[1] == pytest.approx(PRIOR_SPREAD)
     assert not estimate.shown_above(-100)[1]
 
@@ -58,7 +59,7 @@ def test_the_intervals_hold_where_the_model_does():
     generator = np.random.default_rng(3)
     missed = []
     for _ in range(400):
-        truth = np.array([0.0, *generator.normal(0, PRIOR_SPREAD, 3)])
+        truth = np.array([0.0, *generator.normal(PRIOR_MEAN, PRIOR_SPREAD, 3)])
         held = generator.normal(0, NOISE * np.sqrt(OF_VIDEOS), (4, 2))[:, [0, 1, 0, 1]]
         scores = blocks(generator, truth, 4, NOISE * np.sqrt(1 - OF_VIDEOS)) + held
         low, _ = shrunken(scores, [0, 1, 0, 1]).interval()

@@ -1,8 +1,8 @@
 """Search of shapes: a coarse look at all of them, then paired proof for the promising ones.
 
-Every block trains the hand-designed structure and some others under one seed and one hold-out. The first block
-sorts out the hopeless; the others repeat what is left under fresh seeds and hold-outs, until a structure is
-shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
+Every block trains the hand-designed structure and some others under one seed and one hold-out. The first
+block sorts out the hopeless; the others repeat what is left under fresh seeds and hold-outs, until a structure
+is shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask
 from g2l.metrics.length import smoothed
 from g2l.metrics.scores import metric_value
-from g2l.search.candidates import FLOOR, Origin, nothing_learnt, ranked
 from g2l.search.budget import FINAL_COMPARISON, CostPlan, SearchCost
+from g2l.search.candidates import FLOOR, Origin, nothing_learnt, ranked
 from g2l.search.proof import Estimate, Rule, blocks_to_show, pick, shrunken, smallest_difference
 from g2l.search.shapes import ShapeSpace
 from g2l.structure import DilationStructure
@@ -125,7 +125,7 @@ class Scores:
 
     def curve(self, structure: DilationStructure) -> NDArray[np.float64]:
         """Return the mean over the blocks; smoothing and averaging may change places."""
-        return np.mean(list(self.curves[structure].values()), axis=0)
+        return np.asarray(np.mean(list(self.curves[structure].values()), axis=0))
 
     def length(self, structure: DilationStructure) -> int:
         """Return the best length in epochs; of equals the earlier one."""
@@ -211,8 +211,8 @@ def plan_shapes(
     allowed = space.allowed(space.epochs) or sum(costs) + wanted * block
     if allowed < pair:
         raise InputError(
-            f"`trainings` must pay for a pair of trainings, {pair / space.full_steps:.1f} full trainings, but is "
-            f"{config.trainings:g} instead.",
+            f"`trainings` must pay for a pair of trainings, {pair / space.full_steps:.1f} full trainings, but "
+            f"is {config.trainings:g} instead.",
             hint="raise --budget.",
         )
     blocks = max(1.0, allowed / block)
@@ -396,18 +396,22 @@ def _proof(
 def _reason(rows: Sequence[Row], chosen: int, margin: float, prefer: Preference) -> str:
     row = rows[chosen]
     if chosen == 0:
-        others = [one for one in rows[1:] if one.cost < 1]
-        best = max(others, key=lambda one: one.low, default=None)
-        known = (
-            ""
-            if best is None
-            else f" Closest: {best.name} at {best.cost:.2f} × the cost, at most {max(0.0, -best.low):.1f} points worse."
-        )
         what = "better" if prefer is Preference.ACCURACY else f"within {margin:g} points"
-        return f"No other structure is shown to be {what}, so the hand-designed one is kept.{known}"
-    facts = f"{row.name} costs {row.cost:.2f} × the multiply-adds, difference {row.difference:+.1f} (at least {row.low:+.1f})"
-    if prefer is Preference.CHEAPEST and not row.shown:
-        return f"{facts}: the cheapest estimate within {margin:g} points, as --prefer cheapest asks; it is not shown."
+        reason = f"No other structure is shown to be {what}, so the hand-designed one is kept."
+        cheaper = [one for one in rows[1:] if one.cost < 1]
+        if cheaper:
+            best = max(cheaper, key=lambda one: one.low)
+            worse = max(0.0, -best.low)
+            reason += (
+                f" Closest: {best.name} at {best.cost:.2f} × the cost, at most {worse:.1f} points worse."
+            )
+        return reason
+    facts = (
+        f"{row.name} costs {row.cost:.2f} × the multiply-adds, difference {row.difference:+.1f} points "
+        f"(at least {row.low:+.1f})"
+    )
     if row.low > 0:
         return f"{facts}: shown to be better."
-    return f"{facts}: shown to be no more than {margin:g} points worse."
+    if row.shown:
+        return f"{facts}: shown to be no more than {margin:g} points worse."
+    return f"{facts}: estimated within {margin:g} points, as --prefer cheapest asks, but not shown."
