@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +69,7 @@ def run(workdir: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The output folder of a small training of two seeds, and what the command said."""
     output = tmp_path_factory.mktemp("trained") / "out"
     with pytest.MonkeyPatch.context() as patch:
@@ -79,8 +78,8 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
             *(*TRAIN, "--data-root", str(tiny), "--seeds", "2", "--normalize", "train", "--fps", "15"),
             *("--output-dir", str(output)),
         )
-        assert told.exit_code == 0, told.stderr
-        yield output, told
+    assert told.exit_code == 0, told.stderr
+    return output, told
 
 
 @pytest.fixture(scope="session")
