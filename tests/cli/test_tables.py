@@ -12,7 +12,7 @@ from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
 from g2l.search.budget import CostPlan, SearchCost
 from g2l.structure import DilationStructure, LayerTopology
 
-TOPOLOGY = LayerTopology.serial((2,))
+TOPOLOGY = LayerTopology()
 HAND_DESIGNED, FOUND = DilationStructure(((1, 2),)), DilationStructure(((1, 4),))
 
 
@@ -89,7 +89,7 @@ def test_the_best_structures_are_shown_with_their_error(capsys):
 
 
 def test_a_network_that_sees_the_whole_video_says_so(capsys):
-    tables.comparison("tiny", outcome(FOUND), topology_of("asformer", (2,)))
+    tables.comparison("tiny", outcome(FOUND), topology_of("asformer"))
     lines = [line.split("│")[7].strip() for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert lines == [
         *("whole video", "(convolutions:", "7 frames", "3 frames)"),
@@ -101,7 +101,7 @@ def test_rates_side_by_side_have_lines_of_their_own(capsys):
     network = DilationStructure(((4, 2, 1, 1, 2, 4), (1, 2)))
     leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=240)
     found = search_outcome(network, hand_designed=network, leaders=(leader,))
-    tables.best_structures("The best structures", found, "f1", topology_of("ms-tcn++", (6, 2)))
+    tables.best_structures("The best structures", found, "f1", topology_of("ms-tcn++"))
     out = capsys.readouterr().out
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
     assert [row[1] for row in cells] == ["4 2 1", "1 2 4", "1 2"]
@@ -112,9 +112,7 @@ def test_a_table_of_full_networks_breaks_no_line_of_rates(capsys):
     network = DilationStructure(((1024,) * 10,) * 4)
     leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=24000)
     found = search_outcome(network, hand_designed=network, leaders=(leader,))
-    tables.best_structures(
-        "The best structures, 50salads split 1", found, "accuracy", LayerTopology.serial((10,) * 4)
-    )
+    tables.best_structures("The best structures, 50salads split 1", found, "accuracy", LayerTopology())
     out = capsys.readouterr().out
     assert "winner" in out
     assert "hand-designed" in out
