@@ -11,6 +11,7 @@ noise is pooled over all shapes. Each difference is shrunk by itself: one hopele
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -145,4 +146,7 @@ def smallest_difference(blocks: float, power: float = 0.8) -> float:
 
 def blocks_to_show(difference: float, power: float = 0.8) -> int:
     """Return the blocks that show a difference in points with a probability of `power`."""
-    return next(blocks for blocks in range(1, 10_000) if smallest_difference(blocks, power) <= difference)
+    blocks = math.ceil(2 * ((special.ndtri(CONFIDENCE) + special.ndtri(power)) * NOISE / difference) ** 2)
+    while smallest_difference(blocks, power) > difference:  # few blocks have wider tails than the normal
+        blocks += 1
+    return blocks

@@ -1,8 +1,8 @@
 """The race of the leaders: a few structures are scored again before the winner is named.
 
 The score that made a structure a leader overestimates it: the highest of many noisy scores is high by luck
-too (the winner's curse). A race uses scores under fresh seeds and hold-outs only, and compares structures pair
-by pair under the same ones, so that what these do to all of them cancels.
+too (the winner's curse). A race uses scores under fresh seeds and hold-outs only, and compares structures
+pair by pair under the same ones, so that what these do to all of them cancels.
 """
 
 from __future__ import annotations

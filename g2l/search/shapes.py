@@ -130,7 +130,7 @@ class ShapeSpace:
         return round(self.full_steps * epochs / self.epochs)
 
     def allowed(self, epochs: int) -> int | None:
-        """Return the steps that the search may take where the hand-designed structure takes so many epochs."""
+        """Return the steps that the search may take if the hand-designed structure takes so many epochs."""
         return None if self.trainings is None else int(self.trainings * self.full_training(epochs))
 
     def task(

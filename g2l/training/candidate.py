@@ -33,7 +33,7 @@ _log = logging.getLogger("g2l")
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateFitness:
-    """Trains a structure for a budget and scores it on the hold-outs: after each epoch, or each budget of steps.
+    """Trains a structure and scores it on hold-outs: after each epoch, or after a budget of steps.
 
     Implements `g2l.evaluation.Fitness`. Uses one CPU thread (see `one_thread`), since several candidates at
     a time use all cores better than one does. Under one seed every structure of one shape starts from the
@@ -114,7 +114,7 @@ class CandidateFitness:
 
 
 class CandidateTraining:
-    """The training of one candidate on what one hold-out leaves; its weights are a function of the task alone.
+    """The training of one candidate on what a hold-out leaves; its weights are a function of the task alone.
 
     Args:
         task: What is trained.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from search_landscapes import Landscape
 
-from g2l.config import PRESETS, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
+from g2l.config import PRESETS, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import Budget, EvaluationTask
 from g2l.search.budget import (

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_landscapes import Shuffled
+from small_shapes import FULL, HAND, SMALL, TINY, curves, shape_space
 
 from g2l.config import GlobalSearchConfig, Preference, Space
 from g2l.errors import InputError
-from g2l.evaluation import Budget, Evaluation
+from g2l.evaluation import Budget
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search
 from g2l.search.proposals.shapes import plan_shapes
-from g2l.search.shapes import Shape, ShapeSpace, canonical_shapes, holdout_share
-from g2l.structure import DilationStructure
-
-HAND = DilationStructure.hand_designed(4, 10)
-SMALL = Shape((8, 5, 5)).structure(largest=1000)
-TINY = Shape((4, 4, 4)).structure(largest=1000)
-FULL = 1000
+from g2l.search.shapes import Shape, canonical_shapes, holdout_share
 
 
 @pytest.mark.parametrize(
@@ -83,51 +78,10 @@ def test_the_share_of_a_holdout():
     assert holdout_share([300], [100]) == pytest.approx((300 + 100 / 3) / 400)
 
 
-def space(*others, allowed=20.0, **changes):
-    names = {HAND: "4×10"} | {one: str(one.shape) for one in others or (SMALL, TINY)}
-    options = {"epochs": 10, "max_epochs": 20, "full_steps": FULL, "share": 0.8, "rotations": 3}
-    return ShapeSpace(
-        names=names,
-        multiply_adds={one: len(one.rates) * 100 for one in names},
-        trainings=allowed,
-        **options | changes,
-    )
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Scores that rise to a level of each structure within `peak` epochs and fall after; seeds shift all."""
-
-    levels: tuple[tuple[DilationStructure, float], ...]
-    peak: int = 7
-    noise: float = 0.3
-
-    def __call__(self, task):
-        level = dict(self.levels)[task.structure]
-        if math.isnan(level):
-            raise RuntimeError("no memory")
-        wobble = self.noise * math.sin(task.seed * 7 + len(task.structure.rates))
-        curve = tuple(
-            max(0.0, level - abs(epoch - self.peak) + task.seed % 5 + wobble)
-            for epoch in range(1, task.budget.amount + 1)
-        )
-        names = ("f1@10", "f1@25", "f1@50")
-        return Evaluation(
-            **vars(task),
-            metrics=dict.fromkeys(names, curve[-1]),
-            curve=dict.fromkeys(names, curve),
-            seconds=0.1,
-        )
-
-
-def curves(hand=60.0, small=60.0, tiny=40.0, **options):
-    return Curves(((HAND, hand), (SMALL, small), (TINY, tiny)), **options)
-
-
 def search(fitness=None, where=None, *, executor=None, journal=None, seed=5, **changes):
     config = GlobalSearchConfig(space=Space.SHAPES, trainings=20.0).replace(**changes)
     return run_global_search(
-        where or space(),
+        where or shape_space(),
         config,
         executor or SerialExecutor(fitness or curves()),
         seed=seed,
@@ -176,7 +130,7 @@ def test_every_block_has_its_own_seed_and_holdout_and_all_its_structures_share_t
         seen.append(task)
         return curves(small=57.0, noise=4.0)(task)
 
-    search(noting, space(SMALL, allowed=12.0))
+    search(noting, shape_space(SMALL, allowed=12.0))
     blocks = {}
     for task in seen:
         blocks.setdefault((task.seed, task.holdouts), set()).add(task.structure)
@@ -187,7 +141,7 @@ def test_every_block_has_its_own_seed_and_holdout_and_all_its_structures_share_t
 
 @pytest.mark.parametrize("allowed", [2.0, 3.5, 5.0, 9.0])
 def test_no_more_is_spent_than_allowed(allowed):
-    result = search(curves(small=58.0, noise=5.0), space(allowed=allowed))
+    result = search(curves(small=58.0, noise=5.0), shape_space(allowed=allowed))
     assert result.steps <= allowed * FULL
 
 
@@ -199,7 +153,7 @@ def test_a_curve_that_still_rises_is_extended():
 
 
 def test_no_training_is_longer_than_allowed_and_a_rising_curve_is_told():
-    result = search(curves(peak=30), space(max_epochs=15))
+    result = search(curves(peak=30), shape_space(max_epochs=15))
     assert max(one.epochs for one in result.proof.rows) == 15
     assert row(result, HAND).rising
 
@@ -257,32 +211,32 @@ def test_another_space_is_another_search(tmp_path):
     with Journal(path, resume=False, identity={}) as journal:
         search(journal=journal)
     with (
-        pytest.raises(InputError, match="`space.max_epochs`"),
+        pytest.raises(InputError, match=r"`space\.max_epochs`"),
         Journal(path, resume=True, identity={}) as journal,
     ):
-        search(where=space(max_epochs=15), journal=journal)
+        search(where=shape_space(max_epochs=15), journal=journal)
 
 
 def test_a_curve_is_recorded_exactly():
-    evaluation = curves()(space().task(SMALL, 3, block=1))
+    evaluation = curves()(shape_space().task(SMALL, 3, block=1))
     assert evaluation_from_json(evaluation_to_json(evaluation)) == evaluation
     assert evaluation.holdouts == (1,)
 
 
 def test_a_budget_says_what_it_can_show():
     config = GlobalSearchConfig(space=Space.SHAPES, trainings=20.0)
-    plan = plan_shapes(config, space(), seconds_per_step=0.5, bytes_per_checkpoint=10)
+    plan = plan_shapes(config, shape_space(), seconds_per_step=0.5, bytes_per_checkpoint=10)
     assert plan.expected.training_equivalents == 20.0
     assert plan.expected.seconds == 20 * FULL * 0.5
     assert "With 20.0 training equivalents, differences of " in plan.power
-    larger = plan_shapes(config, space(allowed=80.0))
+    larger = plan_shapes(config, shape_space(allowed=80.0))
     assert larger.power != plan.power
     with pytest.raises(InputError, match="`trainings` must pay for a pair"):
-        plan_shapes(config.replace(trainings=1.0), space(allowed=1.0))
+        plan_shapes(config.replace(trainings=1.0), shape_space(allowed=1.0))
 
 
 def test_small_structures_are_charged_less():
-    where = space()
+    where = shape_space()
     task = where.task(HAND, 0)
     assert where.steps(task) == 800
     assert where.steps(replace(task, structure=SMALL)) == 800 * 18 // 40

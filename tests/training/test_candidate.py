@@ -75,7 +75,9 @@ def test_a_curve_is_the_mean_over_the_holdouts(fitness):
     both, *each = (evaluate(fitness, LARGE, budget, 0, held) for held in ((1, 2), (1,), (2,)))
     assert set(both.curve) == {"accuracy", "edit", "f1@10", "f1@25", "f1@50"}
     for name, curve in both.curve.items():
-        assert curve == pytest.approx([sum(pair) / 2 for pair in zip(*(one.curve[name] for one in each))])
+        assert curve == pytest.approx(
+            [sum(pair) / 2 for pair in zip(*(one.curve[name] for one in each), strict=True)]
+        )
         assert curve[-1] == both.metrics[name]
     assert each[0].curve != each[1].curve
     assert evaluate(fitness, LARGE, BUDGET, 0).curve == {}

@@ -1,8 +1,8 @@
 """Search of shapes: a coarse look at all of them, then paired proof for the promising ones.
 
 Every block trains the hand-designed structure and some others under one seed and one hold-out. The first
-block sorts out the hopeless; the others repeat what is left under fresh seeds and hold-outs, until a structure
-is shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
+block sorts out the hopeless; the others repeat what is left under fresh seeds and hold-outs, until a shape is
+shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
 """
 
 from __future__ import annotations
@@ -211,8 +211,8 @@ def plan_shapes(
     allowed = space.allowed(space.epochs) or sum(costs) + wanted * block
     if allowed < pair:
         raise InputError(
-            f"`trainings` must pay for a pair of trainings, {pair / space.full_steps:.1f} full trainings, but "
-            f"is {config.trainings:g} instead.",
+            f"`trainings` must pay for a pair of trainings, {pair / space.full_steps:.1f} full trainings; it "
+            f"is {config.trainings:g}.",
             hint="raise --budget.",
         )
     blocks = max(1.0, allowed / block)
