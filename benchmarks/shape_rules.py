@@ -242,7 +242,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     lines += [
         "",
         "| data | worse than −1 (%) | worse than −1.5 (%) | gain | shipped (%) | multiply-adds |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|---|---|",
     ]
     for row in rows:
         if (row["rule"], row["prefer"], row["budget"]) == (CHOSEN, "shown", 5.0):

@@ -103,8 +103,8 @@ def allowed_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None
     allowed = int(config.trainings * full_steps) - race_steps(config, proxy, full_steps)
     if allowed < 2 * proxy * config.holdouts:
         raise InputError(
-            f"`trainings` must leave room for two candidates of {proxy * config.holdouts} steps beside the "
-            f"race, but is {config.trainings:g} trainings of {full_steps} steps instead.",
+            f"the budget of the search must pay for two candidates of {proxy * config.holdouts} steps beside "
+            f"the race, but is {config.trainings:g} trainings of {full_steps} steps instead.",
             hint="raise --budget (24 suits --space rates), shorten the candidates' training, or use fewer "
             "leaders.",
         )

@@ -144,7 +144,7 @@ def small_app(config: type[Settings], uses: Uses | None = None):
 
 def test_none_unsets_a_limit_that_a_preset_has():
     app, seen = small_app(GlobalSearchConfig)
-    for arguments, trainings in (([], 24.0), (["--trainings", "none"], None), (["--trainings", "3"], 3.0)):
+    for arguments, trainings in (([], 5.0), (["--budget", "none"], None), (["--budget", "3"], 3.0)):
         told = CliRunner().invoke(app, ["go", *arguments])
         assert told.exit_code == 0, told.output
         assert seen[-1].trainings == trainings

@@ -66,8 +66,16 @@ def wrote(workdir: Path) -> set[str]:
             ("search-local", *SMALL, "--hand-designed", "--interval-epochs", "1", "--interval-steps", "1"),
             ["give --interval-epochs or --interval-steps, not both."],
         ),
-        ((*GLOBAL, "--trainings", "1"), ["`trainings` must leave room for two candidates of 2 steps"]),
-        ((*PIPELINE, "--trainings", "0.5"), ["`trainings` must leave room for two candidates of 2 steps"]),
+        ((*GLOBAL, "--budget", "1"), ["the budget of the search must pay for two candidates of 4 steps"]),
+        ((*PIPELINE, "--budget", "0.5"), ["the budget of the search must pay for two candidates of 4 steps"]),
+        (
+            (*GLOBAL, "--space", "shapes", "--budget", "0.1"),
+            ["the budget of the search must pay for a pair of trainings", "raise --budget"],
+        ),
+        (
+            (*GLOBAL, "--space", "shapes", "--shapes", "8,,5"),
+            ["`shapes` must hold layers per stage", "'8,,5'"],
+        ),
         ((*GLOBAL, "--proxy-steps", "0"), ["`--proxy-steps` must be >= 1, but is 0 instead."]),
         ((*GLOBAL, "--workers", "4"), ["`--workers` must be 1 with --executor serial, but is 4 instead."]),
         ((*GLOBAL, "--workers", "0"), ["`--workers` must be 1 with --executor serial, but is 0 instead."]),

@@ -108,5 +108,5 @@ def test_a_finished_search_is_not_repeated_and_a_killed_one_goes_on(context, tin
 
 
 def test_a_budget_without_a_pair_is_refused(context, tiny):
-    with pytest.raises(InputError, match="`trainings` must pay for a pair of trainings"):
+    with pytest.raises(InputError, match="must pay for a pair of trainings"):
         search(context, shapes_task(tiny, trainings=0.5))

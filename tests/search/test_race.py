@@ -220,5 +220,5 @@ def test_a_candidate_may_train_for_a_third_of_a_full_training():
 
 
 def test_too_few_trainings_are_refused():
-    with pytest.raises(InputError, match="`trainings` must leave room for two candidates of 7 steps"):
+    with pytest.raises(InputError, match="must pay for two candidates of 7 steps"):
         search(Landscape(TARGET), config=config(trainings=1.0), full_steps=BUDGET.amount)

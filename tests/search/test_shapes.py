@@ -231,7 +231,7 @@ def test_a_budget_says_what_it_can_show():
     assert "With 20.0 training equivalents, differences of " in plan.power
     larger = plan_shapes(config, shape_space(allowed=80.0))
     assert larger.power != plan.power
-    with pytest.raises(InputError, match="`trainings` must pay for a pair"):
+    with pytest.raises(InputError, match="must pay for a pair of trainings"):
         plan_shapes(config.replace(trainings=1.0), shape_space(allowed=1.0))
 
 

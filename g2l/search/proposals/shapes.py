@@ -211,8 +211,8 @@ def plan_shapes(
     allowed = space.allowed(space.epochs) or sum(costs) + wanted * block
     if allowed < pair:
         raise InputError(
-            f"`trainings` must pay for a pair of trainings, {pair / space.full_steps:.1f} full trainings; it "
-            f"is {config.trainings:g}.",
+            f"the budget of the search must pay for a pair of trainings, {pair / space.full_steps:.1f} full "
+            f"trainings, but is {config.trainings:g} instead.",
             hint="raise --budget.",
         )
     blocks = max(1.0, allowed / block)
