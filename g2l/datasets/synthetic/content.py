@@ -73,13 +73,13 @@ def check_sizes(**sizes: tuple[int, int]) -> None:
     Raises:
         InputError: One is too small; all that are too small are named.
     """
-    faults = [
+    issues = [
         f"`{name}` must be >= {smallest}, but is {value} instead."
         for name, (value, smallest) in sizes.items()
         if value < smallest
     ]
-    if faults:
-        raise InputError(" ".join(faults))
+    if issues:
+        raise InputError(" ".join(issues))
 
 
 def write_dataset(

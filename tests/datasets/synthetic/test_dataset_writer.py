@@ -15,14 +15,14 @@ from g2l.errors import InputError, OperationalError
 
 
 @pytest.mark.parametrize("kind", ["kitchen", "lags"])
-def test_what_is_written_is_read_without_faults(tmp_path: Path, kind: str) -> None:
+def test_what_is_written_is_read_without_issues(tmp_path: Path, kind: str) -> None:
     generator = np.random.default_rng(0)
     data = kitchen(generator, videos=12) if kind == "kitchen" else lags(generator, (20,), videos=12)
     path = write_dataset(tmp_path / "data", "made", data)
     assert path == tmp_path / "data" / "made"
     assert [item.name for item in path.parent.iterdir()] == ["made"]
     config = DataConfig(data_root=tmp_path / "data", dataset="made", split=2)
-    assert validate_dataset(config).faults == ()
+    assert validate_dataset(config).issues == ()
     dataset = SegmentationDataset.open(config)
     for video in data.videos:
         np.testing.assert_array_equal(dataset.load(video.name).features, video.features)
