@@ -22,8 +22,7 @@ from g2l.config import (
     LocalSearchConfig,
     RecipeConfig,
 )
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget
 from g2l.inference.devices import Device
 from g2l.inference.formats import Format
