@@ -168,7 +168,7 @@ def _end(process: subprocess.Popen[str]) -> None:
             process.wait()
 
 
-def record(folder: Path) -> RecordedRun | None:
+def record(folder: Path) -> RecordedRun:
     """Record a run that is over; return where MLflow keeps it.
 
     Args:
@@ -184,7 +184,8 @@ def record(folder: Path) -> RecordedRun | None:
     with hold_folder(folder):
         upload = Upload(joins=False)
         upload.start(folder)
-        if upload.finish(patience=SYNC_SECONDS) is not None:
+        late, recorded = upload.finish(patience=SYNC_SECONDS), upload.recorded()
+        if late is not None or recorded is None:
             problem = upload.problem or "MLflow has not answered in time"
             raise OperationalError(f"{folder}: not recorded: {problem}", hint=upload.hint)
-        return upload.recorded()
+        return recorded

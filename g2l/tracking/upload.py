@@ -422,17 +422,13 @@ class RecordedRun:
             return f"{self.uri.rstrip('/')}{place}"
         if "://" not in self.uri:
             return None
-        return f"http://127.0.0.1:5000{place} once `mlflow ui --backend-store-uri {self._short_uri}` runs"
+        return f"http://127.0.0.1:5000{place} once `mlflow ui --backend-store-uri {self.uri}` runs"
 
     @property
     def serve(self) -> str | None:
         """The command that serves the model, None where there is none."""
         command = f"mlflow models serve -m runs:/{self.model}/{MODEL_NAME} --env-manager local"
-        return None if self.model is None else f"MLFLOW_TRACKING_URI={self._short_uri} {command}"
-
-    @property
-    def _short_uri(self) -> str:
-        return self.uri.replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
+        return None if self.model is None else f"MLFLOW_TRACKING_URI={self.uri} {command}"
 
 
 def recorded_run(folder: Path, target: Target) -> RecordedRun | None:

@@ -274,7 +274,9 @@ def test_a_torn_checkpoint_is_an_input_error(tmp_path, share):
 def test_a_foreign_file_is_an_input_error(tmp_path, value):
     path = tmp_path / "last.ckpt"
     torch.save(value, path)
-    with pytest.raises(InputError, match=r"expected a training checkpoint of schema g2l\.training/3") as caught:
+    with pytest.raises(
+        InputError, match=r"expected a training checkpoint of schema g2l\.training/3"
+    ) as caught:
         tiny_fit(checkpoint=path, resume=True)
     assert "another version" in caught.value.hint
 
