@@ -134,7 +134,7 @@ def held(client: object) -> list[str]:
             if not name.rpartition("/")[2].startswith(MEASURED) and not name.startswith(MEASURED)
         }
         for name, history in metrics.items():
-            assert len({step for step, _ in history}) == len(history), f"{name} twice: {history}"
+            assert len(set(history)) == len(history), f"{name} twice: {history}"
         inputs = sorted(one.dataset.name for one in run.inputs.dataset_inputs)
         files = sorted(artifacts(client, identifier))
         models = len(client.search_logged_models([run.info.experiment_id], f"source_run_id = '{identifier}'"))

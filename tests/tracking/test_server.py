@@ -103,7 +103,7 @@ def test_a_server_that_comes_back_gets_what_it_missed(server, remote, workdir):
     uploader = Uploader(folder, target())
     assert not uploader.step(over=False)
     server.kill()
-    log = LineLog(folder / METRICS, MetricsRecord.from_dict)
+    log = LineLog(folder / METRICS, MetricsRecord)
     for step in range(3):
         log.append(MetricsRecord(step=step, metrics={"loss": float(step)}))
         with pytest.raises(StoreUnavailableError, match="refused"):
