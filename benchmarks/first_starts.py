@@ -14,12 +14,22 @@ from pathlib import Path
 
 import numpy as np
 
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.tracking.environment import load_mlflow
 
 ROOT = Path(__file__).parents[1]
-TRAIN = "--hand-designed --stages 1 --layers 2 --feature-maps 4 --epochs 1 --device cpu --quiet".split()
+TRAIN = [
+    "--hand-designed",
+    "--stages",
+    "1",
+    "--layers",
+    "2",
+    "--feature-maps",
+    "4",
+    "--epochs",
+    "1",
+    "--quiet",
+]
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[str]:

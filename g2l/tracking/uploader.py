@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from g2l.errors import G2LError, OperationalError
-from g2l.files import hold_folder, read_json, write_json
+from g2l.files import hold_folder, read_json, remove_torn, write_json
 from g2l.records import RUN, RunRecord
 from g2l.tracking.environment import load_mlflow, target
-from g2l.tracking.store import StoreUnavailableError, reason
-from g2l.tracking.upload import Uploader
+from g2l.tracking.store import reason
+from g2l.tracking.upload import TRACKING, Uploader
 
 INTERVAL_SECONDS = 2.0
 _SHARE = 20
@@ -94,9 +94,10 @@ def record_run(folder: Path, control: Control, *, joins: bool) -> None:
 
     Raises:
         InputError: The folder holds no run that can be read.
-        StoreUnavailableError: The run's process is dead, and the store does not answer.
+        OperationalError: The run's process is dead, and the store does not answer.
     """
     with only_uploader(folder, control):
+        remove_torn(folder, TRACKING)
         uploader = _uploader(folder, control, joins=joins)
         wait, progress_at = INTERVAL_SECONDS, time.monotonic()
         while True:
@@ -106,7 +107,7 @@ def record_run(folder: Path, control: Control, *, joins: bool) -> None:
                     return
                 wait = max(INTERVAL_SECONDS, _SHARE * (time.monotonic() - started))
                 progress_at = time.monotonic()
-            except StoreUnavailableError as error:
+            except OperationalError as error:  # of the store, or of the disk that holds the run
                 control.tell_once(problem=error.message, hint=error.hint)
                 wait = min(2 * wait, _LONGEST_WAIT)
                 if control.dead and time.monotonic() > progress_at + _PATIENCE_SECONDS:
