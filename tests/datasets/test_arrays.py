@@ -16,7 +16,8 @@ import torch
 from scipy.io import savemat
 
 from g2l.datasets.arrays import BINARY_FORMATS, MAT
-from g2l.datasets.convert.sources import Layout, copy_features, find_sources, open_sources
+from g2l.datasets.convert.request import Layout
+from g2l.datasets.convert.sources import copy_features, find_sources, open_sources
 from g2l.datasets.errors import DataError
 
 NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)  # 3 features, 4 frames

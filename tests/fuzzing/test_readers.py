@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from g2l.config import BackboneConfig, Normalization
 from g2l.datasets.convert.labels import read_labels_of
-from g2l.datasets.convert.segments import Clock, LabelSettings
+from g2l.datasets.convert.segments import LabelSettings
 from g2l.datasets.convert.sources import copy_features, open_sources
 from g2l.datasets.facts import read_dataset_facts
 from g2l.datasets.features import open_features
@@ -95,7 +95,7 @@ def _hdf5(array):
 
 def _read_labels_file(path):
     issues = []
-    found = read_labels_of(path.parent, path, LabelSettings(Clock(10.0)), issues)
+    found = read_labels_of(path.parent, path, LabelSettings(10.0), issues)
     assert all("\n" not in str(issue) for issue in issues)
     assert all(0 <= each.start < each.end for rows in found.segments.values() for each in rows)
 

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.arrays import ARRAY_FORMATS, BINARY_FORMATS, TEXT_FORMATS, StoredArray
+from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, open_features
 from g2l.datasets.layout import name_error
@@ -27,13 +27,6 @@ _FEATURES = "X"
 """Variable of a `.mat` file that holds features unless another one is asked for."""
 _CHUNK_NUMBERS = 2**24
 """Copied at a time: 64 MiB of float32."""
-
-
-class Layout(StrEnum):
-    """Which axis comes first in a file."""
-
-    DT = "dt"
-    TD = "td"
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def test_the_frame_rate_of_extracted_features_is_known(source: Source) -> None:
     for name in FRAMES:
         source.label(f"{name}.eaf", eaf())
     assert source.errors(fps=12) == [
-        "features.json:None: says that the features have 10 frames per second, but --fps is 12."
+        "features.json:None: the features have 10 frames per second, but --fps is 12."
     ]
     plan = source.plan()
     assert written(plan)["P1_a"].count("cut") == 10

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from g2l.config import DataConfig
 from g2l.datasets.convert.plan import plan_conversion, write_conversion
-from g2l.datasets.convert.request import ConversionRequest
-from g2l.datasets.convert.sources import Layout
+from g2l.datasets.convert.request import ConversionRequest, Layout
 from g2l.datasets.reading import normal
 from g2l.datasets.validation import validate_dataset
 from g2l.inference.formats import Annotation, write_eaf

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.datasets.convert import sources as feature_sources
-from g2l.datasets.convert.sources import Layout, copy_features, find_layout, find_sources, open_sources
+from g2l.datasets.convert.request import Layout
+from g2l.datasets.convert.sources import copy_features, find_layout, find_sources, open_sources
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, open_features
 
