@@ -21,13 +21,10 @@ _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 def read_labels_of(
     features: Path, path: Path | None, settings: LabelSettings, issues: list[DataError]
 ) -> SegmentTable:
-    """Return the segments of all videos.
+    """Return the segments of all videos, adding issues.
 
-    Args:
-        features: Folder of features, whose `.mat` files hold the labels where there is no `path`.
-        path: A file or a folder of files, as `LABEL_FORMATS` lists them, or None.
-        settings: How labels are read.
-        issues: Added to.
+    `path` is a file or a folder, as `LABEL_FORMATS` lists them; without it, the `.mat` files of the features
+    are read.
 
     Raises:
         DataError: There are no such files, or they are of no known kind.

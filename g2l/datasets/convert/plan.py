@@ -10,10 +10,12 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from g2l.datasets.convert.labels import read_labels_of
 from g2l.datasets.convert.request import ConversionRequest, Layout
 from g2l.datasets.convert.segments import LabelSettings, SegmentTable
-from g2l.datasets.convert.sources import FeatureSource, copy_features, find_layout, find_sources
+from g2l.datasets.convert.sources import FeatureSource, find_layout, find_sources
 from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import FACTS_NAME, read_feature_facts, write_dataset_facts
 from g2l.datasets.holdout import cut_holdout
@@ -144,7 +146,8 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
         write_index(folder, tuple(facts.class_counts), plan.splits)
         for name, source in plan.sources.items():
             runs = plan.timelines[name]
-            copy_features(source, folder.features(name), sum(frames for _, frames in runs))
+            features = source.read(sum(frames for _, frames in runs))
+            np.save(folder.features(name), features, allow_pickle=False)
             write_labels(folder.ground_truth(name), chain.from_iterable(repeat(*run) for run in runs))
             bar.advance()
         if facts.extraction is not None:

@@ -165,11 +165,7 @@ class SegmentTable:
             self.whole.discard(video)
 
     def choose_tier(self, path: Path, counts: dict[str, int]) -> str:
-        """Return the requested tier, or the only one that has annotations.
-
-        Args:
-            path: To name in errors.
-            counts: Annotations of each tier.
+        """Return the requested tier, or the only one that has annotations; `counts` has those of each tier.
 
         Raises:
             DataError: There is no such tier, or there are several with annotations, or none.

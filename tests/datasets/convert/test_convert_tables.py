@@ -73,11 +73,6 @@ def test_lists_of_start_end_and_class(tmp_path: Path, text: str, fps: float | No
     assert table.whole == set()
 
 
-def test_a_class_a_line_is_for_every_frame(tmp_path: Path) -> None:
-    table, issues = read(tmp_path / "a.txt", "cut\ncut\nstir\n\n")
-    assert (issues, spans(table), table.whole) == ([], [("cut", 0, 2), ("stir", 2, 3)], {"a"})
-
-
 def test_exports_of_boris(tmp_path: Path) -> None:
     rows = "obs,25,me,cut,STATE,0.5,1.0,videos/a.mp4\nobs,25,me,stir,STATE,1.0,2.26,videos/a.mp4\n"
     table, issues = read(tmp_path / "s.csv", BORIS + rows, 10.0, videos=("a",))
@@ -126,12 +121,6 @@ def test_seconds_are_rounded_to_frames_and_neighbours_meet(tmp_path: Path) -> No
     assert [(s.start, s.end) for s in table.segments["a"]] == [(0, 3), (3, 6)]
     assert [(issue.line, issue.severity) for issue in issues] == [(4, "warning")]
     assert "lasts less than a frame at 5 frames per second and is left out" in issues[0].message
-
-
-def test_own_predictions_are_read_in_either_unit(tmp_path: Path) -> None:
-    text = "video,segment,label,start_frame,end_frame,start_s,end_s,confidence\na,0,cut,0,30,0.0,2.0,0.9\n"
-    assert read(tmp_path / "s.csv", text)[0].segments["a"][0].end == 30
-    assert read(tmp_path / "s.csv", text, fps=10)[0].segments["a"][0].end == 20
 
 
 @pytest.mark.parametrize(

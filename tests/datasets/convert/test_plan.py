@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from g2l.config import DataConfig
 from g2l.datasets.convert.plan import ConversionPlan, plan_conversion, write_conversion
-from g2l.datasets.convert.request import ConversionRequest, Layout
+from g2l.datasets.convert.request import ConversionRequest
 from g2l.datasets.convert.segments import Segment, SegmentTable
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.errors import DataError
@@ -100,13 +100,6 @@ def test_frames_first_seconds_and_a_background_of_ones_own(source: Source) -> No
     assert np.load(path / "features" / "S1_A.npy").shape == (3, 20)
 
 
-def test_without_gaps_there_is_no_background(source: Source) -> None:
-    source.table(*(f"{name},cut,0,{frames}" for name, frames in LENGTHS.items()))
-    plan = source.plan()
-    assert dict(plan.facts.class_counts) == {"cut": sum(LENGTHS.values())}
-    assert plan.filled == 0
-
-
 def test_no_subject_is_on_both_sides(source: Source) -> None:
     plan = source.plan(group_pattern=r"^S(\d)", test_fraction=0.3)
     train, test = plan.splits[1]
@@ -114,13 +107,6 @@ def test_no_subject_is_on_both_sides(source: Source) -> None:
     assert sorted(train + test) == sorted(LENGTHS)
     assert {name[:2] for name in train}.isdisjoint({name[:2] for name in test})
     assert source.plan(group_pattern=r"^S(\d)", test_fraction=0.3).splits == plan.splits
-
-
-def test_names_that_tell_no_subject_are_warned_of(source: Source) -> None:
-    (warning,) = source.plan().issues  # S2.b_B is not a name of GTEA
-    assert warning.severity == "warning"
-    assert "do not tell subjects apart" in warning.reason
-    assert source.plan(group_pattern="").issues == ()
 
 
 def test_given_bundles_are_kept(source: Source) -> None:
@@ -143,16 +129,6 @@ def test_faults_of_given_bundles(source: Source) -> None:
         "test.split2.bundle:None: no such file.",
     ]
     assert "did you mean S1_" in (plan.issues[0].hint or "")
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [(False, "no such folder of bundles"), (True, r"expected train\.split<k>\.bundle and test")],
-)
-def test_folders_without_bundles(source: Source, make: bool, message: str) -> None:
-    folder = source.bundles() if make else source.root / "none"
-    with pytest.raises(InputError, match=message):
-        write_conversion(source.plan(bundles=folder))
 
 
 def test_all_faults_are_found_at_once_and_nothing_is_written(source: Source) -> None:
@@ -179,12 +155,6 @@ def test_all_faults_are_found_at_once_and_nothing_is_written(source: Source) -> 
     assert not (source.root / "data").exists()
 
 
-def test_a_broken_table_does_not_hide_broken_features(source: Source) -> None:
-    (source.root / "features" / "S1_B.npy").write_bytes(b"")
-    source.table(header="video,begin")
-    assert len(source.plan().errors) == 2
-
-
 def test_a_video_whose_only_segments_vanish_is_left_out_everywhere(source: Source) -> None:
     rows = [f"{name},cut,0,1" for name in LENGTHS if name != "S3_A"]
     source.table(*rows, "S3_A,cut,0.5,0.51", header="video,label,start_s,end_s")
@@ -200,15 +170,6 @@ def test_one_video_cannot_be_split(source: Source) -> None:
     assert "S1_A" not in source.plan().splits
     with pytest.raises(InputError, match="needs at least 2 videos with segments, but found 1"):
         write_conversion(source.plan())
-
-
-def test_shapes_that_do_not_tell_ask_for_the_layout(source: Source) -> None:
-    for name in LENGTHS:
-        source.features(name, (24, 24))
-    plan = source.plan()
-    assert "give --layout dt" in (plan.errors[0].hint or "")
-    assert len(plan.errors) == 1
-    assert source.plan(layout=Layout.TD).errors == ()
 
 
 def test_features_that_are_not_finite_leave_nothing_behind(source: Source) -> None:
