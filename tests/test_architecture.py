@@ -30,6 +30,7 @@ BASE = {
     "structure",
     "evaluation",
     "config",
+    "seeds",
 }
 ALLOWED = {
     "__init__": set(),
@@ -42,6 +43,7 @@ ALLOWED = {
     "structure": {"errors"},
     "evaluation": {"errors", "structure", "config"},
     "settings": {"errors"},
+    "seeds": set(),
     "config": {"errors", "structure", "settings", "receptive_field"},  # the names of its endings
     "layer_names": {"structure", "config"},
     "structure_files": {"errors", "files", "structure", "config", "layer_names"},
@@ -74,7 +76,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "safetensors": {"models"},
     "sklearn": {"datasets"},
-    "scipy": {"metrics", "datasets/arrays.py"},
+    "scipy": {"metrics", "search", "datasets/arrays.py"},
     "jinja2": {"report"},
     "matplotlib": {"inference", "pipeline", "report", "tracking"},
     "torch": {

@@ -92,6 +92,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     config, full = search_in_steps(task, dataset), full_steps(task, dataset)
     if task.search.space is Space.SHAPES:
         space = shape_space(task, dataset, space, full)
+        plan_shapes(config, space)
     else:
         plan_search(config, space, full_steps=full)
     return PreparedSearch(task=task, dataset=dataset, config=config, space=space, full_steps=full)

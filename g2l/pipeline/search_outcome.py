@@ -173,7 +173,7 @@ class GlobalSearchOutcome:
     """
 
     structure: DilationStructure
-    epochs: int | None
+    epochs: int | None = None
     hand_designed: DilationStructure
     fitness: float
     hand_designed_fitness: float
@@ -184,7 +184,7 @@ class GlobalSearchOutcome:
     seconds: float
     proxy_steps: int
     leaders: tuple[Leader, ...]
-    shapes: tuple[Row, ...]
+    shapes: tuple[Row, ...] = ()
     reason: str
     differences: Mapping[str, Comparison]
     run_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
@@ -49,6 +49,7 @@ class CandidateFitness:
         training_folder: Where each training leaves the `last.ckpt` that larger budgets continue, or None.
         feature_folder: Where the processes of an executor share decoded features, or None to keep them in
             RAM. It changes no score.
+        opened: The data set, where this process has opened it already; other processes open their own.
     """
 
     data: DataConfig
@@ -58,6 +59,11 @@ class CandidateFitness:
     checkpoint_folder: Path | None = None
     training_folder: Path | None = None
     feature_folder: Path | None = None
+    opened: SegmentationDataset | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields to pickle: without the opened data set."""
+        return {**vars(self), "opened": None}
 
     def __call__(self, task: EvaluationTask) -> Evaluation:
         """Return the evaluation of a task.
@@ -68,11 +74,12 @@ class CandidateFitness:
         """
         started = time.perf_counter()
         found = []
+        dataset = self.opened or open_dataset(self.data, Path.cwd())
         with one_thread():
             for holdout in task.holdouts:
                 training = CandidateTraining(
                     task,
-                    open_dataset(self.data, Path.cwd(), self.feature_folder, holdout),
+                    candidate_dataset(dataset, holdout, self.feature_folder),
                     self.backbone,
                     self.recipe,
                     holdout=holdout,
@@ -118,7 +125,7 @@ class CandidateTraining:
 
     Args:
         task: What is trained.
-        dataset: As `open_dataset` returns it.
+        dataset: As `candidate_dataset` returns it.
         backbone: Kind of network and its feature maps.
         recipe: How it is trained; its epochs and selection are ignored.
         holdout: Number of the hold-out.
@@ -208,25 +215,22 @@ _COUNTS = ("videos", "frames")
 
 
 @lru_cache(maxsize=1)
-def _open(config: DataConfig, working_folder: Path) -> SegmentationDataset:
+def open_dataset(config: DataConfig, working_folder: Path) -> SegmentationDataset:
+    """Return a data set, opened once in a process; a relative data root is relative to `working_folder`."""
     return SegmentationDataset.open(config, quiet=True)  # the search has reported its notices
 
 
 @lru_cache(maxsize=2)
-def open_dataset(
-    config: DataConfig, working_folder: Path, feature_folder: Path | None = None, holdout: int = 0
+def candidate_dataset(
+    dataset: SegmentationDataset, holdout: int = 0, feature_folder: Path | None = None
 ) -> SegmentationDataset:
-    """Return the data set as the candidates of one hold-out see it: standardised on what they are trained on.
-
-    It is opened once in a process.
+    """Return a data set as the candidates of one hold-out see it: standardised on what they are trained on.
 
     Args:
-        config: What is opened.
-        working_folder: What a relative data root is relative to.
-        feature_folder: Where processes share decoded features, or None to keep them in RAM.
+        dataset: As it was opened.
         holdout: Number of the hold-out.
+        feature_folder: Where processes share decoded features, or None to keep them in RAM.
     """
-    dataset = _open(config, working_folder)
     dataset = dataset.standardized_on(dataset.partitions(Selection.BEST, holdout).train)
     return dataset if feature_folder is None else dataset.shared_in(feature_folder)
 

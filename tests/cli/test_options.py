@@ -70,7 +70,7 @@ def other_value(one) -> str:
         return next(text for text in one.choices if text != one.preset_value("fast"))
     if one.type in (int, float):
         low = one.setting.at_least if one.setting.above is None else one.setting.above
-        value = 5 if low is None else low + 5
+        value = 7 if low is None else low + 7
         if one.setting.below is not None or one.setting.at_most == 1:
             value = 0.75
         return str(one.type(value))

@@ -59,7 +59,7 @@ def test_uneven_shapes_are_trained_and_reported(context, tiny):
 
 
 def test_blocks_rotate_the_holdouts(context, tiny):
-    search(context, shapes_task(tiny, margin=0.3))
+    search(context, shapes_task(tiny, margin=30.0, prefer=Preference.ACCURACY))
     blocks = {(one["seed"], tuple(one.get("holdouts", [0]))) for one in evaluated(context)}
     assert len(blocks) > 1
     assert len({held for _, held in blocks}) == len(blocks)

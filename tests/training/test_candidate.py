@@ -9,10 +9,8 @@ import torch
 
 from g2l.config import Normalization
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.errors import InputError
 from g2l.evaluation import Budget, EvaluationStatus
 from g2l.models.artifact import load_model
-from g2l.structure import DilationStructure
 from g2l.training import candidate as candidate_module
 from g2l.training.evaluate import evaluate_model
 from g2l.training.loop import Training
@@ -93,7 +91,7 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     assert (metadata.structure, metadata.seed, metadata.normalize) == (LARGE, 5, normalize)
     assert (metadata.mean is None) == (normalize is not Normalization.TRAIN)
     assert metadata.metrics == {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
-    dataset = candidate_module.open_dataset(fitness.data, Path.cwd())
+    dataset = candidate_module.candidate_dataset(candidate_module.open_dataset(fitness.data, Path.cwd()))
     holdout = dataset.partitions(fitness.recipe.selection).holdout
     assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
 
@@ -114,7 +112,6 @@ def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypa
         return open_dataset(config, **options)
 
     candidate_module.open_dataset.cache_clear()
-    candidate_module._open.cache_clear()
     monkeypatch.setattr(SegmentationDataset, "open", noting)
     travelled = pickle.loads(pickle.dumps(fitness))  # noqa: S301
     assert travelled == fitness
@@ -128,8 +125,3 @@ def test_features_shared_between_processes_change_no_score(fitness, tmp_path):
     sharing = replace(fitness, feature_folder=tmp_path / "shared")
     assert evaluate(sharing, LARGE, BUDGET, 3).metrics == evaluate(fitness, LARGE, BUDGET, 3).metrics
     assert list((tmp_path / "shared").rglob("*.npy"))
-
-
-def test_a_structure_of_another_size_is_refused(fitness):
-    with pytest.raises(InputError, match="expected 2 stages of 2 layers"):
-        evaluate(fitness, DilationStructure(((1, 2, 4),)), BUDGET, 0)
