@@ -79,7 +79,7 @@ def test_an_interruption_is_no_failure():
 
 def test_an_evaluation_of_another_task_is_a_failure():
     reason = "ValueError: the fitness returned the evaluation of another task"
-    for other in (TASKS[3], replace(TASKS[0], history=())):
+    for other in (TASKS[3], replace(TASKS[0], holdouts=(0,))):
         assert attempt(lambda _, other=other: scored(other, TARGET), TASKS[0]) == failed(TASKS[0], reason)
 
 
