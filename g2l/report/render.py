@@ -25,6 +25,10 @@ SECTIONS = (result, structure, strips, classes, fitness, generations, paths, cos
 """In the order of the page: the answer first, then pictures, then where the numbers come from."""
 
 
+MARK = "made by g2l report"
+"""What a report holds near its start, by which it is recognised."""
+
+
 class ReportFormat(StrEnum):
     """What a report is written as."""
 
@@ -45,6 +49,14 @@ def write_report(folders: Mapping[str, Path], output: Path, form: ReportFormat =
         OperationalError: The disk refuses.
     """
     write_text(output, RENDERERS[form](build_report(read_runs(folders))))
+
+
+def is_report(path: Path) -> bool:
+    """Tell whether a file is a report, which another one may replace."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    earlier = b"<title>G2L: " in start and b"Content-Security-Policy" in start  # a page of 0.1.0
+    return MARK.encode() in start or (start.startswith(b"<!DOCTYPE html>") and earlier)
 
 
 def build_report(runs: Sequence[RunFacts]) -> Report:
@@ -93,7 +105,7 @@ def _render(template: str, report: Report, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(report=report, **values)
+    return environment.get_template(template).render(report=report, mark=MARK, **values)
 
 
 def _source(name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cli import console
-from cli.live import SearchView, status_fields
+from cli.tables import SearchView, status_fields
 from g2l.search.events import SearchPhase, SearchStatus
 
 ESCAPE = "\x1b"

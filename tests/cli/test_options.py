@@ -15,7 +15,7 @@ from command_lines import invoke
 from typer.testing import CliRunner
 
 from cli import main, options
-from cli.groups import G2LCommand, G2LGroup
+from cli.boundary import G2LCommand, G2LGroup
 from cli.options import Uses, default_text, grouped, metavar, option_names, parse, uses_of
 from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
 from g2l.errors import InputError
