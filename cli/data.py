@@ -34,10 +34,8 @@ def synth(config: SynthConfig) -> None:
     """
     import numpy as np
 
-    from g2l.datasets.synthetic.content import write_dataset
-    from g2l.datasets.synthetic.kitchen import kitchen
-    from g2l.datasets.synthetic.lags import lags
-    from g2l.datasets.writing import new_path
+    from g2l.datasets.layout import new_path
+    from g2l.datasets.synthetic import kitchen, lags, write_dataset
 
     new_path(config.data_root, config.dataset)  # refused before anything is drawn
     sizes = {name: getattr(config, name) for name in ("videos", "frames", "classes", "feature_dim")}
@@ -104,9 +102,8 @@ def download(
 
     Example: g2l data download gtea
     """
-    from g2l.datasets.download.fetch import archive_path, download_dataset
-    from g2l.datasets.download.sources import find_source, read_record
-    from g2l.datasets.writing import new_path
+    from g2l.datasets.download import archive_path, download_dataset, find_source, read_record
+    from g2l.datasets.layout import new_path
 
     source = find_source(dataset)
     new_path(config.data_root, dataset)
@@ -117,7 +114,7 @@ def download(
     console.say(f"cite: {source.cite}; features: Abu Farha and Gall, CVPR 2019")
     console.say(
         f"one archive holds gtea, 50salads and breakfast: {archive.size / 1e9:.2f} GB to download, checked "
-        f"against {archive.checksum} as the record gives it."
+        f"against md5:{archive.md5} as the record gives it."
     )
     if not (config.yes or _agreed()):
         raise InputError(

@@ -67,8 +67,7 @@ def demo(run: RunConfig) -> None:
     """
     import numpy as np
 
-    from g2l.datasets.synthetic.content import write_dataset
-    from g2l.datasets.synthetic.kitchen import kitchen
+    from g2l.datasets.synthetic import kitchen, write_dataset
     from g2l.pipeline.pipeline import PipelineTask
     from g2l.tracking.environment import tracking_uri, without_password
 

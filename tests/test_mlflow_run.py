@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.tracking.environment import load_mlflow
 
 pytestmark = pytest.mark.timeout(300)

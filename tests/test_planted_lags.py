@@ -18,8 +18,7 @@ from g2l.config import (
     Selection,
     Strategy,
 )
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.lags import lags
+from g2l.datasets.synthetic import lags, write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally

@@ -12,8 +12,7 @@ from command_lines import TRAIN, Run, invoke
 from typer.testing import Result
 
 from cli import console
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.tracking.process import Upload
 
 START = Upload.start

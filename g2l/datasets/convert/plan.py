@@ -19,9 +19,8 @@ from g2l.datasets.convert.timeline import Timeline, make_timeline
 from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import FACTS_NAME, read_feature_facts, write_dataset_facts
 from g2l.datasets.labels import write_labels
-from g2l.datasets.layout import ClassMapping, Splits, parse_mapping
+from g2l.datasets.layout import ClassMapping, Splits, new_dataset, new_path, parse_mapping, write_index
 from g2l.datasets.validation import DatasetFacts
-from g2l.datasets.writing import new_dataset, new_path, write_index
 from g2l.errors import InputError, did_you_mean
 from g2l.files import write_json
 from g2l.progress import NullProgress, Progress

@@ -131,7 +131,7 @@ class SegmentTable:
         unit: Unit,
         issues: list[DataError],
     ) -> None:
-        """Add a segment, or an issue where it has no class name, no length or starts before the first frame."""
+        """Add a segment, or an issue where it has no class name, no length or starts too early."""
         path, (first, last) = self.file(video), times
         if reason := label_error(label):
             self.mentions.setdefault(video, line)
