@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from g2l.progress import duration
+
 from . import console
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def dry_run(title: str, plan: CostPlan) -> None:
 def _share_of_time(cost: SearchCost, steps: int) -> str:
     if cost.seconds is None or not cost.total_steps:
         return "unknown"
-    return console.duration(cost.seconds * steps / cost.total_steps)
+    return duration(cost.seconds * steps / cost.total_steps)
 
 
 def _mebibytes(count: int) -> str:
@@ -194,7 +196,7 @@ def _cost(cost: SearchCost) -> str:
         f"{cost.training_equivalents:.1f} full trainings",
     ]
     if cost.seconds is not None:
-        parts.append(f"about {console.duration(cost.seconds)}")
+        parts.append(f"about {duration(cost.seconds)}")
     if cost.bytes is not None:
         parts.append(f"{_mebibytes(cost.bytes)} of checkpoints")
     return " · ".join(parts)
@@ -219,7 +221,7 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
         steps,
     ]
     if seconds_left is not None:
-        fields.append(f"{'at most' if status.limited else 'about'} {console.duration(seconds_left)} left")
+        fields.append(f"{'at most' if status.limited else 'about'} {duration(seconds_left)} left")
     fields += [console.count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
     fields.append(f"{status.pruned:,} pruned")
     if status.failures:

@@ -17,11 +17,11 @@ from g2l.report.blocks import Report
 from g2l.report.facts import RunFacts
 from g2l.report.origin import data, reproduce
 from g2l.report.predictions import classes, strips
-from g2l.report.progress import fitness, generations
+from g2l.report.progress import fitness
 from g2l.report.reading import read_runs
 from g2l.report.structures import paths, structure
 
-SECTIONS = (result, structure, strips, classes, fitness, generations, paths, cost, data, reproduce)
+SECTIONS = (result, structure, strips, classes, fitness, paths, cost, data, reproduce)
 """In the order of the page: the answer first, then pictures, then where the numbers come from."""
 
 

@@ -47,12 +47,6 @@ def test_help_shows_few_options_and_the_most_important_first(path, command, monk
     assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",), ("sync",))
 
 
-@pytest.mark.parametrize("path", [(), ("data",), ("train",), ("structure", "show")], ids=" ".join)
-def test_h_is_help(path):
-    told = invoke(*path, "-h")
-    assert (told.exit_code, told.stdout) == (0, invoke(*path, "--help").stdout)
-
-
 def test_help_leaves_rare_options_to_help_all(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     told, everything = invoke("train", "-h").stdout, invoke("train", "--help-all").stdout
@@ -190,11 +184,6 @@ def test_help_names_default_presets_unit_and_range(config, name, default, value)
     one = setting_fields(config)[name]
     assert default_text(one) == default
     assert value is None or metavar(one) == value
-
-
-def test_presets_are_in_the_help(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    assert "Videos per step. [default: 4; paper: 8]" in invoke("train", "-h").stdout
 
 
 def test_texts_become_values():
