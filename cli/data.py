@@ -12,15 +12,12 @@ import typer
 
 from g2l.config import DataConfig
 from g2l.errors import InputError
-from g2l.settings import Settings
 
 from . import console
 from .options import Uses
 from .settings import ConvertConfig, DownloadConfig, ExtractConfig, JsonConfig, SynthConfig
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     from g2l.datasets.errors import DataError
     from g2l.datasets.validation import DatasetFacts
 
@@ -76,11 +73,8 @@ def convert(config: ConvertConfig) -> None:
     Example: g2l data convert --features i3d --segments segments.csv --dataset mine
     """
     from g2l.datasets.convert.plan import plan_conversion, write_conversion
-    from g2l.datasets.convert.request import ConversionRequest
-    from g2l.datasets.convert.sources import Layout
 
-    layout = None if config.layout is None else Layout(config.layout)
-    plan = plan_conversion(ConversionRequest(**(_shared(config, ConversionRequest) | {"layout": layout})))
+    plan = plan_conversion(config)
     _print_issues(plan.issues)
     if plan.errors:
         raise InputError(f"{plan.path}: not made; {_count(plan.issues)}.")
@@ -138,7 +132,8 @@ def extract(config: ExtractConfig) -> None:
         name: None if text is None else _numbers(f"--{name}", text, float, "0.5,0.5,0.5")
         for name, text in (("mean", config.mean), ("std", config.std))
     }
-    request = ExtractionRequest(**(_shared(config, ExtractionRequest) | colors))
+    shared: dict[str, Any] = {one.name: getattr(config, one.name) for one in fields(ExtractionRequest)}
+    request = ExtractionRequest(**(shared | colors))
     result = extract_features(request, console.ConsoleProgress())
     console.say(f"encoder: {result.device_report}.")
     rows = [
@@ -153,11 +148,6 @@ def extract(config: ExtractConfig) -> None:
         raise InputError(f"{config.output}: {_count(result.issues)}; the other videos are done.")
     arguments = ["--features", str(config.output), "--segments", "segments.csv", "--dataset", "mine"]
     console.say(f"try: g2l data convert {shlex.join(arguments)}")
-
-
-def _shared(config: Settings, request: type[DataclassInstance]) -> dict[str, Any]:
-    """Return the settings that a request of the library has, too."""
-    return {one.name: getattr(config, one.name) for one in fields(request)}
 
 
 def _numbers(option: str, text: str, kind: Callable[[str], _Number], example: str) -> tuple[_Number, ...]:

@@ -69,7 +69,6 @@ def demo(run: RunConfig) -> None:
 
     from g2l.datasets.synthetic import kitchen, write_dataset
     from g2l.pipeline.pipeline import PipelineTask
-    from g2l.tracking.environment import tracking_uri, without_password
 
     preset, name = PRESETS[DEMO], "kitchen"
     with run_context(run, "demo", name) as context:
@@ -86,9 +85,6 @@ def demo(run: RunConfig) -> None:
             seed=run.seed,
         )
         _run(context, task, "Synthetic kitchen, test partition, 2 seeds")
-        store = without_password(tracking_uri())
-        where = store if store.startswith("http") else f"mlflow ui --backend-store-uri {store}"
-        console.say(f"every candidate, rate, metric and checkpoint: {where}")
 
 
 def _run(context: RunContext, task: PipelineTask, title: str) -> None:

@@ -72,4 +72,7 @@ def sync(
     from g2l.tracking.process import record
 
     for folder in runs:
-        console.say(f"{folder}: MLflow run {record(folder)}")
+        recorded = record(folder)
+        console.say(f"{folder}: MLflow run {recorded.run_id}")
+        if recorded.page:
+            console.say(f"page in MLflow: {recorded.page}")

@@ -70,7 +70,7 @@ def open_folder(
     console.configure(quiet=quiet)
     tracking_uri()  # a wrong one is reported before anything is written
     upload = Upload(_shared("unrecorded"))
-    interrupted = False
+    recorded, interrupted = None, False
     try:
         with open_run(
             folder,
@@ -86,14 +86,20 @@ def open_folder(
         raise
     finally:
         unsent = upload.finish(interrupted=interrupted)
+        recorded = upload.recorded()
         if unsent:
             console.say(unsent)
         elif scratch:
             shutil.rmtree(folder, ignore_errors=True)
         if interrupted and not scratch:
             console.say(f"to resume: {resume_line(sys.argv[1:], resumed_by)}")
+    if recorded is not None:
+        if recorded.page:
+            console.say(f"page in MLflow: {recorded.page}")
+        if recorded.serve:
+            console.say(f"to serve the model: {recorded.serve}")
     if not scratch:
-        console.say(f"results: {folder}" + (f" · MLflow run {upload.run_id}" if upload.run_id else ""))
+        console.say(f"results: {folder}" + (f" · MLflow run {recorded.run_id}" if recorded else ""))
 
 
 @contextmanager

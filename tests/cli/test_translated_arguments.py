@@ -20,7 +20,7 @@ FLAGS = {"--mixed-precision": "--no-mixed-precision", "--no-mixed-precision": No
 @pytest.mark.parametrize(
     ("given_line", "expected"),
     [
-        ("--mixed-precision --seed 1", "--mixed-designed --seed 1"),
+        ("--mixed-precision --seed 1", "--mixed-precision --seed 1"),
         ("--mixed-precision true --seed 1", "--mixed-precision --seed 1"),
         ("--mixed-precision TRUE", "--mixed-precision"),
         ("--mixed-precision=true", "--mixed-precision"),
