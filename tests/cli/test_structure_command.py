@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from command_lines import SMALL, Run, refusal
 
+from cli.inputs import chosen_structure
 from cli.settings import StartConfig
-from cli.structures import chosen_structure
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.structure_files import read_structure
@@ -101,7 +101,7 @@ def test_a_structure_of_another_network_is_used_with_a_warning(run: Run) -> None
     backbone, start = BackboneConfig(stages=1, layers=2), StartConfig(structure="s.json")
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr("cli.structures.logger.warning", lambda text, *values: said.append(text % values))
+        patch.setattr("cli.inputs.logger.warning", lambda text, *values: said.append(text % values))
         chosen_structure(backbone, start)
         chosen_structure(replace(backbone, causal=True), start)
         Path("s.json").write_text(json.dumps(value | {"backbone": None}))
