@@ -126,12 +126,7 @@ FPS_HELP = "Frame rate of the features, for output in seconds."
 
 def seed_setting() -> Any:
     """Return the field of the seed, which several configurations share."""
-    return setting(
-        0,
-        "Random seed.",
-        at_least=0,
-        at_most=LARGEST_SEED,
-    )
+    return setting(0, "Random seed.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
 from g2l.report.facts import LayerPath, LocalFacts, RunFacts
 from g2l.report.figures import markup, rate_paths, rates_by_stage
-from g2l.report.words import count, receptive_field
+from g2l.report.words import count, counted, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
@@ -58,7 +58,7 @@ def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key:
     names = list(shown)
     first, last = shown[names[0]], shown[names[-1]]
     shapes = [", ".join(map(str, one.shape)) for one in (first, last)]
-    words = f"Rates of {len(last.shape)} stages ({shapes[1]} rates). "
+    words = f"Rates of {counted(len(last.shape), 'stage')} ({shapes[1]} rates). "
     if len(names) == 1:
         words = f"Rates of the {names[0]} structure."
     elif first.shape == last.shape:
@@ -113,8 +113,8 @@ def paths(runs: Sequence[RunFacts]) -> Section:
 def _paths(local: LocalFacts, key: str) -> Picture:
     moved = [path for path in local.paths if path.rates[-1] != path.start]
     words = (
-        f"{len(local.paths[0].steps)} updates of {len(local.paths)} layers; {len(moved)} rates ended "
-        "elsewhere than they started."
+        f"{counted(len(local.paths[0].steps), 'update')} of {counted(len(local.paths), 'layer')}; "
+        f"{counted(len(moved), 'rate')} ended elsewhere than {'it' if len(moved) == 1 else 'they'} started."
     )
     if moved:
         furthest = max(moved, key=lambda path: abs(math.log(path.rates[-1] / path.start)))
