@@ -208,7 +208,8 @@ def plan_shapes(
     costs = [space.steps(space.task(one, 0)) for one in space.structures]
     pair, block = sum(costs[:2]), sum(costs[: FOCUS + 1])
     wanted = blocks_to_show(config.margin)
-    allowed = space.allowed(space.epochs) or sum(costs) + wanted * block
+    limit = space.allowed(space.epochs)
+    allowed = sum(costs) + wanted * block if limit is None else limit
     if allowed < pair:
         raise InputError(
             f"the budget of the search must pay for a pair of trainings, {pair / space.full_steps:.1f} full "
