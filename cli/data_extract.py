@@ -15,22 +15,9 @@ def extract(config: ExtractConfig) -> None:
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
-    from g2l.inference.extraction.extract import ExtractionRequest, extract_features
+    from g2l.inference.extraction import extract_features
 
-    request = ExtractionRequest(
-        videos=config.videos,
-        encoder=config.encoder,
-        output=config.output,
-        fps=config.fps,
-        mean=_numbers("--mean", config.mean),
-        std=_numbers("--std", config.std),
-        size=config.size,
-        clip_frames=config.clip_frames,
-        encoder_output=config.encoder_output,
-        batch_size=config.batch_size,
-        device=config.device,
-    )
-    result = extract_features(request, console.ConsoleProgress())
+    result = extract_features(config, console.ConsoleProgress())
     console.say(f"encoder: {result.device_report}.")
     rows = [
         ("extracted", f"{len(result.written):,}"),
@@ -44,12 +31,3 @@ def extract(config: ExtractConfig) -> None:
         raise InputError(f"{config.output}: {data_report.count(result.faults)}; the other videos are done.")
     arguments = ["--features", str(config.output), "--segments", "segments.csv", "--dataset", "mine"]
     console.say(f"try: g2l data convert {shlex.join(arguments)}")
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    try:
-        return None if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"`{option}` must be three numbers, such as 0.5,0.5,0.5, but is {text!r} instead."
-        ) from None

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.inference.comparison import PredictionComparison
-    from g2l.inference.evaluate import EvaluationReport
+    from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from g2l.config import Normalization
 from g2l.datasets.normalize import normalize
 from g2l.errors import InputError, OperationalError, brief
 from g2l.export.normalizer import describe_input, with_normalization
-from g2l.export.parity import LARGEST_DIFFERENCE, ParityCheck, compare, open_runner, quiet
+from g2l.export.parity import LARGEST_DIFFERENCE, Parity, compare, open_runner, quiet
 from g2l.export.precision import Precision, PrecisionReport, Video, random_videos, reduce_precision
 from g2l.files import atomic_path
 from g2l.models.metadata import INPUT_KEY, METADATA_KEY, ModelMetadata
@@ -36,14 +36,14 @@ class ExportReport:
         path: The ONNX file.
         opset: Version of the operator set.
         ir_version: Version of the file format.
-        checks: One comparison of the fp32 export with torch per length.
+        parity: Comparison of the fp32 export with torch.
         reduced: Comparison of the fp16 or int8 model that was written with fp32; None for an fp32 file.
     """
 
     path: Path
     opset: int
     ir_version: int
-    checks: tuple[ParityCheck, ...]
+    parity: Parity
     reduced: PrecisionReport | None = None
 
     @property
@@ -51,31 +51,30 @@ class ExportReport:
         """Of weights and computation."""
         return Precision.FP32 if self.reduced is None else self.reduced.precision
 
-    @property
-    def max_difference(self) -> float:
-        """Largest absolute difference of a probability from torch over all lengths."""
-        return max(check.max_difference for check in self.checks)
-
-    @property
-    def agreement(self) -> float:
-        """Percentage of frames with torch's label over all lengths."""
-        frames = [check.batch * check.frames for check in self.checks]
-        same = (check.agreement * count for check, count in zip(self.checks, frames, strict=True))
-        return sum(same) / sum(frames)
-
     def require_parity(self) -> None:
         """Return if the fp32 export computes what the network computes.
 
         Raises:
             OperationalError: Probabilities differ too much, or are NaN.
         """
-        if any(math.isnan(check.max_difference) for check in self.checks):
+        if math.isnan(self.parity.max_difference):
             raise OperationalError(f"{self.path}: the network or its export gives NaN; nothing was written.")
-        if self.max_difference > LARGEST_DIFFERENCE:
+        if self.parity.max_difference > LARGEST_DIFFERENCE:
             raise OperationalError(
-                f"{self.path}: the export differs from torch by {self.max_difference:.2g}, "
+                f"{self.path}: the export differs from torch by {self.parity.max_difference:.2g}, "
                 f"more than {LARGEST_DIFFERENCE:.0e}; nothing was written."
             )
+
+
+class ExportOptions(TypedDict, total=False):
+    """How a file is written, see `export_onnx`."""
+
+    precision: Precision
+    videos: Sequence[Video]
+    force: bool
+    frame_mask: bool
+    opset: int | None
+    ir_version: int | None
 
 
 def export_onnx(
@@ -132,7 +131,7 @@ def export_onnx(
     own = None
     if metadata.normalize is not Normalization.NONE:
         own = partial(normalize, kind=metadata.normalize, mean=metadata.mean, std=metadata.std)
-    checks = compare(
+    parity = compare(
         proto.SerializeToString(),
         network,
         metadata.structure,
@@ -140,7 +139,7 @@ def export_onnx(
         frame_mask=frame_mask,
         normalize=own,
     )
-    report = ExportReport(output, _opset(proto), proto.ir_version, checks)
+    report = ExportReport(output, _opset(proto), proto.ir_version, parity)
     report.require_parity()
     if precision is not Precision.FP32:
         smaller, found = reduce_precision(inner, precision, videos, metadata, frame_mask=frame_mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,7 @@ import numpy as np
 from g2l.datasets.labels import Labels
 from g2l.datasets.reading import normal, read_lines
 from g2l.errors import InputError
-from g2l.files import write_text
-from g2l.inference.segments import SegmentRow
-
-RECOGNITION_HEADER = "### Frame level recognition: ###"
-"""First line of the files that the evaluation scripts of MS-TCN and G2L read."""
+from g2l.inference.segments import RECOGNITION_HEADER
 
 
 class FrameReader:
@@ -68,51 +64,6 @@ class _Numbers(dict[str, int]):
         return number
 
 
-def write_frame_names(path: Path, rows: Sequence[SegmentRow]) -> None:
-    """Write one class name a line, atomically.
-
-    Args:
-        path: Ends in `.txt`.
-        rows: Segments that cover all frames of the video in order.
-    """
-    write_text(path, _repeated(rows, "\n"))
-
-
-def write_recognition(path: Path, rows: Sequence[SegmentRow]) -> None:
-    """Write an official recognition file, atomically.
-
-    Args:
-        path: The video's name without any suffix.
-        rows: Segments that cover all frames of the video in order; see `check_recognition_names`.
-    """
-    write_text(path, f"{RECOGNITION_HEADER}\n{_repeated(rows, ' ').removesuffix(' ')}\n")
-
-
-def check_line_names(classes: Sequence[str]) -> None:
-    """Return if every class name can be a line of a text file.
-
-    Raises:
-        InputError: One holds a line break, or what UTF-8 cannot encode.
-    """
-    for name in classes:
-        if "\n" in name or "\r" in name or any("\ud800" <= character <= "\udfff" for character in name):
-            raise InputError(f"class names must each fit on a line of text, but the model has {name!r}.")
-
-
-def check_recognition_names(classes: Sequence[str]) -> None:
-    """Return if recognition files can name all classes.
-
-    Raises:
-        InputError: A name is empty or holds a space, which separates names in these files.
-    """
-    for name in classes:
-        if name.split() != [name]:
-            raise InputError(
-                f"recognition files separate class names by spaces, so {name!r} cannot be written.",
-                hint="leave out --format mstcn.",
-            )
-
-
 def is_recognition(path: Path) -> bool:
     """Return whether a file starts as the official recognition files do."""
     header = RECOGNITION_HEADER.encode()
@@ -121,7 +72,3 @@ def is_recognition(path: Path) -> bool:
             return file.read(len(header)) == header
     except OSError:
         return False
-
-
-def _repeated(rows: Sequence[SegmentRow], end: str) -> str:
-    return "".join(f"{row.label}{end}" * (row.end_frame - row.start_frame) for row in rows)

@@ -7,9 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from g2l.errors import OperationalError
-from g2l.export import conversion
-from g2l.export.conversion import class_convolutions, half, quantized, rounded
-from g2l.export.precision import Video
+from g2l.export import precision
+from g2l.export.precision import Video, class_convolutions, half, quantized, rounded
 
 
 def chain(first, second):
@@ -75,15 +74,15 @@ def test_int8_multiplies_integers_but_for_the_class_scores(proto, videos):
 
 
 def test_calibration_takes_the_middle_of_some_videos_in_chunks(monkeypatch):
-    monkeypatch.setattr(conversion, "CALIBRATION_VIDEOS", 2)
-    monkeypatch.setattr(conversion, "CALIBRATION_FRAMES", 14)
-    monkeypatch.setattr(conversion, "CHUNK_FRAMES", 4)
+    monkeypatch.setattr(precision, "CALIBRATION_VIDEOS", 2)
+    monkeypatch.setattr(precision, "CALIBRATION_FRAMES", 14)
+    monkeypatch.setattr(precision, "CHUNK_FRAMES", 4)
 
     def numbered(video, frames):
         return Video(str(video), lambda: (100 * video + np.arange(frames, dtype=np.float32))[None])
 
     videos = [numbered(0, 3), numbered(1, 50), numbered(2, 11), numbered(3, 50)]
-    reader = conversion._Calibration(videos, frame_mask=True)
+    reader = precision._Calibration(videos, frame_mask=True)
     pieces = list(iter(reader.get_next, None))
     assert [piece["features"][0, 0].tolist() for piece in pieces] == [
         [0, 1, 2],

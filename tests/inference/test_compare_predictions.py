@@ -7,8 +7,7 @@ import pytest
 
 from g2l.datasets.holdout import subjects_of
 from g2l.errors import InputError
-from g2l.inference.comparison import COMPARED, compare_predictions
-from g2l.inference.evaluate import evaluate_predictions
+from g2l.inference.evaluate import COMPARED, compare_predictions, evaluate_predictions
 
 CLASSES = np.array(["background", "cut", "pour"])
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, prepare, stretch
+from g2l.inference.loading import prepare
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, ahead, stretch
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,10 +80,14 @@ def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video
 def test_a_video_too_large_for_memory_is_a_failure(fake_session, video, monkeypatch):
     session = fake_session()
     predictor = Predictor(session)
-    monkeypatch.setattr("g2l.inference.loading.new_array", refuse)
+    monkeypatch.setattr("g2l.inference.loading._new_array", refuse)
     (result,) = predictor.predict([video("a", [0])])
     assert "a.npy: does not fit into memory" in result.error.message
     assert not session.seen
+
+
+def names():
+    return {thread.name.partition("_")[0] for thread in threading.enumerate()}
 
 
 def refuse(size):
@@ -116,9 +122,9 @@ def test_closing_the_iterator_ends_the_threads(fake_session, video):
     session = fake_session()
     results = Predictor(session).predict([video(f"v{number}", [0]) for number in range(20)])
     assert next(results).name == "v0"
-    assert {"g2l-read", "g2l-infer"} <= {thread.name for thread in threading.enumerate()}
+    assert {"g2l-read", "g2l-infer"} <= names()
     results.close()
-    assert not {"g2l-read", "g2l-infer"} & {thread.name for thread in threading.enumerate()}
+    assert not {"g2l-read", "g2l-infer"} & names()
     assert len(session.seen) < 20
 
 
@@ -127,14 +133,7 @@ def test_a_bug_in_a_thread_is_raised_where_the_results_are_taken(fake_session, v
     session.probabilities = lambda features: 1 / 0
     with pytest.raises(ZeroDivisionError):
         list(Predictor(session).predict([video("a", [0]), video("b", [0])]))
-    assert not {"g2l-read", "g2l-infer"} & {thread.name for thread in threading.enumerate()}
-
-
-def test_one_predictor_may_be_used_again(fake_session, video):
-    predictor = Predictor(fake_session(sample_rate=1))
-    for labels in ([0, 1], [2, 2, 1, 0], [1]):
-        (result,) = predictor.predict([video("v", labels)])
-        assert result.labels.tolist() == labels
+    assert not {"g2l-read", "g2l-infer"} & names()
 
 
 def test_predicting_by_onnx_needs_no_torch():
@@ -164,3 +163,82 @@ def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video,
         predict([video("a", [0]), tmp_path / "gone.npy"])
     with pytest.raises(InputError, match="`features` must name at least one feature file"):
         predict([])
+
+
+def alive():
+    return any(thread.name.startswith("worker") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_items_come_in_order_and_the_thread_ends(depth, count):
+    assert list(ahead((number for number in range(count)), depth, "worker")) == list(range(count))
+    assert not alive()
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_no_more_than_the_depth_is_computed_ahead(depth):
+    started = []
+
+    def items():
+        for number in range(20):
+            started.append(number)
+            yield number
+
+    for number in ahead(items(), depth, "worker"):
+        time.sleep(0.002)  # for a thread that would not wait
+        assert len(started) <= number + depth + 2
+
+
+def test_with_depth_0_two_buffers_are_enough():
+    buffers = [[-1], [-1]]
+
+    def items():
+        for number in range(50):
+            buffers[number % 2][0] = number
+            yield buffers[number % 2]
+
+    for number, buffer in enumerate(ahead(items(), 0, "worker")):
+        time.sleep(0.001)
+        assert buffer[0] == number
+
+
+def test_an_error_comes_after_the_items_before_it():
+    def items():
+        yield 1
+        yield 2
+        raise KeyError("three")
+
+    results = ahead(items(), 5, "worker")
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(KeyError, match="three"):
+        next(results)
+    assert not alive()
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_closing_ends_a_chain_of_threads_and_closes_what_they_read(depth):
+    closed = []
+
+    def numbers():
+        try:
+            number = 0
+            while True:
+                yield number
+                number += 1
+        finally:
+            closed.append("numbers")
+
+    def doubled(items):
+        try:
+            for item in items:
+                yield 2 * item
+        finally:
+            items.close()
+            closed.append("doubled")
+
+    results = ahead(doubled(ahead(numbers(), depth, "worker")), depth, "worker")
+    assert [next(results) for _ in range(4)] == [0, 2, 4, 6]
+    results.close()
+    assert closed == ["numbers", "doubled"]
+    assert not alive()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from g2l.config import BackboneConfig, Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
-from g2l.inference.predictor import Predictor, prepare
-from g2l.inference.sessions import open_session
+from g2l.inference.loading import prepare
+from g2l.inference.predictor import Predictor
+from g2l.inference.sessions import TorchSession, open_session
 from g2l.inference.streaming import StreamingPredictor
-from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import Ending, convert, describe, finish

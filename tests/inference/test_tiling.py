@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 
 from g2l.config import BackboneConfig, Normalization
 from g2l.errors import InputError, OperationalError
-from g2l.export.conversion import half, quantized
 from g2l.export.onnx_export import export_onnx
-from g2l.export.precision import Video
+from g2l.export.precision import Video, half, quantized
 from g2l.inference import tiling
 from g2l.inference.devices import Device
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.sessions import open_session
+from g2l.inference.sessions import TorchSession, open_session
 from g2l.inference.tiling import Capacity, Tile, cut, parse_size, plan_capacity
-from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import Ending, convert, describe, finish
