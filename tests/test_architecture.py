@@ -83,7 +83,6 @@ ONLY_IN = {
     },
     "av": {"inference"},
     "h5py": {"datasets/arrays.py"},
-    "pooch": {"datasets/download/fetch.py"},
     "ray": {"search/executors/ray.py"},
     "numpy": set(ALLOWED) - BASE,
 }  # fmt: skip

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from g2l.config import ExtractionConfig
+from g2l.datasets.errors import DataError
 from g2l.datasets.facts import FACTS_NAME, FACTS_SCHEMA, read_feature_facts
-from g2l.datasets.faults import DataError, Fault
 from g2l.datasets.features import Features, open_features
-from g2l.datasets.layout import name_fault
+from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder, write_json
 from g2l.inference.encoder import Encoder, Image, fit, hash_encoder, to_batch
@@ -46,7 +46,7 @@ class ExtractionResult:
         kept: Videos whose features were there already.
         frames: Features of all of them.
         feature_dim: D, or 0 where there are none.
-        faults: Videos that could not be read.
+        issues: Videos that could not be read.
         device_report: A line on what ran the encoder.
     """
 
@@ -54,7 +54,7 @@ class ExtractionResult:
     kept: tuple[str, ...]
     frames: int
     feature_dim: int
-    faults: tuple[Fault, ...]
+    issues: tuple[DataError, ...]
     device_report: str
 
 
@@ -84,7 +84,7 @@ def extract_features(
     ensure_folder(config.output)
     kept = [name for name, path in videos.items() if _is_done(config.output, facts, name, path)]
     written: list[str] = []
-    faults: list[Fault] = []
+    issues: list[DataError] = []
     with (progress or NullProgress()).task("extracting", len(videos)) as bar:
         bar.advance(len(kept))
         for name, path in videos.items():
@@ -93,7 +93,7 @@ def extract_features(
             try:
                 features = _extract(config, encoder, path)
             except DataError as error:
-                faults.append(error.fault)
+                issues.append(error)
             else:
                 if feature_dim not in (None, len(features)):
                     raise InputError(
@@ -110,7 +110,7 @@ def extract_features(
         tuple(kept),
         sum(video["frames"] for video in done),
         facts.get("feature_dim", 0),
-        tuple(faults),
+        tuple(issues),
         encoder.device_report,
     )
 
@@ -123,7 +123,7 @@ def _find_videos(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name[0] == ".":
             continue
-        if reason := name_fault(path.stem):
+        if reason := name_error(path.stem):
             raise InputError(f"{path}: expected a file name that can name a video, but it {reason}.")
         if path.stem in videos:
             raise InputError(
@@ -147,7 +147,7 @@ def _extract(config: ExtractionConfig, encoder: Encoder, path: Path) -> Features
     if not np.isfinite(features).all():
         frame = int(np.argwhere(~np.isfinite(features).all(axis=0))[0, 0])
         message = f"features must be finite, but those of {frame / config.fps:.1f} s are not."
-        raise DataError(Fault(path, None, message, hint="the encoder and --mean and --std must fit."))
+        raise DataError(path, None, message, hint="the encoder and --mean and --std must fit.")
     return features
 
 
@@ -281,13 +281,13 @@ def sampled_frames(path: Path, fps: float) -> Iterator[VideoFrame]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError(Fault(path, None, "has no video stream.", hint=_HINT))
+                raise DataError(path, None, "has no video stream.", hint=_HINT)
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield from _resample(path, container, stream, fps)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        raise DataError(Fault(path, None, f"cannot be decoded ({reason}).", hint=_HINT)) from None
+        raise DataError(path, None, f"cannot be decoded ({reason}).", hint=_HINT) from None
 
 
 def _resample(path: Path, container: InputContainer, stream: VideoStream, fps: float) -> Iterator[VideoFrame]:
@@ -305,7 +305,7 @@ def _resample(path: Path, container: InputContainer, stream: VideoStream, fps: f
             emitted += 1
         shown = frame
     if shown is None:
-        raise DataError(Fault(path, None, "has a video stream, but no frame in it.", hint=_HINT))
+        raise DataError(path, None, "has a video stream, but no frame in it.", hint=_HINT)
     end = time + 1 / rate
     _check_end(path, container, stream, start, end)
     while emitted == 0 or emitted / fps < end - _ROUNDING:
@@ -320,4 +320,4 @@ def _check_end(path: Path, container: InputContainer, stream: VideoStream, start
         expected = (container.duration or 0) / 1_000_000 - max(0, start)  # microseconds from 0 on
     if expected - end > max(_LOST_SECONDS, _LOST_SHARE * expected):
         message = f"is truncated: it should last {expected:.1f} s, but its frames end after {end:.1f} s."
-        raise DataError(Fault(path, None, message, hint=_HINT))
+        raise DataError(path, None, message, hint=_HINT)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from g2l.config import Normalization
-from g2l.datasets.faults import DataError
+from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, FeatureReader, Features, open_features
 from g2l.datasets.normalize import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
 from g2l.errors import G2LError, InputError, OperationalError
@@ -278,7 +278,7 @@ def giving_up(video: Video) -> Iterator[None]:
         yield
     except DataError as error:
         # Without the hint of data sets, of which this file need not be part.
-        video.error = InputError(error.message, hint=error.fault.hint)
+        video.error = InputError(error.message, hint=error.hint)
     except G2LError as error:
         video.error = type(error)(f"{video.path}: {error.message}", hint=error.hint)
     except MemoryError:

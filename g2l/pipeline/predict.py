@@ -185,12 +185,7 @@ def extract_for_model(
         write_manifest(context.folder, ())  # from now on the folder is known as ours
     config = ExtractionConfig(videos=videos, encoder=encoder, output=folder, fps=rate, device=context.device)
     result = extract_features(config, context.progress, feature_dim=metadata.feature_dim)
-    failures = tuple(
-        VideoFailure(
-            fault.path.stem, fault.path, InputError(f"{fault.path}: {fault.message}", hint=fault.hint)
-        )
-        for fault in result.faults
-    )
+    failures = tuple(VideoFailure(issue.path.stem, issue.path, issue) for issue in result.issues)
     if not result.written and not result.kept:
         raise _nothing(failures)
     return folder, failures
