@@ -15,9 +15,9 @@ from g2l.config import (
     FPS_HELP,
     PAPER,
     RARE,
-    ExtractionConfig,
     seed_setting,
 )
+from g2l.inference.settings import ExtractionConfig
 from g2l.settings import Settings, setting
 
 _first = partial(setting, rank=FIRST)

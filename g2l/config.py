@@ -504,35 +504,3 @@ PRESETS = {
     for name in (FAST, DEMO, PAPER)
 }
 """`fast` is the default, `paper` is G2L, section 4.1, with its bugs fixed, `demo` is that of `g2l demo`."""
-
-
-_extraction = partial(setting, rank=FIRST)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractionConfig(Settings):
-    """Videos whose features are extracted, and by which encoder."""
-
-    videos: Path = _extraction(Path(), "Folder of videos.", required=True)
-    encoder: Path = _extraction(
-        Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
-    )
-    output: Path = _extraction(Path(), "Folder for <video>.npy and features.json.", required=True)
-    fps: float = _extraction(15.0, "Features per second of video.", above=0, at_most=500)
-    mean: str | None = setting(
-        None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
-    )
-    std: str | None = setting(None, "Standard deviation of red, green, blue.", default_text="ImageNet's")
-    size: int | None = setting(
-        None,
-        "Height and width, where the encoder accepts any.",
-        unit="pixels",
-        at_least=1,
-        default_text="224",
-    )
-    clip_frames: int | None = setting(
-        None, "T, where the encoder accepts any.", unit="frames", at_least=1, default_text="16"
-    )
-    encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
-    batch_size: int = setting(32, "Frames or clips encoded at once.", at_least=1)
-    device: str = _extraction("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -14,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.config import Normalization
-from g2l.datasets.normalize import normalize
 from g2l.errors import InputError, OperationalError, brief
 from g2l.export.normalizer import describe_input, with_normalization
 from g2l.export.parity import LARGEST_DIFFERENCE, Parity, compare, open_runner, quiet
@@ -120,31 +117,17 @@ def export_onnx(
         raise InputError("int8 must be calibrated on real features, but none are given.")
     # A copy, since the caller's may be on a GPU or in training.
     network = DeployedNetwork(copy.deepcopy(model)).cpu().eval()
-    dim = metadata.feature_dim
-    exported = opset if opset is None else max(opset, _OLDEST_OF_TORCH)
-    inner = exported_proto(network, dim, opset=exported, frame_mask=frame_mask)
-    if opset is not None:
-        inner = _at_opset(inner, opset)
+    inner = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
     _describe(inner, metadata)
     proto = with_normalization(inner, metadata, frame_mask=frame_mask)
     _set_ir_version(proto, ir_version)
-    own = None
-    if metadata.normalize is not Normalization.NONE:
-        own = partial(normalize, kind=metadata.normalize, mean=metadata.mean, std=metadata.std)
-    parity = compare(
-        proto.SerializeToString(),
-        network,
-        metadata.structure,
-        feature_dim=dim,
-        frame_mask=frame_mask,
-        normalize=own,
-    )
+    parity = compare(proto.SerializeToString(), network, metadata, frame_mask=frame_mask)
     report = ExportReport(output, _opset(proto), proto.ir_version, parity)
     report.require_parity()
     if precision is not Precision.FP32:
         smaller, found = reduce_precision(inner, precision, videos, metadata, frame_mask=frame_mask)
         found = found.accepted(output, force=force)
-        report, metadata = replace(report, reduced=found), replace(metadata, precision=found.as_dict())
+        report, metadata = replace(report, reduced=found), replace(metadata, precision=asdict(found))
         proto = with_normalization(smaller, metadata, frame_mask=frame_mask)
         _set_ir_version(proto, ir_version)
     _describe(proto, metadata)
@@ -174,7 +157,7 @@ class DeployedNetwork(nn.Module):
 def exported_proto(
     network: DeployedNetwork, feature_dim: int, *, opset: int | None = None, frame_mask: bool = False
 ) -> Any:
-    """Return the `onnx.ModelProto` of a network on the CPU, of any batch and length, as torch writes it.
+    """Return the `onnx.ModelProto` of a network on the CPU, of any batch and length.
 
     Args:
         network: In evaluation mode.
@@ -183,9 +166,10 @@ def exported_proto(
         frame_mask: Whether it takes a frame mask.
 
     Raises:
-        InputError: torch cannot write this opset.
+        InputError: torch cannot write this opset, or an older one cannot express the network.
         OperationalError: The network cannot be exported.
     """
+    exported = opset if opset is None else max(opset, _OLDEST_OF_TORCH)
     # Sizes of 1 would be frozen by the exporter.
     inputs = {"features": torch.zeros(2, feature_dim, 16)}
     if frame_mask:
@@ -201,7 +185,7 @@ def exported_proto(
                 input_names=list(inputs),
                 output_names=["probabilities"],
                 dynamic_shapes=dict.fromkeys(inputs, dynamic),
-                opset_version=opset,
+                opset_version=exported,
                 verbose=False,
             )
     except Exception as error:  # exporter, tracer and shape solver each raise their own
@@ -210,9 +194,9 @@ def exported_proto(
     if program is None:
         raise OperationalError("the network cannot be exported to ONNX: torch returned nothing.")
     proto = program.model_proto
-    if opset not in (None, _opset(proto)):
+    if exported not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} cannot be written by torch {torch.__version__}.")
-    return proto
+    return proto if opset is None else _at_opset(proto, opset)
 
 
 def _at_opset(proto: Any, opset: int) -> Any:

@@ -15,7 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from g2l.config import Normalization
+from g2l.datasets.normalize import normalize
 from g2l.errors import OperationalError, brief
+from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 
 LARGEST_DIFFERENCE = 1e-4
@@ -52,45 +55,37 @@ def check_lengths(structure: DilationStructure) -> tuple[tuple[int, int], ...]:
     return ((1, 1), (1, max(2, largest - 1)), (1, 2 * largest + 5), (2, largest + 3))
 
 
-def compare(
-    model: Path | bytes,
-    network: nn.Module,
-    structure: DilationStructure,
-    *,
-    feature_dim: int,
-    frame_mask: bool,
-    normalize: Callable[[Batch], Batch] | None = None,
-) -> Parity:
+def compare(model: Path | bytes, network: nn.Module, metadata: ModelMetadata, *, frame_mask: bool) -> Parity:
     """Run a model on the CPU and compare it with the network that it was made of on random features.
 
     Args:
-        model: An ONNX file, or its content.
+        model: An ONNX file that normalises, or its content.
         network: (features (B, D, T), with `frame_mask` also (B, 1, T)) -> probabilities (B, C, T).
-        structure: Decides the lengths, see `check_lengths`.
-        feature_dim: D.
+        metadata: Of the model.
         frame_mask: Whether both take a frame mask; the second video of a batch is then padded.
-        normalize: The normalisation (D, T) -> (D, T) inside the model, or None without one.
 
     Raises:
         OperationalError: onnxruntime cannot load or run the model.
     """
     run = open_runner(model)
     generator = np.random.default_rng(0)
-    offsets = np.zeros((feature_dim, 1), np.float32)
-    if normalize is not None:
-        offsets += np.linspace(-5, 5, feature_dim, dtype=np.float32)[:, None]
-    lengths = check_lengths(structure)
+    offsets = np.zeros((metadata.feature_dim, 1), np.float32)
+    if metadata.normalize is not Normalization.NONE:
+        offsets += np.linspace(-5, 5, metadata.feature_dim, dtype=np.float32)[:, None]
+    lengths = check_lengths(metadata.structure)
     differences, same = [], []
     for batch, frames in lengths:
-        features = generator.standard_normal((batch, feature_dim, frames), dtype=np.float32) + offsets
+        features = (
+            generator.standard_normal((batch, metadata.feature_dim, frames), dtype=np.float32) + offsets
+        )
         mask = np.ones((batch, 1, frames), dtype=np.float32)
         if frame_mask:
             mask[1:, :, (frames + 1) // 2 :] = 0
         valid = mask[:, 0] > 0
         prepared = features.copy()
-        if normalize is not None:
-            for row, own in zip(prepared, valid, strict=True):
-                row[:, own] = normalize(np.ascontiguousarray(row[:, own]))
+        for row, own in zip(prepared, valid, strict=True):
+            raw = np.ascontiguousarray(row[:, own])
+            row[:, own] = normalize(raw, metadata.normalize, metadata.mean, metadata.std)
         masks = {"frame_mask": mask} if frame_mask else {}
         with torch.inference_mode():
             arguments = [torch.from_numpy(value) for value in (prepared, *masks.values())]

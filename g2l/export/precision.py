@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -100,17 +100,6 @@ class PrecisionReport:
     calibration_frames: int = 0
     forced: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON value that the model's metadata keeps."""
-        return asdict(self)
-
-    @property
-    def measured(self) -> dict[str, float]:
-        """The known numbers by name."""
-        names = ("agreement", "f1", "f1_change", "max_difference", "nan_frames", "size")
-        values = {name: getattr(self, name) for name in names}
-        return {name: float(value) for name, value in values.items() if value is not None}
-
     @property
     def shortfalls(self) -> tuple[str, ...]:
         """Found and required value of each number that falls short; empty if none does."""
@@ -158,7 +147,7 @@ def reduce_precision(
     Args:
         proto: The fp32 model; left as it is.
         precision: Fp16 or int8.
-        videos: Real videos to compare on, and to calibrate int8 with. Without any, fp16 is compared on random
+        videos: Real videos to compare on and to calibrate int8 with; without, fp16 is compared on random
             features.
         metadata: Of the model.
         frame_mask: Whether the model takes a frame mask.
@@ -204,15 +193,9 @@ def compare_on_videos(
     background: Sequence[int],
     frame_mask: bool,
 ) -> PrecisionReport:
-    """Run both models on the CPU over all videos, one in memory at a time.
+    """Run the fp32 model and the reduced one on the CPU over all videos, one in memory at a time.
 
-    Args:
-        exact: The fp32 ONNX model.
-        reduced: The other one.
-        videos: At least one.
-        precision: Of the other one.
-        background: Class indices whose segments are left out of F1 to the ground truth.
-        frame_mask: Whether both take a frame mask.
+    Segments of the `background` classes are left out of F1 to the ground truth.
 
     Raises:
         OperationalError: onnxruntime cannot load or run one of them, or fp32 itself gives NaN.
@@ -281,9 +264,6 @@ def rounded(proto: Any) -> Any:
 
     It shows on a CPU what a GPU computes in fp16: fp32 in between, infinity beyond 65504. onnxruntime's CPU
     kernels take the weights of an fp16 model but compute in fp32 from end to end and would never overflow.
-
-    Args:
-        proto: The fp32 model; left as it is.
     """
     import onnx
     from onnx.numpy_helper import from_array, to_array
@@ -326,11 +306,6 @@ def quantized(proto: Any, videos: Sequence[Video], *, frame_mask: bool) -> tuple
     Weights are int8 with a scale per output channel, activations uint8 with the range that the videos show
     (QDQ, static): the form that onnxruntime's CPU kernels are made for. The convolutions that give class
     scores stay in fp32: they hold a hundredth of the weights and cost a third of the lost labels.
-
-    Args:
-        proto: The fp32 model; left as it is.
-        videos: At least one.
-        frame_mask: Whether the model takes a frame mask.
 
     Raises:
         OperationalError: onnxruntime cannot quantise this network.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from g2l.config import ExtractionConfig
 from g2l.errors import InputError, no_such_file
 from g2l.inference.devices import Device, confirm, plan_providers
 from g2l.inference.sessions import load_onnx, run_failed
+from g2l.inference.settings import ExtractionConfig, three_numbers
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -169,22 +169,9 @@ def _normalization(takes: EncoderInput, mean: str | None, std: str | None) -> No
             raise InputError("`mean` and `std` are for encoders of float, but this one takes uint8.")
         return None
     return Normalization(
-        IMAGENET_MEAN if mean is None else _three("mean", mean, lowest=-np.inf),
-        IMAGENET_STD if std is None else _three("std", std, lowest=0),
+        IMAGENET_MEAN if mean is None else three_numbers(mean),
+        IMAGENET_STD if std is None else three_numbers(std),
     )
-
-
-def _three(name: str, text: str, lowest: float) -> tuple[float, float, float]:
-    try:
-        first, second, third = (float(part) for part in text.split(","))
-    except ValueError:
-        first = second = third = np.nan
-    if not all(lowest < value < np.inf for value in (first, second, third)):
-        above = " > 0" if lowest == 0 else ""
-        raise InputError(
-            f"`{name}` must be three numbers{above}, such as 0.5,0.5,0.5, but is {text!r} instead."
-        )
-    return first, second, third
 
 
 def fit(frame: VideoFrame, height: int, width: int) -> Image:

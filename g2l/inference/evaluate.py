@@ -186,17 +186,11 @@ class PredictionComparison:
 
 
 def compare_predictions(
-    ours: EvaluationReport,
-    theirs: EvaluationReport,
-    *,
-    margin: float = MARGIN,
+    ours: EvaluationReport, theirs: EvaluationReport, *, margin: float = MARGIN
 ) -> PredictionComparison:
     """Compare two evaluations of the same videos, grouped by subject where their names show one.
 
-    Args:
-        ours: Of the first folder.
-        theirs: Of the second.
-        margin: Difference in points within which the two count as equal.
+    A difference of up to `margin` points counts as equal.
 
     Raises:
         InputError: The folders hold different videos.
@@ -220,9 +214,7 @@ def compare_predictions(
 
 
 def find_predictions(folder: Path) -> dict[str, Path]:
-    """Return the prediction file of each video in a folder, by name of the video.
-
-    Where a video has both kinds of file, `<video>.txt` is taken.
+    """Return the prediction file of each video in a folder; `<video>.txt` wins over a recognition file.
 
     Raises:
         InputError: The folder is missing or holds no prediction.

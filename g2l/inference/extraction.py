@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from g2l.config import ExtractionConfig
 from g2l.datasets.errors import DataError
 from g2l.datasets.facts import FACTS_NAME, FACTS_SCHEMA, read_feature_facts
 from g2l.datasets.features import Features, open_features
@@ -22,6 +21,7 @@ from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder, write_json
 from g2l.inference.encoder import Encoder, Image, fit, hash_encoder, to_batch
+from g2l.inference.settings import ExtractionConfig
 from g2l.progress import NullProgress, Progress
 
 if TYPE_CHECKING:

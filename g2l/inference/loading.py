@@ -65,13 +65,9 @@ def _expand(path: Path) -> list[Path]:
 
 @dataclass(eq=False)
 class Video:
-    """A video on its way.
+    """A video on its way; its number is its place among all that are predicted.
 
     Attributes:
-        number: Its place among all that are predicted.
-        path: The feature file.
-        file: Its header, once it was read.
-        tiles: What it is cut into.
         statistics: Of all its frames, where its tiles are standardised by them.
         error: Why it is given up, or None: nothing more of it needs to be done.
     """
@@ -264,7 +260,7 @@ def prepare(
         features: Of a whole video, or of a part of one.
         metadata: Of the model.
         statistics: Of the whole video, where it is standardised by them and the features are a part only.
-        out: Array for the result, which may be `features` itself, or None for a new one where needed.
+        out: As of `normalize`.
     """
     if statistics is not None:
         return normalize(features, Normalization.TRAIN, statistics.mean, statistics.std, out=out)

@@ -64,7 +64,8 @@ def write_plot(
     longest = max(map(len, strips.values())) / (fps or 1.0)
     looks = styles(classes, background)
     shown = np.unique(np.concatenate([*strips.values()])).tolist()
-    columns = _legend_columns([classes[label] for label in shown])
+    longest_name = max(len(_shortened(classes[label])) for label in shown)
+    columns = min(8, _LINE // (longest_name + _PATCH))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(_WIDTH, 1.2 + 0.65 * len(strips) + 0.19 * rows), layout="constrained")
     FigureCanvasAgg(figure)
@@ -153,16 +154,6 @@ def _outlined(style: Style) -> dict[str, Any]:
         "edgecolor": "black",
         "linewidth": 0.2,
     }
-
-
-def _legend_columns(names: Sequence[str]) -> int:
-    """Return how many columns of names, filled one after the other, fit beside each other."""
-    widths = [len(_shortened(name)) + _PATCH for name in names]
-    for columns in range(min(8, len(names)), 1, -1):
-        rows = -(-len(names) // columns)
-        if sum(max(widths[start : start + rows]) for start in range(0, len(names), rows)) <= _LINE:
-            return columns
-    return 1
 
 
 def _legend(

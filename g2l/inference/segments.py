@@ -85,7 +85,7 @@ def segment_rows(
     Args:
         video: Its name.
         labels: Class of every frame, (T,): the most probable one, or a smoothed one.
-        probabilities: Class probabilities, (C, T); a memory map is read in blocks.
+        probabilities: (C, T); a memory map is read in blocks.
         classes: Class names in index order.
         fps: Frames per second of the feature file, or None.
     """
@@ -163,14 +163,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """The segments of one video.
-
-    Attributes:
-        video: Name of the video.
-        rows: Segments that cover the video, in order of time.
-        fps: Frames per second, or None where unknown.
-        date: Of the video, for formats that have one.
-    """
+    """The segments of one video, in order of time; they cover it."""
 
     video: str
     rows: Sequence[SegmentRow]
@@ -180,11 +173,6 @@ class Annotation:
 
 def check_formats(formats: Collection[Format], classes: Sequence[str], fps: float | None) -> None:
     """Return if all formats can be written; to be called before anything is predicted.
-
-    Args:
-        formats: The requested ones.
-        classes: All class names.
-        fps: Frames per second, or None.
 
     Raises:
         InputError: A format counts time, but the frame rate is unknown, or a class name does not fit one.

@@ -23,6 +23,8 @@ from g2l.models.metadata import METADATA_KEY, STANDARDIZED, ModelMetadata
 if TYPE_CHECKING:
     from torch import nn
 
+_VALUES = ("features", "probabilities")
+"""Input and output of an ONNX graph."""
 BATCH_FRAMES = 16_384
 """Of a batch on a GPU, padding included: 134 MB of features at feature_dim 2048."""
 
@@ -242,7 +244,7 @@ def load_onnx(
         path: The file.
         plan: The providers to run it by.
         threads: CPU threads, or None for one per core that this process may use.
-        content: What to load instead of its content, or None.
+        content: What to load instead of the file, or None.
 
     Raises:
         InputError: The file is missing or not an ONNX model.
@@ -314,6 +316,3 @@ def _metadata(path: Path, session: Any) -> ModelMetadata:
             f"as its metadata says, but its graph has {rows[0]} and {rows[1]} instead."
         )
     return metadata
-
-
-_VALUES = ("features", "probabilities")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,32 +37,22 @@ class SmoothingKind(StrEnum):
     """The most probable sequence, given how often training saw one class follow another."""
 
 
-@dataclass(frozen=True)
-class Duration:
-    """A length of time.
-
-    Attributes:
-        value: Above 0; whole if it counts frames.
-        in_seconds: Whether it counts seconds.
-    """
+class Duration(NamedTuple):
+    """A length of time: frames, or seconds."""
 
     value: float
     in_seconds: bool = False
 
     @classmethod
-    def parse(cls, text: str, name: str) -> Self:
+    def parse(cls, text: str, name: str) -> Duration:
         """Parse `15` (frames) or `0.5s` (seconds).
 
-        Args:
-            text: What the user gave.
-            name: Of the option, for the error.
-
         Raises:
-            InputError: It is neither.
+            InputError: The text is neither; `name`, the option, is named.
         """
-        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?|\.\d+)s", text.strip(), re.ASCII)
-        duration = found and (cls(int(found[1])) if found[1] else cls(float(found[2]), True))
-        if not duration or not 0 < duration.value < math.inf:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s?)", text.strip(), re.ASCII)
+        duration = found and cls(float(found[1]), bool(found[2]))
+        if not duration or not 0 < duration.value < math.inf or (not found[2] and not found[1].isdigit()):
             raise InputError(
                 f"`{name}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
                 f"but is {text!r} instead."
@@ -125,11 +115,6 @@ class Smoothing:
 def make_smoother(settings: Smoothing, metadata: ModelMetadata, fps: float | None) -> Smoother | None:
     """Return the function that smooths the labels of a model, or None without smoothing.
 
-    Args:
-        settings: The smoothing.
-        metadata: Of the model: its sample rate, and the transitions that Viterbi needs.
-        fps: Frames per second of the feature files, or None.
-
     Raises:
         InputError: A setting is out of range, seconds cannot be counted in frames, or the model does not
             hold transitions.
@@ -163,9 +148,8 @@ def _by_viterbi(metadata: ModelMetadata, weight: float) -> Smoother:
 def filter_median(labels: Labels, window: int) -> Labels:
     """Return the most frequent label of the window around each frame.
 
-    Class indices have no order, so the median is that of the one-hot labels: the class that holds more than
-    half of the window, or, where none does, the most frequent one. The frame's own label wins a tie, else the
-    lower index. At both ends of the video the window is cut.
+    Class indices have no order, so the median is that of the one-hot labels. The frame's own label wins a
+    tie, else the lower index. At both ends of the video the window is cut.
 
     Args:
         labels: Class of every frame, (T,).

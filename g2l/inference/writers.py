@@ -39,8 +39,6 @@ _log = logging.getLogger("g2l")
 SEGMENTS_FILE = "segments.csv"
 RECORD_FILE = "predictions.jsonl"
 """Sources of the files of each video; written by the caller."""
-RUN_FILE = "run.json"
-"""Record of the stage that predicts."""
 _LONGEST_NAME = 200
 """Bytes, of the 255 that most file systems allow: suffixes are added to it."""
 
@@ -104,7 +102,7 @@ class PredictionWriter:
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
+        own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, UNSMOOTHED)
         self._owners = dict.fromkeys((*own, *reserved), "")
         self._suffixes = (
             ".txt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -65,7 +66,7 @@ def export_model(
         result = {
             "precision": report.precision.value,
             "opset": report.opset,
-            "reduced": None if report.reduced is None else report.reduced.as_dict(),
+            "reduced": None if report.reduced is None else asdict(report.reduced),
             "register": {"name": registered_model, "alias": alias},
         }
         write_result(stage.folder, result, (MODEL,), metrics=_metrics(report))
@@ -75,8 +76,9 @@ def export_model(
 def _metrics(report: ExportReport) -> dict[str, float]:
     """Return the numbers that the tracked run shows."""
     metrics = {"max_difference": report.parity.max_difference, "label_agreement": report.parity.agreement}
-    measured = {} if report.reduced is None else report.reduced.measured
-    return metrics | {f"{report.precision}/{name}": value for name, value in measured.items()}
+    found = {} if report.reduced is None else asdict(report.reduced)
+    numbers = {name: float(value) for name, value in found.items() if isinstance(value, float | int)}
+    return metrics | {f"{report.precision}/{name}": value for name, value in numbers.items()}
 
 
 def _is_export(path: Path) -> bool:

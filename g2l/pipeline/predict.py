@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import g2l
-from g2l.config import ExtractionConfig
 from g2l.errors import G2LError, InputError, OperationalError
 from g2l.files import append_line, canonical_json, fingerprint, read_lines, write_text
 from g2l.inference.evaluate import (
@@ -28,6 +27,7 @@ from g2l.inference.loading import find_videos
 from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction
 from g2l.inference.segments import SegmentRow
 from g2l.inference.sessions import Session
+from g2l.inference.settings import ExtractionConfig
 from g2l.inference.writers import RECORD_FILE, SEGMENTS_FILE, Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.pipeline.context import RECORDS, RunContext
@@ -250,13 +250,7 @@ class PredictionRecord:
     def add(
         self, video: str, features: Source | None, files: Iterable[Path], segments: Sequence[SegmentRow]
     ) -> None:
-        """Record that a video is done.
-
-        Args:
-            video: Its name.
-            features: `source` of its feature file, taken before it was read.
-            files: What was written of it, in this folder.
-            segments: Of it.
+        """Record that a video is done; `features` is the `source` of its file, taken before it was read.
 
         Raises:
             OperationalError: The disk refuses.
@@ -292,13 +286,7 @@ def predict_videos(
 ) -> PredictOutcome:
     """Predict and write what is not done; the segments of all videos end up in their order.
 
-    Args:
-        videos: Feature files.
-        refused: Those of them that can have no files of their own.
-        predictor: Runs the model.
-        writer: Writes what it predicts.
-        record: Tells what is done.
-        progress: Where progress is shown.
+    Those that are `refused` can have no files of their own; `record` knows what is done.
 
     Raises:
         OperationalError: The disk refuses.

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_
     torch.manual_seed(0)
     built = build_backbone(backbone, structure, feature_dim=6, num_classes=3)
     report = export_onnx(built, about, tmp_path / "model.onnx", frame_mask=True)
-    assert report.max_difference < 1e-6
+    assert report.parity.max_difference < 1e-6
 
     proto = onnx.load(report.path)
     assert ModelMetadata.from_json(proto.metadata_props[0].value, "model.onnx") == about
@@ -166,7 +166,7 @@ def test_an_export_to_int8_is_one_file_with_its_comparison_in_it(trained, metada
     proto = onnx.load(report.path)
     about = {entry.key: entry.value for entry in proto.metadata_props}
     described = ModelMetadata.from_json(about[METADATA_KEY], "model.onnx")
-    assert described.precision == report.reduced.as_dict()
+    assert described.precision == asdict(report.reduced)
     assert (described.precision["precision"], report.precision) == ("int8", Precision.INT8)
     assert [value.name for value in proto.graph.input] == ["features", "frame_mask"]
 

@@ -16,7 +16,7 @@ def test_lengths_cover_one_frame_less_than_the_rate_more_than_it_and_a_batch():
 
 
 @pytest.mark.parametrize(("value", "frame"), [(5.0, 0), (np.nan, 0), (5.0, -1)])
-def test_valid_frames_are_compared_and_no_others(monkeypatch, value, frame):
+def test_valid_frames_are_compared_and_no_others(metadata, monkeypatch, value, frame):
     """The second video of a batch is padded: what the export gives there does not count."""
 
     class Network(torch.nn.Module):
@@ -29,13 +29,12 @@ def test_valid_frames_are_compared_and_no_others(monkeypatch, value, frame):
         return found
 
     monkeypatch.setattr(parity, "open_runner", lambda model: run)
-    structure = DilationStructure(((1,),))
-    found = compare(b"", Network(), structure, feature_dim=2, frame_mask=True)
+    found = compare(b"", Network(), metadata, frame_mask=True)
     expected = 0.0 if frame == -1 else value
     np.testing.assert_allclose(found.max_difference, expected, rtol=1e-5)
 
 
-def test_a_file_that_onnxruntime_cannot_load_is_told_in_one_line(tmp_path, network):
+def test_a_file_that_onnxruntime_cannot_load_is_told_in_one_line(tmp_path, metadata, network):
     (tmp_path / "bad.onnx").write_bytes(b"nonsense")
     with pytest.raises(OperationalError, match=r"onnxruntime cannot load the export: [^\n]*$"):
-        compare(tmp_path / "bad.onnx", network, DilationStructure(((1,),)), feature_dim=6, frame_mask=False)
+        compare(tmp_path / "bad.onnx", network, metadata, frame_mask=False)

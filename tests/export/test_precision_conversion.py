@@ -49,13 +49,6 @@ def test_what_overflows_on_a_gpu_does_here_and_not_in_the_fp16_model_on_a_cpu():
     assert run(half(chain(300.0, 1 / 300)), 300.0) == [pytest.approx(300, abs=1)]
 
 
-def test_the_original_and_large_weights():
-    proto = chain(1e6, 1.0)
-    before = proto.SerializeToString()
-    assert run(rounded(proto), 1.0) == [65504.0]
-    assert proto.SerializeToString() == before
-
-
 def test_int8_multiplies_integers_but_for_the_class_scores(proto, videos):
     result, frames = quantized(proto, videos, frame_mask=False)
     kinds = {weight.name: weight.data_type for weight in result.graph.initializer}

@@ -72,18 +72,6 @@ def test_the_convention_is_passed_on(folders):
     assert evaluate(folders, convention=Convention.G2L).metrics["f1@50"] != evaluate(folders).metrics["f1@50"]
 
 
-def test_the_videos_can_be_chosen(folders):
-    report = evaluate(folders, videos=["b.c"])
-    assert list(report.per_video) == ["b.c"]
-
-
-def test_metrics_json_holds_the_metrics(folders):
-    report = evaluate(folders)
-    path = report.write(folders / "out")
-    assert path.name == "metrics.json"
-    assert json.loads(path.read_text()) == report.metrics
-
-
 def test_what_was_smoothed_is_scored_before_and_after(folders):
     plain = evaluate(folders)
     assert plain.unsmoothed is None
@@ -98,13 +86,6 @@ def test_what_was_smoothed_is_scored_before_and_after(folders):
     written = json.loads(report.write(folders / "out").read_text())
     assert written == report.metrics | {"unsmoothed": report.unsmoothed}
     assert evaluate(folders, videos=["b.c"]).unsmoothed is None
-
-
-def test_a_class_that_only_unsmoothed_labels_have_is_in_no_table(folders):
-    (folders / "predicted" / "unsmoothed").mkdir()
-    (folders / "predicted" / "unsmoothed" / "a.txt").write_text("stir\n" * 6)
-    assert evaluate(folders).classes == ("background", "cut", "pour")
-    assert evaluate(folders).unsmoothed["frames"] == 10
 
 
 def test_old_recognition_files_score_the_same(folders):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from g2l.config import ExtractionConfig
 from g2l.datasets.features import open_features
 from g2l.errors import InputError
 from g2l.inference import extraction
 from g2l.inference.encoder import IMAGENET_MEAN, IMAGENET_STD, fit
 from g2l.inference.extraction import extract_features, sampled_frames
+from g2l.inference.settings import ExtractionConfig
 from tests.oracles.tiny_videos import HEIGHT, WIDTH, colours, tiny_request, write_encoder, write_video
 
 

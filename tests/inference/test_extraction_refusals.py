@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from g2l.config import ExtractionConfig
 from g2l.errors import InputError, OperationalError
 from g2l.inference import extraction
 from g2l.inference.extraction import extract_features
+from g2l.inference.settings import ExtractionConfig
 from tests.oracles.tiny_videos import tiny_request, write_encoder, write_sound, write_video
 
 

@@ -39,14 +39,6 @@ def test_both_formats_give_back_what_was_written(tmp_path_factory, found):
     assert not is_recognition(folder / "video.txt")
 
 
-def test_a_segment_is_as_many_frames_as_it_is_long(tmp_path):
-    rows = [SegmentRow("v", 0, "cut", 0, 2, None, None, 1, 0), SegmentRow("v", 1, "pour", 2, 3, 0, 0, 1, 0)]
-    write_frame_names(tmp_path / "v.txt", rows)
-    assert (tmp_path / "v.txt").read_bytes() == b"cut\ncut\npour\n"
-    write_recognition(tmp_path / "v", Annotation("v", rows))
-    assert (tmp_path / "v").read_bytes() == b"### Frame level recognition: ###\ncut cut pour\n"
-
-
 @pytest.mark.parametrize("text", [b"a\r\nb c\r\n\r\n", b"\xef\xbb\xbfa\nb c", b" a\n\n\tb c \n"])
 def test_line_ends_blank_lines_and_spaces_in_names(tmp_path, text):
     (tmp_path / "video.txt").write_bytes(text)

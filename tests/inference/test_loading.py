@@ -36,50 +36,12 @@ def test_two_files_of_one_name_are_refused(video):
         find_videos([video("a", [0]), video("a", [0], folder="other")])
 
 
-HUGE = 2**62
-
-
-class _Absurd:
-    def __repr__(self) -> str:
-        return f"(6, 0x{'f' * 5000})"
-
-
-ABSURD = _Absurd()
-"""A number of more digits than Python converts."""
-
-
-def header(shape: object, kind: str = "<f4") -> bytes:
-    """A numpy header that claims this shape, and hardly a number behind it."""
-    text = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode()
-    text += b" " * (53 - len(text) % 64 + 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64)
-
-
-HOSTILE = {
-    "overflowing": header((6, HUGE)),
-    "overflowing-product": header((HUGE, HUGE)),
-    "negative": header((6, -1)),
-    "no-frame": header((6, 0)),
-    "one-axis": header((6,)),
-    "many-axes": header((6,) * 40),
-    "text": header((6, 2), "<U4"),
-    "objects": header((6, 2), "|O"),
-    "records": header((6, 2), [("a", "<f4")]),  # type: ignore[arg-type]
-    "nothing": b"",
-    "zip": b"PK\x03\x04",
-    "half-header": header((6, 2))[:40],
-    "truncated": header((6, 20)),
-    "long-header": b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + b"{" * 100,
-    "absurd": header(ABSURD),
-    "deep": b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"(" * 9000,
-}
-
-
 def test_what_is_no_feature_file_is_refused_one_by_one(fake_session, video, tmp_path):
     folder = video("a-good", [1, 1]).parent
     video("z-good", [2])
-    for name, content in HOSTILE.items():
-        (folder / f"{name}.npy").write_bytes(content)
+    (folder / "nothing.npy").touch()
+    (folder / "truncated.npy").write_bytes((folder / "z-good.npy").read_bytes()[:-4])
+    np.save(folder / "text.npy", np.array([["a"]]))
     os.mkfifo(folder / "pipe.npy")
     (folder / "folder.npy").mkdir()
     (folder / "dangling.npy").symlink_to(tmp_path / "gone")
@@ -87,8 +49,7 @@ def test_what_is_no_feature_file_is_refused_one_by_one(fake_session, video, tmp_
     results = list(Predictor(fake_session(sample_rate=1)).predict([folder]))
     failures = {result.name: result.error for result in results if isinstance(result, VideoFailure)}
     assert sorted(result.name for result in results if result.name not in failures) == ["a-good", "z-good"]
-    others = {"pipe", "folder", "dangling", "loop"}
-    assert failures.keys() == HOSTILE.keys() | others
+    assert failures.keys() == {"nothing", "truncated", "text", "pipe", "folder", "dangling", "loop"}
     assert all(isinstance(error, InputError) for error in failures.values())
     assert "is truncated: expected" in failures["truncated"].message
     assert "it is a pipe" in failures["pipe"].message
@@ -143,10 +104,6 @@ def test_padding_is_at_most_an_eighth_of_all_but_short_videos(frames):
     assert padded_length(padded) == padded
 
 
-def test_there_are_few_lengths():
-    assert len({padded_length(frames) for frames in range(1, 20_000)}) < 75
-
-
 @given(st.lists(st.integers(1, 3000), max_size=40))
 def test_groups_hold_each_piece_once_at_lengths_of_one_padded_length(lengths):
     wanted = pieces(lengths)
@@ -163,10 +120,6 @@ def test_groups_hold_each_piece_once_at_lengths_of_one_padded_length(lengths):
         assert 1 <= len(group.pieces) <= group.rows == 4096 // group.frames
     shapes = {(group.rows, group.frames) for group in groups}
     assert len(shapes) == len({frames for _, frames in shapes})
-
-
-def test_one_by_one_pads_nothing():
-    assert [(group.rows, group.frames) for group in group_pieces(pieces([5, 9]), 0)] == [(1, 5), (1, 9)]
 
 
 class BatchFake:

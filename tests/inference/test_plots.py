@@ -139,12 +139,6 @@ def test_ten_hours_are_no_more_bars_than_ten_minutes(figure):
     assert (bars[0][0], bars[-1][1]) == (0, 36_000)
 
 
-def test_a_long_name_loses_its_middle(figure):
-    name = "P01_cut_the_bread_with_a_knife_that_is_long_and_sharp"
-    (shown,) = texts(figure([0], classes=[name]))
-    assert shown == "0  P01_cut_the_bread_…is_long_and_sharp"
-
-
 @pytest.mark.parametrize("name", ["$x$", "a$", "_hidden", "倒す", "{"])
 def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
     with warnings.catch_warnings():
@@ -152,11 +146,6 @@ def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
         path, labels = tmp_path / "v.png", np.zeros(3, np.int64)
         write_plot(path, name, labels, truth=labels + 1, classes=[name, "other"], fps=25.0)
     assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_class_of_the_truth_that_the_model_lacks_is_drawn_too(figure):
-    drawn = figure([1], truth=[48], classes=[*CLASSES, "unheard of"])
-    assert texts(drawn) == ["1  class 1", "48  unheard of"]
 
 
 def test_names_in_a_script_without_a_font_are_known(monkeypatch):

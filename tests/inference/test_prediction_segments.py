@@ -23,7 +23,6 @@ from g2l.inference.segments import (
     Format,
     SegmentRow,
     check_formats,
-    frame_entropy,
     segment_means,
     segment_rows,
     write_eaf,
@@ -75,12 +74,6 @@ def test_scores_are_those_of_each_segment_alone_whatever_the_blocks(num_frames, 
         assert wavering[number] == pytest.approx(entropy(part).mean(), abs=1e-5)
 
 
-def test_certainty_has_no_entropy_and_uniform_guessing_the_most():
-    assert frame_entropy(np.eye(3, dtype=np.float32)).tolist() == [0, 0, 0]
-    assert frame_entropy(np.full((48, 2), 1 / 48, np.float32)) == pytest.approx(np.log([48, 48]))
-    assert (frame_entropy(np.array([[1 + 1e-6], [0]], np.float32)) == 0).all()
-
-
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=30))
 def test_rows_tile_the_video(labels):
     rows = rows_of(labels)
@@ -89,11 +82,6 @@ def test_rows_tile_the_video(labels):
     assert [row.segment for row in rows] == list(range(len(rows)))
     assert all(first.end_frame == after.start_frame for first, after in pairwise(rows))
     assert all(first.label != after.label for first, after in pairwise(rows))
-
-
-def test_confidence_and_entropy_have_four_digits():
-    (row,) = rows_of([0, 0], confidence=0.5)
-    assert row.cells()[-2:] == ("0.5000", f"{1.5 * np.log(2):.4f}")
 
 
 def test_seconds_are_given_where_fps_is_known():
@@ -165,12 +153,6 @@ def test_json(folder, runs):
     first = found["segments"][0]
     assert (first["start_s"], first["end_s"]) == (0, round(rows[0].end_frame / FPS, 3))
     assert (first["confidence"], first["entropy"]) == (0.8765, 0.4322)
-
-
-def test_json_without_a_frame_rate_has_no_seconds(folder):
-    write_json_segments(folder / "v.json", Annotation("v", timed_rows([("cut", 3)], None), None))
-    found = json.loads((folder / "v.json").read_text())
-    assert (found["fps"], found["segments"][0]["start_s"], found["segments"][0]["end_s"]) == (None,) * 3
 
 
 @given(cuts)

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.inference.loading import prepare
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, ahead, stretch
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, ahead
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,12 +28,6 @@ def test_predictions_come_in_order_at_full_rate(fake_session, video):
     for result in results:
         assert result.probabilities.shape == (3, len(result.labels))
         assert result.probabilities[result.labels, np.arange(len(result.labels))].min() == 1
-
-
-@given(st.integers(1, 40), st.integers(1, 9))
-def test_stretching_undoes_sampling(frames, rate):
-    values = np.arange(frames)
-    assert stretch(values[::rate], rate, frames).tolist() == [frame // rate * rate for frame in range(frames)]
 
 
 def test_a_bad_video_does_not_stop_the_others(fake_session, video):
@@ -53,14 +45,6 @@ def test_a_bad_video_does_not_stop_the_others(fake_session, video):
     assert isinstance(results[0].error, InputError)
     assert "features must be finite" in results[0].error.message
     assert "expected feature_dim 6" in results[2].error.message
-
-
-def test_transposed_features_are_read_with_a_notice(fake_session, video):
-    path = video("t", [1, 0, 2, 2])
-    np.save(path, np.load(path).T)
-    (result,) = Predictor(fake_session(sample_rate=1)).predict([path])
-    assert result.labels.tolist() == [1, 0, 2, 2]
-    assert "read as feature_dim × frames" in result.notice
 
 
 def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video):
@@ -188,19 +172,6 @@ def test_no_more_than_the_depth_is_computed_ahead(depth):
     for number in ahead(items(), depth, "worker"):
         time.sleep(0.002)  # for a thread that would not wait
         assert len(started) <= number + depth + 2
-
-
-def test_with_depth_0_two_buffers_are_enough():
-    buffers = [[-1], [-1]]
-
-    def items():
-        for number in range(50):
-            buffers[number % 2][0] = number
-            yield buffers[number % 2]
-
-    for number, buffer in enumerate(ahead(items(), 0, "worker")):
-        time.sleep(0.001)
-        assert buffer[0] == number
 
 
 def test_an_error_comes_after_the_items_before_it():

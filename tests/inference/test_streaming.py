@@ -97,12 +97,6 @@ def test_a_stream_is_labelled_as_the_whole_video(name, causal, frames, rate, siz
     check_equal(TorchSession(network, metadata), features(frames), sizes)
 
 
-def test_rates_beyond_the_video_and_single_frames():
-    network, metadata = model(rates=((100, 1), (2, 70)))
-    for frames in (1, 7, 40):
-        check_equal(TorchSession(network, metadata), features(frames), [1])
-
-
 @pytest.mark.parametrize("ending", [Ending.MULTIPLE, Ending.MERGE])
 def test_branches_see_further_than_the_structure_says(ending):
     network, metadata = model(rates=((1, 9), (6, 2)))
@@ -141,13 +135,6 @@ def test_labels_come_as_soon_as_no_later_frame_can_change_them():
     assert (results[-1].start, len(results[-1].labels)) == (8, 22)
 
 
-def test_a_causal_model_has_no_delay_and_fps_may_be_unknown():
-    network, metadata = model(causal=True, sample_rate=3)
-    predictor = StreamingPredictor(TorchSession(network, metadata))
-    assert (predictor.delay, predictor.delay_s) == (0, None)
-    assert stream(predictor, features(20), [1])[1] == list(range(1, 21))
-
-
 def test_memory_is_bounded_by_what_a_label_sees(fake_session):
     session = fake_session()  # rates 1 and 4, every second frame: 5 frames before and 5 after
     predictor = StreamingPredictor(session)
@@ -155,14 +142,6 @@ def test_memory_is_bounded_by_what_a_label_sees(fake_session):
         predictor.push(np.full((6, 7), start, np.float32))
     assert max(value.shape[1] for value in session.seen) == 5 + 1 + 5 + 4 - 1
     assert predictor._kept.base is None
-
-
-def test_frames_between_the_sampled_ones_cost_nothing(fake_session):
-    session = fake_session(sample_rate=4)
-    predictor = StreamingPredictor(session)
-    for _ in range(40):
-        predictor.push(np.zeros((6, 1), np.float32))
-    assert len(session.seen) == 10 - 5
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from g2l.config import ExtractionConfig
+from g2l.inference.settings import ExtractionConfig
 
 HEIGHT, WIDTH = 24, 32
 

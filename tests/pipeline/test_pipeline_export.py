@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_a_reduced_export_records_what_it_changed(context, network, metadata, tm
     assert found["int8/f1"] == report.reduced.f1
     assert "int8/f1_change" not in found
     session = open_session(tmp_path / "model.onnx", "cpu")
-    assert session.metadata == replace(metadata, precision=report.reduced.as_dict())
+    assert session.metadata == replace(metadata, precision=asdict(report.reduced))
     assert session.probabilities(features).shape == (3, 50)
 
 
