@@ -29,6 +29,8 @@ def predict(config: PredictConfig, published: PublishedConfig) -> None:
     from g2l.pipeline.predict import extract_for_model, require_success
     from g2l.pipeline.predict import predict as predict_stage
 
+    if bool(config.features) == (config.videos is not None):
+        raise InputError("give either `--features` or `--videos`.")
     outputs = _outputs(config, published.fps)
     memory = None if config.max_memory is None else parse_size(config.max_memory)
     with open_folder(config.output, config.device, quiet=config.quiet, resume=config.resume) as context:

@@ -142,10 +142,10 @@ class PredictConfig(ConsoleConfig):
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
         yield from super().errors()
-        if bool(self.features) == (self.videos is not None):
-            yield "`features` or `videos` must be given, and not both."
-        if (self.videos is None) != (self.encoder is None):
-            yield "`videos` and `encoder` must be given together."
+        if self.videos is not None and self.encoder is None:
+            yield "`videos` needs `encoder`, the one that made the training features."
+        if self.encoder is not None and self.videos is None:
+            yield "`encoder` needs `videos`, a folder of them."
         owners = {"min_duration": "min-duration", "median_window": "median", "transition_weight": "viterbi"}
         for name, owner in owners.items():
             value = getattr(self, name)

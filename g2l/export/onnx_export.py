@@ -157,13 +157,7 @@ class DeployedNetwork(nn.Module):
 def exported_proto(
     network: DeployedNetwork, feature_dim: int, *, opset: int | None = None, frame_mask: bool = False
 ) -> Any:
-    """Return the `onnx.ModelProto` of a network on the CPU, of any batch and length.
-
-    Args:
-        network: In evaluation mode.
-        feature_dim: D.
-        opset: Version of the operator set, or None for torch's own choice.
-        frame_mask: Whether it takes a frame mask.
+    """Return the `onnx.ModelProto` of a network in evaluation mode on the CPU, for any batch and length.
 
     Raises:
         InputError: torch cannot write this opset, or an older one cannot express the network.

@@ -58,11 +58,8 @@ def check_lengths(structure: DilationStructure) -> tuple[tuple[int, int], ...]:
 def compare(model: Path | bytes, network: nn.Module, metadata: ModelMetadata, *, frame_mask: bool) -> Parity:
     """Run a model on the CPU and compare it with the network that it was made of on random features.
 
-    Args:
-        model: An ONNX file that normalises, or its content.
-        network: (features (B, D, T), with `frame_mask` also (B, 1, T)) -> probabilities (B, C, T).
-        metadata: Of the model.
-        frame_mask: Whether both take a frame mask; the second video of a batch is then padded.
+    The model, an ONNX file or its content, normalises; the network does not. With a frame mask, which both
+    take, the second video of a batch is padded.
 
     Raises:
         OperationalError: onnxruntime cannot load or run the model.

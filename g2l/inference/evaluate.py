@@ -18,7 +18,7 @@ from g2l.datasets.labels import Labels
 from g2l.datasets.reading import normal, require_regular
 from g2l.errors import InputError
 from g2l.files import write_json
-from g2l.inference.frame_names import FrameReader, is_recognition
+from g2l.inference.segments import FrameReader, is_recognition
 from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.comparison import MARGIN, Comparison
 from g2l.metrics.per_class import confusion, per_class_report

@@ -139,7 +139,7 @@ def _extract(config: ExtractionConfig, encoder: Encoder, path: Path) -> Features
     """Return the features of one video, (D, T)."""
     takes = encoder.input
     images = (fit(frame, takes.height, takes.width) for frame in sampled_frames(path, config.fps))
-    clips = ((image,) for image in images) if takes.clip_frames is None else _clips(images, takes.clip_frames)
+    clips = _clips(images, takes.clip_frames or 1)
     rows = []
     while batch := list(islice(clips, takes.batch or config.batch_size)):
         rows.append(encoder.encode(to_batch(batch, encoder)))

@@ -96,12 +96,7 @@ class Group(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A group in memory.
-
-    Attributes:
-        pieces: What could be read of the group, in the first rows.
-        features: (B, D, T) as the network takes them, 0 where nothing was read; a buffer that is reused.
-    """
+    """What could be read of a group, in the first rows of a reused buffer (B, D, T); the rest is 0."""
 
     pieces: Sequence[Piece]
     features: FeatureBatch
@@ -113,9 +108,7 @@ def group_pieces(pieces: Sequence[Piece], batch_frames: int) -> Iterator[Group]:
     Few shapes are used, since a GPU prepares its kernels for each new one. Pieces of which less than two
     fill a batch stay by themselves, without padding.
 
-    Args:
-        pieces: In any order.
-        batch_frames: Largest size of a batch, padding included; 0 leaves each by itself.
+    A batch has at most `batch_frames`, padding included; 0 leaves each piece by itself.
     """
     buckets: dict[int, list[Piece]] = {}
     for piece in pieces:
@@ -165,14 +158,7 @@ def _new_array(size: int) -> FeatureBatch:
 
 
 class Loader:
-    """Reads videos. Owned by one thread.
-
-    Args:
-        metadata: Of the model: feature_dim, sample rate and normalisation.
-        capacity: How much is read at once.
-        batch_frames: As of `group_pieces`.
-        buffers: Where it is read to.
-    """
+    """Reads videos into buffers as the model takes them. Owned by one thread."""
 
     def __init__(
         self, metadata: ModelMetadata, capacity: Capacity, batch_frames: int, buffers: Buffers
@@ -256,11 +242,7 @@ def prepare(
 ) -> Features:
     """Return subsampled features (D, T') as the network was trained on them.
 
-    Args:
-        features: Of a whole video, or of a part of one.
-        metadata: Of the model.
-        statistics: Of the whole video, where it is standardised by them and the features are a part only.
-        out: As of `normalize`.
+    `statistics` are those of the whole video where the features are a part of it; `out` as of `normalize`.
     """
     if statistics is not None:
         return normalize(features, Normalization.TRAIN, statistics.mean, statistics.std, out=out)

@@ -50,10 +50,10 @@ def write_plot(
         path: Ends in `.png`.
         title: Name of the video.
         predicted: Class index of every frame, (T,).
-        truth: True class index of every frame, or None.
-        classes: All class names in index order: those of the model, then those that only the truth has.
+        truth: The same, or None.
+        classes: Class names in index order: those of the model, then those that only the truth has.
         background: Classes drawn in a pale tone.
-        fps: Frames per second for an axis in seconds, or None for frames.
+        fps: Frame rate for an axis in seconds, or None for frames.
     """
     # The figure's own interface: pyplot would keep global state and choose a window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,4 +1,4 @@
-"""Segments of a prediction: how certain the model is of each, and the files for annotators and scripts."""
+"""Segments, how certain the model is of each, and the files of labels that are read and written."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.labels import Labels
+from g2l.datasets.reading import normal, read_lines
 from g2l.errors import InputError
 from g2l.files import atomic_path, write_json, write_text
 from g2l.metrics.segments import Segments, segments
@@ -87,7 +88,7 @@ def segment_rows(
         labels: Class of every frame, (T,): the most probable one, or a smoothed one.
         probabilities: (C, T); a memory map is read in blocks.
         classes: Class names in index order.
-        fps: Frames per second of the feature file, or None.
+        fps: Frame rate of the feature file, or None.
     """
     found = segments(labels)
     columns = (found.labels, found.starts, found.ends, *segment_means(found, labels, probabilities))
@@ -141,6 +142,64 @@ def write_segments(path: Path, rows: Iterable[SegmentRow]) -> None:
     writer.writerow(COLUMNS)
     writer.writerows(row.cells() for row in rows)
     write_text(path, text.getvalue())
+
+
+class FrameReader:
+    """Reads a class name a line, or a recognition file; a class has the same number in all of them.
+
+    Attributes:
+        names: Class names in order of their numbers: those given, then others as they are met. Two Unicode
+            forms of a name are one class.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names = list(names)
+        self._numbers = _Numbers(self.names)
+
+    def read(self, path: Path) -> Labels:
+        """Return the class number of every frame, (T,); blank lines are skipped.
+
+        Raises:
+            InputError: The file is missing, unreadable, or holds no frame.
+        """
+        lines = read_lines(path)
+        first = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
+        if lines[first:] and lines[first].strip() == RECOGNITION_HEADER:
+            lines = " ".join(lines[first + 1 :]).split()
+        # One look-up a frame, without a loop in Python: evaluation reads millions of them.
+        numbers = np.fromiter(map(self._numbers.__getitem__, lines), np.int64, len(lines))
+        labels: Labels = numbers[numbers >= 0]
+        if not len(labels):
+            raise InputError(f"{path}: expected the class name of at least one frame, but it holds none.")
+        return labels
+
+
+class _Numbers(dict[str, int]):
+    """The number of the class that a line names, whatever spaces surround it; −1 for a blank line."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__((normal(name), number) for number, name in enumerate(names))
+        self._names = names
+
+    def __missing__(self, line: str) -> int:
+        name = line.strip()
+        if name == line and name:
+            self._names.append(name)
+            number = len(self._names) - 1
+        else:
+            number = self[name] if name else -1
+        self[line] = number
+        return number
+
+
+def is_recognition(path: Path) -> bool:
+    """Return whether a file starts as the official recognition files do."""
+    header = RECOGNITION_HEADER.encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(header)) == header
+    except OSError:
+        return False
 
 
 # ------------------------------------------------------------------------------------ a file per video

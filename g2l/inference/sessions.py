@@ -87,11 +87,7 @@ class Session(ABC):
 
 
 def require_finite(probabilities: npt.NDArray[np.float32]) -> None:
-    """Return if all probabilities are numbers.
-
-    Raises:
-        OperationalError: Some are NaN or infinite.
-    """
+    """Raise `OperationalError` if a probability is NaN or infinite."""
     if not np.isfinite(probabilities).all():
         hint = "an fp16 export overflows where features are large."
         raise OperationalError("the model gives NaN.", hint=hint)
@@ -187,11 +183,6 @@ class OnnxSession(Session):
     On CUDA a model with a frame mask computes short videos in batches: a GPU computes one of them faster than
     its kernels can be launched.
 
-    Args:
-        path: A `.onnx` file that g2l wrote.
-        device: Auto, cpu or cuda.
-        threads: CPU threads, or None for one per usable core.
-
     Raises:
         InputError: The file is missing, is not an ONNX model, or was not written by g2l, or the named device
             does not work.
@@ -240,11 +231,7 @@ def load_onnx(
 ) -> Any:
     """Return onnxruntime's session for a file.
 
-    Args:
-        path: The file.
-        plan: The providers to run it by.
-        threads: CPU threads, or None for one per core that this process may use.
-        content: What to load instead of the file, or None.
+    `threads` None is one per core that this process may use; `content` is loaded instead of the file.
 
     Raises:
         InputError: The file is missing or not an ONNX model.

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from g2l.settings import Rank, Settings, setting
 
-_extraction = partial(setting, rank=Rank.FIRST)
+_first = partial(setting, rank=Rank.FIRST)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig(Settings):
     """Videos whose features are extracted, and by which encoder."""
 
-    videos: Path = _extraction(Path(), "Folder of videos.", required=True)
-    encoder: Path = _extraction(
+    videos: Path = _first(Path(), "Folder of videos.", required=True)
+    encoder: Path = _first(
         Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
     )
-    output: Path = _extraction(Path(), "Folder for <video>.npy and features.json.", required=True)
-    fps: float = _extraction(15.0, "Features per second of video.", above=0, at_most=500)
+    output: Path = _first(Path(), "Folder for <video>.npy and features.json.", required=True)
+    fps: float = _first(15.0, "Features per second of video.", above=0, at_most=500)
     mean: str | None = setting(
         None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
     )
@@ -39,7 +39,7 @@ class ExtractionConfig(Settings):
     )
     encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
     batch_size: int = setting(32, "Frames or clips encoded at once.", at_least=1)
-    device: str = _extraction("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
+    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""

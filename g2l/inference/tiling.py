@@ -66,9 +66,9 @@ class Capacity:
 
     Attributes:
         frames: Of a tile or a whole video, overlap included.
-        frame_bytes: That each of them takes.
-        kept_bytes: That each frame of a video takes whose tiles are put together.
-        base_bytes: That are taken whatever is computed.
+        frame_bytes: Memory of each of them.
+        kept_bytes: Memory of each frame of a video whose tiles are put together.
+        base_bytes: Memory that is taken whatever is computed.
         receptive_field: Of the network, or None where it is the whole video or unknown.
         backbone: Name of the network.
     """

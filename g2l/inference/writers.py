@@ -18,13 +18,13 @@ from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
-from g2l.inference.frame_names import FrameReader
 from g2l.inference.plots import undrawable, write_plot
 from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segments import (
     WRITERS,
     Annotation,
     Format,
+    FrameReader,
     SegmentRow,
     check_formats,
     segment_rows,

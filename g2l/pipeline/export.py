@@ -15,8 +15,8 @@ from g2l.errors import InputError
 from g2l.export.onnx_export import ExportOptions, ExportReport, export_onnx
 from g2l.export.precision import Video
 from g2l.inference.evaluate import find_truths
-from g2l.inference.frame_names import FrameReader
 from g2l.inference.loading import find_videos, prepare
+from g2l.inference.segments import FrameReader
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.output import link_or_copy, refuse_foreign_file
@@ -90,12 +90,7 @@ def _is_export(path: Path) -> bool:
 def open_videos(
     features: Sequence[Path], ground_truth: Path | None, metadata: ModelMetadata
 ) -> tuple[Video, ...]:
-    """Return one video per feature file; only headers and ground truth are read.
-
-    Args:
-        features: Feature files, or folders of them.
-        ground_truth: Folder of `<video>.txt`, or None.
-        metadata: Says how the network takes its features.
+    """Return one video per feature file of files and folders; only headers and ground truth are read.
 
     Raises:
         InputError: A file is missing, is no feature file of the model's feature_dim or is unreadable, or a

@@ -83,10 +83,10 @@ def test_an_unknown_frame_rate_must_be_given() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), "`--features` or `--videos`"),
-        ((*VIDEOS, "--features", "videos"), "`--features` or `--videos`"),
-        (VIDEOS[:2], "`--videos` and `--encoder`"),
-        (("--features", "videos", *VIDEOS[2:]), "`--videos` and `--encoder`"),
+        ((), "either `--features` or `--videos`"),
+        ((*VIDEOS, "--features", "videos"), "either `--features` or `--videos`"),
+        (VIDEOS[:2], "`--videos` needs `--encoder`"),
+        (("--features", "videos", *VIDEOS[2:]), "`--encoder` needs `--videos`"),
     ],
 )
 def test_features_or_videos_with_an_encoder(options: tuple[str, ...], expected: str) -> None:

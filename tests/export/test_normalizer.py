@@ -74,8 +74,7 @@ def test_padding_is_not_part_of_the_statistics(metadata):
     np.testing.assert_allclose(found[1, :, :50], normalize(raw(50, seed=1), Normalization.VIDEO), atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("precision", "masked"), [(Precision.FP32, False), (Precision.FP16, True)])
 def test_plain_onnxruntime_on_raw_features_predicts_what_we_predict(
     normalizing, network, precision, masked, tmp_path
 ):

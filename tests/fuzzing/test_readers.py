@@ -30,9 +30,8 @@ from g2l.datasets.features import open_features
 from g2l.datasets.labels import read_labels
 from g2l.datasets.layout import ClassMapping, name_error, read_bundle, read_mapping
 from g2l.errors import InputError, OperationalError
-from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.segments import Annotation, SegmentRow, write_eaf
+from g2l.inference.segments import Annotation, FrameReader, SegmentRow, write_eaf
 from g2l.inference.sessions import TorchSession, open_session
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.published import load_published

@@ -39,7 +39,7 @@ def shown_at(frames: int, rate: float, fps: float) -> list[int]:
     return [int(k * rate // fps) for k in range(int(count))]
 
 
-@pytest.mark.parametrize(("rate", "fps"), [(30, 15), (30, 10), (30, 30), (25, 50), (24, 15), (30, 4)])
+@pytest.mark.parametrize(("rate", "fps"), [(30, 15), (25, 50), (24, 15), (30, 4)])
 def test_frames_are_those_on_the_screen(request_: ExtractionConfig, rate: int, fps: int) -> None:
     write_video(request_.videos / "a.mkv", 40, rate)
     result = extract_features(replace(request_, fps=fps))
@@ -49,9 +49,8 @@ def test_frames_are_those_on_the_screen(request_: ExtractionConfig, rate: int, f
     assert (result.frames, result.feature_dim) == (expected.shape[1], 3)
 
 
-@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
-def test_codecs_that_lose_a_little(request_: ExtractionConfig, codec: str) -> None:
-    write_video(request_.videos / "a.mp4", 40, codec=codec)
+def test_a_codec_that_loses_a_little(request_: ExtractionConfig) -> None:
+    write_video(request_.videos / "a.mp4", 40, codec="libx264")
     extract_features(request_)
     expected = colours(40)[::2].T / 255
     np.testing.assert_allclose(features(request_, "a"), expected, atol=0.03)
@@ -71,8 +70,14 @@ def test_imagenet_is_the_default_and_numbers_are_divided_by_std(request_: Extrac
     assert said(request_)["preprocessing"]["std"] == [0.229, 0.224, 0.225]
 
 
-@pytest.mark.parametrize(("kind", "scale"), [(TensorProto.UINT8, 255), (TensorProto.FLOAT16, 1)])
-@pytest.mark.parametrize("shape", [("n", 3, 8, 8), (4, 3, 8, 8), (7, 3, 40, 12), ("n", 3, "h", "w")])
+@pytest.mark.parametrize(
+    ("kind", "scale", "shape"),
+    [
+        (TensorProto.UINT8, 255, (4, 3, 8, 8)),
+        (TensorProto.FLOAT16, 1, (7, 3, 40, 12)),
+        (TensorProto.UINT8, 255, ("n", 3, "h", "w")),
+    ],
+)
 def test_types_sizes_and_fixed_batches(
     request_: ExtractionConfig, kind: int, scale: int, shape: tuple
 ) -> None:
@@ -85,8 +90,7 @@ def test_types_sizes_and_fixed_batches(
     assert size == tuple(224 if isinstance(length, str) else length for length in shape[2:])
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 9])
-@pytest.mark.parametrize("frames", [2, 12])
+@pytest.mark.parametrize(("length", "frames"), [(1, 12), (4, 12), (9, 2)])
 def test_the_clip_of_a_frame_is_around_it(request_: ExtractionConfig, length: int, frames: int) -> None:
     write_encoder(request_.encoder, ("n", 3, "t", 8, 8))
     write_video(request_.videos / "a.mkv", frames)

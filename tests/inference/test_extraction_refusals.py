@@ -118,13 +118,6 @@ def test_an_encoder_that_fails_while_it_runs(
         extract_features(request_)
 
 
-def test_an_output_folder_that_is_a_file(request_: ExtractionConfig) -> None:
-    write_video(request_.videos / "a.mkv", 6)
-    request_.output.write_text("")
-    with pytest.raises(InputError, match="features: cannot be used as an output folder"):
-        extract_features(request_)
-
-
 def test_without_pyav_the_extra_is_named(request_: ExtractionConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(InputError, match="videos cannot be read without the package av") as caught:

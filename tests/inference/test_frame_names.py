@@ -6,8 +6,14 @@ from hypothesis import strategies as st
 
 from g2l.datasets.reading import normal
 from g2l.errors import InputError
-from g2l.inference.frame_names import FrameReader, is_recognition
-from g2l.inference.segments import Annotation, SegmentRow, write_frame_names, write_recognition
+from g2l.inference.segments import (
+    Annotation,
+    FrameReader,
+    SegmentRow,
+    is_recognition,
+    write_frame_names,
+    write_recognition,
+)
 
 names = st.lists(
     st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=6),

@@ -84,13 +84,6 @@ def test_rows_tile_the_video(labels):
     assert all(first.label != after.label for first, after in pairwise(rows))
 
 
-def test_seconds_are_given_where_fps_is_known():
-    rows = rows_of([0, 0, 0, 1], 15.0)
-    assert [row.cells()[5:7] for row in rows] == [("0.000", "0.200"), ("0.200", "0.267")]
-    assert {row.start_s for row in rows_of([0, 1])} == {None}
-    assert {row.cells()[5] for row in rows_of([0, 1])} == {""}
-
-
 def test_the_file_has_the_columns_of_the_contract_and_quotes_names(tmp_path):
     write_segments(tmp_path / "segments.csv", rows_of([1, 1, 0], 1.0))
     table = pandas.read_csv(tmp_path / "segments.csv")
@@ -100,14 +93,6 @@ def test_the_file_has_the_columns_of_the_contract_and_quotes_names(tmp_path):
 
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=8)
-
-
-@given(names, names)
-def test_any_name_comes_back_from_the_table(tmp_path_factory, video, label):
-    path = tmp_path_factory.mktemp("table") / "segments.csv"
-    write_segments(path, [SegmentRow(video, 0, label, 0, 1, None, None, 1, 0)])
-    table = pandas.read_csv(path, dtype=str, keep_default_na=False)
-    assert table.loc[0, ["video", "label"]].tolist() == [video, label]
 
 
 FPS = 29.97

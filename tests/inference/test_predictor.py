@@ -102,16 +102,6 @@ def test_one_video_is_read_while_one_is_computed_and_no_more(fake_session, video
     assert [len(result.labels) for result in results] == lengths == read == computed
 
 
-def test_closing_the_iterator_ends_the_threads(fake_session, video):
-    session = fake_session()
-    results = Predictor(session).predict([video(f"v{number}", [0]) for number in range(20)])
-    assert next(results).name == "v0"
-    assert {"g2l-read", "g2l-infer"} <= names()
-    results.close()
-    assert not {"g2l-read", "g2l-infer"} & names()
-    assert len(session.seen) < 20
-
-
 def test_a_bug_in_a_thread_is_raised_where_the_results_are_taken(fake_session, video):
     session = fake_session()
     session.probabilities = lambda features: 1 / 0
@@ -172,19 +162,6 @@ def test_no_more_than_the_depth_is_computed_ahead(depth):
     for number in ahead(items(), depth, "worker"):
         time.sleep(0.002)  # for a thread that would not wait
         assert len(started) <= number + depth + 2
-
-
-def test_an_error_comes_after_the_items_before_it():
-    def items():
-        yield 1
-        yield 2
-        raise KeyError("three")
-
-    results = ahead(items(), 5, "worker")
-    assert [next(results), next(results)] == [1, 2]
-    with pytest.raises(KeyError, match="three"):
-        next(results)
-    assert not alive()
 
 
 @pytest.mark.parametrize("depth", [0, 3])

@@ -107,13 +107,6 @@ def test_another_suffix_is_refused_with_the_way_for_checkpoints(tmp_path):
     assert "--structure" in caught.value.hint
 
 
-def test_settings_are_checked_first(files):
-    with pytest.raises(InputError, match="`device` must be one of"):
-        open_session(files / "model.onnx", "gpu")
-    with pytest.raises(InputError, match="`threads` must be >= 1, but is 0 instead"):
-        open_session(files / "model.onnx", "cpu", 0)
-
-
 def test_a_gpu_that_does_not_start_is_no_silent_fallback(files, monkeypatch):
     plan = ProviderPlan(Device.CUDA, ((CPU_PROVIDER, {}),))
     monkeypatch.setattr(sessions, "plan_providers", lambda device: plan)
