@@ -15,31 +15,8 @@ def convert(config: ConvertConfig) -> None:
     Example: g2l data convert --features i3d --segments segments.csv --dataset mine
     """
     from g2l.datasets.convert.plan import plan_conversion, write_conversion
-    from g2l.datasets.convert.request import ConversionRequest
-    from g2l.datasets.convert.sources import Layout
 
-    plan = plan_conversion(
-        ConversionRequest(
-            features=config.features,
-            segments=config.segments,
-            data_root=config.data_root,
-            dataset=config.dataset,
-            layout=None if config.layout is None else Layout(config.layout),
-            feature_dim=config.feature_dim,
-            variable=config.variable,
-            tier=config.tier,
-            fps=config.fps,
-            label_fps=config.label_fps,
-            offset=config.offset,
-            length_tolerance=config.length_tolerance,
-            mapping=config.mapping,
-            background=config.background,
-            bundles=config.bundles,
-            test_fraction=config.test_fraction,
-            group_pattern=config.group_pattern,
-            seed=config.seed,
-        )
-    )
+    plan = plan_conversion(config)
     data_report.print_issues(plan.issues)
     if plan.errors:
         raise InputError(f"{plan.path}: not made; {data_report.count(plan.issues)}.")

@@ -41,7 +41,6 @@ def demo(run: DemoConfig) -> None:
         )
         tables.comparison("Synthetic kitchen, test partition, 2 seeds", outcome, task.backbone.topology)
         console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
-        console.say(f"every candidate, rate, metric and checkpoint: {_where_to_look()}")
     if run.report:
         console.say(f"report: {outcome.report}")
 
@@ -54,10 +53,3 @@ def _make_data(root: Path, seed: int) -> None:
 
     if not (root / DATASET).exists():
         write_dataset(root, DATASET, kitchen(np.random.default_rng(seed)))
-
-
-def _where_to_look() -> str:
-    from g2l.tracking.environment import tracking_uri, without_password
-
-    store = without_password(tracking_uri())
-    return store if store.startswith("http") else f"mlflow ui --backend-store-uri {store}"

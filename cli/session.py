@@ -20,7 +20,6 @@ from .settings import RunConfig
 
 if TYPE_CHECKING:
     from g2l.pipeline.context import RunContext
-    from g2l.tracking.process import Upload
 
 RUNS = Path("runs")
 RECORD = "run.json"
@@ -69,21 +68,19 @@ def open_folder(
     console.configure(quiet=quiet)
     tracking_uri()  # a wrong one is reported before anything is written
     try:
-        with _uploaded(folder, device, resume=resume) as (context, upload):
+        with _uploaded(folder, device, resume=resume) as context:
             yield context
     except KeyboardInterrupt:
         if resumable:
             console.say(f"to resume: {resume_line(sys.argv[1:], resumed_by)}")
         raise
-    run = f" · MLflow run {upload.run_id}" if upload.run_id else ""
-    console.say(f"results: {folder}{run}")
 
 
 @contextmanager
 def _uploaded(
     folder: Path, device: str, *, resume: bool = False, scratch: bool = False
-) -> Iterator[tuple[RunContext, Upload]]:
-    """Yield a context and its upload; at the end wait for that, and print what could not be sent.
+) -> Iterator[RunContext]:
+    """Yield a context; at the end wait for its upload, and print where everything is.
 
     Args:
         folder: Of the command.
@@ -95,7 +92,7 @@ def _uploaded(
     from g2l.tracking.process import Upload
 
     upload = Upload(_shared("unrecorded"))
-    interrupted = False
+    recorded, interrupted = None, False
     try:
         with open_run(
             folder,
@@ -105,16 +102,25 @@ def _uploaded(
             evaluations=_shared("evaluations"),
             on_start=upload.start,
         ) as context:
-            yield context, upload
+            yield context
     except KeyboardInterrupt:
         interrupted = True
         raise
     finally:
         unsent = upload.finish(interrupted=interrupted)
+        recorded = upload.recorded()
         if unsent:
             console.say(unsent)
         elif scratch:
             shutil.rmtree(folder, ignore_errors=True)
+    if recorded is not None:
+        if recorded.page:
+            console.say(f"page in MLflow: {recorded.page}")
+        if recorded.serve:
+            console.say(f"to serve the model: {recorded.serve}")
+    if not scratch:
+        run = f" · MLflow run {recorded.run_id}" if recorded else ""
+        console.say(f"results: {folder}{run}")
 
 
 @contextmanager
@@ -125,7 +131,7 @@ def scratch_context(*, quiet: bool) -> Iterator[RunContext]:
     """
     console.configure(quiet=quiet)
     folder = Path(tempfile.mkdtemp(prefix="g2l-"))
-    with _uploaded(folder, "cpu", scratch=True) as (context, _):
+    with _uploaded(folder, "cpu", scratch=True) as context:
         yield context
 
 

@@ -22,5 +22,7 @@ def sync(
     from g2l.tracking.process import record
 
     for folder in runs:
-        run_id = record(folder)
-        console.say(f"{folder}: MLflow run {run_id}")
+        recorded = record(folder)
+        console.say(f"{folder}: MLflow run {recorded.run_id}")
+        if recorded.page:
+            console.say(f"page in MLflow: {recorded.page}")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import tempfile
 import unicodedata
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,34 +84,6 @@ def test_any_names_in_any_order_of_lines_come_back_in_index_order(names: list[st
     seed.shuffle(lines)  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         assert _mapping(Path(folder), "".join(lines)) == tuple(names)
-
-
-@given(text=st.text(max_size=40))
-def test_any_text_is_a_mapping_or_an_input_error(text: str) -> None:
-    with tempfile.TemporaryDirectory() as folder, suppress(InputError):
-        assert len(_mapping(Path(folder), text)) > 0
-
-
-def test_index_is_the_inverse_of_names(tmp_path: Path) -> None:
-    (tmp_path / "mapping.txt").write_text("1 cut\n0 background\n")
-    mapping = read_mapping(tmp_path / "mapping.txt")
-    assert len(mapping) == 2
-    assert mapping.index == {"background": 0, "cut": 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("0 take cup\n1 pour  milk", ("take cup", "pour  milk")),
-        ("\ufeff0 a\r\n\r\n1 b\r\n", ("a", "b")),
-        ("0\ta\n1\tb c\n", ("a", "b c")),
-        ("0   a\n", ("a",)),
-    ],
-)
-def test_names_keep_their_spaces_and_line_ends_do_not_matter(
-    tmp_path: Path, text: str, names: tuple[str, ...]
-) -> None:
-    assert _mapping(tmp_path, text) == names
 
 
 @pytest.mark.parametrize(

@@ -28,20 +28,6 @@ def test_elan_files_by_another_library(source: Source) -> None:
     assert labels["P1_a"] == ["background"] * 2 + ["cut"] * 8 + ["stir & 切る"] * 10 + ["background"] * 10
 
 
-def test_one_elan_file_names_one_video(source: Source) -> None:
-    path = source.label("P1_a.eaf", eaf())
-    assert source.errors(segments=path, fps=10) == [
-        "features:None: a split into train and test needs at least 2 videos with segments, but found 1."
-    ]
-
-
-def test_times_of_elan_need_the_frame_rate(source: Source) -> None:
-    source.label("P1_a.eaf", eaf())
-    (issue,) = source.plan().errors
-    assert issue.reason == "times are in milliseconds, and the frame rate of the features is unknown."
-    assert issue.hint == "give --fps, the frames per second of the features."
-
-
 def test_two_tiers_are_named_and_one_is_chosen(source: Source) -> None:
     for name in FRAMES:
         source.label(f"{name}.eaf", eaf(more=SECOND))
