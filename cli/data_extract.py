@@ -15,7 +15,11 @@ def extract(config: ExtractConfig) -> None:
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
+    from g2l.datasets.facts import FACTS_NAME
     from g2l.inference.extraction import extract_features
+    from g2l.pipeline.output import refuse_foreign_folder
+
+    refuse_foreign_folder(config.output, (FACTS_NAME,))
 
     result = extract_features(config, console.ConsoleProgress())
     console.say(f"encoder: {result.device_report}.")

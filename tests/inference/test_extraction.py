@@ -165,7 +165,7 @@ class StopAfter:
 def test_a_kill_leaves_whole_videos_only(request_: ExtractionConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         write_video(request_.videos / f"{name}.mkv", 6)
-    for module, name, calls in ((extraction, "write_json", 1), (extraction, "to_batch", 0)):
+    for module, name, calls in ((extraction, "write_json", 2), (extraction, "to_batch", 0)):
         stop = StopAfter(calls, getattr(module, name))
         with monkeypatch.context() as patch:
             patch.setattr(module, name, stop)
