@@ -13,7 +13,7 @@ from g2l.datasets.features import FeatureFile, Features, open_features
 from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.export.onnx_export import ExportOptions, ExportReport, export_onnx
-from g2l.export.precision import Video
+from g2l.export.precision import Precision, Video
 from g2l.inference.evaluate import find_truths
 from g2l.inference.loading import find_videos, prepare
 from g2l.inference.segments import FrameReader
@@ -59,7 +59,8 @@ def export_model(
         OperationalError: The export failed or differs too much from torch, or the reduced model from fp32.
     """
     refuse_foreign_file(output, _is_export)
-    settings = {name: value for name, value in options.items() if name != "videos"}
+    settings = {"precision": Precision.FP32.value, "frame_mask": False, "opset": None, **options}
+    settings.pop("videos", None)
     with context.stage(RunKind.EXPORT, "export", settings, folder) as stage:
         report = export_onnx(model, metadata, output, **options)
         link_or_copy(output, stage.folder / MODEL)
@@ -77,7 +78,7 @@ def _metrics(report: ExportReport) -> dict[str, float]:
     """Return the numbers that the tracked run shows."""
     metrics = {"max_difference": report.parity.max_difference, "label_agreement": report.parity.agreement}
     found = {} if report.reduced is None else asdict(report.reduced)
-    numbers = {name: float(value) for name, value in found.items() if isinstance(value, float | int)}
+    numbers = {name: float(value) for name, value in found.items() if type(value) in (float, int)}
     return metrics | {f"{report.precision}/{name}": value for name, value in numbers.items()}
 
 

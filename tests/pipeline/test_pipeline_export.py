@@ -33,7 +33,7 @@ def test_an_export_is_a_file_and_kept_in_the_folder(context, network, metadata, 
     report = export_model(context, network, metadata, path, registered_model="tiny", alias="best")
     record, result = RunRecord.read(context.folder), read_result(context.folder)
     assert (record.kind, record.settings["precision"]) == (RunKind.EXPORT, "fp32")
-    expected = {"max_difference": report.max_difference, "label_agreement": 100.0}
+    expected = {"max_difference": report.parity.max_difference, "label_agreement": 100.0}
     assert result["recorded"]["metrics"] == expected
     assert (context.folder / "model.onnx").read_bytes() == path.read_bytes()
     assert result["register"] == {"name": "tiny", "alias": "best"}
