@@ -126,8 +126,11 @@ def extract(config: ExtractConfig) -> None:
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
+    from g2l.datasets.facts import FACTS_NAME
     from g2l.inference.extraction.extract import ExtractionRequest, extract_features
+    from g2l.pipeline.output import refuse_foreign_folder
 
+    refuse_foreign_folder(config.output, (FACTS_NAME,))
     colors = {
         name: None if text is None else _numbers(f"--{name}", text, float, "0.5,0.5,0.5")
         for name, text in (("mean", config.mean), ("std", config.std))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from g2l.errors import InputError
 from g2l.layer_names import DEFAULT_BACKBONE
 from g2l.structure import ReceptiveField
 
@@ -69,9 +70,17 @@ def convert(
 
     Example: g2l structure convert structure.json official.json --to official
     """
+    from g2l.pipeline.output import refuse_foreign_file
     from g2l.structure_files import Dialect, read_structure, write_structure
 
+    def is_structure(path: Path) -> bool:
+        try:
+            return bool(read_structure(path))
+        except InputError:
+            return False
+
     found = read_structure(source)
+    refuse_foreign_file(target, is_structure)
     write_structure(
         target,
         found.structure,

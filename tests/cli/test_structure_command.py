@@ -16,6 +16,15 @@ from g2l.errors import InputError
 from g2l.structure_files import read_structure
 
 
+def test_convert_replaces_structures_and_no_other_file(run: Run) -> None:
+    Path("a.json").write_text('{"schema": "g2l.structure/1", "stages": [[1, 2]]}')
+    Path("notes.txt").write_text("mine")
+    for _ in range(2):
+        assert run("structure", "convert", "a.json", "b.json", "--to", "mmcv").exit_code == 0
+    assert "notes.txt: exists" in refusal(run("structure", "convert", "a.json", "notes.txt", "--to", "mmcv"))
+    assert Path("notes.txt").read_text() == "mine"
+
+
 def test_structure_show_and_convert(run: Run) -> None:
     Path("a.json").write_text('{"schema": "g2l.structure/1", "stages": [[1, 2, 40], [1, 3, 9]]}')
     for dialect, source in (("official", "a"), ("mmcv", "official"), ("g2l", "mmcv")):
