@@ -9,6 +9,7 @@ from pathlib import Path
 
 from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE, seed_setting
 from g2l.datasets.convert.request import ConversionRequest
+from g2l.inference.settings import ExtractionConfig
 from g2l.settings import Settings, setting
 
 _first = partial(setting, rank=FIRST)
@@ -95,9 +96,9 @@ class PredictConfig(ConsoleConfig):
     """What is predicted, what is written, and how labels are smoothed."""
 
     model: str = _first("", MODEL_HELP, required=True)
-    features: tuple[Path, ...] = _first(
-        (), "Feature file (.npy) or folder of them; repeatable.", required=True
-    )
+    features: tuple[Path, ...] = _first((), "Feature file (.npy) or folder of them; repeatable.")
+    videos: Path | None = _first(None, "Folder of videos, instead of --features.")
+    encoder: Path | None = _first(None, "Encoder (.onnx) of --videos: the one of the training features.")
     output: Path = _first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
     ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
     device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
@@ -126,6 +127,10 @@ class PredictConfig(ConsoleConfig):
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
         yield from super().errors()
+        if self.videos is not None and self.encoder is None:
+            yield "`videos` needs `encoder`, the one that made the training features."
+        if self.encoder is not None and self.videos is None:
+            yield "`encoder` needs `videos`, a folder of them."
         owners = {"min_duration": "min-duration", "median_window": "median", "transition_weight": "viterbi"}
         for name, owner in owners.items():
             value = getattr(self, name)
@@ -234,28 +239,8 @@ class ConvertConfig(ConversionRequest, DebugConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractConfig(DebugConfig):
+class ExtractConfig(DebugConfig, ExtractionConfig):
     """Videos whose features are extracted."""
-
-    videos: Path = _first(Path(), "Folder of videos.", required=True)
-    encoder: Path = _first(
-        Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
-    )
-    output: Path = _first(Path(), "Folder for <video>.npy and features.json.", required=True)
-    fps: float = _first(15.0, "Features per second of video.")
-    mean: str | None = setting(
-        None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
-    )
-    std: str | None = setting(None, "Standard deviation of red, green, blue.", default_text="ImageNet's")
-    size: int | None = setting(
-        None, "Height and width, where the encoder accepts any.", unit="pixels", default_text="224"
-    )
-    clip_frames: int | None = setting(
-        None, "T, where the encoder accepts any.", unit="frames", default_text="16"
-    )
-    encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
-    batch_size: int = setting(32, "Frames or clips encoded at once.")
-    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
 
 
 @dataclass(frozen=True, kw_only=True)

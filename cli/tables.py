@@ -11,8 +11,7 @@ from g2l.progress import duration
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.inference.comparison import PredictionComparison
-    from g2l.inference.evaluate import EvaluationReport
+    from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader

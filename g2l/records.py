@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -404,7 +404,7 @@ def _build(kind: type[T], values: Mapping[str, Any], place: str) -> T:
         InputError: A value is missing or of another kind; `place` begins the message.
     """
     found = {}
-    for name, (hint, required) in _hints(kind).items():
+    for name, (hint, required) in _hints(cast(Any, kind)).items():
         if name in values:
             found[name] = _checked(hint, values[name], name, place)
         elif required:
@@ -413,7 +413,7 @@ def _build(kind: type[T], values: Mapping[str, Any], place: str) -> T:
 
 
 @lru_cache
-def _hints(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
+def _hints(kind: Any) -> dict[str, tuple[Any, bool]]:
     """Return the type of each field, and whether it has no default."""
     hints = get_type_hints(kind)
     return {
@@ -431,10 +431,10 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
     if kind is float and value is None:
         return float("nan")
     if is_dataclass(kind) and isinstance(value, dict):
-        return _build(kind, value, place)
+        return _build(cast(Any, kind), value, place)
     if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
         return kind(value)
-    json_kind = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
+    json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
     if not isinstance(value, json_kind) or isinstance(value, bool):
         expected = getattr(kind, "__name__", kind).lower()
         raise InputError(f"{place}: expected `{name}` to be {expected}, found {brief(repr(value))}.")

@@ -251,8 +251,8 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
         longest=max(lengths, default=0),
         class_counts=dict(zip(found.mapping.names, counts, strict=True)),
         splits={split: (len(train), len(test)) for split, (train, test) in found.bundles.items()},
-        fps=resolved and resolved.fps,
-        extraction=resolved and read_feature_facts(folder.path),
+        fps=None if resolved is None else resolved.fps,
+        extraction=None if resolved is None else read_feature_facts(folder.path),
     )
     return ValidationReport(tuple(found.issues), facts)
 

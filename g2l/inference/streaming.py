@@ -13,8 +13,7 @@ from g2l.datasets.features import Features
 from g2l.datasets.labels import Labels
 from g2l.datasets.normalize import normalize
 from g2l.errors import InputError
-from g2l.inference.probabilities import Probabilities, require_finite
-from g2l.inference.sessions import Session
+from g2l.inference.sessions import Probabilities, Session, require_finite
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import ReceptiveField
 

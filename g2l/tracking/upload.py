@@ -205,7 +205,7 @@ class Uploader:
 
             where = f"tags.`{ROOT_TAG}` = '{run.tags[ROOT_TAG]}'"
             found = self._ask(
-                lambda: get_results_from_paginated_fn(
+                lambda: get_results_from_paginated_fn(  # type: ignore[no-untyped-call]
                     lambda most, token: self._client.search_runs(
                         [experiment], where, max_results=most, page_token=token
                     ),
