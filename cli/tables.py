@@ -1,4 +1,4 @@
-"""What stages print: the status of a search while it runs, tables and summaries at its end."""
+"""Output of the stages: the status of a running search, tables and summaries at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the folder of a run holds: one frozen class for each record, read and written only here.
+"""Records of a run folder: one frozen class for each, read and written only here.
 
 Every file is written atomically, every line of a `.jsonl` file is on disk before the run goes on. A torn last
 line (a kill while it was written) is dropped; any other damage is an `InputError` that names file and line.
@@ -39,7 +39,7 @@ SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 
 
 class RunKind(StrEnum):
-    """What a run does."""
+    """Kind of a run."""
 
     PIPELINE = "pipeline"
     SEARCH_GLOBAL = "search-global"
@@ -206,7 +206,7 @@ class EpochRecord:
 
     @property
     def key(self) -> int:
-        """What tells the lines of a file apart: a resumed run does not write the same one again."""
+        """Key of a line: a resumed run does not write a line with the same key again."""
         return self.epoch
 
 
@@ -232,7 +232,7 @@ class MetricsRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerUpdate:
-    """What one update did to one layer: `weights` over `branches` made `rate_before` into `rate_after`."""
+    """One update of one layer: `weights` over `branches` moved `rate_before` to `rate_after`."""
 
     rate_before: int
     branches: tuple[int, ...]

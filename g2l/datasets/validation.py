@@ -175,7 +175,7 @@ def _lengths_agree(found: Inspection, file: FeatureFile, labels: Labels, name: s
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What a data set holds, as far as it can be read.
+    """Contents of a data set, as far as they can be read.
 
     Attributes:
         videos: Videos in any bundle whose files fit together.
@@ -221,7 +221,7 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
 
     Args:
         config: Names the data set; its split does not matter, its tolerance and hold-out settings do.
-        progress: Told of every video read.
+        progress: Counts the videos that were read.
 
     Raises:
         InputError: The configuration is out of range, or there is no such data set.

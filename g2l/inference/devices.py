@@ -39,7 +39,7 @@ class Device(StrEnum):
 
 
 class ProviderPlan(NamedTuple):
-    """What to request from onnxruntime.
+    """Providers to request from onnxruntime.
 
     Attributes:
         device: `cpu` or `cuda`; `auto` is already decided.

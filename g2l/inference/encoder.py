@@ -28,11 +28,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 _EXPECTED = "one input (N, 3, H, W) of frames or (N, 3, T, H, W) of clips, as float, float16 or uint8"
 _SIZE, _CLIP_FRAMES = 224, 16
-"""What is taken where an encoder takes any."""
+"""Defaults for dimensions that the encoder leaves open."""
 
 
 class EncoderInput(NamedTuple):
-    """What an encoder takes: `batch` None is any number, `clip_frames` None is single frames."""
+    """Input of an encoder: `batch` None is any number, `clip_frames` None is single frames."""
 
     name: str
     batch: int | None
@@ -43,7 +43,7 @@ class EncoderInput(NamedTuple):
 
 
 class Normalization(NamedTuple):
-    """What is subtracted from colours between 0 and 1, and what the rest is divided by: red, green, blue."""
+    """Mean and standard deviation of colours between 0 and 1: red, green, blue."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

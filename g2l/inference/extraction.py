@@ -34,12 +34,12 @@ _HINT = "repair the video, or take it out of the folder."
 _ROUNDING = 1e-3
 """Seconds by which times may be early: some containers count milliseconds."""
 _LOST_SECONDS, _LOST_SHARE = 1.0, 0.02
-"""What may be missing at the end, whichever is more: containers round, and sound may outlast the pictures."""
+"""Tolerated gap at the end, whichever is larger: containers round, and sound may outlast pictures."""
 
 
 @dataclass(frozen=True)
 class ExtractionResult:
-    """What was done.
+    """Result of an extraction.
 
     Attributes:
         written: Videos whose features were extracted.

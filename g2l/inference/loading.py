@@ -88,7 +88,7 @@ class Piece(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What the network computes at once: a batch of so many rows and frames, padding included."""
+    """A batch that the network computes at once: its rows and frames, padding included."""
 
     pieces: Sequence[Piece]
     rows: int
@@ -96,7 +96,7 @@ class Group(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What could be read of a group, in the first rows of a reused buffer (B, D, T); the rest is 0."""
+    """Readable videos of a group, in the first rows of a reused buffer (B, D, T); the rest is 0."""
 
     pieces: Sequence[Piece]
     features: FeatureBatch

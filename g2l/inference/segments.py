@@ -239,7 +239,7 @@ def check_formats(formats: Collection[Format], classes: Sequence[str], fps: floa
     for each in (Format.EAF, Format.SRT):
         if each in formats and fps is None:
             raise InputError(
-                f"format {each} counts time, but the model does not know the frame rate.", hint="give --fps."
+                f"format {each} needs times, but the frame rate of the model is unknown.", hint="give --fps."
             )
     for name in classes:
         if "\n" in name or "\r" in name or any("\ud800" <= character <= "\udfff" for character in name):

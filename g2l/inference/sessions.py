@@ -300,6 +300,6 @@ def _metadata(path: Path, session: Any) -> ModelMetadata:
     if rows != expected or not shapes.keys() <= {*_VALUES, "frame_mask"}:
         raise InputError(
             f"{path}: expected `features` with {expected[0]} rows and `probabilities` with {expected[1]}, "
-            f"as its metadata says, but its graph has {rows[0]} and {rows[1]} instead."
+            f"as in its metadata, but its graph has {rows[0]} and {rows[1]} instead."
         )
     return metadata

@@ -69,7 +69,7 @@ class Duration(NamedTuple):
             return int(self.value)
         if fps is None:
             raise InputError(
-                f"{self} cannot be counted in frames: the model does not know the frame rate.",
+                f"{self} cannot be converted to frames: the frame rate of the model is unknown.",
                 hint="give --fps, or a number of frames.",
             )
         return max(1, math.ceil(round(self.value * fps, 6)))  # 0.1 s at 30 fps is 3 frames, not 3.0000000004
@@ -211,7 +211,7 @@ def remove_short(labels: Labels, frames: int) -> Labels:
 def viterbi(probabilities: npt.NDArray[np.floating], transitions: npt.NDArray[np.float64]) -> Labels:
     """Return the labels y, (T,), that maximise Σ ln p(y_t) + Σ ln A(y_t | y_{t−1}), exactly.
 
-    What is kept of a frame is, for each class, the best class before it: C bytes a frame (2·C beyond 256
+    Each frame keeps, for each class, the best class before it: C bytes a frame (2·C beyond 256
     classes), 52 MB for 1,080,000 frames of 48 classes.
 
     Args:

@@ -92,7 +92,7 @@ class Capacity:
             raise self._too_large(
                 num_frames, f"the labels of {self.backbone} depend on the whole video, or may do so"
             )
-        # What is kept lies in a file, mapped: of a very long video the system drops what it has no room for.
+        # A mapped file holds the result: of a very long video, the system drops pages it has no room for.
         kept = min(num_frames * self.kept_bytes // self.frame_bytes, self.frames // 2)
         own = self.frames - kept - self.receptive_field.frames + 1
         if own < _SMALLEST:

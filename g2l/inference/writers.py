@@ -45,14 +45,14 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What is written beside `<video>.txt` and `segments.csv`, and how both are made.
+    """Files beside `<video>.txt` and `segments.csv`, and how both are made.
 
     Attributes:
         formats: Formats of segments, see `Format`.
         probabilities: Also `<video>.probabilities.npy`, float32 (C, T).
         plots: Also `<video>.png`.
         smoothing: Of the labels; `unsmoothed/<video>.txt` keeps what they were.
-        fps: Frames per second of the feature files, or None for what the model says.
+        fps: Frames per second of the feature files, or None for the rate of the model.
     """
 
     formats: tuple[Format, ...] = ()

@@ -47,7 +47,7 @@ def export_model(
     Args:
         context: Where it runs.
         model: The network.
-        metadata: What the file says of itself.
+        metadata: Metadata of the file.
         output: The `.onnx` file; an earlier export is replaced.
         registered_model: Name to register the model under in MLflow, or None.
         alias: Alias of the registered version, or None.
@@ -94,7 +94,7 @@ def open_videos(
     """Return one video per feature file of files and folders; only headers and ground truth are read.
 
     Raises:
-        InputError: A file is missing, is no feature file of the model's feature_dim or is unreadable, or a
+        InputError: A file is missing, unreadable, or not a feature file of the model's feature_dim, or a
             truth is missing or of another length.
     """
     paths = find_videos(features)

@@ -40,12 +40,12 @@ logger = logging.getLogger("g2l")
 FEATURES = "features"
 """Folder of the features that were extracted of videos for a prediction."""
 Source: TypeAlias = Mapping[str, Any]
-"""What tells one feature file, as it was, from others: a JSON value."""
+"""Identity of a feature file at one time: a JSON value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOutcome:
-    """What was predicted.
+    """Result of a prediction.
 
     Attributes:
         videos: Names of the videos whose predictions are there.
@@ -169,7 +169,7 @@ def extract_for_model(
         metadata: Of the model: frame rate and feature_dim of its features.
         videos: Folder of videos.
         encoder: The `.onnx` file that made the features of the training.
-        fps: Frame rate of the features, or None for what the model says.
+        fps: Frame rate of the features, or None for the rate of the model.
 
     Returns:
         The folder of features, and the videos that could not be decoded.
@@ -179,7 +179,7 @@ def extract_for_model(
     """
     rate = metadata.fps if fps is None else fps
     if rate is None:
-        raise InputError("the model does not know the frame rate of its features.", hint="give --fps.")
+        raise InputError("the frame rate of the model is unknown.", hint="give --fps.")
     folder = context.folder / FEATURES
     if not (context.folder / MANIFEST).exists():
         write_manifest(context.folder, ())  # from now on the folder is known as ours

@@ -1,4 +1,4 @@
-"""What a section of a report is made of; each template knows how to show each kind."""
+"""Blocks of a report's sections; each template renders each kind."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_line_breaks_stay_in_an_eaf_and_what_xml_cannot_hold_is_replaced(folder)
 def test_formats_that_count_time_need_the_frame_rate():
     check_formats([Format.CSV, Format.JSON, Format.MSTCN], ["cut"], None)
     for each in (Format.EAF, Format.SRT):
-        with pytest.raises(InputError, match=f"^format {each} counts time, but the model does not") as caught:
+        with pytest.raises(InputError, match=f"^format {each} needs times, but the frame rate") as caught:
             check_formats([each], ["cut"], None)
         assert caught.value.hint == "give --fps."
 

@@ -122,9 +122,7 @@ def test_other_durations_are_refused(text):
 def test_seconds_need_a_frame_rate(metadata):
     settings_ = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(0.5, True))
     assert str(settings_) == "median 0.5s"
-    with pytest.raises(
-        InputError, match=r"^0.5s cannot be counted in frames: the model does not know"
-    ) as caught:
+    with pytest.raises(InputError, match=r"^0.5s cannot be converted to frames: the frame rate") as caught:
         make_smoother(settings_, metadata, None)
     assert "--fps" in caught.value.hint
 

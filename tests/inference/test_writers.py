@@ -134,7 +134,7 @@ def test_no_file_takes_the_place_of_another(metadata, tmp_path, outputs, names, 
 def test_what_cannot_be_written_is_told_before_anything_is_predicted(metadata, tmp_path):
     timeless = replace(metadata, fps=None)
     for each in (Format.EAF, Format.SRT):
-        with pytest.raises(InputError, match=f"format {each} counts time"):
+        with pytest.raises(InputError, match=f"format {each} needs times"):
             PredictionWriter(tmp_path / "out", timeless, Outputs(formats=(each,)))
         PredictionWriter(tmp_path / each, timeless, Outputs(formats=(each,), fps=15.0))
     spaced = replace(metadata, classes=("a b", "cut", "pour"))
