@@ -108,23 +108,21 @@ def _values(
     found: StructureFile, network: ReceptiveField, stages: Sequence[ReceptiveField], fps: float | None
 ) -> dict[str, Any]:
     """Return what is shown as JSON values."""
-    fields, aheads = [one.frames for one in stages], [one.future for one in stages]
+    frames = {
+        "receptive_fields": [one.frames for one in stages],
+        "look_aheads": [one.future for one in stages],
+    }
     values = {
         "backbone": found.backbone or DEFAULT_BACKBONE,
         "causal": found.causal,
         "stages": found.structure.as_lists(),
         **found.topology.report(found.structure),
-        "receptive_fields": fields,
-        "look_aheads": aheads,
+        **frames,
     }
-    if fps is None:
-        return values
-    return values | {
-        "receptive_field_s": network.frames / fps,
-        "look_ahead_s": network.future / fps,
-        "receptive_fields_s": [frames / fps for frames in fields],
-        "look_aheads_s": [frames / fps for frames in aheads],
-    }
+    if fps is not None:
+        values |= {"receptive_field_s": network.frames / fps, "look_ahead_s": network.future / fps}
+        values |= {f"{name}_s": [one / fps for one in counts] for name, counts in frames.items()}
+    return values
 
 
 def _seen(frames: int, fps: float | None) -> str:
