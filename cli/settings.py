@@ -50,13 +50,6 @@ class RunConfig(ConsoleConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig(RunConfig):
-    """How the demo runs."""
-
-    report: bool = _print("Print where the report is, at the end.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class SearchRunConfig(RunConfig):
     """How a global search runs."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from g2l.palette import COLORS
-from g2l.report.facts import Generation, LayerPath, Scored
+from g2l.report.facts import LayerPath, Scored
 from g2l.structure import DilationStructure, LayerTopology
 
 if TYPE_CHECKING:
@@ -180,59 +180,6 @@ def _limits(values: Sequence[float | None], line: float | None) -> tuple[float, 
     return low - margin, high + margin
 
 
-def population(generations: Sequence[Generation], name: str) -> Figure:
-    """Return the members of each generation by origin, best, mean and median, and the diversity below.
-
-    Args:
-        generations: At least one.
-        name: What the fitness is.
-    """
-    figure, axes = canvas(7.2, 4.8, 2, 1, sharex=True, height_ratios=(3, 1))
-    above, below = axes[0, 0], axes[1, 0]
-    origins = sorted({origin for one in generations for _, origin in one.members})
-    members = sum(len(one.members) for one in generations)
-    # Beside each other: those of one generation would hide each other.
-    for place, origin in enumerate(origins):
-        shift = 0.5 * ((place + 0.5) / len(origins) - 0.5)
-        points = [
-            (one.number + shift, fitness)
-            for one in generations
-            for fitness, whose in one.members
-            if whose == origin and fitness is not None
-        ]
-        if points:
-            above.scatter(
-                *zip(*points, strict=True),
-                s=16,
-                marker=_MARKS[place % len(_MARKS)],
-                color=COLORS[(place * 2) % len(COLORS)],
-                alpha=0.6,
-                linewidths=0,
-                rasterized=members > DENSE,
-                label=origin,
-            )
-    numbers = [one.number for one in generations]
-    for what, style in (("best", "-"), ("median", "--"), ("mean", ":")):
-        above.plot(
-            numbers,
-            [getattr(one, what) for one in generations],
-            style,
-            color=INK,
-            marker="." if len(numbers) == 1 else "",
-            label=what,
-        )
-    values = [fitness for one in generations for fitness, _ in one.members]
-    above.set_ylim(*_limits(values, min(one.median for one in generations)))
-    above.set_ylabel(f"hold-out {name}")
-    below.plot(numbers, [one.diversity for one in generations], color=BLUE, marker="o", markersize=3)
-    below.set_ylim(0, 1)
-    below.set_ylabel("diversity")
-    below.set_xlabel("generation (0 = first population)")
-    below.xaxis.get_major_locator().set_params(integer=True)
-    legend(figure)
-    return figure
-
-
 _LINE, _HANDLE = 92, 8
 """Characters of a line of the legend, and those that a mark takes."""
 
@@ -280,10 +227,10 @@ def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerT
     """Return the rate of every layer, a panel for each stage.
 
     Args:
-        structures: By what they are called, all of the shape of the topology.
+        structures: By what they are called, whose stages may differ in number and length.
         topology: How the convolutions are connected.
     """
-    stages = len(topology.shape)
+    stages = max(len(structure.stages) for structure in structures.values())
     columns = min(_PANELS, stages)
     rows = -(-stages // columns)
     figure, grid = canvas(3.6 * columns, 0.7 + 2.3 * rows, rows, columns, sharey=True)
@@ -292,7 +239,7 @@ def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerT
             axes.set_axis_off()
             continue
         for place, (name, structure) in enumerate(structures.items()):
-            for rates in topology.columns(structure)[number]:
+            for rates in topology.columns(structure)[number] if number < len(structure.stages) else ():
                 axes.plot(range(1, len(rates) + 1), rates, **_LOOKS[place % len(_LOOKS)], label=name)
         _octaves(axes, [rate for structure in structures.values() for rate in structure.rates])
         axes.set_title(f"stage {number + 1}")

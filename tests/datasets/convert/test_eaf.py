@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from label_files import FRAMES, REFERRING, SECOND, TIMED, Source, eaf, written
+from label_files import FRAMES, REFERRING, SECOND, Source, eaf, written
 from pympi.Elan import Eaf
 
 from g2l.datasets.convert.plan import write_conversion
@@ -51,12 +51,9 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
     [
         (eaf(doctype=BOMB, value="&b;"), 1, "has a document type (DOCTYPE)"),
         (eaf(doctype=OUTSIDE, value="&a;"), 1, "has a document type (DOCTYPE)"),
-        (eaf(doctype='<!DOCTYPE x SYSTEM "eaf.dtd">'), 1, "has a document type (DOCTYPE)"),
         (eaf(value="&b;"), 9, "is not an EAF document (undefined entity)"),
         (eaf(encoding="klingon"), 1, "is not an EAF document (unknown encoding: klingon)"),
-        (eaf(value="\ufffdcut").encode().replace(b"\xef\xbf\xbd", b"\xe9"), 9, "(not well-formed"),
         (eaf()[:300], 6, "is not an EAF document ("),
-        ("", 1, "is not an EAF document (no element found)"),
         ("<html/>", 1, "expected an EAF document (`ANNOTATION_DOCUMENT`), but found `html`."),
         (eaf(units="PAL-frames"), None, "expected times in milliseconds, but `TIME_UNITS` is 'PAL-frames'."),
         (eaf(end=""), 9, "'cut' must start and end at a time"),
@@ -66,14 +63,10 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
             9,
             "'cut' must end after it starts, but starts at 1000 and ends at",
         ),
-        (eaf(end='TIME_VALUE="900"'), 9, "'cut' must end after it starts, but starts at 1000 and ends at"),
-        (eaf(value=""), 9, "expected a class name, but '' is empty."),
         (eaf(value="a\nb"), 9, "holds a line break"),
         (eaf(annotation=REFERRING), 9, "'cut' refers to another tier"),
         (eaf(annotation=""), None, "expected annotations, but its tiers are 'left hand' with 0 annotations."),
         (eaf(annotation="<ALIGNABLE_ANNOTATION/>"), 9, "expected an attribute `TIME_SLOT_REF1`"),
-        (eaf(end='TIME_VALUE="99000"'), 9, "'cut' ends at frame 990, but the video has 30 frames"),
-        (eaf(annotation=TIMED.format(value="a") + TIMED.format(value="b")), 9, "segments must not overlap"),
     ],
 )
 def test_broken_elan_files_are_named_with_their_line(
