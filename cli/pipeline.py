@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
+from g2l.config import (
+    BackboneConfig,
+    ContestConfig,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+)
 
 from . import console, tables
 from .live import SearchView
@@ -27,8 +34,9 @@ def pipeline(
     backbone: BackboneConfig,
     recipe: RecipeConfig,
     local_search: LocalSearchConfig,
+    contest: ContestConfig,
 ) -> None:
-    """Search globally, then locally, train beside the hand-designed baseline, export, predict on test.
+    """Search globally, then locally, ship the better structure by hold-outs, export, predict on test.
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
@@ -42,6 +50,7 @@ def pipeline(
         recipe=recipe,
         global_search=global_search,
         local_search=local_search,
+        contest=contest,
         seeds=seeds.seeds,
         seed=run.seed,
     )

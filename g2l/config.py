@@ -58,10 +58,18 @@ class Normalization(StrEnum):
 
 
 class Selection(StrEnum):
-    """Weights to keep: of the best epoch on a hold-out cut from train, or of the last on all of train."""
+    """Whether hold-outs cut from train choose the number of epochs, or all are taken on all of train."""
 
     BEST = "best"
     LAST = "last"
+
+
+class Ship(StrEnum):
+    """Which structure a pipeline exports: the one that the hold-outs show to be best, or a given one."""
+
+    BEST = "best"
+    SEARCHED = "searched"
+    HAND_DESIGNED = "hand-designed"
 
 
 class ClassWeights(StrEnum):
@@ -111,6 +119,7 @@ _search = partial(setting, panel="Global search")
 _rare_search = partial(_search, rank=RARE)
 _placement = partial(_rare_search, changes_result=False)
 _local = partial(setting, panel="Local search")
+_contest = partial(setting, panel="Contest")
 _rare_local = partial(_local, rank=RARE)
 
 BACKGROUND_HELP = "Class left out of Edit and F1; repeatable; '' for none."
@@ -312,14 +321,24 @@ class BackboneConfig(Settings):
 class RecipeConfig(Settings):
     """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3)."""
 
-    epochs: int = _training(50, "Passes over the training videos.", at_least=1, presets={PAPER: 65, DEMO: 60})
+    epochs: int = _training(
+        50,
+        "Passes over the training videos; the most of them with a hold-out.",
+        at_least=1,
+        presets={PAPER: 65, DEMO: 60},
+    )
     batch_size: int = _training(4, "Videos per step.", at_least=1, presets={PAPER: 8})
     learning_rate: float = _training(5e-4, "Learning rate of Adam.", above=0, presets={DEMO: 1e-3})
     class_weights: ClassWeights = _training(
         ClassWeights.NONE, "Weights of the classes by their frames in train, for rare actions."
     )
     selection: Selection = _rare_training(
-        Selection.BEST, "Weights to keep: best on a hold-out cut from train; last of all of train."
+        Selection.BEST,
+        "Epochs: best chooses their number on hold-outs cut from train; last takes all of --epochs.",
+        presets={PAPER: Selection.LAST},
+    )
+    refit: bool = _training(
+        True, "Train on all of train once the hold-outs have chosen; else keep the best epoch's weights."
     )
     decay_epoch: int | None = _rare_training(
         None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
@@ -462,7 +481,9 @@ class LocalSearchConfig(SearchLimits):
         "Training between two estimates",
         presets={FAST: Budget(20, "steps"), DEMO: Budget(12, "steps")},
     )
-    branch_learning_rate: float = _rare_local(2e-3, "Learning rate of the branch weights (Adam).", above=0)
+    branch_learning_rate: float = _rare_local(
+        2e-3, "Learning rate of the branch weights (Adam).", above=0, presets={PAPER: 5e-4}
+    )
     max_rate: int | None = _rare_local(
         None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
     )
@@ -478,6 +499,19 @@ class LocalSearchConfig(SearchLimits):
                 "`ending` must be single with a limit of receptive field or look-ahead, which other branches "
                 f"would exceed, but is {self.ending} instead."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContestConfig(Settings):
+    """How a pipeline chooses between the hand-designed structure and those that were found."""
+
+    ship: Ship = _contest(
+        Ship.BEST, "Structure to export; best: a searched one only where hold-outs show it to be better."
+    )
+    until_decided: bool = _contest(False, "Add trainings on hold-outs until the comparison is decided.")
+    most_trainings: int = _contest(
+        12, "Trainings of each structure on hold-outs with --until-decided, at most.", at_least=1, rank=RARE
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -241,6 +241,7 @@ class RunFacts:
         local: The local search, or None.
         trainings: Full trainings, the hand-designed structure first.
         differences: Searched minus hand-designed on test, by metric.
+        shipped: Which structure a pipeline exported, and why, in words; else empty.
         predictions: Of the test partition or of what was given, or None.
         unfinished: Why the numbers are not final, or None.
     """
@@ -263,6 +264,7 @@ class RunFacts:
     local: LocalFacts | None = None
     trainings: tuple[TrainingFacts, ...] = ()
     differences: Mapping[str, Comparison] = field(default_factory=dict)
+    shipped: str = ""
     predictions: PredictionFacts | None = None
     unfinished: str | None = None
 

@@ -26,10 +26,11 @@ from g2l.datasets.synthetic.kitchen import kitchen
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import RunContext, open_run
+from g2l.pipeline.fitting import Training
 from g2l.pipeline.pipeline import PipelineTask, run_pipeline
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
-from g2l.pipeline.train import Training, train
+from g2l.pipeline.train import train
 from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)
@@ -139,7 +140,7 @@ def _run_stage(
     elif stage == "search-local":
         search_locally(context, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
     elif stage == "train":
-        train(context, training(data, backbone), SEEDS)
+        train(context, training(data, backbone), 0, len(SEEDS))
     else:
         run_pipeline(context, pipeline_task(data, backbone), on_plan=lambda plan: None)
 
