@@ -20,8 +20,7 @@ import torch
 
 from benchmarks.search_efficiency.report import table
 from g2l.config import PRESETS, BackboneConfig, DataConfig, Normalization, Selection
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.files import write_json
 from g2l.metrics.comparison import compare
 from g2l.metrics.scores import MEAN_F1, metric_value

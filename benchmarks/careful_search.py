@@ -21,8 +21,7 @@ from g2l.config import (
     RecipeConfig,
     Strategy,
 )
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import open_run
 from g2l.pipeline.search_global import prepare_search, search_globally

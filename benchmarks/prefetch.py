@@ -22,7 +22,7 @@ from benchmarks.timing import Ratio, paired
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 from g2l.datasets.batching import Batch, BatchSource, prefetched
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.datasets.synthetic.content import SyntheticDataset, SyntheticVideo, write_dataset
+from g2l.datasets.synthetic import SyntheticDataset, SyntheticVideo, write_dataset
 from g2l.models.registry import build_backbone
 from g2l.training.loop import train_step
 from g2l.training.state import TrainingState

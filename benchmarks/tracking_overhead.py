@@ -19,9 +19,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, RecipeConfig
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, RecipeConfig, Strategy
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import open_run
@@ -81,7 +80,9 @@ def _task(data: DataConfig) -> GlobalSearchTask:
         data=data,
         backbone=BackboneConfig(stages=2, layers=3, feature_maps=4),
         recipe=RecipeConfig(epochs=1, batch_size=1),
-        search=GlobalSearchConfig(population=8, generations=4, budget=Budget(1, "steps"), max_exponent=6),
+        search=GlobalSearchConfig(
+            strategy=Strategy.GENETIC, population=8, generations=4, budget=Budget(1, "steps"), max_exponent=6
+        ),
         seed=0,
     )
 

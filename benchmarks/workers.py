@@ -26,8 +26,7 @@ import numpy as np
 
 from benchmarks.timing import Ratio, paired
 from g2l.config import BackboneConfig, DataConfig, Normalization, RecipeConfig
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
 from g2l.structure import DilationStructure

@@ -40,9 +40,9 @@ def convert(config: ConvertConfig) -> None:
             seed=config.seed,
         )
     )
-    data_report.print_faults(plan.faults)
+    data_report.print_issues(plan.issues)
     if plan.errors:
-        raise InputError(f"{plan.path}: not made; {data_report.count(plan.faults)}.")
+        raise InputError(f"{plan.path}: not made; {data_report.count(plan.issues)}.")
     data_report.print_facts(plan.path, plan.facts)
     console.say(f"frames that no segment covers, taken as {config.background!r}: {plan.filled:,}.")
     if config.dry_run:

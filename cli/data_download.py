@@ -13,7 +13,7 @@ from .data_report import next_command
 from .settings import DownloadConfig
 
 if TYPE_CHECKING:
-    from g2l.datasets.download.sources import Archive, Source
+    from g2l.datasets.download import Archive, Source
 
 
 def download(
@@ -24,9 +24,8 @@ def download(
 
     Example: g2l data download gtea
     """
-    from g2l.datasets.download.fetch import archive_path, download_dataset
-    from g2l.datasets.download.sources import find_source, read_record
-    from g2l.datasets.writing import new_path
+    from g2l.datasets.download import archive_path, download_dataset, find_source, read_record
+    from g2l.datasets.layout import new_path
 
     source = find_source(dataset)
     new_path(config.data_root, dataset)
@@ -50,7 +49,7 @@ def _show(source: Source, archive: Archive) -> None:
     console.say(f"cite: {source.cite}; features: Abu Farha and Gall, CVPR 2019")
     console.say(
         f"one archive holds gtea, 50salads and breakfast: {archive.size / 1e9:.2f} GB to download, checked "
-        f"against {archive.checksum} as the record gives it."
+        f"against md5:{archive.md5} as the record gives it."
     )
 
 

@@ -39,9 +39,9 @@ def extract(config: ExtractConfig) -> None:
         ("feature_dim", f"{result.feature_dim:,}" if result.feature_dim else "unknown"),
     ]
     console.table(str(config.output), ("", "videos"), rows)
-    data_report.print_faults(result.faults)
-    if result.faults:
-        raise InputError(f"{config.output}: {data_report.count(result.faults)}; the other videos are done.")
+    data_report.print_issues(result.issues)
+    if result.issues:
+        raise InputError(f"{config.output}: {data_report.count(result.issues)}; the other videos are done.")
     arguments = ["--features", str(config.output), "--segments", "segments.csv", "--dataset", "mine"]
     console.say(f"try: g2l data convert {shlex.join(arguments)}")
 

@@ -1,4 +1,4 @@
-"""What `g2l data` says of a data set: its faults and what it holds."""
+"""What `g2l data` says of a data set: its issues and what it holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.datasets.faults import Fault
+    from g2l.datasets.errors import DataError
     from g2l.datasets.validation import DatasetFacts, ValidationReport
 
 
@@ -19,21 +19,21 @@ def next_command(name: str, data_root: Path, dataset: str) -> str:
     return f"g2l {name} {shlex.join(['--data-root', str(data_root), '--dataset', dataset])}"
 
 
-def count(faults: Sequence[Fault]) -> str:
+def count(issues: Sequence[DataError]) -> str:
     """Return such as `1 error, 2 warnings`."""
-    counts = {kind: sum(fault.severity == kind for fault in faults) for kind in ("error", "warning")}
+    counts = {kind: sum(issue.severity == kind for issue in issues) for kind in ("error", "warning")}
     return ", ".join(console.count(number, kind) for kind, number in counts.items() if number)
 
 
-def print_faults(faults: Sequence[Fault]) -> None:
-    """Print a line for each fault to stderr."""
-    for fault in faults:
-        if fault.severity == "error":
-            console.error(str(fault), fault.hint)
+def print_issues(issues: Sequence[DataError]) -> None:
+    """Print a line for each issue to stderr."""
+    for issue in issues:
+        if issue.severity == "error":
+            console.error(str(issue), issue.hint)
         else:
-            console.say(f"warning: {fault}")
-            if fault.hint:
-                console.say(f"hint: {fault.hint}")
+            console.say(f"warning: {issue}")
+            if issue.hint:
+                console.say(f"hint: {issue.hint}")
 
 
 def print_facts(path: Path, facts: DatasetFacts) -> None:
@@ -73,14 +73,14 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
         "splits": {str(split): {"train": a, "test": b} for split, (a, b) in facts.splits.items()},
         "fps": facts.fps,
         "extraction": facts.extraction,
-        "faults": [
+        "issues": [
             {
-                "path": str(fault.path),
-                "line": fault.line,
-                "severity": fault.severity.value,
-                "message": fault.message,
-                "hint": fault.hint,
+                "path": str(issue.path),
+                "line": issue.line,
+                "severity": issue.severity,
+                "message": issue.reason,
+                "hint": issue.hint,
             }
-            for fault in report.faults
+            for issue in report.issues
         ],
     }

@@ -11,7 +11,7 @@ from .data_report import next_command
 from .settings import SynthConfig
 
 if TYPE_CHECKING:
-    from g2l.datasets.synthetic.content import SyntheticDataset
+    from g2l.datasets.synthetic import SyntheticDataset
 
 
 def synth(config: SynthConfig) -> None:
@@ -19,8 +19,8 @@ def synth(config: SynthConfig) -> None:
 
     Example: g2l data synth --dataset lags41 --kind lags --lags 41
     """
-    from g2l.datasets.synthetic.content import write_dataset
-    from g2l.datasets.writing import new_path
+    from g2l.datasets.layout import new_path
+    from g2l.datasets.synthetic import write_dataset
 
     new_path(config.data_root, config.dataset)  # refused before anything is drawn
     names = ("kind", "lags", "seed", "videos", "frames", "classes", "feature_dim")
@@ -33,8 +33,7 @@ def synth(config: SynthConfig) -> None:
 def _generate(config: SynthConfig) -> SyntheticDataset:
     import numpy as np
 
-    from g2l.datasets.synthetic.kitchen import kitchen
-    from g2l.datasets.synthetic.lags import lags
+    from g2l.datasets.synthetic import kitchen, lags
 
     sizes = {name: getattr(config, name) for name in ("videos", "frames", "classes", "feature_dim")}
     given = {name: value for name, value in sizes.items() if value is not None}

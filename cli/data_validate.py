@@ -24,7 +24,7 @@ def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], s
     if shown.json:
         console.data_json(data_report.as_json(report))
     else:
-        data_report.print_faults(report.faults)
+        data_report.print_issues(report.issues)
         data_report.print_facts(path, report.facts)
     if report.errors:
-        raise InputError(f"{path}: {data_report.count(report.faults)}.")
+        raise InputError(f"{path}: {data_report.count(report.issues)}.")

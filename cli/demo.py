@@ -50,8 +50,7 @@ def _make_data(root: Path, seed: int) -> None:
     """Write the data set, unless a run that is resumed has it already."""
     import numpy as np
 
-    from g2l.datasets.synthetic.content import write_dataset
-    from g2l.datasets.synthetic.kitchen import kitchen
+    from g2l.datasets.synthetic import kitchen, write_dataset
 
     if not (root / DATASET).exists():
         write_dataset(root, DATASET, kitchen(np.random.default_rng(seed)))

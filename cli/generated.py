@@ -17,7 +17,7 @@ from g2l.config import FAST
 from g2l.settings import Rank, SettingField, Settings, setting_fields
 
 from .main import COMMANDS
-from .options import Group, default_text, groups_of, metavar, option_names
+from .options import Uses, default_text, metavar, option_names, uses_of
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = ("pipeline", "search-global", "search-local", "train", "predict", "export", "evaluate", "demo")
@@ -68,12 +68,12 @@ def options_page() -> str:
     rows: list[str] = []
     sections: dict[str, str] = {}
     for name, function in COMMANDS.items():
-        groups = groups_of(function).values()
-        for group in groups:
-            title = _title(group.config)
-            sections.setdefault(title, _section(title, group.config))
+        used = uses_of(function).values()
+        for one in used:
+            title = _title(one.config)
+            sections.setdefault(title, _section(title, one.config))
         does = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-        rows.append(f"| `g2l {name}` | {', '.join(map(_link, groups))} | {does} |\n")
+        rows.append(f"| `g2l {name}` | {', '.join(map(_link, used))} | {does} |\n")
     return PAGE + "".join(rows) + "".join(sections.values())
 
 
@@ -93,9 +93,9 @@ def _entry_point(entry: str, command: str) -> str:
 def _project_settings(command: str) -> Iterator[SettingField]:
     """Yield the settings of an entry point, each once: those that `--help` shows."""
     seen = set()
-    for group in groups_of(COMMANDS[command]).values():
-        for one in group.uses.fields(group.config):
-            if one.option in seen or one.name in LEFT_OUT or group.uses.rank(one) is Rank.RARE:
+    for uses in uses_of(COMMANDS[command]).values():
+        for one in uses.fields():
+            if one.option in seen or one.name in LEFT_OUT or uses.rank(one) is Rank.RARE:
                 continue
             if one.setting.keeps_empty and one.default is None:  # MLflow cannot say "not given" for it
                 continue
@@ -124,12 +124,12 @@ def _title(config: type[Settings]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", config.__name__.removesuffix("Config")).capitalize()
 
 
-def _link(group: Group) -> str:
-    title = _title(group.config)
+def _link(uses: Uses) -> str:
+    title = _title(uses.config)
     link = f"[{title}](#{title.lower().replace(' ', '-')})"
-    fields = setting_fields(group.config)
-    names = [f"`--{fields[name].option}`" for name in group.uses.only]
-    without = [f"`--{fields[name].option}`" for name in group.uses.without]
+    fields = setting_fields(uses.config)
+    names = [f"`--{fields[name].option}`" for name in uses.only]
+    without = [f"`--{fields[name].option}`" for name in uses.without]
     if names:
         return f"{', '.join(names)} of {link}"
     return f"{link} without {', '.join(without)}" if without else link

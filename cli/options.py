@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -37,62 +37,47 @@ class Uses:
         without: Settings that do not.
         first: Settings that are among the first options of this command.
         advanced: Settings that `--help` of this command shows below "Advanced".
-        rare: Settings that only `--help-all` shows.
         adjust: Takes the given settings and the device, returns those that the configuration is made of.
+        config: The class of the configuration, which the annotation has.
     """
 
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
-    rare: tuple[str, ...] = ()
     adjust: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
+    config: type[Settings] = Settings
 
-    def fields(self, config: type[Settings]) -> Iterator[SettingField]:
+    def fields(self) -> Iterator[SettingField]:
         """Yield the settings that become options."""
-        for name, one in setting_fields(config).items():
-            if (not self.only or name in self.only) and name not in self.without and one.setting.option != "":
+        for name, one in setting_fields(self.config).items():
+            if (not self.only or name in self.only) and name not in self.without:
                 yield one
 
     def rank(self, one: SettingField) -> Rank:
         """Return how prominent a setting is."""
-        for rank, names in ((Rank.FIRST, self.first), (Rank.ADVANCED, self.advanced), (Rank.RARE, self.rare)):
-            if one.name in names:
-                return rank
-        return one.setting.rank
-
-
-@dataclass(frozen=True)
-class Group:
-    """A configuration that a command takes, and what it uses of it."""
-
-    config: type[Settings]
-    uses: Uses
+        if one.name in self.first:
+            return Rank.FIRST
+        return Rank.ADVANCED if one.name in self.advanced else one.setting.rank
 
 
 def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a command whose parameters of configuration classes are spread into options."""
     hints = get_type_hints(function, include_extras=True)
-    groups = groups_of(function)
+    used = uses_of(function)
     parameters: dict[str, inspect.Parameter] = {}
-    hidden = False
     for name, parameter in inspect.signature(function).parameters.items():
-        group = groups.get(name)
-        if group is None:
+        if name not in used:
             parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             continue
-        for one in group.uses.fields(group.config):
-            hidden = hidden or group.uses.rank(one) is Rank.RARE
-            for option in _parameters(one, group.uses.rank(one)):
+        for one in used[name].fields():
+            for option in _parameters(one, used[name].rank(one)):
                 parameters.setdefault(option.name, option)
-    if hidden:
-        parameters["help_all"] = _HELP_ALL
+    parameters["help_all"] = _HELP_ALL
 
     def command(**values: Any) -> Any:
-        values.pop("help_all", None)
-        configs = configurations(groups, values)
-        arguments = {name: value for name, value in values.items() if name in hints and name not in groups}
-        return function(**arguments, **configs)
+        arguments = {name: value for name, value in values.items() if name in hints and name not in used}
+        return function(**arguments, **configurations(used, values))
 
     command.__name__ = function.__name__
     command.__doc__ = function.__doc__
@@ -102,21 +87,22 @@ def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def groups_of(function: Callable[..., Any]) -> dict[str, Group]:
-    """Return the configurations that a command takes by the names of its parameters."""
+def uses_of(function: Callable[..., Any]) -> dict[str, Uses]:
+    """Return which configurations a command takes, by the names of its parameters."""
     found = {}
     for name, hint in get_type_hints(function, include_extras=True).items():
         config, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         if isinstance(config, type) and issubclass(config, Settings):
-            found[name] = Group(config, next((mark for mark in marks if isinstance(mark, Uses)), Uses()))
+            uses = next((mark for mark in marks if isinstance(mark, Uses)), Uses())
+            found[name] = replace(uses, config=config)
     return found
 
 
-def configurations(groups: Mapping[str, Group], values: Mapping[str, Any]) -> dict[str, Settings]:
+def configurations(used: Mapping[str, Uses], values: Mapping[str, Any]) -> dict[str, Settings]:
     """Return the configurations that a command line asks for.
 
     Args:
-        groups: The configurations of the command by the names of its parameters.
+        used: The configurations of the command by the names of its parameters.
         values: Texts of options by their names, None where not given; those of flags are booleans.
 
     Raises:
@@ -126,17 +112,17 @@ def configurations(groups: Mapping[str, Group], values: Mapping[str, Any]) -> di
     preset = values.get("preset") or FAST
     defaults = preset if preset in PRESETS else FAST  # a wrong one is reported with all other errors
     configs: dict[str, Settings] = {}
-    for name, group in groups.items():
+    for name, uses in used.items():
         given: dict[str, Any] = {}
-        for one in group.uses.fields(group.config):
+        for one in uses.fields():
             try:
                 given |= _given(one, values)
             except ValueError as error:
                 errors.append(str(error))
-        if group.uses.adjust is not None and not errors:
-            given = group.uses.adjust(given, values.get("device") or "auto")
-        configs[name] = group.config.of_preset(defaults).replace(**given)
-        errors += [as_typed(error, group.config) for error in configs[name].errors()]
+        if uses.adjust is not None and not errors:
+            given = uses.adjust(given, values.get("device") or "auto")
+        configs[name] = uses.config.of_preset(defaults).replace(**given)
+        errors += [as_typed(error, uses.config) for error in configs[name].errors()]
     if errors:
         raise InputError(" ".join(dict.fromkeys(errors)))
     return configs
@@ -193,7 +179,7 @@ def default_text(one: SettingField) -> str:
 def metavar(one: SettingField) -> str:
     """Return what stands for the value in help: choices, the unit, or the type, with the range."""
     if one.choices:
-        return f"[{'|'.join(one.choices)}]"
+        return "|".join(one.choices)
     name = (one.setting.unit or METAVARS.get(one.type, "TEXT")).upper().replace(" ", "_")
     limits = re.sub(" and .*", "", one.setting.range(one.type).replace("= ", "=").replace("> ", ">"))
     return f"{name} {limits}".rstrip()
@@ -213,7 +199,7 @@ def check_file(option: str, path: Path | None) -> None:
 def _parameters(one: SettingField, rank: Rank) -> Iterator[inspect.Parameter]:
     """Yield the parameters of the options of a setting."""
     shown: dict[str, Any] = {
-        "rich_help_panel": None if rank is Rank.FIRST else f"Advanced: {one.setting.panel}",
+        "rich_help_panel": None if rank is Rank.FIRST else "Advanced",
         "hidden": rank is Rank.RARE,
         "show_default": False,
     }
@@ -222,9 +208,9 @@ def _parameters(one: SettingField, rank: Rank) -> Iterator[inspect.Parameter]:
         annotation: Any = list[str] if one.many else str
         if one.type is bool:
             annotation, shown["metavar"] = bool, ""
-            declaration += f"/--no-{name}" if one.setting.negatable else ""
+            declaration += f"/--no-{name}" if one.default else ""
         else:
-            shown["metavar"] = "INTEGER >=1" if one.type is Budget else metavar(one)
+            shown["metavar"] = "INTEGER" if one.type is Budget else metavar(one).partition(" ")[0]
             if one.choices:
                 shown["autocompletion"] = _completion(one.choices)
         required = one.setting.required
@@ -310,6 +296,6 @@ _HELP_ALL = inspect.Parameter(
     default=False,
     annotation=Annotated[
         bool,
-        typer.Option("--help-all", is_eager=True, callback=_show_all, help="Show rarely used options, too."),
+        typer.Option("--help-all", is_eager=True, callback=_show_all, metavar="", help="Show all options."),
     ],
 )

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from g2l.config import (
     BackboneConfig,
-    ContestConfig,
     DataConfig,
     GlobalSearchConfig,
     LocalSearchConfig,
     RecipeConfig,
 )
+from g2l.shipping import ContestConfig
 
 from . import console, tables
 from .live import SearchView

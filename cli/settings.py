@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, seed_setting
+from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE, seed_setting
 from g2l.settings import Settings, setting
 
 _first = partial(setting, rank=FIRST)
 _run = partial(_first, changes_result=False)
-_published = partial(setting, panel="Models that lack metadata")
-_output = partial(setting, panel="Output", negatable=False)
-_smoothing = partial(setting, panel="Smoothing")
-_switch = partial(setting, False, negatable=False)
-_print = partial(_switch, changes_result=False)
+_print = partial(setting, False, changes_result=False)
 
 MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or models:/…."
 
@@ -25,14 +21,14 @@ MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or mo
 class DebugConfig(Settings):
     """What every command has."""
 
-    debug: bool = _print("Show tracebacks of errors.")
+    debug: bool = _print("Print tracebacks of errors.", rank=RARE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonConfig(DebugConfig):
     """Commands that a script may read."""
 
-    json: bool = _first(False, "Print JSON to stdout.", negatable=False)
+    json: bool = _first(False, "Print JSON to stdout.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +44,8 @@ class RunConfig(ConsoleConfig):
 
     seed: int = seed_setting()
     device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
-    output_dir: Path | None = _run(
-        None, "Output folder.", default_text="runs/<command>/<dataset>-split<k>/<time>"
-    )
-    resume: bool = _run(False, "Continue the run in --output-dir, or else the latest one.")
+    output_dir: Path | None = _run(None, "Output folder.", default_text="a new folder below runs/")
+    resume: bool = _run(False, "Continue the run in --output-dir, else the latest one.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +66,7 @@ class SearchRunConfig(RunConfig):
 class PresetConfig(Settings):
     """Which defaults the settings of the stages have."""
 
-    preset: str = _first(FAST, "Defaults of all stages.", choices=(FAST, PAPER, DEMO))
+    preset: str = _first(FAST, "Default values of all stages.", choices=(FAST, PAPER, DEMO))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +81,19 @@ class StartConfig(Settings):
 class SeedsConfig(Settings):
     """How often a structure is trained."""
 
-    seeds: int = _first(
-        1, "Trainings of each structure; with --refit as many on hold-outs before.", at_least=1
-    )
+    seeds: int = _first(1, "Trainings per structure; with --refit as many on hold-outs before.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedConfig(Settings):
     """What a published checkpoint (a state dict) does not hold, and what no file may decide alone."""
 
-    structure: Path | None = _published(None, "Structure of a state dict.", default_text="2^l")
-    mapping: Path | None = _published(None, "mapping.txt of a state dict.")
-    sample_rate: int = _published(1, "Sample rate that a state dict was trained with.", at_least=1)
-    background: tuple[str, ...] = _published(("background",), BACKGROUND_HELP, keeps_empty=True)
-    fps: float | None = _published(None, FPS_HELP, above=0, default_text="what the model says")
-    backbone: str | None = _published(None, "package.module:factory that a .safetensors file may name.")
+    structure: Path | None = setting(None, "Structure of a state dict.", default_text="2^l")
+    mapping: Path | None = setting(None, "mapping.txt of a state dict.")
+    sample_rate: int = setting(1, "Sample rate that a state dict was trained with.", at_least=1)
+    background: tuple[str, ...] = setting(("background",), BACKGROUND_HELP, keeps_empty=True)
+    fps: float | None = setting(None, FPS_HELP, above=0, default_text="what the model says")
+    backbone: str | None = setting(None, "package.module:factory that a .safetensors file may name.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,21 +108,19 @@ class PredictConfig(ConsoleConfig):
     ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
     device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
     resume: bool = _run(False, "Skip videos that are already predicted.")
-    format: tuple[str, ...] = _output(
+    format: tuple[str, ...] = setting(
         (), "Segments also as json, mstcn, eaf (ELAN) or srt; repeatable, or with commas.", rank=FIRST
     )
-    smooth: str = _smoothing(
+    smooth: str = setting(
         "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi"), rank=FIRST
     )
-    min_duration: str | None = _smoothing(None, "Shortest segment that is kept: 0.5s, or 15 (frames).")
-    median_window: str | None = _smoothing(
-        None, "Window whose most frequent label counts: 1s, or 31 (frames)."
-    )
-    transition_weight: float | None = _smoothing(
+    min_duration: str | None = setting(None, "Shortest segment that is kept: 0.5s, or 15 (frames).")
+    median_window: str | None = setting(None, "Window whose most frequent label counts: 1s, or 31 (frames).")
+    transition_weight: float | None = setting(
         None, "Weight of the transitions learnt from train in viterbi.", at_least=0, default_text="1"
     )
-    probabilities: bool = _output(False, "Write <video>.probabilities.npy, too.")
-    plots: bool = _output(False, "Write <video>.png: prediction above ground truth.")
+    probabilities: bool = setting(False, "Write <video>.probabilities.npy, too.")
+    plots: bool = setting(False, "Write <video>.png: prediction above ground truth.")
     max_memory: str | None = setting(
         None,
         "Memory limit such as 2GB; longer videos are tiled, with the same result.",
@@ -168,12 +158,12 @@ class ExportConfig(ConsoleConfig):
     ground_truth: Path | None = _first(
         None, "Folder of the <video>.txt of --calibration, to compare F1, too."
     )
-    force: bool = _switch("Write the file even if its labels differ too much from those of fp32.")
+    force: bool = setting(False, "Write the file even if its labels differ too much from those of fp32.")
     opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
     ir_version: int | None = setting(
         None, "Version of the ONNX file format.", default_text="torch's own choice"
     )
-    frame_mask: bool = _switch("Add a second input for padded batches of different lengths.")
+    frame_mask: bool = setting(False, "Add a second input for padded batches of different lengths.")
     register: str | None = setting(None, "Register the model in MLflow under this name.")
     alias: str | None = setting(None, "Alias of the registered version.")
 
@@ -284,7 +274,7 @@ class ConvertConfig(NewDataConfig):
         keeps_empty=True,
     )
     seed: int = seed_setting()
-    dry_run: bool = _first(False, "Print what would be done; write nothing.", negatable=False)
+    dry_run: bool = _first(False, "Print what would be done; write nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,4 +336,4 @@ class DownloadConfig(DebugConfig):
     """Where a data set is downloaded to."""
 
     data_root: Path = _first(Path("data"), "Folder of data sets.")
-    yes: bool = _first(False, "Accept the terms without a question.", negatable=False)
+    yes: bool = _first(False, "Accept the terms without a question.")

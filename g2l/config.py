@@ -25,7 +25,6 @@ LARGEST_SEED = 2**31 - 1
 """What torch, numpy and scikit-learn all accept, with room for the seeds after it."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
-"""Names a fitness may have; `f1` is the mean of F1@{10,25,50}."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,6 @@ class Selection(StrEnum):
     LAST = "last"
 
 
-class Ship(StrEnum):
-    """Which structure a pipeline exports: the one that the hold-outs show to be best, or a given one."""
-
-    BEST = "best"
-    SEARCHED = "searched"
-    HAND_DESIGNED = "hand-designed"
-
-
 class ClassWeights(StrEnum):
     """How the loss weighs classes; see `g2l.training.loss.class_weights`."""
 
@@ -97,7 +88,7 @@ class ExecutorKind(StrEnum):
 
 
 class Strategy(StrEnum):
-    """How a global search decides what to train next; see `g2l.search.strategies`."""
+    """How a global search proposes what to train next; see `g2l.search.loop`."""
 
     RANDOM = "random"
     GENETIC = "genetic"
@@ -111,18 +102,10 @@ class ProxyChoice(StrEnum):
     THIRD = "third"
 
 
-_data = partial(setting, panel="Data")
-_network = partial(setting, panel="Network")
-_training = partial(setting, panel="Training")
-_rare_training = partial(_training, rank=RARE)
-_search = partial(setting, panel="Global search")
-_rare_search = partial(_search, rank=RARE)
-_placement = partial(_rare_search, changes_result=False)
-_local = partial(setting, panel="Local search")
-_contest = partial(setting, panel="Contest")
-_rare_local = partial(_local, rank=RARE)
+_rare = partial(setting, rank=RARE)
+_placement = partial(_rare, changes_result=False)
 
-BACKGROUND_HELP = "Class left out of Edit and F1; repeatable; '' for none."
+BACKGROUND_HELP = "Background class, excluded from Edit and F1; repeatable; '' for none."
 FPS_HELP = "Frame rate of the features, for output in seconds."
 
 
@@ -130,10 +113,9 @@ def seed_setting() -> Any:
     """Return the field of the seed, which several configurations share."""
     return setting(
         0,
-        "Random seed: hold-out, initialisation, order of videos, search.",
+        "Random seed.",
         at_least=0,
         at_most=LARGEST_SEED,
-        panel="Run",
     )
 
 
@@ -145,40 +127,44 @@ class DataConfig(Settings):
     `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`).
     """
 
-    dataset: str = _data("", "Data set: a folder below --data-root.", required=True, rank=FIRST)
-    split: int = _data(1, "Fold k: splits/train.split<k>.bundle.", at_least=0, rank=FIRST)
-    data_root: Path = _data(Path("data"), "Folder of data sets.", rank=FIRST, changes_result=False)
-    sample_rate: int | None = _data(
+    dataset: str = setting("", "Data set folder below --data-root.", required=True, rank=FIRST)
+    split: int = setting(1, "Fold k: splits/train.split<k>.bundle.", at_least=0, rank=FIRST)
+    data_root: Path = setting(Path("data"), "Directory of data sets.", rank=FIRST, changes_result=False)
+    sample_rate: int | None = setting(
         None,
-        "Use every r-th frame; predictions are repeated r times.",
+        "Use every r-th frame; predictions are repeated.",
         at_least=1,
         default_text="dataset.json, else 1",
     )
-    normalize: Normalization | None = _data(
+    normalize: Normalization | None = setting(
         None,
-        "Standardise each feature row over its video or over train.",
+        "Standardise features by the statistics of a video or of train.",
         default_text="dataset.json, else none",
     )
-    background: tuple[str, ...] | None = _data(
-        None, BACKGROUND_HELP, default_text="dataset.json, else background", keeps_empty=True
+    background: tuple[str, ...] | None = setting(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background", rank=RARE, keeps_empty=True
     )
-    fps: float | None = _data(None, FPS_HELP, above=0, default_text="dataset.json", rank=RARE)
-    holdout_fraction: float = _data(
-        0.25, "Share of train (in groups) that is held out for selection.", above=0, below=1, rank=RARE
+    fps: float | None = setting(None, FPS_HELP, above=0, default_text="dataset.json", rank=RARE)
+    holdout_fraction: float = setting(
+        0.25, "Fraction of train held out for selection, in whole groups.", above=0, below=1, rank=RARE
     )
-    group_pattern: str | None = _data(
+    group_pattern: str | None = setting(
         None,
-        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
+        "Regular expression; its group 1 is the subject in a video name; '' for no groups.",
         default_text="names of GTEA, 50Salads and Breakfast",
         rank=RARE,
         keeps_empty=True,
     )
-    length_tolerance: int = _data(
-        16, "Tolerated difference in length of features and labels.", unit="frames", at_least=0, rank=RARE
+    length_tolerance: int = setting(
+        16,
+        "Largest tolerated difference in length of features and labels.",
+        unit="frames",
+        at_least=0,
+        rank=RARE,
     )
-    cache_mb: int = _data(
+    cache_mb: int = setting(
         1024,
-        "RAM for decoded videos; the rest is memory-mapped.",
+        "Memory for decoded videos; the rest is memory-mapped.",
         unit="MiB",
         at_least=0,
         rank=RARE,
@@ -219,12 +205,7 @@ FAMILIES = {
 
 
 def topology_of(backbone: str, shape: Sequence[int], *, causal: bool = False) -> LayerTopology:
-    """Return how the dilated convolutions of a backbone are connected.
-
-    Args:
-        backbone: One of `FAMILIES`, or `package.module:factory`.
-        shape: Rates per stage.
-        causal: Whether its convolutions are causal.
+    """Return how the dilated convolutions of a backbone with so many rates per stage are connected.
 
     Raises:
         InputError: The layers of the first stage have two rates each, but its number of rates is odd.
@@ -243,22 +224,26 @@ def topology_of(backbone: str, shape: Sequence[int], *, causal: bool = False) ->
 class BackboneConfig(Settings):
     """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5)."""
 
-    name: str = _network(
+    name: str = setting(
         "ms-tcn",
-        "Network: ms-tcn, ms-tcn++, asformer or package.module:factory.",
+        "Backbone: ms-tcn, ms-tcn++, asformer or package.module:factory.",
         option="backbone",
         rank=FIRST,
     )
-    stages: int = _network(4, "Stages; the first one predicts, the others refine.", at_least=1)
-    layers: int = _network(10, "Layers per stage.", at_least=1)
-    prediction_layers: int | None = _network(
-        None, "Layers of stage 1 of MS-TCN++.", at_least=1, default_text="one more than --layers", rank=RARE
+    stages: int = setting(4, "Number of stages.", at_least=1)
+    layers: int = setting(10, "Layers per stage.", at_least=1)
+    prediction_layers: int | None = setting(
+        None,
+        "Layers of the first stage of MS-TCN++.",
+        at_least=1,
+        default_text="one more than --layers",
+        rank=RARE,
     )
-    feature_maps: int = _network(64, "Channels inside a stage.", at_least=1, rank=RARE)
-    dropout: float = _network(
-        0.5, "Dropout probability of a layer's residual.", at_least=0, below=1, rank=RARE
+    feature_maps: int = setting(64, "Channels of the stages.", at_least=1, rank=RARE)
+    dropout: float = setting(
+        0.5, "Dropout probability of the residual layers.", at_least=0, below=1, rank=RARE
     )
-    causal: bool = _network(False, "Use causal convolutions (no look-ahead).")
+    causal: bool = setting(False, "Use causal convolutions (no look-ahead).")
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
@@ -321,50 +306,41 @@ class BackboneConfig(Settings):
 class RecipeConfig(Settings):
     """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3)."""
 
-    epochs: int = _training(
-        50,
-        "Passes over the training videos; the most of them with a hold-out.",
-        at_least=1,
-        presets={PAPER: 65, DEMO: 60},
+    epochs: int = setting(50, "Training epochs, at most.", at_least=1, presets={PAPER: 65, DEMO: 60})
+    batch_size: int = setting(4, "Videos per step.", at_least=1, presets={PAPER: 8})
+    learning_rate: float = setting(5e-4, "Learning rate (Adam).", above=0, presets={DEMO: 1e-3})
+    class_weights: ClassWeights = setting(
+        ClassWeights.NONE, "Class weights of the loss, from the frames in train."
     )
-    batch_size: int = _training(4, "Videos per step.", at_least=1, presets={PAPER: 8})
-    learning_rate: float = _training(5e-4, "Learning rate of Adam.", above=0, presets={DEMO: 1e-3})
-    class_weights: ClassWeights = _training(
-        ClassWeights.NONE, "Weights of the classes by their frames in train, for rare actions."
-    )
-    selection: Selection = _rare_training(
+    selection: Selection = _rare(
         Selection.BEST,
         "Epochs: best chooses their number on hold-outs cut from train; last takes all of --epochs.",
         presets={PAPER: Selection.LAST},
     )
-    refit: bool = _training(
-        True, "Train on all of train once the hold-outs have chosen; else keep the best epoch's weights."
+    refit: bool = setting(
+        True, "Train on all of train once hold-outs have chosen; else keep the best epoch's weights."
     )
-    decay_epoch: int | None = _rare_training(
+    decay_epoch: int | None = _rare(
         None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
     )
-    decay_factor: float = _rare_training(0.1, "Factor of the learning rate at --decay-epoch.", above=0)
-    smoothing_weight: float = _rare_training(0.15, "Weight λ of the truncated smoothing loss.", at_least=0)
-    smoothing_clamp: float = _rare_training(
-        4.0, "Truncation τ of |Δ log-probability|; squared differences are clamped at τ².", above=0
-    )
-    gradient_clip: float | None = _rare_training(None, "Largest gradient norm.", above=0)
-    monitor: str = _rare_training(
-        "f1", "Hold-out metric that decides which epoch is best.", choices=FITNESS_METRICS
-    )
-    compile: bool = _rare_training(False, "Train with torch.compile (slow start); searches do not use it.")
-    mixed_precision: bool = _rare_training(True, "Train in bfloat16 autocast on CUDA; float32 elsewhere.")
+    decay_factor: float = _rare(0.1, "Learning rate factor at --decay-epoch.", above=0)
+    smoothing_weight: float = _rare(0.15, "Weight λ of the truncated smoothing loss.", at_least=0)
+    smoothing_clamp: float = _rare(4.0, "Clamp τ of |Δ log-probability| in the smoothing loss.", above=0)
+    gradient_clip: float | None = _rare(None, "Largest norm of the gradients.", above=0)
+    monitor: str = _rare("f1", "Hold-out metric that selects the best epoch.", choices=FITNESS_METRICS)
+    compile: bool = _rare(False, "Use torch.compile (slow start), except in searches.")
+    mixed_precision: bool = _rare(True, "Use bfloat16 autocast on CUDA.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchLimits(Settings):
     """What no structure of a search may exceed."""
 
-    max_receptive_field: int | None = _search(
-        None, "Largest receptive field of a structure.", unit="frames", at_least=1, default_text="no limit"
+    max_receptive_field: int | None = setting(
+        None, "Largest receptive field.", unit="frames", at_least=1, default_text="no limit"
     )
-    max_look_ahead: int | None = _search(
-        None, "Largest look-ahead of a structure.", unit="frames", at_least=0, default_text="no limit"
+    max_look_ahead: int | None = setting(
+        None, "Largest look-ahead.", unit="frames", at_least=0, default_text="no limit"
     )
 
 
@@ -378,80 +354,90 @@ class GlobalSearchConfig(SearchLimits):
     meant.
     """
 
-    trainings: float | None = _search(
+    trainings: float | None = setting(
         None,
-        "Largest cost of the search, all included.",
+        "Search budget, all trainings included.",
         unit="full trainings",
         above=0,
         presets={FAST: 24.0},
         default_text="no limit",
         rank=FIRST,
     )
-    strategy: Strategy = _search(Strategy.GENETIC, "Search strategy.", presets={FAST: Strategy.ONE_SHOT})
-    population: int = _rare_search(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
-    generations: int = _rare_search(
+    strategy: Strategy = setting(
+        Strategy.ONE_SHOT,
+        "Search strategy.",
+        presets={PAPER: Strategy.GENETIC, DEMO: Strategy.GENETIC},
+    )
+    population: int = _rare(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
+    generations: int = _rare(
         6, "Generations after the first population.", at_least=0, presets={PAPER: 100, DEMO: 2}
     )
-    proxy: ProxyChoice = _rare_search(
+    proxy: ProxyChoice = _rare(
         ProxyChoice.FIXED,
-        "Training of a candidate: a third of a full training, or fixed by --proxy-steps or --proxy-epochs.",
+        "Length of a candidate training: a third of a full one, or fixed by --proxy-steps or --proxy-epochs.",
         presets={FAST: ProxyChoice.THIRD},
     )
-    budget: Budget = _rare_search(
+    budget: Budget = _rare(
         Budget(120, "steps"),
-        "Training of a candidate",
+        "Training length of a candidate",
         presets={PAPER: Budget(5, "epochs"), DEMO: Budget(100, "steps")},
         option="proxy",
     )
-    leaders: int = _rare_search(
-        0, "Structures trained again with new seeds before one wins.", at_least=0, presets={FAST: 3}
-    )
-    final_seeds: int = _search(
+    leaders: int = _rare(
         0,
-        "Full trainings of winner and hand-designed, compared on test at the end.",
+        "Best structures trained again with new seeds before the winner is chosen.",
         at_least=0,
         presets={FAST: 3},
     )
-    fitness: str = _rare_search(
+    final_seeds: int = setting(
+        0,
+        "Final full trainings of the winner and of hand-designed, compared on test.",
+        at_least=0,
+        presets={FAST: 3},
+    )
+    fitness: str = _rare(
         "f1", "Hold-out metric that ranks candidates; f1 is the mean of F1@10,25,50.", choices=FITNESS_METRICS
     )
-    max_exponent: int = _rare_search(
-        10, "Rates are 2^0 to 2^EXPONENT, at most the longest video.", unit="exponent", at_least=0
+    max_exponent: int = _rare(
+        10,
+        "Largest rate as an exponent of 2; also limited by the longest video.",
+        unit="exponent",
+        at_least=0,
     )
-    mutation_probability: float = _rare_search(
-        0.2, "Probability that a child is mutated.", at_least=0, at_most=1
+    mutation_probability: float = _rare(0.2, "Mutation probability of a child.", at_least=0, at_most=1)
+    gene_mutation_probability: float = _rare(
+        0.2, "Mutation probability of each rate of a mutated child.", at_least=0, at_most=1
     )
-    gene_mutation_probability: float = _rare_search(
-        0.2, "Probability that a rate of a mutant changes.", at_least=0, at_most=1
-    )
-    survival_margin: float = _rare_search(
+    survival_margin: float = _rare(
         10.0,
-        "Survivors this far below the best are replaced.",
+        "Largest distance of a survivor from the best fitness.",
         unit="points",
         at_least=0,
         presets={FAST: 20.0, DEMO: 20.0},
     )
     candidate_checkpoints: CandidateCheckpoints = _placement(
-        CandidateCheckpoints.ALL, "Candidates that keep their weights."
+        CandidateCheckpoints.ALL, "Candidates whose weights are kept."
     )
     executor: ExecutorKind = _placement(
         ExecutorKind.SERIAL,
         "Where candidates are trained.",
         default_text="process on the CPU, serial on a GPU",
     )
-    workers: int = _search(
+    workers: int = setting(
         1,
-        "Candidates trained at once (process, local Ray).",
+        "Candidates trained in parallel (process, local Ray).",
         at_least=1,
         default_text="one per core",
         changes_result=False,
     )
     ray_address: str | None = _placement(
-        None, "Ray cluster, host:port or auto; uses all its resources.", default_text="one is started here"
+        None,
+        "Ray cluster: host:port or auto; all its resources are used.",
+        default_text="one is started here",
     )
     gpus_per_candidate: float = _placement(
         0.0,
-        "GPUs per candidate in Ray; 0.25: four on each.",
+        "GPUs per candidate in Ray; 0.25 runs four on each GPU.",
         at_least=0,
         default_text="1 with --device cuda, else 0",
     )
@@ -468,23 +454,23 @@ class GlobalSearchConfig(SearchLimits):
 class LocalSearchConfig(SearchLimits):
     """The expectation-guided iterative search (G2L, section 3.3; RF-Next, section 3.3)."""
 
-    ending: Ending = _local(
-        Ending.SINGLE, "Final network: one rate per layer, multiple branches, or merged to a dense kernel."
+    ending: Ending = setting(
+        Ending.SINGLE, "Final layers: one rate, several branches, or branches merged to one kernel."
     )
-    expansion_rate: float = _rare_local(
-        0.1, "ρ: branches have the rates (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1
+    expansion_rate: float = _rare(
+        0.1, "Expansion rate ρ: branches of a rate d span (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1
     )
-    branches: int = _rare_local(3, "Branches per layer: an odd number, or 2.", at_least=2)
-    updates: int = _rare_local(10, "Estimates of the rates; the last one removes the branches.", at_least=1)
-    interval: Budget = _rare_local(
+    branches: int = _rare(3, "Branches per layer: 2, or an odd number.", at_least=2)
+    updates: int = _rare(10, "Number of rate estimates; the last one removes the branches.", at_least=1)
+    interval: Budget = _rare(
         Budget(3, "epochs"),
         "Training between two estimates",
         presets={FAST: Budget(20, "steps"), DEMO: Budget(12, "steps")},
     )
-    branch_learning_rate: float = _rare_local(
+    branch_learning_rate: float = _rare(
         2e-3, "Learning rate of the branch weights (Adam).", above=0, presets={PAPER: 5e-4}
     )
-    max_rate: int | None = _rare_local(
+    max_rate: int | None = _rare(
         None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
     )
 
@@ -499,19 +485,6 @@ class LocalSearchConfig(SearchLimits):
                 "`ending` must be single with a limit of receptive field or look-ahead, which other branches "
                 f"would exceed, but is {self.ending} instead."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContestConfig(Settings):
-    """How a pipeline chooses between the hand-designed structure and those that were found."""
-
-    ship: Ship = _contest(
-        Ship.BEST, "Structure to export; best: a searched one only where hold-outs show it to be better."
-    )
-    until_decided: bool = _contest(False, "Add trainings on hold-outs until the comparison is decided.")
-    most_trainings: int = _contest(
-        12, "Trainings of each structure on hold-outs with --until-decided, at most.", at_least=1, rank=RARE
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class G2LError(Exception):
 
 
 class InputError(G2LError):
-    """What the user gave is wrong: an option, a file, a data set. Exit code 2."""
+    """Invalid input: an option, a file, a data set. Exit code 2."""
 
 
 class OperationalError(G2LError):
@@ -77,5 +77,5 @@ def no_such_file(path: Path | str) -> InputError:
     try:
         found = [item.name for item in folder.iterdir()]
     except OSError:
-        return InputError(f"{path}: no such file.", hint=f"{folder} is no folder that can be read.")
+        return InputError(f"{path}: no such file.", hint=f"{folder} is not a readable directory.")
     return InputError(f"{path}: no such file.", hint=did_you_mean(Path(path).name, found))

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores, memory, room on disk."""
+"""Resources that this process may use: cores, memory, disk space."""
 
 from __future__ import annotations
 

@@ -54,13 +54,11 @@ class Setting:
         choices: The allowed values of text; those of an enumeration need not be listed.
         presets: Values by preset, where they differ from the default.
         default_text: What `--help` shows for the default, where the value does not explain itself.
-        panel: Heading of `--help` below which the option is listed.
-        rank: How prominent it is there.
+        rank: Where `--help` shows the option.
         changes_result: False for what can only change where and how fast a result is computed.
         option: Name on the command line where it is not that of the field; "" for no option.
         required: Whether the command line insists on it.
         keeps_empty: Whether an empty text is a value, not "not given".
-        negatable: Whether a flag has the form `--no-<name>`, too.
     """
 
     help: str
@@ -72,13 +70,11 @@ class Setting:
     choices: tuple[str, ...] = ()
     presets: Mapping[str, Any] = field(default_factory=dict)
     default_text: str | None = None
-    panel: str = "Run"
     rank: Rank = Rank.ADVANCED
     changes_result: bool = True
     option: str | None = None
     required: bool = False
     keeps_empty: bool = False
-    negatable: bool = True
 
     def range(self, number: type) -> str:
         """Return the allowed range of an `int` or a `float`, empty without limits."""

@@ -46,8 +46,7 @@ def test_where_nothing_is_similar_there_is_no_hint(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert (
-        no_such_file(tmp_path / "gone" / "model.onnx").hint
-        == f"{tmp_path}/gone is no folder that can be read."
+        no_such_file(tmp_path / "gone" / "model.onnx").hint == f"{tmp_path}/gone is not a readable directory."
     )
 
 

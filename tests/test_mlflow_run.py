@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.tracking.environment import load_mlflow
 
 pytestmark = pytest.mark.timeout(300)
@@ -101,6 +100,7 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         return kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "80",
             "OMP_NUM_THREADS": "1",
             "MLFLOW_TRACKING_URI": self.uri,
             "MLFLOW_LOGGING_LEVEL": "INFO",
@@ -254,22 +254,27 @@ def test_main_is_the_demo(project, tmp_path):
 
 
 def check_table(text: str, summary: dict) -> None:
-    """Assert that the last table compares both structures, in the numbers of the summary."""
-    cells_of = [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in text.splitlines()]
-    lines = [cells for cells in cells_of if cells]
-    names = [" ".join(words).strip() for words in zip(*lines[:2], strict=True)]
-    scored = ["accuracy", "edit", "F1@10", "F1@25", "F1@50"]
-    assert names == ["structure", *scored, "receptive field look-ahead", "search cost"]
-    rows = {cells[0]: (cells[1:], below[6]) for cells, below in zip(lines[2::2], lines[3::2], strict=True)}
-    assert set(rows) == set(summary) - {"difference"} == {"hand-designed", "searched"}
-    for name, (cells, look_ahead) in rows.items():
-        scores = [float(cell.split()[0]) for cell in cells[:5]]
-        metrics = ("accuracy", "edit", "f1@10", "f1@25", "f1@50")
-        assert scores == pytest.approx([summary[name]["test"][m]["mean"] for m in metrics], abs=0.051)
-        assert cells[5] == f"{summary[name]['receptive_field']:,} frames"
-        assert look_ahead == f"{summary[name]['look_ahead']:,} frames"
-    assert rows["hand-designed"][0][6] == "0.0 trainings"
-    assert float(rows["searched"][0][6].split()[0]) > 0
+    """Assert that the stacked table of a narrow terminal holds the numbers of the summary."""
+    rows: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        indented, words = line.startswith("  "), re.split(r"\s{2,}", line.strip(), maxsplit=1)
+        if not indented:
+            cells = rows[line.strip()] = {}
+        elif len(words) == 2:
+            name = words[0]
+            cells[name] = words[1]
+        else:
+            cells[name] += f"\n{words[0]}"
+    named = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
+    assert set(summary) - {"difference"} == {"hand-designed", "searched"}
+    for name in ("hand-designed", "searched"):
+        scores = {metric: float(rows[name][title].split()[0]) for metric, title in named.items()}
+        means = {metric: summary[name]["test"][metric]["mean"] for metric in named}
+        assert scores == pytest.approx(means, abs=0.051)
+        frames = [f"{summary[name][part]:,} frames" for part in ("receptive_field", "look_ahead")]
+        assert rows[name]["receptive field look-ahead"].splitlines() == frames
+    assert rows["hand-designed"]["search cost"] == "0.0 trainings"
+    assert float(rows["searched"]["search cost"].split()[0]) > 0
 
 
 def check_model(folder: Path) -> None:

@@ -18,8 +18,7 @@ from g2l.config import (
     Selection,
     Strategy,
 )
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.lags import lags
+from g2l.datasets.synthetic import lags, write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
@@ -74,6 +73,7 @@ def two_lags(tmp_path_factory):
 def test_the_global_search_beats_random_search_at_equal_budget_on_two_lags(two_lags):
     space = SearchSpace.powers_of_two(LayerTopology.serial((2,)), max_exponent=7, longest=256)
     config = GlobalSearchConfig(
+        strategy=Strategy.GENETIC,
         population=4,
         generations=4,
         budget=Budget(40, "steps"),

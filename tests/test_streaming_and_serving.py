@@ -55,7 +55,7 @@ def test_the_blocks_run_in_their_order(model, tmp_path, monkeypatch, capsys):
         exec(code, shown)
     assert len(BLOCKS) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "labels come 0 frames (0.0 s) behind their frames"
+    assert lines[0] == "delay: 0 frames (0.0 s)"
     assert [line.split()[0] for line in lines[1:-1]] == [str(frame) for frame in range(FRAMES)]
     assert {line.split()[1] for line in lines[1:-1]} <= {"a", "b"}
     assert lines[-1] == "0 more frames at the end"

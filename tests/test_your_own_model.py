@@ -7,16 +7,13 @@ from pathlib import Path
 
 import torch
 
-from g2l.receptive_field import structure
 from tests.docs.pages import blocks, run_bash
 from tests.docs.shortened import install
 
-README = Path(__file__).parents[1] / "README.md"
 PAGE = Path(__file__).parents[1] / "docs" / "your-own-model.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
 (PROCESSES,) = [code for code in BLOCKS if "DistributedDataParallel" in code]
-(OF_README,) = BLOCK.findall(README.read_text(encoding="utf-8"))
 
 
 def test_the_blocks_run_in_their_order(capsys):
@@ -54,21 +51,6 @@ def test_the_block_for_several_processes_runs_in_each_of_them(tmp_path):
         assert shown["wrapped"](shown["features"]).shape == (32, 2, 376)
     finally:
         torch.distributed.destroy_process_group()
-
-
-def test_the_lines_of_the_readme_search_a_model():
-    shown: dict[str, object] = {"__name__": "readme"}
-    exec(BLOCKS[0], shown)
-    exec(OF_README, shown)
-    before = structure(shown["model"])
-    for _ in range(30):
-        shown["optimizer"].zero_grad()
-        outputs = shown["model"](shown["features"])
-        torch.nn.functional.cross_entropy(outputs, shown["labels"]).backward()
-        shown["optimizer"].step()
-        shown["schedule"].step()
-    assert shown["schedule"].finished
-    assert structure(shown["model"]) != before
 
 
 NETWORK = """

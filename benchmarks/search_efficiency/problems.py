@@ -12,9 +12,7 @@ import numpy as np
 
 from g2l.config import BackboneConfig, DataConfig, Normalization, RecipeConfig, Selection
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.datasets.synthetic.content import SyntheticDataset, write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
-from g2l.datasets.synthetic.lags import lags
+from g2l.datasets.synthetic import SyntheticDataset, kitchen, lags, write_dataset
 from g2l.search.space import SearchSpace
 
 MAX_EXPONENT = 10

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.datasets.features import as_matrix, parse_header
 from g2l.datasets.reading import numbered, read_lines, reading, require_regular
 
@@ -107,7 +107,7 @@ def _read_torch(path: Path, name: str) -> npt.NDArray[Any]:
 
     tensor = _tensors(path)[name]
     if tensor.numel() * tensor.element_size() > max(tensor.untyped_storage().nbytes(), _SMALL):
-        raise DataError(Fault(path, None, f"{name} claims more numbers than the file holds."))
+        raise DataError(path, None, f"{name} claims more numbers than the file holds.")
     with reading(path, _TORCH):
         # numpy has no bfloat16; float32 holds it exactly.
         return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
@@ -135,11 +135,11 @@ def _tensors(path: Path) -> dict[str, Any]:
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
         except pickle.UnpicklingError:
             message = "expected a tensor or a dictionary of tensors, and other objects are never unpickled."
-            raise DataError(Fault(path, None, message)) from None
+            raise DataError(path, None, message) from None
     named = {_SINGLE: found} if isinstance(found, torch.Tensor) else found
     if not isinstance(named, dict):
         message = f"expected a tensor or a dictionary of tensors, but found a {type(found).__name__}."
-        raise DataError(Fault(path, None, message))
+        raise DataError(path, None, message)
     return {str(name): one.detach() for name, one in named.items() if isinstance(one, torch.Tensor)}
 
 
@@ -167,7 +167,7 @@ def _open_hdf5(path: Path, kind: str = _HDF5) -> Iterator[Any]:
         import h5py
     except ImportError:
         message = "cannot be read without the package h5py."
-        raise DataError(Fault(path, None, message, hint="pip install 'g2l[hdf5]'.")) from None
+        raise DataError(path, None, message, hint="pip install 'g2l[hdf5]'.") from None
     require_regular(path)
     with reading(path, kind), h5py.File(path, "r") as file:
         yield file
@@ -195,12 +195,12 @@ def _require_own(path: Path, file: Any, found: Mapping[str, StoredArray]) -> Non
         message = (
             f"expected arrays, but found only links ({', '.join(map(str, file))}), which are not followed."
         )
-        raise DataError(Fault(path, None, message))
+        raise DataError(path, None, message)
 
 
 def _numbers(path: Path, item: Any) -> npt.NDArray[Any]:
     if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
-        raise DataError(Fault(path, None, f"{item.name} claims more numbers than the file holds."))
+        raise DataError(path, None, f"{item.name} claims more numbers than the file holds.")
     return np.asarray(item[...])
 
 
@@ -232,7 +232,7 @@ def _list_old_mat(path: Path) -> Iterator[tuple[str, StoredArray]]:
     largest = _DENSEST * path.stat().st_size
     for name, shape, kind in found:
         if prod(shape) > max(largest, _SMALL):  # a number takes a byte or more before compression
-            raise DataError(Fault(path, None, f"{name} claims more numbers than the file holds."))
+            raise DataError(path, None, f"{name} claims more numbers than the file holds.")
         if kind in _MATLAB_TYPES:
             yield name, StoredArray(tuple(shape), np.dtype(_MATLAB_TYPES[kind]))
         elif kind == "cell":
@@ -282,7 +282,7 @@ def _by_scipy(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:
         return _scipy_process().submit(read, path.absolute(), *arguments).result()
     except BrokenProcessPool:
         _scipy_process.cache_clear()
-        raise DataError(Fault(path, None, f"cannot be read as {_MAT}: it is corrupted.")) from None
+        raise DataError(path, None, f"cannot be read as {_MAT}: it is corrupted.") from None
 
 
 @lru_cache(maxsize=1)
@@ -322,7 +322,7 @@ def _read_text(path: Path, name: str) -> npt.NDArray[Any]:
     """
     lines = [line for _, line in numbered(read_lines(path))]
     if not lines:
-        raise DataError(Fault(path, None, f"expected {_TEXT}, but it is empty."))
+        raise DataError(path, None, f"expected {_TEXT}, but it is empty.")
     separator = next((mark for mark in ";\t," if mark in lines[0]), None)
     if separator == ";":
         lines = [line.replace(",", ".") for line in lines]

@@ -12,8 +12,8 @@ from typing import Any, Self
 from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.cache import FeatureCache, SharedFeatures
 from g2l.datasets.content_address import content_address, file_fingerprints
+from g2l.datasets.errors import DataError
 from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, log_once, resolve_config
-from g2l.datasets.faults import raise_first_error
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.labels import Labels
@@ -27,6 +27,7 @@ _MAY_BE_ABSENT = ("background",)
 """Names of background classes that a data set need not have."""
 
 
+_VALIDATE_HINT = "`g2l data validate` lists every error of the data set."
 _FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
 
 
@@ -81,7 +82,7 @@ class SegmentationDataset:
         self.mapping: ClassMapping = inspection.mapping
         self.feature_dim: int = inspection.feature_dim
         self.background_indices: tuple[int, ...] = _background(self.background, inspection.mapping)
-        self.notices: tuple[str, ...] = tuple(map(str, inspection.faults))
+        self.notices: tuple[str, ...] = tuple(map(str, inspection.issues))
         self.statistics: Statistics | None = None
         self._folder = folder
         self._inspection = inspection
@@ -107,7 +108,9 @@ class SegmentationDataset:
         folder = find_dataset(config)
         find_bundles(folder, config.split)
         inspection = inspect_dataset(folder, (config.split,), config.length_tolerance)
-        raise_first_error(inspection.faults)
+        for error in inspection.issues:
+            if error.severity == "error":
+                raise DataError(error.path, error.line, error.reason, hint=error.hint or _VALIDATE_HINT)
         if not quiet:
             for notice in inspection.notices(folder.path):
                 log_once(notice)

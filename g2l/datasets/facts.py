@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from g2l.config import DataConfig, Normalization
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.datasets.holdout import group_of
 from g2l.datasets.layout import find_dataset
 from g2l.datasets.reading import normal, require_regular
@@ -66,7 +66,7 @@ def read_dataset_facts(folder: Path) -> dict[str, Any]:
             check, expected = _FACTS[name]
             if not check(value):
                 message = f"`{name}` must be {expected}, but is {brief(repr(value))} instead."
-                raise DataError(Fault(path, None, message))
+                raise DataError(path, None, message)
             facts[name] = value
     if "normalize" in facts:
         facts["normalize"] = Normalization(facts["normalize"])
@@ -91,7 +91,7 @@ def read_feature_facts(folder: Path) -> dict[str, Any] | None:
     path = folder / FACTS_NAME
     facts = _read(path, FACTS_SCHEMA)
     if facts is not None and not _is_rate(facts.get("fps")):
-        raise DataError(Fault(path, None, f"`fps` must be > 0, but is {facts.get('fps')!r} instead."))
+        raise DataError(path, None, f"`fps` must be > 0, but is {facts.get('fps')!r} instead.")
     return facts
 
 
@@ -109,9 +109,9 @@ def _read(path: Path, schema: str) -> dict[str, Any] | None:
     try:
         value = read_json(path)
     except InputError as error:
-        raise DataError(Fault(path, None, error.message.removeprefix(f"{path}: "))) from None
+        raise DataError(path, None, error.message.removeprefix(f"{path}: ")) from None
     if not isinstance(value, dict) or value.get("schema") != schema:
-        raise DataError(Fault(path, None, f"expected the schema {schema!r}, but found another one."))
+        raise DataError(path, None, f"expected the schema {schema!r}, but found another one.")
     return value
 
 

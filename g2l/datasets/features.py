@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.datasets.reading import open_regular, reading
 
 Features = npt.NDArray[np.float32]
@@ -100,7 +100,7 @@ class FeatureFile:
                 f"expected feature_dim {feature_dim}, but its shape is {rows} × {columns} "
                 "(feature_dim × frames)."
             )
-            raise DataError(Fault(self.path, None, message))
+            raise DataError(self.path, None, message)
         return replace(self, frames_first=frames_first if rows == columns else columns == feature_dim)
 
     def map(self) -> npt.NDArray[Any]:
@@ -171,20 +171,20 @@ def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
         shape, fortran_order, dtype, offset = _read_header(stream)
     except Exception:  # numpy's parser raises half a dozen types, and OSError where reading fails
         found = "is empty" if size == 0 else "has no such header"
-        raise DataError(Fault(path, None, f"expected a numpy array (.npy), but it {found}.")) from None
+        raise DataError(path, None, f"expected a numpy array (.npy), but it {found}.") from None
     if dtype.hasobject or dtype.kind not in "fiu":
-        raise DataError(Fault(path, None, f"expected floating-point numbers, but found {dtype} instead."))
+        raise DataError(path, None, f"expected floating-point numbers, but found {dtype} instead.")
     if max(shape, default=0) > _LARGEST_AXIS:  # a number that Python may refuse to print
         message = f"is truncated: expected an axis of more than 2^48 numbers, but found {size} bytes."
-        raise DataError(Fault(path, None, message))
+        raise DataError(path, None, message)
     matrix = as_matrix(shape)
     if matrix is None:
-        raise DataError(Fault(path, None, f"expected feature_dim × frames, but its shape is {shape}."))
+        raise DataError(path, None, f"expected feature_dim × frames, but its shape is {shape}.")
     if min(matrix) < 1:
-        raise DataError(Fault(path, None, f"expected at least one frame, but its shape is {shape}."))
+        raise DataError(path, None, f"expected at least one frame, but its shape is {shape}.")
     expected = offset + matrix[0] * matrix[1] * dtype.itemsize
     if size < expected:
-        raise DataError(Fault(path, None, f"is truncated: expected {expected} bytes, but found {size}."))
+        raise DataError(path, None, f"is truncated: expected {expected} bytes, but found {size}.")
     return FeatureFile(path, matrix, dtype, offset, fortran_order)
 
 
@@ -259,7 +259,7 @@ class FeatureReader:
             DataError: It was written to, or replaced.
         """
         if self.file.stamp not in (None, Stamp.of(os.fstat(self._descriptor))):
-            raise self._fault("changed while it was read.")
+            raise self._error("changed while it was read.")
 
     def read(self, first: int = 0, last: int | None = None, out: Features | None = None) -> Features:
         """Return frames [first, last), (D, last - first).
@@ -330,9 +330,9 @@ class FeatureReader:
             try:
                 count = os.preadv(self._descriptor, [view], offset)
             except OSError as error:
-                raise self._fault(f"cannot be read ({error.strerror}).") from None
+                raise self._error(f"cannot be read ({error.strerror}).") from None
             if count == 0:
-                raise self._fault("cannot be read (it was cut short meanwhile).")
+                raise self._error("cannot be read (it was cut short meanwhile).")
             view, offset = view[count:], offset + count
 
     def _require_finite(self, first: int, features: Features) -> None:
@@ -344,10 +344,10 @@ class FeatureReader:
             f"features must be finite, but row {row} of frame {(first + column) * self._rate} is "
             f"{features[row, column]} instead (counted from 0; {np.count_nonzero(~finite)} in all)."
         )
-        raise self._fault(message)
+        raise self._error(message)
 
-    def _fault(self, message: str) -> DataError:
-        return DataError(Fault(self.file.path, None, message))
+    def _error(self, message: str) -> DataError:
+        return DataError(self.file.path, None, message)
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

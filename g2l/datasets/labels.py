@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.faults import Fault, raise_first_error
+from g2l.datasets.errors import DataError, raise_first_error
 from g2l.datasets.layout import ClassMapping
 from g2l.datasets.reading import normal, numbered, read_lines
 from g2l.errors import brief, did_you_mean
@@ -27,14 +27,14 @@ def read_labels(path: Path, mapping: ClassMapping) -> Labels:
         DataError: The file is unreadable or holds no frame, or a class is not in the mapping; the line is
             named.
     """
-    faults: list[Fault] = []
-    labels = parse_labels(path, mapping, faults)
-    raise_first_error(faults)
+    issues: list[DataError] = []
+    labels = parse_labels(path, mapping, issues)
+    raise_first_error(issues)
     return labels
 
 
-def parse_labels(path: Path, mapping: ClassMapping, faults: list[Fault]) -> Labels:
-    """Return the class index of every frame, shape (T,), appending what is wrong to `faults`.
+def parse_labels(path: Path, mapping: ClassMapping, issues: list[DataError]) -> Labels:
+    """Return the class index of every frame, shape (T,), appending what is wrong to `issues`.
 
     A class that is not in the mapping is reported once a file and stands as -1.
 
@@ -47,9 +47,9 @@ def parse_labels(path: Path, mapping: ClassMapping, faults: list[Fault]) -> Labe
         values = [index[line] for line in lines]
     except KeyError:
         # Rare, so that well-formed files of 20,000 lines take one dictionary look-up a line.
-        values = _careful(lines, path, mapping, faults)
+        values = _careful(lines, path, mapping, issues)
     if not values:
-        faults.append(Fault(path, None, "expected one class name a line, but it is empty."))
+        issues.append(DataError(path, None, "expected one class name a line, but it is empty."))
     return np.array(values, dtype=np.int64)
 
 
@@ -90,7 +90,7 @@ def log_probabilities(
     return np.asarray(np.log(counts / counts.sum(axis=1, keepdims=True)))
 
 
-def _careful(lines: list[str], path: Path, mapping: ClassMapping, faults: list[Fault]) -> list[int]:
+def _careful(lines: list[str], path: Path, mapping: ClassMapping, issues: list[DataError]) -> list[int]:
     index = {normal(name): number for name, number in mapping.index.items()}
     values = []
     unknown: dict[str, int] = {}
@@ -101,5 +101,5 @@ def _careful(lines: list[str], path: Path, mapping: ClassMapping, faults: list[F
         values.append(value)
     for name, number in unknown.items():
         message = f"class {brief(repr(name))} is not in the mapping."
-        faults.append(Fault(path, number, message, hint=did_you_mean(name, mapping.names)))
+        issues.append(DataError(path, number, message, hint=did_you_mean(name, mapping.names)))
     return values

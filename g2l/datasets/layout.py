@@ -1,17 +1,20 @@
-"""The MS-TCN layout: where the files of a data set are, its bundles and its mapping."""
+"""The MS-TCN layout: files of a data set, bundles and mapping, and writing a new one all or nothing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from g2l.config import DataConfig
-from g2l.datasets.faults import DataError, Fault, raise_first_error
+from g2l.datasets.errors import DataError, raise_first_error
 from g2l.datasets.reading import normal, numbered, read_lines, reading
-from g2l.errors import brief, did_you_mean
+from g2l.errors import InputError, OperationalError, brief, did_you_mean
+from g2l.files import ensure_folder, write_text
 
 Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
 """Train and test videos of each split."""
@@ -88,12 +91,12 @@ def find_dataset(config: DataConfig) -> DatasetFolder:
             return DatasetFolder(path)
     if not root.is_dir():
         hint = "give the folder that holds data sets with --data-root."
-        raise DataError(Fault(root, None, "no such folder of data sets.", hint=hint))
+        raise DataError(root, None, "no such folder of data sets.", hint=hint)
     known = sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
     hint = did_you_mean(config.dataset, known) or (
         f"data sets here: {', '.join(known)}." if known else "make one with `g2l data synth`."
     )
-    raise DataError(Fault(path, None, "no such data set.", hint=hint))
+    raise DataError(path, None, "no such data set.", hint=hint)
 
 
 def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
@@ -107,7 +110,7 @@ def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
         if not path.exists():
             known = ", ".join(map(str, folder.splits()))
             hint = f"splits of this data set: {known}." if known else "this data set has no splits."
-            raise DataError(Fault(path, None, f"no such bundle; split {split} needs it.", hint=hint))
+            raise DataError(path, None, f"no such bundle; split {split} needs it.", hint=hint)
     return bundles
 
 
@@ -117,14 +120,14 @@ def read_bundle(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: The file is unreadable or names no video, or a name occurs twice or is not a file name.
     """
-    faults: list[Fault] = []
-    lines = parse_bundle(path, faults)
-    raise_first_error(faults)
+    issues: list[DataError] = []
+    lines = parse_bundle(path, issues)
+    raise_first_error(issues)
     return tuple(lines)
 
 
-def parse_bundle(path: Path, faults: list[Fault]) -> dict[str, int]:
-    """Return the line of each video name in the bundle's order, appending what is wrong to `faults`.
+def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
+    """Return the line of each video name in the bundle's order, appending what is wrong to `issues`.
 
     Raises:
         DataError: The file cannot be read at all.
@@ -134,30 +137,32 @@ def parse_bundle(path: Path, faults: list[Fault]) -> dict[str, int]:
     for number, text in numbered(read_lines(path)):
         found = True
         name = text.removesuffix(".txt")
-        if reason := name_fault(name):
+        if reason := name_error(name):
             message = f"expected the file name of a video, but {brief(repr(text))} {reason}."
-            faults.append(Fault(path, number, message))
+            issues.append(DataError(path, number, message))
         elif name in lines:
             message = f"video {name!r} must occur once, but is also in line {lines[name]}."
-            faults.append(Fault(path, number, message))
+            issues.append(DataError(path, number, message))
         else:
             lines[name] = number
     if not found:
-        faults.append(Fault(path, None, "expected one `<video>.txt` a line, but the bundle is empty."))
+        issues.append(DataError(path, None, "expected one `<video>.txt` a line, but the bundle is empty."))
     return lines
 
 
 def both_sides(
     train_path: Path, train: Mapping[str, int], test_path: Path, test: Mapping[str, int]
-) -> Iterator[Fault]:
-    """Yield a fault for each video that is trained on and tested on, with the lines that say so."""
+) -> Iterator[DataError]:
+    """Yield an issue for each video that is trained on and tested on, with the lines that say so."""
     for name, line in test.items():
         if name in train:
             where = f"{train_path.name}:{train[name]}"
-            yield Fault(test_path, line, f"test video {name!r} must not be trained on, but is in {where}.")
+            yield DataError(
+                test_path, line, f"test video {name!r} must not be trained on, but is in {where}."
+            )
 
 
-def name_fault(name: str) -> str | None:
+def name_error(name: str) -> str | None:
     """Return why `name` cannot be the name of a video, or None when it can.
 
     File names are made of it, so it must not leave the folder of the data set or of the predictions.
@@ -198,14 +203,14 @@ def read_mapping(path: Path) -> ClassMapping:
         DataError: The file is unreadable or empty, a line is not `<index> <class name>`, an index or a name
             occurs twice, or the indices are not 0 … C − 1.
     """
-    faults: list[Fault] = []
-    mapping = parse_mapping(path, faults)
-    raise_first_error(faults)
+    issues: list[DataError] = []
+    mapping = parse_mapping(path, issues)
+    raise_first_error(issues)
     return mapping
 
 
-def parse_mapping(path: Path, faults: list[Fault]) -> ClassMapping:
-    """Return the mapping in `path`, appending what is wrong with it to `faults`.
+def parse_mapping(path: Path, issues: list[DataError]) -> ClassMapping:
+    """Return the mapping in `path`, appending what is wrong with it to `issues`.
 
     Raises:
         DataError: The file cannot be read at all.
@@ -219,29 +224,80 @@ def parse_mapping(path: Path, faults: list[Fault]) -> ClassMapping:
         digits = index_text.isascii() and index_text.isdecimal() and len(index_text) <= _LONGEST_INDEX
         if not (digits and name):
             message = f"expected `<index> <class name>`, but found {brief(repr(text))} instead."
-            faults.append(Fault(path, number, message))
+            issues.append(DataError(path, number, message))
             continue
         index = int(index_text)
         if index in lines:
             message = f"index {index} must occur once, but is also in line {lines[index]}."
-            faults.append(Fault(path, number, message))
+            issues.append(DataError(path, number, message))
         elif name in names:
             message = f"class {name!r} must occur once, but also has index {names[name]}."
-            faults.append(Fault(path, number, message))
+            issues.append(DataError(path, number, message))
         else:
             lines[index] = number
             names[name] = index
-    _check_indices(path, lines, faults)
+    _check_indices(path, lines, issues)
     return ClassMapping(tuple(sorted(names, key=names.__getitem__)))
 
 
-def _check_indices(path: Path, lines: Mapping[int, int], faults: list[Fault]) -> None:
+def _check_indices(path: Path, lines: Mapping[int, int], issues: list[DataError]) -> None:
     if not lines:
-        if not faults:
-            faults.append(Fault(path, None, "expected one `<index> <class name>` a line, but it is empty."))
+        if not issues:
+            issues.append(
+                DataError(path, None, "expected one `<index> <class name>` a line, but it is empty.")
+            )
         return
     largest = max(lines)
     if largest >= len(lines):
         missing = next(index for index in range(largest) if index not in lines)
         message = f"indices must be 0 … {len(lines) - 1} without a gap, but {missing} is missing."
-        faults.append(Fault(path, lines[largest], message))
+        issues.append(DataError(path, lines[largest], message))
+
+
+def new_path(root: Path, name: str) -> Path:
+    """Return `<root>/<name>`, where nothing is yet.
+
+    Raises:
+        InputError: The name is not a folder name, or something of that name exists.
+    """
+    DataConfig(data_root=root, dataset=name).validate()
+    path = root / name
+    with reading(path):
+        taken = path.exists() or path.is_symlink()
+    if taken:
+        raise InputError(f"{path}: already exists.", hint="choose another --dataset, or remove it first.")
+    return path
+
+
+@contextmanager
+def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
+    """Yield a hidden folder with `features/` in it; it becomes `<root>/<name>` at the end.
+
+    Raises:
+        InputError: As of `new_path`.
+        OperationalError: Writing failed.
+    """
+    path = new_path(root, name)
+    ensure_folder(root)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".tmp", dir=root) as hidden:
+            made = DatasetFolder(Path(hidden) / name)
+            (made.path / "features").mkdir(parents=True)
+            yield made
+            made.path.rename(path)
+    except OSError as error:
+        raise OperationalError(f"{path}: cannot write ({error.strerror or error}).") from error
+
+
+def write_index(folder: DatasetFolder, class_names: Sequence[str], splits: Splits) -> None:
+    """Write the mapping and the bundles.
+
+    Args:
+        folder: The data set.
+        class_names: In index order.
+        splits: Videos of each split.
+    """
+    write_text(folder.mapping, "".join(f"{index} {name}\n" for index, name in enumerate(class_names)))
+    for split, sides in splits.items():
+        for bundle, names in zip(folder.bundles(split), sides, strict=True):
+            write_text(bundle, "".join(f"{name}.txt\n" for name in names))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.errors import G2LError, brief
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -34,12 +34,12 @@ def reading(path: Path, kind: str | None = None) -> Iterator[None]:
     except G2LError:
         raise
     except FileNotFoundError:
-        raise DataError(Fault(path, None, "no such file.")) from None
+        raise DataError(path, None, "no such file.") from None
     except MemoryError:
-        raise DataError(Fault(path, None, f"cannot be read{wanted} (it does not fit into memory).")) from None
+        raise DataError(path, None, f"cannot be read{wanted} (it does not fit into memory).") from None
     except Exception as error:  # readers of damaged files raise exceptions of any type
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        raise DataError(Fault(path, None, f"cannot be read{wanted} ({brief(reason).rstrip('.')}).")) from None
+        raise DataError(path, None, f"cannot be read{wanted} ({brief(reason).rstrip('.')}).") from None
 
 
 def open_regular(path: Path) -> int:
@@ -55,7 +55,7 @@ def open_regular(path: Path) -> int:
         return descriptor
     os.close(descriptor)
     kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
-    raise DataError(Fault(path, None, f"cannot be read (expected a file, but it is {kind})."))
+    raise DataError(path, None, f"cannot be read (expected a file, but it is {kind}).")
 
 
 def require_regular(path: Path) -> None:
@@ -96,7 +96,7 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = raw[: error.start].decode(encoding, "ignore").count("\n") + 1
         message = f"expected {encoding.upper()} text, but found byte 0x{raw[error.start]:02x} instead."
-        raise DataError(Fault(path, line, message)) from None
+        raise DataError(path, line, message) from None
     lines = normal(text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not lines[-1]:
         lines.pop()

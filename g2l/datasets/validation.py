@@ -1,4 +1,4 @@
-"""Checks of a data set: headers and labels when a split is opened, every fault and value by validation."""
+"""Checks of a data set: headers and labels when a split is opened, every issue and value by validation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from g2l.config import DataConfig
+from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import read_feature_facts, resolve_config
-from g2l.datasets.faults import Fault, Severity, attempt
 from g2l.datasets.features import FeatureFile, feature_axis, open_features
 from g2l.datasets.holdout import cut_holdout
 from g2l.datasets.labels import Labels, parse_labels
@@ -49,7 +49,7 @@ class VideoFiles:
 
 @dataclass
 class Inspection:
-    """What was found; complete only when no fault is an error.
+    """What was found; complete only when no issue is an error.
 
     Attributes:
         mapping: Class names.
@@ -57,19 +57,19 @@ class Inspection:
         videos: Files of each video in any bundle.
         feature_dim: D, or 0 when no feature file is readable.
         differences: Frames by which features and labels of a video differ, by the warning that says so.
-        faults: Everything wrong or odd, in the order found.
+        issues: Everything wrong or odd, in the order found.
     """
 
     mapping: ClassMapping = field(default_factory=lambda: ClassMapping(()))
     bundles: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     videos: dict[str, VideoFiles] = field(default_factory=dict)
     feature_dim: int = 0
-    differences: dict[Fault, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    differences: dict[DataError, int] = field(default_factory=dict)
+    issues: list[DataError] = field(default_factory=list)
 
     def warn(self, path: Path, message: str) -> None:
         """Add a warning about a file or folder as a whole."""
-        self.faults.append(Fault(path, None, message, Severity.WARNING))
+        self.issues.append(DataWarning(path, None, message))
 
     def notices(self, path: Path) -> list[str]:
         """Return what was odd, the videos whose features and labels differ in length as one sentence.
@@ -78,8 +78,8 @@ class Inspection:
             path: Of the data set.
         """
         if len(self.differences) < 2:
-            return [str(fault) for fault in self.faults]
-        others = [str(fault) for fault in self.faults if fault not in self.differences]
+            return [str(issue) for issue in self.issues]
+        others = [str(issue) for issue in self.issues if issue not in self.differences]
         low, high = min(self.differences.values()), max(self.differences.values())
         span = f"{low} frame{'s'[low == 1 :]}" if low == high else f"{low} to {high} frames"
         return [
@@ -89,12 +89,12 @@ class Inspection:
         ]
 
     def attempt(self, read: Callable[[], _T]) -> _T | None:
-        """Return what `read` returns, or None with its fault added when it raises one."""
-        return attempt(read, self.faults)
+        """Return what `read` returns, or None with its issue added when it raises one."""
+        return attempt(read, self.issues)
 
 
 def inspect_dataset(folder: DatasetFolder, splits: Sequence[int], length_tolerance: int) -> Inspection:
-    """Return what the splits refer to and every fault of it; no feature values are read.
+    """Return what the splits refer to and every issue of it; no feature values are read.
 
     Args:
         folder: The data set.
@@ -102,11 +102,11 @@ def inspect_dataset(folder: DatasetFolder, splits: Sequence[int], length_toleran
         length_tolerance: Frames by which features and labels of a video may differ.
     """
     found = Inspection()
-    mapping = found.attempt(partial(parse_mapping, folder.mapping, found.faults))
+    mapping = found.attempt(partial(parse_mapping, folder.mapping, found.issues))
     found.mapping = mapping or found.mapping
     mentions: dict[str, Mention] = {}
     for split in splits:
-        bundles = found.attempt(partial(_inspect_split, folder, split, mentions, found.faults))
+        bundles = found.attempt(partial(_inspect_split, folder, split, mentions, found.issues))
         if bundles is not None:
             found.bundles[split] = bundles
     _inspect_videos(folder, mentions, length_tolerance, found)
@@ -116,14 +116,14 @@ def inspect_dataset(folder: DatasetFolder, splits: Sequence[int], length_toleran
 
 
 def _inspect_split(
-    folder: DatasetFolder, split: int, mentions: dict[str, Mention], faults: list[Fault]
+    folder: DatasetFolder, split: int, mentions: dict[str, Mention], issues: list[DataError]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     train_path, test_path = find_bundles(folder, split)
-    train, test = parse_bundle(train_path, faults), parse_bundle(test_path, faults)
+    train, test = parse_bundle(train_path, issues), parse_bundle(test_path, issues)
     for path, lines in ((train_path, train), (test_path, test)):
         for name, line in lines.items():
             mentions.setdefault(name, (path, line))
-    faults.extend(both_sides(train_path, train, test_path, test))
+    issues.extend(both_sides(train_path, train, test_path, test))
     return tuple(train), tuple(test)
 
 
@@ -155,12 +155,12 @@ def _inspect_video(
         if not path.exists():
             known = sorted(normal(item.stem) for item in path.parent.glob(f"*{path.suffix}"))
             message = f"video {name!r} has no {path.parent.name}/{path.name}."
-            found.faults.append(Fault(*mention, message, hint=did_you_mean(name, known)))
+            found.issues.append(DataError(*mention, message, hint=did_you_mean(name, known)))
     header = found.attempt(partial(open_features, features_path)) if features_path.exists() else None
     if header is not None:
         headers[name] = header
     if len(found.mapping) and labels_path.exists():
-        read = found.attempt(partial(parse_labels, labels_path, found.mapping, found.faults))
+        read = found.attempt(partial(parse_labels, labels_path, found.mapping, found.issues))
         if read is not None and len(read):
             labels[name] = read
 
@@ -191,13 +191,13 @@ def _lengths_agree(
     lengths = f"{file.num_frames} frames, but {folder.ground_truth(name)} has {len(labels)} labels"
     if difference > tolerance:
         message = f"has {lengths}; they may differ by at most {tolerance}."
-        found.faults.append(Fault(file.path, None, message))
+        found.issues.append(DataError(file.path, None, message))
         return False
     if difference:
         message = f"has {lengths}; the first {min(file.num_frames, len(labels))} are used."
-        fault = Fault(file.path, None, message, Severity.WARNING)
-        found.differences[fault] = difference
-        found.faults.append(fault)
+        issue = DataWarning(file.path, None, message)
+        found.differences[issue] = difference
+        found.issues.append(issue)
     return True
 
 
@@ -242,22 +242,22 @@ class DatasetFacts:
 class ValidationReport:
     """Faults in the order found, and facts."""
 
-    faults: tuple[Fault, ...]
+    issues: tuple[DataError, ...]
     facts: DatasetFacts
 
     @property
-    def errors(self) -> tuple[Fault, ...]:
+    def errors(self) -> tuple[DataError, ...]:
         """Faults that stop the reading of some split."""
-        return tuple(fault for fault in self.faults if fault.severity is Severity.ERROR)
+        return tuple(issue for issue in self.issues if issue.severity == "error")
 
     @property
-    def warnings(self) -> tuple[Fault, ...]:
+    def warnings(self) -> tuple[DataError, ...]:
         """Faults that do not."""
-        return tuple(fault for fault in self.faults if fault.severity is Severity.WARNING)
+        return tuple(issue for issue in self.issues if issue.severity == "warning")
 
 
 def validate_dataset(config: DataConfig, progress: Progress | None = None) -> ValidationReport:
-    """Check all splits of a data set and every value in it; no fault hides another.
+    """Check all splits of a data set and every value in it; no issue hides another.
 
     Args:
         config: Names the data set; its split does not matter, its tolerance and hold-out settings do.
@@ -271,14 +271,16 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
     splits = folder.splits()
     found = inspect_dataset(folder, splits, config.length_tolerance)
     if not splits:
-        found.faults.append(Fault(folder.path / "splits", None, "expected bundles of at least one split."))
+        found.issues.append(
+            DataError(folder.path / "splits", None, "expected bundles of at least one split.")
+        )
     _check_values(folder, found, progress or NullProgress())
     resolved = found.attempt(partial(resolve_config, config))
     _check_holdouts(folder, found, resolved or config)
     _check_unused(folder, found)
     extraction = None if resolved is None else read_feature_facts(folder.path)
     fps = None if resolved is None else resolved.fps
-    return ValidationReport(tuple(found.faults), _facts(found, fps, extraction))
+    return ValidationReport(tuple(found.issues), _facts(found, fps, extraction))
 
 
 def _check_values(folder: DatasetFolder, found: Inspection, progress: Progress) -> None:
@@ -292,7 +294,7 @@ def _check_values(folder: DatasetFolder, found: Inspection, progress: Progress) 
             if "" in (stripped := [line.strip() for line in lines]):
                 message = "is blank and skipped, which moves all later labels one frame ahead."
                 line = stripped.index("") + 1
-                found.faults.append(Fault(folder.ground_truth(name), line, message, Severity.WARNING))
+                found.issues.append(DataWarning(folder.ground_truth(name), line, message))
             task.advance()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.config import Normalization
-from g2l.datasets.faults import DataError
+from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, FeatureReader, Features, open_features
 from g2l.datasets.normalize import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
 from g2l.errors import G2LError, InputError, OperationalError
@@ -183,7 +183,7 @@ def giving_up(video: Video, failures: list[Failed]) -> Iterator[None]:
         return
     except DataError as error:
         # Without the hint of data sets, of which this file need not be part.
-        failed: G2LError = InputError(error.message, hint=error.fault.hint)
+        failed: G2LError = InputError(error.message, hint=error.hint)
     except G2LError as error:
         failed = type(error)(f"{video.path}: {error.message}", hint=error.hint)
     except MemoryError:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.labels import Labels
-from g2l.datasets.layout import name_fault
+from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
@@ -120,7 +120,7 @@ class PredictionWriter:
             InputError: The name would leave the folder or is too long, or a file of it is another video's:
                 video `a.txt` has a recognition file that is the label file of video `a`.
         """
-        reason = "is too long" if len(os.fsencode(name)) > _LONGEST_NAME else name_fault(name)
+        reason = "is too long" if len(os.fsencode(name)) > _LONGEST_NAME else name_error(name)
         if reason:
             raise InputError(f"{name!r}: expected the name of a video, but it {reason}.")
         for file in (f"{name}{suffix}" for suffix in self._suffixes):

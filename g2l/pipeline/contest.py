@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from g2l.config import ContestConfig, Ship
 from g2l.datasets.holdout import subjects_of
 from g2l.metrics.comparison import CONFIDENCE, Comparison, Verdict, compare
 from g2l.metrics.scores import MEAN_F1, metric_value
@@ -21,6 +20,7 @@ from g2l.metrics.summary import Summary
 from g2l.metrics.video_comparison import Trainings, compare_videos
 from g2l.pipeline.select import SelectionOutcome
 from g2l.pipeline.train import TrainingOutcome
+from g2l.shipping import ContestConfig, Ship
 from g2l.structure import DilationStructure, LayerTopology
 
 COMPARED = (MEAN_F1, "accuracy")

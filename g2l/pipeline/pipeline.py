@@ -9,7 +9,6 @@ from typing import Any
 
 from g2l.config import (
     BackboneConfig,
-    ContestConfig,
     DataConfig,
     GlobalSearchConfig,
     LocalSearchConfig,
@@ -46,6 +45,7 @@ from g2l.report.render import write_report
 from g2l.search.budget import CostPlan
 from g2l.search.events import SearchObserver
 from g2l.search.space import check_limits
+from g2l.shipping import ContestConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 

@@ -158,6 +158,8 @@ class Upload:
         self._ended.set()
 
     def _meet(self, problem: str, hint: str | None) -> None:
+        if self._folder is not None and not (self._folder / RUN).exists():
+            return  # the run was refused, and has removed its record
         self._met = self._met or time.monotonic()
         if self.problem is None and self._joins:
             self._tell(f"{problem.rstrip('.')}; the records wait in the run's folder.")

@@ -72,12 +72,13 @@ class Uploader:
             over: Whether the process of the run has ended.
 
         Raises:
+            InputError: The folder holds no run that can be read.
             StoreUnavailableError: Something could not be sent; the rest was.
         """
         runs = self._mirror.runs(over=over)
         self._note(self._mirror.problems)
         if not runs:
-            return True
+            raise InputError((*self._mirror.problems, f"{self.folder}: holds no run.")[0])
         self._away = None
         try:
             self._open_store(runs[0])

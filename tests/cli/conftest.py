@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from command_lines import TRAIN, Run, invoke
 from typer.testing import Result
 
 from cli import console
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.tracking.process import Upload
 
 START = Upload.start
@@ -70,7 +68,7 @@ def run(workdir: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The output folder of a small training of two seeds, and what the command said."""
     output = tmp_path_factory.mktemp("trained") / "out"
     with pytest.MonkeyPatch.context() as patch:
@@ -79,8 +77,8 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
             *(*TRAIN, "--data-root", str(tiny), "--seeds", "2", "--normalize", "train", "--fps", "15"),
             *("--output-dir", str(output)),
         )
-        assert told.exit_code == 0, told.stderr
-        yield output, told
+    assert told.exit_code == 0, told.stderr
+    return output, told
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def test_validate_as_json(workplace: Path) -> None:
     assert report["videos"] == 5
     assert report["splits"]["1"] == {"train": 4, "test": 2}
     assert report["classes"] == len(report["class_frames"]) == 10
-    broken = report["faults"][0]
+    broken = report["issues"][0]
     assert (broken["severity"], broken["path"]) == ("error", "data/x/features/S1_Kitchen_V1.npy")
 
 

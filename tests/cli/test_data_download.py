@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from command_lines import invoke, refusal
 
-from g2l.datasets.download import sources, transfer
+from g2l.datasets import download
 from tests.oracles.archive_server import dataset_files, serving, zipped
 
 DOWNLOAD = ("data", "download", "gtea")
@@ -14,9 +14,9 @@ DOWNLOAD = ("data", "download", "gtea")
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(transfer, "WAIT_S", 0.0)
+    monkeypatch.setattr(download, "WAIT_S", 0.0)
     with serving(zipped(dataset_files("gtea"))) as running:
-        monkeypatch.setitem(sources.SOURCES, "gtea", running.source())
+        monkeypatch.setitem(download.SOURCES, "gtea", running.source())
         yield running
 
 

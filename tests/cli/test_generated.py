@@ -12,7 +12,7 @@ import yaml
 from cli.generated import ENTRY_POINTS, ROOT, mlproject, options_page
 from cli.groups import KEEPS_EMPTY
 from cli.main import COMMANDS, app
-from cli.options import groups_of, option_names
+from cli.options import option_names, uses_of
 
 PROJECT = yaml.safe_load(mlproject())["entry_points"]
 
@@ -27,8 +27,8 @@ def test_files_are_up_to_date(path, made):
 def test_every_option_is_in_the_documentation():
     page = options_page()
     for function in COMMANDS.values():
-        for group in groups_of(function).values():
-            for one in group.uses.fields(group.config):
+        for uses in uses_of(function).values():
+            for one in uses.fields():
                 assert all(f"| `--{option}`" in page for option in option_names(one))
 
 
@@ -55,8 +55,8 @@ def test_settings_whose_empty_text_is_a_value_are_known():
     found = {
         f"--{one.option}"
         for function in COMMANDS.values()
-        for group in groups_of(function).values()
-        for one in group.uses.fields(group.config)
+        for uses in uses_of(function).values()
+        for one in uses.fields()
         if one.setting.keeps_empty
     }
     assert found == KEEPS_EMPTY

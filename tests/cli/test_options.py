@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +16,12 @@ from typer.testing import CliRunner
 
 from cli import main, options
 from cli.groups import G2LCommand, G2LGroup
-from cli.options import Uses, default_text, grouped, groups_of, metavar, option_names, parse
+from cli.options import Uses, default_text, grouped, metavar, option_names, parse, uses_of
 from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
 from g2l.errors import InputError
 from g2l.settings import Settings, setting_fields
 
-MOST_SHOWN, MOST_FIRST = 30, 10
+MOST_SHOWN, MOST_FIRST, MOST_LINES = 30, 10, 60
 
 
 def leaves(group: object = None, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
@@ -36,9 +37,12 @@ NAMES = [" ".join(path) for path in LEAVES]
 
 
 @pytest.mark.parametrize(("path", "command"), LEAVES.items(), ids=NAMES)
-def test_help_shows_few_options_and_the_most_important_first(path, command):
+def test_help_shows_few_options_and_the_most_important_first(path, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert len(invoke(*path, "--help").stdout.splitlines()) <= MOST_LINES
     shown = [one for one in command.params if one.opts[0].startswith("--") and not one.hidden]
     assert len(shown) + 1 <= MOST_SHOWN  # and --help
+    assert {one.rich_help_panel for one in shown} <= {None, "Advanced"}
     first = [one for one in shown if one.rich_help_panel is None and one.name != "help_all"]
     assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",), ("sync",))
 
@@ -75,27 +79,27 @@ def other_value(one) -> str:
 
 def every_setting() -> list:
     return [
-        pytest.param(path, name, group, one, option, id=f"{' '.join(path)} --{option}")
+        pytest.param(path, name, uses, one, option, id=f"{' '.join(path)} --{option}")
         for path in LEAVES
-        for name, group in groups_of(FUNCTIONS[path]).items()
-        for one in group.uses.fields(group.config)
+        for name, uses in uses_of(FUNCTIONS[path]).items()
+        for one in uses.fields()
         for option in option_names(one)
     ]
 
 
-@pytest.mark.parametrize(("path", "parameter", "group", "one", "option"), every_setting())
-def test_every_option_reaches_its_setting(path, parameter, group, one, option):
+@pytest.mark.parametrize(("path", "parameter", "uses", "one", "option"), every_setting())
+def test_every_option_reaches_its_setting(path, parameter, uses, one, option):
     command = LEAVES[path]
     (found,) = (each for each in command.params if f"--{option}" in each.opts)
     assert found.name == option.replace("-", "_")
     text = None if one.type is bool else other_value(one)
     value = (not one.default) if text is None else [text] if one.many else text
     values = {found.name: value}
-    if "dataset" in setting_fields(group.config) and option != "dataset":
+    if "dataset" in setting_fields(uses.config) and option != "dataset":
         values["dataset"] = "gtea"
     cross_checked = {"ending": {}, "smooth": {"min_duration": "1"}, "precision": {"calibration": ["a"]}}
     values = cross_checked.get(one.name, {}) | values
-    plain = options.Group(group.config, Uses(only=group.uses.only, without=group.uses.without))
+    plain = replace(uses, adjust=None)
     configs, refused = None, ""
     try:
         configs = options.configurations({parameter: plain}, values)
@@ -110,8 +114,8 @@ def test_every_option_reaches_its_setting(path, parameter, group, one, option):
 def test_options_that_configurations_share_are_the_same():
     for path in LEAVES:
         seen = {}
-        for group in groups_of(FUNCTIONS[path]).values():
-            for one in group.uses.fields(group.config):
+        for uses in uses_of(FUNCTIONS[path]).values():
+            for one in uses.fields():
                 for option in option_names(one):
                     assert seen.setdefault(option, (one.type, one.setting)) == (one.type, one.setting)
 

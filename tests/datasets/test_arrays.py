@@ -17,7 +17,7 @@ from scipy.io import savemat
 
 from g2l.datasets.arrays import BINARY_FORMATS, MAT
 from g2l.datasets.convert.sources import Layout, copy_features, find_sources, open_sources
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 
 NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)  # 3 features, 4 frames
 
@@ -69,9 +69,9 @@ def copied(source: Any, layout: Layout, folder: Path) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("layout", list(Layout))
 def test_each_format_gives_the_same_numbers(tmp_path: Path, name: str, layout: Layout) -> None:
     write(tmp_path / name, NUMBERS if layout is Layout.DT else np.ascontiguousarray(NUMBERS.T))
-    faults: list[Fault] = []
-    ((video, source),) = find_sources(tmp_path, None, faults).items()
-    assert (video, faults) == (name.split(".")[0], [])
+    issues: list[DataError] = []
+    ((video, source),) = find_sources(tmp_path, None, issues).items()
+    assert (video, issues) == (name.split(".")[0], [])
     assert source is not None
     assert source.laid_out(layout).header.num_frames == 4
     np.testing.assert_array_equal(copied(source, layout, tmp_path / "out"), NUMBERS)
@@ -97,16 +97,16 @@ def test_several_arrays_ask_for_the_variable(tmp_path: Path) -> None:
         file["rgb"], file["flow"] = NUMBERS, other
     savemat(tmp_path / "c.mat", {"rgb": NUMBERS, "flow": other, "Y": np.zeros((1, 4))})
     np.savez(tmp_path / "d.npz", rgb=NUMBERS, flow=other)
-    faults: list[Fault] = []
-    find_sources(tmp_path, None, faults)
-    assert all(fault.message.startswith("expected one array, but found 2 (") for fault in faults)
-    assert [(fault.hint or "").startswith("--variable chooses one: ") for fault in faults] == [True] * 4
+    issues: list[DataError] = []
+    find_sources(tmp_path, None, issues)
+    assert all(issue.reason.startswith("expected one array, but found 2 (") for issue in issues)
+    assert [(issue.hint or "").startswith("--variable chooses one: ") for issue in issues] == [True] * 4
     sources = find_sources(tmp_path, "rgb", [])
     assert {name: source and source.header.shape for name, source in sources.items()} == dict.fromkeys(
         "abcd", (3, 4)
     )
     find_sources(tmp_path, "flo", misspelt := [])
-    assert {fault.hint for fault in misspelt} == {"did you mean flow?"}
+    assert {issue.hint for issue in misspelt} == {"did you mean flow?"}
 
 
 def test_lea_files_have_features_in_x_and_labels_in_y(tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     savemat(tmp_path / "d.mat", {"X": {"a": 1}, "name": "text"})
     torch.save(["no", "tensors"], tmp_path / "e.pt")
     torch.save({"names": "none"}, tmp_path / "f.pt")
-    faults: list[Fault] = []
-    assert set(find_sources(tmp_path, None, faults).values()) == {None}
-    found = {fault.path.name: fault.message for fault in faults}
+    issues: list[DataError] = []
+    assert set(find_sources(tmp_path, None, issues).values()) == {None}
+    found = {issue.path.name: issue.reason for issue in issues}
     for name in ("a.pt", "b.pt"):
         assert "other objects are never unpickled" in found[name]
     assert "names" in found["c.h5"] or "texts: object" in found["c.h5"]
@@ -156,9 +156,9 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
 def test_numbers_that_are_no_matrix(tmp_path: Path) -> None:
     torch.save(torch.zeros(2, 3, 4), tmp_path / "a.pt")
     savemat(tmp_path / "b.mat", {"X": cells(NUMBERS, np.zeros((0, 3)))})
-    faults: list[Fault] = []
-    find_sources(tmp_path, None, faults)
-    assert [fault.message for fault in faults] == [
+    issues: list[DataError] = []
+    find_sources(tmp_path, None, issues)
+    assert [issue.reason for issue in issues] == [
         "expected a matrix of numbers, but found tensor: float32 of shape (2, 3, 4).",
         "expected a matrix of numbers, but X{2} is float64 of shape (0, 3).",
     ]
@@ -172,7 +172,7 @@ def test_damaged_files_are_one_clear_line(tmp_path: Path, suffix: str, content: 
     path.write_bytes(path.read_bytes()[:700] if content is None else content)
     with pytest.raises(DataError, match=r"cannot be read as|never unpickled") as caught:
         copied(open_sources(path, None)["a"], Layout.DT, tmp_path / "out")
-    assert caught.value.fault.path == path
+    assert caught.value.path == path
     assert "\n" not in caught.value.message
 
 
@@ -260,8 +260,8 @@ def test_arrays_larger_than_their_file_are_refused_before_they_are_made(tmp_path
 )
 def test_numbers_as_text(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    faults: list[Fault] = []
-    source = find_sources(tmp_path, None, faults)["a"]
+    issues: list[DataError] = []
+    source = find_sources(tmp_path, None, issues)["a"]
     assert source is not None
     np.testing.assert_array_equal(source.numbers(), np.arange(1, 7).reshape(2, 3))
 

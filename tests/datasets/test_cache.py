@@ -9,7 +9,7 @@ import pytest
 from g2l.config import Normalization, Selection
 from g2l.datasets.cache import FeatureCache, SharedFeatures
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.datasets.faults import DataError
+from g2l.datasets.errors import DataError
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
 
 QUARTER = np.zeros((64, 1024), np.float32)  # 0.25 MiB

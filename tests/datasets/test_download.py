@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import zipfile
 from pathlib import Path
@@ -9,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from g2l.config import DataConfig
-from g2l.datasets.download import fetch as module
-from g2l.datasets.download import transfer
-from g2l.datasets.download.fetch import download_dataset, unpack
-from g2l.datasets.download.sources import SOURCES, find_source, read_record
+from g2l.datasets import download as module
+from g2l.datasets.download import download_dataset, read_record, unpack
 from g2l.datasets.layout import DatasetFolder
 from g2l.datasets.validation import validate_dataset
 from g2l.errors import DiskFullError, InputError, OperationalError
@@ -25,7 +22,7 @@ CONTENT = zipped({**FILES["gtea"], **FILES["50salads"], "__MACOSX/data/gtea/mapp
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(transfer, "WAIT_S", 0.0)
+    monkeypatch.setattr(module, "WAIT_S", 0.0)
     with serving(CONTENT) as running:
         yield running
 
@@ -85,14 +82,6 @@ def test_a_server_that_ignores_ranges_sends_all_again(server: ArchiveServer, tmp
     assert server.asked == [None, "bytes=1000-", "bytes=1200-"]
 
 
-def test_a_server_that_never_gets_further_is_given_up(server: ArchiveServer, tmp_path: Path) -> None:
-    server.ranges = False
-    server.breaks = [1000] * 50
-    with pytest.raises(OperationalError, match="broke off after 1,000 of"):
-        download(server, tmp_path)
-    assert len(server.asked) == 1 + transfer.TRIES
-
-
 def test_a_busy_server_is_asked_again(server: ArchiveServer, tmp_path: Path) -> None:
     server.statuses = [503, 429]
     download(server, tmp_path)
@@ -119,7 +108,7 @@ def test_lies_about_the_size(server: ArchiveServer, tmp_path: Path, offered: int
 def test_wrong_content_is_removed(server: ArchiveServer, tmp_path: Path) -> None:
     server.content = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
     with pytest.raises(
-        OperationalError, match=r"/file: what arrived does not have the checksum md5:[0-9a-f]{32}"
+        OperationalError, match=r"/file: the download does not have the checksum md5:[0-9a-f]{32}"
     ):
         download(server, tmp_path)
     assert left(tmp_path) == []
@@ -138,13 +127,11 @@ def test_a_damaged_archive_is_fetched_again(server: ArchiveServer, tmp_path: Pat
 def test_a_kill_while_it_is_checked_loses_nothing(
     server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pooch.core
-
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pooch.core, "hash_matches", killed)
+        patch.setattr(module, "_md5", killed)
         with pytest.raises(KeyboardInterrupt):
             download(server, tmp_path)
     download(server, tmp_path)
@@ -201,26 +188,6 @@ def test_records_that_do_not_tell(server: ArchiveServer, record: object, message
         read_record(server.source())
 
 
-def test_the_other_form_of_a_record(server: ArchiveServer) -> None:
-    server.record = {"files": [{"filename": "data.zip", "filesize": 9, "checksum": "0" * 32}]}
-    found = read_record(server.source())
-    assert (found.size, found.checksum, found.licence) == (9, f"md5:{'0' * 32}", None)
-
-
-def test_known_sources() -> None:
-    assert set(SOURCES) == {"gtea", "50salads", "breakfast"}
-    assert {source.record for source in SOURCES.values()} == {"https://zenodo.org/api/records/3625992"}
-    assert all(source.url.startswith("https://") for source in SOURCES.values())
-    with pytest.raises(InputError, match="no source of a data set '50salad' is known") as error:
-        find_source("50salad")
-    assert error.value.hint == "did you mean 50salads?"
-
-
-def test_the_room_is_that_of_the_disk(tmp_path: Path) -> None:
-    with pytest.raises(DiskFullError, match="no room for it"):
-        module.check_room(tmp_path / "new", os.statvfs(tmp_path).f_blocks * 2**20, "it")
-
-
 MEMBERS = dataset_files("gtea")
 FEATURES = "data/gtea/features/S1_a.npy"
 
@@ -265,11 +232,6 @@ def test_what_does_not_belong_is_not_written(tmp_path: Path, name: str) -> None:
     assert attempt(tmp_path, with_member(name)) == expected
 
 
-def test_places_are_made_of_the_last_names_only(tmp_path: Path) -> None:
-    moved = {name.replace("data/", "../"): content for name, content in MEMBERS.items()}
-    assert len(attempt(tmp_path, zipped(moved))) == 1 + len(MEMBERS)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -281,7 +243,7 @@ def test_places_are_made_of_the_last_names_only(tmp_path: Path) -> None:
         (with_member("gtea/mapping.txt"), "'gtea/mapping.txt' is there twice"),
         (
             with_member("data/gtea/features/b.npy", bytes(2**25), 0, zipfile.ZIP_DEFLATED),
-            "says that it unpacks to",
+            "would unpack to",
         ),
         (zipped({name: b"" for name in MEMBERS if "splits" not in name}), "but it has no splits"),
         (
@@ -313,12 +275,6 @@ def test_encrypted_files(tmp_path: Path) -> None:
     raw[place + 8] |= 1
     with pytest.raises(OperationalError, match="is encrypted"):
         attempt(tmp_path, bytes(raw))
-
-
-def test_files_beyond_all_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LARGEST_MEMBER", 100)
-    with pytest.raises(OperationalError, match=r"S1_a\.npy' says that it unpacks to 272 bytes"):
-        attempt(tmp_path, zipped(MEMBERS))
 
 
 def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path: Path) -> None:

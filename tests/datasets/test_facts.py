@@ -35,7 +35,7 @@ def test_what_is_not_given_comes_from_the_data_set(tiny: TinyDataset) -> None:
     assert dataset.fingerprint == explicit.fingerprint
 
 
-def test_without_facts_there_are_defaults(tiny: TinyDataset) -> None:
+def test_without_facts_there_are_deissues(tiny: TinyDataset) -> None:
     dataset = tiny.open()
     assert (dataset.fps, dataset.sample_rate, dataset.normalize) == (None, 1, Normalization.NONE)
     assert dataset.background == ("background",)

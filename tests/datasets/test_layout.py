@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.layout import DatasetFolder, name_fault, read_bundle, read_mapping
+from g2l.datasets.layout import DatasetFolder, name_error, read_bundle, read_mapping
 from g2l.datasets.reading import normal
 from g2l.errors import InputError
 from tests.datasets.conftest import TRAIN, TinyDataset, random_features
@@ -63,7 +63,7 @@ def test_faults_of_bundles_name_their_line(tmp_path: Path, text: str, message: s
 
 @given(name=st.text(max_size=12))
 def test_a_name_without_fault_stays_in_its_folder(name: str) -> None:
-    if name_fault(name) is None:
+    if name_error(name) is None:
         folder = Path("/data/features")
         assert (folder / f"{name}.npy").resolve().parent == folder
         assert (folder / name).parent == folder

@@ -8,9 +8,9 @@ from g2l.errors import InputError
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
 
 
-def test_a_sound_data_set_has_facts_and_no_faults(tiny: TinyDataset) -> None:
+def test_a_sound_data_set_has_facts_and_no_issues(tiny: TinyDataset) -> None:
     report = validate_dataset(tiny.config(split=99))
-    assert report.faults == ()
+    assert report.issues == ()
     facts = report.facts
     assert (facts.videos, facts.frames, facts.feature_dim, facts.longest) == (5, 122, 4, 30)
     assert facts.splits == {1: (4, 1)}
@@ -29,7 +29,7 @@ def test_every_fault_is_listed_at_once(tiny: TinyDataset) -> None:
     tiny.labels("S2_A", ["cut"] * 10 + ["chop"] * 20)
     tiny.features("S3_A", random_features("S3_A", 99))
     report = validate_dataset(tiny.config())
-    errors = [str(fault).rpartition("tiny/")[2] for fault in report.errors]
+    errors = [str(issue).rpartition("tiny/")[2] for issue in report.errors]
     expected = [
         "mapping.txt:3: expected `<index> <class name>`, but found 'x' instead.",
         "splits/train.split1.bundle:6: video 'S1_A' must occur once, but is also in line 1.",
@@ -51,8 +51,8 @@ def test_every_fault_is_listed_at_once(tiny: TinyDataset) -> None:
 def test_all_splits_are_checked(tiny: TinyDataset) -> None:
     tiny.bundle("train", ["S1_A", "S2_A"], split=2)
     tiny.bundle("test", [], split=2)
-    (fault,) = validate_dataset(tiny.config()).errors
-    assert str(fault).endswith(
+    (issue,) = validate_dataset(tiny.config()).errors
+    assert str(issue).endswith(
         "test.split2.bundle: expected one `<video>.txt` a line, but the bundle is empty."
     )
 
@@ -91,7 +91,7 @@ def test_frames_first_files_and_absent_classes_are_warnings(tiny: TinyDataset) -
 def test_an_empty_folder_lists_what_is_missing(tiny: TinyDataset) -> None:
     (tiny.root / "bare").mkdir()
     report = validate_dataset(tiny.config().replace(dataset="bare"))
-    assert [fault.message for fault in report.faults] == [
+    assert [issue.reason for issue in report.issues] == [
         "no such file.",
         "expected bundles of at least one split.",
     ]

@@ -65,9 +65,10 @@ def ran_of_readme(folder: Path) -> int:
 
 
 def test_the_blocks_of_the_readme_run_in_their_order(ran_of_readme: int, folder: Path):
-    assert ran_of_readme == 4
-    assert json.loads((folder / "predictions" / "metrics.json").read_text())["accuracy"] > 0
-    assert len(list((folder / "runs" / "baseline").glob("seed-*/model.safetensors"))) == 3
+    assert ran_of_readme == 1
+    assert json.loads((folder / "runs" / "mine" / "predictions" / "metrics.json").read_text())["accuracy"] > 0
+    assert len(list((folder / "runs" / "mine" / "train-hand-designed").glob("seed-*/model.safetensors"))) == 3
+    assert len(list((folder / "labels").glob("*.txt"))) == 8
 
 
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.name)

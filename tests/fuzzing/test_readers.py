@@ -28,7 +28,7 @@ from g2l.datasets.convert.sources import copy_features, open_sources
 from g2l.datasets.facts import read_dataset_facts
 from g2l.datasets.features import open_features
 from g2l.datasets.labels import read_labels
-from g2l.datasets.layout import ClassMapping, name_fault, read_bundle, read_mapping
+from g2l.datasets.layout import ClassMapping, name_error, read_bundle, read_mapping
 from g2l.errors import InputError, OperationalError
 from g2l.inference.formats import Annotation, write_eaf
 from g2l.inference.frame_names import FrameReader
@@ -94,9 +94,9 @@ def _hdf5(array):
 
 
 def _read_labels_file(path):
-    faults = []
-    found = read_labels_of(path.parent, path, LabelSettings(Clock(10.0)), faults)
-    assert all("\n" not in str(fault) for fault in faults)
+    issues = []
+    found = read_labels_of(path.parent, path, LabelSettings(Clock(10.0)), issues)
+    assert all("\n" not in str(issue) for issue in issues)
     assert all(0 <= each.start < each.end for rows in found.segments.values() for each in rows)
 
 
@@ -137,7 +137,7 @@ def _read_mapping(path):
 
 
 def _read_bundle(path):
-    assert all(name_fault(name) is None for name in read_bundle(path))
+    assert all(name_error(name) is None for name in read_bundle(path))
 
 
 def _read_names(path):

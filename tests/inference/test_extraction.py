@@ -45,7 +45,7 @@ def test_frames_are_those_on_the_screen(request_: ExtractionRequest, rate: int, 
     result = extract_features(replace(request_, fps=fps))
     expected = colours(40)[shown_at(40, rate, fps)].T / 255
     np.testing.assert_allclose(features(request_, "a"), expected, atol=1e-6)
-    assert (result.written, result.kept, result.faults) == (("a",), (), ())
+    assert (result.written, result.kept, result.issues) == (("a",), (), ())
     assert (result.frames, result.feature_dim) == (expected.shape[1], 3)
 
 

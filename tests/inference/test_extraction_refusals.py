@@ -33,7 +33,7 @@ def test_broken_videos_do_not_stop_the_others(request_: ExtractionRequest) -> No
     result = extract_features(request_)
     assert result.written == ("whole",)
     assert sorted(path.name for path in request_.output.iterdir()) == ["features.json", "whole.npy"]
-    assert [(fault.path.name, fault.message.split(" (")[0].split(":")[0]) for fault in result.faults] == [
+    assert [(issue.path.name, issue.reason.split(" (")[0].split(":")[0]) for issue in result.issues] == [
         ("cut.mp4", "cannot be decoded"),
         ("empty.mp4", "cannot be decoded"),
         ("none.avi", "cannot be decoded"),
@@ -104,8 +104,8 @@ def test_numbers_that_are_not_finite(request_: ExtractionRequest) -> None:
     write_encoder(request_.encoder, kind=TensorProto.FLOAT16)
     write_video(request_.videos / "a.mkv", 30)
     with np.errstate(over="ignore"):
-        (fault,) = extract_features(replace(request_, std=(1e-7, 1, 1))).faults
-    assert fault.message == "features must be finite, but those of 0.1 s are not."
+        (issue,) = extract_features(replace(request_, std=(1e-7, 1, 1))).issues
+    assert issue.reason == "features must be finite, but those of 0.1 s are not."
 
 
 def test_an_encoder_that_fails_while_it_runs(

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from g2l.datasets.download.sources import Source
+from g2l.datasets.download import Source
 
 
 def dataset_files(name: str) -> dict[str, bytes]:
@@ -70,7 +70,7 @@ class ArchiveServer(ThreadingHTTPServer):
     def source(self, dataset: str = "gtea") -> Source:
         root = f"http://127.0.0.1:{self.server_port}"
         return Source(
-            dataset, f"{root}/record", "data.zip", f"{root}/file", "a page", "be kind.", "Doe, 2020", 15.0
+            dataset, "be kind.", "Doe, 2020", 15.0, record=f"{root}/record", url=f"{root}/file", page="a page"
         )
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from benchmarks.comparison_coverage import simulate
-from g2l.config import ContestConfig, Ship
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.scores import F1Counts, VideoScores
 from g2l.metrics.video_comparison import compare_videos
 from g2l.pipeline.contest import LOOKS, difference_metrics, differences, hold_contest, looks
 from g2l.pipeline.select import SelectionOutcome
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome
+from g2l.shipping import ContestConfig, Ship
 from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import STRUCTURE
 

@@ -20,9 +20,9 @@ from g2l.config import (
     GlobalSearchConfig,
     LocalSearchConfig,
     RecipeConfig,
+    Strategy,
 )
-from g2l.datasets.synthetic.content import write_dataset
-from g2l.datasets.synthetic.kitchen import kitchen
+from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import RunContext, open_run
@@ -40,7 +40,12 @@ CAUSAL = BackboneConfig(stages=2, layers=2, feature_maps=4, causal=True)
 ATTENTION = BackboneConfig(name="asformer", stages=2, layers=2, feature_maps=4)
 RECIPE = RecipeConfig(epochs=3, batch_size=2, learning_rate=5e-2)
 GLOBAL = GlobalSearchConfig(
-    population=3, generations=2, budget=Budget(4, "steps"), fitness="accuracy", max_exponent=4
+    strategy=Strategy.GENETIC,
+    population=3,
+    generations=2,
+    budget=Budget(4, "steps"),
+    fitness="accuracy",
+    max_exponent=4,
 )
 LOCAL = LocalSearchConfig(
     interval=Budget(3, "steps"), updates=2, branch_learning_rate=0.5, expansion_rate=0.5

@@ -15,7 +15,9 @@ HAND = DilationStructure.hand_designed(2, 4)
 
 
 def config(**changes):
-    return GlobalSearchConfig(population=8, generations=5, budget=BUDGET).replace(**changes)
+    return GlobalSearchConfig(strategy=Strategy.GENETIC, population=8, generations=5, budget=BUDGET).replace(
+        **changes
+    )
 
 
 def random_search(fitness, *, evaluations, **options):

@@ -43,7 +43,9 @@ def test_a_limit_in_trainings_is_the_sum_of_the_parts():
 
 
 def test_workers_share_the_time():
-    config = GlobalSearchConfig(population=4, generations=0, budget=Budget(10, "steps"), workers=2)
+    config = GlobalSearchConfig(
+        strategy=Strategy.GENETIC, population=4, generations=0, budget=Budget(10, "steps"), workers=2
+    )
     assert plan_search(config, SPACE, full_steps=1, seconds_per_step=1.0).expected.seconds == 20.0
 
 
@@ -61,6 +63,7 @@ def test_trainings_that_go_on_take_disk():
 @pytest.mark.parametrize(("keep", "files"), [("all", 64), ("elite", 4), ("none", 0)])
 def test_disk_follows_the_kept_checkpoints(keep, files):
     config = GlobalSearchConfig(
+        strategy=Strategy.GENETIC,
         population=4,
         generations=15,
         mutation_probability=0.0,
@@ -72,7 +75,7 @@ def test_disk_follows_the_kept_checkpoints(keep, files):
 
 def test_no_more_than_the_space_holds():
     space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
-    plan = plan_search(GlobalSearchConfig(), space, full_steps=1)
+    plan = plan_search(GlobalSearchConfig(strategy=Strategy.GENETIC), space, full_steps=1)
     assert plan.expected.evaluations == plan.maximal.evaluations == 4
 
 
@@ -81,7 +84,11 @@ def test_no_more_than_the_space_holds():
 @pytest.mark.parametrize("margin", [0.0, 1000.0])
 def test_real_searches_stay_within_the_plan(population, chance, margin):
     config = GlobalSearchConfig(
-        population=population, generations=3, mutation_probability=chance, survival_margin=margin
+        strategy=Strategy.GENETIC,
+        population=population,
+        generations=3,
+        mutation_probability=chance,
+        survival_margin=margin,
     )
     hand = DilationStructure.hand_designed(4, 10)
     fitness = Landscape(SPACE.from_rates([64] * 40))

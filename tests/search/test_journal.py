@@ -22,7 +22,7 @@ from g2l.structure import DilationStructure, LayerTopology
 SPACE = SearchSpace(LayerTopology.serial((3, 3)), (1, 2, 4, 8))
 HAND = DilationStructure.hand_designed(2, 3)
 TARGET = SPACE.from_rates([8, 1, 4, 2, 8, 1])
-CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET)
+CONFIG = GlobalSearchConfig(strategy=Strategy.GENETIC, population=4, generations=3, budget=BUDGET)
 IDENTITY = {"data": "f00d", "recipe": {"epochs": 5}}
 
 

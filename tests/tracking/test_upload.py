@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from generated_run import (
     artifacts,
-    close_stage,
     held,
     open_stage,
     read_json_artifact,
@@ -23,7 +22,8 @@ from generated_run import (
     write_training,
 )
 
-from g2l.records import METRICS, LineLog, MetricsRecord, RunKind, RunRecord, RunStatus, StatusRecord
+from g2l.errors import InputError
+from g2l.records import METRICS, RUN, LineLog, MetricsRecord, RunKind, RunRecord, RunStatus, StatusRecord
 from g2l.tracking.environment import target
 from g2l.tracking.store import StoreUnavailableError
 from g2l.tracking.upload import TRACKING, Uploader
@@ -399,9 +399,11 @@ def test_a_server_that_is_away_loses_nothing(folder, client, monkeypatch):
     assert len(held(client)) == 10
 
 
-def test_a_stage_that_takes_its_folder_back_is_no_error(folder, workdir):
+def test_a_folder_without_a_readable_run_never_counts_as_recorded(folder, workdir):
+    (folder / RUN).write_text("{")
+    with pytest.raises(InputError, match=r"run\.json:1: expected JSON"):
+        send(folder)
     shutil.rmtree(folder)
-    assert send(folder)
+    with pytest.raises(InputError, match="run: holds no run"):
+        send(folder)
     assert not folder.exists()
-    close_stage(folder)
-    assert send(folder)

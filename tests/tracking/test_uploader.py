@@ -15,7 +15,7 @@ from generated_run import close_stage, held, open_stage, write_run
 
 from g2l.errors import OperationalError
 from g2l.files import hold_folder
-from g2l.records import RunKind, RunStatus, StatusRecord
+from g2l.records import RUN, RunKind, RunStatus, StatusRecord
 from g2l.tracking.environment import load_mlflow
 from g2l.tracking.process import Upload, record
 
@@ -64,6 +64,15 @@ def test_a_run_that_was_refused_is_not_waited_for(workdir):
     assert upload.finish() is None
     assert upload.run_id is None
     assert Upload().finish() is None
+
+
+def test_a_damaged_record_of_a_run_is_reported(workdir, client):
+    folder = write_run(workdir / "run")
+    (folder / RUN).write_text("{")
+    upload, late = finished(folder)
+    assert "run.json:1: expected JSON" in late
+    assert upload.run_id is None
+    assert held(client) == {}
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

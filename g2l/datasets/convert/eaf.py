@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from g2l.datasets.convert.segments import LabelSettings, SegmentTable, Unit, choose_tier
-from g2l.datasets.faults import DataError, Fault, Severity
+from g2l.datasets.errors import DataError, DataWarning
 from g2l.datasets.reading import normal, read_bytes
 
 _MILLISECONDS = re.compile(r"\d{1,15}", re.ASCII)
@@ -59,14 +59,16 @@ def read_eaf(path: Path) -> EafFile:
         reader.parser.Parse(read_bytes(path), True)
     except expat.ExpatError as error:
         message = f"is not an EAF document ({expat.ErrorString(error.code)})."
-        raise DataError(Fault(path, error.lineno, message)) from None
+        raise DataError(path, error.lineno, message) from None
     except (LookupError, ValueError) as error:  # an encoding that Python does not know, or not that way
-        raise DataError(Fault(path, 1, f"is not an EAF document ({error}).")) from None
+        raise DataError(path, 1, f"is not an EAF document ({error}).") from None
     return reader.found
 
 
-def read_eaf_labels(path: Path, table: SegmentTable, settings: LabelSettings, faults: list[Fault]) -> None:
-    """Add the annotations of one tier of `<video>.eaf` to `table` and what is wrong to `faults`.
+def read_eaf_labels(
+    path: Path, table: SegmentTable, settings: LabelSettings, issues: list[DataError]
+) -> None:
+    """Add the annotations of one tier of `<video>.eaf` to `table` and what is wrong to `issues`.
 
     Times count from `TIME_ORIGIN` of the first medium on; they are moved so that they count from its start,
     where features begin.
@@ -75,7 +77,7 @@ def read_eaf_labels(path: Path, table: SegmentTable, settings: LabelSettings, fa
         path: The file.
         table: Added to.
         settings: How labels are read; the tier is needed where several have annotations.
-        faults: Added to.
+        issues: Added to.
 
     Raises:
         DataError: The file cannot be read, or has no such tier.
@@ -85,38 +87,38 @@ def read_eaf_labels(path: Path, table: SegmentTable, settings: LabelSettings, fa
     file = read_eaf(path)
     if file.units != "milliseconds":
         message = f"expected times in milliseconds, but `TIME_UNITS` is {file.units!r}."
-        raise DataError(Fault(path, None, message))
-    origin = _origin(path, file, faults)
+        raise DataError(path, None, message)
+    origin = _origin(path, file, issues)
     counts = {name: len(annotations) for name, annotations in file.tiers.items()}
-    found = len(faults)
+    found = len(issues)
     for annotation in file.tiers[choose_tier(path, counts, settings.tier)]:
         label = normal(annotation.value.strip())
         times = [file.times.get(slot) for slot in annotation.slots or ()]
         known = [int(time) for time in times if time is not None and _MILLISECONDS.fullmatch(time)]
         if annotation.slots is None:
             message = f"{label!r} refers to another tier and has no time: choose that tier with --tier."
-            faults.append(Fault(path, annotation.line, message))
+            issues.append(DataError(path, annotation.line, message))
         elif len(known) < 2:
             message = (
                 f"{label!r} must start and end at a time, but a time slot of {annotation.slots} has none."
             )
-            faults.append(Fault(path, annotation.line, message))
+            issues.append(DataError(path, annotation.line, message))
         else:
             span = (known[0] + origin, known[1] + origin)
-            table.add(video, annotation.line, label, span, Unit.MILLISECONDS, faults)
-    if not table.segments[video] and len(faults) == found:
-        faults.append(Fault(path, None, "has no annotation that can be used."))
+            table.add(video, annotation.line, label, span, Unit.MILLISECONDS, issues)
+    if not table.segments[video] and len(issues) == found:
+        issues.append(DataError(path, None, "has no annotation that can be used."))
 
 
-def _origin(path: Path, file: EafFile, faults: list[Fault]) -> int:
+def _origin(path: Path, file: EafFile, issues: list[DataError]) -> int:
     origins = list(file.origins)
     if len(set(origins)) > 1:
         message = f"its media start at {', '.join(origins)} ms (`TIME_ORIGIN`); the first one's time is used."
-        faults.append(Fault(path, None, message, Severity.WARNING))
+        issues.append(DataWarning(path, None, message))
     if not origins:
         return 0
     if not _MILLISECONDS.fullmatch(origins[0].strip().removeprefix("-")):
-        raise DataError(Fault(path, None, f"`TIME_ORIGIN` must be milliseconds, but is {origins[0]!r}."))
+        raise DataError(path, None, f"`TIME_ORIGIN` must be milliseconds, but is {origins[0]!r}.")
     return int(origins[0])
 
 
@@ -135,15 +137,15 @@ class _Reader:
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
 
-    def _fault(self, message: str) -> DataError:
-        return DataError(Fault(self._path, self.parser.CurrentLineNumber, message))
+    def _error(self, message: str) -> DataError:
+        return DataError(self._path, self.parser.CurrentLineNumber, message)
 
     def _doctype(self, name: str, *_: object) -> None:
-        raise self._fault("has a document type (DOCTYPE), which no EAF document needs and which is refused.")
+        raise self._error("has a document type (DOCTYPE), which no EAF document needs and which is refused.")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self._root and name != "ANNOTATION_DOCUMENT":
-            raise self._fault(f"expected an EAF document (`ANNOTATION_DOCUMENT`), but found `{name}`.")
+            raise self._error(f"expected an EAF document (`ANNOTATION_DOCUMENT`), but found `{name}`.")
         self._root = True
         if name == "HEADER":
             self.found.units = attributes.get("TIME_UNITS", self.found.units)
@@ -165,7 +167,7 @@ class _Reader:
 
     def _attribute(self, attributes: dict[str, str], name: str) -> str:
         if name not in attributes:
-            raise self._fault(f"expected an attribute `{name}`, but there is none.")
+            raise self._error(f"expected an attribute `{name}`, but there is none.")
         return attributes[name]
 
     def _end(self, name: str) -> None:

@@ -12,22 +12,22 @@ from g2l.datasets.convert.eaf import read_eaf_labels
 from g2l.datasets.convert.segments import LABEL_FORMATS, LabelSettings, SegmentTable, Unit
 from g2l.datasets.convert.sources import LABELS, files_below, variable_of
 from g2l.datasets.convert.tables import read_text_labels
-from g2l.datasets.faults import DataError, Fault, Severity
+from g2l.datasets.errors import DataError, DataWarning
 from g2l.datasets.reading import normal
 
 _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 
 
 def read_labels_of(
-    features: Path, path: Path | None, settings: LabelSettings, faults: list[Fault]
+    features: Path, path: Path | None, settings: LabelSettings, issues: list[DataError]
 ) -> SegmentTable:
-    """Return the segments of all videos, appending what is wrong with them to `faults`.
+    """Return the segments of all videos, appending what is wrong with them to `issues`.
 
     Args:
         features: Folder of features, whose `.mat` files hold the labels where there is no `path`.
         path: A file or a folder of files, as `LABEL_FORMATS` lists them, or None.
         settings: How labels are read.
-        faults: Added to.
+        issues: Added to.
 
     Raises:
         DataError: There are no such files, or they are of no known kind.
@@ -36,27 +36,27 @@ def read_labels_of(
         paths = sorted(found for found in files_below(features) if found.suffix == ".mat")
         if not paths:
             message = "has no labels, which only .mat files hold beside the features."
-            raise DataError(Fault(features, None, message, hint=f"--segments names {LABEL_FORMATS}."))
+            raise DataError(features, None, message, hint=f"--segments names {LABEL_FORMATS}.")
         table = SegmentTable(features, settings.clock)
         for file in paths:
-            _add_mat(file, table, settings.classes, faults)
+            _add_mat(file, table, settings.classes, issues)
         return table
     table = SegmentTable(path, settings.clock)
     paths = _files(path)
     if paths[0].suffix.lower() == ".eaf":
         settings.clock.require(path, Unit.MILLISECONDS)
     if settings.tier is not None and paths[0].suffix.lower() != ".eaf" and not _has_tiers(paths[0]):
-        raise DataError(Fault(path, None, "has no tiers: --tier is for files of ELAN."))
+        raise DataError(path, None, "has no tiers: --tier is for files of ELAN.")
     for file in paths:
         read = read_eaf_labels if file.suffix.lower() == ".eaf" else read_text_labels
         try:
-            read(file, table, settings, faults)
+            read(file, table, settings, issues)
         except DataError as error:
             if file == path:
                 raise
             table.mention(normal(file.stem), 1, file)
-            faults.append(error.fault)
-    _report_resampling(table, faults)
+            issues.append(error)
+    _report_resampling(table, issues)
     return table
 
 
@@ -64,7 +64,7 @@ def _files(path: Path) -> list[Path]:
     """Return the files that are meant, all with the same suffix."""
     if not path.is_dir():
         if path.suffix.lower() not in _SUFFIXES and path.exists():
-            raise DataError(Fault(path, None, f"expected {LABEL_FORMATS}."))
+            raise DataError(path, None, f"expected {LABEL_FORMATS}.")
         return [path]
     found: dict[str, list[Path]] = {}
     for file in files_below(path):
@@ -72,9 +72,9 @@ def _files(path: Path) -> list[Path]:
             found.setdefault(file.suffix.lower(), []).append(file)
     if len(found) > 1:
         counts = " and ".join(f"{len(files)} {suffix}" for suffix, files in sorted(found.items()))
-        raise DataError(Fault(path, None, f"expected labels of one kind, but found {counts} files."))
+        raise DataError(path, None, f"expected labels of one kind, but found {counts} files.")
     if not found:
-        raise DataError(Fault(path, None, f"expected {LABEL_FORMATS}, but the folder holds none."))
+        raise DataError(path, None, f"expected {LABEL_FORMATS}, but the folder holds none.")
     return next(iter(found.values()))
 
 
@@ -86,14 +86,14 @@ def _has_tiers(path: Path) -> bool:
         return False
 
 
-def _add_mat(path: Path, table: SegmentTable, classes: Sequence[str] | None, faults: list[Fault]) -> None:
+def _add_mat(path: Path, table: SegmentTable, classes: Sequence[str] | None, issues: list[DataError]) -> None:
     """Add the class numbers `Y` of a `.mat` file, one for every frame."""
     try:
         for video, numbers in _class_numbers(path).items():
-            table.add_every_frame(video, path, _names(path, numbers, classes), faults)
+            table.add_every_frame(video, path, _names(path, numbers, classes), issues)
     except DataError as error:
         table.mention(normal(path.stem), 1, path)
-        faults.append(error.fault)
+        issues.append(error)
 
 
 def _class_numbers(path: Path) -> dict[str, list[int]]:
@@ -103,12 +103,12 @@ def _class_numbers(path: Path) -> dict[str, list[int]]:
             continue
         numbers = MAT.read_array(path, name).ravel()
         if numbers.dtype.kind not in "fiu" or not len(numbers) or not (np.mod(numbers, 1) == 0).all():
-            raise DataError(Fault(path, None, f"expected a whole number for each frame in {name}."))
+            raise DataError(path, None, f"expected a whole number for each frame in {name}.")
         stem = normal(path.stem)
         found[stem if array.cell is None else f"{stem}_{array.cell}"] = [int(number) for number in numbers]
     if not found:
         message = f"expected the labels in a variable `{LABELS}`, but there is none."
-        raise DataError(Fault(path, None, message, hint=f"--segments names {LABEL_FORMATS}."))
+        raise DataError(path, None, message, hint=f"--segments names {LABEL_FORMATS}.")
     return found
 
 
@@ -118,11 +118,11 @@ def _names(path: Path, numbers: Sequence[int], classes: Sequence[str] | None) ->
     for frame, number in enumerate(numbers):
         if not 0 <= number < len(classes):
             message = f"class {number} of frame {frame} is not in the mapping of {len(classes)} classes."
-            raise DataError(Fault(path, None, message))
+            raise DataError(path, None, message)
     return [classes[number] for number in numbers]
 
 
-def _report_resampling(table: SegmentTable, faults: list[Fault]) -> None:
+def _report_resampling(table: SegmentTable, issues: list[DataError]) -> None:
     """Add a warning that counts what another frame rate changed."""
     clock = table.clock
     if clock.label_fps is None or clock.fps is None or clock.label_fps == clock.fps or not table.label_frames:
@@ -133,4 +133,4 @@ def _report_resampling(table: SegmentTable, faults: list[Fault]) -> None:
         f"{table.label_frames:,} labelled frames became {frames:,}; {table.left_out} segments shorter than a "
         "frame were left out."
     )
-    faults.append(Fault(table.path, None, message, Severity.WARNING))
+    issues.append(DataWarning(table.path, None, message))

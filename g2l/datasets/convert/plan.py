@@ -1,4 +1,4 @@
-"""Planning a conversion, which finds every fault before anything is written, and writing it."""
+"""Planning a conversion, which finds every issue before anything is written, and writing it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from g2l.datasets.convert.segments import Clock, LabelSettings, SegmentTable, Un
 from g2l.datasets.convert.sources import FeatureSource, Layout, copy_features, find_layout, find_sources
 from g2l.datasets.convert.splits import cut_split, given_splits
 from g2l.datasets.convert.timeline import Timeline, make_timeline
+from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import FACTS_NAME, read_feature_facts, write_dataset_facts
-from g2l.datasets.faults import Fault, Severity, attempt
 from g2l.datasets.labels import write_labels
-from g2l.datasets.layout import ClassMapping, Splits, parse_mapping
+from g2l.datasets.layout import ClassMapping, Splits, new_dataset, new_path, parse_mapping, write_index
 from g2l.datasets.validation import DatasetFacts
-from g2l.datasets.writing import new_dataset, new_path, write_index
 from g2l.errors import InputError, did_you_mean
 from g2l.files import write_json
 from g2l.progress import NullProgress, Progress
@@ -29,7 +28,7 @@ from g2l.progress import NullProgress, Progress
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionPlan:
-    """What will be written, as far as the faults let it be known.
+    """What will be written, as far as the issues let it be known.
 
     Attributes:
         request: What it was made for.
@@ -39,7 +38,7 @@ class ConversionPlan:
         facts: What the data set will hold; its classes are those of the mapping, or the background and the
             others sorted.
         splits: Train and test videos.
-        faults: Everything wrong or odd, in the order found.
+        issues: Everything wrong or odd, in the order found.
     """
 
     request: ConversionRequest
@@ -48,12 +47,12 @@ class ConversionPlan:
     timelines: Mapping[str, Timeline]
     splits: Splits
     facts: DatasetFacts
-    faults: tuple[Fault, ...]
+    issues: tuple[DataError, ...]
 
     @property
-    def errors(self) -> tuple[Fault, ...]:
+    def errors(self) -> tuple[DataError, ...]:
         """Faults that stop the conversion."""
-        return tuple(fault for fault in self.faults if fault.severity is Severity.ERROR)
+        return tuple(issue for issue in self.issues if issue.severity == "error")
 
     @property
     def filled(self) -> int:
@@ -73,28 +72,28 @@ class _Inputs:
 
 
 def plan_conversion(request: ConversionRequest) -> ConversionPlan:
-    """Check headers and all labels; nothing is written, no feature is read, and no fault hides another.
+    """Check headers and all labels; nothing is written, no feature is read, and no issue hides another.
 
     Raises:
         InputError: A setting is out of range, or the data set exists already.
     """
     request.validate()
     path = new_path(request.data_root, request.dataset)
-    faults: list[Fault] = []
-    inputs = _read_inputs(request, faults)
+    issues: list[DataError] = []
+    inputs = _read_inputs(request, issues)
     found, table, mapping = inputs.found, inputs.table, inputs.mapping
     # What g2l extracts is feature_dim × frames, also where no shape tells.
     layout = request.layout or (Layout.DT if inputs.extraction is not None else None)
-    sources, feature_dim = _lay_out(replace(request, layout=layout), found, faults)
+    sources, feature_dim = _lay_out(replace(request, layout=layout), found, issues)
     splits: Splits = {}
     timelines: dict[str, Timeline] = {}
     if table is not None and found:
-        _match_videos(request, found, table, faults)
-        timelines = _make_timelines(request, sources, table, faults)
+        _match_videos(request, found, table, issues)
+        timelines = _make_timelines(request, sources, table, issues)
         names = sorted(found.keys() & table.mentions.keys())
-        splits = attempt(partial(_split, request, names, faults), faults) or {}
+        splits = attempt(partial(_split, request, names, issues), issues) or {}
         if request.mapping is not None and mapping is not None:
-            _check_classes(request.mapping, mapping, table, timelines, request.background, faults)
+            _check_classes(request.mapping, mapping, table, timelines, request.background, issues)
     first = (request.background,) if mapping is None else mapping.names
     return ConversionPlan(
         request=request,
@@ -103,7 +102,7 @@ def plan_conversion(request: ConversionRequest) -> ConversionPlan:
         timelines=timelines,
         splits=splits,
         facts=_facts(timelines, splits, feature_dim, first, inputs),
-        faults=tuple(faults),
+        issues=tuple(issues),
     )
 
 
@@ -114,8 +113,8 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
         InputError: The plan has an error, a feature is not finite, or the data set exists by now.
         OperationalError: Writing failed.
     """
-    for fault in plan.errors:
-        raise InputError(str(fault), hint=fault.hint)
+    for issue in plan.errors:
+        raise InputError(str(issue), hint=issue.hint)
     task = (progress or NullProgress()).task("converting", len(plan.sources))
     with new_dataset(plan.request.data_root, plan.request.dataset) as folder, task as bar:
         write_index(folder, tuple(plan.facts.class_counts), plan.splits)
@@ -130,13 +129,13 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
     return plan.path
 
 
-def _read_inputs(request: ConversionRequest, faults: list[Fault]) -> _Inputs:
-    extraction = attempt(partial(read_feature_facts, request.features), faults)
-    found = attempt(partial(find_sources, request.features, request.variable, faults), faults) or {}
+def _read_inputs(request: ConversionRequest, issues: list[DataError]) -> _Inputs:
+    extraction = attempt(partial(read_feature_facts, request.features), issues)
+    found = attempt(partial(find_sources, request.features, request.variable, issues), issues) or {}
     mapping = None
     if request.mapping is not None:
-        mapping = attempt(partial(parse_mapping, request.mapping, faults), faults)
-    fps = _known_fps(request, extraction, faults)
+        mapping = attempt(partial(parse_mapping, request.mapping, issues), issues)
+    fps = _known_fps(request, extraction, issues)
     settings = LabelSettings(
         clock=Clock(fps, request.label_fps, request.offset),
         tier=request.tier,
@@ -144,29 +143,34 @@ def _read_inputs(request: ConversionRequest, faults: list[Fault]) -> _Inputs:
         videos=found.keys(),
         classes=None if mapping is None else mapping.names,
     )
-    table = attempt(partial(_read_labels, request, settings, faults), faults)
+    table = attempt(partial(_read_labels, request, settings, issues), issues)
     return _Inputs(extraction, fps, found, mapping, table)
 
 
-def _read_labels(request: ConversionRequest, settings: LabelSettings, faults: list[Fault]) -> SegmentTable:
+def _read_labels(
+    request: ConversionRequest, settings: LabelSettings, issues: list[DataError]
+) -> SegmentTable:
     settings.clock.require(request.segments or request.features, Unit.FRAMES)
-    return read_labels_of(request.features, request.segments, settings, faults)
+    return read_labels_of(request.features, request.segments, settings, issues)
 
 
 def _known_fps(
-    request: ConversionRequest, given: Mapping[str, Any] | None, faults: list[Fault]
+    request: ConversionRequest, given: Mapping[str, Any] | None, issues: list[DataError]
 ) -> float | None:
     """Return the rate of the features; `--fps` and `features.json` must not differ."""
     if given is None:
         return request.fps
     if request.fps is not None and request.fps != given["fps"]:
         message = f"says that the features have {given['fps']} frames per second, but --fps is {request.fps}."
-        faults.append(Fault(request.features / FACTS_NAME, None, message))
+        issues.append(DataError(request.features / FACTS_NAME, None, message))
     return float(given["fps"])
 
 
 def _make_timelines(
-    request: ConversionRequest, sources: Mapping[str, FeatureSource], table: SegmentTable, faults: list[Fault]
+    request: ConversionRequest,
+    sources: Mapping[str, FeatureSource],
+    table: SegmentTable,
+    issues: list[DataError],
 ) -> dict[str, Timeline]:
     return {
         name: make_timeline(
@@ -174,7 +178,7 @@ def _make_timelines(
             table.segments[name],
             sources[name].header.num_frames,
             None if name in table.whole else request.background,
-            faults,
+            issues,
             request.length_tolerance,
         )
         for name in sorted(sources.keys() & table.segments.keys())
@@ -195,21 +199,21 @@ def _known_facts(plan: ConversionPlan) -> dict[str, Any]:
     }
 
 
-def _split(request: ConversionRequest, names: list[str], faults: list[Fault]) -> Splits:
+def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
     if request.bundles is not None:
-        return given_splits(request.bundles, names, faults)
+        return given_splits(request.bundles, names, issues)
     return cut_split(
         request.features,
         names,
         test_fraction=request.test_fraction,
         seed=request.seed,
         group_pattern=request.group_pattern,
-        faults=faults,
+        issues=issues,
     )
 
 
 def _lay_out(
-    request: ConversionRequest, found: Mapping[str, FeatureSource | None], faults: list[Fault]
+    request: ConversionRequest, found: Mapping[str, FeatureSource | None], issues: list[DataError]
 ) -> tuple[dict[str, FeatureSource], int]:
     """Return the sources that agree on D, with their axes known, and D."""
     usable = {name: source for name, source in found.items() if source is not None}
@@ -217,7 +221,7 @@ def _lay_out(
         return {}, 0
     headers = [source.header for source in usable.values()]
     look = partial(find_layout, request.features, headers, request.layout, request.feature_dim)
-    layout, feature_dim = attempt(look, faults) or (None, 0)
+    layout, feature_dim = attempt(look, issues) or (None, 0)
     if layout is None:
         return {}, 0
     sources = {name: source.laid_out(layout) for name, source in usable.items()}
@@ -227,7 +231,7 @@ def _lay_out(
             message = (
                 f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {rows} × {columns}."
             )
-            faults.append(Fault(source.header.path, None, message))
+            issues.append(DataError(source.header.path, None, message))
             del sources[name]
     return sources, feature_dim
 
@@ -236,17 +240,17 @@ def _match_videos(
     request: ConversionRequest,
     found: Mapping[str, FeatureSource | None],
     table: SegmentTable,
-    faults: list[Fault],
+    issues: list[DataError],
 ) -> None:
-    """Add a fault for each video with labels and no features, a warning for the reverse."""
+    """Add an issue for each video with labels and no features, a warning for the reverse."""
     for name, line in table.mentions.items():
         if name not in found:
             message = f"video {name!r} has no features in {request.features}."
-            faults.append(Fault(table.file(name), line, message, hint=did_you_mean(name, sorted(found))))
+            issues.append(DataError(table.file(name), line, message, hint=did_you_mean(name, sorted(found))))
     for name, source in found.items():
         if source is not None and name not in table.mentions:
             message = f"has no segment in {table.path} and is left out."
-            faults.append(Fault(source.header.path, None, message, Severity.WARNING))
+            issues.append(DataWarning(source.header.path, None, message))
 
 
 def _check_classes(
@@ -255,9 +259,9 @@ def _check_classes(
     table: SegmentTable,
     timelines: Mapping[str, Timeline],
     background: str,
-    faults: list[Fault],
+    issues: list[DataError],
 ) -> None:
-    """Add a fault for each class that a given mapping does not hold, at its first segment."""
+    """Add an issue for each class that a given mapping does not hold, at its first segment."""
     seen: set[str] = set()
     for video, segments in table.segments.items():
         for segment in segments:
@@ -265,10 +269,10 @@ def _check_classes(
                 seen.add(segment.label)
                 message = f"class {segment.label!r} is not in {path}."
                 hint = did_you_mean(segment.label, mapping.names)
-                faults.append(Fault(table.file(video), segment.line, message, hint=hint))
+                issues.append(DataError(table.file(video), segment.line, message, hint=hint))
     if background not in mapping.index and any(timeline.filled for timeline in timelines.values()):
         message = f"class {background!r}, for frames that no segment covers, is not in it."
-        faults.append(Fault(path, None, message, hint="--background names the class to take."))
+        issues.append(DataError(path, None, message, hint="--background names the class to take."))
 
 
 def _facts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from g2l.datasets.convert.segments import label_fault
+from g2l.datasets.convert.segments import label_error
 from g2l.datasets.convert.sources import Layout
 from g2l.datasets.convert.timeline import TOLERANCE
 from g2l.errors import InputError
@@ -74,7 +74,7 @@ class ConversionRequest:
             wrong.append(f"`length_tolerance` must be >= 0, but is {self.length_tolerance} instead.")
         if not 0 < self.test_fraction < 1:
             wrong.append(f"`test_fraction` must be in (0, 1), but is {self.test_fraction} instead.")
-        if label_fault(self.background) or self.background != self.background.strip():
+        if label_error(self.background) or self.background != self.background.strip():
             wrong.append(f"`background` must be a class name, but is {self.background!r} instead.")
         if wrong:
             raise InputError(" ".join(wrong))

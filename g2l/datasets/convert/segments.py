@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import groupby
 from pathlib import Path
 
-from g2l.datasets.faults import DataError, Fault, Severity
+from g2l.datasets.errors import DataError, DataWarning
 from g2l.errors import brief, did_you_mean
 
 LABEL_FORMATS = (
@@ -59,9 +59,7 @@ class Clock:
                 else "times are shifted or scaled"
             )
             hint = "give --fps, the frames per second of the features."
-            raise DataError(
-                Fault(path, None, f"{what}, and the frame rate of the features is unknown.", hint=hint)
-            )
+            raise DataError(path, None, f"{what}, and the frame rate of the features is unknown.", hint=hint)
 
     def frame(self, time: float, unit: Unit) -> int:
         """Return the frame of the features at `time`; halves go up, so that neighbours stay together."""
@@ -125,24 +123,30 @@ class SegmentTable:
         return self.segments.setdefault(video, [])
 
     def add(
-        self, video: str, line: int, label: str, times: tuple[float, float], unit: Unit, faults: list[Fault]
+        self,
+        video: str,
+        line: int,
+        label: str,
+        times: tuple[float, float],
+        unit: Unit,
+        issues: list[DataError],
     ) -> None:
-        """Add a segment, or a fault where it has no class name, no length or times before the first frame."""
+        """Add a segment, or an issue where it has no class name, no length or starts too early."""
         path, (first, last) = self.file(video), times
-        if reason := label_fault(label):
+        if reason := label_error(label):
             self.mentions.setdefault(video, line)
-            faults.append(Fault(path, line, f"expected a class name, but {brief(repr(label))} {reason}."))
+            issues.append(DataError(path, line, f"expected a class name, but {brief(repr(label))} {reason}."))
             return
         if last <= first:
             self.mentions.setdefault(video, line)
             message = f"{label!r} must end after it starts, but starts at {first:g} and ends at {last:g}."
-            faults.append(Fault(path, line, message))
+            issues.append(DataError(path, line, message))
             return
         self.label_frames += round(last - first) if unit is Unit.FRAMES else 0
         start, end = (self.clock.frame(time, unit) for time in times)
         if start < 0:
             message = f"{label!r} starts {-start} frames before the features: it is clipped."
-            faults.append(Fault(path, line, message, Severity.WARNING))
+            issues.append(DataWarning(path, line, message))
         if max(start, 0) < end:
             self.mention(video, line).append(Segment(line, label, max(start, 0), end))
             return
@@ -151,16 +155,16 @@ class SegmentTable:
             message = (
                 f"{label!r} lasts less than a frame at {self.clock.fps} frames per second and is left out."
             )
-            faults.append(Fault(path, line, message, Severity.WARNING))
+            issues.append(DataWarning(path, line, message))
 
-    def add_every_frame(self, video: str, path: Path, labels: Sequence[str], faults: list[Fault]) -> None:
+    def add_every_frame(self, video: str, path: Path, labels: Sequence[str], issues: list[DataError]) -> None:
         """Add the labels of all frames of a video; the line of a segment is that of its first frame."""
         self.mention(video, 1, path)
         self.whole.add(video)
         frame = 0
         for label, run in groupby(labels):
             end = frame + sum(1 for _ in run)
-            self.add(video, frame + 1, label, (frame, end), Unit.FRAMES, faults)
+            self.add(video, frame + 1, label, (frame, end), Unit.FRAMES, issues)
             frame = end
         if self.clock.offset:  # frames before or after the labels are then of the background
             self.whole.discard(video)
@@ -182,14 +186,14 @@ def choose_tier(path: Path, counts: dict[str, int], tier: str | None) -> str:
         if tier in counts:
             return tier
         message = f"expected a tier {tier!r}, but its tiers are {shown}."
-        raise DataError(Fault(path, None, message, hint=did_you_mean(tier, list(counts))))
+        raise DataError(path, None, message, hint=did_you_mean(tier, list(counts)))
     filled = [name for name, count in counts.items() if count]
     if len(filled) == 1:
         return filled[0]
     if not filled:
-        raise DataError(Fault(path, None, f"expected annotations, but its tiers are {shown}."))
+        raise DataError(path, None, f"expected annotations, but its tiers are {shown}.")
     hint = f"--tier chooses one, such as --tier {filled[0]!r}."
-    raise DataError(Fault(path, None, f"expected one tier, but found {shown}.", hint=hint))
+    raise DataError(path, None, f"expected one tier, but found {shown}.", hint=hint)
 
 
 def parse_time(text: str, unit: Unit) -> tuple[float, Unit] | None:
@@ -204,7 +208,7 @@ def parse_time(text: str, unit: Unit) -> tuple[float, Unit] | None:
     return None if unit is Unit.FRAMES and not value.is_integer() else (value, unit)
 
 
-def label_fault(label: str) -> str | None:
+def label_error(label: str) -> str | None:
     """Return why `label` cannot be a class name in `mapping.txt`, or None when it can."""
     if not label.strip():
         return "is empty"

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.arrays import ARRAY_FORMATS, BINARY_FORMATS, TEXT_FORMATS, StoredArray
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, open_features
-from g2l.datasets.layout import name_fault
+from g2l.datasets.layout import name_error
 from g2l.datasets.reading import normal, reading
 from g2l.errors import brief, did_you_mean
 
@@ -74,26 +74,28 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
-def find_sources(folder: Path, variable: str | None, faults: list[Fault]) -> dict[str, FeatureSource | None]:
-    """Return the source of each video below a folder, None with a fault added where it is of no use.
+def find_sources(
+    folder: Path, variable: str | None, issues: list[DataError]
+) -> dict[str, FeatureSource | None]:
+    """Return the source of each video below a folder, None with an issue added where it is of no use.
 
     Numbers as text are read only where there are no other feature files: text files beside those are labels.
 
     Args:
         folder: Holds files of `FEATURE_FORMATS`, in folders of any depth.
         variable: As of `open_sources`.
-        faults: Added to.
+        issues: Added to.
 
     Raises:
         DataError: There is no such folder, or no feature file in it.
     """
     if not folder.is_dir():
-        raise DataError(Fault(folder, None, "no such folder of feature files."))
+        raise DataError(folder, None, "no such folder of feature files.")
     files = list(files_below(folder))
     paths = [path for path in files if path.suffix == ".npy" or path.suffix in BINARY_FORMATS]
     paths = paths or [path for path in files if path.suffix in TEXT_FORMATS]
     if not paths:
-        raise DataError(Fault(folder, None, f"expected feature files ({FEATURE_FORMATS}), but found none."))
+        raise DataError(folder, None, f"expected feature files ({FEATURE_FORMATS}), but found none.")
     sources: dict[str, FeatureSource | None] = {}
     origins: dict[str, Path] = {}
     for path in paths:
@@ -101,7 +103,7 @@ def find_sources(folder: Path, variable: str | None, faults: list[Fault]) -> dic
             _check_name(path)
             found = open_sources(path, variable)
         except DataError as error:
-            faults.append(error.fault)
+            issues.append(error)
             sources.setdefault(normal(path.stem), None)
             continue
         for name, source in found.items():
@@ -109,7 +111,7 @@ def find_sources(folder: Path, variable: str | None, faults: list[Fault]) -> dic
                 message = (
                     f"video {name!r} must have one file, but has {origins[name].relative_to(folder)} too."
                 )
-                faults.append(Fault(path, None, message))
+                issues.append(DataError(path, None, message))
             else:
                 origins[name], sources[name] = path, source
     return sources
@@ -170,12 +172,12 @@ def find_layout(
         message = (
             f"expected feature_dim {feature_dim}, but the {side} of no file has this length ({example})."
         )
-        raise DataError(Fault(folder, None, message))
+        raise DataError(folder, None, message)
     common = [key for key, count in counts.items() if count == len(shapes)]
     if len(common) > 1:
         message = f"all files are {shapes[0][0]} × {shapes[0][1]}, which does not tell features from frames."
         hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
-        raise DataError(Fault(folder, None, message, hint=hint))
+        raise DataError(folder, None, message, hint=hint)
     return max(counts, key=counts.__getitem__)
 
 
@@ -201,7 +203,7 @@ def copy_features(source: FeatureSource, target: Path, num_frames: int | None = 
                     f"{chunk[row, frame]} instead (counted from 0)."
                 )
                 hint = "repair the file, or take its video out."
-                raise DataError(Fault(source.header.path, None, message, hint=hint))
+                raise DataError(source.header.path, None, message, hint=hint)
             file.write(chunk.data)
 
 
@@ -212,7 +214,7 @@ def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None)
     names = dict.fromkeys(variable_of(*item) for item in arrays.items() if item[1].matrix is not None)
     if not names and arrays:
         shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items()))
-        raise DataError(Fault(path, None, f"expected a matrix of numbers, but found {shown}."))
+        raise DataError(path, None, f"expected a matrix of numbers, but found {shown}.")
     if path.suffix == ".mat":
         names.pop(LABELS, None)
         variable = _FEATURES if _FEATURES in names else None
@@ -226,23 +228,23 @@ def _only(path: Path, names: Collection[str], variable: str | None) -> str:
         if len(names) == 1:
             return next(iter(names))
         hint = f"--variable chooses one: {brief(', '.join(names))}." if names else None
-        raise DataError(Fault(path, None, f"expected one array, but found {shown}.", hint=hint))
+        raise DataError(path, None, f"expected one array, but found {shown}.", hint=hint)
     if variable not in names:
         message = f"expected an array {variable!r}, but found {shown}."
-        raise DataError(Fault(path, None, message, hint=did_you_mean(variable, list(names))))
+        raise DataError(path, None, message, hint=did_you_mean(variable, list(names)))
     return variable
 
 
 def _header(path: Path, name: str, array: StoredArray) -> FeatureFile:
     matrix = array.matrix
     if matrix is None or min(matrix) < 1:
-        raise DataError(Fault(path, None, f"expected a matrix of numbers, but {name} is {array}."))
+        raise DataError(path, None, f"expected a matrix of numbers, but {name} is {array}.")
     return FeatureFile(path, matrix, np.dtype(array.dtype), 0, False)
 
 
 def _check_name(path: Path) -> None:
-    if (reason := name_fault(path.stem)) or path.stem != path.stem.strip():
+    if (reason := name_error(path.stem)) or path.stem != path.stem.strip():
         message = (
             f"expected a file name that is the name of a video, but it {reason or 'has spaces around it'}."
         )
-        raise DataError(Fault(path, None, message))
+        raise DataError(path, None, message)

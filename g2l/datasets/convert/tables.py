@@ -25,7 +25,7 @@ from g2l.datasets.convert.segments import (
     choose_tier,
     parse_time,
 )
-from g2l.datasets.faults import DataError, Fault, Severity
+from g2l.datasets.errors import DataError, DataWarning
 from g2l.datasets.reading import normal, numbered, read_lines
 from g2l.errors import brief
 
@@ -55,14 +55,16 @@ _PREAMBLE = 60
 """Rows among which the names of columns are looked for; BORIS writes facts of the observation above them."""
 
 
-def read_text_labels(path: Path, table: SegmentTable, settings: LabelSettings, faults: list[Fault]) -> None:
-    """Add the segments of a file to `table` and what is wrong with it to `faults`.
+def read_text_labels(
+    path: Path, table: SegmentTable, settings: LabelSettings, issues: list[DataError]
+) -> None:
+    """Add the segments of a file to `table` and what is wrong with it to `issues`.
 
     Args:
         path: `.csv`, `.tsv` or `.txt`. Where no column names the videos, its name does.
         table: Added to.
         settings: How labels are read.
-        faults: Added to.
+        issues: Added to.
 
     Raises:
         DataError: The file cannot be read, or is in no format that is known.
@@ -71,22 +73,22 @@ def read_text_labels(path: Path, table: SegmentTable, settings: LabelSettings, f
     first = next((line for _, line in numbered(lines)), "")
     listed = path.suffix.lower() == ".txt" and "\t" not in first
     if _BREAKFAST.fullmatch(first):
-        _read_list(path, lines, _BREAKFAST, table, settings, faults)
+        _read_list(path, lines, _BREAKFAST, table, settings, issues)
     elif listed and _LISTED.fullmatch(first):
-        _read_list(path, lines, _LISTED, table, settings, faults)
+        _read_list(path, lines, _LISTED, table, settings, issues)
     elif listed and max(first.count(";"), first.count(",")) < 3:
-        _read_every_frame(path, lines, table, faults)
+        _read_every_frame(path, lines, table, issues)
     else:
-        _read_table(path, list(_rows(path, lines, first, faults)), table, settings, faults)
+        _read_table(path, list(_rows(path, lines, first, issues)), table, settings, issues)
 
 
-def _read_every_frame(path: Path, lines: list[str], table: SegmentTable, faults: list[Fault]) -> None:
+def _read_every_frame(path: Path, lines: list[str], table: SegmentTable, issues: list[DataError]) -> None:
     labels = [line.strip() for line in lines]
     while labels and not labels[-1]:
         labels.pop()
     if not labels:
-        faults.append(Fault(path, None, "expected one class name a line, but it is empty."))
-    table.add_every_frame(normal(path.stem), path, labels, faults)
+        issues.append(DataError(path, None, "expected one class name a line, but it is empty."))
+    table.add_every_frame(normal(path.stem), path, labels, issues)
 
 
 def _read_list(
@@ -95,7 +97,7 @@ def _read_list(
     pattern: re.Pattern[str],
     table: SegmentTable,
     settings: LabelSettings,
-    faults: list[Fault],
+    issues: list[DataError],
 ) -> None:
     """Read `<start> <end> <class>` or `<first>-<last> <class>` a line."""
     breakfast = pattern is _BREAKFAST
@@ -108,14 +110,14 @@ def _read_list(
             message = (
                 f"expected {'first-last' if breakfast else 'start end'} class, but found {brief(repr(text))}."
             )
-            faults.append(Fault(path, line, message))
+            issues.append(DataError(path, line, message))
             continue
         # Breakfast counts frames from 1 and means the last one too.
         start = str(int(match[1]) - 1) if breakfast and int(match[1]) else match[1]
-        _add(table, settings, (video, line, match[3].strip()), (start, match[2]), unit, faults)
+        _add(table, settings, (video, line, match[3].strip()), (start, match[2]), unit, issues)
 
 
-def _rows(path: Path, lines: list[str], first: str, faults: list[Fault]) -> Iterator[Row]:
+def _rows(path: Path, lines: list[str], first: str, issues: list[DataError]) -> Iterator[Row]:
     """Yield the first line and the fields of each row that is not blank."""
     counts = {mark: first.count(mark) for mark in (",", ";", "\t")}
     separator = "\t" if path.suffix.lower() == ".tsv" else max(counts, key=counts.__getitem__)
@@ -131,7 +133,7 @@ def _rows(path: Path, lines: list[str], first: str, faults: list[Fault]) -> Iter
             line = reader.line_num + 1
     except csv.Error as error:
         message = f"is not a row of a table ({error}); it and what follows cannot be read."
-        faults.append(Fault(path, line, message))
+        issues.append(DataError(path, line, message))
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,12 @@ class _Columns:
 
 
 def _read_table(
-    path: Path, rows: list[Row], table: SegmentTable, settings: LabelSettings, faults: list[Fault]
+    path: Path, rows: list[Row], table: SegmentTable, settings: LabelSettings, issues: list[DataError]
 ) -> None:
     for place, (_, header) in enumerate(rows[:_PREAMBLE]):
         if columns := _find_columns(path, header, rows[place + 1 :], settings):
             _require_video(path, columns, header, settings)
-            _read_rows(path, len(header), rows[place + 1 :], columns, table, settings, faults)
+            _read_rows(path, len(header), rows[place + 1 :], columns, table, settings, issues)
             return
     columns = _find_unnamed(path, rows, settings)
     if columns is None:
@@ -171,8 +173,8 @@ def _read_table(
         message = (
             f"expected columns video, label, start and end, but found {brief(header) if header else 'none'}."
         )
-        raise DataError(Fault(path, line, message, hint=f"labels can be {LABEL_FORMATS}."))
-    _read_rows(path, None, rows, columns, table, settings, faults)
+        raise DataError(path, line, message, hint=f"labels can be {LABEL_FORMATS}.")
+    _read_rows(path, None, rows, columns, table, settings, issues)
 
 
 def _find_columns(
@@ -198,7 +200,7 @@ def _find_columns(
     if start == "start" and settings.seconds and plain:
         message = "`start` and `end` may be frames or seconds, and --fps is given."
         hint = "name them start_s and end_s (seconds) or start_frame and end_frame (frames of the features)."
-        raise DataError(Fault(path, None, message, hint=hint))
+        raise DataError(path, None, message, hint=hint)
     return _Columns(video, label, (place[start], place[end]), unit, tier=place.get("tier"), sparse=sparse)
 
 
@@ -215,7 +217,7 @@ def _require_video(path: Path, columns: _Columns, header: list[str], settings: L
     if columns.video is None and settings.videos and normal(path.stem) not in settings.videos:
         message = f"expected a column `video`, but found {brief(header)}."
         hint = "without one, the name of the file must be that of a video."
-        raise DataError(Fault(path, None, message, hint=hint))
+        raise DataError(path, None, message, hint=hint)
 
 
 def _tier_column(path: Path, header: list[str], rows: Sequence[Row], settings: LabelSettings) -> int:
@@ -228,7 +230,7 @@ def _tier_column(path: Path, header: list[str], rows: Sequence[Row], settings: L
     }
     if not counts:
         message = f"expected a column `label`, but found {brief(header)}."
-        raise DataError(Fault(path, None, message, hint=f"labels can be {LABEL_FORMATS}."))
+        raise DataError(path, None, message, hint=f"labels can be {LABEL_FORMATS}.")
     return header.index(choose_tier(path, counts, settings.tier))
 
 
@@ -251,7 +253,7 @@ def _read_rows(
     columns: _Columns,
     table: SegmentTable,
     settings: LabelSettings,
-    faults: list[Fault],
+    issues: list[DataError],
 ) -> None:
     width = len(rows[0][1]) if width is None and rows else width
     tier = None
@@ -266,8 +268,8 @@ def _read_rows(
     points = 0
     for line, row in rows:
         if len(row) != width:
-            faults.append(
-                Fault(path, line, f"expected {width} fields as in the header, but found {len(row)}.")
+            issues.append(
+                DataError(path, line, f"expected {width} fields as in the header, but found {len(row)}.")
             )
             continue
         label, (first, second) = row[columns.label], (row[place] for place in columns.times)
@@ -275,25 +277,25 @@ def _read_rows(
             continue
         video = normal(path.stem) if columns.video is None else _named(row[columns.video], settings)
         if not video:
-            faults.append(Fault(path, line, "`video` must not be empty."))
+            issues.append(DataError(path, line, "`video` must not be empty."))
             continue
         if own:
             table.mention(video, line, path)
         if not columns.events:
-            _add(table, settings, (video, line, label), (first, second), columns.unit, faults)
+            _add(table, settings, (video, line, label), (first, second), columns.unit, issues)
         elif second.casefold() == "point":
             points += 1
         elif second.casefold() == "start":
             begun[video, label] = line, [first]
         elif (start := begun.pop((video, label), None)) is not None:
-            _add(table, settings, (video, start[0], label), (start[1][0], first), columns.unit, faults)
+            _add(table, settings, (video, start[0], label), (start[1][0], first), columns.unit, issues)
         else:
-            faults.append(Fault(path, line, f"{label!r} stops, but has not started."))
+            issues.append(DataError(path, line, f"{label!r} stops, but has not started."))
     for (_, label), (line, _) in begun.items():
-        faults.append(Fault(path, line, f"{label!r} starts and does not stop."))
+        issues.append(DataError(path, line, f"{label!r} starts and does not stop."))
     if points:
         message = f"{points} point events have no duration and are left out."
-        faults.append(Fault(path, None, message, Severity.WARNING))
+        issues.append(DataWarning(path, None, message))
 
 
 def _named(text: str, settings: LabelSettings) -> str:
@@ -309,7 +311,7 @@ def _add(
     what: tuple[str, int, str],
     texts: tuple[str, str],
     unit: Unit,
-    faults: list[Fault],
+    issues: list[DataError],
 ) -> None:
     """Add a segment whose times are text; `what` is video, line and label."""
     video, line, label = what
@@ -326,7 +328,7 @@ def _add(
         wrong.append(f"`start` and `end` must be in one unit, but are {texts[0]!r} and {texts[1]!r} instead.")
     if start is None or end is None or wrong:
         table.mentions.setdefault(video, line)
-        faults.extend(Fault(path, line, message) for message in wrong)
+        issues.extend(DataError(path, line, message) for message in wrong)
         return
     settings.clock.require(path, start[1])
-    table.add(video, line, label, (start[0], end[0]), start[1], faults)
+    table.add(video, line, label, (start[0], end[0]), start[1], issues)

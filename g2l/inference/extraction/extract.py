@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from g2l.datasets.errors import DataError
 from g2l.datasets.facts import FACTS_NAME, FACTS_SCHEMA, read_feature_facts
-from g2l.datasets.faults import DataError, Fault
 from g2l.datasets.features import Features, open_features
-from g2l.datasets.layout import name_fault
+from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder, write_json
 from g2l.inference.devices import parse_device
@@ -87,7 +87,7 @@ class ExtractionResult:
         kept: Videos whose features were there already.
         frames: Features of all of them.
         feature_dim: D, or 0 where there are none.
-        faults: Videos that could not be read.
+        issues: Videos that could not be read.
         device_report: A line on what ran the encoder.
     """
 
@@ -95,12 +95,12 @@ class ExtractionResult:
     kept: tuple[str, ...]
     frames: int
     feature_dim: int
-    faults: tuple[Fault, ...]
+    issues: tuple[DataError, ...]
     device_report: str
 
 
 def extract_features(request: ExtractionRequest, progress: Progress | None = None) -> ExtractionResult:
-    """Extract the features of all videos that are not done yet; a video at fault does not stop the others.
+    """Extract the features of all videos that are not done yet; an unreadable video does not stop the others.
 
     Features and facts are written after each video, whole or not at all: a second call goes on after a kill.
 
@@ -125,7 +125,7 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
     ensure_folder(request.output)
     kept = [name for name, path in videos.items() if _is_done(request.output, facts, name, path)]
     written: list[str] = []
-    faults: list[Fault] = []
+    issues: list[DataError] = []
     with (progress or NullProgress()).task("extracting", len(videos)) as bar:
         bar.advance(len(kept))
         for name, path in videos.items():
@@ -134,7 +134,7 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
             try:
                 features = _extract(request, encoder, normalization, path)
             except DataError as error:
-                faults.append(error.fault)
+                issues.append(error)
             else:
                 _write_features(request.output, facts, name, path, features)
                 written.append(name)
@@ -145,7 +145,7 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
         tuple(kept),
         sum(video["frames"] for video in done),
         facts.get("feature_dim", 0),
-        tuple(faults),
+        tuple(issues),
         encoder.device_report,
     )
 
@@ -158,7 +158,7 @@ def _find_videos(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name[0] == ".":
             continue
-        if reason := name_fault(path.stem):
+        if reason := name_error(path.stem):
             raise InputError(f"{path}: expected a file name that can name a video, but it {reason}.")
         if path.stem in videos:
             raise InputError(
@@ -184,7 +184,7 @@ def _extract(
     if not np.isfinite(features).all():
         frame = int(np.argwhere(~np.isfinite(features).all(axis=0))[0, 0])
         message = f"features must be finite, but those of {frame / request.fps:.1f} s are not."
-        raise DataError(Fault(path, None, message, hint="the encoder and --mean and --std must fit."))
+        raise DataError(path, None, message, hint="the encoder and --mean and --std must fit.")
     return features
 
 

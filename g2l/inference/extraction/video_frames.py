@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def sampled_frames(path: Path, fps: float) -> Iterator[VideoFrame]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise DataError(Fault(path, None, "has no video stream.", hint=_HINT))
+                raise DataError(path, None, "has no video stream.", hint=_HINT)
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield from _resample(path, container, stream, fps)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        raise DataError(Fault(path, None, f"cannot be decoded ({reason}).", hint=_HINT)) from None
+        raise DataError(path, None, f"cannot be decoded ({reason}).", hint=_HINT) from None
 
 
 def _resample(path: Path, container: InputContainer, stream: VideoStream, fps: float) -> Iterator[VideoFrame]:
@@ -71,7 +71,7 @@ def _resample(path: Path, container: InputContainer, stream: VideoStream, fps: f
             emitted += 1
         shown = frame
     if shown is None:
-        raise DataError(Fault(path, None, "has a video stream, but no frame in it.", hint=_HINT))
+        raise DataError(path, None, "has a video stream, but no frame in it.", hint=_HINT)
     end = time + 1 / rate
     _check_end(path, container, stream, start, end)
     while emitted == 0 or emitted / fps < end - _ROUNDING:
@@ -86,4 +86,4 @@ def _check_end(path: Path, container: InputContainer, stream: VideoStream, start
         expected = (container.duration or 0) / 1_000_000 - max(0, start)  # microseconds from 0 on
     if expected - end > max(_LOST_SECONDS, _LOST_SHARE * expected):
         message = f"is truncated: it should last {expected:.1f} s, but its frames end after {end:.1f} s."
-        raise DataError(Fault(path, None, message, hint=_HINT))
+        raise DataError(path, None, message, hint=_HINT)

@@ -64,7 +64,7 @@ class Source:
         return plan_conversion(ConversionRequest(**request))
 
     def errors(self, **settings: Any) -> list[str]:
-        return [f"{f.path.name}:{f.line}: {f.message}" for f in self.plan(**settings).errors]
+        return [f"{f.path.name}:{f.line}: {f.reason}" for f in self.plan(**settings).errors]
 
 
 def written(plan: ConversionPlan) -> dict[str, list[str]]:

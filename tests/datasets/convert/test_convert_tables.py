@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.convert.segments import Clock, LabelSettings, Segment, SegmentTable, label_fault
+from g2l.datasets.convert.segments import Clock, LabelSettings, Segment, SegmentTable, label_error
 from g2l.datasets.convert.tables import read_text_labels
-from g2l.datasets.faults import DataError, Fault, Severity
+from g2l.datasets.errors import DataError
 
 HEADER = "video,label,start,end\n"
 BORIS = "Observation id,FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file name\n"
@@ -29,13 +29,13 @@ def read(
     videos: tuple[str, ...] = (),
     label_fps: float | None = None,
     offset: float = 0.0,
-) -> tuple[SegmentTable, list[Fault]]:
+) -> tuple[SegmentTable, list[DataError]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    faults: list[Fault] = []
+    issues: list[DataError] = []
     table = SegmentTable(path, Clock(fps, label_fps, offset))
     settings = LabelSettings(table.clock, tier, fps is not None and label_fps is None, videos)
-    read_text_labels(path, table, settings, faults)
-    return table, faults
+    read_text_labels(path, table, settings, issues)
+    return table, issues
 
 
 def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
@@ -58,8 +58,8 @@ def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
     ],
 )
 def test_columns_are_found_by_name(tmp_path: Path, text: str | bytes) -> None:
-    table, faults = read(tmp_path / "a.csv", text)
-    assert faults == []
+    table, issues = read(tmp_path / "a.csv", text)
+    assert issues == []
     assert spans(table) == [("cut", 0, 5), ("stir", 5, 9)]
 
 
@@ -74,65 +74,65 @@ def test_columns_are_found_by_name(tmp_path: Path, text: str | bytes) -> None:
     ],
 )
 def test_lists_of_start_end_and_class(tmp_path: Path, text: str, fps: float | None) -> None:
-    table, faults = read(tmp_path / "a.txt", text, fps)
-    assert faults == []
+    table, issues = read(tmp_path / "a.txt", text, fps)
+    assert issues == []
     assert spans(table) == [("cut", 0, 5), ("stir it", 5, 9)]
     assert table.whole == set()
 
 
 def test_a_class_a_line_is_for_every_frame(tmp_path: Path) -> None:
-    table, faults = read(tmp_path / "a.txt", "cut\ncut\nstir\n\n")
-    assert (faults, spans(table), table.whole) == ([], [("cut", 0, 2), ("stir", 2, 3)], {"a"})
+    table, issues = read(tmp_path / "a.txt", "cut\ncut\nstir\n\n")
+    assert (issues, spans(table), table.whole) == ([], [("cut", 0, 2), ("stir", 2, 3)], {"a"})
 
 
 def test_exports_of_boris(tmp_path: Path) -> None:
     rows = "obs,25,me,cut,STATE,0.5,1.0,videos/a.mp4\nobs,25,me,stir,STATE,1.0,2.26,videos/a.mp4\n"
-    table, faults = read(tmp_path / "s.csv", BORIS + rows, 10.0, videos=("a",))
-    assert (faults, spans(table)) == ([], [("cut", 5, 10), ("stir", 10, 23)])
+    table, issues = read(tmp_path / "s.csv", BORIS + rows, 10.0, videos=("a",))
+    assert (issues, spans(table)) == ([], [("cut", 5, 10), ("stir", 10, 23)])
     events = "0.5,v/a.mp4,9,25,me,cut,START\n0.7,v/a.mp4,9,25,me,beep,POINT\n1.0,v/a.mp4,9,25,me,cut,STOP\n"
-    table, faults = read(tmp_path / "s.csv", EVENTS + events, 10.0, videos=("a",))
+    table, issues = read(tmp_path / "s.csv", EVENTS + events, 10.0, videos=("a",))
     assert spans(table) == [("cut", 5, 10)]
-    assert [fault.message for fault in faults] == ["1 point events have no duration and are left out."]
+    assert [issue.reason for issue in issues] == ["1 point events have no duration and are left out."]
     first, _, last = events.splitlines()
-    _, faults = read(tmp_path / "s.csv", f"{EVENTS}{last}\n{first}\n", 10.0)
-    assert ["stops" in fault.message or "starts" in fault.message for fault in faults] == [True, True]
+    _, issues = read(tmp_path / "s.csv", f"{EVENTS}{last}\n{first}\n", 10.0)
+    assert ["stops" in issue.reason or "starts" in issue.reason for issue in issues] == [True, True]
 
 
 def test_exports_of_elan(tmp_path: Path) -> None:
     rows = "00:00:00.500\t0.5\t00:00:01.000\t1.0\tcut\t\n00:00:00.700\t0.7\t00:00:00.900\t0.9\t\tlook\n"
-    table, faults = read(tmp_path / "a.txt", ELAN + rows, 10.0, tier="hands")
-    assert (faults, spans(table)) == ([], [("cut", 5, 10)])
+    table, issues = read(tmp_path / "a.txt", ELAN + rows, 10.0, tier="hands")
+    assert (issues, spans(table)) == ([], [("cut", 5, 10)])
     with pytest.raises(DataError, match=r"expected one tier, but found 'hands' with 1 .*'notes' with 1"):
         read(tmp_path / "a.txt", ELAN + rows, 10.0)
     unnamed = "hands\t\t00:00:00.500\t0.5\t00:00:01.000\t1.0\t00:00:00.500\t0.5\tcut\n"
-    table, faults = read(tmp_path / "a.txt", unnamed + unnamed.replace("hands", "notes"), 10.0, tier="hands")
-    assert (faults, spans(table)) == ([], [("cut", 5, 10)])
+    table, issues = read(tmp_path / "a.txt", unnamed + unnamed.replace("hands", "notes"), 10.0, tier="hands")
+    assert (issues, spans(table)) == ([], [("cut", 5, 10)])
 
 
 def test_labels_at_another_rate_and_offset(tmp_path: Path) -> None:
     text = "video,label,start,end\na,cut,0,30\na,stir,30,31\na,pour,31,60\n"
-    table, faults = read(tmp_path / "s.csv", text, 10.0, label_fps=30.0)
+    table, issues = read(tmp_path / "s.csv", text, 10.0, label_fps=30.0)
     assert spans(table) == [("cut", 0, 10), ("pour", 10, 20)]
     assert (table.label_frames, table.left_out) == (60, 1)
-    assert "lasts less than a frame" in faults[0].message
-    table, faults = read(tmp_path / "s.csv", text, 10.0, label_fps=10.0, offset=-0.5)
+    assert "lasts less than a frame" in issues[0].message
+    table, issues = read(tmp_path / "s.csv", text, 10.0, label_fps=10.0, offset=-0.5)
     assert spans(table)[0] == ("cut", 0, 25)
-    assert "starts 5 frames before the features: it is clipped" in faults[0].message
+    assert "starts 5 frames before the features: it is clipped" in issues[0].message
 
 
 def test_tabs_and_lines(tmp_path: Path) -> None:
-    table, faults = read(tmp_path / "s.TSV", "video\tlabel\tstart\tend\n\nb.1\tcut, fine\t3\t4\n")
-    assert faults == []
+    table, issues = read(tmp_path / "s.TSV", "video\tlabel\tstart\tend\n\nb.1\tcut, fine\t3\t4\n")
+    assert issues == []
     assert table.segments == {"b.1": [Segment(3, "cut, fine", 3, 4)]}
     assert table.mentions == {"b.1": 3}
 
 
 def test_seconds_are_rounded_to_frames_and_neighbours_meet(tmp_path: Path) -> None:
     rows = "a,cut,0,0.5\na,stir,0.5,1.26\na,cut,1.26,1.29\n"
-    table, faults = read(tmp_path / "s.csv", "video,label,start_s,end_s\n" + rows, fps=5)
+    table, issues = read(tmp_path / "s.csv", "video,label,start_s,end_s\n" + rows, fps=5)
     assert [(s.start, s.end) for s in table.segments["a"]] == [(0, 3), (3, 6)]
-    assert [(fault.line, fault.severity) for fault in faults] == [(4, Severity.WARNING)]
-    assert "lasts less than a frame at 5 frames per second and is left out" in faults[0].message
+    assert [(issue.line, issue.severity) for issue in issues] == [(4, "warning")]
+    assert "lasts less than a frame at 5 frames per second and is left out" in issues[0].message
 
 
 def test_own_predictions_are_read_in_either_unit(tmp_path: Path) -> None:
@@ -166,17 +166,17 @@ def test_own_predictions_are_read_in_either_unit(tmp_path: Path) -> None:
     ],
 )
 def test_every_refused_row_is_named(tmp_path: Path, row: str, message: str) -> None:
-    table, faults = read(tmp_path / "s.csv", f"{HEADER}a,stir,7,9\n{row}\na,pour,10,12\n")
-    assert len(faults) == 1
-    assert str(faults[0]).startswith(f"{tmp_path / 's.csv'}:3: ")
+    table, issues = read(tmp_path / "s.csv", f"{HEADER}a,stir,7,9\n{row}\na,pour,10,12\n")
+    assert len(issues) == 1
+    assert str(issues[0]).startswith(f"{tmp_path / 's.csv'}:3: ")
     with pytest.raises(DataError, match=message):
-        raise DataError(faults[0])
+        raise issues[0]
     assert [segment.label for segment in table.segments["a"]] == ["stir", "pour"]
 
 
 def test_lines_after_a_quoted_break_are_right(tmp_path: Path) -> None:
-    _, faults = read(tmp_path / "s.csv", f'{HEADER}a,"x\ny",z,q\na,,0,q\n')
-    assert [fault.line for fault in faults] == [2, 2, 4]
+    _, issues = read(tmp_path / "s.csv", f'{HEADER}a,"x\ny",z,q\na,,0,q\n')
+    assert [issue.line for issue in issues] == [2, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_files_that_are_no_table_say_what_is_read(
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path / name, text, fps)
-    assert caught.value.fault.path == tmp_path / name
+    assert caught.value.path == tmp_path / name
     assert hint in (caught.value.hint or "")
 
 
@@ -206,9 +206,9 @@ def test_a_table_without_a_column_of_videos_is_named_after_one(tmp_path: Path) -
 
 
 def test_rows_that_cannot_be_told_apart_end_the_reading(tmp_path: Path) -> None:
-    table, faults = read(tmp_path / "s.csv", f'{HEADER}a,cut,0,5\na,"stir,5,9\na,cut,9,11\n')
-    assert [fault.line for fault in faults] == [3]
-    assert "is not a row of a table (unexpected end of data)" in faults[0].message
+    table, issues = read(tmp_path / "s.csv", f'{HEADER}a,cut,0,5\na,"stir,5,9\na,cut,9,11\n')
+    assert [issue.line for issue in issues] == [3]
+    assert "is not a row of a table (unexpected end of data)" in issues[0].message
     assert len(table.segments["a"]) == 1
 
 
@@ -221,11 +221,11 @@ def test_any_text_is_read_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, text: str, header: str, suffix: str
 ) -> None:
     path = tmp_path_factory.mktemp("any") / f"s.{suffix}"
-    faults: list[Fault] = []
+    issues: list[DataError] = []
     table = SegmentTable(path)
     with suppress(DataError):
-        table, faults = read(path, (header + text).encode("utf-8", "replace"), 10.0)
-    assert all("\n" not in str(fault) for fault in faults)
+        table, issues = read(path, (header + text).encode("utf-8", "replace"), 10.0)
+    assert all("\n" not in str(issue) for issue in issues)
     for segments in table.segments.values():
         assert all(0 <= segment.start < segment.end for segment in segments)
-        assert all(label_fault(segment.label) is None for segment in segments)
+        assert all(label_error(segment.label) is None for segment in segments)

@@ -37,22 +37,22 @@ def test_one_elan_file_names_one_video(source: Source) -> None:
 
 def test_times_of_elan_need_the_frame_rate(source: Source) -> None:
     source.label("P1_a.eaf", eaf())
-    (fault,) = source.plan().errors
-    assert fault.message == "times are in milliseconds, and the frame rate of the features is unknown."
-    assert fault.hint == "give --fps, the frames per second of the features."
+    (issue,) = source.plan().errors
+    assert issue.reason == "times are in milliseconds, and the frame rate of the features is unknown."
+    assert issue.hint == "give --fps, the frames per second of the features."
 
 
 def test_two_tiers_are_named_and_one_is_chosen(source: Source) -> None:
     for name in FRAMES:
         source.label(f"{name}.eaf", eaf(more=SECOND))
-    fault = source.plan(fps=10).errors[0]
-    assert fault.message == (
+    issue = source.plan(fps=10).errors[0]
+    assert issue.reason == (
         "expected one tier, but found 'left hand' with 1 annotations, 'right hand' with 1 annotations."
     )
-    assert fault.hint == "--tier chooses one, such as --tier 'left hand'."
+    assert issue.hint == "--tier chooses one, such as --tier 'left hand'."
     assert written(source.plan(fps=10, tier="right hand"))["P1_a"].count("stir") == 10
     misspelt = source.plan(fps=10, tier="right band", dataset="other").errors[0]
-    assert misspelt.message.startswith("expected a tier 'right band', but its tiers are 'left hand'")
+    assert misspelt.reason.startswith("expected a tier 'right band', but its tiers are 'left hand'")
     assert misspelt.hint == "did you mean right hand?"
 
 
@@ -96,9 +96,9 @@ def test_broken_elan_files_are_named_with_their_line(
     source.label("P1_a.eaf", text)
     source.label("P2_a.eaf", eaf())
     plan = source.plan(fps=10)
-    fault = plan.errors[0]
-    assert (fault.path.name, fault.line) == ("P1_a.eaf", line)
-    assert message in fault.message
+    issue = plan.errors[0]
+    assert (issue.path.name, issue.line) == ("P1_a.eaf", line)
+    assert message in issue.reason
     with pytest.raises(InputError):
         write_conversion(plan)
     assert not (source.root / "data").exists()
@@ -108,7 +108,7 @@ def test_times_count_from_the_origin_of_the_medium(source: Source) -> None:
     for name in FRAMES:
         source.label(f"{name}.eaf", eaf(media='<MEDIA_DESCRIPTOR MEDIA_URL="a" TIME_ORIGIN="1000"/>'))
     plan = source.plan(fps=10)
-    assert plan.faults == ()
+    assert plan.issues == ()
     assert written(plan)["P2_a"] == ["background"] * 20 + ["cut"] * 10 + ["background"] * 10
 
 
@@ -117,5 +117,5 @@ def test_origins_that_differ_or_are_no_time(source: Source) -> None:
     source.label("P1_a.eaf", eaf(media=two.format("500")))
     source.label("P2_a.eaf", eaf(media=two.format("x")))
     plan = source.plan(fps=10)
-    assert "its media start at 500, 0 ms" in plan.faults[0].message
+    assert "its media start at 500, 0 ms" in plan.issues[0].message
     assert "`TIME_ORIGIN` must be milliseconds, but is 'x'" in plan.errors[0].message

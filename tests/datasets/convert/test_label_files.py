@@ -13,7 +13,6 @@ from g2l.config import DataConfig
 from g2l.datasets.convert.plan import write_conversion
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.facts import read_dataset_facts
-from g2l.datasets.faults import Severity
 from g2l.files import write_json
 
 
@@ -25,7 +24,7 @@ def source(tmp_path: Path) -> Source:
 def test_lists_of_frames_are_kept_as_they_are(source: Source) -> None:
     source.lists()
     plan = source.plan()
-    assert plan.faults == ()
+    assert plan.issues == ()
     assert written(plan) == LABELS
     assert (plan.path / "mapping.txt").read_text() == "0 cut\n1 idle\n"
 
@@ -35,13 +34,13 @@ def test_lists_a_little_shorter_than_the_features_are_not_filled(source: Source)
     source.label("P1_a.txt", "cut\n" * 14)
     source.label("P2_a.txt", "cut\n" * 43)
     plan = source.plan()
-    assert [(fault.severity, fault.path.name, fault.message) for fault in plan.faults] == [
+    assert [(issue.severity, issue.path.name, issue.reason) for issue in plan.issues] == [
         (
-            Severity.WARNING,
+            "warning",
             "P1_a.txt",
             "has labels of 14 frames, but the video has 30 frames; the first 14 are used.",
         ),
-        (Severity.WARNING, "P2_a.txt", "'cut' ends at frame 43, but the video has 40 frames: it is clipped."),
+        ("warning", "P2_a.txt", "'cut' ends at frame 43, but the video has 40 frames: it is clipped."),
     ]
     assert {name: len(labels) for name, labels in written(plan).items()} == {"P1_a": 14, "P2_a": 40}
 
@@ -71,8 +70,8 @@ def test_a_mapping_is_kept_and_labels_must_be_in_it(source: Source) -> None:
     plan = source.plan(mapping=mapping)
     assert (write_conversion(plan) / "mapping.txt").read_text() == mapping.read_text()
     mapping.write_text("0 idle\n1 cup\n")
-    (fault,) = source.plan(mapping=mapping, dataset="other").errors
-    assert (fault.path.name, fault.line, fault.hint) == ("P1_a.txt", 11, "did you mean cup?")
+    (issue,) = source.plan(mapping=mapping, dataset="other").errors
+    assert (issue.path.name, issue.line, issue.hint) == ("P1_a.txt", 11, "did you mean cup?")
     mapping.write_text("0 idle\n0 cut\n")
     assert "mapping.txt:2: index 0 must occur once" in source.errors(mapping=mapping, dataset="other")[0]
 
@@ -81,8 +80,8 @@ def test_a_background_that_a_mapping_does_not_hold(source: Source) -> None:
     table = source.label("s.csv", "video,label,start,end\nP1_a,cut,0,9\nP2_a,cut,0,40\n")
     mapping = source.root / "mapping.txt"
     mapping.write_text("0 idle\n1 cut\n")
-    (fault,) = source.plan(segments=table, mapping=mapping).errors
-    assert fault.message == "class 'background', for frames that no segment covers, is not in it."
+    (issue,) = source.plan(segments=table, mapping=mapping).errors
+    assert issue.reason == "class 'background', for frames that no segment covers, is not in it."
     assert source.errors(segments=table, mapping=mapping, background="idle") == []
 
 
@@ -151,8 +150,8 @@ def test_what_holds_no_labels(source: Source) -> None:
     assert (
         source.errors()[0] == "labels:None: expected labels of one kind, but found 1 .eaf and 2 .txt files."
     )
-    (fault,) = source.plan(segments=None).errors
-    assert fault.message == "has no labels, which only .mat files hold beside the features."
+    (issue,) = source.plan(segments=None).errors
+    assert issue.reason == "has no labels, which only .mat files hold beside the features."
     assert source.errors(segments=source.root / "none.csv")[0] == "none.csv:None: no such file."
     assert source.errors(segments=source.root / "none.eaf", fps=3)[0] == "none.eaf:None: no such file."
 
@@ -161,8 +160,8 @@ def test_labels_of_every_frame_at_another_rate(source: Source) -> None:
     for name, labels in LABELS.items():
         source.label(f"{name}.txt", "\n".join(label for label in labels for _ in range(2)) + "\n")
     plan = source.plan(fps=10.0, label_fps=20.0)
-    (fault,) = plan.faults
-    assert fault.message == (
+    (issue,) = plan.issues
+    assert issue.reason == (
         "labels resampled from 20 to 10 frames per second: 140 labelled frames became 70; 0 segments shorter "
         "than a frame were left out."
     )
@@ -174,8 +173,8 @@ def test_labels_that_begin_later_leave_background(source: Source) -> None:
     source.lists()
     plan = source.plan(fps=10.0, offset=0.5)
     assert written(plan)["P2_a"] == ["background"] * 5 + ["idle"] * 10 + ["cut"] * 25
-    (fault,) = source.plan(offset=0.5, dataset="other").errors
-    assert "times are shifted or scaled, and the frame rate of the features is unknown" in fault.message
+    (issue,) = source.plan(offset=0.5, dataset="other").errors
+    assert "times are shifted or scaled, and the frame rate of the features is unknown" in issue.reason
 
 
 def test_a_tolerance_of_ones_own_and_features_cut_to_their_labels(source: Source) -> None:

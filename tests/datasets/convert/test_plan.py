@@ -17,7 +17,7 @@ from g2l.datasets.convert.segments import Segment
 from g2l.datasets.convert.sources import Layout
 from g2l.datasets.convert.timeline import TOLERANCE, make_timeline
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.datasets.faults import Fault, Severity
+from g2l.datasets.errors import DataError
 from g2l.datasets.validation import validate_dataset
 from g2l.errors import InputError
 
@@ -70,13 +70,13 @@ def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
 
 
-def texts(faults: tuple[Fault, ...], severity: Severity = Severity.ERROR) -> list[str]:
-    return [f"{f.path.name}:{f.line}: {f.message}" for f in faults if f.severity is severity]
+def texts(issues: tuple[DataError, ...], severity: str = "error") -> list[str]:
+    return [f"{f.path.name}:{f.line}: {f.reason}" for f in issues if f.severity == severity]
 
 
-def test_what_is_written_is_read_without_faults(source: Source) -> None:
+def test_what_is_written_is_read_without_issues(source: Source) -> None:
     plan = source.plan()
-    assert texts(plan.faults) == []
+    assert texts(plan.issues) == []
     path = write_conversion(plan)
     assert path == source.root / "data" / "mine"
     assert [item.name for item in path.parent.iterdir()] == ["mine"]
@@ -111,17 +111,17 @@ def test_without_gaps_there_is_no_background(source: Source) -> None:
 def test_no_subject_is_on_both_sides(source: Source) -> None:
     plan = source.plan(group_pattern=r"^S(\d)", test_fraction=0.3)
     train, test = plan.splits[1]
-    assert plan.faults == ()
+    assert plan.issues == ()
     assert sorted(train + test) == sorted(LENGTHS)
     assert {name[:2] for name in train}.isdisjoint({name[:2] for name in test})
     assert source.plan(group_pattern=r"^S(\d)", test_fraction=0.3).splits == plan.splits
 
 
 def test_names_that_tell_no_subject_are_warned_of(source: Source) -> None:
-    (warning,) = source.plan().faults  # S2.b_B is not a name of GTEA
-    assert warning.severity is Severity.WARNING
-    assert "do not tell subjects apart" in warning.message
-    assert source.plan(group_pattern="").faults == ()
+    (warning,) = source.plan().issues  # S2.b_B is not a name of GTEA
+    assert warning.severity == "warning"
+    assert "do not tell subjects apart" in warning.reason
+    assert source.plan(group_pattern="").issues == ()
 
 
 def test_given_bundles_are_kept(source: Source) -> None:
@@ -129,7 +129,7 @@ def test_given_bundles_are_kept(source: Source) -> None:
         train2="S1_A.txt S1_B.txt", test2="S2_A.txt", train7="S2_A S2.b_B S3_A", test7="S1_A S1_B"
     )
     plan = source.plan(bundles=bundles)
-    assert plan.faults == ()
+    assert plan.issues == ()
     path = write_conversion(plan)
     assert plan.facts.splits == {2: (2, 1), 7: (3, 2)}
     assert (path / "splits" / "test.split7.bundle").read_text() == "S1_A.txt\nS1_B.txt\n"
@@ -138,12 +138,12 @@ def test_given_bundles_are_kept(source: Source) -> None:
 def test_faults_of_given_bundles(source: Source) -> None:
     bundles = source.bundles(train1="S1_A S1_C", test1="S2_A S1_A", train2="S1_B")
     plan = source.plan(bundles=bundles)
-    assert texts(plan.faults) == [
+    assert texts(plan.issues) == [
         "train.split1.bundle:2: video 'S1_C' has no features with segments.",
         "test.split1.bundle:2: test video 'S1_A' must not be trained on, but is in train.split1.bundle:1.",
         "test.split2.bundle:None: no such file.",
     ]
-    assert "did you mean S1_" in (plan.faults[0].hint or "")
+    assert "did you mean S1_" in (plan.issues[0].hint or "")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_all_faults_are_found_at_once_and_nothing_is_written(source: Source) -> 
     source.table(*ROWS, "S1_A,pour,5,9", "S2_A,cut,x,5", "S2_A,cut,20,99", "S7_A,cut,0,5", "S7_A,cut,5,6")
     plan = source.plan(group_pattern="")
     overlap = "segments must not overlap, but"
-    assert texts(plan.faults) == [
+    assert texts(plan.issues) == [
         "S1_B.npy:None: expected a numpy array (.npy), but it is empty.",
         "segments.csv:9: `start` must be a whole number of frames >= 0 or hh:mm:ss, but is 'x' instead.",
         "S3_A.npy:None: expected feature_dim 3 (dt), but its shape is 4 × 27.",
@@ -174,7 +174,7 @@ def test_all_faults_are_found_at_once_and_nothing_is_written(source: Source) -> 
         "frames later.",
     ]
     left_out = f"S9_Z.npy:None: has no segment in {source.root / 'segments.csv'} and is left out."
-    assert texts(plan.faults, Severity.WARNING) == [left_out]
+    assert texts(plan.issues, "warning") == [left_out]
     with pytest.raises(InputError, match=r"S1_B\.npy: expected a numpy array"):
         write_conversion(plan)
     assert not (source.root / "data").exists()
@@ -190,7 +190,7 @@ def test_a_video_whose_only_segments_vanish_is_left_out_everywhere(source: Sourc
     rows = [f"{name},cut,0,1" for name in LENGTHS if name != "S3_A"]
     source.table(*rows, "S3_A,cut,0.5,0.51", header="video,label,start_s,end_s")
     plan = source.plan(fps=10, group_pattern="")
-    assert len(texts(plan.faults, Severity.WARNING)) == 2
+    assert len(texts(plan.issues, "warning")) == 2
     path = write_conversion(plan)
     assert not (path / "features" / "S3_A.npy").exists()
     assert validate_dataset(DataConfig(data_root=path.parent, dataset="mine")).errors == ()
@@ -268,13 +268,13 @@ def test_timelines_are_what_painting_frame_by_frame_gives(
     segments = [Segment(line, f"c{line % 3}", *span) for line, span in enumerate(spans, start=2)]
     num_frames = max(1, cuts[-1] - short)
     order.shuffle(segments)
-    faults: list[Fault] = []
-    timeline = make_timeline(Path("s.csv"), segments, num_frames, "background", faults)
+    issues: list[DataError] = []
+    timeline = make_timeline(Path("s.csv"), segments, num_frames, "background", issues)
     painted = naive_frames(segments, num_frames)
     assert [label for label, frames in timeline.runs for _ in range(frames)] == painted
     assert timeline.filled == painted.count("background")
-    assert all(fault.severity is Severity.WARNING for fault in faults)
-    assert len(faults) == sum(segment.end > num_frames for segment in segments)
+    assert all(issue.severity == "warning" for issue in issues)
+    assert len(issues) == sum(segment.end > num_frames for segment in segments)
 
 
 @given(
@@ -284,17 +284,17 @@ def test_overlaps_are_found_exactly_where_there_are_some(spans: list[tuple[int, 
     segments = [
         Segment(line, "cut", start, start + size) for line, (start, size) in enumerate(spans, start=2)
     ]
-    faults: list[Fault] = []
-    make_timeline(Path("s.csv"), segments, 20, "background", faults)
+    issues: list[DataError] = []
+    make_timeline(Path("s.csv"), segments, 20, "background", issues)
     overlap = any(a is not b and a.start < b.end and b.start < a.end for a in segments for b in segments)
-    assert bool(faults) == overlap
+    assert bool(issues) == overlap
 
 
 def test_ends_beyond_the_features(source: Source) -> None:
     source.table(*ROWS, f"S2_A,cut,9,{30 + TOLERANCE}", "S1_A,cut,20,25", f"S3_A,cut,9,{28 + TOLERANCE}")
     plan = source.plan(group_pattern="")
-    assert texts(plan.faults, Severity.WARNING) == [
+    assert texts(plan.issues, "warning") == [
         "segments.csv:9: 'cut' ends at frame 25, but the video has 20 frames: it is left out.",
         "segments.csv:8: 'cut' ends at frame 46, but the video has 30 frames: it is clipped.",
     ]
-    assert [fault.line for fault in plan.errors] == [10]
+    assert [issue.line for issue in plan.errors] == [10]

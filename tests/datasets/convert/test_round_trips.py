@@ -50,7 +50,7 @@ def convert(root: Path, name: str, segments: Path, fps: float | None) -> Path:
         dataset=name,
     )
     plan = plan_conversion(request)
-    assert plan.faults == ()
+    assert plan.issues == ()
     folder = write_conversion(plan)
     assert validate_dataset(DataConfig(data_root=root, dataset=name)).errors == ()
     return folder

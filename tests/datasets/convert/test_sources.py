@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from g2l.datasets.convert import sources as feature_sources
 from g2l.datasets.convert.sources import Layout, copy_features, find_layout, find_sources, open_sources
-from g2l.datasets.faults import DataError, Fault
+from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, open_features
 
 
@@ -21,10 +21,10 @@ def headers(*shapes: tuple[int, int]) -> list[FeatureFile]:
     ]
 
 
-def only(folder: Path) -> tuple[Any, list[Fault]]:
-    faults: list[Fault] = []
-    (source,) = find_sources(folder, None, faults).values()
-    return source, faults
+def only(folder: Path) -> tuple[Any, list[DataError]]:
+    issues: list[DataError] = []
+    (source,) = find_sources(folder, None, issues).values()
+    return source, issues
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_every_way_of_storing_is_copied_to_the_same_numbers(
         np.save(folder / "a.npy", stored)
     else:
         (np.savez if container == "npz" else np.savez_compressed)(folder / "a.npz", anything=stored)
-    source, faults = only(folder)
-    assert faults == []
+    source, issues = only(folder)
+    assert issues == []
     (folder / "out").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feature_sources, "_CHUNK_NUMBERS", chunk)
@@ -121,7 +121,7 @@ def test_numbers_that_are_not_finite_are_named(
     source, _ = only(tmp_path)
     (tmp_path / "out").mkdir()
     message = rf"a\.{suffix}: features must be finite, but feature 2 of frame 7 is (nan|inf) instead"
-    monkeypatch.setattr(feature_sources, "_CHUNK_NUMBERS", 9)  # the fault is not in the first chunk
+    monkeypatch.setattr(feature_sources, "_CHUNK_NUMBERS", 9)  # the issue is not in the first chunk
     with pytest.raises(DataError, match=message):
         copy_features(source.laid_out(Layout.TD), tmp_path / "out" / "a.npy")
 
@@ -130,9 +130,9 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     array = np.array([[print, 1]], dtype=object)
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "b.npz", array)
-    faults: list[Fault] = []
-    assert find_sources(tmp_path, None, faults) == {"a": None, "b": None}
-    assert ["found object instead" in fault.message for fault in faults] == [True, True]
+    issues: list[DataError] = []
+    assert find_sources(tmp_path, None, issues) == {"a": None, "b": None}
+    assert ["found object instead" in issue.reason for issue in issues] == [True, True]
 
 
 def test_archives_that_hold_not_one_array(tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_archives_that_hold_not_one_array(tmp_path: Path) -> None:
         archive.writestr("notes.txt", "no array")
     with zipfile.ZipFile(tmp_path / "d.npz", "w"):
         pass
-    faults: list[Fault] = []
-    find_sources(tmp_path, None, faults)
-    assert [str(fault).removeprefix(f"{tmp_path}/") for fault in faults] == [
+    issues: list[DataError] = []
+    find_sources(tmp_path, None, issues)
+    assert [str(issue).removeprefix(f"{tmp_path}/") for issue in issues] == [
         "a.npz: expected one array, but found 2 (rgb, flow).",
         "b.npz: cannot be read as a numpy archive (.npz) (File is not a zip file).",
         "c.npz: expected a numpy array (.npy), but it has no such header.",
@@ -157,8 +157,8 @@ def test_an_archive_damaged_inside_is_refused_while_copying(tmp_path: Path) -> N
     raw = bytearray((tmp_path / "a.npz").read_bytes())
     raw[len(raw) // 2] ^= 0xFF
     (tmp_path / "a.npz").write_bytes(raw)
-    source, faults = only(tmp_path)
-    assert faults == []
+    source, issues = only(tmp_path)
+    assert issues == []
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"a\.npz: cannot be read as a numpy archive.*Bad CRC-32"):
         copy_features(source.laid_out(Layout.DT), tmp_path / "out" / "a.npy")
@@ -170,11 +170,11 @@ def test_names_of_files(tmp_path: Path) -> None:
         np.save(tmp_path / "x", np.zeros((2, 3)))
         (tmp_path / "x.npy").rename(tmp_path / name)
     np.savez(tmp_path / "a.1.npz", np.zeros((2, 3)))
-    faults: list[Fault] = []
-    sources = find_sources(tmp_path, None, faults)
+    issues: list[DataError] = []
+    sources = find_sources(tmp_path, None, issues)
     assert {name for name, source in sources.items() if source} == {"a.1"}
-    assert sorted(fault.path.name for fault in faults) == [" b.npy", "a.1.npz", "c\n.npy"]
-    assert any("must have one file, but has a.1.npy too" in fault.message for fault in faults)
+    assert sorted(issue.path.name for issue in issues) == [" b.npy", "a.1.npz", "c\n.npy"]
+    assert any("must have one file, but has a.1.npy too" in issue.reason for issue in issues)
 
 
 def test_folders_without_features(tmp_path: Path) -> None:

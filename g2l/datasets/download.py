@@ -1,0 +1,360 @@
+"""The public data sets: where they are, under which terms, and how they are downloaded and unpacked.
+
+The features are those that Abu Farha and Gall (MS-TCN, CVPR 2019) published: one archive of about 30 GB holds
+all three. Size and checksum come from Zenodo's record, which is read before anything is downloaded. An
+interrupted download is continued. The archive is unpacked as if it were hostile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from g2l.datasets.facts import write_dataset_facts
+from g2l.datasets.layout import DatasetFolder, new_dataset, new_path
+from g2l.errors import DiskFullError, InputError, OperationalError, did_you_mean
+from g2l.files import ensure_folder, unwritable
+from g2l.machine import free_disk
+from g2l.progress import NullProgress, Progress, Task
+
+ARCHIVES = ".downloads"
+"""Folder of archives below the data root; hidden, so that it is not listed as a data set."""
+TIMEOUT_S = 60.0
+"""A connection without a byte for so long counts as lost."""
+TRIES = 5
+"""Attempts in a row that bring nothing new."""
+WAIT_S = 2.0
+"""Before the second attempt; each later one waits twice as long."""
+_BLOCK = 2**20
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+"""Answers after which another attempt may succeed."""
+_LARGEST_RECORD = 2**22
+_PARTS = {"features": ".npy", "groundTruth": ".txt", "splits": ".bundle"}
+_MAPPING = "mapping.txt"
+_LARGEST_MEMBER = 2**33
+_LARGEST_RATIO = 200
+"""Of unpacked to packed bytes; features shrink by less than 10."""
+_SMALL = 2**24
+"""Bytes up to which the ratio does not matter: labels shrink a lot, and are small."""
+_ZIP_ERRORS = (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError, UnicodeError)
+"""What `zipfile` raises for a damaged archive, or one with an unknown compression."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set of an archive.
+
+    Attributes:
+        dataset: Its name, and that of its folder in the archive.
+        terms: Of the data set, as far as they are known.
+        cite: Whom to cite.
+        fps: Frames per second of the features.
+        record: URL of the JSON that gives size and checksum of the files of a Zenodo record.
+        url: URL of the archive.
+        file: Name of the archive in that record.
+        page: Page for people to read.
+    """
+
+    dataset: str
+    terms: str
+    cite: str
+    fps: float
+    record: str = "https://zenodo.org/api/records/3625992"
+    url: str = "https://zenodo.org/api/records/3625992/files/data.zip/content"
+    file: str = "data.zip"
+    page: str = "https://zenodo.org/records/3625992"
+
+
+_UNKNOWN = "its authors state no licence that is known here; ask them before any use beyond research."
+_SALADS = "Creative Commons BY-NC-SA 4.0: attribution, no commercial use, share alike."
+SOURCES = {
+    "gtea": Source("gtea", _UNKNOWN, "Fathi, Ren and Rehg, CVPR 2011", 15.0),
+    "50salads": Source("50salads", _SALADS, "Stein and McKenna, UbiComp 2013", 30.0),
+    "breakfast": Source("breakfast", _UNKNOWN, "Kuehne, Arslan and Serre, CVPR 2014", 15.0),
+}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The archive as the record describes it: bytes, MD5 in hexadecimal, and the record's licence."""
+
+    size: int
+    md5: str
+    licence: str | None
+
+
+def find_source(name: str) -> Source:
+    """Return the source of a data set.
+
+    Raises:
+        InputError: There is none of that name; similar ones are suggested.
+    """
+    if name not in SOURCES:
+        raise InputError(
+            f"no source of a data set {name!r} is known; known are {', '.join(SOURCES)}.",
+            hint=did_you_mean(name, list(SOURCES)),
+        )
+    return SOURCES[name]
+
+
+def read_record(source: Source) -> Archive:
+    """Request the record of an archive.
+
+    Raises:
+        OperationalError: It is not available, or does not give size and checksum of the archive.
+    """
+    try:
+        with _request(source.record) as answer:
+            value = json.loads(answer.read(_LARGEST_RECORD))
+    except _ConnectionLostError as error:
+        raise OperationalError(f"{source.record}: {error}.", hint="is there a network, or a proxy?") from None
+    except ValueError:
+        raise OperationalError(f"{source.record}: expected JSON, but found something else.") from None
+    files = value.get("files") if isinstance(value, dict) else None
+    for file in files if isinstance(files, list) else []:
+        if isinstance(file, dict) and source.file in (file.get("key"), file.get("filename")):
+            return _archive(source, file, value.get("metadata"))
+    raise OperationalError(f"{source.record}: expected a file {source.file!r}, but it names none.")
+
+
+def download_dataset(
+    source: Source, archive: Archive, data_root: Path, progress: Progress | None = None
+) -> Path:
+    """Download an archive, check it, unpack one data set of it, all or nothing, and return its folder.
+
+    An archive that is there already is checked and used; an interrupted one is completed.
+
+    Raises:
+        InputError: There is a data set of that name already.
+        OperationalError: The server fails, or its answer does not match the record.
+        DiskFullError: There is no room; this is found before anything is downloaded.
+    """
+    new_path(data_root, source.dataset)
+    ensure_folder(data_root / ARCHIVES)
+    bars = progress or NullProgress()
+    path = archive_path(source, archive, data_root)
+    if not (path.exists() and _md5(path) == archive.md5):
+        _download(source, archive, path, bars)
+    with new_dataset(data_root, source.dataset) as folder:
+        unpack(path, source.dataset, folder, bars)
+        facts = {"url": source.url, "checksum": f"md5:{archive.md5}", "bytes": archive.size}
+        facts |= {"page": source.page, "terms": source.terms, "cite": source.cite}
+        write_dataset_facts(folder.path, {"fps": source.fps, "source": facts})
+    return data_root / source.dataset
+
+
+def archive_path(source: Source, archive: Archive, data_root: Path) -> Path:
+    """Return where the archive is kept: under a name that its checksum decides."""
+    return data_root / ARCHIVES / f"{archive.md5[:12]}-{source.file}"
+
+
+def unpack(path: Path, dataset: str, folder: DatasetFolder, progress: Progress) -> None:
+    """Write the files of a data set into `folder`.
+
+    Raises:
+        OperationalError: As of `find_members`, or the archive is damaged.
+        DiskFullError: There is no room for them.
+    """
+    try:
+        with ZipFile(path) as archive:
+            members = find_members(archive, path, dataset)
+            size = sum(member.file_size for member in members.values())
+            check_room(folder.path, size, f"the files of {dataset}")
+            with progress.task("unpacking", len(members)) as bar:
+                for place, member in members.items():
+                    target = folder.path / place
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with archive.open(member) as packed, target.open("xb") as file:
+                        shutil.copyfileobj(packed, file)  # stops at the declared size, and checks the CRC
+                    bar.advance()
+    except _ZIP_ERRORS as error:
+        raise OperationalError(f"{path}: cannot be unpacked ({error}).") from None
+
+
+def find_members(archive: ZipFile, path: Path, dataset: str) -> dict[str, ZipInfo]:
+    """Return the files of a data set by their place in it; all else in the archive is passed over.
+
+    Args:
+        archive: Opened.
+        path: To name in errors.
+        dataset: Name of its folder in the archive, at the top or in one folder, such as `data/`.
+
+    Raises:
+        OperationalError: It holds no such data set, or a file of it is a link, is encrypted, is there twice,
+            or unpacks to too many bytes.
+    """
+    found: dict[str, ZipInfo] = {}
+    for member in archive.infolist():
+        place = _place(member, dataset)
+        if place is None:
+            continue
+        reason = _unsafe(member) or ("is there twice" if place in found else None)
+        if reason:
+            raise OperationalError(f"{path}: {member.filename!r} {reason}.")
+        found[place] = member
+    missing = [part for part in (*_PARTS, _MAPPING) if not any(place.startswith(part) for place in found)]
+    if missing:
+        raise OperationalError(
+            f"{path}: expected a data set {dataset!r}, but it has no {', '.join(missing)}."
+        )
+    return found
+
+
+def check_room(path: Path, size: int, what: str) -> None:
+    """Raise DiskFullError unless `size` bytes are free."""
+    free = free_disk(path)
+    if size > free:
+        message = f"no room for {what}: {size / 1e9:.2f} GB are needed, and {free / 1e9:.2f} GB are free."
+        raise DiskFullError(f"{path}: {message}", hint="choose another --data-root.")
+
+
+class _ConnectionLostError(Exception):
+    """Another attempt may succeed."""
+
+
+def _archive(source: Source, file: dict[str, Any], metadata: Any) -> Archive:
+    size = file.get("size", file.get("filesize"))
+    digest = str(file.get("checksum", "")).removeprefix("md5:")
+    if not isinstance(size, int) or size < 1 or not re.fullmatch(r"[0-9a-f]{32}", digest):
+        raise OperationalError(
+            f"{source.record}: expected size and MD5 of {source.file}, but found {size!r} and "
+            f"{file.get('checksum')!r}."
+        )
+    licence = metadata.get("license") if isinstance(metadata, dict) else None
+    name = licence.get("id") if isinstance(licence, dict) else None
+    return Archive(size, digest, name if isinstance(name, str) else None)
+
+
+def _download(source: Source, archive: Archive, path: Path, progress: Progress) -> None:
+    """Complete `<path>.part`, check it and give it its name."""
+    partial = path.with_name(f"{path.name}.part")
+    check_room(path.parent, archive.size - _size(partial), source.file)
+    best, failed = _size(partial), 0
+    with progress.task("downloading (MiB)", -(-archive.size // _BLOCK)) as bar:
+        bar.advance(best // _BLOCK)
+        while _size(partial) != archive.size:
+            try:
+                _continue(source.url, archive.size, partial, bar)
+            except _ConnectionLostError as error:
+                # A server that ignores ranges starts again: only what exceeds the best attempt counts.
+                arrived = _size(partial)
+                failed = 0 if arrived > best else failed + 1
+                best = max(best, arrived)
+                if failed >= TRIES:
+                    message = f"broke off after {arrived:,} of {archive.size:,} bytes ({error})."
+                    hint = "run the command again: it goes on from there."
+                    raise OperationalError(f"{source.url}: {message}", hint=hint) from None
+                time.sleep(WAIT_S * 2**failed)
+    if _md5(partial) != archive.md5:
+        partial.unlink()
+        raise OperationalError(
+            f"{source.url}: the download does not have the checksum md5:{archive.md5} and was removed.",
+            hint="run the command again; should it fail again, the archive was replaced or tampered with.",
+        )
+    partial.replace(path)
+
+
+def _continue(url: str, size: int, partial: Path, bar: Task) -> None:
+    """Append what is missing, until the end or until the connection is lost."""
+    start = _size(partial)
+    if start > size:
+        partial.unlink()
+        start = 0
+    with _request(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
+        place = answer.headers.get("Content-Range", "")
+        if answer.status != 206:
+            start = 0  # the server sends all of it again
+        elif not place.startswith(f"bytes {start}-"):
+            partial.unlink(missing_ok=True)
+            raise OperationalError(f"{url}: bytes from {start} on were requested, but it sends {place!r}.")
+        length = answer.headers.get("Content-Length", "")
+        if length.isdecimal() and start + int(length) != size:
+            raise OperationalError(
+                f"{url}: expected {size:,} bytes, but it offers {start + int(length):,}.",
+                hint="the archive may have been replaced: try again later.",
+            )
+        try:
+            with partial.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                while block := _read(answer):
+                    if file.tell() + len(block) > size:
+                        partial.unlink()
+                        raise OperationalError(f"{url}: expected {size:,} bytes, but it sends more.")
+                    file.write(block)
+                    bar.advance(file.tell() // _BLOCK - (file.tell() - len(block)) // _BLOCK)
+        except OSError as error:
+            raise unwritable(partial, error) from None
+    if _size(partial) < size:
+        raise _ConnectionLostError("the connection ended")
+
+
+@contextmanager
+def _request(url: str, headers: dict[str, str] | None = None) -> Iterator[Any]:
+    try:
+        answer = urlopen(Request(url, headers=headers or {}), timeout=TIMEOUT_S)
+    except HTTPError as error:
+        message = f"answered {error.code} {error.reason}"
+        if error.code in _TRANSIENT:
+            raise _ConnectionLostError(message) from None
+        raise OperationalError(f"{url}: {message}.") from None
+    except (OSError, HTTPException) as error:
+        raise _ConnectionLostError(f"cannot be reached ({getattr(error, 'reason', None) or error})") from None
+    with answer:
+        yield answer
+
+
+def _read(answer: Any) -> bytes:
+    try:
+        return bytes(answer.read(_BLOCK))
+    except (OSError, HTTPException) as error:
+        raise _ConnectionLostError(str(error) or type(error).__name__) from None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _place(member: ZipInfo, dataset: str) -> str | None:
+    """Return where a file belongs in the data set, such as `features/a.npy`, or None where it does not.
+
+    Only such places are ever written, so that no name can lead anywhere else.
+    """
+    parts = member.filename.split("/")
+    inside = parts[parts.index(dataset) + 1 :] if dataset in parts[:2] else []
+    if inside == [_MAPPING]:
+        return _MAPPING
+    if len(inside) != 2 or _PARTS.get(inside[0]) != PurePosixPath(inside[1]).suffix or inside[1][0] == ".":
+        return None
+    return None if "\\" in inside[1] or not inside[1].isprintable() else "/".join(inside)
+
+
+def _unsafe(member: ZipInfo) -> str | None:
+    """Return why a file of an archive is refused, or None."""
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link or a device, not a file"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    large = member.file_size > _SMALL and member.file_size > _LARGEST_RATIO * max(1, member.compress_size)
+    if member.file_size > _LARGEST_MEMBER or large:
+        return f"would unpack to {member.file_size:,} bytes from {member.compress_size:,}"
+    return None

@@ -1,1 +1,0 @@
-"""The public data sets, from where their authors and MS-TCN's put them."""

@@ -1,0 +1,57 @@
+"""Errors of a data set: file, line and one sentence. Reading raises the first, validation lists all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from g2l.errors import InputError, at
+
+_T = TypeVar("_T")
+
+
+class DataError(InputError):
+    """One thing that is wrong with a data set: raised by a reader, or collected in a list of issues.
+
+    Attributes:
+        path: The file or folder.
+        line: 1-based line number, or None where it is about the whole file.
+        reason: One sentence: what was expected and what was found.
+    """
+
+    severity: Literal["error", "warning"] = "error"
+
+    def __init__(self, path: Path, line: int | None, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{at(path, line)}: {reason}", hint=hint)
+        self.path, self.line, self.reason = path, line, reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep all attributes when the error crosses a process boundary."""
+        return _rebuild, (type(self), self.path, self.line, self.reason, self.hint)
+
+
+class DataWarning(DataError):  # noqa: N818 - never raised
+    """One thing that is odd and does not stop the reading; never raised."""
+
+    severity = "warning"
+
+
+def raise_first_error(issues: Iterable[DataError]) -> None:
+    """Raise the first issue that is not a warning; return when there is none."""
+    for issue in issues:
+        if issue.severity == "error":
+            raise issue
+
+
+def attempt(read: Callable[[], _T], issues: list[DataError]) -> _T | None:
+    """Return what `read` returns, or None after adding the error that it raises to `issues`."""
+    try:
+        return read()
+    except DataError as error:
+        issues.append(error.with_traceback(None))  # which would keep what was read in memory
+        return None
+
+
+def _rebuild(kind: type[DataError], path: Path, line: int | None, reason: str, hint: str | None) -> DataError:
+    return kind(path, line, reason, hint=hint)

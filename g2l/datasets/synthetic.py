@@ -1,0 +1,351 @@
+"""Data sets made from a seed: a kitchen with long-range grammar, and signals with planted lags.
+
+**Kitchen.** A video is a sequence of courses. Each opens with one of two markers; more actions follow, and
+some pairs of them look alike. The marker before an even pair, or after an odd one, decides its variant.
+Frames are noisy: a network needs a receptive field of a course for the variants, of an action for the rest.
+
+**Lags.** The right dilation rates are known, so a search can be checked against them. Per lag L there is one
+smooth signal s and one bit of the class, which is 1 where s(t − L) + s(t + L) > 0. One layer of kernel 3 and
+rate L computes that sum. Signals are zero outside the video, as a padded convolution sees them, and smooth
+over about L / 4 frames, so that a rate near L already sees much of the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from g2l.datasets.facts import write_dataset_facts
+from g2l.datasets.features import Features
+from g2l.datasets.labels import Labels, write_labels
+from g2l.datasets.layout import new_dataset, write_index
+from g2l.errors import InputError
+
+Signal = npt.NDArray[np.float64]
+
+SUBJECTS = 6
+FOLDS = 3
+"""A split tests every third subject; two splits are made."""
+MIN_VIDEOS = FOLDS
+
+
+@dataclass(frozen=True)
+class SyntheticVideo:
+    """One video; features (D, T), labels (T,)."""
+
+    name: str
+    features: Features
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class SyntheticDataset:
+    """A whole data set in memory.
+
+    Attributes:
+        class_names: In index order, length C.
+        videos: In the order of their names.
+        splits: Train and test names of each split.
+    """
+
+    class_names: tuple[str, ...]
+    videos: tuple[SyntheticVideo, ...]
+    splits: dict[int, tuple[tuple[str, ...], tuple[str, ...]]]
+
+
+def video_names(scene: str, count: int) -> tuple[str, ...]:
+    """Return names such as `S1_Kitchen_V1`, whose first part is the subject as in GTEA's names."""
+    names = [(number % SUBJECTS + 1, number // SUBJECTS + 1) for number in range(count)]
+    return tuple(f"S{subject}_{scene}_V{take}" for subject, take in sorted(names))
+
+
+def subject_splits(names: Sequence[str]) -> dict[int, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return two splits; no subject is on both sides of either, or tested in both."""
+    splits = {}
+    for split in (1, 2):
+        tested = {f"S{subject}" for subject in range(split, SUBJECTS + 1, FOLDS)}
+        test = tuple(name for name in names if name.partition("_")[0] in tested)
+        splits[split] = (tuple(name for name in names if name not in test), test)
+    return splits
+
+
+def check_sizes(**sizes: tuple[int, int]) -> None:
+    """Check the sizes a user asked for.
+
+    Args:
+        sizes: Value and smallest allowed value of each.
+
+    Raises:
+        InputError: One is too small; all that are too small are named.
+    """
+    issues = [
+        f"`{name}` must be >= {smallest}, but is {value} instead."
+        for name, (value, smallest) in sizes.items()
+        if value < smallest
+    ]
+    if issues:
+        raise InputError(" ".join(issues))
+
+
+def write_dataset(
+    root: Path, name: str, data: SyntheticDataset, source: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a data set to `<root>/<name>` and return that folder.
+
+    It is written into a hidden folder beside it and renamed at the end.
+
+    Args:
+        root: Folder that holds data sets.
+        name: Of the data set.
+        data: What to write.
+        source: How it was made, to be kept in `dataset.json`.
+
+    Raises:
+        InputError: The name is not a folder name, or there is something of that name already.
+        OperationalError: Writing failed.
+    """
+    with new_dataset(root, name) as folder:
+        write_index(folder, data.class_names, data.splits)
+        for video in data.videos:
+            labels = (data.class_names[label] for label in video.labels)
+            write_labels(folder.ground_truth(video.name), labels)
+            np.save(folder.features(video.name), video.features, allow_pickle=False)
+        write_dataset_facts(folder.path, {"source": source})
+    return root / name
+
+
+MIN_CLASSES = 5
+"""Background, two markers and one ambiguous pair."""
+MIN_FRAMES = 32
+FRAMES_PER_COURSE = 70
+ACTIONS_PER_COURSE = (2, 4)
+PAUSE_PROBABILITY = 0.25
+MEAN_DURATIONS = (10.0, 18.0)
+"""Shortest and longest mean duration of a class, in frames."""
+SIGNAL = 1.0
+SLOW_NOISE = 0.6
+SLOW_CORRELATION = 0.9
+WHITE_NOISE = 1.8
+
+_BACKGROUND = 0
+_MARKERS = (1, 2)
+_NAMES = (
+    "background", "take_bowl", "take_plate",
+    "pour_dressing", "pour_sauce", "cut_lettuce", "cut_bread", "spread_butter", "spread_cheese",
+    "stir", "peel_cucumber", "add_salt", "wash_knife", "open_jar", "crack_egg", "grate_carrot",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Kitchen:
+    """What all videos of one data set share.
+
+    Attributes:
+        pairs: Classes of the ambiguous actions: the variant after marker 0 and after marker 1.
+        common: Classes of the other actions.
+        durations: Mean frames of each class, (C,).
+        prototypes: Mean features of each class, (C, D); the two of a pair are equal.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    common: tuple[int, ...]
+    durations: npt.NDArray[np.float64]
+    prototypes: npt.NDArray[np.float64]
+
+
+def kitchen(
+    generator: np.random.Generator,
+    *,
+    videos: int = 24,
+    frames: int = 400,
+    classes: int = 10,
+    feature_dim: int = 16,
+) -> SyntheticDataset:
+    """Return a synthetic kitchen.
+
+    Args:
+        generator: Source of randomness.
+        videos: Number of videos, six subjects taking turns.
+        frames: Mean T; videos have 0.75 to 1.25 times as many.
+        classes: C.
+        feature_dim: D.
+
+    Raises:
+        InputError: A size is too small.
+    """
+    check_sizes(
+        videos=(videos, MIN_VIDEOS),
+        frames=(frames, MIN_FRAMES),
+        classes=(classes, MIN_CLASSES),
+        feature_dim=(feature_dim, 1),
+    )
+    shared = _draw_kitchen(generator, classes, feature_dim)
+    names = video_names("Kitchen", videos)
+    made = []
+    for name in names:
+        length = round(frames * generator.uniform(0.75, 1.25))
+        labels = _draw_labels(generator, shared, length)
+        noise = SLOW_NOISE * autoregressive_noise(generator, feature_dim, length, SLOW_CORRELATION)
+        noise += WHITE_NOISE * generator.standard_normal((feature_dim, length))
+        features = SIGNAL * shared.prototypes[labels].T + noise  # (C, D)[(T,)] -> (D, T)
+        made.append(SyntheticVideo(name, features.astype(np.float32), labels))
+    return SyntheticDataset(_class_names(classes), tuple(made), subject_splits(names))
+
+
+def _draw_kitchen(generator: np.random.Generator, classes: int, feature_dim: int) -> _Kitchen:
+    first = len(_MARKERS) + 1
+    pairs = tuple((first + 2 * pair, first + 2 * pair + 1) for pair in range((classes - first + 1) // 3))
+    prototypes = generator.standard_normal((classes, feature_dim))
+    for variant, other in pairs:
+        prototypes[other] = prototypes[variant]
+    durations = generator.uniform(*MEAN_DURATIONS, classes)
+    return _Kitchen(pairs, tuple(range(first + 2 * len(pairs), classes)), durations, prototypes)
+
+
+def _draw_labels(generator: np.random.Generator, shared: _Kitchen, length: int) -> Labels:
+    """Return the classes of all frames, (T,): the drawn durations, scaled to fill the video exactly."""
+    actions = _draw_actions(generator, shared, max(1, round(length / FRAMES_PER_COURSE)))
+    durations = shared.durations[actions] * generator.uniform(0.6, 1.4, len(actions))
+    ends = np.round(np.cumsum(durations) / durations.sum() * length).astype(np.int64)
+    return np.repeat(np.array(actions, dtype=np.int64), np.diff(ends, prepend=0))
+
+
+def _draw_actions(generator: np.random.Generator, shared: _Kitchen, courses: int) -> list[int]:
+    """Return the classes of the segments of one video."""
+    kinds = generator.integers(2, size=courses + 1)  # the last marker closes the last course
+    actions = [_BACKGROUND]
+    for course in range(courses):
+        actions.append(_MARKERS[kinds[course]])
+        previous = -1
+        for _ in range(generator.integers(*ACTIONS_PER_COURSE, endpoint=True)):
+            if generator.random() < PAUSE_PROBABILITY:
+                actions.append(_BACKGROUND)
+            choices = [one for one in range(len(shared.pairs) + len(shared.common)) if one != previous]
+            previous = int(generator.choice(choices)) if choices else previous
+            actions.append(_variant(shared, previous, kinds[course], kinds[course + 1]))
+    return [*actions, _MARKERS[kinds[courses]], _BACKGROUND]
+
+
+def _variant(shared: _Kitchen, action: int, before: int, after: int) -> int:
+    """Return the class of an action between two markers."""
+    if action >= len(shared.pairs):
+        return shared.common[action - len(shared.pairs)]
+    return shared.pairs[action][before if action % 2 == 0 else after]
+
+
+def _class_names(classes: int) -> tuple[str, ...]:
+    return (*_NAMES[:classes], *(f"action_{index}" for index in range(len(_NAMES), classes)))
+
+
+MAX_LAGS = 6
+"""Of one data set: 2^6 classes."""
+FRAMES_PER_LAG = 4
+"""Videos are at least this many times as long as the largest lag, so that most frames see both ends."""
+SMOOTHNESS = 1 / 6
+"""Width of the smoothing in lags: the autocorrelation falls to 0.57 at a quarter of the lag."""
+LAG_NOISE = 0.1
+
+
+def lags(
+    generator: np.random.Generator,
+    planted: Sequence[int] = (41,),
+    *,
+    videos: int = 24,
+    frames: int = 400,
+    feature_dim: int = 8,
+) -> SyntheticDataset:
+    """Return a data set with 2^n classes for n planted lags.
+
+    Args:
+        generator: Source of randomness.
+        planted: Lags in frames, all different.
+        videos: Number of videos, six subjects taking turns.
+        frames: Mean T; videos have 0.75 to 1.25 times as many.
+        feature_dim: D; the signals and as many others as fit are mixed into all features.
+
+    Raises:
+        InputError: A size is too small, or the lags are not 1 to `MAX_LAGS` different integers >= 1.
+    """
+    if not 1 <= len(planted) <= MAX_LAGS or len(set(planted)) < len(planted) or min(planted) < 1:
+        raise InputError(
+            f"`lags` must be 1 to {MAX_LAGS} different integers >= 1, but is {list(planted)} instead."
+        )
+    check_sizes(
+        videos=(videos, MIN_VIDEOS),
+        frames=(frames, FRAMES_PER_LAG * max(planted)),
+        feature_dim=(feature_dim, len(planted)),
+    )
+    # An orthonormal mixture: no feature shows a signal by itself, one 1x1 convolution recovers all.
+    mixture, _ = np.linalg.qr(generator.standard_normal((feature_dim, feature_dim)))
+    names = video_names("Lags", videos)
+    made = []
+    for name in names:
+        length = round(frames * generator.uniform(0.75, 1.25))
+        signals = _draw_signals(generator, planted, feature_dim, length)
+        bits = [lagged_sum(signals[row], lag) > 0 for row, lag in enumerate(planted)]
+        labels = sum((bit.astype(np.int64) << row for row, bit in enumerate(bits)), np.int64(0))
+        features = mixture @ signals + LAG_NOISE * generator.standard_normal(signals.shape)
+        made.append(SyntheticVideo(name, features.astype(np.float32), np.asarray(labels)))
+    return SyntheticDataset(_lag_names(planted), tuple(made), subject_splits(names))
+
+
+def lagged_sum(signal: Signal, lag: int) -> Signal:
+    """Return s(t − lag) + s(t + lag) for every frame of a signal (T,) that is zero outside it."""
+    padded = np.pad(signal, lag)
+    total: Signal = padded[: len(signal)] + padded[2 * lag :]
+    return total
+
+
+def _draw_signals(
+    generator: np.random.Generator, planted: Sequence[int], feature_dim: int, length: int
+) -> Signal:
+    """Return the signal of each lag, then distracting ones as smooth as the first, (D, T)."""
+    smoothness = [*planted, *[planted[0]] * (feature_dim - len(planted))]
+    return np.concatenate([smooth_noise(generator, 1, length, SMOOTHNESS * lag) for lag in smoothness])
+
+
+def _lag_names(planted: Sequence[int]) -> tuple[str, ...]:
+    """Return names such as `lag41_high-lag7_low`, in index order; the first lag is the lowest bit."""
+    return tuple(
+        "-".join(f"lag{lag}_{'high' if index >> row & 1 else 'low'}" for row, lag in enumerate(planted))
+        for index in range(2 ** len(planted))
+    )
+
+
+def autoregressive_noise(
+    generator: np.random.Generator, rows: int, frames: int, correlation: float
+) -> Signal:
+    """Return AR(1) noise of unit variance from the first frame on, (rows, frames).
+
+    Args:
+        generator: Source of randomness.
+        rows: Independent signals.
+        frames: Length.
+        correlation: Of neighbouring frames, in [0, 1).
+    """
+    noise = generator.standard_normal((rows, frames))
+    noise[:, 1:] *= np.sqrt(1 - correlation**2)
+    for frame in range(1, frames):
+        noise[:, frame] += correlation * noise[:, frame - 1]
+    return noise
+
+
+def smooth_noise(generator: np.random.Generator, rows: int, frames: int, width: float) -> Signal:
+    """Return white noise smoothed by a Gaussian, rescaled to unit variance, (rows, frames).
+
+    Args:
+        generator: Source of randomness.
+        rows: Independent signals.
+        frames: Length.
+        width: Standard deviation of the Gaussian in frames; the autocorrelation is exp(−τ² / 4·width²).
+    """
+    reach = int(np.ceil(4 * width))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+    kernel /= np.sqrt(np.sum(kernel**2))
+    white = generator.standard_normal((rows, frames + 2 * reach))
+    return np.stack([np.convolve(row, kernel, mode="valid") for row in white])

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from g2l.config import DataConfig, Selection
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.synthetic import (
+    SyntheticDataset,
+    autoregressive_noise,
+    kitchen,
+    lagged_sum,
+    lags,
+    smooth_noise,
+    write_dataset,
+)
+from g2l.datasets.validation import validate_dataset
+from g2l.errors import InputError, OperationalError
+
+MARKERS = (1, 2)
+
+
+@pytest.mark.parametrize("kind", ["kitchen", "lags"])
+def test_what_is_written_is_read_without_issues(tmp_path: Path, kind: str) -> None:
+    generator = np.random.default_rng(0)
+    data = kitchen(generator, videos=12) if kind == "kitchen" else lags(generator, (20,), videos=12)
+    path = write_dataset(tmp_path / "data", "made", data)
+    assert [item.name for item in path.parent.iterdir()] == ["made"]
+    config = DataConfig(data_root=tmp_path / "data", dataset="made", split=2)
+    assert validate_dataset(config).issues == ()
+    dataset = SegmentationDataset.open(config)
+    for video in data.videos:
+        np.testing.assert_array_equal(dataset.load(video.name).features, video.features)
+        np.testing.assert_array_equal(dataset.ground_truth(video.name), video.labels)
+    assert dataset.mapping.names == data.class_names
+    parts = dataset.partitions(Selection.BEST)
+    assert {name[:2] for name in parts.holdout} == {parts.holdout[0][:2]}  # one subject of four
+
+
+def test_an_existing_data_set_is_never_overwritten(tmp_path: Path) -> None:
+    data = lags(np.random.default_rng(0), (5,), videos=3)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match=r"mine: already exists\."):
+        write_dataset(tmp_path, "mine", data)
+    assert list((tmp_path / "mine").iterdir()) == []
+    with pytest.raises(InputError, match="`dataset` must be a folder name below the data root"):
+        write_dataset(tmp_path, "a/b", data)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OperationalError, match=r"made: cannot write \(No space left on device\)\."):
+        write_dataset(tmp_path, "made", lags(np.random.default_rng(0), (5,), videos=3))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_names_and_splits() -> None:
+    data = kitchen(np.random.default_rng(0))
+    assert len(data.class_names) == len(set(data.class_names)) == 10
+    names = [video.name for video in data.videos]
+    assert (len(names), names[0]) == (24, "S1_Kitchen_V1")
+    for video in data.videos:
+        assert 300 <= len(video.labels) <= 500
+        assert video.features.shape == (16, len(video.labels))
+        assert video.features.dtype == np.float32
+    for train, test in data.splits.values():
+        assert sorted(train + test) == sorted(names)
+        assert not {name[:2] for name in train} & {name[:2] for name in test}
+        assert (len(train), len(test)) == (16, 8)
+    assert not set(data.splits[1][1]) & set(data.splits[2][1])
+
+
+def test_a_seed_fixes_everything() -> None:
+    first, again = (kitchen(np.random.default_rng(5), videos=3) for _ in range(2))
+    other = kitchen(np.random.default_rng(6), videos=3)
+    for a, b in zip(first.videos, again.videos, strict=True):
+        np.testing.assert_array_equal(a.features, b.features)
+        np.testing.assert_array_equal(a.labels, b.labels)
+    assert not np.array_equal(first.videos[0].labels, other.videos[0].labels)
+
+
+def test_a_marker_far_away_decides_the_variant_of_an_ambiguous_action() -> None:
+    data = kitchen(np.random.default_rng(1), videos=12)
+    seen: set[int] = set()
+    for video in data.videos:
+        actions = video.labels[np.flatnonzero(np.diff(video.labels, prepend=-1))].tolist()
+        assert actions[0] == actions[-1] == 0
+        for position, action in enumerate(actions):
+            before = next((a for a in reversed(actions[:position]) if a in MARKERS), None)
+            after = next((a for a in actions[position + 1 :] if a in MARKERS), None)
+            if action in (3, 4):
+                assert before == MARKERS[action - 3]
+            if action in (5, 6):
+                assert after == MARKERS[action - 5]
+            seen.add(action)
+    assert {3, 4, 5, 6} <= seen
+
+
+def test_the_variants_look_alike_and_other_classes_do_not() -> None:
+    data = kitchen(np.random.default_rng(2), videos=60)
+    labels = np.concatenate([video.labels for video in data.videos])
+    features = np.concatenate([video.features for video in data.videos], axis=1)
+    means = np.stack([features[:, labels == index].mean(axis=1) for index in range(10)])
+    assert np.linalg.norm(means[3] - means[4]) < 1
+    assert np.linalg.norm(means[1] - means[2]) > 3
+
+
+@pytest.mark.parametrize("classes", [5, 11, 25])
+def test_any_number_of_classes_is_used(classes: int) -> None:
+    data = kitchen(np.random.default_rng(0), videos=30, classes=classes, feature_dim=1, frames=600)
+    assert len(set(data.class_names)) == classes
+    assert set(np.unique(np.concatenate([v.labels for v in data.videos]))) == set(range(classes))
+
+
+def test_sizes_that_are_too_small_are_all_named() -> None:
+    message = r"`videos` must be >= 3, but is 1 instead\. .*`classes` must be >= 5, but is 2 instead\."
+    with pytest.raises(InputError, match=message):
+        kitchen(np.random.default_rng(0), videos=1, classes=2)
+    with pytest.raises(InputError, match=r"`frames` must be >= 164, but is 100 .*`feature_dim` must be >= 2"):
+        lags(np.random.default_rng(0), (41, 7), frames=100, feature_dim=1)
+
+
+def test_lagged_sum_is_zero_outside_the_signal() -> None:
+    np.testing.assert_array_equal(lagged_sum(np.array([1.0, 2, 4, 8]), 1), [2, 5, 10, 4])
+    np.testing.assert_array_equal(lagged_sum(np.array([1.0, 2]), 5), [0, 0])
+
+
+def _linear_accuracy(data: SyntheticDataset, bit: int, rate: int) -> float:
+    """Return the accuracy of a kernel of 3 taps at `rate` for one bit, fitted to two thirds of the videos."""
+    windows, targets = [], []
+    for video in data.videos:
+        padded = np.pad(video.features, ((0, 0), (rate, rate)))
+        frames = len(video.labels)
+        windows.append(np.concatenate([padded[:, :frames], video.features, padded[:, 2 * rate :]]))
+        targets.append(2.0 * (video.labels >> bit & 1) - 1)
+    inputs, wanted = np.concatenate(windows[:16], axis=1).T, np.concatenate(targets[:16])
+    weights, *_ = np.linalg.lstsq(inputs, wanted, rcond=None)
+    scores = np.concatenate(windows[16:], axis=1).T @ weights
+    return float(np.mean(scores * np.concatenate(targets[16:]) > 0))
+
+
+@pytest.mark.parametrize(("rate", "least", "most"), [(41, 0.94, 1.0), (32, 0.6, 0.85), (8, 0.4, 0.65)])
+def test_a_kernel_of_the_planted_rate_solves_it_and_one_nearby_in_part(
+    rate: int, least: float, most: float
+) -> None:
+    data = lags(np.random.default_rng(0), (41,), feature_dim=4)
+    assert least <= _linear_accuracy(data, 0, rate) <= most
+
+
+def test_each_bit_of_the_class_needs_its_own_lag() -> None:
+    data = lags(np.random.default_rng(0), (41, 7), feature_dim=4)
+    assert data.class_names[1:3] == ("lag41_high-lag7_low", "lag41_low-lag7_high")
+    for bit, (right, other) in enumerate([(41, 7), (7, 41)]):
+        assert _linear_accuracy(data, bit, right) > 0.9
+        assert _linear_accuracy(data, bit, other) < 0.7
+
+
+@pytest.mark.parametrize("planted", [(), (5, 5), (0,), (1, 2, 3, 4, 5, 6, 7)])
+def test_lags_that_make_no_sense_are_input_errors(planted: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="`lags` must be 1 to 6 different integers >= 1, but is"):
+        lags(np.random.default_rng(0), planted)
+
+
+def test_noise_has_unit_variance_and_the_stated_autocorrelation() -> None:
+    slow = autoregressive_noise(np.random.default_rng(0), 8, 4000, 0.9)
+    assert slow.std() == pytest.approx(1, abs=0.1)
+    assert slow[:, 0].std() > 0.3
+    assert np.mean(slow[:, 1:] * slow[:, :-1]) == pytest.approx(0.9, abs=0.1)
+    smooth = smooth_noise(np.random.default_rng(0), 20, 3000, 6.0)
+    assert smooth.std() == pytest.approx(1, abs=0.05)
+    assert np.mean(smooth[:, 8:] * smooth[:, :-8]) == pytest.approx(np.exp(-64 / 144), abs=0.06)
