@@ -207,7 +207,8 @@ def page(cells: dict[str, Any]) -> str:
             f"Made by `python -m benchmarks.refit`. MS-TCN {size}, hand-designed rates, batch 4, "
             f"Adam 5e-4, {SEEDS} seeds. Mean test F1@{{10,25,50}} in percent. *old*: a hold-out is kept out "
             "of the final training; *refit*: it only chooses the number of epochs; *all*: all of train, "
-            "all epochs, last weights. Differences are refit minus the other, over folds, seeds and videos (95 % interval).",
+            "all epochs, last weights. Differences are refit minus the other, over folds, seeds and "
+            "videos (95 % interval).",
             "",
             "| data set | folds | old | refit | all | refit against old | refit against all |",
             "| --- | --- | --- | --- | --- | --- | --- |",
