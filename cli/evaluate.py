@@ -9,7 +9,6 @@ from pathlib import Path
 from g2l.errors import InputError
 
 from . import console, tables
-from .options import check_file
 from .session import scratch_context
 from .settings import EvaluateConfig
 
@@ -27,7 +26,6 @@ def evaluate(config: EvaluateConfig) -> None:
     from g2l.pipeline.output import refuse_foreign_file
     from g2l.pipeline.predict import record_evaluation
 
-    check_file("--output", config.output)
     score = partial(
         evaluate_predictions,
         ground_truth=config.ground_truth,

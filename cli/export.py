@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import console
-from .models import load_network
+from .inputs import load_network
 from .session import scratch_context
 from .settings import ExportConfig, PublishedConfig
 

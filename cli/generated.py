@@ -21,7 +21,7 @@ from .options import Uses, default_text, metavar, option_names, uses_of
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = ("pipeline", "search-global", "search-local", "train", "predict", "export", "evaluate", "demo")
-LEFT_OUT = ("quiet", "debug", "json", "dry_run", "report")
+LEFT_OUT = ("quiet", "debug", "json", "dry_run")
 """Settings of a person at a terminal, which `mlflow run` has no use for."""
 
 PROJECT = """\

@@ -12,31 +12,25 @@ from g2l import __version__
 
 from . import (
     console,
-    data_convert,
-    data_download,
-    data_extract,
-    data_synth,
-    data_validate,
-    demo,
+    data,
     doctor,
     evaluate,
     export,
     pipeline,
     predict,
-    report,
+    runs,
     search_global,
     search_local,
     structure,
-    sync,
     train,
 )
-from .groups import G2LCommand, G2LGroup
+from .boundary import G2LCommand, G2LGroup
 from .options import grouped
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": demo.demo,
+    "demo": pipeline.demo,
     "pipeline": pipeline.pipeline,
     "search-global": search_global.search_global,
     "search-local": search_local.search_local,
@@ -44,14 +38,14 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": export.export,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
-    "report": report.report,
-    "sync": sync.sync,
+    "report": runs.report,
+    "sync": runs.sync,
     "doctor": doctor.doctor,
-    "data synth": data_synth.synth,
-    "data validate": data_validate.validate,
-    "data convert": data_convert.convert,
-    "data download": data_download.download,
-    "data extract": data_extract.extract,
+    "data synth": data.synth,
+    "data validate": data.validate,
+    "data convert": data.convert,
+    "data download": data.download,
+    "data extract": data.extract,
     "structure show": structure.show,
     "structure convert": structure.convert,
 }

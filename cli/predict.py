@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from g2l.errors import InputError
 
 from . import console, tables
-from .models import open_model
+from .inputs import open_model
 from .session import open_folder
 from .settings import PredictConfig, PublishedConfig
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE, seed_setting
+from g2l.datasets.convert.request import ConversionRequest
 from g2l.settings import Settings, setting
 
 _first = partial(setting, rank=FIRST)
@@ -46,13 +47,6 @@ class RunConfig(ConsoleConfig):
     device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
     output_dir: Path | None = _run(None, "Output folder.", default_text="a new folder below runs/")
     resume: bool = _run(False, "Continue the run in --output-dir, else the latest one.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoConfig(RunConfig):
-    """How the demo runs."""
-
-    report: bool = _print("Print where the report is, at the end.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,47 +227,9 @@ class SynthConfig(NewDataConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertConfig(NewDataConfig):
-    """Features and labels that become a data set."""
+class ConvertConfig(ConversionRequest, DebugConfig):
+    """A conversion, or its plan."""
 
-    features: Path = _first(
-        Path(), "Folder of <video>.npy, .npz, .pt, .h5, .mat, .csv or .txt, T×D or D×T.", required=True
-    )
-    segments: Path | None = _first(
-        None,
-        "Table (video, label, start, end), .eaf, export of ELAN or BORIS, or a folder of files.",
-        default_text="`Y` in .mat",
-    )
-    layout: str | None = setting(
-        None,
-        "dt: feature_dim × frames; td: frames × feature_dim.",
-        choices=("dt", "td"),
-        default_text="derived from the shapes",
-    )
-    feature_dim: int | None = setting(None, "D.", at_least=1, default_text="derived from the shapes")
-    variable: str | None = setting(None, "Array to read from feature files that hold several.")
-    tier: str | None = setting(None, "Tier to read from ELAN's files that have several.")
-    fps: float | None = _first(None, "Frame rate of the features; kept. Labels are then in seconds.")
-    label_fps: float | None = setting(
-        None, "Labels count frames at this rate; they are resampled to --fps.", default_text="--fps"
-    )
-    offset: float = setting(0.0, "Seconds to add to all times of labels.")
-    length_tolerance: int = setting(
-        16, "Tolerated difference in length of features and labels.", unit="frames"
-    )
-    mapping: Path | None = _first(None, "mapping.txt to keep.", default_text="classes are numbered by name")
-    background: str = _first("background", "Class of frames that no segment covers.")
-    bundles: Path | None = _first(
-        None, "Folder of train.split<k>.bundle and test.split<k>.bundle.", default_text="one split is made"
-    )
-    test_fraction: float = setting(0.25, "Share of the subjects to test on, where a split is made.")
-    group_pattern: str | None = setting(
-        None,
-        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
-        default_text="names of GTEA, 50Salads and Breakfast",
-        keeps_empty=True,
-    )
-    seed: int = seed_setting()
     dry_run: bool = _first(False, "Print what would be done; write nothing.")
 
 

@@ -7,10 +7,10 @@ from typing import Annotated
 from g2l.config import BackboneConfig, DataConfig, Ending, LocalSearchConfig, RecipeConfig
 
 from . import console, tables
+from .inputs import chosen_structure
 from .options import Uses
 from .session import run_context
 from .settings import PresetConfig, RunConfig, SeedsConfig, StartConfig
-from .structures import chosen_structure
 
 
 def train(

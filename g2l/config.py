@@ -111,12 +111,7 @@ FPS_HELP = "Frame rate of the features, for output in seconds."
 
 def seed_setting() -> Any:
     """Return the field of the seed, which several configurations share."""
-    return setting(
-        0,
-        "Random seed.",
-        at_least=0,
-        at_most=LARGEST_SEED,
-    )
+    return setting(0, "Random seed.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,9 +359,7 @@ class GlobalSearchConfig(SearchLimits):
         rank=FIRST,
     )
     strategy: Strategy = setting(
-        Strategy.ONE_SHOT,
-        "Search strategy.",
-        presets={PAPER: Strategy.GENETIC, DEMO: Strategy.GENETIC},
+        Strategy.ONE_SHOT, "Search strategy.", presets={PAPER: Strategy.GENETIC, DEMO: Strategy.GENETIC}
     )
     population: int = _rare(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
     generations: int = _rare(

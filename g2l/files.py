@@ -50,9 +50,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_torn(folder: Path) -> None:
-    """Remove the temporary files of `atomic_path` that a kill has left in a folder, if there is one."""
-    for path in folder.glob(".*.tmp"):
+def remove_torn(folder: Path, name: str = "*") -> None:
+    """Remove the temporary files of `atomic_path` that a kill has left in a folder, if there is one.
+
+    Args:
+        folder: Where they are.
+        name: Of the file that was being written; by default all but `tracking.json`, for the uploader of a
+            killed run may still be writing it.
+    """
+    for path in folder.glob(f".{name}.*.tmp"):
+        if name == "*" and path.name.startswith(".tracking.json."):
+            continue
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 

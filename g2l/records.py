@@ -10,11 +10,13 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from types import UnionType
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -105,19 +107,13 @@ class RunRecord:
         value = _object(path)
         if value.get("schema") not in (SCHEMA, FIRST_SCHEMA):
             raise InputError(f"{path}: expected `schema` to be {SCHEMA}, found {value.get('schema')!r}.")
-        with _Parsing(path):
-            old = value["schema"] != SCHEMA
-            mlflow_run_id = _optional(str, value, "run_id" if old else "mlflow_run_id")
+        if value["schema"] == FIRST_SCHEMA:
+            run_id = value.get("run_id")
             place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:32]
-            return cls(
-                id=(mlflow_run_id or place) if old else _value(str, value, "id"),
-                kind=RunKind(value["kind"]),
-                name=folder.name if old else _value(str, value, "name"),
-                settings=_value(dict, value, "settings"),
-                started_at=path.stat().st_mtime_ns // 1_000_000 if old else _value(int, value, "started_at"),
-                environment=_optional(dict, value, "environment"),
-                mlflow_run_id=mlflow_run_id,
-            )
+            started_at = path.stat().st_mtime_ns // 1_000_000
+            value |= {"id": run_id or place, "name": folder.name, "started_at": started_at}
+            value["mlflow_run_id"] = run_id
+        return _build(cls, value, at(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,15 +138,7 @@ class StatusRecord:
     def read(cls, folder: Path) -> Self | None:
         """Read `status.json`; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
         path = folder / STATUS
-        if not path.exists():
-            return None
-        value = _object(path)
-        with _Parsing(path):
-            return cls(
-                status=RunStatus(value["status"]),
-                reason=_optional(str, value, "reason"),
-                at=_value(int, value, "at"),
-            )
+        return _build(cls, _object(path), at(path)) if path.exists() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,21 +181,7 @@ class DatasetRecord:
     def read(cls, folder: Path) -> Self | None:
         """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
         path = folder / DATASET
-        if not path.exists():
-            return None
-        value = _object(path)
-        with _Parsing(path):
-            kinds = {
-                "name": str,
-                "fingerprint": str,
-                "feature_dim": int,
-                "sample_rate": int,
-                "background": list,
-            }
-            checked = {name: _value(kind, value, name) for name, kind in kinds.items()}
-            checked |= {name: _value(dict, value, name) for name in ("frames", "class_frames")}
-            rest = {name: value[name] for name in ("notices", "source", "files") if name in value}
-            return cls(split=value["split"], fps=value.get("fps"), **checked, **rest)
+        return _build(cls, _object(path), at(path)) if path.exists() else None
 
 
 @dataclass(frozen=True)
@@ -237,19 +211,6 @@ class EpochRecord:
         """What tells the lines of a file apart: a resumed run does not write the same one again."""
         return self.epoch
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Return the record of a line."""
-        return cls(
-            epoch=_value(int, value, "epoch"),
-            step=_value(int, value, "step"),
-            loss=_number(value, "loss"),
-            learning_rate=_number(value, "learning_rate"),
-            metrics=_numbers(value, "metrics"),
-            seconds=_number(value, "seconds"),
-            at=value.get("at", 0),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsRecord:
@@ -269,11 +230,6 @@ class MetricsRecord:
     def key(self) -> tuple[object, ...]:
         """The step and the names."""
         return self.step, *sorted(self.metrics)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Return the record of a line."""
-        return cls(step=_value(int, value, "step"), metrics=_numbers(value, "metrics"), at=value.get("at", 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,13 +278,7 @@ class LocalSearchUpdate:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Return the update that `as_dict` gave, also after a passage through JSON."""
-        layers = {
-            name: LayerUpdate(
-                **{**layer, "branches": tuple(layer["branches"]), "weights": tuple(layer["weights"])}
-            )
-            for name, layer in value["layers"].items()
-        }
-        return cls(**{"at": 0, **value, "layers": layers})
+        return _build(cls, value, UPDATES)
 
 
 T = TypeVar("T")
@@ -339,15 +289,15 @@ class LineLog:
 
     Args:
         path: The file; made with the first line. A torn last line is cut off.
-        parse: Reads one line: `EpochRecord.from_dict` and so on.
+        kind: Of its records: `EpochRecord` and so on.
 
     Raises:
         InputError: A line is damaged.
     """
 
-    def __init__(self, path: Path, parse: Callable[[Mapping[str, Any]], Any]) -> None:
+    def __init__(self, path: Path, kind: type[Any]) -> None:
         self.path = path
-        self._keys = {record.key for record in read_records(path, parse)}
+        self._keys = {record.key for record in read_records(path, kind)}
         cut_torn_line(path)
 
     def append(self, record: Any) -> None:
@@ -356,40 +306,30 @@ class LineLog:
         Raises:
             OperationalError: The disk refuses.
         """
-        if record.key in self._keys:
-            return
-        append_line(self.path, asdict(record))
-        self._keys.add(record.key)
+        if record.key not in self._keys:
+            append_line(self.path, asdict(record))
+            self._keys.add(record.key)
 
 
-def read_records(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    """Return the records of a `.jsonl` file; empty where there is no file.
-
-    Args:
-        path: The file.
-        parse: Reads one line: `EpochRecord.from_dict` and so on. A damaged line is an InputError.
-    """
-    records = []
-    for number, value in read_lines(path):
-        with _Parsing(path, number):
-            records.append(parse(value))
-    return records
+def read_records(path: Path, kind: type[T]) -> list[T]:
+    """Return the records of a `.jsonl` file, none where there is no file; damage is an InputError."""
+    return [_build(kind, {"at": 0, **value}, at(path, number)) for number, value in read_lines(path)]
 
 
 def read_epochs(folder: Path) -> list[EpochRecord]:
     """Return the epochs of a training."""
-    return read_records(folder / EPOCHS, EpochRecord.from_dict)
+    return read_records(folder / EPOCHS, EpochRecord)
 
 
 def read_updates(folder: Path) -> list[LocalSearchUpdate]:
     """Return the updates of a local search; g2l 0.1.0 kept them in `journal.jsonl`."""
     path = folder / UPDATES
-    return read_records(path if path.exists() else folder / JOURNAL, LocalSearchUpdate.from_dict)
+    return read_records(path if path.exists() else folder / JOURNAL, LocalSearchUpdate)
 
 
 def read_metrics(folder: Path) -> list[MetricsRecord]:
     """Return the numbers that a stage recorded beside its epochs."""
-    return read_records(folder / METRICS, MetricsRecord.from_dict)
+    return read_records(folder / METRICS, MetricsRecord)
 
 
 def write_result(
@@ -459,42 +399,49 @@ def _object(path: Path) -> dict[str, Any]:
     return value
 
 
-class _Parsing:
-    """Turns what is wrong with a value into an error that names file and line."""
+def _build(kind: type[T], values: Mapping[str, Any], place: str) -> T:
+    """Return a record of JSON values; other names are left out.
 
-    def __init__(self, path: Path, line: int | None = None) -> None:
-        self._place = at(path, line)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, KeyError):
-            raise InputError(f"{self._place}: expected `{error.args[0]}`, found none.") from None
-        if isinstance(error, ValueError | TypeError | AttributeError):
-            raise InputError(f"{self._place}: {brief(error).rstrip('.')}.") from None
-
-
-def _value(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
-    value = values[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"expected `{name}` to be {kind.__name__}, found {brief(repr(value))}")
-    return value
+    Raises:
+        InputError: A value is missing or of another kind; `place` begins the message.
+    """
+    found = {}
+    for name, (hint, required) in _hints(kind).items():
+        if name in values:
+            found[name] = _checked(hint, values[name], name, place)
+        elif required:
+            raise InputError(f"{place}: expected `{name}`, found none.")
+    return kind(**found)
 
 
-def _optional(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
-    return None if values.get(name) is None else _value(kind, values, name)
+@lru_cache
+def _hints(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
+    """Return the type of each field, and whether it has no default."""
+    hints = get_type_hints(kind)
+    return {
+        one.name: (hints[one.name], one.default is one.default_factory is MISSING) for one in fields(kind)
+    }
 
 
-def _number(values: Mapping[str, Any], name: str) -> float:
-    value = values[name]
-    if value is None:  # JSON has no NaN
+def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
+    """Return a JSON value as its annotation says; JSON has no NaN, no tuples and no enumerations."""
+    if isinstance(hint, UnionType):
+        return None if value is None else _checked(get_args(hint)[0], value, name, place)
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is Any:
+        return value
+    if kind is float and value is None:
         return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected `{name}` to be a number, found {brief(repr(value))}")
-    return float(value)
-
-
-def _numbers(values: Mapping[str, Any], name: str) -> dict[str, float]:
-    found = _value(dict, values, name)
-    return {str(key): _number(found, key) for key in found}
+    if is_dataclass(kind) and isinstance(value, dict):
+        return _build(kind, value, place)
+    if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
+        return kind(value)
+    json_kind = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
+    if not isinstance(value, json_kind) or isinstance(value, bool):
+        expected = getattr(kind, "__name__", kind).lower()
+        raise InputError(f"{place}: expected `{name}` to be {expected}, found {brief(repr(value))}.")
+    if kind is Mapping and inner[1] is not Any:
+        return {key: _checked(inner[1], item, name, place) for key, item in value.items()}
+    if kind in (tuple, Sequence):
+        return (tuple if kind is tuple else list)(_checked(inner[0], item, name, place) for item in value)
+    return float(value) if kind is float else value

@@ -49,7 +49,7 @@ ALLOWED = {
     "layer_names": {"structure", "config"},
     "structure_files": {"errors", "files", "structure", "config", "layer_names"},
     "metrics": {"errors"},
-    "datasets": {"errors", "files", "machine", "progress", "config"},
+    "datasets": {"errors", "files", "machine", "progress", "config", "settings"},
     "kernels": set(),
     "receptive_field": {"errors", "kernels"},
     "models": {"errors", "files", "structure", "config", "kernels", "receptive_field"},

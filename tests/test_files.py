@@ -66,6 +66,15 @@ def test_what_a_kill_left_of_a_file_can_be_removed(tmp_path):
     remove_torn(tmp_path / "gone")
 
 
+def test_the_uploader_of_a_killed_run_keeps_the_file_that_it_is_writing(tmp_path):
+    with atomic_path(tmp_path / "tracking.json") as temporary:
+        remove_torn(tmp_path)
+        assert names(tmp_path) == [temporary.name]
+        remove_torn(tmp_path, "tracking.json")
+        assert names(tmp_path) == []
+        temporary.touch()
+
+
 def test_files_get_the_rights_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:

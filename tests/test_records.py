@@ -95,12 +95,12 @@ def test_a_damaged_record_is_named(tmp_path, change, named):
 
 def test_lines_are_written_once_and_come_back(tmp_path):
     for _ in range(2):  # the second time as a resumed run
-        epochs = LineLog(tmp_path / EPOCHS, EpochRecord.from_dict)
+        epochs = LineLog(tmp_path / EPOCHS, EpochRecord)
         epochs.append(epoch(1))
         epochs.append(epoch(2, loss=math.nan))
-        updates = LineLog(tmp_path / UPDATES, LocalSearchUpdate.from_dict)
+        updates = LineLog(tmp_path / UPDATES, LocalSearchUpdate)
         updates.append(update(1))
-        metrics = LineLog(tmp_path / METRICS, MetricsRecord.from_dict)
+        metrics = LineLog(tmp_path / METRICS, MetricsRecord)
         metrics.append(MetricsRecord(step=3, metrics={"search/best": 60.0}))
     first, second = read_epochs(tmp_path)
     assert first == epoch(1)
@@ -119,19 +119,19 @@ def test_updates_of_the_first_version_are_read(tmp_path):
 
 @pytest.mark.parametrize("torn", ['{"epoch": 2, "st', '{"epoch": 2, "st\n', "\n"])
 def test_a_torn_last_line_is_dropped_and_cut_off(tmp_path, torn):
-    log = LineLog(tmp_path / EPOCHS, EpochRecord.from_dict)
+    log = LineLog(tmp_path / EPOCHS, EpochRecord)
     log.append(epoch(1))
     with log.path.open("a") as file:
         file.write(torn)
     assert read_epochs(tmp_path) == [epoch(1)]
-    LineLog(tmp_path / EPOCHS, EpochRecord.from_dict).append(epoch(2))
+    LineLog(tmp_path / EPOCHS, EpochRecord).append(epoch(2))
     assert read_epochs(tmp_path) == [epoch(1), epoch(2)]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"epoch": 1}', '{"epoch": "one"}'])
 def test_any_other_damaged_line_is_named(tmp_path, line):
     path = tmp_path / EPOCHS
-    LineLog(path, EpochRecord.from_dict).append(epoch(1))
+    LineLog(path, EpochRecord).append(epoch(1))
     path.write_text(path.read_text() + line + "\n" + path.read_text())
     with pytest.raises(InputError, match=r"epochs.jsonl:2: .*found"):
         read_epochs(tmp_path)

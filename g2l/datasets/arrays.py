@@ -19,7 +19,7 @@ from functools import lru_cache
 from math import prod
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +32,12 @@ _NPZ, _MAT, _HDF5 = "a numpy archive (.npz)", "a .mat file", "an HDF5 file"
 _TORCH, _TEXT = "a file of torch.save", "a table of numbers"
 _SINGLE = "tensor"
 """Name of the tensor of a file that holds nothing but one."""
-_MATLAB_TYPES = {"double": "f8", "single": "f4", "logical": "u1"} | {
-    f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
+_MATLAB_TYPES = (
+    "double",
+    "single",
+    "logical",
+    *(f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64)),
+)
 _MATLAB_73 = b"MATLAB 7.3 "
 _DENSEST = 1100
 """Times that a file can be smaller than its numbers: a little more than zlib's best ratio, 1032."""
@@ -67,14 +70,8 @@ class StoredArray:
         return f"{self.dtype} of shape {self.shape}"
 
 
-@dataclass(frozen=True)
-class ArrayFormat:
-    """How to read one format.
-
-    Attributes:
-        list_arrays: Returns what a file holds; raises DataError.
-        read_array: Returns one array of a file; raises DataError.
-    """
+class ArrayFormat(NamedTuple):
+    """How to read one format: what a file holds, and one array of it; both raise DataError."""
 
     list_arrays: Callable[[Path], Mapping[str, StoredArray]]
     read_array: Callable[[Path, str], npt.NDArray[Any]]
@@ -144,145 +141,91 @@ def _tensors(path: Path) -> dict[str, Any]:
 
 
 def _list_hdf5(path: Path) -> dict[str, StoredArray]:
-    with _open_hdf5(path) as file:
-        found: dict[str, StoredArray] = {}
-
-        def add(name: str, item: Any) -> None:
-            if isinstance(name, str) and _is_array(item):
-                found[name] = StoredArray(item.shape, item.dtype)
-
-        file.visititems(add)  # which follows no soft or external links
-        _require_own(path, file, found)
-        return found
+    with _open_hdf5(path) as (items, matlab):
+        return {
+            name: StoredArray(item.shape[::-1] if matlab else item.shape, item.dtype, cell)
+            for name, (item, cell) in items.items()
+        }
 
 
 def _read_hdf5(path: Path, name: str) -> npt.NDArray[Any]:
-    with _open_hdf5(path) as file:
-        return _numbers(path, file[name])
+    with _open_hdf5(path) as (items, matlab):
+        item, _ = items[name]
+        if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
+            raise DataError(path, None, f"{item.name} claims more numbers than the file holds.")
+        numbers = np.asarray(item[...])
+        return numbers.T if matlab else numbers  # version 7.3 stores MATLAB's columns as rows
 
 
 @contextmanager
-def _open_hdf5(path: Path, kind: str = _HDF5) -> Iterator[Any]:
+def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, tuple[Any, int | None]], bool]]:
+    """Yield the arrays of a file with the places of cells, and whether MATLAB wrote it; follow no links."""
     try:
         import h5py
     except ImportError:
         message = "cannot be read without the package h5py."
         raise DataError(path, None, message, hint="pip install 'g2l[hdf5]'.") from None
-    require_regular(path)
-    with reading(path, kind), h5py.File(path, "r") as file:
-        yield file
+    matlab = _is_matlab_73(path)
+    found: dict[str, tuple[Any, int | None]] = {}
 
+    def is_own(item: Any) -> bool:
+        return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
 
-def _is_array(item: Any) -> bool:
-    """Return whether an item of a file is an array whose numbers are in this very file."""
-    import h5py
+    def add(name: str, item: Any) -> None:
+        if not isinstance(name, str) or not is_own(item) or (matlab and name.startswith("#")):
+            return
+        if matlab and h5py.check_ref_dtype(item.dtype) is h5py.Reference:
+            cells = [item.file[reference] for reference in item[...].ravel()]
+            found.update((f"{name}{{{n}}}", (cell, n)) for n, cell in enumerate(cells, 1) if is_own(cell))
+        else:
+            found[name] = item, None
 
-    return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
-
-
-def _own_items(group: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the items at the top of a file that are not links to other places."""
-    import h5py
-
-    for name in group:
-        if isinstance(name, str) and isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
-
-
-def _require_own(path: Path, file: Any, found: Mapping[str, StoredArray]) -> None:
-    """Refuse a file in which there are links to other files and nothing else."""
-    if len(file) and not found and sum(1 for _ in _own_items(file)) < len(file):
-        message = (
-            f"expected arrays, but found only links ({', '.join(map(str, file))}), which are not followed."
-        )
-        raise DataError(path, None, message)
-
-
-def _numbers(path: Path, item: Any) -> npt.NDArray[Any]:
-    if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
-        raise DataError(path, None, f"{item.name} claims more numbers than the file holds.")
-    return np.asarray(item[...])
+    with reading(path, _MAT if matlab else _HDF5), h5py.File(path, "r") as file:
+        file.visititems(add)  # which follows no soft or external links
+        links = [name for name in file if not isinstance(file.get(name, getlink=True), h5py.HardLink)]
+        if links and not found:
+            message = f"expected arrays, but found only links ({', '.join(links)}), which are not followed."
+            raise DataError(path, None, message)
+        yield found, matlab
 
 
 def _list_mat(path: Path) -> dict[str, StoredArray]:
     """Return the matrices of a file, those in cells as `X{1}`, `X{2}` and so on."""
     if _is_matlab_73(path):
-        with _open_hdf5(path, _MAT) as file:
-            found = dict(_list_matlab_73(file))
-            _require_own(path, file, found)
-            return found
-    return dict(_list_old_mat(path))
+        return _list_hdf5(path)
+    return {
+        name: StoredArray(value.shape, value.dtype, cell)
+        if isinstance(value, np.ndarray)
+        else StoredArray((), value)
+        for name, (value, cell) in _load_mat(path, path.stat().st_mtime_ns).items()
+    }
 
 
 def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
     """Return one matrix of a file, with its axes in MATLAB's order."""
-    variable, _, place = name.partition("{")
-    cell = int(place[:-1]) if place else None
     if _is_matlab_73(path):
-        with _open_hdf5(path, _MAT) as file:
-            item = file[variable] if cell is None else file[_references(file[variable])[cell - 1]]
-            return _numbers(path, item).T  # version 7.3 stores MATLAB's columns as rows
-    value = _load_mat(path, variable, path.stat().st_mtime_ns)
-    return np.asarray(value if cell is None else value.ravel(order="F")[cell - 1])
+        return _read_hdf5(path, name)
+    return np.asarray(_load_mat(path, path.stat().st_mtime_ns)[name][0])
 
 
-def _list_old_mat(path: Path) -> Iterator[tuple[str, StoredArray]]:
-    with reading(path, _MAT):
-        found = _by_scipy(path, _variables)
-    largest = _DENSEST * path.stat().st_size
-    for name, shape, kind in found:
-        if prod(shape) > max(largest, _SMALL):  # a number takes a byte or more before compression
-            raise DataError(path, None, f"{name} claims more numbers than the file holds.")
-        if kind in _MATLAB_TYPES:
-            yield name, StoredArray(tuple(shape), np.dtype(_MATLAB_TYPES[kind]))
-        elif kind == "cell":
-            cells = _load_mat(path, name, path.stat().st_mtime_ns).ravel(order="F")
-            for cell, value in enumerate(cells, start=1):
-                array = np.asarray(value)
-                yield f"{name}{{{cell}}}", StoredArray(array.shape, array.dtype, cell)
-        else:
-            yield name, StoredArray(tuple(shape), f"a {kind}")
-
-
-def _list_matlab_73(file: Any) -> Iterator[tuple[str, StoredArray]]:
-    for name, item in _own_items(file):
-        if not _is_array(item):
-            continue
-        if item.dtype.kind in "fiu":
-            yield name, StoredArray(item.shape[::-1], item.dtype)
-        for cell, reference in enumerate(_references(item), start=1):
-            inside = file[reference]
-            if _is_array(inside):
-                yield f"{name}{{{cell}}}", StoredArray(inside.shape[::-1], inside.dtype, cell)
-
-
-def _references(item: Any) -> list[Any]:
-    """Return what the cells of a cell array refer to; none for any other item."""
-    import h5py
-
-    if h5py.check_ref_dtype(item.dtype) is not h5py.Reference:
-        return []
-    return list(item[...].ravel())
+_Loaded = dict[str, tuple[npt.NDArray[Any] | str, int | None]]
+"""Array, or a word for another kind of variable, and place of the cell, by name."""
 
 
 @lru_cache(maxsize=1)
-def _load_mat(path: Path, name: str, modified: int) -> npt.NDArray[Any]:
-    """Return one variable; a cell array is kept, for it is read as a whole for each of its cells."""
-    with reading(path, _MAT):
-        return np.asarray(_by_scipy(path, _variable, name))
+def _load_mat(path: Path, modified: int) -> _Loaded:
+    """Return all arrays of a file of version 5, read in a process of its own.
 
-
-def _by_scipy(path: Path, read: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a reader of scipy in a process of its own: some corrupted files end the process that reads them.
-
-    Raises:
-        DataError: The file ended the process.
+    Some corrupted files end the process in which scipy reads them. The last file is kept, because it is
+    listed and read.
     """
-    try:
-        return _scipy_process().submit(read, path.absolute(), *arguments).result()
-    except BrokenProcessPool:
-        _scipy_process.cache_clear()
-        raise DataError(path, None, f"cannot be read as {_MAT}: it is corrupted.") from None
+    with reading(path, _MAT):
+        try:
+            limit = max(_DENSEST * path.stat().st_size, _SMALL)
+            return _scipy_process().submit(_by_scipy, path.absolute(), limit).result()
+        except BrokenProcessPool:
+            _scipy_process.cache_clear()
+            raise ValueError("it is corrupted") from None
 
 
 @lru_cache(maxsize=1)
@@ -292,16 +235,26 @@ def _scipy_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, get_context("spawn"), initializer=signal.signal, initargs=ignore)
 
 
-def _variables(path: Path) -> Any:
-    from scipy.io import whosmat
+def _by_scipy(path: Path, limit: int) -> _Loaded:
+    from scipy.io import loadmat, whosmat
 
-    return whosmat(path)
-
-
-def _variable(path: Path, name: str) -> Any:
-    from scipy.io import loadmat
-
-    return loadmat(path, variable_names=[name])[name]
+    kinds = {}
+    for name, shape, kind in whosmat(path):
+        if prod(shape) > limit:  # before memory is allocated
+            raise ValueError(f"{name} claims more numbers than the file holds")
+        kinds[name] = kind
+    wanted = [name for name, kind in kinds.items() if kind in _MATLAB_TYPES or kind == "cell"]
+    found: _Loaded = {name: (f"a {kind}", None) for name, kind in kinds.items() if name not in wanted}
+    for name, value in loadmat(path, variable_names=wanted).items() if wanted else ():
+        if name not in wanted:
+            continue
+        if kinds[name] != "cell":
+            found[name] = np.asarray(value), None
+            continue
+        for cell, inside in enumerate(value.ravel(order="F"), start=1):
+            array = np.asarray(inside)
+            found[f"{name}{{{cell}}}"] = (array if array.dtype.kind in "fiu" else str(array.dtype)), cell
+    return found
 
 
 def _is_matlab_73(path: Path) -> bool:

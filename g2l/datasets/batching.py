@@ -77,13 +77,7 @@ class Batch:
 
 
 class BatchSource:
-    """The batches of a partition, epoch by epoch.
-
-    Args:
-        dataset: Where videos come from.
-        names: Videos of the partition.
-        batch_size: Videos a batch; the last one of an epoch's plan may be smaller.
-        seed: Fixes the order of every epoch.
+    """The batches of a partition, epoch by epoch; `seed` fixes the order of every epoch.
 
     Raises:
         InputError: There is no video, or `batch_size` is below 1.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import OrderedDict
 from pathlib import Path
 
@@ -17,11 +16,7 @@ _LOGGER = logging.getLogger("g2l")
 
 
 class FeatureCache:
-    """Features by video name, within a budget; the least recently used leave first. Not thread-safe.
-
-    Args:
-        budget_mb: MiB that all entries together may take; 0 keeps nothing.
-    """
+    """Features by video name, within a budget in MiB; the least recently used leave first."""
 
     def __init__(self, budget_mb: int) -> None:
         self._budget = budget_mb * 2**20
@@ -49,8 +44,7 @@ class FeatureCache:
 class SharedFeatures:
     """Features by video name, as `FeatureCache` but in files. Safe for several processes.
 
-    What is mapped counts as memory of no process: the system reads it when it is needed, and drops it when
-    memory is. It is private where it is written to, which nobody should.
+    Mapped files do not count as memory of a process: the system reads and drops their pages as needed.
 
     Args:
         folder: Of these features alone; made when the first ones are put there.
@@ -73,30 +67,14 @@ class SharedFeatures:
         """Return `features` memory-mapped after writing them, unless they are, or cannot be written."""
         if not isinstance(features, np.memmap):
             try:
-                self._write(name, features)
+                with atomic_path(self._path(name)) as temporary, temporary.open("wb") as stream:
+                    np.lib.format.write_array(stream, features, allow_pickle=False)
                 features = self._map(name)
             except (G2LError, OSError) as error:
                 _LOGGER.warning("video %r cannot be shared between processes: %s", name, error)
                 return features
         self._mapped[name] = features
         return features
-
-    def _write(self, name: str, features: Features) -> None:
-        """Write a file under a name of our own, then give it the shared name unless there is one already.
-
-        If it were replaced, those who have mapped the first one would keep it in memory beside the second.
-        """
-        path = self._path(name)
-        own = path.with_suffix(f".{os.getpid()}")
-        with atomic_path(own) as temporary, temporary.open("wb") as stream:
-            np.lib.format.write_array(stream, features, allow_pickle=False)
-        try:
-            path.hardlink_to(own)
-        except FileExistsError:
-            pass
-        except OSError:  # this file system has no hard links
-            own.replace(path)
-        own.unlink(missing_ok=True)
 
     def _map(self, name: str) -> Features:
         mapped: Features = np.load(self._path(name), mmap_mode="c", allow_pickle=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from typing import Any, Self
 
 from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.cache import FeatureCache, SharedFeatures
-from g2l.datasets.content_address import content_address, file_fingerprints
 from g2l.datasets.errors import DataError
 from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, log_once, resolve_config
 from g2l.datasets.features import Features
@@ -19,6 +19,7 @@ from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.labels import Labels
 from g2l.datasets.layout import ClassMapping, DatasetFolder, find_bundles, find_dataset
 from g2l.datasets.normalize import Statistics, normalize, pooled_statistics
+from g2l.datasets.reading import file_fingerprint
 from g2l.datasets.validation import Inspection, VideoFiles, inspect_dataset
 from g2l.errors import InputError, did_you_mean
 from g2l.files import fingerprint
@@ -33,13 +34,7 @@ _FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
 
 @dataclass(frozen=True)
 class Video:
-    """One video as a network sees it.
-
-    Attributes:
-        name: Its name in the bundles.
-        features: Subsampled and standardised, (D, T'); shared with the cache, so not to be written to.
-        targets: Class indices, subsampled, (T',).
-    """
+    """One video as a network sees it: features (D, T'), shared with the cache, and targets (T',)."""
 
     name: str
     features: Features
@@ -112,7 +107,7 @@ class SegmentationDataset:
             if error.severity == "error":
                 raise DataError(error.path, error.line, error.reason, hint=error.hint or _VALIDATE_HINT)
         if not quiet:
-            for notice in inspection.notices(folder.path):
+            for notice in inspection.notices():
                 log_once(notice)
         return cls(config, folder, inspection, quiet=quiet)
 
@@ -135,16 +130,6 @@ class SegmentationDataset:
     def rotations(self) -> int:
         """Number of hold-outs until every training video was held out."""
         return self._cut().rotations
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that was read: mapping, facts, bundles of the split, features and labels."""
-        folder = find_dataset(self.config)
-        videos = self._inspection.videos
-        features = [files.features.path for files in videos.values()]
-        labels = [folder.ground_truth(name) for name in videos]
-        facts = [path for name in _FACTS if (path := folder.path / name).is_file()]
-        return (folder.mapping, *facts, *folder.bundles(self.config.split), *features, *labels)
 
     @property
     def holdout_notice(self) -> str | None:
@@ -201,35 +186,45 @@ class SegmentationDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits for all that training and scoring depend on (see `g2l.datasets.content_address`)."""
+        """16 hex digits for all that training and scoring depend on, and nothing else.
+
+        It is the same on every machine and in every folder. All labels count; of features, see
+        `file_fingerprint`.
+        """
         try:
             holdout: tuple[str, ...] = self._cut().holdout
         except InputError:  # a single training video, which has no hold-out
             holdout = ()
-        settings = {
-            "classes": self.mapping.names,
-            "background": self.background_indices,
-            "sample_rate": self.sample_rate,
-            "normalize": self.normalize.value,
-            "train": self._train,
-            "test": self._test,
-            "holdout": holdout,
-        }
-        return content_address(self._inspection.videos, settings)
+        files = self._inspection.videos
+        return fingerprint(
+            {
+                "classes": self.mapping.names,
+                "background": self.background_indices,
+                "sample_rate": self.sample_rate,
+                "normalize": self.normalize.value,
+                "train": self._train,
+                "test": self._test,
+                "holdout": holdout,
+                "labels": {
+                    name: hashlib.sha256(of.labels.astype("<i8").tobytes()).hexdigest()
+                    for name, of in files.items()
+                },
+                "features": {
+                    name: [self.files[of.features.path], of.features.frames_first]
+                    for name, of in files.items()
+                },
+            }
+        )
 
-    def file_fingerprints(self) -> dict[str, dict[str, Any]]:
-        """Return `size` and `sha256` of every file that was read, by its path inside the data set.
-
-        Files are hashed once in a process unless they change; `differing_files` compares two results.
-
-        Raises:
-            InputError: A file cannot be read any more.
-        """
-        folder = self._folder
-        paths = [folder.mapping, *folder.bundles(self.config.split)]
-        for name, files in self._inspection.videos.items():
-            paths += files.features.path, folder.ground_truth(name)
-        return file_fingerprints(folder.path, paths)
+    @cached_property
+    def files(self) -> dict[Path, dict[str, Any]]:
+        """Size and SHA-256 (see `file_fingerprint`) of every file that was read."""
+        folder, videos = self._folder, self._inspection.videos
+        facts = [path for name in _FACTS if (path := folder.path / name).is_file()]
+        features = [files.features.path for files in videos.values()]
+        labels = [folder.ground_truth(name) for name in videos]
+        paths = (folder.mapping, *facts, *folder.bundles(self.config.split), *features, *labels)
+        return {path: file_fingerprint(path) for path in paths}
 
     def _cut(self, rotation: int = 0) -> HoldoutCut:
         config = self.config

@@ -99,11 +99,7 @@ class Archive:
 
 
 def find_source(name: str) -> Source:
-    """Return the source of a data set.
-
-    Raises:
-        InputError: There is none of that name; similar ones are suggested.
-    """
+    """Return the source of a data set, or raise InputError with similar names."""
     if name not in SOURCES:
         raise InputError(
             f"no source of a data set {name!r} is known; known are {', '.join(SOURCES)}.",
@@ -189,10 +185,7 @@ def unpack(path: Path, dataset: str, folder: DatasetFolder, progress: Progress) 
 def find_members(archive: ZipFile, path: Path, dataset: str) -> dict[str, ZipInfo]:
     """Return the files of a data set by their place in it; all else in the archive is passed over.
 
-    Args:
-        archive: Opened.
-        path: To name in errors.
-        dataset: Name of its folder in the archive, at the top or in one folder, such as `data/`.
+    The data set is a folder at the top of the archive or in one folder, such as `data/`.
 
     Raises:
         OperationalError: It holds no such data set, or a file of it is a link, is encrypted, is there twice,

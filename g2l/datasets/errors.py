@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -37,11 +37,14 @@ class DataWarning(DataError):  # noqa: N818 - never raised
     severity = "warning"
 
 
-def raise_first_error(issues: Iterable[DataError]) -> None:
-    """Raise the first issue that is not a warning; return when there is none."""
+def strictly(parse: Callable[[list[DataError]], _T]) -> _T:
+    """Return the result of a parser that collects issues, or raise the first error of them."""
+    issues: list[DataError] = []
+    value = parse(issues)
     for issue in issues:
         if issue.severity == "error":
             raise issue
+    return value
 
 
 def attempt(read: Callable[[], _T], issues: list[DataError]) -> _T | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,36 @@ _LOGGER = logging.getLogger("g2l")
 _reported: set[str] = set()
 
 
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and (not value or group_of("", value) in (None, ""))
+    except InputError:
+        return False
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+_FACTS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
+    "fps": (None, _is_rate, "a number > 0"),
+    "group_pattern": (None, _is_pattern, "a regular expression with a group"),
+    "background": (("background",), _is_names, "a list of class names"),
+    "normalize": (Normalization.NONE, lambda value: value in list(Normalization), "none, video or train"),
+    "sample_rate": (1, lambda value: type(value) is int and value >= 1, "a whole number >= 1"),
+}
+"""Default, check and expectation of each setting that may come from the facts."""
+
+
 def resolve_config(config: DataConfig, *, quiet: bool = False) -> DataConfig:
     """Return `config` with every setting that is None taken from the data set's facts, or else its default.
 
-    A setting that is given wins; a line says so where the facts differ. Resolving twice changes nothing.
-
-    Args:
-        config: Names the data set.
-        quiet: Whether to log nothing, as in a worker.
+    A given setting wins; unless `quiet`, a warning is logged where the facts differ. Resolving twice changes
+    nothing.
 
     Raises:
         InputError: There is no such data set, or its facts are invalid.
@@ -40,17 +61,18 @@ def resolve_config(config: DataConfig, *, quiet: bool = False) -> DataConfig:
     folder = find_dataset(config).path
     facts = read_dataset_facts(folder)
     found: dict[str, Any] = {}
-    for name, default in _DEFAULTS.items():
+    for name, (default, _, _) in _FACTS.items():
         given, known = getattr(config, name), facts.get(name)
         if given is not None and known is not None and given != known and not quiet:
+            shown = [", ".join(of) if isinstance(of, tuple) else of for of in (known, given)]
             path = folder / DATASET_NAME
-            log_once(f"{path}: `{name}` is {_shown(known)}; {_shown(given)} was given and is used instead.")
+            log_once(f"{path}: `{name}` is {shown[0]}; {shown[1]} was given and is used instead.")
         found[name] = given if given is not None else default if known is None else known
-    return replace(config, **found)
+    return config.replace(**found)
 
 
 def read_dataset_facts(folder: Path) -> dict[str, Any]:
-    """Return what a data set says of itself: settings as `DataConfig` has them, and `source`.
+    """Return the facts of a data set: settings as `DataConfig` has them, and `source`.
 
     `fps` comes from `features.json` where `dataset.json` does not have it.
 
@@ -63,13 +85,11 @@ def read_dataset_facts(folder: Path) -> dict[str, Any]:
         if name == "source":
             facts[name] = value
         elif name in _FACTS and value is not None:
-            check, expected = _FACTS[name]
-            if not check(value):
+            _, valid, expected = _FACTS[name]
+            if not valid(value):
                 message = f"`{name}` must be {expected}, but is {brief(repr(value))} instead."
                 raise DataError(path, None, message)
-            facts[name] = value
-    if "normalize" in facts:
-        facts["normalize"] = Normalization(facts["normalize"])
+            facts[name] = Normalization(value) if name == "normalize" else value
     if "background" in facts:
         facts["background"] = tuple(map(normal, facts["background"]))
     extraction = read_feature_facts(folder)
@@ -83,7 +103,7 @@ def write_dataset_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_feature_facts(folder: Path) -> dict[str, Any] | None:
-    """Return what `features.json` says of the features of a folder, or None when there is none.
+    """Return the content of `features.json` in a folder of features, or None when there is none.
 
     Raises:
         DataError: `features.json` cannot be read, is of another schema or names no frame rate.
@@ -113,38 +133,3 @@ def _read(path: Path, schema: str) -> dict[str, Any] | None:
     if not isinstance(value, dict) or value.get("schema") != schema:
         raise DataError(path, None, f"expected the schema {schema!r}, but found another one.")
     return value
-
-
-def _is_rate(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
-
-
-def _is_pattern(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and (not value or group_of("", value) in (None, ""))
-    except InputError:
-        return False
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
-_FACTS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "fps": (_is_rate, "a number > 0"),
-    "group_pattern": (_is_pattern, "a regular expression with a group"),
-    "background": (_is_names, "a list of class names"),
-    "normalize": (lambda value: value in list(Normalization), "none, video or train"),
-    "sample_rate": (lambda value: type(value) is int and value >= 1, "a whole number >= 1"),
-}
-_DEFAULTS: dict[str, Any] = {
-    "fps": None,
-    "group_pattern": None,
-    "background": ("background",),
-    "normalize": Normalization.NONE,
-    "sample_rate": 1,
-}

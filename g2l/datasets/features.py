@@ -8,13 +8,11 @@ onnxruntime computes with it.
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Literal, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +24,6 @@ Features = npt.NDArray[np.float32]
 """Shape (D, T)."""
 _BLOCK_BYTES = 2**22
 """Read at a time where numbers are converted or transposed."""
-_NATIVE = "<" if sys.byteorder == "little" else ">"
 _LARGEST_AXIS = 2**48
 
 
@@ -87,9 +84,7 @@ class FeatureFile:
     def oriented(self, feature_dim: int, *, frames_first: bool = False) -> FeatureFile:
         """Return this file with the axis of length `feature_dim` taken as the features.
 
-        Args:
-            feature_dim: D that the file must have.
-            frames_first: Which axis it is in a square matrix, which does not tell.
+        `frames_first` decides for a square matrix, whose shape does not tell.
 
         Raises:
             DataError: Neither axis has that length.
@@ -103,30 +98,21 @@ class FeatureFile:
             raise DataError(self.path, None, message)
         return replace(self, frames_first=frames_first if rows == columns else columns == feature_dim)
 
-    def map(self) -> npt.NDArray[Any]:
-        """Return the numbers as stored, (D, T), memory-mapped.
-
-        Raises:
-            DataError: The file changed since it was opened.
-        """
-        order: Literal["F", "C"] = "F" if self.fortran_order else "C"
-        with reading(self.path):
-            stored = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
-        return stored.T if self.frames_first else stored
-
     def map_as_read(self) -> Features | None:
         """Return the numbers memory-mapped if they are stored as `read` returns all of them, else None.
 
-        The map is writable but private: what is written to it never reaches the file.
+        The map is writable but private: changes never reach the file.
 
         Raises:
             DataError: As of `read`.
         """
         if self.frames_first or self.fortran_order or self.dtype != np.dtype(np.float32):
             return None
-        if not all(np.isfinite(row).all() for row in self.map()):  # without a copy of the whole
-            self.read()  # says where
-        return np.memmap(self.path, self.dtype, "c", self.offset, self.shape)
+        with reading(self.path):
+            mapped = np.memmap(self.path, self.dtype, "c", self.offset, self.shape)
+        if not all(np.isfinite(row).all() for row in mapped):  # without a copy of the whole
+            require_finite(self.path, mapped)
+        return mapped
 
     def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
         """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T').
@@ -157,12 +143,7 @@ def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
 
 
 def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
-    """Check the header at the start of `stream`; rows are taken as D.
-
-    Args:
-        path: The file to name in errors.
-        stream: What a `.npy` file holds.
-        size: Its length in bytes.
+    """Check the header at the start of `stream`, a `.npy` file of `size` bytes; rows are taken as D.
 
     Raises:
         DataError: As of `open_features`.
@@ -200,11 +181,7 @@ def feature_axis(files: Mapping[str, FeatureFile], lengths: Mapping[str, int]) -
     """Return D, and whether square files are to be read as frames × feature_dim.
 
     D is the length that occurs in the most files on either axis; between equals, the one that leaves the
-    other axis nearest to the number of labels; then the one on the rows.
-
-    Args:
-        files: Header of each video, at least one.
-        lengths: Number of labels of each video, as far as known.
+    other axis nearest to the number of labels (`lengths`, as far as known); then the one on the rows.
     """
     occurs: Counter[int] = Counter()
     fits: Counter[int] = Counter()
@@ -223,15 +200,37 @@ def feature_axis(files: Mapping[str, FeatureFile], lengths: Mapping[str, int]) -
     return dim, columns[dim] > rows[dim]
 
 
+def as_features(path: Path, numbers: npt.NDArray[Any]) -> Features:
+    """Return numbers of any type as finite float32, C-contiguous; DataError as of `require_finite`."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes inf
+        features = np.ascontiguousarray(numbers, np.float32)
+    require_finite(path, features)
+    return features
+
+
+def require_finite(path: Path, features: Features, first: int = 0, rate: int = 1) -> None:
+    """Raise DataError, naming row and frame, if a number of (D, T) is NaN or infinite.
+
+    `first` is the frame of the first column, `rate` the number of frames from one column to the next.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A sum costs a tenth of a look at each number; only a doubtful one is looked into.
+        if np.isfinite(features.sum()):
+            return
+    finite = np.isfinite(features)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        message = (
+            f"features must be finite, but row {row} of frame {first + column * rate} is "
+            f"{features[row, column]} instead (counted from 0; {np.count_nonzero(~finite)} in all)."
+        )
+        raise DataError(path, None, message)
+
+
 class FeatureReader:
     """An open feature file, of which every `sample_rate`-th frame is read.
 
-    Args:
-        file: Its header, checked.
-        sample_rate: Frame t of the reader is frame t · sample_rate of the file.
-
-    Raises:
-        DataError: The file cannot be opened.
+    Frame t of the reader is frame t · sample_rate of the file.
     """
 
     def __init__(self, file: FeatureFile, sample_rate: int = 1) -> None:
@@ -243,9 +242,7 @@ class FeatureReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -253,13 +250,9 @@ class FeatureReader:
         os.close(self._descriptor)
 
     def require_unchanged(self) -> None:
-        """Return if the file is still as it was when its header was checked.
-
-        Raises:
-            DataError: It was written to, or replaced.
-        """
+        """Raise DataError if the file was written to, or replaced, since its header was checked."""
         if self.file.stamp not in (None, Stamp.of(os.fstat(self._descriptor))):
-            raise self._error("changed while it was read.")
+            raise DataError(self.file.path, None, "changed while it was read.")
 
     def read(self, first: int = 0, last: int | None = None, out: Features | None = None) -> Features:
         """Return frames [first, last), (D, last - first).
@@ -275,41 +268,31 @@ class FeatureReader:
         last = self.num_frames if last is None else last
         if out is None:
             out = np.empty((self.file.feature_dim, last - first), np.float32)
-        # A float64 beyond float32 becomes inf, which is reported below.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes inf
             if self.file.frames_first != self.file.fortran_order:
                 self._read_frames(first, out)
-            elif self._rate == 1 and self.file.dtype.newbyteorder("=") == np.float32 and self._is_native:
-                self._read_as_stored(first, out)
             else:
                 self._read_rows(first, out)
-            # A sum costs a tenth of looking at each number; only a doubtful one is looked into.
-            if not np.isfinite(out.sum()):
-                self._require_finite(first, out)
+        require_finite(self.file.path, out, first * self._rate, self._rate)
         return out
-
-    @property
-    def _is_native(self) -> bool:
-        return self.file.dtype.byteorder in ("=", "|", _NATIVE)
-
-    def _read_as_stored(self, first: int, out: Features) -> None:
-        if out.shape[1] == self.file.num_frames and out.flags.c_contiguous:
-            self._fill(out.reshape(-1), 0)
-            return
-        for row, values in enumerate(out):
-            self._fill(values, row * self.file.num_frames + first)
 
     def _read_rows(self, first: int, out: Features) -> None:
         """Rows are contiguous in the file: a few at a time, of each the frames asked for."""
+        frames, dtype = self.file.num_frames, self.file.dtype
+        as_stored = self._rate == 1 and dtype == np.dtype(np.float32)
+        if as_stored and out.shape[1] == frames and out.flags.c_contiguous:
+            return self._fill(out.reshape(-1), 0)
         start = first * self._rate
         length = (out.shape[1] - 1) * self._rate + 1
-        rows = max(1, _BLOCK_BYTES // (length * self.file.dtype.itemsize))
-        block = np.empty((min(rows, len(out)), length), self.file.dtype)
+        rows = max(1, _BLOCK_BYTES // (length * dtype.itemsize))
+        block = out if as_stored else np.empty((min(rows, len(out)), length), dtype)
         for top in range(0, len(out), rows):
-            some = block[: len(out) - top]
+            some = block[top : top + rows] if as_stored else block[: len(out) - top]
             for row, values in enumerate(some, top):
-                self._fill(values, row * self.file.num_frames + start)
-            out[top : top + len(some)] = some[:, :: self._rate]
+                self._fill(values, row * frames + start)
+            if not as_stored:
+                out[top : top + len(some)] = some[:, :: self._rate]
+        return None
 
     def _read_frames(self, first: int, out: Features) -> None:
         """Frames are contiguous in the file: a few at a time, transposed."""
@@ -327,27 +310,11 @@ class FeatureReader:
         view = values.view(np.uint8).data
         offset = self.file.offset + number * self.file.dtype.itemsize
         while view:
-            try:
+            with reading(self.file.path):
                 count = os.preadv(self._descriptor, [view], offset)
-            except OSError as error:
-                raise self._error(f"cannot be read ({error.strerror}).") from None
-            if count == 0:
-                raise self._error("cannot be read (it was cut short meanwhile).")
+                if count == 0:
+                    raise EOFError("it was cut short meanwhile")
             view, offset = view[count:], offset + count
-
-    def _require_finite(self, first: int, features: Features) -> None:
-        finite = np.isfinite(features)
-        if finite.all():
-            return  # only their sum is beyond float32
-        row, column = np.argwhere(~finite)[0]
-        message = (
-            f"features must be finite, but row {row} of frame {(first + column) * self._rate} is "
-            f"{features[row, column]} instead (counted from 0; {np.count_nonzero(~finite)} in all)."
-        )
-        raise self._error(message)
-
-    def _error(self, message: str) -> DataError:
-        return DataError(self.file.path, None, message)
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

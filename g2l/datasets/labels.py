@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from g2l.datasets.errors import DataError, raise_first_error
+from g2l.datasets.errors import DataError
 from g2l.datasets.layout import ClassMapping
 from g2l.datasets.reading import normal, numbered, read_lines
 from g2l.errors import brief, did_you_mean
@@ -18,19 +18,6 @@ Labels = npt.NDArray[np.int64]
 """Class indices, shape (T,)."""
 Transitions = tuple[tuple[int, int, int], ...]
 """(class index, index of the class one frame later, how often) of each pair that occurs, ascending."""
-
-
-def read_labels(path: Path, mapping: ClassMapping) -> Labels:
-    """Return the class index of every frame, shape (T,); blank lines are skipped.
-
-    Raises:
-        DataError: The file is unreadable or holds no frame, or a class is not in the mapping; the line is
-            named.
-    """
-    issues: list[DataError] = []
-    labels = parse_labels(path, mapping, issues)
-    raise_first_error(issues)
-    return labels
 
 
 def parse_labels(path: Path, mapping: ClassMapping, issues: list[DataError]) -> Labels:
@@ -59,12 +46,7 @@ def write_labels(path: Path, names: Iterable[str]) -> None:
 
 
 def count_transitions(videos: Iterable[Labels], num_classes: int) -> Transitions:
-    """Count the pairs of consecutive frames, within videos.
-
-    Args:
-        videos: Class index of every frame at the rate that the network sees, each (T',).
-        num_classes: C.
-    """
+    """Count the pairs of consecutive frames within videos, each (T',) at the rate that the network sees."""
     counts = np.zeros(num_classes**2, np.int64)
     for labels in videos:
         counts += np.bincount(labels[:-1] * num_classes + labels[1:], minlength=num_classes**2)
@@ -76,13 +58,9 @@ def count_transitions(videos: Iterable[Labels], num_classes: int) -> Transitions
 def log_probabilities(
     transitions: Sequence[tuple[int, int, int]], num_classes: int
 ) -> npt.NDArray[np.float64]:
-    """Return ln P(next class | class), (C, C), class by row.
+    """Return ln P(next class | class), (C, C), class by row, from the result of `count_transitions`.
 
     One is added to every count (Laplace), so that a pair that training never showed stays possible.
-
-    Args:
-        transitions: What `count_transitions` returned.
-        num_classes: C.
     """
     counts = np.ones((num_classes, num_classes))
     for before, after, count in transitions:

@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from g2l.config import DataConfig
-from g2l.datasets.errors import DataError, raise_first_error
+from g2l.datasets.errors import DataError, strictly
 from g2l.datasets.reading import normal, numbered, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
 from g2l.files import ensure_folder, write_text
@@ -23,17 +23,12 @@ LONGEST_NAME = 230
 """Bytes of a video's name: file systems allow 255, and suffixes of temporary files are added."""
 _SIDES = ("train", "test")
 _BUNDLE = re.compile(r"(train|test)\.split(\d{1,9})\.bundle", re.ASCII)
-_LONGEST_INDEX = 9
-"""Digits of an index in `mapping.txt`; Python refuses to read thousands of them."""
+_INDEX = re.compile(r"\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class DatasetFolder:
-    """Paths inside the folder of one data set.
-
-    Attributes:
-        path: `<data root>/<data set>`.
-    """
+    """Paths inside the folder of one data set, `<data root>/<data set>`."""
 
     path: Path
 
@@ -115,15 +110,8 @@ def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
 
 
 def read_bundle(path: Path) -> tuple[str, ...]:
-    """Return the video names of a bundle, one `<video>.txt` a line; other dots stay part of the name.
-
-    Raises:
-        DataError: The file is unreadable or names no video, or a name occurs twice or is not a file name.
-    """
-    issues: list[DataError] = []
-    lines = parse_bundle(path, issues)
-    raise_first_error(issues)
-    return tuple(lines)
+    """Return the video names of a bundle; DataError as of `parse_bundle` at the first error."""
+    return tuple(strictly(partial(parse_bundle, path)))
 
 
 def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
@@ -133,9 +121,8 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
         DataError: The file cannot be read at all.
     """
     lines: dict[str, int] = {}
-    found = False
-    for number, text in numbered(read_lines(path)):
-        found = True
+    rows = list(numbered(read_lines(path)))
+    for number, text in rows:
         name = text.removesuffix(".txt")
         if reason := name_error(name):
             message = f"expected the file name of a video, but {brief(repr(text))} {reason}."
@@ -145,7 +132,7 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
             issues.append(DataError(path, number, message))
         else:
             lines[name] = number
-    if not found:
+    if not rows:
         issues.append(DataError(path, None, "expected one `<video>.txt` a line, but the bundle is empty."))
     return lines
 
@@ -179,11 +166,7 @@ def name_error(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class ClassMapping:
-    """Class names in index order.
-
-    Attributes:
-        names: Length C; position is index.
-    """
+    """Class names in index order, C of them."""
 
     names: tuple[str, ...]
 
@@ -197,61 +180,42 @@ class ClassMapping:
 
 
 def read_mapping(path: Path) -> ClassMapping:
-    """Return the mapping in `path`, one `<index> <class name>` a line in any order.
-
-    Raises:
-        DataError: The file is unreadable or empty, a line is not `<index> <class name>`, an index or a name
-            occurs twice, or the indices are not 0 … C − 1.
-    """
-    issues: list[DataError] = []
-    mapping = parse_mapping(path, issues)
-    raise_first_error(issues)
-    return mapping
+    """Return the mapping in `path`; DataError as of `parse_mapping` at the first error."""
+    return strictly(partial(parse_mapping, path))
 
 
 def parse_mapping(path: Path, issues: list[DataError]) -> ClassMapping:
-    """Return the mapping in `path`, appending what is wrong with it to `issues`.
+    """Return the mapping of lines `<index> <class name>`, in any order, adding its errors to `issues`.
 
     Raises:
         DataError: The file cannot be read at all.
     """
     lines: dict[int, int] = {}
     names: dict[str, int] = {}
-    for number, text in numbered(read_lines(path)):
+    rows = list(numbered(read_lines(path)))
+    for number, text in rows:
         # Class names may hold spaces, so only the first run of them separates.
         index_text, _, name = text.replace("\t", " ", 1).partition(" ")
         name = name.strip()
-        digits = index_text.isascii() and index_text.isdecimal() and len(index_text) <= _LONGEST_INDEX
-        if not (digits and name):
+        index = int(index_text) if _INDEX.fullmatch(index_text) else -1
+        if index < 0 or not name:
             message = f"expected `<index> <class name>`, but found {brief(repr(text))} instead."
-            issues.append(DataError(path, number, message))
-            continue
-        index = int(index_text)
-        if index in lines:
+        elif index in lines:
             message = f"index {index} must occur once, but is also in line {lines[index]}."
-            issues.append(DataError(path, number, message))
         elif name in names:
             message = f"class {name!r} must occur once, but also has index {names[name]}."
-            issues.append(DataError(path, number, message))
         else:
             lines[index] = number
             names[name] = index
-    _check_indices(path, lines, issues)
-    return ClassMapping(tuple(sorted(names, key=names.__getitem__)))
-
-
-def _check_indices(path: Path, lines: Mapping[int, int], issues: list[DataError]) -> None:
-    if not lines:
-        if not issues:
-            issues.append(
-                DataError(path, None, "expected one `<index> <class name>` a line, but it is empty.")
-            )
-        return
-    largest = max(lines)
-    if largest >= len(lines):
-        missing = next(index for index in range(largest) if index not in lines)
+            continue
+        issues.append(DataError(path, number, message))
+    if lines and max(lines) >= len(lines):
+        missing = next(index for index in range(len(lines)) if index not in lines)
         message = f"indices must be 0 … {len(lines) - 1} without a gap, but {missing} is missing."
-        issues.append(DataError(path, lines[largest], message))
+        issues.append(DataError(path, lines[max(lines)], message))
+    if not rows:
+        issues.append(DataError(path, None, "expected one `<index> <class name>` a line, but it is empty."))
+    return ClassMapping(tuple(sorted(names, key=names.__getitem__)))
 
 
 def new_path(root: Path, name: str) -> Path:
@@ -290,13 +254,7 @@ def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
 
 
 def write_index(folder: DatasetFolder, class_names: Sequence[str], splits: Splits) -> None:
-    """Write the mapping and the bundles.
-
-    Args:
-        folder: The data set.
-        class_names: In index order.
-        splits: Videos of each split.
-    """
+    """Write the mapping and the bundles of all splits."""
     write_text(folder.mapping, "".join(f"{index} {name}\n" for index, name in enumerate(class_names)))
     for split, sides in splits.items():
         for bundle, names in zip(folder.bundles(split), sides, strict=True):

@@ -45,13 +45,7 @@ class SyntheticVideo:
 
 @dataclass(frozen=True)
 class SyntheticDataset:
-    """A whole data set in memory.
-
-    Attributes:
-        class_names: In index order, length C.
-        videos: In the order of their names.
-        splits: Train and test names of each split.
-    """
+    """A whole data set in memory; class names are in index order, splits hold train and test names."""
 
     class_names: tuple[str, ...]
     videos: tuple[SyntheticVideo, ...]
@@ -75,14 +69,7 @@ def subject_splits(names: Sequence[str]) -> dict[int, tuple[tuple[str, ...], tup
 
 
 def check_sizes(**sizes: tuple[int, int]) -> None:
-    """Check the sizes a user asked for.
-
-    Args:
-        sizes: Value and smallest allowed value of each.
-
-    Raises:
-        InputError: One is too small; all that are too small are named.
-    """
+    """Raise InputError, naming all sizes that are too small; each is a value and its minimum."""
     issues = [
         f"`{name}` must be >= {smallest}, but is {value} instead."
         for name, (value, smallest) in sizes.items()
@@ -95,18 +82,12 @@ def check_sizes(**sizes: tuple[int, int]) -> None:
 def write_dataset(
     root: Path, name: str, data: SyntheticDataset, source: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write a data set to `<root>/<name>` and return that folder.
+    """Write a data set to `<root>/<name>`, all or nothing, and return that folder.
 
-    It is written into a hidden folder beside it and renamed at the end.
-
-    Args:
-        root: Folder that holds data sets.
-        name: Of the data set.
-        data: What to write.
-        source: How it was made, to be kept in `dataset.json`.
+    `source` (how it was made) is kept in `dataset.json`.
 
     Raises:
-        InputError: The name is not a folder name, or there is something of that name already.
+        InputError: The name is not a folder name, or something of that name exists.
         OperationalError: Writing failed.
     """
     with new_dataset(root, name) as folder:
@@ -143,7 +124,7 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class _Kitchen:
-    """What all videos of one data set share.
+    """Content that all videos of one data set share.
 
     Attributes:
         pairs: Classes of the ambiguous actions: the variant after marker 0 and after marker 1.
@@ -320,14 +301,7 @@ def _lag_names(planted: Sequence[int]) -> tuple[str, ...]:
 def autoregressive_noise(
     generator: np.random.Generator, rows: int, frames: int, correlation: float
 ) -> Signal:
-    """Return AR(1) noise of unit variance from the first frame on, (rows, frames).
-
-    Args:
-        generator: Source of randomness.
-        rows: Independent signals.
-        frames: Length.
-        correlation: Of neighbouring frames, in [0, 1).
-    """
+    """Return AR(1) noise (rows, frames) of unit variance; `correlation` is that of neighbouring frames."""
     noise = generator.standard_normal((rows, frames))
     noise[:, 1:] *= np.sqrt(1 - correlation**2)
     for frame in range(1, frames):
@@ -336,13 +310,9 @@ def autoregressive_noise(
 
 
 def smooth_noise(generator: np.random.Generator, rows: int, frames: int, width: float) -> Signal:
-    """Return white noise smoothed by a Gaussian, rescaled to unit variance, (rows, frames).
+    """Return white noise (rows, frames) smoothed by a Gaussian, rescaled to unit variance.
 
-    Args:
-        generator: Source of randomness.
-        rows: Independent signals.
-        frames: Length.
-        width: Standard deviation of the Gaussian in frames; the autocorrelation is exp(−τ² / 4·width²).
+    `width` is the Gaussian's standard deviation in frames; the autocorrelation is exp(−τ² / 4·width²).
     """
     reach = int(np.ceil(4 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)

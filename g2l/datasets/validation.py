@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from g2l.config import DataConfig
 from g2l.datasets.errors import DataError, DataWarning, attempt
@@ -31,17 +32,11 @@ from g2l.progress import NullProgress, Progress
 
 Mention = tuple[Path, int]
 """The first bundle and line that name a video."""
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class VideoFiles:
-    """The two files of one video.
-
-    Attributes:
-        features: Header of the feature file, oriented.
-        labels: Class indices, cut to the common prefix of features and labels, (T,).
-    """
+    """Header of the oriented feature file, and labels (T,), cut to the common prefix of both."""
 
     features: FeatureFile
     labels: Labels
@@ -49,17 +44,21 @@ class VideoFiles:
 
 @dataclass
 class Inspection:
-    """What was found; complete only when no issue is an error.
+    """Contents of some splits; complete only when no issue is an error.
 
     Attributes:
+        folder: The data set.
+        tolerance: Frames by which features and labels of a video may differ.
         mapping: Class names.
         bundles: Train and test videos of each split.
         videos: Files of each video in any bundle.
         feature_dim: D, or 0 when no feature file is readable.
         differences: Frames by which features and labels of a video differ, by the warning that says so.
-        issues: Everything wrong or odd, in the order found.
+        issues: Errors and warnings in the order found.
     """
 
+    folder: DatasetFolder
+    tolerance: int
     mapping: ClassMapping = field(default_factory=lambda: ClassMapping(()))
     bundles: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     videos: dict[str, VideoFiles] = field(default_factory=dict)
@@ -71,146 +70,107 @@ class Inspection:
         """Add a warning about a file or folder as a whole."""
         self.issues.append(DataWarning(path, None, message))
 
-    def notices(self, path: Path) -> list[str]:
-        """Return what was odd, the videos whose features and labels differ in length as one sentence.
-
-        Args:
-            path: Of the data set.
-        """
+    def notices(self) -> list[str]:
+        """Return the issues as sentences, one for all videos whose features and labels differ in length."""
         if len(self.differences) < 2:
             return [str(issue) for issue in self.issues]
         others = [str(issue) for issue in self.issues if issue not in self.differences]
         low, high = min(self.differences.values()), max(self.differences.values())
         span = f"{low} frame{'s'[low == 1 :]}" if low == high else f"{low} to {high} frames"
         return [
-            f"{path}: {len(self.differences)} videos: features and labels differ by {span}; the common "
-            "prefix is used (`g2l data validate` lists the videos).",
+            f"{self.folder.path}: {len(self.differences)} videos: features and labels differ by {span}; the "
+            "common prefix is used (`g2l data validate` lists the videos).",
             *others,
         ]
 
-    def attempt(self, read: Callable[[], _T]) -> _T | None:
-        """Return what `read` returns, or None with its issue added when it raises one."""
-        return attempt(read, self.issues)
+    def count_classes(self, names: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Return the labelled frames of each class in some videos, (C,)."""
+        counts = np.zeros(len(self.mapping), dtype=np.int64)
+        for name in names:
+            if name in self.videos:
+                labels = self.videos[name].labels
+                counts += np.bincount(labels[labels >= 0], minlength=len(counts))
+        return counts
 
 
 def inspect_dataset(folder: DatasetFolder, splits: Sequence[int], length_tolerance: int) -> Inspection:
-    """Return what the splits refer to and every issue of it; no feature values are read.
-
-    Args:
-        folder: The data set.
-        splits: Numbers of the splits to check.
-        length_tolerance: Frames by which features and labels of a video may differ.
-    """
-    found = Inspection()
-    mapping = found.attempt(partial(parse_mapping, folder.mapping, found.issues))
-    found.mapping = mapping or found.mapping
+    """Return the files that the splits refer to and all issues of them; no feature values are read."""
+    found = Inspection(folder, length_tolerance)
+    found.mapping = (
+        attempt(partial(parse_mapping, folder.mapping, found.issues), found.issues) or found.mapping
+    )
     mentions: dict[str, Mention] = {}
     for split in splits:
-        bundles = found.attempt(partial(_inspect_split, folder, split, mentions, found.issues))
-        if bundles is not None:
-            found.bundles[split] = bundles
-    _inspect_videos(folder, mentions, length_tolerance, found)
+        attempt(partial(_inspect_split, found, split, mentions), found.issues)
+    _inspect_videos(found, mentions)
     for split, (train, _) in found.bundles.items():
-        _check_train_classes(folder.bundles(split)[0], train, found)
+        # A network cannot learn classes that no training frame shows.
+        counts = found.count_classes(train)
+        absent = [repr(name) for name, count in zip(found.mapping.names, counts, strict=True) if not count]
+        if absent and all(name in found.videos for name in train):
+            found.warn(folder.bundles(split)[0], f"no training frame is of class {', '.join(absent)}.")
     return found
 
 
-def _inspect_split(
-    folder: DatasetFolder, split: int, mentions: dict[str, Mention], issues: list[DataError]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    train_path, test_path = find_bundles(folder, split)
-    train, test = parse_bundle(train_path, issues), parse_bundle(test_path, issues)
-    for path, lines in ((train_path, train), (test_path, test)):
+def _inspect_split(found: Inspection, split: int, mentions: dict[str, Mention]) -> None:
+    paths = find_bundles(found.folder, split)
+    train, test = (parse_bundle(path, found.issues) for path in paths)
+    for path, lines in zip(paths, (train, test), strict=True):
         for name, line in lines.items():
             mentions.setdefault(name, (path, line))
-    issues.extend(both_sides(train_path, train, test_path, test))
-    return tuple(train), tuple(test)
+    found.issues.extend(both_sides(paths[0], train, paths[1], test))
+    found.bundles[split] = tuple(train), tuple(test)
 
 
-def _inspect_videos(
-    folder: DatasetFolder, mentions: Mapping[str, Mention], tolerance: int, found: Inspection
-) -> None:
+def _inspect_videos(found: Inspection, mentions: Mapping[str, Mention]) -> None:
     headers: dict[str, FeatureFile] = {}
     labels: dict[str, Labels] = {}
     for name, mention in mentions.items():
-        _inspect_video(folder, name, mention, found, headers, labels)
+        features_path, labels_path = found.folder.features(name), found.folder.ground_truth(name)
+        for path in (features_path, labels_path):
+            if not path.exists():
+                known = sorted(normal(item.stem) for item in path.parent.glob(f"*{path.suffix}"))
+                message = f"video {name!r} has no {path.parent.name}/{path.name}."
+                found.issues.append(DataError(*mention, message, hint=did_you_mean(name, known)))
+        if features_path.exists() and (
+            header := attempt(partial(open_features, features_path), found.issues)
+        ):
+            headers[name] = header
+        if len(found.mapping) and labels_path.exists():
+            read = attempt(partial(parse_labels, labels_path, found.mapping, found.issues), found.issues)
+            if read is not None and len(read):
+                labels[name] = read
     if not headers:
         return
-    oriented = _orient(folder, headers, {name: len(of) for name, of in labels.items()}, found)
-    for name, file in oriented.items():
-        if name in labels and _lengths_agree(folder, file, labels[name], name, tolerance, found):
-            found.videos[name] = VideoFiles(file, labels[name][: file.num_frames])
-
-
-def _inspect_video(
-    folder: DatasetFolder,
-    name: str,
-    mention: Mention,
-    found: Inspection,
-    headers: dict[str, FeatureFile],
-    labels: dict[str, Labels],
-) -> None:
-    features_path, labels_path = folder.features(name), folder.ground_truth(name)
-    for path in (features_path, labels_path):
-        if not path.exists():
-            known = sorted(normal(item.stem) for item in path.parent.glob(f"*{path.suffix}"))
-            message = f"video {name!r} has no {path.parent.name}/{path.name}."
-            found.issues.append(DataError(*mention, message, hint=did_you_mean(name, known)))
-    header = found.attempt(partial(open_features, features_path)) if features_path.exists() else None
-    if header is not None:
-        headers[name] = header
-    if len(found.mapping) and labels_path.exists():
-        read = found.attempt(partial(parse_labels, labels_path, found.mapping, found.issues))
-        if read is not None and len(read):
-            labels[name] = read
-
-
-def _orient(
-    folder: DatasetFolder, headers: Mapping[str, FeatureFile], lengths: Mapping[str, int], found: Inspection
-) -> dict[str, FeatureFile]:
-    found.feature_dim, frames_first = feature_axis(headers, lengths)
-    oriented = {}
+    found.feature_dim, frames_first = feature_axis(headers, {name: len(of) for name, of in labels.items()})
+    turned = []
     for name, header in headers.items():
-        file = found.attempt(partial(header.oriented, found.feature_dim, frames_first=frames_first))
-        if file is not None:
-            oriented[name] = file
-    turned = [file for file in oriented.values() if file.frames_first]
+        orient = partial(header.oriented, found.feature_dim, frames_first=frames_first)
+        if (file := attempt(orient, found.issues)) is None:
+            continue
+        if file.frames_first:
+            turned.append(file)
+        if name in labels and _lengths_agree(found, file, labels[name], name):
+            found.videos[name] = VideoFiles(file, labels[name][: file.num_frames])
     if turned:
         found.warn(
-            folder.path / "features",
+            found.folder.path / "features",
             f"{len(turned)} of {len(headers)} files are stored as frames × feature_dim and read turned "
             f"round, feature_dim being {found.feature_dim} ({turned[0].path.name}: {turned[0].notice})",
         )
-    return oriented
 
 
-def _lengths_agree(
-    folder: DatasetFolder, file: FeatureFile, labels: Labels, name: str, tolerance: int, found: Inspection
-) -> bool:
+def _lengths_agree(found: Inspection, file: FeatureFile, labels: Labels, name: str) -> bool:
     difference = abs(file.num_frames - len(labels))
-    lengths = f"{file.num_frames} frames, but {folder.ground_truth(name)} has {len(labels)} labels"
-    if difference > tolerance:
-        message = f"has {lengths}; they may differ by at most {tolerance}."
+    lengths = f"{file.num_frames} frames, but {found.folder.ground_truth(name)} has {len(labels)} labels"
+    if difference > found.tolerance:
+        message = f"has {lengths}; they may differ by at most {found.tolerance}."
         found.issues.append(DataError(file.path, None, message))
         return False
     if difference:
-        message = f"has {lengths}; the first {min(file.num_frames, len(labels))} are used."
-        issue = DataWarning(file.path, None, message)
-        found.differences[issue] = difference
-        found.issues.append(issue)
+        found.warn(file.path, f"has {lengths}; the first {min(file.num_frames, len(labels))} are used.")
+        found.differences[found.issues[-1]] = difference
     return True
-
-
-def _check_train_classes(bundle: Path, train: Sequence[str], found: Inspection) -> None:
-    """Warn of classes that a network cannot learn because no training frame shows them."""
-    counts = np.zeros(len(found.mapping), dtype=np.int64)
-    for name in train:
-        if name in found.videos:
-            labels = found.videos[name].labels
-            counts += np.bincount(labels[labels >= 0], minlength=len(counts))
-    absent = [repr(name) for name, count in zip(found.mapping.names, counts, strict=True) if not count]
-    if absent and all(name in found.videos for name in train):
-        found.warn(bundle, f"no training frame is of class {', '.join(absent)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +217,7 @@ class ValidationReport:
 
 
 def validate_dataset(config: DataConfig, progress: Progress | None = None) -> ValidationReport:
-    """Check all splits of a data set and every value in it; no issue hides another.
+    """Check all splits of a data set and every value in it; no error hides another.
 
     Args:
         config: Names the data set; its split does not matter, its tolerance and hold-out settings do.
@@ -274,62 +234,51 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
         found.issues.append(
             DataError(folder.path / "splits", None, "expected bundles of at least one split.")
         )
-    _check_values(folder, found, progress or NullProgress())
-    resolved = found.attempt(partial(resolve_config, config))
-    _check_holdouts(folder, found, resolved or config)
-    _check_unused(folder, found)
-    extraction = None if resolved is None else read_feature_facts(folder.path)
-    fps = None if resolved is None else resolved.fps
-    return ValidationReport(tuple(found.issues), _facts(found, fps, extraction))
-
-
-def _check_values(folder: DatasetFolder, found: Inspection, progress: Progress) -> None:
-    """Read all features, and look for what reading labels passes over."""
-    with progress.task("reading features", len(found.videos)) as task:
-        for name, files in found.videos.items():
-            features = found.attempt(files.features.read)
-            if features is not None and features.shape[1] > 1 and (np.ptp(features, axis=1) == 0).all():
-                found.warn(files.features.path, "all frames have the same features.")
-            lines = "\n".join(read_lines(folder.ground_truth(name))).rstrip().split("\n")
-            if "" in (stripped := [line.strip() for line in lines]):
-                message = "is blank and skipped, which moves all later labels one frame ahead."
-                line = stripped.index("") + 1
-                found.issues.append(DataWarning(folder.ground_truth(name), line, message))
-            task.advance()
-
-
-def _check_holdouts(folder: DatasetFolder, found: Inspection, config: DataConfig) -> None:
-    for split, (train, _) in found.bundles.items():
-        bundle = folder.bundles(split)[0]
-        try:
-            cut = cut_holdout(train, config.holdout_fraction, config.seed, config.group_pattern)
-        except InputError as error:
-            found.warn(bundle, error.message)
-        else:
-            if cut.notice:
-                found.warn(bundle, cut.notice)
-
-
-def _check_unused(folder: DatasetFolder, found: Inspection) -> None:
+    _check_values(found, progress or NullProgress())
+    resolved = attempt(partial(resolve_config, config), found.issues)
+    _check_holdouts(found, resolved or config)
     named = {name for sides in found.bundles.values() for side in sides for name in side}
     for path, suffix in ((folder.path / "features", ".npy"), (folder.path / "groundTruth", ".txt")):
         unused = sorted(file.name for file in path.glob(f"*{suffix}") if normal(file.stem) not in named)
         if unused:
             found.warn(path, f"{len(unused)} files are in no bundle ({unused[0]}, for example).")
-
-
-def _facts(found: Inspection, fps: float | None, extraction: Mapping[str, Any] | None) -> DatasetFacts:
-    counts = np.zeros(len(found.mapping), dtype=np.int64)
-    for files in found.videos.values():
-        counts += np.bincount(files.labels[files.labels >= 0], minlength=len(counts))
     lengths = [len(files.labels) for files in found.videos.values()]
-    return DatasetFacts(
+    counts = map(int, found.count_classes(found.videos))
+    facts = DatasetFacts(
         videos=len(lengths),
         frames=sum(lengths),
         feature_dim=found.feature_dim,
         longest=max(lengths, default=0),
-        class_counts=dict(zip(found.mapping.names, map(int, counts), strict=True)),
+        class_counts=dict(zip(found.mapping.names, counts, strict=True)),
         splits={split: (len(train), len(test)) for split, (train, test) in found.bundles.items()},
-        fps=fps,
-        extraction=extraction,
+        fps=resolved and resolved.fps,
+        extraction=resolved and read_feature_facts(folder.path),
     )
+    return ValidationReport(tuple(found.issues), facts)
+
+
+def _check_values(found: Inspection, progress: Progress) -> None:
+    """Read all features, and look for what reading labels passes over."""
+    with progress.task("reading features", len(found.videos)) as task:
+        for name, files in found.videos.items():
+            features = attempt(files.features.read, found.issues)
+            if features is not None and features.shape[1] > 1 and (np.ptp(features, axis=1) == 0).all():
+                found.warn(files.features.path, "all frames have the same features.")
+            path = found.folder.ground_truth(name)
+            lines = [line.strip() for line in read_lines(path)]
+            while not lines[-1]:
+                lines.pop()
+            if "" in lines:
+                message = "is blank and skipped, which moves all later labels one frame ahead."
+                found.issues.append(DataWarning(path, lines.index("") + 1, message))
+            task.advance()
+
+
+def _check_holdouts(found: Inspection, config: DataConfig) -> None:
+    for split, (train, _) in found.bundles.items():
+        try:
+            notice = cut_holdout(train, config.holdout_fraction, config.seed, config.group_pattern).notice
+        except InputError as error:
+            notice = error.message
+        if notice:
+            found.warn(found.folder.bundles(split)[0], notice)

@@ -267,7 +267,7 @@ class StatusLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._log = LineLog(folder / METRICS, MetricsRecord.from_dict)
+        self._log = LineLog(folder / METRICS, MetricsRecord)
         self._status: SearchStatus | None = None
         self._written_at = time.monotonic()
 

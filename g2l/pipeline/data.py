@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,6 @@ from g2l.config import DataConfig, Selection
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.errors import InputError
 from g2l.records import DATASET, DatasetRecord
-
-WHOLE_BYTES = 2**20
-"""Files up to this size are hashed whole."""
-BLOCKS = 32
-BLOCK_BYTES = 4096
 
 
 class DataSets:
@@ -95,6 +89,7 @@ def dataset_record(dataset: SegmentationDataset, partitions: Partitions) -> Data
         name: sum((np.bincount(one[one >= 0], minlength=count) for one in of.values()), np.zeros(count, int))
         for name, of in labels.items()
     }
+    root = dataset.config.data_root / dataset.config.dataset
     cut = dataset.holdout_notice if partitions.holdout else None
     return DatasetRecord(
         name=dataset.config.dataset,
@@ -110,32 +105,9 @@ def dataset_record(dataset: SegmentationDataset, partitions: Partitions) -> Data
             for index, name in enumerate(dataset.mapping.names)
         },
         notices=[*dataset.notices, *([] if cut is None else [cut])],
-        source=str(dataset.config.data_root / dataset.config.dataset),
-        files=_fingerprints(dataset),
+        source=str(root),
+        files={str(path.relative_to(root)): found for path, found in dataset.files.items()},
     )
-
-
-def _fingerprints(dataset: SegmentationDataset) -> dict[str, dict[str, Any]]:
-    """Return size and content hash of every file that was read, by its name in the data set's folder."""
-    root = dataset.config.data_root / dataset.config.dataset
-    return {str(path.relative_to(root)): _fingerprint(path) for path in dataset.files}
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    """Return the size of a file and a hash of it: of all bytes up to 1 MiB, else of 32 spread blocks."""
-    try:
-        size = path.stat().st_size
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            if size <= WHOLE_BYTES:
-                digest.update(file.read())
-            else:
-                for start in np.linspace(0, size - BLOCK_BYTES, BLOCKS).astype(np.int64):
-                    file.seek(int(start))
-                    digest.update(file.read(BLOCK_BYTES))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

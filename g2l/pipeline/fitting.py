@@ -149,4 +149,4 @@ def freeze_branches(model: nn.Module) -> None:
 
 def epoch_log(folder: Path) -> LineLog:
     """Return the log of a training's epochs; what a resumed training repeats is not written again."""
-    return LineLog(folder / EPOCHS, EpochRecord.from_dict)
+    return LineLog(folder / EPOCHS, EpochRecord)

@@ -128,7 +128,7 @@ def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = 
 def _search(
     stage: RunContext, task: LocalSearchTask, dataset: SegmentationDataset, partitions: Partitions
 ) -> dict[str, Any]:
-    log = LineLog(stage.folder / UPDATES, LocalSearchUpdate.from_dict)
+    log = LineLog(stage.folder / UPDATES, LocalSearchUpdate)
     model, trained, history = _fit(stage, task, dataset, partitions, log)
     # From the history, since a dense kernel does not show the rate that it was made of.
     structure = DilationStructure.from_rates(list(history[-1].rates.values()), task.structure.shape)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 from torch import nn
 
@@ -21,7 +21,7 @@ from g2l.metrics.video_comparison import Trainings
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, Training, fit_network, score_videos
-from g2l.records import EpochRecord, LineLog, RunKind, read_records, write_result
+from g2l.records import EpochRecord, LineLog, RunKind, now, read_records, write_result
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.training.device import resolve_device
@@ -36,16 +36,12 @@ class HoldoutEpoch:
 
     epoch: int
     videos: Mapping[str, Any]
+    at: int = field(default_factory=now, compare=False)
 
     @property
     def key(self) -> int:
         """What a resumed training does not write again."""
         return self.epoch
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Return the record of a line."""
-        return cls(epoch=int(value["epoch"]), videos=dict(value["videos"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +123,7 @@ def _train_on_holdout(
         dataset = context.data.standardized(training.data, Selection.BEST, rotation)
         partitions = dataset.partitions(Selection.BEST, rotation)
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
-        log = LineLog(stage.folder / HOLDOUT, HoldoutEpoch.from_dict)
+        log = LineLog(stage.folder / HOLDOUT, HoldoutEpoch)
         device = resolve_device(stage.device)
         latest: Mapping[str, VideoScores] = {}
 
@@ -155,5 +151,5 @@ def _train_on_holdout(
 
 
 def _videos_after(stage: RunContext, number: int, epochs: int) -> dict[str, VideoScores]:
-    lines = read_records(stage.folder / f"holdout-{number}" / HOLDOUT, HoldoutEpoch.from_dict)
+    lines = read_records(stage.folder / f"holdout-{number}" / HOLDOUT, HoldoutEpoch)
     return {name: VideoScores.from_dict(scores) for name, scores in lines[epochs - 1].videos.items()}

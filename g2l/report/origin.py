@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from g2l.progress import duration
 from g2l.records import DatasetRecord
 from g2l.report.blocks import Block, Code, Heading, Paragraph, Section, Table, Warnings
 from g2l.report.facts import RunFacts
-from g2l.report.words import count, duration
+from g2l.report.words import count
 
 PARTITIONS = ("train", "holdout", "test")
 

@@ -43,7 +43,6 @@ from g2l.report.checks import (
     named,
     optional,
     percent,
-    percent_or_none,
     real,
     whole,
 )
@@ -51,7 +50,6 @@ from g2l.report.facts import (
     HAND_DESIGNED,
     BranchStep,
     ClassScores,
-    Generation,
     GlobalFacts,
     GlobalResult,
     LayerPath,
@@ -284,7 +282,6 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
         header = as_object((content.header or {}).get("settings", {}), "settings")
         hand_designed = as_structure(header.get("hand_designed") or [[1]])
         seed = whole(header.get("seed", seed), "seed")  # that of the trainings
-        generations = [_generation(content.generations[number][1]) for number in sorted(content.generations)]
         scores = tuple(_scores(content, fitness, seed))
     with named(folder / RESULT):
         outcome = _global_result(result) if result else None
@@ -295,7 +292,6 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
         winner=_structure_file(folder),
         hand_designed=hand_designed,
         scores=scores,
-        generations=tuple(generations),
         result=outcome,
     )
 
@@ -313,16 +309,6 @@ def _scores(content: JournalContent, fitness: str, seed: int) -> Iterator[Scored
             None if score is None else percent(score, fitness),
             fresh,
         )
-
-
-def _generation(value: Json) -> Generation:
-    members = [as_object(member, "population") for member in as_list(value["population"], "population")]
-    return build(
-        Generation,
-        {**value, "number": value["generation"]},
-        diversity=real(value["diversity"], "diversity", 0, 1),
-        members=tuple((percent_or_none(one["fitness"], "fitness"), str(one["origin"])) for one in members),
-    )
 
 
 def _global_result(value: Json) -> GlobalResult:

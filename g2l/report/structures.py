@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
 from g2l.report.facts import LayerPath, LocalFacts, RunFacts
 from g2l.report.figures import markup, rate_paths, rates_by_stage
-from g2l.report.words import count, receptive_field
+from g2l.report.words import count, counted, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
@@ -60,7 +60,7 @@ def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key:
     first, last = shown[names[0]], shown[names[-1]]
     changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
     words = (
-        f"Rates of {len(topology.shape)} stages ({', '.join(map(str, topology.shape))} rates). "
+        f"Rates of {counted(len(topology.shape), 'stage')} ({', '.join(map(str, topology.shape))} rates). "
         f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
         f"{names[0]} ones."
     )
@@ -100,8 +100,8 @@ def paths(runs: Sequence[RunFacts]) -> Section:
 def _paths(local: LocalFacts, key: str) -> Picture:
     moved = [path for path in local.paths if path.rates[-1] != path.start]
     words = (
-        f"{len(local.paths[0].steps)} updates of {len(local.paths)} layers; {len(moved)} rates ended "
-        "elsewhere than they started."
+        f"{counted(len(local.paths[0].steps), 'update')} of {counted(len(local.paths), 'layer')}; "
+        f"{counted(len(moved), 'rate')} ended elsewhere than {'it' if len(moved) == 1 else 'they'} started."
     )
     if moved:
         furthest = max(moved, key=lambda path: abs(math.log(path.rates[-1] / path.start)))

@@ -35,6 +35,11 @@ def count(value: float) -> str:
     return f"{round(value):,}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return such as `1 seed` or `2 seeds`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def metric(metrics: Mapping[str, float | None], name: str) -> float | None:
     """Return a metric, or None where it was not measured or is not defined."""
     known = {key: value for key, value in metrics.items() if value is not None}
@@ -75,7 +80,7 @@ def mean_of(runs: Iterable[Mapping[str, float]], name: str) -> float | None:
 
 def frames(number: int, seconds_per_frame: float | None) -> str:
     """Return a number of frames as the network sees them, with seconds where they are known."""
-    text = f"{count(number)} frame{'' if number == 1 else 's'}"
+    text = counted(number, "frame")
     return text if seconds_per_frame is None else f"{text} ({number * seconds_per_frame:.2f} s)"
 
 
@@ -86,10 +91,3 @@ def receptive_field(
     seen = topology.receptive_field(structure)
     field, ahead = frames(seen.frames, seconds_per_frame), frames(seen.future, seconds_per_frame)
     return (f"whole video [{field}]", f"whole video [{ahead}]") if topology.whole_video else (field, ahead)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

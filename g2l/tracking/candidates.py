@@ -14,23 +14,26 @@ from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.records import JOURNAL, RunKind, RunStatus
 from g2l.structure import DilationStructure, LayerTopology
-from g2l.tracking.names import MAX_TAG_VALUE, flatten, json_text, shorten
 from g2l.tracking.state import (
     KIND_TAG,
+    MAX_TAG_VALUE,
     REASON_TAG,
     ROOT_TAG,
     RUN_ID_TAG,
     Artifact,
     Metric,
     MirroredRun,
+    flatten,
+    json_text,
     named_metrics,
+    shorten,
 )
 
 
 class Candidates:
     """The trainings of a global search as runs of their own, from the lines of its journal.
 
-    A child run is one training: a structure under a seed. Rungs and the pilot score a training on its way, so
+    A child run is one training: a structure under a seed. Rungs score a training on its way, so
     that it has metrics at several steps. It is RUNNING while it may go on, and KILLED when it was given up.
 
     Args:

@@ -27,7 +27,6 @@ FEATURES_ROOT = "G2L_FEATURES_ROOT"
 Whoever may ask a served model could read any file of its machine otherwise.
 """
 _CUDA = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"})  # lengths differ all the time
-_SMALLEST_STD = 1e-8
 
 _Array = npt.NDArray[Any]
 
@@ -40,10 +39,7 @@ class LabellingModel(PythonModel):
         there = onnxruntime.get_available_providers()
         providers = [*([_CUDA] if _CUDA[0] in there else []), "CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(context.artifacts["onnx"], providers=providers)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self._about = json.loads(metadata["g2l"])
-        if "g2l.input" in metadata:  # the graph normalises where the model does; those of 0.1.0 do not
-            self._about["normalize"] = "none"
+        self._about = json.loads(self._session.get_modelmeta().custom_metadata_map["g2l"])
         self._masked = len(self._session.get_inputs()) > 1
 
     # MLflow acts on the annotation of what comes in: this one leaves lists, arrays and paths alone.
@@ -80,26 +76,13 @@ class LabellingModel(PythonModel):
         return result | ({"probabilities": found, "classes": classes} if probabilities else {})
 
     def _run(self, features: _Array) -> _Array:
-        inputs = {"features": self._standardised(features)[None]}
+        inputs = {"features": features[None]}
         if self._masked:
             inputs["frame_mask"] = np.ones((1, 1, features.shape[1]), np.float32)
         probabilities: _Array = self._session.run(["probabilities"], inputs)[0][0]
         if not np.isfinite(probabilities).all():
             raise MlflowException("the model gives NaN.")
         return probabilities
-
-    def _standardised(self, features: _Array) -> _Array:
-        kind = self._about["normalize"]
-        if kind == "none":
-            return features
-        if kind == "video":
-            center, spread = features.mean(axis=1, dtype=np.float64), features.std(axis=1, dtype=np.float64)
-        else:
-            center, spread = np.asarray(self._about["mean"]), np.asarray(self._about["std"])
-        varies = spread >= _SMALLEST_STD
-        scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
-        result: _Array = (features - center.astype(np.float32)[:, None]) * scale.astype(np.float32)[:, None]
-        return result
 
 
 def _videos(given: Any) -> Iterable[Any]:

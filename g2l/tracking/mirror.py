@@ -37,10 +37,10 @@ from g2l.records import (
     read_updates,
 )
 from g2l.tracking.candidates import Candidates
-from g2l.tracking.names import MAX_TAG_VALUE, flatten, json_text, shorten
 from g2l.tracking.state import (
     FOLDER_TAG,
     KIND_TAG,
+    MAX_TAG_VALUE,
     REASON_TAG,
     ROOT_TAG,
     RUN_ID_TAG,
@@ -49,17 +49,17 @@ from g2l.tracking.state import (
     Metric,
     MirroredRun,
     OnnxModel,
+    flatten,
+    json_text,
     named_metrics,
+    shorten,
 )
 
-STABLE = (
-    RUN, DATASET, "structure.json", "partitions.json", "latencies.json",
-)  # fmt: skip
+STABLE = (RUN, DATASET, "structure.json")
 """Files of a stage that are sent while it runs; they change rarely."""
 FINAL = (
-    RESULT, "summary.json", "metrics.json", "evaluation.json", "speed.json", "failures.json",
-    "precision.json", "segments.csv", "report.html", "manifest.json", EPOCHS, UPDATES, METRICS, JOURNAL,
-    "model.safetensors", "last.ckpt", "model.onnx",
+    RESULT, "summary.json", "metrics.json", "evaluation.json", "segments.csv", "report.html", "manifest.json",
+    EPOCHS, UPDATES, METRICS, JOURNAL, "model.safetensors", "last.ckpt", "model.onnx",
 )  # fmt: skip
 """Files of a stage that are sent when it ends, for they grow or are replaced until then."""
 _LEAVES = (RunKind.PREDICT, RunKind.EVALUATE, RunKind.EXPORT)
@@ -140,7 +140,7 @@ class Mirror:
             params=flatten(record.settings),
             tags={name: shorten(value, MAX_TAG_VALUE) for name, value in tags.items()},
             metrics=self._metrics(folder, record, recorded),
-            artifacts=[*_partitions(data), *_files(folder, record, result)],
+            artifacts=list(_files(folder, record, result)),
             datasets=_datasets(data, record.settings),
             model=_model(folder, record.kind, result),
             mlflow_run_id=record.mlflow_run_id,
@@ -173,13 +173,15 @@ class Mirror:
     ) -> dict[str, list[Metric]]:
         first = record.started_at
         local = record.kind is RunKind.SEARCH_LOCAL
+        epochs = self._take(folder / EPOCHS, lambda: _epochs(read_epochs(folder), first)) or []
         updates = folder / (UPDATES if (folder / UPDATES).exists() else JOURNAL)
         last = named_metrics(recorded.get("metrics", {}), recorded.get("at", first), recorded.get("step", 0))
+        known = {(one.name, one.step, one.value) for one in epochs}
         found = {
-            EPOCHS: self._take(folder / EPOCHS, lambda: _epochs(read_epochs(folder), first)),
+            EPOCHS: epochs,
             METRICS: self._take(folder / METRICS, lambda: _numbers(read_metrics(folder), first)),
             UPDATES: self._take(updates, lambda: _updates(read_updates(folder), first)) if local else None,
-            RESULT: last,
+            RESULT: [one for one in last if (one.name, one.step, one.value) not in known],
         }
         return {source: metrics for source, metrics in found.items() if metrics}
 
@@ -242,13 +244,6 @@ def _datasets(data: DatasetRecord | None, settings: Mapping[str, Any]) -> list[D
     ]
 
 
-def _partitions(data: DatasetRecord | None) -> list[Artifact]:
-    if data is None:
-        return []
-    members = {name: list(videos) for name, videos in data.frames.items()}
-    return [Artifact(path="partitions.json", text=json_text(members, indent=2), stable=True)]
-
-
 def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterator[Artifact]:
     # A prediction has thousands of files, one of each video; `segments.csv` holds what they say.
     more = {} if record.kind is RunKind.PREDICT else result.get("artifacts", {})
@@ -268,19 +263,6 @@ def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterat
         for path in sorted((folder / below).rglob(pattern)):
             name = path.relative_to(folder / below).as_posix()
             yield Artifact(path=name, file=path, stable=True, table=below == TABLES)
-    if evaluation := _evaluation(folder / "evaluation.json"):
-        yield from evaluation
-
-
-def _evaluation(path: Path) -> list[Artifact]:
-    """Return what MLflow shows of an evaluation as files of their own."""
-    try:
-        value = read_json(path) if path.exists() else {}
-        confusion = {"classes": value["classes"], "frames": value["confusion"]}
-        parts = {"per_class.json": value["per_class"], "confusion.json": confusion}
-    except (InputError, KeyError, TypeError):
-        return []
-    return [Artifact(path=name, text=json_text(part, indent=2)) for name, part in parts.items()]
 
 
 def _model(folder: Path, kind: RunKind, result: Mapping[str, Any]) -> OnnxModel | None:

@@ -19,14 +19,15 @@ from g2l.files import hold_folder
 from g2l.records import RUN, RunRecord
 from g2l.tracking import uploader
 from g2l.tracking.environment import target
-from g2l.tracking.upload import recorded_run_id
+from g2l.tracking.upload import RecordedRun, recorded_run
 
 PATIENCE_SECONDS = 15.0
 """How long the end of a command waits without a sign of progress."""
 SYNC_SECONDS = 60.0
 """The same of `g2l sync`, which does nothing else."""
-_INTERRUPTED_SECONDS, _INTERRUPTED_AT_MOST = 5.0, 10.0
 _PROBLEM_SECONDS = 10.0
+"""The same where the store has reported a problem; it is asked again meanwhile."""
+_INTERRUPTED_SECONDS, _INTERRUPTED_AT_MOST = 5.0, 10.0
 _START_SECONDS = 30.0
 """How long MLflow may take to be imported on a busy machine."""
 
@@ -38,7 +39,7 @@ class Upload:
 
     Args:
         pending: Folder that remembers runs which are not recorded yet, for the next uploader, or None.
-        tell: Told once of each problem, while the run goes on.
+        tell: Called once for each problem, while the run goes on.
         joins: Whether `MLFLOW_RUN_ID` is meant for this run.
     """
 
@@ -54,8 +55,8 @@ class Upload:
         self._process: subprocess.Popen[str] | None = None
         self._arrived = False
         self._ended = threading.Event()
-        self._seen = self._late = self._met = 0.0
-        """When the last sign of progress was seen, until when the next one may take, when a problem came."""
+        self._seen = self._late = 0.0
+        """When the last sign of progress was seen, and until when the next one may take."""
 
     def start(self, folder: Path) -> None:
         """Start to record a run, whose `run.json` is there; takes milliseconds.
@@ -89,14 +90,13 @@ class Upload:
         self._late = time.monotonic() + _START_SECONDS
         threading.Thread(target=self._read, args=[self._process], daemon=True).start()
 
-    @property
-    def run_id(self) -> str | None:
-        """MLflow's id of the run, None where it is not recorded."""
+    def recorded(self) -> RecordedRun | None:
+        """Return where MLflow keeps the run, None where it is not recorded."""
         if self._folder is None:
             return None
         try:
-            recorded = RunRecord.read(self._folder).environment
-            return recorded_run_id(self._folder, target(recorded, joins=self._joins))
+            environment = RunRecord.read(self._folder).environment
+            return recorded_run(self._folder, target(environment, joins=self._joins))
         except G2LError:
             return None
 
@@ -111,15 +111,14 @@ class Upload:
             One line about what is not recorded yet, or None.
         """
         process, folder = self._process, self._folder
-        if folder is None or not (folder / RUN).exists():  # the run was refused, and has taken itself back
-            self._end()
-            return None
-        try:
-            if process is not None:
-                self._wait(process, interrupted, patience)
-        finally:
-            self._end()
-        if self._arrived:
+        refused = folder is None or not (folder / RUN).exists()  # the run has removed its record
+        if process is not None:
+            try:
+                if not refused:
+                    self._wait(process, interrupted, patience)
+            finally:
+                _end(process)
+        if refused or self._arrived:
             return None
         why = self.problem or "MLflow has not answered in time"
         return f"{why.rstrip('.')}; not recorded yet: run `g2l sync {folder}`"
@@ -132,13 +131,12 @@ class Upload:
             process.stdin.close()
         begin = time.monotonic()
         while not self._ended.wait(0.05) and not (interrupted and self._arrived):
-            now = time.monotonic()
-            late = max(self._late, begin) + patience
-            if self.problem is not None:  # the store has answered, and is asked again meanwhile
-                late = min(late, max(self._seen, begin, self._met) + _PROBLEM_SECONDS)
+            latest, end = max(self._seen, begin), max(self._late, begin) + patience
             if interrupted:
-                late = min(max(self._seen, begin) + _INTERRUPTED_SECONDS, begin + _INTERRUPTED_AT_MOST)
-            if now > late:
+                end = min(latest + _INTERRUPTED_SECONDS, begin + _INTERRUPTED_AT_MOST)
+            elif self.problem is not None:
+                end = min(end, latest + _PROBLEM_SECONDS)
+            if time.monotonic() > end:
                 return
 
     def _read(self, process: subprocess.Popen[str]) -> None:
@@ -153,33 +151,25 @@ class Upload:
                     self._arrived = True
                 elif "note" in line:
                     self._tell(line["note"])
-                elif "problem" in line:
-                    self._meet(line["problem"], line["hint"])
+                elif self._folder is not None and (self._folder / RUN).exists():
+                    if self.problem is None and self._joins:
+                        self._tell(f"{line['problem'].rstrip('.')}; the records wait in the run's folder.")
+                    self.problem, self.hint = line["problem"], line["hint"]
         self._ended.set()
 
-    def _meet(self, problem: str, hint: str | None) -> None:
-        if self._folder is not None and not (self._folder / RUN).exists():
-            return  # the run was refused, and has removed its record
-        self._met = self._met or time.monotonic()
-        if self.problem is None and self._joins:
-            self._tell(f"{problem.rstrip('.')}; the records wait in the run's folder.")
-        self.problem, self.hint = problem, hint
 
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(OSError):
-            process.terminate()
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+def _end(process: subprocess.Popen[str]) -> None:
+    with suppress(OSError):
+        process.terminate()
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def record(folder: Path) -> str | None:
-    """Record a run that is over; return MLflow's id of it.
+def record(folder: Path) -> RecordedRun:
+    """Record a run that is over; return where MLflow keeps it.
 
     Args:
         folder: Of the run, or of a stage of it.
@@ -194,8 +184,8 @@ def record(folder: Path) -> str | None:
     with hold_folder(folder):
         upload = Upload(joins=False)
         upload.start(folder)
-        late = upload.finish(patience=SYNC_SECONDS)
-        if late is not None:
+        late, recorded = upload.finish(patience=SYNC_SECONDS), upload.recorded()
+        if late is not None or recorded is None:
             problem = upload.problem or "MLflow has not answered in time"
             raise OperationalError(f"{folder}: not recorded: {problem}", hint=upload.hint)
-        return upload.run_id
+        return recorded

@@ -1,14 +1,20 @@
-"""A run as MLflow should show it, as plain values."""
+"""A run as MLflow should show it, as plain values, and names and texts as MLflow takes them.
+
+MLflow allows letters, digits and `/ _ . - : space` in names of metrics and parameters, so `f1@10` becomes
+`f1_at_10` there; every other character it refuses becomes `_`. Nested settings become dotted names.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from g2l.files import finite
 from g2l.records import RunStatus
-from g2l.tracking.names import valid_name
 
 RUN_ID_TAG, ROOT_TAG, KIND_TAG, FOLDER_TAG, REASON_TAG = (
     "g2l.run_id",
@@ -18,6 +24,11 @@ RUN_ID_TAG, ROOT_TAG, KIND_TAG, FOLDER_TAG, REASON_TAG = (
     "g2l.reason",
 )
 """Tags by which a run of MLflow's is found again: our id of it, and that of the command's root run."""
+
+MAX_NAME = 250
+MAX_PARAM_VALUE = 6000
+MAX_TAG_VALUE = 8000
+_REFUSED = re.compile(r"[^\w./\- :]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +120,40 @@ def named_metrics(values: Mapping[str, Any], at: int, step: int) -> list[Metric]
         Metric(valid_name(name), float("nan") if value is None else float(value), at, step)
         for name, value in values.items()
     ]
+
+
+def valid_name(name: str) -> str:
+    """Return `name` as MLflow takes it for a metric or a parameter."""
+    name = _REFUSED.sub("_", name.replace("@", "_at_"))
+    # MLflow treats names as paths: empty, `.` and `..` pieces are refused.
+    pieces = [piece if piece.strip(".") else "_" * len(piece) for piece in name.split("/") if piece]
+    return "/".join(pieces)[:MAX_NAME].rstrip("/") or "_"
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested settings as dotted, valid names and texts of at most 6,000 characters."""
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[valid_name(name)] = shorten(text(value), MAX_PARAM_VALUE)
+    return flat
+
+
+def text(value: Any) -> str:
+    """Return a setting as text: lists as JSON, everything else as `str` does."""
+    if isinstance(value, (list, tuple)):
+        return json_text(value)
+    return str(value)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return strict JSON of a value, NaN and infinities as null."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)
+
+
+def shorten(value: str, limit: int) -> str:
+    """Return `value` cut to `limit` characters, the last one an ellipsis when something was cut."""
+    return value if len(value) <= limit else value[: limit - 1] + "…"

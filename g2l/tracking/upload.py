@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from g2l.records import RunRecord, RunStatus
 from g2l.tracking import store
 from g2l.tracking.environment import Target, without_password
 from g2l.tracking.mirror import Mirror
-from g2l.tracking.models import log_model
-from g2l.tracking.state import REASON_TAG, ROOT_TAG, RUN_ID_TAG, Artifact, Metric, MirroredRun
+from g2l.tracking.models import MODEL_NAME, log_model
+from g2l.tracking.state import REASON_TAG, ROOT_TAG, RUN_ID_TAG, Artifact, MirroredRun
 from g2l.tracking.store import RejectedError, StoreUnavailableError
 
 TRACKING = "tracking.json"
@@ -30,7 +31,8 @@ _RESOLVED = "resolved."
 """Prefix of parameters that the run has with another value, which MLflow never changes: `mlflow run` records
 what it was given, such as a path where we record the structure."""
 _SOURCE_TAGS = ("mlflow.user", "mlflow.source.")
-_MAX_ENTRIES, _MAX_TEXTS, _MAX_BYTES = 1000, 100, 800_000
+_TEXTS, _METRICS = 50, 800
+"""Parameters and tags, and metrics, of one request: MLflow takes 1,000 values and a megabyte."""
 _SECONDS_PER_BYTE = 1e-6
 """How long the upload of a file may take without a sign of progress."""
 
@@ -61,7 +63,6 @@ class Uploader:
         self._sent: dict[str, Any] = self._stores.setdefault(self._shown, {"runs": {}})
         self._saved_at = time.monotonic()
         self._client: Any = None
-        self._connected = False
         self._found: dict[str, Any] | None = None
         self._away: StoreUnavailableError | None = None
 
@@ -114,9 +115,6 @@ class Uploader:
         if path is not None and not path.exists():
             self._progress(60.0)  # MLflow makes its tables
         client = store.connect(self._target.uri)
-        if not self._connected:
-            self._progress(0.0)
-            self._connected = True
         known = self._sent["runs"].get(root.id)
         joined = self._target.run_id
         if known is not None and joined and known["run_id"] != joined:
@@ -203,32 +201,40 @@ class Uploader:
     def _already(self, run: MirroredRun, experiment: str) -> Any:
         """Return the run of an earlier uploader that could not note it; all are looked up once."""
         if self._found is None:
-            self._found, token = {}, None
+            from mlflow.utils import get_results_from_paginated_fn
+
             where = f"tags.`{ROOT_TAG}` = '{run.tags[ROOT_TAG]}'"
-            while True:
-                page = self._ask(
-                    lambda token=token: self._client.search_runs([experiment], where, page_token=token)  # type: ignore[misc]
+            found = self._ask(
+                lambda: get_results_from_paginated_fn(
+                    lambda most, token: self._client.search_runs(
+                        [experiment], where, max_results=most, page_token=token
+                    ),
+                    1000,
                 )
-                self._found |= {found.data.tags.get(RUN_ID_TAG, ""): found for found in page}
-                token = page.token
-                if not token:
-                    break
+            )
+            self._found = {one.data.tags.get(RUN_ID_TAG, ""): one for one in found}
         return self._found.get(run.id)
 
     def _send_values(self, run: MirroredRun, known: dict[str, Any]) -> None:
         """Send parameters, tags and metrics that are new, many in a request."""
-        tags = self._tags(run, known)
-        fresh = fingerprint(tags) != known.get("tags")
-        params = {} if known.get("params") == fingerprint(dict(run.params)) else self._params(run, known)
+        from mlflow.entities import Metric, Param, RunTag
+
+        tags, settled = self._tags(run, known), fingerprint(dict(run.params))
+        params = {} if known.get("params") == settled else self._params(run, known)
+        texts: list[Any] = [Param(*one) for one in params.items()]
+        if known.get("tags") != fingerprint(tags):
+            texts += [RunTag(*one) for one in tags.items()]
         counts: dict[str, int] = known.setdefault("metrics", {})
-        metrics: list[Metric] = []
+        metrics = []
         for source, found in run.metrics.items():
             # A list that became shorter was written anew.
             first = counts.get(source, 0)
-            metrics += found[first if first <= len(found) else 0 :]
-        for request in _requests(params, tags if fresh else {}, metrics):
-            self._log(known["run_id"], *request)
-        known["params"], known["tags"] = fingerprint(dict(run.params)), fingerprint(tags)
+            fresh = found[first if first <= len(found) else 0 :]
+            metrics += [Metric(one.name, one.value, one.at, one.step) for one in fresh]
+        while texts or metrics:
+            self._log(known["run_id"], [*texts[:_TEXTS], *metrics[:_METRICS]])
+            texts, metrics = texts[_TEXTS:], metrics[_METRICS:]
+        known["params"], known["tags"] = settled, fingerprint(tags)
         counts |= {source: len(found) for source, found in run.metrics.items()}
         if REASON_TAG not in tags and known.pop("reason", False):
             self._write(lambda: self._client.delete_tag(known["run_id"], REASON_TAG))
@@ -262,38 +268,24 @@ class Uploader:
         }
         return {name: value for name, value in named.items() if name not in given}
 
-    def _log(
-        self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str], metrics: Sequence[Metric]
-    ) -> None:
-        """Send one request; where it is rejected, find the value that is and send the others."""
-        from mlflow import entities
+    def _log(self, run_id: str, values: Sequence[Any]) -> None:
+        """Send metrics, parameters and tags; where one is rejected, find it and send the others."""
+        from mlflow.entities import Metric, Param, RunTag
 
-        def request() -> None:
-            self._client.log_batch(
-                run_id,
-                metrics=[entities.Metric(one.name, one.value, one.at, one.step) for one in metrics],
-                params=[entities.Param(name, value) for name, value in params.items()],
-                tags=[entities.RunTag(name, value) for name, value in tags.items()],
-            )
-
+        kinds = {"metrics": Metric, "params": Param, "tags": RunTag}
+        parts = {name: [one for one in values if isinstance(one, kind)] for name, kind in kinds.items()}
         try:
-            self._write(request)
+            self._write(lambda: self._client.log_batch(run_id, **parts))
         except RejectedError as error:
             run = self._run(self._client, run_id)
             if run is None or run.info.lifecycle_stage != "active":
                 raise
-            names = [*params, *tags, *(metric.name for metric in metrics)]
-            if len(names) == 1:
-                self._note([f"MLflow rejects `{names[0]}`, which is left out: {error}"])
+            if len(values) == 1:
+                self._note([f"MLflow rejects `{values[0].key}`, which is left out: {error}"])
                 return
-            for name, value in params.items():
-                self._log(run_id, {name: value}, {}, [])
-            for name, value in tags.items():
-                self._log(run_id, {}, {name: value}, [])
-            middle = len(metrics) // 2
-            for half in (metrics[:middle], metrics[middle:]):
-                if half:
-                    self._log(run_id, {}, {}, half)
+            middle = len(values) // 2
+            for half in (values[:middle], values[middle:]):
+                self._log(run_id, half)
 
     def _send_data(self, run: MirroredRun, known: dict[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -330,32 +322,32 @@ class Uploader:
             self._away = error
 
     def _send_file(self, artifact: Artifact, known: Mapping[str, Any], sent: dict[str, Any]) -> None:
-        run_id, before = known["run_id"], sent.get(artifact.path)
-        folder = artifact.path.rpartition("/")[0]
-        if artifact.file is None:
-            content: Any = fingerprint(artifact.text)
-            if before == content:
-                return
-            self._check_place(known)
-            self._write(lambda: self._client.log_text(run_id, artifact.text, artifact.path))
-        else:
-            file = artifact.file
-            try:
+        file, before, size = artifact.file, sent.get(artifact.path), 0
+        try:
+            if file is None:
+                content: Any = fingerprint(artifact.text)
+                same = before == content
+            else:
                 status = file.stat()
-                stamp = [status.st_size, status.st_mtime_ns]
+                size, stamp = status.st_size, [status.st_size, status.st_mtime_ns]
                 if before is not None and before[:2] == stamp:
                     return
                 content = [*stamp, describe_file(file)["sha256"]]
-            except OSError:  # gone meanwhile
-                return
-            if before is None or before[2] != content[2]:
-                self._check_place(known)
-                seconds = status.st_size * _SECONDS_PER_BYTE
-                self._write(
-                    lambda: self._client.log_artifact(run_id, str(file), folder or None), seconds=seconds
-                )
+                same = before is not None and before[2] == content[2]
+        except OSError:  # gone meanwhile
+            return
+        if not same:
+            self._check_place(known)
+            self._write(lambda: self._log_file(known["run_id"], artifact), seconds=size * _SECONDS_PER_BYTE)
         sent[artifact.path] = content
         self._save()
+
+    def _log_file(self, run_id: str, artifact: Artifact) -> None:
+        if artifact.file is None:
+            self._client.log_text(run_id, artifact.text, artifact.path)
+        else:
+            folder = artifact.path.rpartition("/")[0]
+            self._client.log_artifact(run_id, str(artifact.file), folder or None)
 
     def _send_model(self, run: MirroredRun, known: dict[str, Any]) -> None:
         model = run.model
@@ -396,31 +388,6 @@ class Uploader:
             self._saved_at = time.monotonic()
 
 
-def _requests(
-    params: Mapping[str, str], tags: Mapping[str, str], metrics: Sequence[Metric]
-) -> Iterator[tuple[dict[str, str], dict[str, str], list[Metric]]]:
-    """Yield parameters, tags and metrics cut to what one request may hold."""
-    batch: tuple[dict[str, str], dict[str, str], list[Metric]] = ({}, {}, [])
-    size = 0
-    entries: list[tuple[int, Any, int]] = [
-        *((0, item, len(item[0]) + len(item[1])) for item in params.items()),
-        *((1, item, len(item[0]) + len(item[1])) for item in tags.items()),
-        *((2, metric, len(metric.name)) for metric in metrics),
-    ]
-    for place, entry, length in entries:
-        full = len(batch[place]) >= (_MAX_ENTRIES if place == 2 else _MAX_TEXTS)
-        if full or size + length > _MAX_BYTES or sum(map(len, batch)) >= _MAX_ENTRIES:
-            yield batch
-            batch, size = ({}, {}, []), 0
-        if place == 2:
-            batch[2].append(entry)
-        else:
-            batch[place][entry[0]] = entry[1]
-        size += length + 100
-    if any(batch):
-        yield batch
-
-
 def read_tracking(folder: Path) -> dict[str, Any]:
     """Return by store what was sent of a run; empty where nothing was, or the file is damaged."""
     try:
@@ -431,10 +398,48 @@ def read_tracking(folder: Path) -> dict[str, Any]:
     return stores if isinstance(stores, dict) else {}
 
 
-def recorded_run_id(folder: Path, target: Target) -> str | None:
-    """Return MLflow's id of the root run of a folder, None where it is not recorded."""
+@dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """Where MLflow keeps a run.
+
+    Attributes:
+        uri: Tracking URI, without a password.
+        run_id: Of the run.
+        experiment_id: Of its experiment.
+        model: Id of the run, itself or one below, that holds a model, or None.
+    """
+
+    uri: str
+    run_id: str
+    experiment_id: str
+    model: str | None = None
+
+    @property
+    def page(self) -> str | None:
+        """Where a browser shows the run; None of a hosted store, whose pages have other addresses."""
+        place = f"/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        if self.uri.startswith("http"):
+            return f"{self.uri.rstrip('/')}{place}"
+        if "://" not in self.uri:
+            return None
+        return f"http://127.0.0.1:5000{place} once `mlflow ui --backend-store-uri {self.uri}` runs"
+
+    @property
+    def serve(self) -> str | None:
+        """The command that serves the model, None where there is none."""
+        command = f"mlflow models serve -m runs:/{self.model}/{MODEL_NAME} --env-manager local"
+        return None if self.model is None else f"MLFLOW_TRACKING_URI={self.uri} {command}"
+
+
+def recorded_run(folder: Path, target: Target) -> RecordedRun | None:
+    """Return where MLflow keeps the root run of a folder, None where it is not recorded."""
+    uri = without_password(target.uri)
     try:
-        known = read_tracking(folder)[without_password(target.uri)]["runs"][RunRecord.read(folder).id]
-        return str(known["run_id"])
-    except (InputError, KeyError, TypeError):
+        runs = read_tracking(folder)[uri]["runs"]
+        root = runs[RunRecord.read(folder).id]
+        model = next((str(run["run_id"]) for run in runs.values() if "model" in run), None)
+        return RecordedRun(
+            uri=uri, run_id=str(root["run_id"]), experiment_id=str(root["experiment_id"]), model=model
+        )
+    except (InputError, KeyError, TypeError, AttributeError):
         return None

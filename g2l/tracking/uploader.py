@@ -20,12 +20,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from g2l.errors import G2LError, InputError, OperationalError
-from g2l.files import hold_folder, read_json, write_json
+from g2l.errors import G2LError, OperationalError
+from g2l.files import hold_folder, read_json, remove_torn, write_json
 from g2l.records import RUN, RunRecord
-from g2l.tracking.environment import Target, load_mlflow, target
-from g2l.tracking.store import StoreUnavailableError, reason
-from g2l.tracking.upload import Uploader
+from g2l.tracking.environment import load_mlflow, target
+from g2l.tracking.store import reason
+from g2l.tracking.upload import TRACKING, Uploader
 
 INTERVAL_SECONDS = 2.0
 _SHARE = 20
@@ -93,10 +93,12 @@ def record_run(folder: Path, control: Control, *, joins: bool) -> None:
     """Mirror a run until it is over and has arrived.
 
     Raises:
-        StoreUnavailableError: The run's process is dead, and the store does not answer.
+        InputError: The folder holds no run that can be read.
+        OperationalError: The run's process is dead, and the store does not answer.
     """
     with only_uploader(folder, control):
-        uploader = Uploader(folder, _target(folder, joins=joins), lambda seconds: control.tell(allow=seconds))
+        remove_torn(folder, TRACKING)
+        uploader = _uploader(folder, control, joins=joins)
         wait, progress_at = INTERVAL_SECONDS, time.monotonic()
         while True:
             over, started = control.over.is_set(), time.monotonic()
@@ -105,10 +107,10 @@ def record_run(folder: Path, control: Control, *, joins: bool) -> None:
                     return
                 wait = max(INTERVAL_SECONDS, _SHARE * (time.monotonic() - started))
                 progress_at = time.monotonic()
-            except StoreUnavailableError as error:
+            except OperationalError as error:  # of the store, or of the disk that holds the run
                 control.tell_once(problem=error.message, hint=error.hint)
                 wait = min(2 * wait, _LONGEST_WAIT)
-                if control.over.is_set() and control.dead and _waited(progress_at):
+                if control.dead and time.monotonic() > progress_at + _PATIENCE_SECONDS:
                     raise
             finally:
                 for note in uploader.notes:
@@ -128,12 +130,15 @@ def record_others(pending: Path, control: Control) -> None:
                 entry.unlink(missing_ok=True)
                 continue
             with hold_folder(folder), only_uploader(folder, control, wait=False):
-                goal = target(RunRecord.read(folder).environment, keeps_store=True)
-                uploader = Uploader(folder, goal, lambda seconds: control.tell(allow=seconds))
-                if uploader.step(over=True):
+                if _uploader(folder, control, keeps_store=True).step(over=True):
                     forget(pending, folder)
         except (G2LError, KeyError, TypeError, OSError):
             continue  # it stays where it is
+
+
+def _uploader(folder: Path, control: Control, **choice: bool) -> Uploader:
+    goal = target(RunRecord.read(folder).environment, **choice)
+    return Uploader(folder, goal, lambda seconds: control.tell(allow=seconds))
 
 
 def remember(pending: Path, folder: Path) -> None:
@@ -157,36 +162,20 @@ def only_uploader(folder: Path, control: Control, *, wait: bool = True) -> Itera
     """Be the only process that records a run.
 
     Raises:
-        OperationalError: Another one does, and `wait` is false or this run's process is dead.
+        OperationalError: Another one does, and `wait` is false.
     """
-    descriptor = os.open(folder / RUN, os.O_RDONLY)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not wait or (control.over.is_set() and control.dead):
-                    raise OperationalError(f"{folder}: another process records this run.") from None
-                control.tell_once(problem=f"{folder}: another process records this run", hint=None)
-                time.sleep(0.2)
-            except OSError:
-                break  # a file system without locks
+    problem = f"{folder}: another process records this run"
+    with (folder / RUN).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise OperationalError(f"{problem}.") from None
+            control.tell(problem=problem, hint=None)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _target(folder: Path, *, joins: bool) -> Target:
-    try:
-        recorded = RunRecord.read(folder).environment
-    except InputError:
-        recorded = None
-    return target(recorded, joins=joins)
-
-
-def _waited(since: float) -> bool:
-    return time.monotonic() - since > _PATIENCE_SECONDS
 
 
 def _private_output() -> TextIO:

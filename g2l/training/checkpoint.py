@@ -24,7 +24,7 @@ from g2l.records import EpochRecord
 from g2l.training.device import random_states, set_random_states
 from g2l.training.state import ResultSoFar, TrainingCallback, TrainingState
 
-SCHEMA = "g2l.training/2"
+SCHEMA = "g2l.training/3"
 
 
 class BeyondBudgetError(InputError):

@@ -7,6 +7,7 @@ from command_lines import Run
 
 from g2l.errors import OperationalError
 from g2l.tracking import process
+from g2l.tracking.upload import RecordedRun
 
 
 def test_each_folder_is_recorded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,12 +15,13 @@ def test_each_folder_is_recorded(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
     def record(folder):
         recorded.append(str(folder))
-        return "abc"
+        return RecordedRun(uri="http://host", run_id="abc", experiment_id="1")
 
     monkeypatch.setattr(process, "record", record)
     told = run("sync", "one", "two")
     assert (told.exit_code, recorded) == (0, ["one", "two"])
-    assert told.stderr.splitlines() == ["one: MLflow run abc", "two: MLflow run abc"]
+    page = "page in MLflow: http://host/#/experiments/1/runs/abc"
+    assert told.stderr.splitlines() == ["one: MLflow run abc", page, "two: MLflow run abc", page]
 
 
 def test_a_store_that_does_not_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

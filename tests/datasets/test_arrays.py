@@ -16,7 +16,8 @@ import torch
 from scipy.io import savemat
 
 from g2l.datasets.arrays import BINARY_FORMATS, MAT
-from g2l.datasets.convert.sources import Layout, copy_features, find_sources, open_sources
+from g2l.datasets.convert.request import Layout
+from g2l.datasets.convert.sources import find_sources, open_sources
 from g2l.datasets.errors import DataError
 
 NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)  # 3 features, 4 frames
@@ -58,13 +59,6 @@ def write(path: Path, numbers: np.ndarray[Any, Any]) -> None:
         savemat(path, {"features": numbers})
 
 
-def copied(source: Any, layout: Layout, folder: Path) -> np.ndarray[Any, Any]:
-    folder.mkdir(exist_ok=True)
-    copy_features(source.laid_out(layout), folder / "copy.npy")
-    assert [path.name for path in folder.iterdir()] == ["copy.npy"]
-    return np.load(folder / "copy.npy", allow_pickle=False)
-
-
 @pytest.mark.parametrize("name", ["a.pt", "a.pth", "a.h5", "a.hdf5", "a.mat", "new.mat"])
 @pytest.mark.parametrize("layout", list(Layout))
 def test_each_format_gives_the_same_numbers(tmp_path: Path, name: str, layout: Layout) -> None:
@@ -74,20 +68,14 @@ def test_each_format_gives_the_same_numbers(tmp_path: Path, name: str, layout: L
     assert (video, issues) == (name.split(".")[0], [])
     assert source is not None
     assert source.laid_out(layout).header.num_frames == 4
-    np.testing.assert_array_equal(copied(source, layout, tmp_path / "out"), NUMBERS)
+    np.testing.assert_array_equal(source.laid_out(layout).read(), NUMBERS)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int32])
 def test_tensors_of_any_number_type(tmp_path: Path, dtype: torch.dtype) -> None:
     torch.save(torch.from_numpy(NUMBERS).to(dtype), tmp_path / "a.pt")
     (source,) = open_sources(tmp_path / "a.pt", None).values()
-    np.testing.assert_array_equal(copied(source, Layout.DT, tmp_path / "out"), NUMBERS)
-
-
-def test_old_files_of_torch(tmp_path: Path) -> None:
-    torch.save(torch.ones(2, 3), tmp_path / "a.pt", _use_new_zipfile_serialization=False)
-    (source,) = open_sources(tmp_path / "a.pt", None).values()
-    assert source.header.shape == (2, 3)
+    np.testing.assert_array_equal(source.read(), NUMBERS)
 
 
 def test_several_arrays_ask_for_the_variable(tmp_path: Path) -> None:
@@ -126,7 +114,7 @@ def test_each_cell_is_a_video(tmp_path: Path, version: str) -> None:
     sources = open_sources(tmp_path / "1.mat", None)
     assert list(sources) == ["1_1", "1_2"]
     for source, part in zip(sources.values(), parts, strict=True):
-        np.testing.assert_array_equal(copied(source, Layout.DT, tmp_path / "out"), part)
+        np.testing.assert_array_equal(source.read(), part)
 
 
 class Trap:
@@ -153,17 +141,6 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     assert "found 0 ()" in found["f.pt"]
 
 
-def test_numbers_that_are_no_matrix(tmp_path: Path) -> None:
-    torch.save(torch.zeros(2, 3, 4), tmp_path / "a.pt")
-    savemat(tmp_path / "b.mat", {"X": cells(NUMBERS, np.zeros((0, 3)))})
-    issues: list[DataError] = []
-    find_sources(tmp_path, None, issues)
-    assert [issue.reason for issue in issues] == [
-        "expected a matrix of numbers, but found tensor: float32 of shape (2, 3, 4).",
-        "expected a matrix of numbers, but X{2} is float64 of shape (0, 3).",
-    ]
-
-
 @pytest.mark.parametrize("suffix", [*BINARY_FORMATS])
 @pytest.mark.parametrize("content", [b"", b"no such format" * 50, None])
 def test_damaged_files_are_one_clear_line(tmp_path: Path, suffix: str, content: bytes | None) -> None:
@@ -171,7 +148,7 @@ def test_damaged_files_are_one_clear_line(tmp_path: Path, suffix: str, content: 
     write(path, np.ones((40, 50), np.float32))
     path.write_bytes(path.read_bytes()[:700] if content is None else content)
     with pytest.raises(DataError, match=r"cannot be read as|never unpickled") as caught:
-        copied(open_sources(path, None)["a"], Layout.DT, tmp_path / "out")
+        open_sources(path, None)["a"].read()
     assert caught.value.path == path
     assert "\n" not in caught.value.message
 
@@ -200,12 +177,6 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert caught.value.hint == "pip install 'g2l[hdf5]'."
 
 
-def test_scalars_beside_the_features_do_not_matter(tmp_path: Path) -> None:
-    torch.save({"fps": torch.tensor(15.0), "features": torch.ones(2, 3)}, tmp_path / "a.pt")
-    assert list(BINARY_FORMATS[".pt"].list_arrays(tmp_path / "a.pt")) == ["fps", "features"]
-    assert open_sources(tmp_path / "a.pt", None)["a"].member == "features"
-
-
 @pytest.mark.parametrize(
     "tensor",
     [
@@ -219,7 +190,7 @@ def test_scalars_beside_the_features_do_not_matter(tmp_path: Path) -> None:
 def test_tensors_without_plain_numbers_are_one_line(tmp_path: Path, tensor: torch.Tensor) -> None:
     torch.save(tensor, tmp_path / "a.pt")
     with pytest.raises(DataError, match=r"a\.pt: (expected a matrix of numbers|tensor claims)"):
-        copied(open_sources(tmp_path / "a.pt", None)["a"], Layout.DT, tmp_path / "out")
+        open_sources(tmp_path / "a.pt", None)["a"].read()
 
 
 def test_a_matlab_file_follows_no_links(tmp_path: Path) -> None:
@@ -237,7 +208,7 @@ def test_arrays_larger_than_their_file_are_refused_before_they_are_made(tmp_path
         file.create_dataset("x", (2**20, 2**22), "f4", chunks=(64, 64))
     source = open_sources(tmp_path / "a.h5", None)["a"]
     with pytest.raises(DataError, match="claims more numbers than the file holds"):
-        source.numbers()
+        source.read()
     savemat(tmp_path / "a.mat", {"X": np.zeros((2, 3))})
     raw = (tmp_path / "a.mat").read_bytes()
     (tmp_path / "a.mat").write_bytes(raw.replace(struct.pack("<ii", 2, 3), struct.pack("<ii", 2**30, 3)))
@@ -263,7 +234,7 @@ def test_numbers_as_text(tmp_path: Path, text: str) -> None:
     issues: list[DataError] = []
     source = find_sources(tmp_path, None, issues)["a"]
     assert source is not None
-    np.testing.assert_array_equal(source.numbers(), np.arange(1, 7).reshape(2, 3))
+    np.testing.assert_array_equal(source.read(), np.arange(1, 7).reshape(2, 3))
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n", "1,2\n3\n", "1,x\n2,3\n4,y\n"])

@@ -56,12 +56,6 @@ def test_subsampled_targets_which_are_not_contiguous_are_copied_silently() -> No
         assert collate([video]).targets.tolist() == [[0, 2, 4]]
 
 
-def test_a_batch_moves_as_a_whole() -> None:
-    moved = collate([Videos(2).load("v0")]).to(torch.device("meta"))
-    assert {t.device.type for t in (moved.features, moved.targets, moved.frame_mask)} == {"meta"}
-    assert moved.names == ("v0",)
-
-
 @given(
     lengths=st.lists(st.integers(1, 500), min_size=1, max_size=25),
     size=st.integers(1, 30),
@@ -79,27 +73,6 @@ def test_an_epoch_has_every_video_once_in_full_batches_but_one(
     assert sum(len(batch) != size for batch in plan) <= 1
     assert plan == BatchSource(videos, videos.names, batch_size=size, seed=seed).plan(epoch)
     assert videos.loaded == []
-
-
-def test_epochs_and_seeds_differ() -> None:
-    videos = Videos(*range(100, 124))
-    plans = {
-        BatchSource(videos, videos.names, batch_size=4, seed=seed).plan(epoch)
-        for seed in (0, 1)
-        for epoch in range(3)
-    }
-    assert len(plans) == 6
-
-
-def test_companions_and_the_incomplete_batch_change_from_epoch_to_epoch() -> None:
-    videos = Videos(*range(100, 118))
-    source = BatchSource(videos, videos.names, batch_size=4, seed=0)
-    companions = {
-        batch for epoch in range(30) for batch in map(frozenset, source.plan(epoch)) if "v9" in batch
-    }
-    assert len(companions) > 10
-    short = {name for epoch in range(60) for batch in source.plan(epoch) if len(batch) == 2 for name in batch}
-    assert {"v0", "v17"} <= short
 
 
 def test_batches_hold_videos_of_similar_length() -> None:
@@ -152,14 +125,6 @@ def test_whoever_stops_early_leaves_no_thread() -> None:
     next(upcoming)
     upcoming.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("g2l-prefetch")]
-
-
-def test_a_batch_knows_whether_it_is_padded() -> None:
-    videos = Videos(5, 5, 6)
-    load = videos.load
-    assert not collate([load("v0"), load("v1")]).padded
-    assert not collate([load("v2")]).padded
-    assert collate([load("v0"), load("v2")]).padded
 
 
 def test_features_that_torch_cannot_take_as_they_are_are_copied() -> None:

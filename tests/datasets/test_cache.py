@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from g2l.config import Normalization, Selection
-from g2l.datasets.cache import FeatureCache, SharedFeatures
+from g2l.datasets.cache import FeatureCache
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.errors import DataError
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
@@ -31,12 +31,6 @@ def test_what_does_not_fit_is_not_kept_and_drops_nothing() -> None:
     cache.put("large", np.zeros((1, 2**19), np.float32))
     assert cache.get("large") is None
     assert cache.get("a") is QUARTER
-
-
-def test_no_budget_keeps_nothing() -> None:
-    cache = FeatureCache(0)
-    cache.put("a", QUARTER)
-    assert cache.get("a") is None
 
 
 STORED = {
@@ -83,17 +77,6 @@ def test_shared_features_are_bit_for_bit_those_in_ram(
     assert len(files(folder)) == (0 if as_used else len(LENGTHS))
 
 
-def test_ways_of_reading_do_not_mix(tiny: TinyDataset, tmp_path: Path) -> None:
-    whole, half = (tiny.open(sample_rate=rate).shared_in(tmp_path / "shared") for rate in (2, 4))
-    assert whole.load("S1_A").features.shape == (4, 10)
-    assert half.load("S1_A").features.shape == (4, 5)
-    train = tiny.open(normalize=Normalization.TRAIN)
-    some, others = (
-        train.standardized_on(names).shared_in(tmp_path / "shared") for names in (["S1_A"], ["S2_A"])
-    )
-    assert not np.array_equal(some.load("S3_A").features, others.load("S3_A").features)
-
-
 def test_what_is_written_to_a_map_does_not_reach_the_file(tiny: TinyDataset, tmp_path: Path) -> None:
     tiny.open().shared_in(tmp_path / "shared").load("S1_A").features[:] = 0
     assert tiny.open().load("S1_A").features.any()
@@ -115,23 +98,3 @@ def test_where_nothing_can_be_written_each_process_has_its_own(
         video = tiny.open(sample_rate=2).shared_in(tmp_path / "shared").load("S1_A")
     np.testing.assert_array_equal(video.features, random_features("S1_A", 20)[:, ::2])
     assert "video 'S1_A' cannot be shared between processes" in caplog.text
-
-
-def test_processes_that_decode_at_the_same_time_map_the_same_file(tmp_path: Path) -> None:
-    first, second = SharedFeatures(tmp_path), SharedFeatures(tmp_path)
-    features = random_features("S1_A", 20)
-    first.put("S1_A", features)
-    (file,) = files(tmp_path)
-    inode = file.stat().st_ino
-    second.put("S1_A", features)
-    assert [path.stat().st_ino for path in files(tmp_path)] == [inode]
-
-
-def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, target: Path) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
-    features = random_features("S1_A", 20)
-    assert SharedFeatures(tmp_path).put("S1_A", features).tobytes() == features.tobytes()
-    assert len(files(tmp_path)) == 1

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import subprocess
 import sys
 
@@ -111,18 +110,6 @@ def test_frames_first_files_are_turned_round_and_reported_once(tiny: TinyDataset
     assert "features: 5 of 5 files are stored as frames × feature_dim and read turned round" in notice
 
 
-def test_a_file_of_another_feature_dim_is_an_input_error(tiny: TinyDataset) -> None:
-    tiny.features("S2_A", np.zeros((5, 30), np.float32))
-    with pytest.raises(InputError, match=r"S2_A\.npy: expected feature_dim 4, but its shape is 5 × 30"):
-        tiny.open()
-
-
-def test_one_frame_is_a_video(tiny: TinyDataset) -> None:
-    tiny.features("S4_A", random_features("S4_A", 1))
-    tiny.labels("S4_A", ["cut"])
-    assert tiny.open(sample_rate=3).load("S4_A").features.shape == (4, 1)
-
-
 def test_names_with_dots_and_classes_with_spaces(tiny: TinyDataset) -> None:
     tiny.bundle("test", ["S4.cam1.v2"])
     tiny.write("mapping.txt", "0 background\r\n1 cut\r\n2 stir\r\n3 take cup")
@@ -143,21 +130,6 @@ def test_a_video_that_is_absent_is_named_with_its_line_in_the_bundle(tiny: TinyD
     (tiny.path / "groundTruth/S1_A.txt").unlink()
     with pytest.raises(InputError, match=r"bundle:1: video 'S1_A' has no groundTruth/S1_A\.txt\."):
         tiny.open()
-
-
-def test_a_test_video_may_not_be_trained_on(tiny: TinyDataset) -> None:
-    tiny.bundle("test", ["S4_A", "S1_B"])
-    message = r"bundle:2: test video 'S1_B' must not be trained on, but is in train\.split1\.bundle:2\."
-    with pytest.raises(InputError, match=message):
-        tiny.open()
-
-
-def test_nan_is_found_when_the_video_is_read(tiny: TinyDataset) -> None:
-    features = random_features("S1_A", 20)
-    features[2, 7] = np.nan
-    tiny.features("S1_A", features)
-    with pytest.raises(InputError, match=r"S1_A\.npy: features must be finite, but row 2 of frame 7 is nan"):
-        tiny.open().load("S1_A")
 
 
 def test_a_missing_data_set_suggests_similar_ones(tiny: TinyDataset) -> None:
@@ -201,11 +173,6 @@ def test_background_names_must_exist_but_the_default_need_not(tiny: TinyDataset)
     assert tiny.open().background_indices == ()
     with pytest.raises(InputError, match="must name classes of the data set, but 'stiir' is none of them"):
         tiny.open(background=("stiir",))
-
-
-def test_an_unknown_video_is_an_input_error(tiny: TinyDataset) -> None:
-    with pytest.raises(InputError, match="video 'S9_A' is not in split 1 of tiny"):
-        tiny.open().load("S9_A")
 
 
 def test_one_training_video_cannot_give_a_hold_out_but_can_be_trained_on(tiny: TinyDataset) -> None:
@@ -253,11 +220,3 @@ def test_many_lengths_that_differ_are_one_line_once_in_a_process(
     (record,) = caplog.records
     assert "tiny: 4 videos: features and labels differ by 1 to 4 frames" in record.getMessage()
     assert len(dataset.notices) == 4
-
-
-def test_a_feature_file_that_is_a_pipe_is_refused_without_waiting(tiny: TinyDataset) -> None:
-    path = tiny.path / "features/S1_A.npy"
-    path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(InputError, match=r"S1_A\.npy: cannot be read \(expected a file, but it is a pipe"):
-        tiny.open()

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,41 +38,10 @@ def test_every_width_byte_order_and_memory_order_is_read_as_float32(
     np.testing.assert_array_equal(features, VALUES)
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_frames_first_files_are_turned_round_and_say_so(tmp_path: Path, order: Any) -> None:
-    file = open_features(_save(tmp_path, np.asarray(VALUES.T, order=order)), feature_dim=3)
-    assert (file.feature_dim, file.num_frames) == (3, 4)
-    assert file.notice == "stored as 4 frames × 3 features; read as feature_dim × frames."
-    features = file.read()
-    assert features.flags.c_contiguous
-    np.testing.assert_array_equal(features, VALUES)
-
-
-@given(
-    rows=st.integers(1, 4),
-    frames=st.integers(1, 12),
-    rate=st.integers(1, 15),
-    limit=st.none() | st.integers(1, 14),
-)
-def test_reading_takes_every_rth_of_the_first_frames(
-    rows: int, frames: int, rate: int, limit: int | None
-) -> None:
-    values = np.random.default_rng(0).standard_normal((rows, frames)).astype(np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        read = open_features(_save(Path(folder), values)).read(rate, limit)
-    np.testing.assert_array_equal(read, values[:, :limit][:, ::rate])
-
-
 def test_a_square_file_is_read_as_the_caller_says(tmp_path: Path) -> None:
     file = open_features(_save(tmp_path, VALUES[:, :3]))
     assert not file.oriented(3).frames_first
     np.testing.assert_array_equal(file.oriented(3, frames_first=True).read(), VALUES[:, :3].T)
-
-
-def test_another_feature_dim_is_an_input_error(tmp_path: Path) -> None:
-    message = r"v\.1\.npy: expected feature_dim 5, but its shape is 3 × 4 \(feature_dim × frames\)\."
-    with pytest.raises(InputError, match=message):
-        open_features(_save(tmp_path, VALUES), feature_dim=5)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +64,8 @@ def test_numbers_that_are_not_finite_are_named_with_their_place(
     ("array", "message"),
     [
         (np.zeros(4, np.float32), r"expected feature_dim × frames, but its shape is \(4,\)\."),
-        (np.zeros((4, 2, 3), np.float32), r"its shape is \(4, 2, 3\)\."),
         (np.zeros((3, 0), np.float32), r"expected at least one frame, but its shape is \(3, 0\)\."),
-        (np.zeros((0, 3), np.float32), r"its shape is \(0, 3\)\."),
         (np.array([["a"]]), r"expected floating-point numbers, but found <U1 instead\."),
-        (np.zeros((2, 2), np.complex64), r"but found complex64 instead\."),
         (np.array([[{}]], dtype=object), r"but found object instead\."),
     ],
 )
@@ -142,19 +106,6 @@ def test_a_truncated_file_is_an_input_error_also_when_cut_after_opening(tmp_path
         file.read()
 
 
-@settings(max_examples=200)
-@given(position=st.integers(0, 127), value=st.integers(0, 255), cut=st.integers(0, 176))
-def test_a_damaged_header_is_read_or_an_input_error(position: int, value: int, cut: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = _save(Path(folder), VALUES)
-        raw = bytearray(path.read_bytes())
-        raw[position] = value
-        path.write_bytes(raw[:cut] if cut < 176 else raw)
-        with suppress(InputError):
-            file = open_features(path)
-            assert file.read().shape == (file.feature_dim, file.num_frames)
-
-
 DTYPES = ("<f4", ">f4", "<f2", "<f8", ">f8", "<i2", "|u1")
 
 
@@ -190,17 +141,6 @@ def test_any_part_of_any_file_is_what_numpy_reads(folder: Path, data: st.DataObj
     assert out.base is buffer
     np.testing.assert_array_equal(out, expected[:, first:last])
     assert np.isnan(buffer[:, last - first :]).all()
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_the_place_of_a_bad_number_is_that_of_the_file(tmp_path: Path, order: str) -> None:
-    values = np.zeros((3, 20))
-    values[1, 14] = np.inf
-    np.save(tmp_path / "v.npy", np.asarray(values, order=order))
-    with FeatureReader(open_features(tmp_path / "v.npy"), 2) as reader:
-        assert reader.read(0, 7).shape == (3, 7)
-        with pytest.raises(InputError, match=r"row 1 of frame 14 is inf instead"):
-            reader.read(5, 9)
 
 
 def test_numbers_whose_sum_is_beyond_float32_are_finite(tmp_path: Path) -> None:
@@ -248,10 +188,6 @@ def test_labels_decide_when_all_videos_are_equally_long() -> None:
     files = _files((300, 16), (300, 16))
     assert feature_axis(files, {"0": 299, "1": 300}) == (16, True)
     assert feature_axis(files, {"0": 17, "1": 16}) == (300, False)
-
-
-def test_a_single_file_without_labels_is_feature_dim_by_frames() -> None:
-    assert feature_axis(_files((300, 16)), {}) == (300, False)
 
 
 def test_square_files_follow_the_others() -> None:

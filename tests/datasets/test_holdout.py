@@ -85,12 +85,6 @@ def test_a_single_subject_is_not_grouped_and_says_so() -> None:
     assert cut.notice == "all training videos are of subject 'S1': the hold-out is not grouped."
 
 
-def test_an_empty_pattern_means_not_grouped_without_a_notice() -> None:
-    cut = cut_holdout(GTEA, 0.25, 0, "")
-    assert not cut.grouped
-    assert cut.notice is None
-
-
 def test_faults_are_input_errors() -> None:
     with pytest.raises(InputError, match="needs at least 2 training videos, but the train bundle has 1"):
         cut_holdout(("S1_A",), 0.25, 0, None)

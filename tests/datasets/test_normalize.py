@@ -17,11 +17,6 @@ def _features(frames: int = 50, seed: int = 0) -> np.ndarray[tuple[int, int], np
     )
 
 
-def test_none_changes_nothing() -> None:
-    features = _features()
-    assert normalize(features, Normalization.NONE) is features
-
-
 def test_video_gives_each_row_zero_mean_and_unit_deviation() -> None:
     features = _features()
     before = features.copy()

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from g2l.datasets.validation import validate_dataset
-from g2l.errors import InputError
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
 
 
@@ -48,15 +46,6 @@ def test_every_fault_is_listed_at_once(tiny: TinyDataset) -> None:
     assert len(errors) == len(expected)
 
 
-def test_all_splits_are_checked(tiny: TinyDataset) -> None:
-    tiny.bundle("train", ["S1_A", "S2_A"], split=2)
-    tiny.bundle("test", [], split=2)
-    (issue,) = validate_dataset(tiny.config()).errors
-    assert str(issue).endswith(
-        "test.split2.bundle: expected one `<video>.txt` a line, but the bundle is empty."
-    )
-
-
 def test_warnings_stop_nothing(tiny: TinyDataset) -> None:
     tiny.features("S1_A", np.ones((4, 19), np.float32))
     tiny.features("unused.v1", random_features("u", 3))
@@ -96,10 +85,3 @@ def test_an_empty_folder_lists_what_is_missing(tiny: TinyDataset) -> None:
         "expected bundles of at least one split.",
     ]
     assert report.facts.videos == 0
-
-
-def test_a_missing_data_set_and_a_bad_setting_are_input_errors(tiny: TinyDataset) -> None:
-    with pytest.raises(InputError, match="no such data set"):
-        validate_dataset(tiny.config().replace(dataset="absent"))
-    with pytest.raises(InputError, match="`dataset` must be a folder name"):
-        validate_dataset(tiny.config().replace(dataset="../tiny"))

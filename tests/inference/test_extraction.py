@@ -165,7 +165,7 @@ def test_a_kill_leaves_whole_videos_only(
 ) -> None:
     for name in "abc":
         write_video(request_.videos / f"{name}.mkv", 6)
-    for module, name, calls in ((extract, "write_json", 1), (extract, "to_batch", 0)):
+    for module, name, calls in ((extract, "write_json", 2), (extract, "to_batch", 0)):
         stop = StopAfter(calls, getattr(module, name))
         with monkeypatch.context() as patch:
             patch.setattr(module, name, stop)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from g2l.config import (
     BackboneConfig,
@@ -24,13 +25,22 @@ from g2l.config import (
 )
 from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget
+from g2l.inference.devices import Device
+from g2l.inference.formats import Format
+from g2l.inference.torch_session import TorchSession
+from g2l.inference.writers import Outputs
+from g2l.models.metadata import ModelMetadata
+from g2l.models.registry import build_backbone
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import RunContext, open_run
+from g2l.pipeline.export import export_model
 from g2l.pipeline.fitting import Training
 from g2l.pipeline.pipeline import PipelineTask, run_pipeline
+from g2l.pipeline.predict import predict
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.pipeline.train import train
+from g2l.records import read_result
 from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=2, layers=2, feature_maps=4)
@@ -103,6 +113,16 @@ def pipeline_task(data: DataConfig, backbone=BACKBONE) -> PipelineTask:
     )
 
 
+def network_of(data: DataConfig) -> tuple[nn.Module, ModelMetadata]:
+    """Return an untrained network for the data set, always the same."""
+    names = (data.data_root / data.dataset / "mapping.txt").read_text().split()[1::2]
+    metadata = ModelMetadata(
+        structure=STRUCTURE, backbone=BACKBONE, classes=tuple(names), feature_dim=4, fps=5.0
+    )
+    torch.manual_seed(0)
+    return build_backbone(BACKBONE, STRUCTURE, feature_dim=4, num_classes=len(names)), metadata
+
+
 def run_stage(
     stage: str,
     folder: Path,
@@ -146,6 +166,14 @@ def _run_stage(
         search_locally(context, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
     elif stage == "train":
         train(context, training(data, backbone), 0, len(SEEDS))
+    elif stage == "predict":
+        place = data.data_root / data.dataset
+        session = TorchSession(*network_of(data), Device.CPU)
+        outputs = Outputs(formats=(Format.EAF,), probabilities=True)
+        predict(context, session, [place / "features"], ground_truth=place / "groundTruth", outputs=outputs)
+    elif stage == "export":
+        if read_result(context.folder) is None:
+            export_model(context, *network_of(data), context.folder.with_suffix(".onnx"))
     else:
         run_pipeline(context, pipeline_task(data, backbone), on_plan=lambda plan: None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from g2l.config import BackboneConfig, Normalization
+from g2l.config import BackboneConfig
 from g2l.files import append_line
 from g2l.models.metadata import ModelMetadata
 from g2l.records import (
@@ -35,11 +35,8 @@ METADATA = ModelMetadata(
     classes=("background", "cut", "pour"),
     feature_dim=4,
     sample_rate=2,
-    normalize=Normalization.TRAIN,
-    mean=(0.1, 0.0, -0.2, 0.3),
-    std=(1.0, 2.0, 0.0, 0.5),
 )
-"""Of the model that is logged; the third feature row never varied in training."""
+"""Of the model that is logged."""
 
 
 def open_stage(folder: Path, kind: RunKind, settings: dict[str, object], *, root: bool = False) -> None:
@@ -101,13 +98,19 @@ def write_training(folder: Path, epochs: int = 3) -> None:
         name="tiny", split=1, fingerprint="abc", feature_dim=4, sample_rate=1, fps=None, background=[],
         frames={"train": {"a": 7}, "test": {"b": 7}}, class_frames={},
     ).write(seed)  # fmt: skip
-    log = LineLog(seed / EPOCHS, EpochRecord.from_dict)
+    log = LineLog(seed / EPOCHS, EpochRecord)
     for epoch in range(1, epochs + 1):
         metrics = {"f1@10": 50.0 + epoch}
         log.append(EpochRecord(epoch, 2 * epoch, 1 / epoch, 1e-3, metrics, 1.0, at=START + epoch))
     (seed / "model.safetensors").write_bytes(b"weights")
     (seed / "last.ckpt").write_bytes(b"state")
-    write_result(seed, {}, ["model.safetensors"], metrics={"test/accuracy": 80.0}, step=epochs)
+    write_result(
+        seed,
+        {},
+        ["model.safetensors"],
+        metrics={"test/accuracy": 80.0, "holdout/f1@10": 50.0 + epochs},
+        step=epochs,
+    )
     close_stage(seed)
     write_result(folder, {}, metrics={"test/accuracy": 80.0}, tags={"g2l.winner": "searched"})
     close_stage(folder)
@@ -129,7 +132,7 @@ def write_run(folder: Path, *, candidates: int = 3) -> Path:
         rate_before=2, branches=(1, 2, 3), weights=(0.2, 0.5, 0.3), expectation=2.1, rate_after=2
     )
     update = LocalSearchUpdate(number=1, step=2, epoch=1, layers={"stage1.layers.0": layer}, at=START)
-    LineLog(local / UPDATES, LocalSearchUpdate.from_dict).append(update)
+    LineLog(local / UPDATES, LocalSearchUpdate).append(update)
     close_stage(local, RunStatus.FAILED, "the loss diverged")
     write_training(folder / "train")
     close_stage(folder)

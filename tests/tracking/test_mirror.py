@@ -50,7 +50,7 @@ def test_a_training(folder):
         ("tiny split 1 train", "train"),
     ]
     assert {one.path: one.stable for one in seed.artifacts} == {
-        **dict.fromkeys(["partitions.json", "run.json", "dataset.json"], True),
+        **dict.fromkeys(["run.json", "dataset.json"], True),
         **dict.fromkeys(["result.json", "epochs.jsonl", "model.safetensors", "last.ckpt"], False),
     }
     assert seed.tags["g2l.data"] == "abc"

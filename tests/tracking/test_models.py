@@ -7,7 +7,6 @@ import onnx
 import pytest
 from generated_run import METADATA
 
-from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.tracking.environment import load_mlflow
 from g2l.tracking.models import log_model
@@ -151,8 +150,7 @@ def test_a_model_with_a_frame_mask_is_logged_too(workdir, client, tmp_path):
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 4, "frames"])],
     )
-    plain = {"normalize": Normalization.NONE, "mean": None, "std": None, "sample_rate": 1}
-    about = replace(METADATA, classes=("a", "b", "c", "d"), **plain)
+    about = replace(METADATA, classes=("a", "b", "c", "d"), sample_rate=1)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     model.metadata_props.add(key="g2l", value=about.to_json())
     onnx.save(model, tmp_path / "m.onnx")

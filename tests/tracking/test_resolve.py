@@ -14,7 +14,7 @@ from g2l.tracking.environment import target
 from g2l.tracking.models import log_model
 from g2l.tracking.resolve import fetch_run, resolve_artifact
 from g2l.tracking.state import OnnxModel
-from g2l.tracking.upload import Uploader, recorded_run_id
+from g2l.tracking.upload import Uploader, recorded_run
 
 WANTED = ("run.json", "journal.jsonl")
 
@@ -23,7 +23,7 @@ WANTED = ("run.json", "journal.jsonl")
 def run_id(workdir):
     folder = write_run(workdir / "run")
     assert Uploader(folder, target()).step(over=True)
-    return recorded_run_id(folder, target())
+    return recorded_run(folder, target()).run_id
 
 
 def moved(workdir, tmp_path_factory, monkeypatch):
@@ -86,4 +86,4 @@ def test_a_run_of_a_moved_project_makes_no_old_place_again(run_id, workdir, tmp_
         Uploader(new / "second", target()).step(over=True)
     assert f"ln -s {new / 'mlruns'} {place / 'mlruns'}" in caught.value.hint
     assert not place.exists()
-    assert recorded_run_id(new / "second", target())
+    assert recorded_run(new / "second", target())

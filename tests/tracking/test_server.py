@@ -19,7 +19,7 @@ from g2l.tracking.environment import Target, load_mlflow, target
 from g2l.tracking.process import record
 from g2l.tracking.resolve import resolve_artifact
 from g2l.tracking.store import StoreUnavailableError
-from g2l.tracking.upload import Uploader, recorded_run_id
+from g2l.tracking.upload import Uploader, recorded_run
 
 
 class Server:
@@ -103,7 +103,7 @@ def test_a_server_that_comes_back_gets_what_it_missed(server, remote, workdir):
     uploader = Uploader(folder, target())
     assert not uploader.step(over=False)
     server.kill()
-    log = LineLog(folder / METRICS, MetricsRecord.from_dict)
+    log = LineLog(folder / METRICS, MetricsRecord)
     for step in range(3):
         log.append(MetricsRecord(step=step, metrics={"loss": float(step)}))
         with pytest.raises(StoreUnavailableError, match="refused"):
@@ -111,7 +111,7 @@ def test_a_server_that_comes_back_gets_what_it_missed(server, remote, workdir):
     close_stage(folder)
     server.start()
     assert uploader.step(over=True)
-    run = remote.get_run(recorded_run_id(folder, target()))
+    run = remote.get_run(recorded_run(folder, target()).run_id)
     assert run.info.status == "FINISHED"
     history = remote.get_metric_history(run.info.run_id, "loss")
     assert [one.value for one in history] == [0.0, 1.0, 2.0]

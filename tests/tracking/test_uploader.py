@@ -31,7 +31,7 @@ def test_a_run_is_recorded_and_nothing_reaches_the_streams(workdir, client, capf
     upload, late = finished(folder, pending=workdir / "unrecorded")
     assert late is None
     assert len(held(client)) == 10
-    assert client.get_run(upload.run_id).info.run_name == "run"
+    assert client.get_run(upload.recorded().run_id).info.run_name == "run"
     assert capfd.readouterr() == ("", "")
     assert not (workdir / "unrecorded").exists()
 
@@ -41,11 +41,11 @@ def test_a_run_that_is_going_on_is_shown(workdir, client):
     open_stage(folder, RunKind.TRAIN, {"seed": 0}, root=True)
     upload = Upload()
     upload.start(folder)
-    wait_for(lambda: upload.run_id)
-    assert client.get_run(upload.run_id).info.status == "RUNNING"
+    wait_for(upload.recorded)
+    assert client.get_run(upload.recorded().run_id).info.status == "RUNNING"
     close_stage(folder)
     assert upload.finish() is None
-    assert client.get_run(upload.run_id).info.status == "FINISHED"
+    assert client.get_run(upload.recorded().run_id).info.status == "FINISHED"
 
 
 def wait_for(condition):
@@ -62,7 +62,7 @@ def test_a_run_that_was_refused_is_not_waited_for(workdir):
     upload.start(folder)
     shutil.rmtree(folder)
     assert upload.finish() is None
-    assert upload.run_id is None
+    assert upload.recorded() is None
     assert Upload().finish() is None
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_record_of_a_run_is_reported(workdir, client):
     (folder / RUN).write_text("{")
     upload, late = finished(folder)
     assert "run.json:1: expected JSON" in late
-    assert upload.run_id is None
+    assert upload.recorded() is None
     assert held(client) == {}
 
 
@@ -85,7 +85,7 @@ def test_a_server_that_hangs_is_not_waited_for(workdir, client, monkeypatch, int
         pending = workdir / "unrecorded"
         upload, late = finished(folder, pending=pending, patience=3.0, interrupted=interrupted)
     assert late.endswith(f"not recorded yet: run `g2l sync {folder}`")
-    assert upload.run_id is None
+    assert upload.recorded() is None
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert held(client) == {}
     # The next run records it too.

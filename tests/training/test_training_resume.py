@@ -270,17 +270,20 @@ def test_a_torn_checkpoint_is_an_input_error(tmp_path, share):
     assert "delete it" in caught.value.hint
 
 
-@pytest.mark.parametrize("value", [{"schema": "other"}, [1, 2]])
+@pytest.mark.parametrize("value", [{"schema": "g2l.training/2", "epoch": 3}, [1, 2]])  # 0.1.0 wrote the first
 def test_a_foreign_file_is_an_input_error(tmp_path, value):
     path = tmp_path / "last.ckpt"
     torch.save(value, path)
-    with pytest.raises(InputError, match=r"expected a training checkpoint of schema g2l\.training/2"):
+    with pytest.raises(
+        InputError, match=r"expected a training checkpoint of schema g2l\.training/3"
+    ) as caught:
         tiny_fit(checkpoint=path, resume=True)
+    assert "another version" in caught.value.hint
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     path = tmp_path / "last.ckpt"
-    torch.save({"schema": "g2l.training/2", "identity": Path("x")}, path)
+    torch.save({"schema": "g2l.training/3", "identity": Path("x")}, path)
     with pytest.raises(InputError, match="cannot be read as a training checkpoint"):
         tiny_fit(checkpoint=path, resume=True)
 

@@ -1,78 +1,80 @@
-"""Planning a conversion, which finds every issue before anything is written, and writing it."""
+"""Planning a conversion, which finds every error before anything is written, and writing it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from g2l.datasets.convert.labels import read_labels_of
-from g2l.datasets.convert.request import ConversionRequest
-from g2l.datasets.convert.segments import Clock, LabelSettings, SegmentTable, Unit
-from g2l.datasets.convert.sources import FeatureSource, Layout, copy_features, find_layout, find_sources
-from g2l.datasets.convert.splits import cut_split, given_splits
-from g2l.datasets.convert.timeline import Timeline, make_timeline
+from g2l.datasets.convert.request import ConversionRequest, Layout
+from g2l.datasets.convert.segments import LabelSettings, SegmentTable
+from g2l.datasets.convert.sources import FeatureSource, find_layout, find_sources
 from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import FACTS_NAME, read_feature_facts, write_dataset_facts
+from g2l.datasets.holdout import cut_holdout
 from g2l.datasets.labels import write_labels
-from g2l.datasets.layout import ClassMapping, Splits, new_dataset, new_path, parse_mapping, write_index
+from g2l.datasets.layout import (
+    ClassMapping,
+    Splits,
+    both_sides,
+    find_split_files,
+    new_dataset,
+    new_path,
+    parse_bundle,
+    parse_mapping,
+    write_index,
+)
 from g2l.datasets.validation import DatasetFacts
-from g2l.errors import InputError, did_you_mean
+from g2l.errors import did_you_mean
 from g2l.files import write_json
 from g2l.progress import NullProgress, Progress
+
+Sources = Mapping[str, FeatureSource | None]
+"""Features by video; None where they cannot be used."""
+Runs = Sequence[tuple[str, int]]
+"""Class and number of frames, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionPlan:
-    """What will be written, as far as the issues let it be known.
+    """Files to write, as far as errors do not hide them.
 
     Attributes:
         request: What it was made for.
         path: Folder that will be made.
         sources: Features of each video that has segments.
-        timelines: Its classes.
-        facts: What the data set will hold; its classes are those of the mapping, or the background and the
+        timelines: Its classes; where every frame has a label they may end a little before the features do.
+        filled: Frames that no segment covers.
+        facts: Contents of the data set; its classes are those of the mapping, or the background and the
             others sorted.
         splits: Train and test videos.
-        issues: Everything wrong or odd, in the order found.
+        issues: Errors and warnings in the order found.
     """
 
     request: ConversionRequest
     path: Path
     sources: Mapping[str, FeatureSource]
-    timelines: Mapping[str, Timeline]
+    timelines: Mapping[str, Runs]
+    filled: int
     splits: Splits
     facts: DatasetFacts
     issues: tuple[DataError, ...]
 
     @property
     def errors(self) -> tuple[DataError, ...]:
-        """Faults that stop the conversion."""
+        """Issues that stop the conversion."""
         return tuple(issue for issue in self.issues if issue.severity == "error")
-
-    @property
-    def filled(self) -> int:
-        """Frames that no segment covers."""
-        return sum(timeline.filled for timeline in self.timelines.values())
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What could be read: `features.json`, the frame rate, features by video, mapping and labels."""
-
-    extraction: Mapping[str, Any] | None
-    fps: float | None
-    found: Mapping[str, FeatureSource | None]
-    mapping: ClassMapping | None
-    table: SegmentTable | None
 
 
 def plan_conversion(request: ConversionRequest) -> ConversionPlan:
-    """Check headers and all labels; nothing is written, no feature is read, and no issue hides another.
+    """Check headers and all labels; nothing is written, no feature is read, and no error hides another.
 
     Raises:
         InputError: A setting is out of range, or the data set exists already.
@@ -80,28 +82,51 @@ def plan_conversion(request: ConversionRequest) -> ConversionPlan:
     request.validate()
     path = new_path(request.data_root, request.dataset)
     issues: list[DataError] = []
-    inputs = _read_inputs(request, issues)
-    found, table, mapping = inputs.found, inputs.table, inputs.mapping
-    # What g2l extracts is feature_dim × frames, also where no shape tells.
-    layout = request.layout or (Layout.DT if inputs.extraction is not None else None)
-    sources, feature_dim = _lay_out(replace(request, layout=layout), found, issues)
+    extraction = attempt(partial(read_feature_facts, request.features), issues)
+    found: Sources = attempt(partial(find_sources, request.features, request.variable, issues), issues) or {}
+    mapping = request.mapping and attempt(partial(parse_mapping, request.mapping, issues), issues)
+    fps = request.fps
+    if extraction is not None:
+        if fps not in (None, extraction["fps"]):
+            message = f"the features have {extraction['fps']} frames per second, but --fps is {fps}."
+            issues.append(DataError(request.features / FACTS_NAME, None, message))
+        fps = float(extraction["fps"])
+    settings = LabelSettings(
+        fps=fps,
+        label_fps=request.label_fps,
+        offset=request.offset,
+        tier=request.tier,
+        seconds=request.fps is not None and request.label_fps is None,
+        videos=found.keys(),
+        classes=mapping.names if mapping else None,
+    )
+    table = attempt(partial(read_labels_of, request.features, request.segments, settings, issues), issues)
+    # Features of `g2l data extract` are feature_dim × frames, even where no shape shows it.
+    layout = request.layout or (Layout.DT if extraction is not None else None)
+    sources, feature_dim = _lay_out(request, layout, found, issues)
     splits: Splits = {}
-    timelines: dict[str, Timeline] = {}
+    timelines: dict[str, Runs] = {}
+    filled: Counter[str] = Counter()
     if table is not None and found:
-        _match_videos(request, found, table, issues)
-        timelines = _make_timelines(request, sources, table, issues)
+        _match_videos(request.features, found, table)
+        for name in sorted(sources):
+            if table.segments.get(name):
+                frames = sources[name].header.num_frames
+                tolerance = request.length_tolerance
+                timelines[name], filled[name] = table.timeline(name, frames, request.background, tolerance)
         names = sorted(found.keys() & table.mentions.keys())
         splits = attempt(partial(_split, request, names, issues), issues) or {}
-        if request.mapping is not None and mapping is not None:
-            _check_classes(request.mapping, mapping, table, timelines, request.background, issues)
-    first = (request.background,) if mapping is None else mapping.names
+        if request.mapping and mapping:
+            _check_classes(request.mapping, mapping, table, request.background, filled.total())
+    first = mapping.names if mapping else (request.background,)
     return ConversionPlan(
         request=request,
         path=path,
         sources={name: sources[name] for name in timelines},
         timelines=timelines,
+        filled=filled.total(),
         splits=splits,
-        facts=_facts(timelines, splits, feature_dim, first, inputs),
+        facts=_facts(timelines, splits, feature_dim, first, fps, extraction),
         issues=tuple(issues),
     )
 
@@ -113,193 +138,151 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
         InputError: The plan has an error, a feature is not finite, or the data set exists by now.
         OperationalError: Writing failed.
     """
-    for issue in plan.errors:
-        raise InputError(str(issue), hint=issue.hint)
+    for error in plan.errors:
+        raise error
+    request, facts = plan.request, plan.facts
     task = (progress or NullProgress()).task("converting", len(plan.sources))
-    with new_dataset(plan.request.data_root, plan.request.dataset) as folder, task as bar:
-        write_index(folder, tuple(plan.facts.class_counts), plan.splits)
+    with new_dataset(request.data_root, request.dataset) as folder, task as bar:
+        write_index(folder, tuple(facts.class_counts), plan.splits)
         for name, source in plan.sources.items():
-            runs = plan.timelines[name].runs
-            copy_features(source, folder.features(name), sum(frames for _, frames in runs))
+            runs = plan.timelines[name]
+            features = source.read(sum(frames for _, frames in runs))
+            np.save(folder.features(name), features, allow_pickle=False)
             write_labels(folder.ground_truth(name), chain.from_iterable(repeat(*run) for run in runs))
             bar.advance()
-        if plan.facts.extraction is not None:
-            write_json(folder.path / FACTS_NAME, plan.facts.extraction)
-        write_dataset_facts(folder.path, _known_facts(plan))
+        if facts.extraction is not None:
+            write_json(folder.path / FACTS_NAME, facts.extraction)
+        named = request.background != "background" and request.background in facts.class_counts
+        segments = None if request.segments is None else str(request.segments)
+        source_facts = {
+            "made_by": "g2l data convert",
+            "features": str(request.features),
+            "segments": segments,
+        }
+        kept: dict[str, Any] = {
+            "fps": facts.fps,
+            "group_pattern": request.group_pattern,
+            "source": source_facts,
+        }
+        write_dataset_facts(folder.path, kept | ({"background": [request.background]} if named else {}))
     return plan.path
 
 
-def _read_inputs(request: ConversionRequest, issues: list[DataError]) -> _Inputs:
-    extraction = attempt(partial(read_feature_facts, request.features), issues)
-    found = attempt(partial(find_sources, request.features, request.variable, issues), issues) or {}
-    mapping = None
-    if request.mapping is not None:
-        mapping = attempt(partial(parse_mapping, request.mapping, issues), issues)
-    fps = _known_fps(request, extraction, issues)
-    settings = LabelSettings(
-        clock=Clock(fps, request.label_fps, request.offset),
-        tier=request.tier,
-        seconds=request.fps is not None and request.label_fps is None,
-        videos=found.keys(),
-        classes=None if mapping is None else mapping.names,
-    )
-    table = attempt(partial(_read_labels, request, settings, issues), issues)
-    return _Inputs(extraction, fps, found, mapping, table)
-
-
-def _read_labels(
-    request: ConversionRequest, settings: LabelSettings, issues: list[DataError]
-) -> SegmentTable:
-    settings.clock.require(request.segments or request.features, Unit.FRAMES)
-    return read_labels_of(request.features, request.segments, settings, issues)
-
-
-def _known_fps(
-    request: ConversionRequest, given: Mapping[str, Any] | None, issues: list[DataError]
-) -> float | None:
-    """Return the rate of the features; `--fps` and `features.json` must not differ."""
-    if given is None:
-        return request.fps
-    if request.fps is not None and request.fps != given["fps"]:
-        message = f"says that the features have {given['fps']} frames per second, but --fps is {request.fps}."
-        issues.append(DataError(request.features / FACTS_NAME, None, message))
-    return float(given["fps"])
-
-
-def _make_timelines(
-    request: ConversionRequest,
-    sources: Mapping[str, FeatureSource],
-    table: SegmentTable,
-    issues: list[DataError],
-) -> dict[str, Timeline]:
-    return {
-        name: make_timeline(
-            table.file(name),
-            table.segments[name],
-            sources[name].header.num_frames,
-            None if name in table.whole else request.background,
-            issues,
-            request.length_tolerance,
-        )
-        for name in sorted(sources.keys() & table.segments.keys())
-        if table.segments[name]
-    }
-
-
-def _known_facts(plan: ConversionPlan) -> dict[str, Any]:
-    """Return what the data set keeps of how it was made."""
-    request = plan.request
-    given = request.background != "background" and request.background in plan.facts.class_counts
-    segments = None if request.segments is None else str(request.segments)
-    return {
-        "fps": plan.facts.fps,
-        "group_pattern": request.group_pattern,
-        "background": [request.background] if given else None,
-        "source": {"made_by": "g2l data convert", "features": str(request.features), "segments": segments},
-    }
-
-
-def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
-    if request.bundles is not None:
-        return given_splits(request.bundles, names, issues)
-    return cut_split(
-        request.features,
-        names,
-        test_fraction=request.test_fraction,
-        seed=request.seed,
-        group_pattern=request.group_pattern,
-        issues=issues,
-    )
-
-
 def _lay_out(
-    request: ConversionRequest, found: Mapping[str, FeatureSource | None], issues: list[DataError]
+    request: ConversionRequest, layout: Layout | None, found: Sources, issues: list[DataError]
 ) -> tuple[dict[str, FeatureSource], int]:
     """Return the sources that agree on D, with their axes known, and D."""
     usable = {name: source for name, source in found.items() if source is not None}
     if not usable:
         return {}, 0
     headers = [source.header for source in usable.values()]
-    look = partial(find_layout, request.features, headers, request.layout, request.feature_dim)
-    layout, feature_dim = attempt(look, issues) or (None, 0)
-    if layout is None:
+    look = partial(find_layout, request.features, headers, layout, request.feature_dim)
+    if (axes := attempt(look, issues)) is None:
         return {}, 0
-    sources = {name: source.laid_out(layout) for name, source in usable.items()}
-    for name, source in list(sources.items()):
-        if source.header.feature_dim != feature_dim:
+    layout, feature_dim = axes
+    sources = {}
+    for name, source in usable.items():
+        laid_out = source.laid_out(layout)
+        if laid_out.header.feature_dim == feature_dim:
+            sources[name] = laid_out
+        else:
             rows, columns = source.header.shape
             message = (
                 f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {rows} × {columns}."
             )
             issues.append(DataError(source.header.path, None, message))
-            del sources[name]
     return sources, feature_dim
 
 
-def _match_videos(
-    request: ConversionRequest,
-    found: Mapping[str, FeatureSource | None],
-    table: SegmentTable,
-    issues: list[DataError],
-) -> None:
-    """Add an issue for each video with labels and no features, a warning for the reverse."""
+def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
+    """Add an error for each video with labels and no features, a warning for the reverse."""
     for name, line in table.mentions.items():
         if name not in found:
-            message = f"video {name!r} has no features in {request.features}."
-            issues.append(DataError(table.file(name), line, message, hint=did_you_mean(name, sorted(found))))
+            hint = did_you_mean(name, sorted(found))
+            table.error(table.file(name), line, f"video {name!r} has no features in {features}.", hint=hint)
     for name, source in found.items():
         if source is not None and name not in table.mentions:
-            message = f"has no segment in {table.path} and is left out."
-            issues.append(DataWarning(source.header.path, None, message))
+            table.warn(source.header.path, None, f"has no segment in {table.path} and is left out.")
+
+
+def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
+    """Return the given bundles, or one split, with no subject on both sides where names tell subjects."""
+    if request.bundles is not None:
+        return _given_splits(request.bundles, names, issues)
+    if len(names) < 2:
+        message = (
+            f"a split into train and test needs at least 2 videos with segments, but found {len(names)}."
+        )
+        raise DataError(request.features, None, message)
+    cut = cut_holdout(names, request.test_fraction, request.seed, request.group_pattern)
+    if not cut.grouped and request.group_pattern != "":
+        message = (
+            "train and test may show the same people: the names of the videos do not tell subjects apart."
+        )
+        hint = "--group-pattern finds the subject in a name; '' when there is none."
+        issues.append(DataWarning(request.features, None, message, hint=hint))
+    return {1: (cut.train, cut.holdout)}
+
+
+def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -> Splits:
+    if not folder.is_dir():
+        raise DataError(folder, None, "no such folder of bundles.")
+    files = find_split_files(folder)
+    if not files:
+        raise DataError(folder, None, "expected train.split<k>.bundle and test.split<k>.bundle.")
+    splits = {}
+    for number in sorted({number for _, number in files}):
+        paths = [
+            files.get((side, number), folder / f"{side}.split{number}.bundle") for side in ("train", "test")
+        ]
+        train, test = (attempt(partial(parse_bundle, path, issues), issues) or {} for path in paths)
+        for path, lines in zip(paths, (train, test), strict=True):
+            for name in (name for name in lines if name not in names):
+                hint = did_you_mean(name, names)
+                message = f"video {name!r} has no features with segments."
+                issues.append(DataError(path, lines[name], message, hint=hint))
+        issues.extend(both_sides(paths[0], train, paths[1], test))
+        splits[number] = (tuple(train), tuple(test))
+    return splits
 
 
 def _check_classes(
-    path: Path,
-    mapping: ClassMapping,
-    table: SegmentTable,
-    timelines: Mapping[str, Timeline],
-    background: str,
-    issues: list[DataError],
+    path: Path, mapping: ClassMapping, table: SegmentTable, background: str, filled: int
 ) -> None:
-    """Add an issue for each class that a given mapping does not hold, at its first segment."""
-    seen: set[str] = set()
+    """Add an error for each class that a given mapping does not hold, at its first segment."""
+    seen: set[str] = set(mapping.names)
     for video, segments in table.segments.items():
         for segment in segments:
-            if segment.label not in mapping.index and segment.label not in seen:
+            if segment.label not in seen:
                 seen.add(segment.label)
-                message = f"class {segment.label!r} is not in {path}."
                 hint = did_you_mean(segment.label, mapping.names)
-                issues.append(DataError(table.file(video), segment.line, message, hint=hint))
-    if background not in mapping.index and any(timeline.filled for timeline in timelines.values()):
+                message = f"class {segment.label!r} is not in {path}."
+                table.error(table.file(video), segment.line, message, hint=hint)
+    if background not in mapping.index and filled:
         message = f"class {background!r}, for frames that no segment covers, is not in it."
-        issues.append(DataError(path, None, message, hint="--background names the class to take."))
+        table.error(path, None, message, hint="--background names the class to take.")
 
 
 def _facts(
-    timelines: Mapping[str, Timeline],
+    timelines: Mapping[str, Runs],
     splits: Splits,
     feature_dim: int,
     first: Sequence[str],
-    inputs: _Inputs,
+    fps: float | None,
+    extraction: Mapping[str, Any] | None,
 ) -> DatasetFacts:
-    """Return what the data set will hold.
+    """Return the contents of the data set.
 
-    Args:
-        timelines: Classes of each video.
-        splits: Train and test videos.
-        feature_dim: D.
-        first: All classes of a given mapping, which are kept whether or not there are frames of them, or the
-            background alone, which comes first if there are.
-        inputs: What `features.json` says, and the frame rate.
+    `first` holds all classes of a given mapping, which are kept whether or not there are frames of them, or
+    the background alone, which comes first if there are.
     """
     counts: Counter[str] = Counter(dict.fromkeys(first, 0) if len(first) > 1 else {})
-    lengths = []
-    for timeline in timelines.values():
-        lengths.append(sum(frames for _, frames in timeline.runs))
-        for label, frames in timeline.runs:
+    for runs in timelines.values():
+        for label, frames in runs:
             counts[label] += frames
     rank = {name: index for index, name in enumerate(first)}
     names = sorted(counts, key=lambda name: (rank.get(name, len(rank)), name))
+    lengths = [sum(frames for _, frames in runs) for runs in timelines.values()]
     return DatasetFacts(
         videos=len(timelines),
         frames=sum(lengths),
@@ -307,6 +290,6 @@ def _facts(
         longest=max(lengths, default=0),
         class_counts={name: counts[name] for name in names},
         splits={split: (len(train), len(test)) for split, (train, test) in splits.items()},
-        fps=inputs.fps,
-        extraction=inputs.extraction,
+        fps=fps,
+        extraction=extraction,
     )

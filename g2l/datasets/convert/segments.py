@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{1,15}(?:[.,]\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII
 
 
 class Unit(Enum):
-    """What a time counts, by how many there are in a second; frames of labels have the rate of the labels."""
+    """Units of a time, by their number per second; frames of labels have the rate of the labels."""
 
     FRAMES = None
     SECONDS = 1
@@ -32,54 +32,50 @@ class Unit(Enum):
 
 
 @dataclass(frozen=True)
-class Clock:
-    """How times of labels become frames of the features.
+class LabelSettings:
+    """How labels are read, and how their times become frames of the features.
 
     Attributes:
-        fps: Rate of the features, or None when it is not known.
+        fps: Rate of the features, or None when it is unknown.
         label_fps: Rate at which labels count frames, or None: that of the features.
         offset: Seconds to add to each time.
+        tier: Tier to read from files that have several, or None.
+        seconds: Whether plain times are seconds: a frame rate was given, and no rate of the labels.
+        videos: Names of the videos that have features.
+        classes: Names of the classes by number, or None.
     """
 
     fps: float | None = None
     label_fps: float | None = None
     offset: float = 0.0
+    tier: str | None = None
+    seconds: bool = False
+    videos: Collection[str] = ()
+    classes: Sequence[str] | None = None
 
     def require(self, path: Path, unit: Unit) -> None:
-        """Check that times in `unit` can be converted.
-
-        Raises:
-            DataError: They need the rate of the features, which is not known.
-        """
-        needs = unit is not Unit.FRAMES or self.label_fps is not None or self.offset
-        if self.fps is None and needs:
-            what = (
-                f"times are in {unit.name.lower()}"
-                if unit is not Unit.FRAMES
-                else "times are shifted or scaled"
-            )
+        """Raise DataError if times in `unit` need the rate of the features, and it is unknown."""
+        shifted = self.label_fps is not None or self.offset
+        if self.fps is None and (unit is not Unit.FRAMES or shifted):
+            what = "shifted or scaled" if unit is Unit.FRAMES else f"in {unit.name.lower()}"
             hint = "give --fps, the frames per second of the features."
-            raise DataError(path, None, f"{what}, and the frame rate of the features is unknown.", hint=hint)
+            raise DataError(
+                path, None, f"times are {what}, and the frame rate of the features is unknown.", hint=hint
+            )
 
     def frame(self, time: float, unit: Unit) -> int:
         """Return the frame of the features at `time`; halves go up, so that neighbours stay together."""
+        fps = self.fps or 1
         if unit is not Unit.FRAMES:
-            time *= (self.fps or 1) / unit.value
+            time *= fps / unit.value
         elif self.label_fps is not None:
-            time *= (self.fps or 1) / self.label_fps
-        return math.floor(time + self.offset * (self.fps or 1) + 0.5)
+            time *= fps / self.label_fps
+        return math.floor(time + self.offset * fps + 0.5)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of frames of one class.
-
-    Attributes:
-        line: Where it is in its file, 1-based.
-        label: Class name.
-        start: First frame.
-        end: Frame after the last.
-    """
+    """A run of frames [start, end) of one class; `line` is its 1-based line in the file of labels."""
 
     line: int
     label: str
@@ -89,21 +85,23 @@ class Segment:
 
 @dataclass
 class SegmentTable:
-    """The segments that are valid by themselves.
+    """The valid segments of all videos, and the issues of the others.
 
     Attributes:
         path: The file, or the folder of files.
-        clock: How times become frames.
-        segments: Of each video, in the order of the rows.
+        settings: How labels are read.
+        issues: Errors and warnings in the order found.
+        segments: Segments of each video, in the order of the rows.
         mentions: The first line of each video that has a row, valid or not.
         files: The file of each video that has one of its own.
-        whole: Videos of which each frame was given a label, so that none may be filled in.
+        whole: Videos of which each frame has a label, so that none may be filled in.
         left_out: Segments that lasted less than a frame.
         label_frames: Frames of the labels, at their own rate.
     """
 
     path: Path
-    clock: Clock = field(default_factory=Clock)
+    settings: LabelSettings = field(default_factory=LabelSettings)
+    issues: list[DataError] = field(default_factory=list)
     segments: dict[str, list[Segment]] = field(default_factory=dict)
     mentions: dict[str, int] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
@@ -115,85 +113,134 @@ class SegmentTable:
         """Return the file that holds the segments of a video."""
         return self.files.get(video, self.path)
 
+    def error(self, path: Path, line: int | None, reason: str, *, hint: str | None = None) -> None:
+        """Add an error."""
+        self.issues.append(DataError(path, line, reason, hint=hint))
+
+    def warn(self, path: Path, line: int | None, reason: str) -> None:
+        """Add a warning."""
+        self.issues.append(DataWarning(path, line, reason))
+
     def mention(self, video: str, line: int, path: Path | None = None) -> list[Segment]:
-        """Note that a video is there, and return its segments, to be added to."""
+        """Note that a video occurs, and return its segments, to be added to."""
         self.mentions.setdefault(video, line)
         if path is not None:
             self.files[video] = path
         return self.segments.setdefault(video, [])
 
-    def add(
-        self,
-        video: str,
-        line: int,
-        label: str,
-        times: tuple[float, float],
-        unit: Unit,
-        issues: list[DataError],
-    ) -> None:
+    def add(self, video: str, line: int, label: str, times: tuple[float, float], unit: Unit) -> None:
         """Add a segment, or an issue where it has no class name, no length or starts too early."""
         path, (first, last) = self.file(video), times
+        message = None
         if reason := label_error(label):
-            self.mentions.setdefault(video, line)
-            issues.append(DataError(path, line, f"expected a class name, but {brief(repr(label))} {reason}."))
-            return
-        if last <= first:
-            self.mentions.setdefault(video, line)
+            message = f"expected a class name, but {brief(repr(label))} {reason}."
+        elif last <= first:
             message = f"{label!r} must end after it starts, but starts at {first:g} and ends at {last:g}."
-            issues.append(DataError(path, line, message))
+        if message is not None:
+            self.mentions.setdefault(video, line)
+            self.error(path, line, message)
             return
         self.label_frames += round(last - first) if unit is Unit.FRAMES else 0
-        start, end = (self.clock.frame(time, unit) for time in times)
+        start, end = (self.settings.frame(time, unit) for time in times)
         if start < 0:
-            message = f"{label!r} starts {-start} frames before the features: it is clipped."
-            issues.append(DataWarning(path, line, message))
+            self.warn(path, line, f"{label!r} starts {-start} frames before the features: it is clipped.")
         if max(start, 0) < end:
             self.mention(video, line).append(Segment(line, label, max(start, 0), end))
             return
         self.left_out += 1
         if end > 0 and video not in self.whole:
-            message = (
-                f"{label!r} lasts less than a frame at {self.clock.fps} frames per second and is left out."
-            )
-            issues.append(DataWarning(path, line, message))
+            rate = f"{self.settings.fps} frames per second"
+            self.warn(path, line, f"{label!r} lasts less than a frame at {rate} and is left out.")
 
-    def add_every_frame(self, video: str, path: Path, labels: Sequence[str], issues: list[DataError]) -> None:
+    def add_every_frame(self, video: str, path: Path, labels: Sequence[str]) -> None:
         """Add the labels of all frames of a video; the line of a segment is that of its first frame."""
         self.mention(video, 1, path)
         self.whole.add(video)
         frame = 0
         for label, run in groupby(labels):
             end = frame + sum(1 for _ in run)
-            self.add(video, frame + 1, label, (frame, end), Unit.FRAMES, issues)
+            self.add(video, frame + 1, label, (frame, end), Unit.FRAMES)
             frame = end
-        if self.clock.offset:  # frames before or after the labels are then of the background
+        if self.settings.offset:  # frames before or after the labels are then of the background
             self.whole.discard(video)
 
+    def choose_tier(self, path: Path, counts: dict[str, int]) -> str:
+        """Return the requested tier, or the only one that has annotations; `counts` has those of each tier.
 
-def choose_tier(path: Path, counts: dict[str, int], tier: str | None) -> str:
-    """Return the tier to read: `tier`, or the only one that has annotations.
-
-    Args:
-        path: To name in errors.
-        counts: Annotations of each tier.
-        tier: What was asked for, or None.
-
-    Raises:
-        DataError: There is no such tier, or there are several with annotations, or none.
-    """
-    shown = ", ".join(f"{name!r} with {count} annotations" for name, count in counts.items()) or "none"
-    if tier is not None:
-        if tier in counts:
-            return tier
-        message = f"expected a tier {tier!r}, but its tiers are {shown}."
-        raise DataError(path, None, message, hint=did_you_mean(tier, list(counts)))
-    filled = [name for name, count in counts.items() if count]
-    if len(filled) == 1:
+        Raises:
+            DataError: There is no such tier, or there are several with annotations, or none.
+        """
+        tier = self.settings.tier
+        shown = ", ".join(f"{name!r} with {count} annotations" for name, count in counts.items()) or "none"
+        if tier is not None:
+            if tier in counts:
+                return tier
+            message = f"expected a tier {tier!r}, but its tiers are {shown}."
+            raise DataError(path, None, message, hint=did_you_mean(tier, list(counts)))
+        filled = [name for name, count in counts.items() if count]
+        if not filled:
+            raise DataError(path, None, f"expected annotations, but its tiers are {shown}.")
+        if len(filled) > 1:
+            hint = f"--tier chooses one, such as --tier {filled[0]!r}."
+            raise DataError(path, None, f"expected one tier, but found {shown}.", hint=hint)
         return filled[0]
-    if not filled:
-        raise DataError(path, None, f"expected annotations, but its tiers are {shown}.")
-    hint = f"--tier chooses one, such as --tier {filled[0]!r}."
-    raise DataError(path, None, f"expected one tier, but found {shown}.", hint=hint)
+
+    def timeline(
+        self, video: str, num_frames: int, background: str, tolerance: int
+    ) -> tuple[list[tuple[str, int]], int]:
+        """Return class and number of frames of each run, and the number of frames that no segment covers.
+
+        Segments that overlap, or end more than `tolerance` frames after the features, are errors. Where every
+        frame has a label, none is filled in: the runs may end up to `tolerance` frames before the features.
+        """
+        path, whole = self.file(video), video in self.whole
+        ordered = sorted(self.segments[video], key=lambda segment: (segment.start, segment.line))
+        longest: Segment | None = None
+        runs: list[tuple[str, int]] = []
+        covered = filled = 0
+        for segment in ordered:
+            if longest is not None and segment.start < longest.end:
+                message = (
+                    f"segments must not overlap, but {segment.label!r} starts at frame {segment.start}, "
+                    f"before {longest.label!r} of line {longest.line} ends ({longest.end})."
+                )
+                self.error(path, segment.line, message)
+            longest = segment if longest is None or segment.end > longest.end else longest
+            start, end = min(segment.start, num_frames), min(segment.end, num_frames)
+            if start > covered and not whole:
+                runs.append((background, start - covered))
+                filled += start - covered
+            if end > start:
+                runs.append((segment.label, end - start))
+            covered = max(covered, end)
+        for segment in ordered:
+            self._check_end(path, segment, num_frames, tolerance)
+        if covered < num_frames and whole:
+            self._check_length(path, covered, num_frames, tolerance)
+        elif covered < num_frames:
+            runs.append((background, num_frames - covered))
+            filled += num_frames - covered
+        return runs, filled
+
+    def _check_end(self, path: Path, segment: Segment, num_frames: int, tolerance: int) -> None:
+        if segment.end <= num_frames:
+            return
+        message = f"{segment.label!r} ends at frame {segment.end}, but the video has {num_frames} frames"
+        if segment.end > num_frames + tolerance:
+            hint = "--fps and --label-fps give the rates of features and labels."
+            message += f"; a segment may end at most {tolerance} frames later."
+            self.error(path, segment.line, message, hint=hint)
+        else:
+            lost = "is left out" if segment.start >= num_frames else "is clipped"
+            self.warn(path, segment.line, f"{message}: it {lost}.")
+
+    def _check_length(self, path: Path, covered: int, num_frames: int, tolerance: int) -> None:
+        message = f"has labels of {covered} frames, but the video has {num_frames} frames"
+        if num_frames - covered > tolerance:
+            hint = "--label-fps sets another rate of the labels, --length-tolerance allows more."
+            self.error(path, None, f"{message}; they may differ by at most {tolerance}.", hint=hint)
+        else:
+            self.warn(path, None, f"{message}; the first {covered} are used.")
 
 
 def parse_time(text: str, unit: Unit) -> tuple[float, Unit] | None:
@@ -216,22 +263,3 @@ def label_error(label: str) -> str | None:
     if "\n" in label or categories & {"Zl", "Zp"}:
         return "holds a line break"
     return "holds a control character" if "Cc" in categories else None
-
-
-@dataclass(frozen=True)
-class LabelSettings:
-    """How labels are read.
-
-    Attributes:
-        clock: How times become frames.
-        tier: Tier to take of files that have several, or None.
-        seconds: Whether plain times are seconds: a frame rate was given, and no rate of the labels.
-        videos: Names of the videos that have features.
-        classes: Names of the classes by number, or None.
-    """
-
-    clock: Clock
-    tier: str | None = None
-    seconds: bool = False
-    videos: Collection[str] = ()
-    classes: Sequence[str] | None = None

@@ -6,16 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from g2l.datasets.arrays import ARRAY_FORMATS, BINARY_FORMATS, TEXT_FORMATS, StoredArray
+from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
-from g2l.datasets.features import FeatureFile, open_features
+from g2l.datasets.features import FeatureFile, Features, as_features, open_features
 from g2l.datasets.layout import name_error
 from g2l.datasets.reading import normal, reading
 from g2l.errors import brief, did_you_mean
@@ -25,15 +23,6 @@ LABELS = "Y"
 """Variable of a `.mat` file that holds class numbers (Lea et al.)."""
 _FEATURES = "X"
 """Variable of a `.mat` file that holds features unless another one is asked for."""
-_CHUNK_NUMBERS = 2**24
-"""Copied at a time: 64 MiB of float32."""
-
-
-class Layout(StrEnum):
-    """Which axis comes first in a file."""
-
-    DT = "dt"
-    TD = "td"
 
 
 @dataclass(frozen=True)
@@ -52,19 +41,19 @@ class FeatureSource:
         """Return this source with its axes known."""
         return replace(self, header=replace(self.header, frames_first=layout is Layout.TD))
 
-    def numbers(self) -> npt.NDArray[Any]:
-        """Return the numbers as stored, (D, T); those of a `.npy` file are memory-mapped.
+    def read(self, num_frames: int | None = None) -> Features:
+        """Return the first `num_frames` frames (None: all), C-contiguous (D, T).
 
         Raises:
-            DataError: The file cannot be read any more.
+            DataError: A number is NaN or infinite in float32, or the file cannot be read any more.
         """
         if self.member is None:
-            return self.header.map()
+            return self.header.read(1, num_frames)
         path = self.header.path
         array = ARRAY_FORMATS[path.suffix].read_array(path, self.member)
         with reading(path):
             array = array.reshape(self.header.shape)
-        return array.T if self.header.frames_first else array
+        return as_features(path, (array.T if self.header.frames_first else array)[:, :num_frames])
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -77,14 +66,9 @@ def files_below(folder: Path) -> Iterator[Path]:
 def find_sources(
     folder: Path, variable: str | None, issues: list[DataError]
 ) -> dict[str, FeatureSource | None]:
-    """Return the source of each video below a folder, None with an issue added where it is of no use.
+    """Return the source of each video below a folder, None with an issue added where it cannot be used.
 
     Numbers as text are read only where there are no other feature files: text files beside those are labels.
-
-    Args:
-        folder: Holds files of `FEATURE_FORMATS`, in folders of any depth.
-        variable: As of `open_sources`.
-        issues: Added to.
 
     Raises:
         DataError: There is no such folder, or no feature file in it.
@@ -120,9 +104,7 @@ def find_sources(
 def open_sources(path: Path, variable: str | None) -> dict[str, FeatureSource]:
     """Return the videos of a file: one of its name, or one for each cell of a cell array, `<name>_<cell>`.
 
-    Args:
-        path: Of one of `FEATURE_FORMATS`.
-        variable: Which array of a file that holds several; None takes the only one, of `.mat` files `X`.
+    Of several arrays `variable` is taken; None takes the only one, of `.mat` files `X`.
 
     Raises:
         DataError: The file cannot be read, or holds no such matrix of numbers.
@@ -151,12 +133,6 @@ def find_layout(
 ) -> tuple[Layout, int]:
     """Return which axis is first, and D: the axis that has the same length in all files, or else in most.
 
-    Args:
-        folder: To name in errors.
-        headers: At least one.
-        layout: None when it is not known.
-        feature_dim: D, or None when it is not known.
-
     Raises:
         DataError: Both axes have the same length in all files, or none has length `feature_dim`.
     """
@@ -179,32 +155,6 @@ def find_layout(
         hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
         raise DataError(folder, None, message, hint=hint)
     return max(counts, key=counts.__getitem__)
-
-
-def copy_features(source: FeatureSource, target: Path, num_frames: int | None = None) -> None:
-    """Write the first `num_frames` frames (None: all) as float32, C-contiguous (D, T), a few rows at a time.
-
-    Raises:
-        DataError: A number is NaN or infinite in float32, or the file cannot be read any more.
-    """
-    matrix = source.numbers()[:, :num_frames]
-    with target.open("wb") as file:
-        description = {"descr": "<f4", "fortran_order": False, "shape": matrix.shape}
-        np.lib.format.write_array_header_1_0(file, description)
-        rows = max(1, _CHUNK_NUMBERS // matrix.shape[1])
-        for first in range(0, len(matrix), rows):
-            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is reported below
-                chunk = np.array(matrix[first : first + rows], dtype="<f4", order="C")
-            finite = np.isfinite(chunk)
-            if not finite.all():
-                row, frame = np.argwhere(~finite)[0]
-                message = (
-                    f"features must be finite, but feature {first + row} of frame {frame} is "
-                    f"{chunk[row, frame]} instead (counted from 0)."
-                )
-                hint = "repair the file, or take its video out."
-                raise DataError(source.header.path, None, message, hint=hint)
-            file.write(chunk.data)
 
 
 def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None) -> str:

@@ -13,19 +13,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from g2l.datasets.convert.segments import (
-    LABEL_FORMATS,
-    LabelSettings,
-    SegmentTable,
-    Unit,
-    choose_tier,
-    parse_time,
-)
-from g2l.datasets.errors import DataError, DataWarning
+from g2l.datasets.convert.segments import LABEL_FORMATS, LabelSettings, SegmentTable, Unit, parse_time
+from g2l.datasets.errors import DataError
 from g2l.datasets.reading import normal, numbered, read_lines
 from g2l.errors import brief
 
@@ -55,72 +49,48 @@ _PREAMBLE = 60
 """Rows among which the names of columns are looked for; BORIS writes facts of the observation above them."""
 
 
-def read_text_labels(
-    path: Path, table: SegmentTable, settings: LabelSettings, issues: list[DataError]
-) -> None:
-    """Add the segments of a file to `table` and what is wrong with it to `issues`.
-
-    Args:
-        path: `.csv`, `.tsv` or `.txt`. Where no column names the videos, its name does.
-        table: Added to.
-        settings: How labels are read.
-        issues: Added to.
+def read_text_labels(path: Path, table: SegmentTable) -> None:
+    """Add the segments of a `.csv`, `.tsv` or `.txt` file; its name is the video where no column names it.
 
     Raises:
-        DataError: The file cannot be read, or is in no format that is known.
+        DataError: The file cannot be read, or is in no known format.
     """
     lines = read_lines(path)
     first = next((line for _, line in numbered(lines)), "")
     listed = path.suffix.lower() == ".txt" and "\t" not in first
     if _BREAKFAST.fullmatch(first):
-        _read_list(path, lines, _BREAKFAST, table, settings, issues)
+        _read_list(path, lines, _BREAKFAST, table)
     elif listed and _LISTED.fullmatch(first):
-        _read_list(path, lines, _LISTED, table, settings, issues)
+        _read_list(path, lines, _LISTED, table)
     elif listed and max(first.count(";"), first.count(",")) < 3:
-        _read_every_frame(path, lines, table, issues)
+        labels = "\n".join(line.strip() for line in lines).rstrip("\n").split("\n")
+        if labels == [""]:
+            table.error(path, None, "expected one class name a line, but it is empty.")
+        table.add_every_frame(normal(path.stem), path, [] if labels == [""] else labels)
     else:
-        _read_table(path, list(_rows(path, lines, first, issues)), table, settings, issues)
+        _read_table(path, list(_rows(path, lines, first, table)), table)
 
 
-def _read_every_frame(path: Path, lines: list[str], table: SegmentTable, issues: list[DataError]) -> None:
-    labels = [line.strip() for line in lines]
-    while labels and not labels[-1]:
-        labels.pop()
-    if not labels:
-        issues.append(DataError(path, None, "expected one class name a line, but it is empty."))
-    table.add_every_frame(normal(path.stem), path, labels, issues)
-
-
-def _read_list(
-    path: Path,
-    lines: list[str],
-    pattern: re.Pattern[str],
-    table: SegmentTable,
-    settings: LabelSettings,
-    issues: list[DataError],
-) -> None:
+def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: SegmentTable) -> None:
     """Read `<start> <end> <class>` or `<first>-<last> <class>` a line."""
     breakfast = pattern is _BREAKFAST
-    unit = Unit.SECONDS if settings.seconds and not breakfast else Unit.FRAMES
+    unit = Unit.SECONDS if table.settings.seconds and not breakfast else Unit.FRAMES
     video = normal(path.stem)
     table.mention(video, 1, path)
     for line, text in numbered(lines):
         match = pattern.fullmatch(text)
         if match is None:
-            message = (
-                f"expected {'first-last' if breakfast else 'start end'} class, but found {brief(repr(text))}."
-            )
-            issues.append(DataError(path, line, message))
+            expected = "first-last class" if breakfast else "start end class"
+            table.error(path, line, f"expected {expected}, but found {brief(repr(text))}.")
             continue
-        # Breakfast counts frames from 1 and means the last one too.
+        # Breakfast counts frames from 1 and includes the last one.
         start = str(int(match[1]) - 1) if breakfast and int(match[1]) else match[1]
-        _add(table, settings, (video, line, match[3].strip()), (start, match[2]), unit, issues)
+        _add(table, video, line, match[3].strip(), (start, match[2]), unit)
 
 
-def _rows(path: Path, lines: list[str], first: str, issues: list[DataError]) -> Iterator[Row]:
+def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iterator[Row]:
     """Yield the first line and the fields of each row that is not blank."""
-    counts = {mark: first.count(mark) for mark in (",", ";", "\t")}
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(counts, key=counts.__getitem__)
+    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     # Ends of lines are put back, for a quoted field may hold some.
     reader = csv.reader(
         (f"{line}\n" for line in lines), delimiter=separator, strict=True, skipinitialspace=True
@@ -132,8 +102,7 @@ def _rows(path: Path, lines: list[str], first: str, issues: list[DataError]) -> 
                 yield line, [text.strip() for text in row]
             line = reader.line_num + 1
     except csv.Error as error:
-        message = f"is not a row of a table ({error}); it and what follows cannot be read."
-        issues.append(DataError(path, line, message))
+        table.error(path, line, f"is not a row of a table ({error}); it and what follows cannot be read.")
 
 
 @dataclass(frozen=True)
@@ -141,12 +110,12 @@ class _Columns:
     """Positions of the columns of a table.
 
     Attributes:
-        video: Of the name of the video, or None.
-        label: Of the class.
-        times: Of start and end, or of time and type of an event.
-        unit: Of the times.
+        video: Name of the video, or None where the file's name is it.
+        label: Class.
+        times: Start and end, or time and type of an event.
+        unit: Unit of the times.
         events: Whether rows are events: a start or a stop.
-        tier: Of the name of ELAN's tier, or None.
+        tier: Name of ELAN's tier, or None.
         sparse: Whether rows without a class belong to other tiers.
     """
 
@@ -159,44 +128,54 @@ class _Columns:
     sparse: bool = False
 
 
-def _read_table(
-    path: Path, rows: list[Row], table: SegmentTable, settings: LabelSettings, issues: list[DataError]
-) -> None:
+def _read_table(path: Path, rows: list[Row], table: SegmentTable) -> None:
     for place, (_, header) in enumerate(rows[:_PREAMBLE]):
-        if columns := _find_columns(path, header, rows[place + 1 :], settings):
-            _require_video(path, columns, header, settings)
-            _read_rows(path, len(header), rows[place + 1 :], columns, table, settings, issues)
-            return
-    columns = _find_unnamed(path, rows, settings)
+        below = rows[place + 1 :]
+        if columns := _find_columns(path, header, below, table):
+            if (
+                columns.video is None
+                and table.settings.videos
+                and normal(path.stem) not in table.settings.videos
+            ):
+                message = f"expected a column `video`, but found {brief(header)}."
+                hint = "without one, the name of the file must be that of a video."
+                raise DataError(path, None, message, hint=hint)
+            return _read_rows(path, len(header), below, columns, table)
+    first = rows[0][1] if rows else []
+    columns = _find_unnamed(first, table.settings)
     if columns is None:
-        line, header = rows[0] if rows else (None, [])
-        message = (
-            f"expected columns video, label, start and end, but found {brief(header) if header else 'none'}."
-        )
+        found = brief(first) if first else "none"
+        message = f"expected columns video, label, start and end, but found {found}."
+        line = rows[0][0] if rows else None
         raise DataError(path, line, message, hint=f"labels can be {LABEL_FORMATS}.")
-    _read_rows(path, None, rows, columns, table, settings, issues)
+    return _read_rows(path, len(first), rows, columns, table)
 
 
-def _find_columns(
-    path: Path, header: list[str], rows: Sequence[Row], settings: LabelSettings
-) -> _Columns | None:
+def _find_columns(path: Path, header: list[str], rows: Sequence[Row], table: SegmentTable) -> _Columns | None:
     """Return the columns by their names, or None when these are not names of columns."""
-    names = [name.casefold() for name in header]
-    place = {name: position for position, name in reversed(list(enumerate(names)))}
+    settings = table.settings
+    place = {name.casefold(): position for position, name in reversed(list(enumerate(header)))}
     spans = [span for span in _SPANS if span[0] in place and span[1] in place]
-    timed = [span for span in spans if span[2] is not Unit.FRAMES]
     events = next((pair for pair in _EVENTS if pair[0] in place and pair[1] in place), None)
-    if not spans and (events is None or not any(name in place for name in _LABEL)):
-        return None
-    video = _find_video(place, rows, settings)
     label = next((place[name] for name in _LABEL if name in place), None)
+    if not spans and (events is None or label is None):
+        return None
+    # Of several columns that may name videos, the one with names of features.
+    videos = [place[name] for name in _VIDEO if name in place]
+    known = (
+        at
+        for at in videos
+        if rows and len(rows[0][1]) > at and _named(rows[0][1][at], settings) in settings.videos
+    )
+    video = next(known, videos[0] if videos else None)
+    if not spans and events is not None and label is not None:
+        return _Columns(video, label, (place[events[0]], place[events[1]]), Unit.SECONDS, events=True)
+    timed = [span for span in spans if span[2] is not Unit.FRAMES]
+    start, end, unit = (timed or spans)[0] if settings.seconds else spans[0]
     sparse = label is None
     if label is None:
-        label = _tier_column(path, header, rows, settings)
-    if not spans and events is not None:
-        return _Columns(video, label, (place[events[0]], place[events[1]]), Unit.SECONDS, events=True)
-    start, end, unit = (timed or spans)[0] if settings.seconds else spans[0]
-    plain = bool(rows) and len(rows[0][1]) == len(names) and ":" not in rows[0][1][place[start]]
+        label = _tier_column(path, header, rows, table)
+    plain = bool(rows) and len(rows[0][1]) == len(header) and ":" not in rows[0][1][place[start]]
     if start == "start" and settings.seconds and plain:
         message = "`start` and `end` may be frames or seconds, and --fps is given."
         hint = "name them start_s and end_s (seconds) or start_frame and end_frame (frames of the features)."
@@ -204,23 +183,7 @@ def _find_columns(
     return _Columns(video, label, (place[start], place[end]), unit, tier=place.get("tier"), sparse=sparse)
 
 
-def _find_video(place: dict[str, int], rows: Sequence[Row], settings: LabelSettings) -> int | None:
-    """Return the column that names videos: of several the one in which names of features are."""
-    found = [place[name] for name in _VIDEO if name in place]
-    for column in found:
-        if rows and len(rows[0][1]) > column and _named(rows[0][1][column], settings) in settings.videos:
-            return column
-    return found[0] if found else None
-
-
-def _require_video(path: Path, columns: _Columns, header: list[str], settings: LabelSettings) -> None:
-    if columns.video is None and settings.videos and normal(path.stem) not in settings.videos:
-        message = f"expected a column `video`, but found {brief(header)}."
-        hint = "without one, the name of the file must be that of a video."
-        raise DataError(path, None, message, hint=hint)
-
-
-def _tier_column(path: Path, header: list[str], rows: Sequence[Row], settings: LabelSettings) -> int:
+def _tier_column(path: Path, header: list[str], rows: Sequence[Row], table: SegmentTable) -> int:
     """Return the column of the tier in an export of ELAN that has a column for each."""
     elan = any(name.casefold().startswith("begin time") for name in header)
     counts = {
@@ -231,12 +194,11 @@ def _tier_column(path: Path, header: list[str], rows: Sequence[Row], settings: L
     if not counts:
         message = f"expected a column `label`, but found {brief(header)}."
         raise DataError(path, None, message, hint=f"labels can be {LABEL_FORMATS}.")
-    return header.index(choose_tier(path, counts, settings.tier))
+    return header.index(table.choose_tier(path, counts))
 
 
-def _find_unnamed(path: Path, rows: Sequence[Row], settings: LabelSettings) -> _Columns | None:
+def _find_unnamed(first: list[str], settings: LabelSettings) -> _Columns | None:
     """Return the columns of a table without names: ELAN's text, or start, end and class."""
-    first = rows[0][1] if rows else []
     for pattern in (_ELAN_CLOCK, _ELAN_SECONDS):
         times = [place for place, text in enumerate(first) if pattern.fullmatch(text)]
         if len(first) > 3 and len(times) > 1 and times[0] > 0:
@@ -246,56 +208,40 @@ def _find_unnamed(path: Path, rows: Sequence[Row], settings: LabelSettings) -> _
     return None
 
 
-def _read_rows(
-    path: Path,
-    width: int | None,
-    rows: Sequence[Row],
-    columns: _Columns,
-    table: SegmentTable,
-    settings: LabelSettings,
-    issues: list[DataError],
-) -> None:
-    width = len(rows[0][1]) if width is None and rows else width
+def _read_rows(path: Path, width: int, rows: Sequence[Row], columns: _Columns, table: SegmentTable) -> None:
     tier = None
     if columns.tier is not None:
-        counts: dict[str, int] = {}
-        for _, row in rows:
-            if len(row) == width:
-                counts[row[columns.tier]] = counts.get(row[columns.tier], 0) + 1
-        tier = choose_tier(path, counts, settings.tier)
-    own = columns.video is None
-    begun: dict[tuple[str, str], Row] = {}
+        counts = Counter(row[columns.tier] for _, row in rows if len(row) == width)
+        tier = table.choose_tier(path, counts)
+    begun: dict[tuple[str, str], tuple[int, str]] = {}
     points = 0
     for line, row in rows:
         if len(row) != width:
-            issues.append(
-                DataError(path, line, f"expected {width} fields as in the header, but found {len(row)}.")
-            )
+            table.error(path, line, f"expected {width} fields as in the header, but found {len(row)}.")
             continue
-        label, (first, second) = row[columns.label], (row[place] for place in columns.times)
+        label, first, second = row[columns.label], row[columns.times[0]], row[columns.times[1]]
         if (columns.tier is not None and row[columns.tier] != tier) or (columns.sparse and not label):
             continue
-        video = normal(path.stem) if columns.video is None else _named(row[columns.video], settings)
+        video = normal(path.stem) if columns.video is None else _named(row[columns.video], table.settings)
         if not video:
-            issues.append(DataError(path, line, "`video` must not be empty."))
+            table.error(path, line, "`video` must not be empty.")
             continue
-        if own:
+        if columns.video is None:
             table.mention(video, line, path)
         if not columns.events:
-            _add(table, settings, (video, line, label), (first, second), columns.unit, issues)
+            _add(table, video, line, label, (first, second), columns.unit)
         elif second.casefold() == "point":
             points += 1
         elif second.casefold() == "start":
-            begun[video, label] = line, [first]
+            begun[video, label] = line, first
         elif (start := begun.pop((video, label), None)) is not None:
-            _add(table, settings, (video, start[0], label), (start[1][0], first), columns.unit, issues)
+            _add(table, video, start[0], label, (start[1], first), columns.unit)
         else:
-            issues.append(DataError(path, line, f"{label!r} stops, but has not started."))
+            table.error(path, line, f"{label!r} stops, but has not started.")
     for (_, label), (line, _) in begun.items():
-        issues.append(DataError(path, line, f"{label!r} starts and does not stop."))
+        table.error(path, line, f"{label!r} starts and does not stop.")
     if points:
-        message = f"{points} point events have no duration and are left out."
-        issues.append(DataWarning(path, None, message))
+        table.warn(path, None, f"{points} point events have no duration and are left out.")
 
 
 def _named(text: str, settings: LabelSettings) -> str:
@@ -305,30 +251,20 @@ def _named(text: str, settings: LabelSettings) -> str:
     return stem if stem in settings.videos and name not in settings.videos else name
 
 
-def _add(
-    table: SegmentTable,
-    settings: LabelSettings,
-    what: tuple[str, int, str],
-    texts: tuple[str, str],
-    unit: Unit,
-    issues: list[DataError],
-) -> None:
-    """Add a segment whose times are text; `what` is video, line and label."""
-    video, line, label = what
+def _add(table: SegmentTable, video: str, line: int, label: str, texts: tuple[str, str], unit: Unit) -> None:
+    """Add a segment whose times are text."""
     path = table.file(video)
-    times = [parse_time(text, unit) for text in texts]
+    start, end = (parse_time(text, unit) for text in texts)
+    if start is not None and end is not None and start[1] is end[1]:
+        table.settings.require(path, start[1])
+        return table.add(video, line, label, (start[0], end[0]), start[1])
+    table.mentions.setdefault(video, line)
     expected = "a whole number of frames >= 0" if unit is Unit.FRAMES else f"{unit.name.lower()} >= 0"
-    wrong = [
-        f"`{name}` must be {expected} or hh:mm:ss, but is {brief(repr(text))} instead."
-        for name, text, time in zip(("start", "end"), texts, times, strict=True)
-        if time is None
-    ]
-    start, end = times
-    if start is not None and end is not None and start[1] is not end[1]:
-        wrong.append(f"`start` and `end` must be in one unit, but are {texts[0]!r} and {texts[1]!r} instead.")
-    if start is None or end is None or wrong:
-        table.mentions.setdefault(video, line)
-        issues.extend(DataError(path, line, message) for message in wrong)
-        return
-    settings.clock.require(path, start[1])
-    table.add(video, line, label, (start[0], end[0]), start[1], issues)
+    for name, text, time in zip(("start", "end"), texts, (start, end), strict=True):
+        if time is None:
+            message = f"`{name}` must be {expected} or hh:mm:ss, but is {brief(repr(text))} instead."
+            table.error(path, line, message)
+    if start is not None and end is not None:
+        message = f"`start` and `end` must be in one unit, but are {texts[0]!r} and {texts[1]!r} instead."
+        table.error(path, line, message)
+    return None

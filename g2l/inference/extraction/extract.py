@@ -122,6 +122,13 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
     )
     normalization = plan_normalization(encoder.input, request.mean, request.std)
     facts = _resume(request.output, _new_facts(request, digest, encoder, normalization))
+    for name in videos:
+        path = request.output / f"{name}.npy"
+        if path.exists() and name not in facts["videos"]:
+            raise InputError(
+                f"{path}: would be replaced, but {FACTS_NAME} does not list it.",
+                hint="choose another output folder.",
+            )
     ensure_folder(request.output)
     kept = [name for name, path in videos.items() if _is_done(request.output, facts, name, path)]
     written: list[str] = []
@@ -275,14 +282,17 @@ def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool
 
 
 def _write_features(output: Path, facts: dict[str, Any], name: str, path: Path, features: Features) -> None:
-    """Write the features of one video, then the facts, in which it is done from now on.
+    """Write the features of one video, then the facts, in which it counts as done from now on.
 
     Raises:
         OperationalError: Writing failed.
     """
+    file_name, size = _identity(path)
+    # Listed before the file exists, so that a file without an entry is never one of ours.
+    facts["videos"].setdefault(name, {"file": file_name, "bytes": size})
+    write_json(output / FACTS_NAME, facts)
     with atomic_path(output / f"{name}.npy") as temporary, temporary.open("wb") as file:
         np.lib.format.write_array(file, features, allow_pickle=False)
-    file_name, size = _identity(path)
     facts["feature_dim"] = len(features)
     facts["videos"][name] = {"file": file_name, "bytes": size, "frames": features.shape[1]}
     write_json(output / FACTS_NAME, facts)

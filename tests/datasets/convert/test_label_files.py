@@ -21,14 +21,6 @@ def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
 
 
-def test_lists_of_frames_are_kept_as_they_are(source: Source) -> None:
-    source.lists()
-    plan = source.plan()
-    assert plan.issues == ()
-    assert written(plan) == LABELS
-    assert (plan.path / "mapping.txt").read_text() == "0 cut\n1 idle\n"
-
-
 def test_lists_a_little_shorter_than_the_features_are_not_filled(source: Source) -> None:
     source.lists()
     source.label("P1_a.txt", "cut\n" * 14)
@@ -76,15 +68,6 @@ def test_a_mapping_is_kept_and_labels_must_be_in_it(source: Source) -> None:
     assert "mapping.txt:2: index 0 must occur once" in source.errors(mapping=mapping, dataset="other")[0]
 
 
-def test_a_background_that_a_mapping_does_not_hold(source: Source) -> None:
-    table = source.label("s.csv", "video,label,start,end\nP1_a,cut,0,9\nP2_a,cut,0,40\n")
-    mapping = source.root / "mapping.txt"
-    mapping.write_text("0 idle\n1 cut\n")
-    (issue,) = source.plan(segments=table, mapping=mapping).errors
-    assert issue.reason == "class 'background', for frames that no segment covers, is not in it."
-    assert source.errors(segments=table, mapping=mapping, background="idle") == []
-
-
 def test_class_numbers_of_matlab(source: Source) -> None:
     for path in (source.root / "features").iterdir():
         path.unlink()
@@ -112,29 +95,13 @@ def test_the_frame_rate_of_extracted_features_is_known(source: Source) -> None:
     for name in FRAMES:
         source.label(f"{name}.eaf", eaf())
     assert source.errors(fps=12) == [
-        "features.json:None: says that the features have 10 frames per second, but --fps is 12."
+        "features.json:None: the features have 10 frames per second, but --fps is 12."
     ]
     plan = source.plan()
     assert written(plan)["P1_a"].count("cut") == 10
     assert (plan.path / "features.json").read_bytes() == (
         source.root / "features" / "features.json"
     ).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "cannot be read"),
-        ("[]", "expected the schema 'g2l.features/1'"),
-        ('{"schema": "g2l.features/1", "fps": true}', "`fps` must be > 0, but is True instead."),
-    ],
-)
-def test_facts_that_are_none(source: Source, text: str, message: str) -> None:
-    source.lists()
-    (source.root / "features" / "features.json").write_text(text)
-    (error,) = source.errors()
-    assert error.startswith("features.json:")
-    assert message in error or "expected JSON" in error
 
 
 def test_what_holds_no_labels(source: Source) -> None:

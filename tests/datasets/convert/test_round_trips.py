@@ -7,14 +7,12 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from g2l.config import DataConfig
 from g2l.datasets.convert.plan import plan_conversion, write_conversion
-from g2l.datasets.convert.request import ConversionRequest
-from g2l.datasets.convert.sources import Layout
+from g2l.datasets.convert.request import ConversionRequest, Layout
 from g2l.datasets.reading import normal
 from g2l.datasets.validation import validate_dataset
 from g2l.inference.formats import Annotation, write_eaf
@@ -99,14 +97,3 @@ def write(folder: Path, rows: dict[str, list[SegmentRow]], kind: str) -> Path:
         return folder
     write_segments(folder / "segments.csv", [row for of in rows.values() for row in of])
     return folder / "segments.csv"
-
-
-@pytest.mark.parametrize("fps", [29.97])
-def test_the_milliseconds_of_elan_are_fine_enough(tmp_path: Path, fps: float) -> None:
-    runs = [(f"c{n % 7}", 1 + n % 3) for n in range(5_000)]
-    (tmp_path / "features").mkdir()
-    before = {video: rows_of(video, runs, fps) for video in ("a", "b")}
-    for video, rows in before.items():
-        np.save(tmp_path / "features" / f"{video}.npy", np.zeros((2, rows[-1].end_frame), np.float16))
-    folder = convert(tmp_path, "mine", write(tmp_path / "out", before, "eaf"), fps)
-    assert rows_again(folder, "a", fps) == before["a"]

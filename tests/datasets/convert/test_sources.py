@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.convert import sources as feature_sources
-from g2l.datasets.convert.sources import Layout, copy_features, find_layout, find_sources, open_sources
+from g2l.datasets.convert.request import Layout
+from g2l.datasets.convert.sources import find_layout, find_sources, open_sources
 from g2l.datasets.errors import DataError
-from g2l.datasets.features import FeatureFile, open_features
+from g2l.datasets.features import FeatureFile
 
 
 def headers(*shapes: tuple[int, int]) -> list[FeatureFile]:
@@ -34,9 +34,7 @@ def only(folder: Path) -> tuple[Any, list[DataError]]:
         ([(50, 8), (60, 8)], None, None, (Layout.TD, 8)),
         ([(8, 8), (60, 8)], None, None, (Layout.TD, 8)),
         ([(8, 50), (8, 60), (9, 70)], None, None, (Layout.DT, 8)),  # the odd one out is refused later
-        ([(8, 50)], None, 8, (Layout.DT, 8)),
         ([(50, 8), (50, 8)], None, 8, (Layout.TD, 8)),
-        ([(8, 50)], Layout.TD, None, (Layout.TD, 50)),
         ([(8, 8)], Layout.TD, 8, (Layout.TD, 8)),
     ],
 )
@@ -61,15 +59,6 @@ def test_shapes_that_do_not_tell_ask_for_the_layout(
     assert "give --layout dt" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize(
-    ("layout", "axis"), [(None, "axis"), (Layout.DT, "first axis"), (Layout.TD, "second axis")]
-)
-def test_a_feature_dim_that_no_file_has(layout: Layout | None, axis: str) -> None:
-    message = rf"f: expected feature_dim 7, but the {axis} of no file has this length \(0.npy is 8 × 50\)"
-    with pytest.raises(DataError, match=message):
-        find_layout(Path("f"), headers((8, 50)), layout, 7)
-
-
 @given(
     frames_first=st.booleans(),
     fortran=st.booleans(),
@@ -77,7 +66,6 @@ def test_a_feature_dim_that_no_file_has(layout: Layout | None, axis: str) -> Non
     container=st.sampled_from(["npy", "npz", "compressed"]),
     dim=st.integers(1, 9),
     frames=st.integers(1, 9),
-    chunk=st.integers(1, 30),
 )
 def test_every_way_of_storing_is_copied_to_the_same_numbers(
     tmp_path_factory: pytest.TempPathFactory,
@@ -87,7 +75,6 @@ def test_every_way_of_storing_is_copied_to_the_same_numbers(
     container: str,
     dim: int,
     frames: int,
-    chunk: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("copy")
     numbers = np.arange(dim * frames).reshape(dim, frames)
@@ -98,32 +85,22 @@ def test_every_way_of_storing_is_copied_to_the_same_numbers(
         (np.savez if container == "npz" else np.savez_compressed)(folder / "a.npz", anything=stored)
     source, issues = only(folder)
     assert issues == []
-    (folder / "out").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_sources, "_CHUNK_NUMBERS", chunk)
-        copy_features(source.laid_out(Layout.TD if frames_first else Layout.DT), folder / "out" / "a.npy")
-    assert [path.name for path in (folder / "out").iterdir()] == ["a.npy"]
-    copied = np.load(folder / "out" / "a.npy", allow_pickle=False)
-    assert copied.dtype == np.float32
-    assert copied.flags.c_contiguous
-    np.testing.assert_array_equal(copied, numbers)
-    assert open_features(folder / "out" / "a.npy").shape == (dim, frames)
+    read = source.laid_out(Layout.TD if frames_first else Layout.DT).read()
+    assert read.dtype == np.float32
+    assert read.flags.c_contiguous
+    np.testing.assert_array_equal(read, numbers)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
-def test_numbers_that_are_not_finite_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, suffix: str
-) -> None:
+def test_numbers_that_are_not_finite_are_named(tmp_path: Path, value: float, suffix: str) -> None:
     features = np.zeros((9, 4))
     features[7, 2] = value
     (np.save if suffix == "npy" else np.savez)(tmp_path / f"a.{suffix}", features)
     source, _ = only(tmp_path)
-    (tmp_path / "out").mkdir()
-    message = rf"a\.{suffix}: features must be finite, but feature 2 of frame 7 is (nan|inf) instead"
-    monkeypatch.setattr(feature_sources, "_CHUNK_NUMBERS", 9)  # the issue is not in the first chunk
+    message = rf"a\.{suffix}: features must be finite, but row 2 of frame 7 is (nan|inf) instead"
     with pytest.raises(DataError, match=message):
-        copy_features(source.laid_out(Layout.TD), tmp_path / "out" / "a.npy")
+        source.laid_out(Layout.TD).read()
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:
@@ -159,10 +136,8 @@ def test_an_archive_damaged_inside_is_refused_while_copying(tmp_path: Path) -> N
     (tmp_path / "a.npz").write_bytes(raw)
     source, issues = only(tmp_path)
     assert issues == []
-    (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"a\.npz: cannot be read as a numpy archive.*Bad CRC-32"):
-        copy_features(source.laid_out(Layout.DT), tmp_path / "out" / "a.npy")
-    assert list((tmp_path / "out").glob("*.unpacked")) == []
+        source.read()
 
 
 def test_names_of_files(tmp_path: Path) -> None:
@@ -175,13 +150,6 @@ def test_names_of_files(tmp_path: Path) -> None:
     assert {name for name, source in sources.items() if source} == {"a.1"}
     assert sorted(issue.path.name for issue in issues) == [" b.npy", "a.1.npz", "c\n.npy"]
     assert any("must have one file, but has a.1.npy too" in issue.reason for issue in issues)
-
-
-def test_folders_without_features(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none: no such folder of feature files"):
-        find_sources(tmp_path / "none", None, [])
-    with pytest.raises(DataError, match=r"expected feature files \(\.npy, \.npz, .*\), but found none"):
-        find_sources(tmp_path, None, [])
 
 
 def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path):

@@ -4,12 +4,11 @@ import json
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.tracking.names import flatten, json_text, shorten, valid_name
+from g2l.tracking.state import flatten, json_text, shorten, valid_name
 
 
 @pytest.mark.parametrize(
@@ -65,13 +64,5 @@ def test_long_values_are_cut():
     assert shorten("abcd", 4) == "abcd"
 
 
-def test_json_holds_neither_nan_nor_numpy():
-    value = {
-        "a": np.float32("nan"),
-        "b": np.arange(2),
-        3: np.int64(4),
-        "c": float("inf"),
-        "d": Path("x"),
-        "e": True,
-    }
-    assert json.loads(json_text(value)) == {"a": None, "b": [0, 1], "3": 4, "c": None, "d": "x", "e": True}
+def test_json_holds_no_nan():
+    assert json.loads(json_text({"a": float("nan"), "b": [1, float("inf")]})) == {"a": None, "b": [1, None]}
