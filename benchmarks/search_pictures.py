@@ -25,7 +25,7 @@ from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
-SPACE = SearchSpace(LayerTopology.serial((3, 3)), tuple(2**exponent for exponent in range(8)))
+SPACE = SearchSpace(LayerTopology(), (3, 3), tuple(2**exponent for exponent in range(8)))
 TARGET = SPACE.from_rates([1, 4, 16, 8, 2, 32])
 HAND_DESIGNED = DilationStructure.hand_designed(2, 3)
 FULL_STEPS, PROXY = 400, 100

@@ -199,25 +199,25 @@ FAMILIES = {
 """Our own backbones; a user's own one (`package.module:factory`) is like MS-TCN, without a causal variant."""
 
 
-def topology_of(backbone: str, shape: Sequence[int], *, causal: bool = False) -> LayerTopology:
-    """Return how the dilated convolutions of a backbone with so many rates per stage are connected.
+def topology_of(backbone: str, *, causal: bool = False) -> LayerTopology:
+    """Return how the dilated convolutions of a backbone are connected.
 
-    Raises:
-        InputError: The layers of the first stage have two rates each, but its number of rates is odd.
+    Args:
+        backbone: One of `FAMILIES`, or `package.module:factory`.
+        causal: Whether its convolutions are causal.
     """
     family = FAMILIES.get(backbone, BackboneFamily())
-    first = 2 if family.dual_prediction else 1
-    return LayerTopology(
-        shape=tuple(shape),
-        parallel=(first, *(1,) * (len(shape) - 1)),
-        causal=causal,
-        whole_video=family.whole_video,
-    )
+    parallel = 2 if family.dual_prediction else 1
+    return LayerTopology(parallel=parallel, causal=causal, whole_video=family.whole_video)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Settings):
-    """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5)."""
+    """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
+
+    `stages`, `layers` and `prediction_layers` are those of the hand-designed structure only: any other
+    structure has its own.
+    """
 
     name: str = setting(
         "ms-tcn",
@@ -225,8 +225,8 @@ class BackboneConfig(Settings):
         option="backbone",
         rank=FIRST,
     )
-    stages: int = setting(4, "Number of stages.", at_least=1)
-    layers: int = setting(10, "Layers per stage.", at_least=1)
+    stages: int = setting(4, "Stages of the hand-designed structure.", at_least=1)
+    layers: int = setting(10, "Layers per stage of the hand-designed structure.", at_least=1)
     prediction_layers: int | None = setting(
         None,
         "Layers of the first stage of MS-TCN++.",
@@ -250,51 +250,43 @@ class BackboneConfig(Settings):
             yield f"`causal` must be false for backbone {self.name!r}: only {known} have a causal variant."
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Rates per stage; a dual dilated layer has two."""
-        return (self._first_rates, *(self.layers,) * (self.stages - 1))
-
-    @property
     def topology(self) -> LayerTopology:
         """How its dilated convolutions are connected: determines receptive field and look-ahead."""
-        return topology_of(self.name, self.shape, causal=self.causal)
+        return topology_of(self.name, causal=self.causal)
 
-    def hand_designed(self) -> DilationStructure:
-        """Return the 2^l structure of this size.
+    def hand_designed(self, layers: Sequence[int] | None = None) -> DilationStructure:
+        """Return the structure of rates 2^l, whose stages may differ in length.
 
         The dual dilated layers of MS-TCN++ have 2^(L − 1 − l) beside 2^l (MS-TCN++, section 4.1): in the
         first stage come the L rates of the first convolutions, then those of the second.
+
+        Args:
+            layers: Layers of each stage; by default those of the settings.
         """
-        first, *later = DilationStructure.hand_designed(self.stages, self.layers).stages
+        first = (self.prediction_layers or self.layers + 1) if self._family.dual_prediction else self.layers
+        layers = layers or (first, *(self.layers,) * (self.stages - 1))
+        stages = [tuple(2**layer for layer in range(depth)) for depth in layers]
         if self._family.dual_prediction:
-            ascending = DilationStructure.hand_designed(1, self._first_rates // 2).rates
-            first = (*reversed(ascending), *ascending)
-        return DilationStructure((first, *later))
+            stages[0] = (*reversed(stages[0]), *stages[0])
+        return DilationStructure(tuple(stages))
 
     def fit(self, structure: DilationStructure, source: str = "structure") -> Self:
-        """Return self if the structure fits this backbone.
+        """Return self if the structure can be of this backbone.
 
         Raises:
-            InputError: The number of stages, or of rates in one, differs.
+            InputError: The layers of the first stage have two rates each, but its number of rates is odd.
         """
-        if structure.shape != self.shape:
-            dual = f" ({self._first_rates} rates in the first)" if self._family.dual_prediction else ""
+        if not self.topology.suits(structure):
             raise InputError(
-                f"{source}: expected {self.stages} stages of {self.layers} layers{dual}, but found stages of "
-                f"{', '.join(map(str, structure.shape))} layers.",
-                hint="set --backbone, --stages and --layers to the structure's own, or give another one.",
+                f"{source}: expected {self.topology.parallel} rates for each layer of the first stage of "
+                f"{self.name}, but found {len(structure.stages[0])} rates.",
+                hint=f"give a structure of {self.name}, or another --backbone.",
             )
         return self
 
     @property
     def _family(self) -> BackboneFamily:
         return FAMILIES.get(self.name, BackboneFamily())
-
-    @property
-    def _first_rates(self) -> int:
-        if not self._family.dual_prediction:
-            return self.layers
-        return 2 * (self.prediction_layers or self.layers + 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ def named_rates(backbone: str | None, structure: DilationStructure) -> Iterator[
         InputError: The layers of the first stage have two rates each, but its number of rates is odd.
     """
     names = LAYER_NAMES.get(backbone or DEFAULT_BACKBONE, LAYER_NAMES[DEFAULT_BACKBONE])
-    stages = topology_of(backbone or DEFAULT_BACKBONE, structure.shape).columns(structure)
+    stages = topology_of(backbone or DEFAULT_BACKBONE).columns(structure)
     for column, rates in enumerate(column for stage in stages for column in stage):
         yield from ((names.name(column, layer), rate) for layer, rate in enumerate(rates))
 

@@ -97,49 +97,41 @@ class ReceptiveField:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerTopology:
-    """How the dilated convolutions of a backbone are connected.
+    """How the dilated convolutions of a network are connected, however many stages and layers it has.
 
     The receptive fields of convolutions in sequence add up; of those side by side only the largest counts.
-    A stage with P side by side in each of its n layers has P·n rates: those of layer l are at l, n + l,
+    A first stage with P side by side in each of its n layers has P·n rates: those of layer l are at l, n + l,
     2n + l, …
 
     Attributes:
-        shape: Rates per stage.
-        parallel: Convolutions side by side in each layer, per stage; divides the stage's rates.
+        parallel: Convolutions side by side in each layer of the first stage.
         causal: Whether convolutions read only the present and earlier frames.
         whole_video: Whether something beside the convolutions, such as a normalisation over time, sees all
             frames; the receptive field is then that of the convolutions alone.
         kernel_size: Taps k of a convolution, odd.
-
-    Raises:
-        InputError: The rates of a stage are not so many for each of its layers.
     """
 
-    shape: tuple[int, ...]
-    parallel: tuple[int, ...]
+    parallel: int = 1
     causal: bool = False
     whole_video: bool = False
     kernel_size: int = KERNEL_SIZE
 
-    def __post_init__(self) -> None:
-        for number, (rates, width) in enumerate(zip(self.shape, self.parallel, strict=True)):
-            if rates % width:
-                raise InputError(
-                    f"`stages[{number}]` must hold {width} rates for each layer, whose {width} convolutions "
-                    f"are side by side, but holds {rates} rates instead."
-                )
+    def suits(self, structure: DilationStructure) -> bool:
+        """Return whether a network with these rates can be connected so."""
+        return len(structure.stages[0]) % self.parallel == 0
 
-    @classmethod
-    def serial(cls, shape: Sequence[int]) -> LayerTopology:
-        """Return the topology in which every convolution follows the one before, as in MS-TCN."""
-        return cls(shape=tuple(shape), parallel=(1,) * len(shape))
+    def layers(self, shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """Return, for each layer of all stages, the places of its rates among `DilationStructure.rates`.
 
-    @property
-    def layers(self) -> tuple[tuple[int, ...], ...]:
-        """Of each layer of all stages, the places of its rates among `DilationStructure.rates`."""
+        Args:
+            shape: Rates per stage.
+
+        Raises:
+            InputError: The first stage has not `parallel` rates for each of its layers.
+        """
         places, first = [], 0
-        for rates, width in zip(self.shape, self.parallel, strict=True):
-            depth = rates // width
+        for number, rates in enumerate(shape):
+            depth = self._depth(rates) if number == 0 else rates
             places += [tuple(range(first + layer, first + rates, depth)) for layer in range(depth)]
             first += rates
         return tuple(places)
@@ -148,32 +140,28 @@ class LayerTopology:
         """Return the rates of each stage: those of its layers' first convolutions, then of the second ones.
 
         Raises:
-            InputError: The structure has another shape.
+            InputError: See `layers`.
         """
-        self._fit(structure)
-        return tuple(
-            tuple(stage[number * (len(stage) // width) :][: len(stage) // width] for number in range(width))
-            for stage, width in zip(structure.stages, self.parallel, strict=True)
-        )
+        first, *later = structure.stages
+        depth = self._depth(len(first))
+        columns = tuple(first[start : start + depth] for start in range(0, len(first), depth))
+        return (columns, *((stage,) for stage in later))
 
     def receptive_field(self, structure: DilationStructure) -> ReceptiveField:
         """Return the receptive field of the whole network.
 
         Raises:
-            InputError: The structure has another shape.
+            InputError: See `layers`.
         """
-        self._fit(structure)
-        return self._receptive_field(self.span(structure.rates))
+        return self._receptive_field(self.span(structure))
 
     def stage_receptive_fields(self, structure: DilationStructure) -> tuple[ReceptiveField, ...]:
         """Return the receptive field of each stage alone.
 
         Raises:
-            InputError: The structure has another shape.
+            InputError: See `layers`.
         """
-        self._fit(structure)
-        stages = zip(structure.stages, self.parallel, strict=True)
-        return tuple(self._receptive_field(_stage_span(rates, width)) for rates, width in stages)
+        return tuple(self._receptive_field(_span(columns)) for columns in self.columns(structure))
 
     def report(self, structure: DilationStructure) -> dict[str, int]:
         """Return receptive field and look-ahead of the whole network, in frames, as JSON values.
@@ -181,15 +169,15 @@ class LayerTopology:
         With `whole_video`, the numbers are those of the convolutions alone.
 
         Raises:
-            InputError: The structure has another shape.
+            InputError: See `layers`.
         """
         field = self.receptive_field(structure)
         found = {"receptive_field": field.frames, "look_ahead": field.future}
         return found | ({"whole_video": True} if self.whole_video else {})
 
-    def span(self, rates: Sequence[int]) -> int:
+    def span(self, structure: DilationStructure) -> int:
         """Return Σ over all layers of the largest rate side by side, which determines the receptive field."""
-        return sum(max(rates[place] for place in layer) for layer in self.layers)
+        return sum(map(_span, self.columns(structure)))
 
     def largest_span(self, max_receptive_field: int | None, max_look_ahead: int | None) -> int | None:
         """Return the largest `span` that keeps to both limits, in frames of the whole network, or None."""
@@ -205,13 +193,15 @@ class LayerTopology:
             return ReceptiveField((self.kernel_size - 1) * span, 0)
         return ReceptiveField(self.kernel_size // 2 * span, self.kernel_size // 2 * span)
 
-    def _fit(self, structure: DilationStructure) -> None:
-        if structure.shape != self.shape:
+    def _depth(self, rates: int) -> int:
+        """Return the layers of a first stage with so many rates."""
+        if rates % self.parallel:
             raise InputError(
-                f"`structure` must have stages of {self.shape} rates, but has {structure.shape} instead."
+                f"`stages[0]` must hold {self.parallel} rates for each layer, whose {self.parallel} "
+                f"convolutions are side by side, but holds {rates} rates instead."
             )
+        return rates // self.parallel
 
 
-def _stage_span(rates: Sequence[int], width: int) -> int:
-    depth = len(rates) // width
-    return sum(max(rates[layer::depth]) for layer in range(depth))
+def _span(columns: Sequence[Sequence[int]]) -> int:
+    return sum(map(max, zip(*columns, strict=True)))

@@ -79,12 +79,8 @@ class StructureFile:
 
     @property
     def topology(self) -> LayerTopology:
-        """How the convolutions of its network are connected; as in MS-TCN where the backbone is not known.
-
-        Raises:
-            InputError: The structure cannot be of this backbone.
-        """
-        return topology_of(self.backbone or DEFAULT_BACKBONE, self.structure.shape, causal=self.causal)
+        """How the convolutions of its network are connected; as in MS-TCN where the backbone is not known."""
+        return topology_of(self.backbone or DEFAULT_BACKBONE, causal=self.causal)
 
 
 def read_structure(path: Path) -> StructureFile:
@@ -115,7 +111,7 @@ def read_structure(path: Path) -> StructureFile:
         structure=structure, dialect=dialect, backbone=backbone, causal=causal, provenance=provenance
     )
     try:
-        _ = found.topology
+        found.topology.columns(structure)
     except InputError as error:
         raise InputError(f"{path}: {error.message}") from None
     return found

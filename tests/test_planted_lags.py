@@ -71,7 +71,7 @@ def two_lags(tmp_path_factory):
 
 
 def test_the_global_search_beats_random_search_at_equal_budget_on_two_lags(two_lags):
-    space = SearchSpace.powers_of_two(LayerTopology.serial((2,)), max_exponent=7, longest=256)
+    space = SearchSpace.powers_of_two(LayerTopology(), (2,), max_exponent=7, longest=256)
     config = GlobalSearchConfig(
         strategy=Strategy.GENETIC,
         population=4,

@@ -60,20 +60,16 @@ def test_a_genome_of_another_length_is_refused():
         DilationStructure.from_rates([1, 2], (1, 2))
 
 
-WIDTHS = st.lists(st.integers(1, 3), min_size=4, max_size=4)
-
-
 @st.composite
 def networks(draw):
-    """A topology of 1 to 4 stages and a structure of its shape."""
-    depths, widths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)), draw(WIDTHS)
-    shape = tuple(depth * width for depth, width in zip(depths, widths, strict=False))
+    """A topology and a structure of 1 to 4 stages of any length."""
     topology = LayerTopology(
-        shape=shape,
-        parallel=tuple(widths[: len(shape)]),
+        parallel=draw(st.integers(1, 3)),
         causal=draw(st.booleans()),
         kernel_size=draw(st.sampled_from([3, 5, 7])),
     )
+    first, *later = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    shape = (first * topology.parallel, *later)
     rates = draw(st.lists(st.integers(1, 60), min_size=sum(shape), max_size=sum(shape)))
     return topology, DilationStructure.from_rates(rates, shape)
 
@@ -105,7 +101,7 @@ def test_a_network_sees_what_its_taps_receptive_field(network):
 @given(networks(), st.integers(1, 5000), st.integers(0, 5000))
 def test_one_span_says_both_limits(network, field, ahead):
     topology, structure = network
-    span, found = topology.span(structure.rates), topology.receptive_field(structure)
+    span, found = topology.span(structure), topology.receptive_field(structure)
 
     def keeps(*limits):
         limit = topology.largest_span(*limits)
@@ -125,36 +121,30 @@ def test_the_hand_designed_ms_tcn_sees_what_its_paper_says():
 
 def receptive_field(structure: str, **settings) -> ReceptiveField:
     stages = tuple(tuple(map(int, stage.split(","))) for stage in structure.split("/"))
-    topology = LayerTopology.serial([len(stage) for stage in stages])
-    return LayerTopology(**{**vars(topology), **settings}).receptive_field(DilationStructure(stages))
+    return LayerTopology(**settings).receptive_field(DilationStructure(stages))
 
 
 def test_of_rates_side_by_side_the_largest_counts():
     # Two layers, (1 beside 4) and (2 beside 1), then one of rate 8.
-    assert receptive_field("1,2,4,1/8", parallel=(2, 1)) == ReceptiveField(14, 14)
+    assert receptive_field("1,2,4,1/8", parallel=2) == ReceptiveField(14, 14)
 
 
 def test_layers_name_the_places_of_their_rates():
-    assert LayerTopology(shape=(4, 2), parallel=(2, 1)).layers == ((0, 2), (1, 3), (4,), (5,))
+    assert LayerTopology(parallel=2).layers((4, 2)) == ((0, 2), (1, 3), (4,), (5,))
 
 
 def test_limits_become_one_span():
-    topology = LayerTopology.serial((2, 2))
+    topology = LayerTopology()
     assert topology.largest_span(None, None) is None
     assert topology.largest_span(31, None) == 15
     assert topology.largest_span(31, 9) == 9
-    assert LayerTopology(shape=(2,), parallel=(1,), causal=True).largest_span(None, 0) is None
-
-
-def test_a_structure_of_another_shape_is_refused():
-    with pytest.raises(InputError, match=r"must have stages of \(2,\) rates, but has \(1, 1\) instead"):
-        LayerTopology.serial((2,)).receptive_field(DilationStructure(((1,), (1,))))
+    assert LayerTopology(causal=True).largest_span(None, 0) is None
 
 
 def test_ms_tcn_plus_plus_has_dual_layers_in_its_first_stage():
     config = BackboneConfig(name="ms-tcn++").validate()
-    assert config.shape == (22, 10, 10, 10)
-    assert config.topology.layers[:2] == ((0, 11), (1, 12))
+    assert config.hand_designed().shape == (22, 10, 10, 10)
+    assert config.topology.layers((22, 10))[:2] == ((0, 11), (1, 12))
     first, *later = config.hand_designed().stages
     assert first[:11] == tuple(2 ** (10 - layer) for layer in range(11))
     assert first[11:] == tuple(2**layer for layer in range(11))
@@ -178,7 +168,7 @@ def test_settings_that_a_backbone_does_not_have_are_refused(settings, message):
 def test_asformer_says_that_it_sees_the_whole_video():
     assert BackboneConfig(name="asformer").topology.whole_video
     assert not BackboneConfig().topology.whole_video
-    assert topology_of("asformer", (2, 2)).report(DilationStructure(((1, 2), (1, 2)))) == {
+    assert topology_of("asformer").report(DilationStructure(((1, 2), (1, 2)))) == {
         "receptive_field": 13,
         "look_ahead": 6,
         "whole_video": True,
@@ -187,16 +177,27 @@ def test_asformer_says_that_it_sees_the_whole_video():
 
 def test_rates_come_in_columns_that_follow_each_other():
     structure = DilationStructure(((1, 2, 4, 8), (3, 5)))
-    assert topology_of("ms-tcn++", (4, 2)).columns(structure) == (((1, 2), (4, 8)), ((3, 5),))
-    assert topology_of("ms-tcn", (4, 2)).columns(structure) == (((1, 2, 4, 8),), ((3, 5),))
-    assert topology_of("mine:net", (4, 2), causal=True) == LayerTopology(
-        shape=(4, 2), parallel=(1, 1), causal=True
-    )
+    assert topology_of("ms-tcn++").columns(structure) == (((1, 2), (4, 8)), ((3, 5),))
+    assert topology_of("ms-tcn").columns(structure) == (((1, 2, 4, 8),), ((3, 5),))
+    assert topology_of("mine:net", causal=True) == LayerTopology(causal=True)
 
 
 def test_dual_layers_have_two_rates_each():
-    message = (
-        r"`stages\[0\]` must hold 2 rates for each layer, whose 2 convolutions are side by side, but holds 5"
-    )
+    odd = DilationStructure(((1, 2, 4, 8, 16), (3,)))
+    message = r"`stages\[0\]` must hold 2 rates for each layer, .* but holds 5"
     with pytest.raises(InputError, match=message):
-        topology_of("ms-tcn++", (5, 3))
+        topology_of("ms-tcn++").receptive_field(odd)
+    with pytest.raises(InputError, match=r"s\.json: expected 2 rates for each layer .* but found 5 rates"):
+        BackboneConfig(name="ms-tcn++").fit(odd, "s.json")
+    assert BackboneConfig(name="ms-tcn").fit(odd)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("ms-tcn", ((1, 2, 4), (1,), (1, 2))),
+        ("ms-tcn++", ((4, 2, 1, 1, 2, 4), (1,), (1, 2))),
+    ],
+)
+def test_hand_designed_stages_may_differ_in_length(name, stages):
+    assert BackboneConfig(name=name).hand_designed((3, 1, 2)).stages == stages

@@ -115,7 +115,7 @@ def test_other_backbones_have_the_layer_names_of_their_published_code(tmp_path, 
     for section, found in (("model", layers), ("model", wrapped), ("structure", wrapped)):
         told = read(tmp_path, {section: dict(reversed(found.items()))})
         assert (told.structure, told.backbone) == (structure, backbone)
-        assert told.topology == topology_of(backbone, structure.shape)
+        assert told.topology == topology_of(backbone)
 
 
 def test_the_names_know_which_convolutions_are_side_by_side():

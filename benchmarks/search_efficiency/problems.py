@@ -131,5 +131,8 @@ def search_space(problem: Problem) -> SearchSpace:
     """Return all structures that a search may propose."""
     dataset, partitions = open_data(problem)
     return SearchSpace.powers_of_two(
-        problem.backbone.topology, max_exponent=MAX_EXPONENT, longest=dataset.longest(partitions.train)
+        problem.backbone.topology,
+        problem.backbone.hand_designed().shape,
+        max_exponent=MAX_EXPONENT,
+        longest=dataset.longest(partitions.train),
     )

@@ -33,7 +33,7 @@ class ModelMetadata:
 
     Attributes:
         structure: Dilation rates.
-        backbone: Size of the network.
+        backbone: Network, feature maps and dropout; its stages are those of `structure`.
         classes: Class names in index order, length C.
         background: Class names left out of Edit and F1.
         feature_dim: D of the feature files.
@@ -135,10 +135,6 @@ class ModelMetadata:
         fps = self.fps
         if fps is not None and not (type(fps) in (int, float) and 0 < fps < math.inf):
             raise ValueError(f"`fps` must be > 0 and finite, but is {fps!r} instead")
-        if self.backbone.stages != len(self.structure.stages):
-            raise ValueError(
-                f"`backbone` must have as many stages as `structure`, {len(self.structure.stages)}"
-            )
         if self.sample_rate > _LARGEST_SAMPLE_RATE:
             raise ValueError(f"`sample_rate` must be <= {_LARGEST_SAMPLE_RATE}, but is {self.sample_rate}")
         if self.layers and len(self.layers) != len(self.structure.rates):

@@ -92,13 +92,19 @@ def load_published(
             are not those expected; the key is named.
     """
     weights = _read_state_dict(path)
-    backbone, feature_dim = _measure(weights, len(classes), path)
+    backbone, layers, feature_dim = _measure(weights, len(classes), path)
+    hand_designed = backbone.hand_designed(layers)
     if structure is None:
-        structure = backbone.hand_designed()
+        structure = hand_designed
         _logger.warning(
             "%s: no structure is given; the hand-designed rates of %s are assumed.", path, backbone.name
         )
-    backbone.fit(structure, f"{path} and the structure given")
+    elif structure.shape != hand_designed.shape:
+        expected, found = (", ".join(map(str, one.shape)) for one in (hand_designed, structure))
+        raise InputError(
+            f"{path}: expected a structure with stages of {expected} rates, as its weights are named, but "
+            f"the one given has stages of {found} rates."
+        )
     metadata = ModelMetadata(
         structure=structure,
         backbone=backbone,
@@ -159,8 +165,8 @@ def _unprefixed(weights: Weights, path: Path) -> Weights:
     return found
 
 
-def _measure(weights: Weights, num_classes: int, path: Path) -> tuple[BackboneConfig, int]:
-    """Return the size of the network and D, inferred from names and shapes."""
+def _measure(weights: Weights, num_classes: int, path: Path) -> tuple[BackboneConfig, list[int], int]:
+    """Return the network, the layers of each stage, and D, inferred from names and shapes."""
     naming = next((one for one in NAMINGS if any(map(one.pattern.match, weights))), None)
     if naming is None:
         known = " or ".join(one.network for one in NAMINGS)
@@ -176,39 +182,19 @@ def _measure(weights: Weights, num_classes: int, path: Path) -> tuple[BackboneCo
             f"{path}: `{out}.weight` is of {found} classes, but {num_classes} classes are given.",
             hint="give the mapping that the model was trained with.",
         )
-    later = [f"{naming.later}.{number}" for number in range(_length(weights, naming.later))]
-    prediction_layers = None
-    if naming.backbone == "ms-tcn++":
-        layers, prediction_layers = _dual_layers(weights, later, naming, path)
-    else:
-        layers = _equal_layers(weights, [naming.first, *later], path)
-    config = BackboneConfig(
-        name=naming.backbone,
-        stages=1 + len(later),
-        layers=layers,
-        prediction_layers=prediction_layers,
-        feature_maps=feature_maps,
-    )
-    return config, feature_dim
-
-
-def _dual_layers(
-    weights: Weights, refinements: Sequence[str], naming: Naming, path: Path
-) -> tuple[int, int | None]:
-    """Return the layers of a refinement stage of MS-TCN++, and of the prediction stage where not one more.
-
-    Without a refinement stage, the number of layers is assumed to be that of the paper: one less.
-    """
-    _conv_shape(weights, "PG.conv_dilated_1.0", naming, path)
+    stages = [f"{naming.later}.{number}.layers" for number in range(_length(weights, naming.later))]
+    first = "PG.conv_dilated_1" if naming.backbone == "ms-tcn++" else f"{naming.first}.layers"
     for name in weights:
-        if not re.match(r"(PG|Rs\.\d+)\.", name):
+        if naming.backbone == "ms-tcn++" and not re.match(r"(PG|Rs\.\d+)\.", name):
             raise InputError(
                 f"{path}: expected stages PG, Rs.0, Rs.1, … of {naming.network}, but found `{brief(name)}`.",
                 hint="refinement stages that share one module must be saved as one each.",
             )
-    prediction = _length(weights, "PG.conv_dilated_1")
-    layers = _equal_layers(weights, refinements, path) if refinements else max(prediction - 1, 1)
-    return layers, None if prediction == layers + 1 else prediction
+    layers = [_length(weights, stage) for stage in (first, *stages)]
+    if 0 in layers:
+        empty = (first, *stages)[layers.index(0)]
+        raise InputError(f"{path}: expected a state dict of {naming.network}, but `{empty}.0` is missing.")
+    return BackboneConfig(name=naming.backbone, feature_maps=feature_maps), layers, feature_dim
 
 
 def _conv_shape(weights: Weights, conv: str, naming: Naming, path: Path) -> tuple[int, ...]:
@@ -229,15 +215,6 @@ def _length(weights: Weights, modules: str) -> int:
     """Return the length of a list of modules: how many different numbers follow its name."""
     found = (re.match(rf"{re.escape(modules)}\.(\d+)\.", name) for name in weights)
     return len({match[1] for match in found if match})
-
-
-def _equal_layers(weights: Weights, stages: Sequence[str], path: Path) -> int:
-    """Return how many layers each of the `stages`, at least one, has."""
-    layers = [_length(weights, f"{stage}.layers") for stage in stages]
-    if len(set(layers)) != 1 or not layers[0]:
-        found = ", ".join(f"{count} in {stage}" for stage, count in zip(stages, layers, strict=True))
-        raise InputError(f"{path}: expected stages of equally many layers, but found {found}.")
-    return layers[0]
 
 
 def _some(names: Mapping[Any, Any]) -> str:

@@ -52,8 +52,8 @@ def build_backbone(
     """Return a newly initialised network, in training mode, on the CPU.
 
     Raises:
-        InputError: The structure does not fit the size; the name is unknown, its module cannot be imported,
-            or the factory returns something else.
+        InputError: The structure cannot be of this backbone; the name is unknown, its module cannot be
+            imported, or the factory returns something else.
     """
     config.fit(structure)
     variant = {"causal": True} if config.causal else {}

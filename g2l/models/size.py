@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from g2l.config import FAMILIES, BackboneConfig, topology_of
+from g2l.config import FAMILIES, BackboneConfig
 from g2l.errors import InputError
 from g2l.structure import KERNEL_SIZE, DilationStructure
 
@@ -68,11 +68,10 @@ def _convolutions(
 ) -> Iterator[tuple[int, int, int]]:
     """Yield input channels, output channels and taps of every convolution."""
     maps = backbone.feature_maps
-    topology = topology_of(backbone.name, structure.shape, causal=backbone.causal)
-    stages = zip(structure.shape, topology.parallel, strict=True)
-    for number, (rates, width) in enumerate(stages):
+    for number, columns in enumerate(backbone.topology.columns(structure)):
         yield feature_dim if number == 0 else num_classes, maps, 1
-        for _ in range(rates // width):
+        width = len(columns)
+        for _ in columns[0]:
             yield from [(maps, maps, KERNEL_SIZE)] * width
             yield width * maps, maps, 1
             if backbone.name == "asformer":

@@ -72,7 +72,7 @@ class GlobalSearchTask:
         """
         for config in (self.backbone, self.recipe, self.search):
             config.validate()
-        check_limits(self.search, self.backbone)
+        check_limits(self.search, self.backbone, self.backbone.hand_designed().shape)
         return self
 
     def settings(self) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def run_pipeline(
     """
     # Wrong inputs are reported before anything is written.
     for config in (task.global_search, task.local_search):
-        check_limits(config, task.backbone)
+        check_limits(config, task.backbone, task.backbone.hand_designed().shape)
     search = prepare_search(context.data, _global_task(task))
     task = replace(task, data=search.dataset.config)  # with the facts of the data set
     name = f"pipeline {task.data.dataset} split {task.data.split}"

@@ -81,6 +81,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     task = replace(task, data=dataset.config)  # with the facts of the data set
     space = SearchSpace.powers_of_two(
         task.backbone.topology,
+        task.backbone.hand_designed().shape,
         max_exponent=task.search.max_exponent,
         longest=dataset.longest(dataset.partitions(Selection.BEST).train),
         max_receptive_field=task.search.max_receptive_field,

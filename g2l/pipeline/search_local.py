@@ -78,12 +78,12 @@ class LocalSearchTask:
         """Return self.
 
         Raises:
-            InputError: A setting is out of range, the structure does not fit, or no structure of the
-                backbone keeps a limit.
+            InputError: A setting is out of range, the structure cannot be of this backbone, or no structure
+                of its shape keeps a limit.
         """
         self.recipe.validate()
         self.search.validate()
-        check_limits(self.search, self.backbone.validate().fit(self.structure))
+        check_limits(self.search, self.backbone.validate().fit(self.structure), self.structure.shape)
         return self
 
     def settings(self) -> dict[str, Any]:
@@ -195,7 +195,8 @@ def _limit(task: LocalSearchTask, largest: int) -> Limit | None:
     limits = (task.search.max_receptive_field, task.search.max_look_ahead)
     if limits == (None, None):
         return None
-    space = SearchSpace(task.backbone.topology, tuple(range(1, largest + 1)), *limits)
+    rates = tuple(range(1, largest + 1))
+    space = SearchSpace(task.backbone.topology, task.structure.shape, rates, *limits)
     return lambda rates: [(rate,) for rate in space.from_rates([rate for (rate,) in rates]).rates]
 
 

@@ -133,7 +133,7 @@ def _predicted(run: RunFacts) -> str:
 def _seen(run: RunFacts) -> str:
     """Return the receptive field of the structure, and what finding it cost."""
     topology = run.topology
-    structures = [one for one in run.structures.values() if topology and one.shape == topology.shape]
+    structures = [one for one in run.structures.values() if topology and topology.suits(one)]
     parts = []
     if topology is not None and structures:
         seen = [receptive_field(topology, structure, run.seconds_per_frame)[0] for structure in structures]
@@ -229,7 +229,7 @@ def _leaders(runs: Sequence[RunFacts]) -> Iterator[Block]:
                     str(leader.seeds),
                     count(leader.steps),
                     "–"
-                    if run.topology is None or leader.structure.shape != run.topology.shape
+                    if run.topology is None or not run.topology.suits(leader.structure)
                     else count(run.topology.receptive_field(leader.structure).frames),
                 )
                 for leader in run.search.result.leaders

@@ -227,10 +227,10 @@ def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerT
     """Return the rate of every layer, a panel for each stage.
 
     Args:
-        structures: By what they are called, all of the shape of the topology.
+        structures: By what they are called, whose stages may differ in number and length.
         topology: How the convolutions are connected.
     """
-    stages = len(topology.shape)
+    stages = max(len(structure.stages) for structure in structures.values())
     columns = min(_PANELS, stages)
     rows = -(-stages // columns)
     figure, grid = canvas(3.6 * columns, 0.7 + 2.3 * rows, rows, columns, sharey=True)
@@ -239,7 +239,7 @@ def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerT
             axes.set_axis_off()
             continue
         for place, (name, structure) in enumerate(structures.items()):
-            for rates in topology.columns(structure)[number]:
+            for rates in topology.columns(structure)[number] if number < len(structure.stages) else ():
                 axes.plot(range(1, len(rates) + 1), rates, **_LOOKS[place % len(_LOOKS)], label=name)
         _octaves(axes, [rate for structure in structures.values() for rate in structure.rates])
         axes.set_title(f"stage {number + 1}")

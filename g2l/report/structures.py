@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
 from g2l.report.facts import LayerPath, LocalFacts, RunFacts
@@ -22,9 +23,7 @@ def structure(runs: Sequence[RunFacts]) -> Section:
     blocks: list[Block] = []
     for number, run in enumerate(runs):
         topology = run.topology
-        shown = {
-            name: one for name, one in run.structures.items() if topology and one.shape == topology.shape
-        }
+        shown = {name: one for name, one in run.structures.items() if topology and topology.suits(one)}
         if topology is None or not shown:
             continue
         if len(runs) > 1:
@@ -40,15 +39,15 @@ def structure(runs: Sequence[RunFacts]) -> Section:
 
 def _receptive_field(shown: Mapping[str, DilationStructure], topology: LayerTopology, run: RunFacts) -> Table:
     seconds = run.seconds_per_frame
-    stages = [f"stage {number + 1} (frames)" for number in range(len(topology.shape))]
+    stages = _stages(shown)
     return Table(
         caption="What the label of a frame depends on, and the receptive field of each stage by itself",
-        columns=("structure", "receptive field", "look-ahead", *stages),
+        columns=("structure", "receptive field", "look-ahead", *(f"stage {n + 1} (frames)" for n in stages)),
         rows=tuple(
             (
                 name,
                 *receptive_field(topology, one, seconds),
-                *(count(seen.frames) for seen in topology.stage_receptive_fields(one)),
+                *_padded([count(seen.frames) for seen in topology.stage_receptive_fields(one)], stages),
             )
             for name, one in shown.items()
         ),
@@ -58,20 +57,24 @@ def _receptive_field(shown: Mapping[str, DilationStructure], topology: LayerTopo
 def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key: str) -> Picture:
     names = list(shown)
     first, last = shown[names[0]], shown[names[-1]]
-    changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
-    words = (
-        f"Rates of {counted(len(topology.shape), 'stage')} ({', '.join(map(str, topology.shape))} rates). "
-        f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
-        f"{names[0]} ones."
-    )
+    shapes = [", ".join(map(str, one.shape)) for one in (first, last)]
+    words = f"Rates of {counted(len(last.shape), 'stage')} ({shapes[1]} rates). "
     if len(names) == 1:
         words = f"Rates of the {names[0]} structure."
+    elif first.shape == last.shape:
+        changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
+        words += (
+            f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
+            f"{names[0]} ones."
+        )
+    else:
+        words += f"The {names[0]} structure has {len(first.shape)} stages ({shapes[0]} rates)."
     table = Table(
         caption="Rates in frames, first layer first",
         columns=("stage", *names),
         rows=tuple(
-            (str(number + 1), *(" ".join(map(str, one.stages[number])) for one in shown.values()))
-            for number in range(len(topology.shape))
+            (str(number + 1), *(" ".join(map(str, rates)) for rates in row))
+            for number, row in enumerate(zip_longest(*(one.stages for one in shown.values()), fillvalue="–"))
         ),
         words=1 + len(names),
     )
@@ -81,6 +84,16 @@ def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key:
         return markup(rates_by_stage(shown, topology), key, caption, words)
 
     return Picture(caption=caption, alternative=words, draw=draw, table=table)
+
+
+def _stages(shown: Mapping[str, DilationStructure]) -> range:
+    """Return the numbers of the stages that some structure has, from 0."""
+    return range(max(len(one.stages) for one in shown.values()))
+
+
+def _padded(cells: Sequence[str], stages: range) -> tuple[str, ...]:
+    """Return the cells of a row, a dash for each stage that its structure lacks."""
+    return (*cells, *["–"] * (len(stages) - len(cells)))
 
 
 def paths(runs: Sequence[RunFacts]) -> Section:

@@ -27,7 +27,8 @@ class SearchSpace:
     """All structures of one network whose rates come from one list, within limits where there are any.
 
     Args:
-        topology: How the convolutions of the network are connected: shape, and what the limits mean.
+        topology: How the convolutions of the network are connected: what the limits mean.
+        shape: Rates per stage.
         rates: Allowed rates, ascending and distinct.
         max_receptive_field: Largest receptive field of the whole network in frames, or None.
         max_look_ahead: Most later frames that a label may depend on, or None.
@@ -38,6 +39,7 @@ class SearchSpace:
     """
 
     topology: LayerTopology
+    shape: tuple[int, ...]
     rates: tuple[int, ...]
     max_receptive_field: int | None = None
     max_look_ahead: int | None = None
@@ -57,7 +59,7 @@ class SearchSpace:
         for name, limit, least in limits:
             if limit is not None and limit < least:
                 raise InputError(
-                    f"`{name}` must be >= {least} frames, what {len(self.topology.layers)} layers of rate "
+                    f"`{name}` must be >= {least} frames, what {len(self.layers)} layers of rate "
                     f"{self.rates[0]} have, but is {limit} instead."
                 )
 
@@ -65,6 +67,7 @@ class SearchSpace:
     def powers_of_two(
         cls,
         topology: LayerTopology,
+        shape: Sequence[int],
         *,
         max_exponent: int,
         longest: int,
@@ -78,6 +81,7 @@ class SearchSpace:
 
         Args:
             topology: See `SearchSpace`.
+            shape: Rates per stage.
             max_exponent: Largest exponent; 10 in the paper.
             longest: Frames of the longest training sequence, as the network sees it.
             max_receptive_field: See `SearchSpace`.
@@ -92,16 +96,16 @@ class SearchSpace:
             raise InputError(f"`longest` must be >= 1, but is {longest} instead.")
         powers = tuple(2**exponent for exponent in range(max_exponent + 1))
         short = tuple(rate for rate in powers if rate == 1 or rate < longest)
-        space = cls(topology, short, max_receptive_field, max_look_ahead)
+        space = cls(topology, tuple(shape), short, max_receptive_field, max_look_ahead)
         if space.max_span is None:
             return space
-        most = space.max_span - (len(topology.layers) - 1)
+        most = space.max_span - (len(space.layers) - 1)
         return replace(space, rates=tuple(rate for rate in short if rate <= most))
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Rates per stage."""
-        return self.topology.shape
+    def layers(self) -> Layers:
+        """Of each layer, the places of its rates in a genome."""
+        return self.topology.layers(self.shape)
 
     @property
     def genes(self) -> int:
@@ -113,20 +117,20 @@ class SearchSpace:
         """Number of structures in the space; see `count` for its digits where there is a limit."""
         if self.max_span is None:
             return int(len(self.rates) ** self.genes)
-        return count(self.rates, self.topology.layers, self.max_span)
+        return count(self.rates, self.layers, self.max_span)
 
     @property
     def max_span(self) -> int | None:
         """Largest `LayerTopology.span` that keeps to both limits, or None where every structure does."""
         limit = self.topology.largest_span(self.max_receptive_field, self.max_look_ahead)
-        return None if limit is None or limit >= len(self.topology.layers) * self.rates[-1] else limit
+        return None if limit is None or limit >= len(self.layers) * self.rates[-1] else limit
 
     def contains(self, structure: DilationStructure) -> bool:
         """Tell whether `structure` is of this shape, made of these rates, and within the limits."""
         return (
             structure.shape == self.shape
             and set(structure.rates) <= set(self.rates)
-            and (self.max_span is None or self.topology.span(structure.rates) <= self.max_span)
+            and (self.max_span is None or self.topology.span(structure) <= self.max_span)
         )
 
     def sample(self, generator: np.random.Generator) -> DilationStructure:
@@ -137,7 +141,7 @@ class SearchSpace:
         two largest rates take 62 % of the draws.
         """
         if self.max_span is not None:
-            return self.from_rates(draw(self.rates, self.topology.layers, self.max_span, generator))
+            return self.from_rates(draw(self.rates, self.layers, self.max_span, generator))
         indices = generator.integers(len(self.rates), size=self.genes)
         return self.from_rates([self.rates[index] for index in indices])
 
@@ -162,20 +166,28 @@ class SearchSpace:
         See `lower` for which rates are lowered.
         """
         if self.max_span is not None:
-            rates = lower(rates, self.rates, self.topology.layers, self.max_span)
+            rates = lower(rates, self.rates, self.layers, self.max_span)
         return DilationStructure.from_rates(rates, self.shape)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the space as JSON values; nothing is said of limits not set, or of a serial topology."""
         limits = {"max_receptive_field": self.max_receptive_field, "max_look_ahead": self.max_look_ahead}
         said: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
-        if self.topology != LayerTopology.serial(self.shape):
-            said |= {"parallel": list(self.topology.parallel), "causal": self.topology.causal}
+        if self.topology != LayerTopology():
+            parallel = [self.topology.parallel, *(1,) * (len(self.shape) - 1)]
+            said |= {"parallel": parallel, "causal": self.topology.causal}
         return {"shape": list(self.shape), "rates": list(self.rates), **said}
 
 
-def check_limits(search: GlobalSearchConfig | LocalSearchConfig, backbone: BackboneConfig) -> None:
+def check_limits(
+    search: GlobalSearchConfig | LocalSearchConfig, backbone: BackboneConfig, shape: Sequence[int]
+) -> None:
     """Raise unless some structure of a backbone keeps to the limits of a search.
+
+    Args:
+        search: Settings of the search.
+        backbone: The network.
+        shape: Rates per stage.
 
     Raises:
         InputError: Even rates of 1 exceed a limit, or the network sees the whole video whatever its rates.
@@ -189,7 +201,7 @@ def check_limits(search: GlobalSearchConfig | LocalSearchConfig, backbone: Backb
             raise InputError(
                 f"`{name}` cannot be kept by {backbone.name}, whose normalisation sees the whole video."
             )
-    SearchSpace(backbone.topology, (1,), **limits)
+    SearchSpace(backbone.topology, tuple(shape), (1,), **limits)
 
 
 Layers = tuple[tuple[int, ...], ...]

@@ -12,7 +12,7 @@ from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
 from g2l.search.budget import CostPlan, SearchCost
 from g2l.structure import DilationStructure, LayerTopology
 
-TOPOLOGY = LayerTopology.serial((2,))
+TOPOLOGY = LayerTopology()
 HAND_DESIGNED, FOUND = DilationStructure(((1, 2),)), DilationStructure(((1, 4),))
 
 
@@ -82,7 +82,7 @@ def test_the_best_structures_are_shown_with_their_error(capsys):
 
 
 def test_a_network_that_sees_the_whole_video_says_so(capsys):
-    tables.comparison("tiny", outcome(FOUND), topology_of("asformer", (2,)))
+    tables.comparison("tiny", outcome(FOUND), topology_of("asformer"))
     lines = [line.split("│")[7].strip() for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert lines == [
         *("whole video", "(convolutions:", "7 frames", "3 frames)"),

@@ -76,8 +76,8 @@ def test_with_a_frame_mask_padding_changes_nothing(network, metadata, tmp_path):
 
 @pytest.mark.parametrize(("name", "causal"), [("ms-tcn", True), ("ms-tcn++", False)])
 def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_path):
-    backbone = BackboneConfig(name=name, stages=2, layers=1, feature_maps=8, causal=causal)
-    structure = DilationStructure.from_rates([3, 1, 2, 4, 2][: sum(backbone.shape)], backbone.shape)
+    backbone = BackboneConfig(name=name, feature_maps=8, causal=causal)
+    structure = DilationStructure(((3, 1, 2, 4), (2,)))
     about = ModelMetadata(structure=structure, backbone=backbone, classes=("a", "b", "c"), feature_dim=6)
     torch.manual_seed(0)
     built = build_backbone(backbone, structure, feature_dim=6, num_classes=3)

@@ -20,22 +20,14 @@ from g2l.models.registry import build_backbone
 from g2l.receptive_field import Ending, convert, describe, finish
 from g2l.structure import DilationStructure
 
-RATES = {"ms-tcn": ((1, 5), (3, 2)), "ms-tcn++": ((1, 7, 4, 2), (3, 2))}
+RATES = {"ms-tcn": ((1, 5, 3), (2,)), "ms-tcn++": ((1, 7, 4, 2), (3,))}
 
 
 def model(name="ms-tcn", *, causal=False, rates=None, **changes):
     """A small random network, whose logits differ clearly between frames, and what describes it."""
-    prediction_layers = 2 if name == "ms-tcn++" else None
     metadata = ModelMetadata(
         structure=DilationStructure(rates or RATES[name]),
-        backbone=BackboneConfig(
-            name=name,
-            stages=2,
-            layers=2,
-            prediction_layers=prediction_layers,
-            feature_maps=4,
-            causal=causal,
-        ),
+        backbone=BackboneConfig(name=name, feature_maps=4, causal=causal),
         classes=("background", "cut", "pour"),
         feature_dim=5,
         **changes,

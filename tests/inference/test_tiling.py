@@ -28,10 +28,10 @@ from g2l.receptive_field import Ending, convert, describe, finish
 from g2l.structure import DilationStructure, ReceptiveField
 
 BACKBONES = {
-    "ms-tcn": BackboneConfig(stages=2, layers=2, feature_maps=4),
-    "causal ms-tcn": BackboneConfig(stages=2, layers=2, feature_maps=4, causal=True),
-    "ms-tcn++": BackboneConfig(name="ms-tcn++", stages=2, layers=2, feature_maps=4),
-    "causal ms-tcn++": BackboneConfig(name="ms-tcn++", stages=2, layers=2, feature_maps=4, causal=True),
+    "ms-tcn": BackboneConfig(feature_maps=4),
+    "causal ms-tcn": BackboneConfig(feature_maps=4, causal=True),
+    "ms-tcn++": BackboneConfig(name="ms-tcn++", feature_maps=4),
+    "causal ms-tcn++": BackboneConfig(name="ms-tcn++", feature_maps=4, causal=True),
 }
 """Every backbone that can be tiled is tested by a line here."""
 DIM, CLASSES = 3, ("a", "b", "c", "d")
@@ -50,7 +50,10 @@ def random_network(backbone, structure, seed):
 @st.composite
 def models(draw, backbone):
     """Session of a random network of random rates, of one each or with what a search may leave in a layer."""
-    rates = [tuple(draw(st.integers(1, 9)) for _ in range(layers)) for layers in backbone.shape]
+    rates = [
+        tuple(draw(st.integers(1, 9)) for _ in range(layers))
+        for layers in backbone.hand_designed((3, 1, 2)).shape
+    ]
     structure = DilationStructure(tuple(rates))
     network = random_network(backbone, structure, draw(st.integers(0, 99)))
     ending = draw(st.sampled_from(Ending))
@@ -141,7 +144,7 @@ def test_onnxruntime_gives_the_same_tiled_as_far_as_its_numbers_go(tmp_path):
 
 
 def random_session(structure, **changes):
-    backbone = BackboneConfig(stages=len(structure.stages), layers=len(structure.stages[0]), feature_maps=4)
+    backbone = BackboneConfig(feature_maps=4)
     network = random_network(backbone, structure, 0)
     metadata = ModelMetadata(structure=structure, backbone=backbone, classes=CLASSES, feature_dim=DIM)
     return TorchSession(network, replace(metadata, **changes), Device.CPU)

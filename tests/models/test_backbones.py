@@ -26,25 +26,22 @@ VARIANTS = [("ms-tcn", False), ("ms-tcn", True), ("ms-tcn++", False), ("ms-tcn++
 """Those whose receptive field is that of their convolutions."""
 every_variant = pytest.mark.parametrize(("name", "causal"), VARIANTS)
 every_backbone = pytest.mark.parametrize(("name", "causal"), [*VARIANTS, ("asformer", False)])
-SIZES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+LAYERS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 
 
-def config_of(name, causal, size=(2, 2, 3)):
-    stages, layers, prediction_layers = size
-    own = {"prediction_layers": prediction_layers} if name == "ms-tcn++" else {}
-    return BackboneConfig(
-        name=name, stages=stages, layers=layers, feature_maps=4, causal=causal, **own
-    ).validate()
+def config_of(name, causal):
+    return BackboneConfig(name=name, feature_maps=4, causal=causal).validate()
 
 
 @st.composite
 def sized(draw, largest=9):
-    """Return what makes a configuration of a backbone, and the rates of as many stages as there may be."""
-    return draw(SIZES), draw(st.lists(st.integers(1, largest), min_size=12, max_size=12))
+    """Return the layers of each stage, and rates enough for all of them."""
+    return draw(LAYERS), draw(st.lists(st.integers(1, largest), min_size=12, max_size=12))
 
 
-def structure_of(config, rates):
-    return DilationStructure.from_rates(rates[: sum(config.shape)], config.shape)
+def structure_of(config, layers, rates):
+    shape = config.hand_designed(layers).shape
+    return DilationStructure.from_rates(rates[: sum(shape)], shape)
 
 
 def network(config, structure, feature_dim=3):
@@ -60,12 +57,12 @@ def test_all_names_are_in_the_settings_too():
 
 
 ORACLES = {
-    "ms-tcn": (((1, 3), (2, 5), (4, 1)), lambda s: PlainMSTCN(s, 3, 4, feature_maps=4)),
+    "ms-tcn": (((1, 3, 2), (2,), (4, 1)), lambda s: PlainMSTCN(s, 3, 4, feature_maps=4)),
     "ms-tcn++": (
-        ((4, 3, 1, 1, 2, 9), (2, 5), (4, 1)),
+        ((4, 3, 1, 1, 2, 9), (2, 5), (4,)),
         lambda s: PlainMSTCNPlusPlus([(4, 1), (3, 2), (1, 9)], s[1:], 3, 4, maps=4),
     ),
-    "asformer": (((1, 3, 2), (5, 4, 1), (8, 30, 2)), lambda s: PlainASFormer(s, 3, 4, feature_maps=4)),
+    "asformer": (((1, 3, 2), (5, 4), (8,)), lambda s: PlainASFormer(s, 3, 4, feature_maps=4)),
 }
 
 
@@ -74,7 +71,7 @@ ORACLES = {
 def test_names_values_and_gradients_are_those_of_the_oracle(name, lengths):
     stages, plain = ORACLES[name]
     structure = DilationStructure(stages)
-    config = config_of(name, False, (len(stages), len(stages[1]), len(stages[0]) // 2))
+    config = config_of(name, False)
     model, other = network(config, structure), plain(structure.as_lists()).double().eval()
     with torch.no_grad():
         for layer in model.modules():
@@ -128,11 +125,10 @@ def test_a_training_step_of_ms_tcn_is_that_of_the_oracle():
 
 @every_variant
 @settings(max_examples=20, deadline=None)
-@given(size_and_rates=sized())
-def test_a_network_sees_exactly_what_its_topology_says(name, causal, size_and_rates):
-    size, rates = size_and_rates
-    config = config_of(name, causal, size)
-    structure = structure_of(config, rates)
+@given(layers_and_rates=sized())
+def test_a_network_sees_exactly_what_its_topology_says(name, causal, layers_and_rates):
+    config = config_of(name, causal)
+    structure = structure_of(config, *layers_and_rates)
     model = network(config, structure)
     # No ReLU is closed and nothing cancels where all weights and inputs are positive.
     for parameter in model.parameters():
@@ -147,11 +143,10 @@ def test_a_network_sees_exactly_what_its_topology_says(name, causal, size_and_ra
 
 @pytest.mark.parametrize("name", ["ms-tcn", "ms-tcn++"])
 @settings(max_examples=20, deadline=None)
-@given(size_and_rates=sized(), frame=st.integers(0, 18))
-def test_no_later_frame_changes_a_bit_of_a_causal_network(name, size_and_rates, frame):
-    size, rates = size_and_rates
-    config = config_of(name, True, size)
-    model = network(config, structure_of(config, rates))
+@given(layers_and_rates=sized(), frame=st.integers(0, 18))
+def test_no_later_frame_changes_a_bit_of_a_causal_network(name, layers_and_rates, frame):
+    config = config_of(name, True)
+    model = network(config, structure_of(config, *layers_and_rates))
     features = torch.randn(2, 3, 20, dtype=torch.float64)
     changed = features.clone()
     changed[..., frame + 1 :] = torch.randn(2, 3, 19 - frame, dtype=torch.float64) * 100
@@ -164,15 +159,14 @@ def test_no_later_frame_changes_a_bit_of_a_causal_network(name, size_and_rates, 
 @every_backbone
 @settings(max_examples=20, deadline=None)
 @given(
-    size_and_rates=sized(),
+    layers_and_rates=sized(),
     frames=st.integers(1, 20),
     padding=st.integers(1, 20),
     garbage=st.sampled_from([0.0, 1.0, -50.0]),
 )
-def test_padding_changes_no_valid_frame(name, causal, size_and_rates, frames, padding, garbage):
-    size, rates = size_and_rates
-    config = config_of(name, causal, size)
-    model = network(config, structure_of(config, rates))
+def test_padding_changes_no_valid_frame(name, causal, layers_and_rates, frames, padding, garbage):
+    config = config_of(name, causal)
+    model = network(config, structure_of(config, *layers_and_rates))
     video = torch.randn(1, 3, frames, dtype=torch.float64)
     longer = torch.randn(1, 3, frames + padding, dtype=torch.float64)
     batch = torch.cat([functional.pad(video, (0, padding), value=garbage), longer])
@@ -187,7 +181,7 @@ def test_padding_changes_no_valid_frame(name, causal, size_and_rates, frames, pa
 @every_backbone
 def test_rates_far_beyond_the_video(name, causal):
     config = config_of(name, causal)
-    structure = DilationStructure.from_rates([1000 + n for n in range(sum(config.shape))], config.shape)
+    structure = structure_of(config, (2, 1), range(1000, 1012))
     model = network(config, structure)
     for frames in (1, 2, 7):
         logits = model(torch.randn(2, 3, frames, dtype=torch.float64))
@@ -199,8 +193,8 @@ def test_rates_far_beyond_the_video(name, causal):
 @settings(max_examples=8, deadline=None)
 @given(ones=sized(), others=sized(largest=40))
 def test_a_network_with_other_rates_is_the_one_built_with_them(name, causal, ones, others):
-    config = config_of(name, causal, ones[0])
-    one, other = structure_of(config, ones[1]), structure_of(config, others[1])
+    config = config_of(name, causal)
+    one, other = structure_of(config, *ones), structure_of(config, ones[0], others[1])
     changed, built = network(config, one), network(config, other)
     rates = AdjustableRates(changed, one)
     features = torch.randn(2, 3, 30, dtype=torch.float64)
@@ -215,7 +209,7 @@ def test_a_network_with_other_rates_is_the_one_built_with_them(name, causal, one
 @every_backbone
 def test_training_draws_from_the_random_state_alone_and_a_saved_model_is_the_same(name, causal, tmp_path):
     config = config_of(name, causal)
-    structure = structure_of(config, range(2, 14))
+    structure = structure_of(config, (3, 1, 2), range(2, 14))
     model, features = network(config, structure).float().train(), torch.randn(1, 3, 50)
     state = torch.get_rng_state()
     first, second = model(features), model(features)

@@ -43,7 +43,6 @@ BROKEN = [
     (top(transitions=7), "not iterable"),
     (backbone(layers=0), "`layers` must be >= 1, but is 0 instead"),
     (backbone(width=1), "width"),
-    (backbone(stages=10**9), "`backbone` must have as many stages as `structure`"),
     (backbone(layers=True), "`layers` of `backbone` must be like 10, but is True"),
     (backbone(name=None), "`name` of `backbone` must be like 'ms-tcn'"),
     (backbone(causal=True, name="a:b"), "`causal` must be false for backbone"),

@@ -66,4 +66,4 @@ def test_weights_are_shared_between_structures(context, tiny, strategy, backbone
     lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
     evaluations = [line["evaluation"] for line in lines if line["event"] == "evaluation"]
     assert any("lineage" in one for one in evaluations)
-    assert outcome.structure.shape == backbone.shape
+    assert outcome.structure.shape == backbone.hand_designed().shape

@@ -56,7 +56,7 @@ def test_branches_are_trained_and_their_rates_stay(context, tiny, ending):
         assert any(len(set(layer.alpha.tolist())) > 1 for layer in layers)
     else:
         sizes = [layer["kernel_size"] for layer in metadata.layers.values()]
-        assert sizes == [[1 + 2 * furthest] for furthest in (3, 12, 6, 2)]
+        assert sizes == [[1 + 2 * furthest] for furthest in (3, 12, 6)]
 
 
 def test_merged_scores_are_those_of_the_branches(tmp_path, tiny):

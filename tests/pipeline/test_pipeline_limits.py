@@ -31,7 +31,7 @@ def test_every_structure_keeps_to_the_limit(context, tiny):
 
 def test_updates_of_the_local_search_keep_to_the_limit(context, tiny):
     outcome = search_locally(context, local_task(tiny, max_look_ahead=12))
-    assert BACKBONE.topology.receptive_field(STRUCTURE).future == 15
+    assert BACKBONE.topology.receptive_field(STRUCTURE).future == 14
     assert BACKBONE.topology.receptive_field(outcome.structure).future <= 12
 
 
@@ -75,6 +75,6 @@ def test_a_limit_that_nothing_keeps_is_refused(context, tiny):
     ):
         search(context, global_task(tiny, max_receptive_field=3))
     with pytest.raises(
-        InputError, match="`max_look_ahead` must be >= 4 frames, what 4 layers of rate 1 have"
+        InputError, match="`max_look_ahead` must be >= 3 frames, what 3 layers of rate 1 have"
     ):
-        search_locally(context, local_task(tiny, max_look_ahead=3))
+        search_locally(context, local_task(tiny, max_look_ahead=2))

@@ -16,13 +16,12 @@ from g2l.records import DatasetRecord, RunRecord, figure_path, read_epochs, read
 from g2l.search.local_search import LocalSearch
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_structure, write_structure
-from tests.pipeline.tiny_pipeline import BACKBONE, LOCAL, RECIPE, STRUCTURE, local_task
+from tests.pipeline.tiny_pipeline import DUAL, LOCAL, RECIPE, STRUCTURE, local_task
 
 LAYERS = (
     "stage1.layers.0.conv_dilated",
     "stage1.layers.1.conv_dilated",
     "stages.0.layers.0.conv_dilated",
-    "stages.0.layers.1.conv_dilated",
 )
 
 
@@ -38,7 +37,7 @@ def test_the_structure_and_the_weights_belong_together(context, tiny):
     assert found.provenance["start"] == STRUCTURE.as_lists()
     model, metadata = load_model(outcome.model)
     rates = [rate for (rate,) in structure(model).values()]
-    assert metadata.structure == outcome.structure == DilationStructure.from_rates(rates, BACKBONE.shape)
+    assert metadata.structure == outcome.structure == DilationStructure.from_rates(rates, STRUCTURE.shape)
     assert not branch_layers(model)
     assert metadata.metrics == {}
     assert outcome.structure != STRUCTURE
@@ -95,14 +94,14 @@ def test_an_official_structure_file_is_a_start(context, tiny, tmp_path):
     start = read_structure(path)
     assert start.dialect is Dialect.OFFICIAL
     search_locally(context, local_task(tiny, start.structure))
-    assert [layer.rate_before for layer in updates(context.folder)[0].layers.values()] == [2, 8, 4, 1]
+    assert [layer.rate_before for layer in updates(context.folder)[0].layers.values()] == [2, 8, 4]
 
 
 def test_a_start_written_by_hand_in_the_official_dialect(context, tiny, tmp_path):
     rates = {name: [rate] if rate > 2 else rate for name, rate in zip(LAYERS, STRUCTURE.rates, strict=True)}
     write_json(tmp_path / "official.json", {"global": {}, "model": rates})
     outcome = search_locally(context, local_task(tiny, read_structure(tmp_path / "official.json").structure))
-    assert outcome.structure.shape == BACKBONE.shape
+    assert outcome.structure.shape == STRUCTURE.shape
 
 
 def test_rates_stay_within_the_longest_training_video(context, tiny):
@@ -143,7 +142,10 @@ def test_a_finished_search_is_not_repeated(context, tiny):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (lambda t: replace(t, structure=DilationStructure(((1,), (1,)))), "expected 2 stages of 2 layers"),
+        (
+            lambda t: replace(t, backbone=DUAL, structure=DilationStructure(((1,), (1,)))),
+            "expected 2 rates for each layer of the first stage",
+        ),
         (lambda t: replace(t, search=t.search.replace(expansion_rate=1.5)), "`expansion_rate` must be in"),
         (lambda t: replace(t, recipe=t.recipe.replace(batch_size=0)), "`batch_size` must be >= 1"),
     ],

@@ -80,7 +80,9 @@ def metrics(value: float) -> dict[str, float]:
 def global_search(folder: Path, shared: dict, config: GlobalSearchConfig, candidates: int, random):
     """Write a global search; structures get better, and the best of all wins."""
     structures = [HAND_DESIGNED] + [
-        DilationStructure.from_rates((2 ** random.integers(0, 9, 40)).tolist(), BACKBONE.shape)
+        DilationStructure.from_rates(
+            (2 ** random.integers(0, 9, 40)).tolist(), BACKBONE.hand_designed().shape
+        )
         for _ in range(candidates - 1)
     ]
     scores = 40 + 20 * np.linspace(0, 1, candidates) ** 0.5 + random.normal(0, 3, candidates)

@@ -217,7 +217,7 @@ def test_numbers_are_said_alike():
         "2.5 h",
     )
     assert (frames(1, None), frames(30, 0.5)) == ("1 frame", "30 frames (15.00 s)")
-    whole = LayerTopology(shape=(2,), parallel=(1,), whole_video=True)
+    whole = LayerTopology(whole_video=True)
     assert receptive_field(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
 
 

@@ -10,7 +10,7 @@ from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 
-SPACE = SearchSpace(LayerTopology.serial((4, 4)), (1, 2, 4, 8, 16, 32))
+SPACE = SearchSpace(LayerTopology(), (4, 4), (1, 2, 4, 8, 16, 32))
 HAND = DilationStructure.hand_designed(2, 4)
 
 

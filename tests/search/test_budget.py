@@ -12,7 +12,7 @@ from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 
-SPACE = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 4), max_exponent=10, longest=5000)
+SPACE = SearchSpace.powers_of_two(LayerTopology(), (10,) * 4, max_exponent=10, longest=5000)
 
 
 def test_the_settings_of_the_paper():
@@ -74,7 +74,7 @@ def test_disk_follows_the_kept_checkpoints(keep, files):
 
 
 def test_no_more_than_the_space_holds():
-    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
+    space = SearchSpace(LayerTopology(), (2,), (1, 2))
     plan = plan_search(GlobalSearchConfig(strategy=Strategy.GENETIC), space, full_steps=1)
     assert plan.expected.evaluations == plan.maximal.evaluations == 4
 

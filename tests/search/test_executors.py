@@ -22,7 +22,7 @@ from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
 from g2l.structure import LayerTopology
 
-SPACE = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology(), (3,), (1, 2, 4, 8))
 TARGET = SPACE.from_rates([8, 1, 4])
 HISTORY = (TrainingSegment(3, SPACE.from_rates([1, 1, 1])), TrainingSegment(5, rates=SPACE.rates))
 PATIENCE = 300

@@ -19,7 +19,7 @@ from g2l.search.proposals.genetic import Breeder, mutate, roulette, two_point_cr
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 
-SPACE = SearchSpace(LayerTopology.serial((4, 3)), (1, 2, 4, 8, 16))
+SPACE = SearchSpace(LayerTopology(), (4, 3), (1, 2, 4, 8, 16))
 
 
 def structures(space=SPACE):
@@ -109,13 +109,13 @@ def test_mutation_without_chance_changes_nothing(structure, seed):
 
 
 def test_mutation_in_a_space_of_one_rate_changes_nothing():
-    space = SearchSpace(LayerTopology.serial((2,)), (1,))
+    space = SearchSpace(LayerTopology(), (2,), (1,))
     only = space.from_rates([1, 1])
     assert mutate(only, space, 1.0, np.random.default_rng(0)) == only
 
 
 def test_mutation_is_uniform_over_the_other_exponents():
-    space = SearchSpace.powers_of_two(LayerTopology.serial((20,)), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(LayerTopology(), (20,), max_exponent=10, longest=5000)
     start = space.from_rates([512] * 20)
     generator = np.random.default_rng(2)
     rates = [rate for _ in range(2000) for rate in mutate(start, space, 0.2, generator).rates]
@@ -198,7 +198,7 @@ def test_mutants_are_spawned_by_children_with_their_chance():
 
 
 LIMITED = SearchSpace(
-    LayerTopology.serial((4, 4)), (1, 2, 4, 8, 16, 32), max_receptive_field=81, max_look_ahead=45
+    LayerTopology(), (4, 4), (1, 2, 4, 8, 16, 32), max_receptive_field=81, max_look_ahead=45
 )
 LIMITED_TARGET = LIMITED.from_rates([4, 1, 16, 2, 8, 4, 1, 4])
 

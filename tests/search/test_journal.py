@@ -19,7 +19,7 @@ from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure, LayerTopology
 
-SPACE = SearchSpace(LayerTopology.serial((3, 3)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology(), (3, 3), (1, 2, 4, 8))
 HAND = DilationStructure.hand_designed(2, 3)
 TARGET = SPACE.from_rates([8, 1, 4, 2, 8, 1])
 CONFIG = GlobalSearchConfig(strategy=Strategy.GENETIC, population=4, generations=3, budget=BUDGET)

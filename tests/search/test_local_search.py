@@ -89,12 +89,12 @@ def test_it_is_a_training_callback_that_records_literal_rates():
     ("topology", "expected"),
     [
         # 17 + 5 is within it, 19 + 6 is not, and from (16, 6) on the last update is.
-        (LayerTopology.serial((2,)), [[17, 5], [16, 6], [14, 5]]),
-        (LayerTopology(shape=(2,), parallel=(2,)), [[17, 5], [19, 6], [17, 5]]),
+        (LayerTopology(), [[17, 5], [16, 6], [14, 5]]),
+        (LayerTopology(parallel=2), [[17, 5], [19, 6], [17, 5]]),
     ],
 )
 def test_updates_keep_to_a_limit(topology, expected):
-    space = SearchSpace(topology, tuple(range(1, 61)), max_look_ahead=22)
+    space = SearchSpace(topology, (2,), tuple(range(1, 61)), max_look_ahead=22)
 
     def limit(rates):
         return [(rate,) for rate in space.from_rates([rate for (rate,) in rates]).rates]

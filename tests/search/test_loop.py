@@ -75,7 +75,7 @@ def test_seeds_give_other_searches():
 
 
 def test_rates_above_the_cap_are_projected():
-    result = search(space=SearchSpace(LayerTopology.serial((4, 4)), (1, 2)), hand_designed=HAND)
+    result = search(space=SearchSpace(LayerTopology(), (4, 4), (1, 2)), hand_designed=HAND)
     assert result.hand_designed.structure.rates == (1, 2, 2, 2) * 2
 
 
@@ -139,7 +139,7 @@ def test_a_score_that_is_not_finite_is_a_failure():
 
 
 def test_an_exhausted_space_is_served_from_the_cache():
-    space = SearchSpace(LayerTopology.serial((2,)), (1, 2))
+    space = SearchSpace(LayerTopology(), (2,), (1, 2))
     fitness = Landscape(space.from_rates([2, 1]))
     result = search(
         fitness, space=space, hand_designed=space.from_rates([1, 2]), config=config(survival_margin=100.0)
@@ -151,7 +151,7 @@ def test_an_exhausted_space_is_served_from_the_cache():
 
 
 def test_a_space_of_one_structure_is_searched():
-    space = SearchSpace(LayerTopology.serial((1,)), (1,))
+    space = SearchSpace(LayerTopology(), (1,), (1,))
     result = search(Landscape(space.from_rates([1])), space=space, hand_designed=space.from_rates([1]))
     assert result.evaluations == 1
 

@@ -109,7 +109,7 @@ def test_best_ones_that_all_fail_alone_end_it():
 @pytest.mark.parametrize(("genes", "rates"), [(1, (1,)), (1, (1, 2)), (2, (1, 2)), (1, (1, 2, 4))])
 @pytest.mark.parametrize("trainings", [None, 5.0, 50.0])
 def test_a_tiny_space_is_searched_to_its_end(genes, rates, trainings):
-    space = SearchSpace(LayerTopology.serial((genes,)), rates)
+    space = SearchSpace(LayerTopology(), (genes,), rates)
     target = space.from_rates([rates[-1]] * genes)
     fitness = Scores(lambda task: scored(task, target))
     result = search(

@@ -30,7 +30,7 @@ def test_random_search_without_a_limit_makes_as_many_evaluations_as_the_genetic_
 
 
 def test_random_search_ends_where_the_space_does():
-    space = SearchSpace(LayerTopology.serial((1,)), (1, 2, 4))
+    space = SearchSpace(LayerTopology(), (1,), (1, 2, 4))
     result = random_search(
         Landscape(space.from_rates([4])),
         evaluations=50,
@@ -43,7 +43,7 @@ def test_random_search_ends_where_the_space_does():
 
 
 def test_genetic_beats_random_search_at_equal_evaluations():
-    space = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 2), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(LayerTopology(), (10,) * 2, max_exponent=10, longest=5000)
     hand = DilationStructure.hand_designed(2, 10)
     settings = config(population=12, generations=6, survival_margin=100.0)
     gains = []

@@ -26,7 +26,7 @@ if find_spec("ray") is None:  # not imported: the executor first sets what Ray r
     pytest.skip("Ray is not installed", allow_module_level=True)
 
 HERE = Path(__file__).parent
-SPACE = SearchSpace(LayerTopology.serial((3,)), (1, 2, 4, 8))
+SPACE = SearchSpace(LayerTopology(), (3,), (1, 2, 4, 8))
 MANY = [
     EvaluationTask(SPACE.from_rates([first, second, 4]), BUDGET, seed)
     for seed in range(5)

@@ -33,28 +33,26 @@ from g2l.structure import DilationStructure, LayerTopology
 )
 def test_rates_stay_below_the_longest_sequence(max_exponent, longest, rates):
     assert (
-        SearchSpace.powers_of_two(
-            LayerTopology.serial((2,)), max_exponent=max_exponent, longest=longest
-        ).rates
+        SearchSpace.powers_of_two(LayerTopology(), (2,), max_exponent=max_exponent, longest=longest).rates
         == rates
     )
 
 
 def test_size_of_the_paper():
-    space = SearchSpace.powers_of_two(LayerTopology.serial((10,) * 4), max_exponent=10, longest=10_000)
+    space = SearchSpace.powers_of_two(LayerTopology(), (10,) * 4, max_exponent=10, longest=10_000)
     assert space.genes == 40
     assert space.size == 11**40
 
 
 def test_contains_needs_shape_and_rates():
-    space = SearchSpace(LayerTopology.serial((2, 1)), (1, 2, 4))
+    space = SearchSpace(LayerTopology(), (2, 1), (1, 2, 4))
     assert space.contains(DilationStructure(((4, 1), (2,))))
     assert not space.contains(DilationStructure(((4, 3), (2,))))
     assert not space.contains(DilationStructure(((4,), (2, 1))))
 
 
 def test_samples_are_uniform_over_exponents():
-    space = SearchSpace.powers_of_two(LayerTopology.serial((20,)), max_exponent=10, longest=5000)
+    space = SearchSpace.powers_of_two(LayerTopology(), (20,), max_exponent=10, longest=5000)
     generator = np.random.default_rng(0)
     drawn = [rate for _ in range(1000) for rate in space.sample(generator).rates]
     counts = np.array([drawn.count(rate) for rate in space.rates])
@@ -64,13 +62,13 @@ def test_samples_are_uniform_over_exponents():
 
 
 def test_hand_designed_is_clamped_to_the_largest_rate():
-    space = SearchSpace.powers_of_two(LayerTopology.serial((10,)), max_exponent=10, longest=100)
+    space = SearchSpace.powers_of_two(LayerTopology(), (10,), max_exponent=10, longest=100)
     assert space.project(DilationStructure.hand_designed(1, 10)).rates == (1, 2, 4, 8, 16, 32, 64, 64, 64, 64)
 
 
 @given(st.lists(st.integers(1, 5000), min_size=3, max_size=3), st.integers(1, 3000))
 def test_projection_lands_in_the_space_and_stays_there(rates, longest):
-    space = SearchSpace.powers_of_two(LayerTopology.serial((2, 1)), max_exponent=10, longest=longest)
+    space = SearchSpace.powers_of_two(LayerTopology(), (2, 1), max_exponent=10, longest=longest)
     projected = space.project(DilationStructure.from_rates(rates, (2, 1)))
     assert space.contains(projected)
     assert space.project(projected) == projected
@@ -79,21 +77,21 @@ def test_projection_lands_in_the_space_and_stays_there(rates, longest):
 
 def test_projection_refuses_another_shape():
     with pytest.raises(InputError, match=r"`structure` must have stages of \(2,\) layers, but has \(1,\)"):
-        SearchSpace(LayerTopology.serial((2,)), (1, 2)).project(DilationStructure(((1,),)))
+        SearchSpace(LayerTopology(), (2,), (1, 2)).project(DilationStructure(((1,),)))
 
 
 @pytest.mark.parametrize("rates", [(), (0, 1), (2, 1), (1, 1)])
 def test_rates_must_ascend(rates):
     with pytest.raises(InputError, match="`rates` must be ascending integers >= 1"):
-        SearchSpace(LayerTopology.serial((1,)), rates)
+        SearchSpace(LayerTopology(), (1,), rates)
 
 
-LIMITED = SearchSpace(LayerTopology.serial((2, 2)), (1, 2, 4, 8), max_receptive_field=31, max_look_ahead=12)
+LIMITED = SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8), max_receptive_field=31, max_look_ahead=12)
 
 
 def test_without_limits_nothing_changes():
-    wide = SearchSpace(LayerTopology.serial((2, 2)), (1, 2, 4, 8), max_receptive_field=65, max_look_ahead=32)
-    free = SearchSpace(LayerTopology.serial((2, 2)), (1, 2, 4, 8))
+    wide = SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8), max_receptive_field=65, max_look_ahead=32)
+    free = SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8))
     assert free.as_dict() == {"shape": [2, 2], "rates": [1, 2, 4, 8]}
     assert (wide.max_span, free.max_span, wide.size) == (None, None, 4**4)
     assert wide.sample(np.random.default_rng(3)) == free.sample(np.random.default_rng(3))
@@ -102,7 +100,7 @@ def test_without_limits_nothing_changes():
 
 def test_the_tighter_limit_counts():
     assert LIMITED.max_span == 12
-    assert SearchSpace(LayerTopology.serial((2, 2)), (1, 2, 4, 8), max_receptive_field=31).max_span == 15
+    assert SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8), max_receptive_field=31).max_span == 15
     assert LIMITED.as_dict() == {
         "shape": [2, 2], "rates": [1, 2, 4, 8], "max_receptive_field": 31, "max_look_ahead": 12
     }  # fmt: skip
@@ -134,7 +132,7 @@ def test_size_counts_what_keeps_to_the_limits():
 
 def test_hand_designed_is_fitted_to_the_limits():
     space = SearchSpace.powers_of_two(
-        LayerTopology.serial((6, 6)), max_exponent=10, longest=999, max_receptive_field=161
+        LayerTopology(), (6, 6), max_exponent=10, longest=999, max_receptive_field=161
     )
     fitted = space.project(DilationStructure.hand_designed(2, 6))
     assert fitted.stages == ((1, 2, 4, 8, 16, 16), (1, 2, 4, 8, 8, 8))
@@ -142,19 +140,17 @@ def test_hand_designed_is_fitted_to_the_limits():
 
 
 def test_rates_that_no_structure_within_the_limits_has_are_left_out():
-    space = SearchSpace.powers_of_two(
-        LayerTopology.serial((4,)), max_exponent=10, longest=999, max_look_ahead=19
-    )
+    space = SearchSpace.powers_of_two(LayerTopology(), (4,), max_exponent=10, longest=999, max_look_ahead=19)
     assert space.rates == (1, 2, 4, 8, 16)
     assert (
         SearchSpace.powers_of_two(
-            LayerTopology.serial((4,)), max_exponent=10, longest=999, max_look_ahead=18
+            LayerTopology(), (4,), max_exponent=10, longest=999, max_look_ahead=18
         ).rates[-1]
         == 8
     )
     assert (
         SearchSpace.powers_of_two(
-            LayerTopology.serial((4,)), max_exponent=3, longest=999, max_look_ahead=999
+            LayerTopology(), (4,), max_exponent=3, longest=999, max_look_ahead=999
         ).rates[-1]
         == 8
     )
@@ -164,32 +160,33 @@ def test_a_limit_that_nothing_keeps_to_is_refused():
     message = "`max_receptive_field` must be >= 81 frames, what 40 layers of rate 1 have, but is 80 instead"
     with pytest.raises(InputError, match=message):
         SearchSpace.powers_of_two(
-            LayerTopology.serial((10,) * 4), max_exponent=10, longest=999, max_receptive_field=80
+            LayerTopology(), (10,) * 4, max_exponent=10, longest=999, max_receptive_field=80
         )
     with pytest.raises(
         InputError, match="`max_look_ahead` must be >= 8 frames, what 4 layers of rate 2 have"
     ):
-        SearchSpace(LayerTopology.serial((4,)), (2, 4), max_look_ahead=7)
-    assert SearchSpace(LayerTopology.serial((4,)), (2, 4), max_look_ahead=8).size == 1
+        SearchSpace(LayerTopology(), (4,), (2, 4), max_look_ahead=7)
+    assert SearchSpace(LayerTopology(), (4,), (2, 4), max_look_ahead=8).size == 1
 
 
 def test_other_faults_are_named():
     with pytest.raises(InputError, match="`shape` must hold layers per stage"):
-        SearchSpace(LayerTopology.serial((3, 0)), (1,))
+        SearchSpace(LayerTopology(), (3, 0), (1,))
     with pytest.raises(InputError, match="`max_exponent` must be >= 0, but is -1 instead"):
-        SearchSpace.powers_of_two(LayerTopology.serial((1,)), max_exponent=-1, longest=5)
+        SearchSpace.powers_of_two(LayerTopology(), (1,), max_exponent=-1, longest=5)
     with pytest.raises(InputError, match="`longest` must be >= 1, but is 0 instead"):
-        SearchSpace.powers_of_two(LayerTopology.serial((1,)), max_exponent=1, longest=0)
+        SearchSpace.powers_of_two(LayerTopology(), (1,), max_exponent=1, longest=0)
 
 
-DUAL = LayerTopology(shape=(4, 1), parallel=(2, 1))
+DUAL = LayerTopology(parallel=2)
+DUAL_SHAPE = (4, 1)
 """Two dual layers, the places of whose rates are (0, 2) and (1, 3), and one of a single rate."""
 
 
 @given(st.lists(st.integers(1, 50), min_size=5, max_size=5), st.integers(0, 2**32 - 1), st.booleans())
 def test_limits_of_dual_layers_are_on_the_further_rate(rates, seed, causal):
     topology = replace(DUAL, causal=causal)
-    space = SearchSpace(topology, (1, 2, 4, 8), max_receptive_field=27)
+    space = SearchSpace(topology, DUAL_SHAPE, (1, 2, 4, 8), max_receptive_field=27)
     generator = np.random.default_rng(seed)
     drawn, built = space.sample(generator), space.from_rates(rates)
     projected = space.project(DilationStructure.from_rates(rates, (4, 1)))
@@ -202,42 +199,42 @@ def test_limits_of_dual_layers_are_on_the_further_rate(rates, seed, causal):
 def test_size_of_dual_layers_counts_both_rates():
     every = [DilationStructure.from_rates(rates, (4, 1)) for rates in product((1, 2, 4, 8), repeat=5)]
     for causal in (False, True):
-        space = SearchSpace(replace(DUAL, causal=causal), (1, 2, 4, 8), max_receptive_field=27)
+        space = SearchSpace(replace(DUAL, causal=causal), DUAL_SHAPE, (1, 2, 4, 8), max_receptive_field=27)
         inside = [one for one in every if space.topology.receptive_field(one).frames <= 27]
         assert (space.max_span, space.size) == (13, len(inside))
         assert [one for one in every if space.contains(one)] == inside
-    assert SearchSpace(DUAL, (1, 2, 4, 8), max_look_ahead=13).size == len(inside)
+    assert SearchSpace(DUAL, DUAL_SHAPE, (1, 2, 4, 8), max_look_ahead=13).size == len(inside)
 
 
 def test_a_causal_network_keeps_any_look_ahead():
-    space = SearchSpace(replace(DUAL, causal=True), (1, 2, 4, 8), max_look_ahead=0)
+    space = SearchSpace(replace(DUAL, causal=True), DUAL_SHAPE, (1, 2, 4, 8), max_look_ahead=0)
     assert (space.max_span, space.size) == (None, 4**5)
     message = "`max_receptive_field` must be >= 7 frames, what 3 layers of rate 1 have, but is 6 instead"
     with pytest.raises(InputError, match=message):
-        SearchSpace(space.topology, (1, 2), max_receptive_field=6)
+        SearchSpace(space.topology, DUAL_SHAPE, (1, 2), max_receptive_field=6)
 
 
 def test_of_dual_layers_a_rate_may_be_larger_than_of_as_many_serial_ones():
     limited = {"max_exponent": 10, "longest": 999, "max_look_ahead": 10}
-    assert SearchSpace.powers_of_two(DUAL, **limited).rates == (1, 2, 4, 8)
-    assert SearchSpace.powers_of_two(LayerTopology.serial((4, 1)), **limited).rates == (1, 2, 4)
+    assert SearchSpace.powers_of_two(DUAL, DUAL_SHAPE, **limited).rates == (1, 2, 4, 8)
+    assert SearchSpace.powers_of_two(LayerTopology(), (4, 1), **limited).rates == (1, 2, 4)
 
 
 def test_another_topology_is_said():
     said = {"shape": [4, 1], "rates": [1, 2], "parallel": [2, 1], "causal": False}
-    assert SearchSpace(DUAL, (1, 2)).as_dict() == said
-    assert SearchSpace(replace(DUAL, causal=True), (1, 2)).as_dict() == said | {"causal": True}
+    assert SearchSpace(DUAL, DUAL_SHAPE, (1, 2)).as_dict() == said
+    assert SearchSpace(replace(DUAL, causal=True), DUAL_SHAPE, (1, 2)).as_dict() == said | {"causal": True}
 
 
 @pytest.mark.parametrize("limit", ["max_receptive_field", "max_look_ahead"])
 def test_limits_that_a_backbone_cannot_keep_are_refused(limit):
     search = GlobalSearchConfig(**{limit: 3})
     with pytest.raises(InputError, match=f"`{limit}` cannot be kept by asformer, whose normalisation sees"):
-        check_limits(search, BackboneConfig(name="asformer"))
+        check_limits(search, BackboneConfig(name="asformer"), (2,))
     with pytest.raises(InputError, match=rf"`{limit}` must be >= \d+ frames, what 41 layers of rate 1 have"):
-        check_limits(search, BackboneConfig(name="ms-tcn++"))
-    check_limits(GlobalSearchConfig(), BackboneConfig(name="asformer"))
-    check_limits(GlobalSearchConfig(max_look_ahead=0), BackboneConfig(causal=True))
+        check_limits(search, BackboneConfig(name="ms-tcn++"), (22, 10, 10, 10))
+    check_limits(GlobalSearchConfig(), BackboneConfig(name="asformer"), (2,))
+    check_limits(GlobalSearchConfig(max_look_ahead=0), BackboneConfig(causal=True), (2,))
 
 
 RATES = st.sets(st.integers(1, 20), min_size=1, max_size=5).map(lambda rates: tuple(sorted(rates)))
@@ -245,7 +242,7 @@ WIDTHS = st.lists(st.integers(1, 3), min_size=1, max_size=3).filter(lambda width
 
 
 def serial(genes):
-    return LayerTopology.serial((genes,)).layers
+    return LayerTopology().layers((genes,))
 
 
 def of_widths(widths):
