@@ -1,4 +1,4 @@
-"""What stages print: the status of a search while it runs, tables and summaries at its end."""
+"""Output of the stages: the status of a running search, tables and summaries at its end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from g2l.progress import duration
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.inference.comparison import PredictionComparison
-    from g2l.inference.evaluate import EvaluationReport
+    from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
@@ -39,11 +38,13 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
             name,
             *(str(contestant.test[metric]) for metric in METRICS),
             _sight(topology.report(contestant.structure)),
+            str(contestant.epochs),
             f"{contestant.training_equivalents:.1f} trainings",
         )
         for name, contestant in outcome.contestants.items()
     ]
-    console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
+    console.table(title, ("structure", *METRICS.values(), SIGHT, "epochs", "search cost"), rows)
+    console.data(outcome.contest.reason)
     baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")

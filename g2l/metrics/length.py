@@ -13,7 +13,7 @@ from g2l.errors import InputError
 
 
 def smoothed(curve: Sequence[float]) -> list[float]:
-    """Return the moving mean over a tenth of the curve on either side, near its ends over what there is."""
+    """Return the moving mean of a curve over a tenth of it on either side, less of it near the ends."""
     reach = len(curve) // 10
     windows = [curve[max(0, epoch - reach) : epoch + reach + 1] for epoch in range(len(curve))]
     return [math.fsum(window) / len(window) for window in windows]

@@ -1,4 +1,4 @@
-"""What a report knows of a run: frozen, typed, and checked when it was read."""
+"""Facts of a run for the report: frozen, typed, checked when read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LeaderFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalResult:
-    """What a global search found; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
+    """Result of a global search; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
 
     fitness: float
     hand_designed_fitness: float
@@ -176,6 +176,7 @@ class RunFacts:
         data: What `dataset.json` holds, or None.
         trainings: Full trainings, the hand-designed structure first.
         differences: Searched minus hand-designed on test, by metric.
+        shipped: Which structure a pipeline exported, and why, in words; else empty.
         unfinished: Why the numbers are not final, or None.
     """
 
@@ -197,6 +198,7 @@ class RunFacts:
     local: LocalFacts | None = None
     trainings: tuple[TrainingFacts, ...] = ()
     differences: Mapping[str, Comparison] = field(default_factory=dict)
+    shipped: str = ""
     predictions: PredictionFacts | None = None
     unfinished: str | None = None
 
