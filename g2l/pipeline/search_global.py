@@ -83,7 +83,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     task.validate()
     dataset = data.open(task.data)
     task = replace(task, data=dataset.config)  # with the facts of the data set
-    space: SearchSpace | ShapeSpace = SearchSpace.powers_of_two(
+    rates = SearchSpace.powers_of_two(
         task.backbone.topology,
         task.backbone.hand_designed().shape,
         max_exponent=task.search.max_exponent,
@@ -92,11 +92,12 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
         max_look_ahead=task.search.max_look_ahead,
     )
     config, full = search_in_steps(task, dataset), full_steps(task, dataset)
+    space: SearchSpace | ShapeSpace = rates
     if task.search.space is Space.SHAPES:
-        space = shape_space(task, dataset, space, full)
+        space = shape_space(task, dataset, rates, full)
         plan_shapes(config, space)
     else:
-        plan_search(config, space, full_steps=full)
+        plan_search(config, rates, full_steps=full)
     return PreparedSearch(task=task, dataset=dataset, config=config, space=space, full_steps=full)
 
 
