@@ -13,6 +13,7 @@ from g2l.config import (
     LocalSearchConfig,
     RecipeConfig,
 )
+from g2l.shipping import ContestConfig
 
 from . import console, tables
 from .inputs import check_backbone
@@ -38,8 +39,9 @@ def pipeline(
     backbone: BackboneConfig,
     recipe: RecipeConfig,
     local_search: LocalSearchConfig,
+    contest: ContestConfig,
 ) -> None:
-    """Search globally, then locally, train beside the hand-designed baseline, export, predict on test.
+    """Search globally, then locally, ship the better structure by hold-outs, export, predict on test.
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
@@ -53,6 +55,7 @@ def pipeline(
         recipe=recipe,
         global_search=global_search,
         local_search=local_search,
+        contest=contest,
         seeds=seeds.seeds,
         seed=run.seed,
     )

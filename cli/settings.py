@@ -76,7 +76,7 @@ class StartConfig(Settings):
 class SeedsConfig(Settings):
     """How often a structure is trained."""
 
-    seeds: int = _first(1, "Trainings per structure, with seeds SEED, SEED + 1, …", at_least=1)
+    seeds: int = _first(1, "Trainings per structure; with --refit as many on hold-outs before.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,11 +38,13 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
             name,
             *(str(contestant.test[metric]) for metric in METRICS),
             _sight(topology.report(contestant.structure)),
+            str(contestant.epochs),
             f"{contestant.training_equivalents:.1f} trainings",
         )
         for name, contestant in outcome.contestants.items()
     ]
-    console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
+    console.table(title, ("structure", *METRICS.values(), SIGHT, "epochs", "search cost"), rows)
+    console.data(outcome.contest.reason)
     baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")

@@ -48,6 +48,8 @@ class RunKind(StrEnum):
     CONTEXT = "context"
     TRAIN = "train"
     SEED = "seed"
+    SELECT = "select"
+    HOLDOUT = "hold-out"
     EXPORT = "export"
     PREDICT = "predict"
     EVALUATE = "evaluate"

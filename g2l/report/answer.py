@@ -44,6 +44,7 @@ def result(runs: Sequence[RunFacts]) -> Section:
         if several:
             blocks.append(Heading(run.label))
         blocks.append(Paragraph(_verdict(run), lead=True))
+        blocks += [Paragraph(run.shipped)] if run.shipped else []
         seen = _seen(run)
         blocks += [Paragraph(seen)] if seen else []
         blocks += [Warnings((run.unfinished,))] if run.unfinished else []

@@ -176,6 +176,7 @@ class RunFacts:
         data: What `dataset.json` holds, or None.
         trainings: Full trainings, the hand-designed structure first.
         differences: Searched minus hand-designed on test, by metric.
+        shipped: Which structure a pipeline exported, and why, in words; else empty.
         unfinished: Why the numbers are not final, or None.
     """
 
@@ -197,6 +198,7 @@ class RunFacts:
     local: LocalFacts | None = None
     trainings: tuple[TrainingFacts, ...] = ()
     differences: Mapping[str, Comparison] = field(default_factory=dict)
+    shipped: str = ""
     predictions: PredictionFacts | None = None
     unfinished: str | None = None
 

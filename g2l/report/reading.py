@@ -124,6 +124,7 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
         local=local[0] if local else None,
         trainings=_trainings(stages),
         differences=_differences(stages),
+        shipped=_shipped(folder),
         predictions=_predictions(stages),
         unfinished=_unfinished(folder, kind),
     )
@@ -213,6 +214,11 @@ def _data(stages: Mapping[Path, RunRecord | None]) -> DatasetRecord | None:
     return next((facts for facts in known if facts.frames.get("holdout")), known[0] if known else None)
 
 
+def _shipped(folder: Path) -> str:
+    with named(folder / SUMMARY):
+        return str(as_object(optional(folder / SUMMARY).get("contest") or {}, "contest").get("reason", ""))
+
+
 def _differences(stages: Mapping[Path, RunRecord | None]) -> dict[str, Comparison]:
     """Return the comparison at the end of a pipeline, or of a global search by itself."""
     for path in stages:
@@ -275,6 +281,7 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
     with named(path):
         header = as_object((content.header or {}).get("settings", {}), "settings")
         hand_designed = as_structure(header.get("hand_designed") or [[1]])
+        seed = whole(header.get("seed", seed), "seed")  # that of the trainings
         scores = tuple(_scores(content, fitness, seed))
     with named(folder / RESULT):
         outcome = _global_result(result) if result else None
