@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +19,6 @@ from .settings import ConvertConfig, DownloadConfig, ExtractConfig, JsonConfig, 
 if TYPE_CHECKING:
     from g2l.datasets.errors import DataError
     from g2l.datasets.validation import DatasetFacts
-
-_Number = TypeVar("_Number", int, float)
 
 
 def synth(config: SynthConfig) -> None:
@@ -41,7 +38,7 @@ def synth(config: SynthConfig) -> None:
     if config.kind == "kitchen":
         content = kitchen(generator, **given)
     else:
-        content = lags(generator, _numbers("--lags", config.lags or "41", int, "41,7"), **given)
+        content = lags(generator, _integers("--lags", config.lags or "41"), **given)
     kind = {"kind": config.kind, "lags": config.lags, "seed": config.seed}
     source = {"made_by": "g2l data synth", **kind, **sizes}
     path = write_dataset(config.data_root, config.dataset, content, source)
@@ -127,17 +124,11 @@ def extract(config: ExtractConfig) -> None:
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """
     from g2l.datasets.facts import FACTS_NAME
-    from g2l.inference.extraction.extract import ExtractionRequest, extract_features
+    from g2l.inference.extraction import extract_features
     from g2l.pipeline.output import refuse_foreign_folder
 
     refuse_foreign_folder(config.output, (FACTS_NAME,))
-    colors = {
-        name: None if text is None else _numbers(f"--{name}", text, float, "0.5,0.5,0.5")
-        for name, text in (("mean", config.mean), ("std", config.std))
-    }
-    shared: dict[str, Any] = {one.name: getattr(config, one.name) for one in fields(ExtractionRequest)}
-    request = ExtractionRequest(**(shared | colors))
-    result = extract_features(request, console.ConsoleProgress())
+    result = extract_features(config, console.ConsoleProgress())
     console.say(f"encoder: {result.device_report}.")
     rows = [
         ("extracted", f"{len(result.written):,}"),
@@ -153,12 +144,12 @@ def extract(config: ExtractConfig) -> None:
     console.say(f"try: g2l data convert {shlex.join(arguments)}")
 
 
-def _numbers(option: str, text: str, kind: Callable[[str], _Number], example: str) -> tuple[_Number, ...]:
+def _integers(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(kind(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            f"`{option}` must be numbers separated by commas, such as {example}, but is {text!r} instead."
+            f"`{option}` must be numbers separated by commas, such as 41,7, but is {text!r} instead."
         ) from None
 
 

@@ -20,8 +20,7 @@ def evaluate(config: EvaluateConfig) -> None:
     """
     from g2l.datasets.layout import read_bundle
     from g2l.files import write_json
-    from g2l.inference.comparison import compare_predictions
-    from g2l.inference.evaluate import evaluate_predictions
+    from g2l.inference.evaluate import compare_predictions, evaluate_predictions
     from g2l.metrics.segments import Convention
     from g2l.pipeline.output import refuse_foreign_file
     from g2l.pipeline.predict import record_evaluation

@@ -66,7 +66,7 @@ def open_model(source: str, published: PublishedConfig, device: str) -> Session:
     chosen = parse_device(device)
     if path.suffix == ".onnx":
         return open_session(path, device)
-    from g2l.inference.torch_session import TorchSession
+    from g2l.inference.sessions import TorchSession
     from g2l.machine import usable_cores
 
     network, metadata = load_network(str(path), published)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from g2l import __version__
+from g2l.machine import share_cores
 
 from . import (
     console,
@@ -99,6 +100,7 @@ def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; only the commands that it may mean are made."""
+    share_cores()
     word = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     meant = [name for name in COMMANDS if name.split()[0] == word]
     make_app(meant or COMMANDS)()

@@ -1,4 +1,4 @@
-"""What every stage command does around its stage: folder, upload, progress, the line to resume with."""
+"""The frame of every stage command: folder, upload, progress, the command to resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stages print: the status of a search while it runs, tables and summaries at its end."""
+"""Output of the stages: the status of a running search, tables and summaries at its end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from g2l.progress import duration
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.inference.comparison import PredictionComparison
-    from g2l.inference.evaluate import EvaluationReport
+    from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader

@@ -22,7 +22,7 @@ FIRST, RARE = Rank.FIRST, Rank.RARE
 FAST, PAPER, DEMO = "fast", "paper", "demo"
 
 LARGEST_SEED = 2**31 - 1
-"""What torch, numpy and scikit-learn all accept, with room for the seeds after it."""
+"""Largest seed that torch, numpy and scikit-learn accept, with room for the seeds after it."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
 
@@ -176,7 +176,7 @@ class DataConfig(Settings):
 
 @dataclass(frozen=True)
 class BackboneFamily:
-    """What the settings of a backbone need to know of it.
+    """Facts of a backbone that its settings depend on.
 
     Attributes:
         dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
@@ -321,7 +321,7 @@ class RecipeConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchLimits(Settings):
-    """What no structure of a search may exceed."""
+    """Limits of every structure of a search."""
 
     max_receptive_field: int | None = setting(
         None, "Largest receptive field.", unit="frames", at_least=1, default_text="no limit"

@@ -72,7 +72,7 @@ ALLOWED = {
 
 ONLY_IN = {
     "mlflow": {"tracking"},
-    "onnx": {"export", "tracking", "inference/devices.py", "inference/onnx_session.py"},
+    "onnx": {"export", "tracking", "inference/devices.py", "inference/sessions.py"},
     "onnx_ir": {"export"},
     "onnxruntime": {"export", "inference", "tracking"},
     "typer": {"cli"},

@@ -47,7 +47,7 @@ _SMALL = 2**20
 
 @dataclass(frozen=True)
 class StoredArray:
-    """What is known of one array before its numbers are read.
+    """Facts of an array that are known before its numbers are read.
 
     Attributes:
         shape: As it will be read.

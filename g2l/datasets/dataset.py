@@ -89,7 +89,7 @@ class SegmentationDataset:
     def open(cls, config: DataConfig, *, quiet: bool = False) -> Self:
         """Open a split after checking the header of every feature file and all labels.
 
-        What was odd is logged once in a process.
+        Notices are logged once per process.
 
         Args:
             config: What to open; settings that are None come from the data set's `dataset.json`.

@@ -44,7 +44,7 @@ def group_of(name: str, pattern: str) -> str | None:
     """Return what the first group of `pattern` finds in a video name, or None when it finds nothing.
 
     Raises:
-        InputError: The pattern is no regular expression, or has no group.
+        InputError: The pattern is not a regular expression, or has no group.
     """
     match = _compiled(pattern).search(name)
     return match[1] if match else None

@@ -28,7 +28,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class Verdict(StrEnum):
-    """What an interval shows."""
+    """Conclusion from an interval."""
 
     BETTER = "better"
     """The interval is above 0."""
@@ -73,7 +73,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval shows."""
+        """Conclusion from the interval."""
         if self.low is None or self.high is None:
             return Verdict.UNDECIDED
         if self.low > 0 or self.high < 0:

@@ -48,7 +48,7 @@ class F1Counts:
 
 @dataclass(frozen=True)
 class VideoScores:
-    """What one video contributes to the metrics of many.
+    """Contribution of one video to the metrics of many.
 
     Attributes:
         correct: Correct frames.

@@ -48,7 +48,7 @@ logger = logging.getLogger("g2l")
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalSearchTask:
-    """What is searched.
+    """A search task.
 
     Attributes:
         data: Data set, split and how it is read.
@@ -228,7 +228,7 @@ class CandidateWeights:
             return
         self._survivors = {member.structure for member in summary.population}
         self._delete_fallen()
-        # What is known may still wait to be compared, until the next generation at most.
+        # Known scores may wait for their comparison until the next generation.
         self._compared = set(self._kept)
 
     def on_end(self) -> None:
@@ -260,7 +260,7 @@ class StatusLog:
     """A search observer that writes down where the search stands, in `metrics.jsonl`.
 
     That is after every generation, and after an evaluation at most every few seconds: a point for each of
-    thousands of candidates of a second each would say no more. What a resumed search repeats is left out.
+    thousands of candidates of a second each would add nothing. Repetitions of a resumed search are left out.
 
     Args:
         folder: Output folder of the search.

@@ -1,4 +1,4 @@
-"""What a command builds once and hands down, and the records that every stage leaves in its folder."""
+"""The context that a command builds once, and the records that every stage leaves in its folder."""
 
 from __future__ import annotations
 

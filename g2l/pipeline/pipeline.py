@@ -57,7 +57,7 @@ EXPORT, PREDICTIONS = "export", "predictions"
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineTask:
-    """What the pipeline does.
+    """A pipeline task.
 
     Attributes:
         data: Data set, split and how it is read.
@@ -95,7 +95,7 @@ class PipelineTask:
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineOutcome:
-    """What the pipeline made.
+    """Result of a pipeline.
 
     Attributes:
         contestants: `hand-designed` and `searched`, by the same recipe and seeds.

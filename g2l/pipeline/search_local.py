@@ -38,7 +38,7 @@ STRUCTURE = "structure.json"
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchOutcome:
-    """What the local search found.
+    """Result of a local search.
 
     Attributes:
         structure: One rate per layer.
@@ -55,7 +55,7 @@ class LocalSearchOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchTask:
-    """What is searched.
+    """A search task.
 
     Attributes:
         data: Data set, split and how it is read.

@@ -1,10 +1,12 @@
-"""What a section of a report is made of; each template knows how to show each kind."""
+"""Blocks of a report's sections; each template renders each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
+
+from g2l.report.facts import RunFacts
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,17 @@ class Code:
 
 
 Block: TypeAlias = Paragraph | Warnings | Heading | Table | Picture | Matrix | Strips | Code
+
+
+def of_each(
+    runs: Sequence[RunFacts], build: Callable[[int, RunFacts], Sequence[Block]], nothing: str
+) -> tuple[Block, ...]:
+    """Return the blocks of every run, below its label if there are several, else a sentence."""
+    blocks: list[Block] = []
+    for number, run in enumerate(runs):
+        found = build(number, run)
+        blocks += [Heading(run.label), *found] if found and len(runs) > 1 else found
+    return tuple(blocks) or (Paragraph(nothing),)
 
 
 @dataclass(frozen=True)

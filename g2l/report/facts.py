@@ -1,4 +1,4 @@
-"""What a report knows of a run: frozen, typed, and checked when it was read."""
+"""Facts of a run for the report: frozen, typed, checked when read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LeaderFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalResult:
-    """What a global search found; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
+    """Result of a global search; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
 
     fitness: float
     hand_designed_fitness: float

@@ -73,7 +73,7 @@ WANTED = (RUN, STATUS, RESULT, DATASET, JOURNAL, UPDATES, STRUCTURE, SUMMARY, EV
 """Everything that a report reads of a run, by name of the file."""
 
 _ORIGINS = {"winner": "searched"}
-"""What trainings are called elsewhere than in a pipeline."""
+"""Names of trainings outside of a pipeline."""
 
 
 def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:

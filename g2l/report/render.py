@@ -26,11 +26,11 @@ SECTIONS = (result, structure, strips, classes, fitness, paths, cost, data, repr
 
 
 MARK = "made by g2l report"
-"""What a report holds near its start, by which it is recognised."""
+"""Mark near the start of a report that identifies it."""
 
 
 class ReportFormat(StrEnum):
-    """What a report is written as."""
+    """Format of a report."""
 
     HTML = "html"
     MD = "md"

@@ -63,13 +63,13 @@ def test_little_memory_changes_nothing_but_the_tiles(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from g2l.inference import onnx_session
+from g2l.inference import sessions
 from g2l.tracking.process import Upload
-slow = onnx_session.OnnxSession.probabilities
+slow = sessions.OnnxSession.probabilities
 def probabilities(session, features):
     time.sleep(0.05)
     return slow(session, features)
-onnx_session.OnnxSession.probabilities = probabilities
+sessions.OnnxSession.probabilities = probabilities
 Upload.start = lambda upload, folder: None
 from cli.main import main
 main()

@@ -24,11 +24,7 @@ def interval(estimate, low, high, **more) -> Comparison:
     [
         (interval(2.1, 0.6, 3.4), "better", "better by 2.1 (95 % interval 0.6 to 3.4; 5 seeds)"),
         (interval(-2.1, -3.4, -0.6), "worse", "worse by 2.1 (95 % interval −3.4 to −0.6; 5 seeds)"),
-        (
-            interval(0.3, -0.4, 0.9),
-            "equal",
-            "equal within ±1.0 (+0.3, 95 % interval −0.4 to 0.9; 5 seeds)",
-        ),
+        (interval(0.3, -0.4, 0.9), "equal", "equal within ±1.0 (+0.3, 95 % interval −0.4 to 0.9; 5 seeds)"),
         (
             interval(0.3, -0.4, 0.9, margin=0.5),
             "undecided",

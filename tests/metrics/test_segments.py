@@ -6,13 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.errors import InputError
-from g2l.metrics.segments import (
-    Convention,
-    Segments,
-    checked_pair,
-    scored_segments,
-    segments,
-)
+from g2l.metrics.segments import Convention, Segments, checked_pair, scored_segments, segments
 from tests.oracles import naive_metrics
 
 LABELS = st.lists(st.integers(0, 3), max_size=40)

@@ -26,8 +26,8 @@ from g2l.config import (
 from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget
 from g2l.inference.devices import Device
-from g2l.inference.formats import Format
-from g2l.inference.torch_session import TorchSession
+from g2l.inference.segments import Format
+from g2l.inference.sessions import TorchSession
 from g2l.inference.writers import Outputs
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
