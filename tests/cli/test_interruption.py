@@ -100,7 +100,7 @@ def test_ctrl_c_ends_a_search_and_its_workers(workdir: Path, moment: str, presse
     script = workdir / "search.py"
     script.write_text(SEARCHING)
     line = ("search-global", *SMALL, "--population", "2", "--generations", "300", "--proxy-steps", "2")
-    line += ("--trainings", "2000", "--executor", "process", "--workers", "2")
+    line += ("--space", "rates", "--budget", "2000", "--executor", "process", "--workers", "2")
     process = subprocess.Popen(
         [sys.executable, str(script), *line, "--output-dir", "out"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
