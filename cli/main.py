@@ -12,6 +12,7 @@ from g2l import __version__
 
 from . import (
     console,
+    context,
     data_convert,
     data_download,
     data_extract,
@@ -38,6 +39,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
     "pipeline": pipeline.pipeline,
+    "context": context.context,
     "search-global": search_global.search_global,
     "search-local": search_local.search_local,
     "train": train.train,
