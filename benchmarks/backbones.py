@@ -26,8 +26,9 @@ from g2l.metrics.comparison import compare
 from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import summarize
 from g2l.pipeline.context import RunContext
+from g2l.pipeline.fitting import Training
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
-from g2l.pipeline.train import SeedOutcome, Training, train
+from g2l.pipeline.train import SeedOutcome, train
 from g2l.structure import DilationStructure
 
 RESULTS = Path(__file__).with_name("BACKBONES.md")
@@ -60,7 +61,7 @@ def run(dataset: str, backbone: str, seed: int, *, data_root: Path, work: Path) 
 
     def trained(structure: DilationStructure, origin: str) -> SeedOutcome:
         task = Training(data=data, backbone=size, recipe=RECIPE, structure=structure, origin=origin)
-        return train(context, task, [seed], folder=origin).seeds[0]
+        return train(context, task, seed, 1, folder=origin).seeds[0]
 
     start = size.hand_designed()
     search = LocalSearchTask(

@@ -18,18 +18,7 @@ from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.tracking.environment import load_mlflow
 
 ROOT = Path(__file__).parents[1]
-TRAIN = [
-    "--hand-designed",
-    "--stages",
-    "1",
-    "--layers",
-    "2",
-    "--feature-maps",
-    "4",
-    "--epochs",
-    "1",
-    "--quiet",
-]
+TRAIN = ["--hand-designed", "--stages", "1", "--layers", "2", "--feature-maps", "4", "--epochs", "1"]
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[str]:

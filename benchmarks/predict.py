@@ -32,7 +32,7 @@ from g2l.inference.writers import PredictionWriter
 from g2l.machine import usable_cores
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
-from g2l.pipeline.predictions import PredictionRecord, predict_videos
+from g2l.pipeline.predict import PredictionRecord, predict_videos
 from g2l.progress import NullProgress
 
 FEATURE_DIM = 2048

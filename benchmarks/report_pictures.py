@@ -1,4 +1,4 @@
-"""Pictures of a report at the width of a desk and of a telephone, and how long it takes to the first paint.
+"""First screens of a report on a desktop and a phone, and the time to the first paint.
 
 Example: python -m benchmarks.report_pictures runs/demo/kitchen/20260101-120000
 """
@@ -14,33 +14,33 @@ from pathlib import Path
 from g2l.report.render import write_report
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
-WIDTHS = {"desktop": 1280, "phone": 390}
+SIZES = {"desktop": (1280, 1200), "phone": (390, 1200)}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 SETTLED_MS = 300
 
 
 def take(page: Path, folder: Path) -> dict[str, float]:
-    """Take a picture of the whole page at each width.
+    """Take a picture of the first screen at each size.
 
     Args:
         page: The report.
-        folder: Where `report-<width>.png` goes.
+        folder: Folder of the `report-<name>.png`.
 
     Returns:
-        Milliseconds to the first paint, by width.
+        Milliseconds to the first paint, by name.
     """
     from playwright.sync_api import sync_playwright
 
     found = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        for name, width in WIDTHS.items():
-            view = browser.new_page(viewport={"width": width, "height": 900})
+        for name, (width, height) in SIZES.items():
+            view = browser.new_page(viewport={"width": width, "height": height})
             view.goto(page.as_uri())
             view.wait_for_timeout(SETTLED_MS)
             found[name] = float(view.evaluate(PAINT))
-            _save(view.screenshot(full_page=True), folder / f"report-{name}.png")
+            _save(view.screenshot(), folder / f"report-{name}.png")
         browser.close()
     return found
 

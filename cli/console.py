@@ -155,13 +155,6 @@ def facts(title: str, values: Mapping[str, str]) -> None:
         console.print(f"  {escape(name.ljust(width))}  {escape(value)}")
 
 
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def count(number: int, what: str) -> str:
     """Return such as `1 seed` or `2 seeds`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

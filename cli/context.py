@@ -7,10 +7,10 @@ from typing import Annotated
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 
 from . import console
+from .inputs import check_backbone
 from .options import Uses
 from .session import run_context
 from .settings import ContextConfig, RunConfig
-from .structures import check_backbone
 
 
 def context(

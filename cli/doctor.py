@@ -31,11 +31,17 @@ def doctor(config: JsonConfig) -> None:
 
     Example: g2l doctor --json
     """
+    from g2l.machine import usable_cores, usable_memory
+
+    memory = usable_memory()
     facts = {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
         **_devices(),
-        **_machine(),
+        "threads usable": f"{usable_cores()} of {os.cpu_count()} cores",
+        "memory": "not known" if memory is None else f"{_gib(memory[0])} of {_gib(memory[1])} available",
+        "free disk here": _free(Path()),
+        "free disk for temporary files": _free(Path(tempfile.gettempdir())),
         **_tracking(),
     }
     if config.json:
@@ -55,43 +61,26 @@ def _devices() -> dict[str, str]:
         runtime_cuda,
     )
 
-    build = runtime_cuda()
-    plan = plan_providers(Device.AUTO)
-    return {
-        "onnxruntime is built for": "cpu" if build is None else f"CUDA {build}",
-        **{
-            f"onnxruntime {provider}": provider_error(provider) or "works"
-            for provider in (CPU_PROVIDER, CUDA_PROVIDER)
-        },
+    plan, providers = plan_providers(Device.AUTO), (CPU_PROVIDER, CUDA_PROVIDER)
+    facts = {
+        "onnxruntime is built for": _build(runtime_cuda()),
+        **{f"onnxruntime {provider}": provider_error(provider) or "works" for provider in providers},
         "--device auto takes": f"{plan.device} ({plan.reason})",
-        **_torch(),
     }
-
-
-def _torch() -> dict[str, str]:
     try:
         import torch
     except (ImportError, OSError) as error:  # such as a library of another version of CUDA
-        return {"torch devices": f"torch cannot be imported ({' '.join(str(error).split())})"}
-    build = torch.version.cuda
-    devices = ["cpu", *(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))]
-    return {
-        "torch is built for": "cpu" if build is None else f"CUDA {build}",
+        return facts | {"torch devices": f"torch cannot be imported ({console.one_line(str(error))})"}
+    devices = ["cpu", *map(torch.cuda.get_device_name, range(torch.cuda.device_count()))]
+    return facts | {
+        "torch is built for": _build(torch.version.cuda),
         "torch devices": ", ".join(devices),
         "threads used by torch": str(torch.get_num_threads()),
     }
 
 
-def _machine() -> dict[str, str]:
-    from g2l.machine import usable_cores, usable_memory
-
-    memory = usable_memory()
-    return {
-        "threads usable": f"{usable_cores()} of {os.cpu_count()} cores",
-        "memory": "not known" if memory is None else f"{_gib(memory[0])} of {_gib(memory[1])} available",
-        "free disk here": _free(Path()),
-        "free disk for temporary files": _free(Path(tempfile.gettempdir())),
-    }
+def _build(cuda: str | None) -> str:
+    return "cpu" if cuda is None else f"CUDA {cuda}"
 
 
 def _tracking() -> dict[str, str]:

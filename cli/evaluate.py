@@ -9,7 +9,6 @@ from pathlib import Path
 from g2l.errors import InputError
 
 from . import console, tables
-from .options import check_file
 from .session import scratch_context
 from .settings import EvaluateConfig
 
@@ -21,13 +20,11 @@ def evaluate(config: EvaluateConfig) -> None:
     """
     from g2l.datasets.layout import read_bundle
     from g2l.files import write_json
-    from g2l.inference.comparison import compare_predictions
-    from g2l.inference.evaluate import evaluate_predictions
+    from g2l.inference.evaluate import compare_predictions, evaluate_predictions
     from g2l.metrics.segments import Convention
     from g2l.pipeline.output import refuse_foreign_file
     from g2l.pipeline.predict import record_evaluation
 
-    check_file("--output", config.output)
     score = partial(
         evaluate_predictions,
         ground_truth=config.ground_truth,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import console
-from .models import load_network
+from .inputs import load_network
 from .session import scratch_context
 from .settings import ExportConfig, PublishedConfig
 
@@ -19,8 +19,7 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
     Example: g2l export --model model.safetensors --output model.onnx
     """
     from g2l.export.precision import Precision
-    from g2l.pipeline.export import export_model
-    from g2l.pipeline.export_videos import open_videos
+    from g2l.pipeline.export import export_model, open_videos
 
     network, metadata = load_network(config.model, published)
     features = list(config.calibration)
@@ -44,10 +43,11 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
 
 
 def _say(report: ExportReport) -> None:
+    parity = report.parity
     console.say(
         f"{report.path}: opset {report.opset}, IR version {report.ir_version}, {report.precision}; "
-        f"fp32 differs from torch by at most {report.max_difference:.1e} over {len(report.checks)} lengths, "
-        f"{report.agreement:.2f} % of labels agree"
+        f"fp32 differs from torch by at most {parity.max_difference:.1e} over {len(parity.lengths)} lengths, "
+        f"{parity.agreement:.2f} % of labels agree"
     )
     found = report.reduced
     if found is None:

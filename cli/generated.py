@@ -24,7 +24,7 @@ ENTRY_POINTS = (
     *("pipeline", "context", "search-global", "search-local", "train", "predict", "export", "evaluate"),
     "demo",
 )
-LEFT_OUT = ("quiet", "debug", "json", "dry_run", "report")
+LEFT_OUT = ("quiet", "debug", "json", "dry_run")
 """Settings of a person at a terminal, which `mlflow run` has no use for."""
 
 PROJECT = """\

@@ -9,35 +9,30 @@ from typing import Annotated, Any
 import typer
 
 from g2l import __version__
+from g2l.machine import share_cores
 
 from . import (
     console,
     context,
-    data_convert,
-    data_download,
-    data_extract,
-    data_synth,
-    data_validate,
-    demo,
+    data,
     doctor,
     evaluate,
     export,
     pipeline,
     predict,
-    report,
+    runs,
     search_global,
     search_local,
     structure,
-    sync,
     train,
 )
-from .groups import G2LCommand, G2LGroup
+from .boundary import G2LCommand, G2LGroup
 from .options import grouped
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": demo.demo,
+    "demo": pipeline.demo,
     "pipeline": pipeline.pipeline,
     "context": context.context,
     "search-global": search_global.search_global,
@@ -46,14 +41,14 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": export.export,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,
-    "report": report.report,
-    "sync": sync.sync,
+    "report": runs.report,
+    "sync": runs.sync,
     "doctor": doctor.doctor,
-    "data synth": data_synth.synth,
-    "data validate": data_validate.validate,
-    "data convert": data_convert.convert,
-    "data download": data_download.download,
-    "data extract": data_extract.extract,
+    "data synth": data.synth,
+    "data validate": data.validate,
+    "data convert": data.convert,
+    "data download": data.download,
+    "data extract": data.extract,
     "structure show": structure.show,
     "structure convert": structure.convert,
 }
@@ -107,6 +102,7 @@ def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; only the commands that it may mean are made."""
+    share_cores()
     word = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     meant = [name for name in COMMANDS if name.split()[0] == word]
     make_app(meant or COMMANDS)()

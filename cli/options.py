@@ -185,17 +185,6 @@ def metavar(one: SettingField) -> str:
     return f"{name} {limits}".rstrip()
 
 
-def class_names(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return background classes: '' stands for none."""
-    return tuple(value for value in values if value)
-
-
-def check_file(option: str, path: Path | None) -> None:
-    """Raise `InputError` if a file to write is a directory."""
-    if path is not None and path.is_dir():
-        raise InputError(f"`{option}` must be a file, but {path} is a directory.")
-
-
 def _parameters(one: SettingField, rank: Rank) -> Iterator[inspect.Parameter]:
     """Yield the parameters of the options of a setting."""
     shown: dict[str, Any] = {
@@ -268,9 +257,7 @@ def _given(one: SettingField, values: Mapping[str, Any]) -> dict[str, Any]:
         return {one.name: Budget(amount, "steps" if name.endswith("steps") else "epochs")}
     (value,) = texts.values()
     if one.many:
-        items = tuple(value)
-        if one.setting.keeps_empty:
-            items = class_names(items)
+        items = (item for item in value if item or not one.setting.keeps_empty)  # '' stands for none
         return {one.name: tuple(parse(one, item) for item in items)}
     return {one.name: value if isinstance(value, bool) else parse(one, value)}
 

@@ -1,18 +1,30 @@
-"""`g2l pipeline`."""
+"""`g2l pipeline`, and `g2l demo`, which runs it on synthetic data."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
+from g2l.config import (
+    DEMO,
+    PRESETS,
+    BackboneConfig,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+)
+from g2l.shipping import ContestConfig
 
 from . import console, tables
-from .live import SearchView
+from .inputs import check_backbone
 from .options import Uses
 from .search_global import adjust_search
 from .session import run_context
 from .settings import PresetConfig, RunConfig, SeedsConfig
-from .structures import check_backbone
+
+if TYPE_CHECKING:
+    from g2l.pipeline.context import RunContext
+    from g2l.pipeline.pipeline import PipelineTask
 
 
 def pipeline(
@@ -27,13 +39,14 @@ def pipeline(
     backbone: BackboneConfig,
     recipe: RecipeConfig,
     local_search: LocalSearchConfig,
+    contest: ContestConfig,
 ) -> None:
-    """Search globally, then locally, train beside the hand-designed baseline, export, predict on test.
+    """Search globally, then locally, ship the better structure by hold-outs, export, predict on test.
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
     from g2l.datasets.facts import resolve_config
-    from g2l.pipeline.pipeline import PipelineTask, run_pipeline
+    from g2l.pipeline.pipeline import PipelineTask
 
     check_backbone(backbone)
     task = PipelineTask(
@@ -42,14 +55,47 @@ def pipeline(
         recipe=recipe,
         global_search=global_search,
         local_search=local_search,
+        contest=contest,
         seeds=seeds.seeds,
         seed=run.seed,
     )
     with run_context(run, "pipeline", f"{data.dataset}-split{data.split}") as context:
-        outcome = run_pipeline(
-            context, task, on_plan=tables.cost_plan, observers=[SearchView(context.progress.show)]
+        _run(context, task, f"{data.dataset} split {data.split}, test partition")
+
+
+def demo(run: RunConfig) -> None:
+    """Run the whole pipeline on a small synthetic data set: no download, a few minutes on two cores.
+
+    Example: g2l demo
+    """
+    import numpy as np
+
+    from g2l.datasets.synthetic import kitchen, write_dataset
+    from g2l.pipeline.pipeline import PipelineTask
+
+    preset, name = PRESETS[DEMO], "kitchen"
+    with run_context(run, "demo", name) as context:
+        root = context.folder / "data"
+        if not (root / name).exists():  # else it is resumed
+            write_dataset(root, name, kitchen(np.random.default_rng(run.seed)))
+        task = PipelineTask(
+            data=DataConfig(data_root=root, dataset=name, split=1, seed=run.seed).validate(),
+            backbone=BackboneConfig(stages=2, layers=6, feature_maps=32),
+            recipe=preset.recipe,
+            global_search=preset.global_search.replace(**adjust_search({}, run.device)),
+            local_search=preset.local_search,
+            seeds=2,
+            seed=run.seed,
         )
-        title = f"{data.dataset} split {data.split}, test partition"
-        tables.comparison(title, outcome, backbone.topology)
-        console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
-        console.say(f"report: {outcome.report}")
+        _run(context, task, "Synthetic kitchen, test partition, 2 seeds")
+
+
+def _run(context: RunContext, task: PipelineTask, title: str) -> None:
+    from g2l.pipeline.pipeline import run_pipeline
+
+    outcome = run_pipeline(
+        context, task, on_plan=tables.cost_plan, observers=[tables.SearchView(context.progress.show)]
+    )
+    tables.comparison(title, outcome, task.backbone.topology)
+    console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
+    console.say(f"report: {outcome.report}")

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from g2l.errors import InputError
 
 from . import console, tables
-from .models import open_model
+from .inputs import open_model
 from .session import open_folder
 from .settings import PredictConfig, PublishedConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from g2l.inference.predictor import VideoFailure
     from g2l.inference.smoothing import Smoothing
     from g2l.inference.writers import Outputs
 
 
 def predict(config: PredictConfig, published: PublishedConfig) -> None:
-    """Label every frame of feature files; ground truth is not needed.
+    """Label every frame of feature files or of videos; ground truth is not needed.
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
     """
     from g2l.inference.tiling import parse_size
+    from g2l.pipeline.predict import extract_for_model, require_success
     from g2l.pipeline.predict import predict as predict_stage
-    from g2l.pipeline.predict import require_success
 
+    if bool(config.features) == (config.videos is not None):
+        raise InputError("give either `--features` or `--videos`.")
     outputs = _outputs(config, published.fps)
     memory = None if config.max_memory is None else parse_size(config.max_memory)
     with open_folder(config.output, config.device, quiet=config.quiet, resume=config.resume) as context:
         session = open_model(config.model, published, config.device)
         console.say(f"running on {session.device_report}")
+        features: list[Path] = list(config.features)
+        undecoded: tuple[VideoFailure, ...] = ()
+        if config.videos is not None and config.encoder is not None:
+            folder, undecoded = extract_for_model(
+                context, session.metadata, config.videos, config.encoder, published.fps
+            )
+            features = [folder]
         outcome = predict_stage(
             context,
             session,
-            list(config.features),
+            features,
             ground_truth=config.ground_truth,
             outputs=outputs,
             max_memory=memory,
@@ -43,15 +56,14 @@ def predict(config: PredictConfig, published: PublishedConfig) -> None:
         if outcome.report is not None:
             tables.evaluation(videos, outcome.report)
         before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-        took = outcome.speed
-        rate = f"; {took.frames / took.seconds:,.0f} frames/s" if took.frames else ""
+        rate = f"; {outcome.frames / outcome.seconds:,.0f} frames/s" if outcome.frames else ""
         console.say(f"{videos} written to {config.output}{before}{rate}")
-        require_success(outcome)
+        require_success(replace(outcome, failures=(*undecoded, *outcome.failures)))
 
 
 def _outputs(config: PredictConfig, fps: float | None) -> Outputs:
     """Return what is written and how labels are smoothed."""
-    from g2l.inference.formats import Format
+    from g2l.inference.segments import Format
     from g2l.inference.writers import Outputs
 
     names = dict.fromkeys(part.strip() for text in config.format for part in text.split(",") if part.strip())

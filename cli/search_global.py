@@ -8,11 +8,10 @@ from g2l.config import BackboneConfig, DataConfig, ExecutorKind, GlobalSearchCon
 from g2l.errors import InputError
 
 from . import console, tables
-from .live import SearchView
+from .inputs import check_backbone
 from .options import Uses
 from .session import run_context
 from .settings import PresetConfig, SearchRunConfig
-from .structures import check_backbone
 
 
 def adjust_search(given: dict[str, Any], device: str) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def search_global(
         )
         return
     with run_context(run, "search-global", f"{data.dataset}-split{data.split}") as context:
-        view = SearchView(context.progress.show)
+        view = tables.SearchView(context.progress.show)
         prepared = prepare_search(context.data, task)
         found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
         tables.best_structures(f"The best structures, {subject}", found, search.fitness, backbone.topology)

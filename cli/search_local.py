@@ -7,10 +7,10 @@ from typing import Annotated
 from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig
 
 from . import console
+from .inputs import chosen_structure
 from .options import Uses
 from .session import run_context
 from .settings import PresetConfig, RunConfig, StartConfig
-from .structures import chosen_structure
 
 
 def search_local(

@@ -1,4 +1,4 @@
-"""What every stage command does around its stage: folder, upload, progress, the line to resume with."""
+"""The frame of every stage command: folder, upload, progress, the command to resume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from g2l.pipeline.context import RunContext
 
 RUNS = Path("runs")
-RECORD = "run.json"
 
 
 @contextmanager
@@ -38,8 +37,9 @@ def run_context(options: RunConfig, command: str, subject: str) -> Iterator[RunC
 
     resolve_device(options.device)  # a wrong one is reported before anything is written
     folder = output_folder(options, command, subject)
-    quiet, resume = options.quiet, options.resume
-    with open_folder(folder, options.device, quiet=quiet, resume=resume, resumed_by=folder) as context:
+    with open_folder(
+        folder, options.device, quiet=options.quiet, resume=options.resume, resumed_by=folder
+    ) as context:
         yield context
 
 
@@ -50,47 +50,25 @@ def open_folder(
     *,
     quiet: bool,
     resume: bool = False,
-    resumable: bool = True,
     resumed_by: Path | None = None,
+    scratch: bool = False,
 ) -> Iterator[RunContext]:
-    """Yield the context of a command that writes into a folder.
+    """Yield the context of a command that writes into a folder; at the end wait for its upload.
 
     Args:
         folder: Where it writes.
         device: What runs the network.
         quiet: Whether to print only warnings and errors.
         resume: Whether to continue what the folder holds.
-        resumable: Whether the command has a `--resume` option.
         resumed_by: Value of `--output-dir` that the line to resume with must have, or None.
+        scratch: Whether the command leaves no run, and the folder is removed when everything was sent.
     """
+    from g2l.pipeline.context import open_run
     from g2l.tracking.environment import tracking_uri
+    from g2l.tracking.process import Upload
 
     console.configure(quiet=quiet)
     tracking_uri()  # a wrong one is reported before anything is written
-    try:
-        with _uploaded(folder, device, resume=resume) as context:
-            yield context
-    except KeyboardInterrupt:
-        if resumable:
-            console.say(f"to resume: {resume_line(sys.argv[1:], resumed_by)}")
-        raise
-
-
-@contextmanager
-def _uploaded(
-    folder: Path, device: str, *, resume: bool = False, scratch: bool = False
-) -> Iterator[RunContext]:
-    """Yield a context; at the end wait for its upload, and print where everything is.
-
-    Args:
-        folder: Of the command.
-        device: What runs the network.
-        resume: Whether to continue what the folder holds.
-        scratch: Whether the folder is removed when everything was sent.
-    """
-    from g2l.pipeline.context import open_run
-    from g2l.tracking.process import Upload
-
     upload = Upload(_shared("unrecorded"))
     recorded, interrupted = None, False
     try:
@@ -113,25 +91,22 @@ def _uploaded(
             console.say(unsent)
         elif scratch:
             shutil.rmtree(folder, ignore_errors=True)
+        if interrupted and not scratch:
+            console.say(f"to resume: {resume_line(sys.argv[1:], resumed_by)}")
     if recorded is not None:
         if recorded.page:
             console.say(f"page in MLflow: {recorded.page}")
         if recorded.serve:
             console.say(f"to serve the model: {recorded.serve}")
     if not scratch:
-        run = f" · MLflow run {recorded.run_id}" if recorded else ""
-        console.say(f"results: {folder}{run}")
+        console.say(f"results: {folder}" + (f" · MLflow run {recorded.run_id}" if recorded else ""))
 
 
 @contextmanager
 def scratch_context(*, quiet: bool) -> Iterator[RunContext]:
-    """Yield the context of a command that leaves no run of its own, only what is uploaded.
-
-    Its folder is a temporary one, which is kept only where the upload could not be completed.
-    """
-    console.configure(quiet=quiet)
+    """Yield the context of a command that leaves no run of its own, only what is uploaded."""
     folder = Path(tempfile.mkdtemp(prefix="g2l-"))
-    with _uploaded(folder, "cpu", scratch=True) as context:
+    with open_folder(folder, "cpu", quiet=quiet, scratch=True) as context:
         yield context
 
 
@@ -148,36 +123,32 @@ def output_folder(options: RunConfig, command: str, subject: str) -> Path:
     Raises:
         InputError: There is nothing to resume.
     """
-    if options.output_dir is not None:
-        # A folder without a record is fine: a run may be killed before it writes one.
-        if options.resume and not options.output_dir.exists():
-            raise _nothing_to_resume(options.output_dir)
-        return options.output_dir
-    parent = RUNS / command / subject
-    if not options.resume:
-        return parent / time.strftime("%Y%m%d-%H%M%S")
-    earlier = sorted(path.parent for path in parent.glob(f"*/{RECORD}"))
-    if not earlier:
-        raise _nothing_to_resume(parent)
-    return earlier[-1]
+    # A given folder without a record is fine: a run may be killed before it writes one.
+    folder, parent = options.output_dir, RUNS / command / subject
+    if folder is None and options.resume:
+        folder = max((path.parent for path in parent.glob("*/run.json")), default=None)
+    if options.resume and (folder is None or not folder.exists()):
+        missing = parent if folder is None else folder
+        raise InputError(f"{missing}: there is no run to resume.", hint="leave --resume out to start one.")
+    return folder or parent / time.strftime("%Y%m%d-%H%M%S")
 
 
-def resume_line(arguments: list[str], folder: Path | None = None) -> str:
-    """Return the command that continues an interrupted run, which can be run as it is.
+def resume_line(arguments: Sequence[str], folder: Path | None = None) -> str:
+    """Return the command that continues an interrupted run, which a shell can run as it is.
 
     Args:
         arguments: The command line, also as `mlflow run` writes it: `--resume false --output-dir ''`.
         folder: The run's output folder, or None for a command that is always given one.
     """
     line: list[str] = []
-    remaining = [part for argument in arguments for part in _split(argument)]
+    remaining = list(arguments)
     while remaining:
-        argument = remaining.pop(0)
-        if argument == "--output-dir":
-            del remaining[:1]
-        elif argument in ("--resume", "--no-resume", "--overwrite", "--no-overwrite"):
-            if remaining and remaining[0].lower() in ("true", "false", ""):
-                del remaining[:1]
+        name, equals, _ = (argument := remaining.pop(0)).partition("=")
+        if name == "--output-dir":
+            del remaining[: 0 if equals else 1]
+        elif name in ("--resume", "--overwrite"):
+            if not equals and remaining and remaining[0].lower() in ("true", "false", ""):
+                del remaining[0]
         else:
             line.append(argument)
     place = [] if folder is None else ["--output-dir", str(folder)]
@@ -200,12 +171,3 @@ def program(script: str, typed: Sequence[str]) -> list[str]:
     found = shutil.which(name)
     on_path = found is not None and os.path.realpath(found) == os.path.realpath(script)
     return [name if on_path else script] if name == "g2l" else ["g2l"]
-
-
-def _split(argument: str) -> list[str]:
-    name, equals, value = argument.partition("=")
-    return [name, value] if equals and name in ("--output-dir", "--resume") else [argument]
-
-
-def _nothing_to_resume(folder: Path) -> InputError:
-    return InputError(f"{folder}: there is no run to resume.", hint="leave --resume out to start one.")

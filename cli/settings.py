@@ -9,6 +9,7 @@ from pathlib import Path
 
 from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE, seed_setting
 from g2l.datasets.convert.request import ConversionRequest
+from g2l.inference.settings import ExtractionConfig
 from g2l.settings import Settings, setting
 
 _first = partial(setting, rank=FIRST)
@@ -50,13 +51,6 @@ class RunConfig(ConsoleConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig(RunConfig):
-    """How the demo runs."""
-
-    report: bool = _print("Print where the report is, at the end.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class SearchRunConfig(RunConfig):
     """How a global search runs."""
 
@@ -92,7 +86,7 @@ class ContextConfig(Settings):
 class SeedsConfig(Settings):
     """How often a structure is trained."""
 
-    seeds: int = _first(1, "Trainings per structure, with seeds SEED, SEED + 1, …", at_least=1)
+    seeds: int = _first(1, "Trainings per structure; with --refit as many on hold-outs before.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +97,8 @@ class PublishedConfig(Settings):
     mapping: Path | None = setting(None, "mapping.txt of a state dict.")
     sample_rate: int = setting(1, "Sample rate that a state dict was trained with.", at_least=1)
     background: tuple[str, ...] = setting(("background",), BACKGROUND_HELP, keeps_empty=True)
-    fps: float | None = setting(None, FPS_HELP, above=0, default_text="what the model says")
-    backbone: str | None = setting(None, "package.module:factory that a .safetensors file may name.")
+    fps: float | None = setting(None, FPS_HELP, above=0, default_text="from the model")
+    backbone: str | None = setting(None, "Custom backbone of a .safetensors file: package.module:factory.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,37 +106,43 @@ class PredictConfig(ConsoleConfig):
     """What is predicted, what is written, and how labels are smoothed."""
 
     model: str = _first("", MODEL_HELP, required=True)
-    features: tuple[Path, ...] = _first(
-        (), "Feature file (.npy) or folder of them; repeatable.", required=True
-    )
+    features: tuple[Path, ...] = _first((), "Feature file (.npy) or folder of them; repeatable.")
+    videos: Path | None = _first(None, "Folder of videos, instead of --features.")
+    encoder: Path | None = _first(None, "Encoder (.onnx) of --videos: the one of the training features.")
     output: Path = _first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
     ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
     device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
     resume: bool = _run(False, "Skip videos that are already predicted.")
     format: tuple[str, ...] = setting(
-        (), "Segments also as json, mstcn, eaf (ELAN) or srt; repeatable, or with commas.", rank=FIRST
+        (),
+        "Additional segment formats: json, mstcn, eaf (ELAN), srt; repeatable.",
+        rank=FIRST,
     )
     smooth: str = setting(
         "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi"), rank=FIRST
     )
-    min_duration: str | None = setting(None, "Shortest segment that is kept: 0.5s, or 15 (frames).")
-    median_window: str | None = setting(None, "Window whose most frequent label counts: 1s, or 31 (frames).")
+    min_duration: str | None = setting(None, "Shortest segment to keep: 0.5s, or 15 (frames).")
+    median_window: str | None = setting(None, "Window of the median filter: 1s, or 31 (frames).")
     transition_weight: float | None = setting(
-        None, "Weight of the transitions learnt from train in viterbi.", at_least=0, default_text="1"
+        None, "Transition weight of Viterbi smoothing.", at_least=0, default_text="1"
     )
-    probabilities: bool = setting(False, "Write <video>.probabilities.npy, too.")
-    plots: bool = setting(False, "Write <video>.png: prediction above ground truth.")
+    probabilities: bool = setting(False, "Also write <video>.probabilities.npy.")
+    plots: bool = setting(False, "Also write <video>.png: prediction above ground truth.")
     max_memory: str | None = setting(
         None,
         "Memory limit such as 2GB; longer videos are tiled, with the same result.",
-        default_text="a share of what is free",
+        default_text="a share of the free memory",
         changes_result=False,
     )
-    overwrite: bool = setting(False, "Replace files that an earlier g2l run wrote.", changes_result=False)
+    overwrite: bool = setting(False, "Overwrite the files of an earlier run.", changes_result=False)
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
         yield from super().errors()
+        if self.videos is not None and self.encoder is None:
+            yield "`videos` needs `encoder`, the one that made the training features."
+        if self.encoder is not None and self.videos is None:
+            yield "`encoder` needs `videos`, a folder of them."
         owners = {"min_duration": "min-duration", "median_window": "median", "transition_weight": "viterbi"}
         for name, owner in owners.items():
             value = getattr(self, name)
@@ -164,11 +164,9 @@ class ExportConfig(ConsoleConfig):
         choices=("fp32", "fp16", "int8"),
     )
     calibration: tuple[Path, ...] = _first(
-        (), "Features to fit int8 to and to compare with fp32 on; file or folder, repeatable."
+        (), "Features for int8 calibration and for the comparison with fp32; repeatable."
     )
-    ground_truth: Path | None = _first(
-        None, "Folder of the <video>.txt of --calibration, to compare F1, too."
-    )
+    ground_truth: Path | None = _first(None, "Ground truth of --calibration, to compare F1.")
     force: bool = setting(False, "Write the file even if its labels differ too much from those of fp32.")
     opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
     ir_version: int | None = setting(
@@ -198,7 +196,7 @@ class EvaluateConfig(JsonConfig):
     """Which predictions are scored, and how."""
 
     predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
-    ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same form.", required=True)
+    ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same format.", required=True)
     background: tuple[str, ...] = _first(("background",), BACKGROUND_HELP, keeps_empty=True)
     bundle: Path | None = _first(None, "Score only the videos of this bundle.")
     convention: str = _first(
@@ -206,7 +204,7 @@ class EvaluateConfig(JsonConfig):
         "g2l: without the last frame of the last segment, as the official code does.",
         choices=("mstcn", "g2l"),
     )
-    output: Path | None = _first(None, "Write metrics.json here, too.")
+    output: Path | None = _first(None, "Also write the scores to this file.")
     compare: Path | None = _first(None, "Other predictions of the same videos to compare with.")
 
 
@@ -229,8 +227,8 @@ class SynthConfig(NewDataConfig):
     )
     lags: str | None = _first(None, "Planted lags in frames, such as 41,7.", default_text="41")
     videos: int = _first(24, "Number of videos.")
-    frames: int = _first(400, "Mean number of frames of a video.")
-    classes: int | None = _first(None, "Classes of a kitchen.", default_text="10")
+    frames: int = _first(400, "Mean video length in frames.")
+    classes: int | None = _first(None, "Number of classes (kitchen).", default_text="10")
     feature_dim: int | None = _first(None, "D.", default_text="16, for lags 8")
     seed: int = seed_setting()
 
@@ -251,28 +249,8 @@ class ConvertConfig(ConversionRequest, DebugConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractConfig(DebugConfig):
+class ExtractConfig(DebugConfig, ExtractionConfig):
     """Videos whose features are extracted."""
-
-    videos: Path = _first(Path(), "Folder of videos.", required=True)
-    encoder: Path = _first(
-        Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
-    )
-    output: Path = _first(Path(), "Folder for <video>.npy and features.json.", required=True)
-    fps: float = _first(15.0, "Features per second of video.")
-    mean: str | None = setting(
-        None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
-    )
-    std: str | None = setting(None, "Standard deviation of red, green, blue.", default_text="ImageNet's")
-    size: int | None = setting(
-        None, "Height and width, where the encoder accepts any.", unit="pixels", default_text="224"
-    )
-    clip_frames: int | None = setting(
-        None, "T, where the encoder accepts any.", unit="frames", default_text="16"
-    )
-    encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
-    batch_size: int = setting(32, "Frames or clips encoded at once.")
-    device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +269,7 @@ class ReportConfig(ConsoleConfig):
 class ShowConfig(JsonConfig):
     """How a structure is shown."""
 
-    fps: float | None = _first(None, "Frame rate, to show seconds, too.", above=0)
+    fps: float | None = _first(None, "Frame rate, to show seconds.", above=0)
     feature_dim: int = setting(2048, "Channels D of the features, for the size.", at_least=1)
     classes: int = setting(11, "Number of classes, for the size.", at_least=1)
     feature_maps: int = setting(64, "Channels inside a stage, for the size.", at_least=1)
@@ -309,4 +287,4 @@ class DownloadConfig(DebugConfig):
     """Where a data set is downloaded to."""
 
     data_root: Path = _first(Path("data"), "Folder of data sets.")
-    yes: bool = _first(False, "Accept the terms without a question.")
+    yes: bool = _first(False, "Accept the terms of use.")

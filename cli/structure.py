@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from g2l.errors import InputError
 from g2l.layer_names import DEFAULT_BACKBONE
 from g2l.structure import ReceptiveField
 
@@ -69,9 +70,17 @@ def convert(
 
     Example: g2l structure convert structure.json official.json --to official
     """
+    from g2l.pipeline.output import refuse_foreign_file
     from g2l.structure_files import Dialect, read_structure, write_structure
 
+    def is_structure(path: Path) -> bool:
+        try:
+            return bool(read_structure(path))
+        except InputError:
+            return False
+
     found = read_structure(source)
+    refuse_foreign_file(target, is_structure)
     write_structure(
         target,
         found.structure,
@@ -99,23 +108,21 @@ def _values(
     found: StructureFile, network: ReceptiveField, stages: Sequence[ReceptiveField], fps: float | None
 ) -> dict[str, Any]:
     """Return what is shown as JSON values."""
-    fields, aheads = [one.frames for one in stages], [one.future for one in stages]
+    frames = {
+        "receptive_fields": [one.frames for one in stages],
+        "look_aheads": [one.future for one in stages],
+    }
     values = {
         "backbone": found.backbone or DEFAULT_BACKBONE,
         "causal": found.causal,
         "stages": found.structure.as_lists(),
         **found.topology.report(found.structure),
-        "receptive_fields": fields,
-        "look_aheads": aheads,
+        **frames,
     }
-    if fps is None:
-        return values
-    return values | {
-        "receptive_field_s": network.frames / fps,
-        "look_ahead_s": network.future / fps,
-        "receptive_fields_s": [frames / fps for frames in fields],
-        "look_aheads_s": [frames / fps for frames in aheads],
-    }
+    if fps is not None:
+        values |= {"receptive_field_s": network.frames / fps, "look_ahead_s": network.future / fps}
+        values |= {f"{name}_s": [one / fps for one in counts] for name, counts in frames.items()}
+    return values
 
 
 def _seen(frames: int, fps: float | None) -> str:

@@ -1,19 +1,23 @@
-"""The tables and summaries that several commands print."""
+"""Output of the stages: the status of a running search, tables and summaries at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from g2l.progress import duration
 
 from . import console
 
 if TYPE_CHECKING:
-    from g2l.inference.comparison import PredictionComparison
-    from g2l.inference.evaluate import EvaluationReport
+    from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.budget import CostPlan, SearchCost
+    from g2l.search.candidates import GenerationSummary
+    from g2l.search.events import EvaluationEvent, SearchStatus
     from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
@@ -34,11 +38,13 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
             name,
             *(str(contestant.test[metric]) for metric in METRICS),
             _sight(topology.report(contestant.structure)),
+            str(contestant.epochs),
             f"{contestant.training_equivalents:.1f} trainings",
         )
         for name, contestant in outcome.contestants.items()
     ]
-    console.table(title, ("structure", *METRICS.values(), SIGHT, "search cost"), rows)
+    console.table(title, ("structure", *METRICS.values(), SIGHT, "epochs", "search cost"), rows)
+    console.data(outcome.contest.reason)
     baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
@@ -177,7 +183,7 @@ def dry_run(title: str, plan: CostPlan) -> None:
 def _share_of_time(cost: SearchCost, steps: int) -> str:
     if cost.seconds is None or not cost.total_steps:
         return "unknown"
-    return console.duration(cost.seconds * steps / cost.total_steps)
+    return duration(cost.seconds * steps / cost.total_steps)
 
 
 def _mebibytes(count: int) -> str:
@@ -191,7 +197,64 @@ def _cost(cost: SearchCost) -> str:
         f"{cost.training_equivalents:.1f} full trainings",
     ]
     if cost.seconds is not None:
-        parts.append(f"about {console.duration(cost.seconds)}")
+        parts.append(f"about {duration(cost.seconds)}")
     if cost.bytes is not None:
         parts.append(f"{_mebibytes(cost.bytes)} of checkpoints")
     return " · ".join(parts)
+
+
+def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]:
+    """Return where a search stands, the most wanted first.
+
+    Args:
+        status: After its latest evaluation.
+        seconds_left: How long it will go on, or None when that is not known.
+    """
+    planned, full = status.planned_steps, status.full_steps
+    about = "" if status.limited else "about "
+    steps = f"{status.completed_steps:,}" + ("" if planned is None else f" of {about}{planned:,}") + " steps"
+    if full is not None:
+        of = "" if planned is None else f" of {planned / full:.1f}"
+        steps += f" ({status.completed_steps / full:.1f}{of} trainings)"
+    fields = [
+        f"generation {status.generation}" if status.phase == "search" else status.phase.value,
+        f"best {status.best:.1f}, median {status.median:.1f}",
+        steps,
+    ]
+    if seconds_left is not None:
+        fields.append(f"{'at most' if status.limited else 'about'} {duration(seconds_left)} left")
+    fields += [console.count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
+    fields.append(f"{status.pruned:,} pruned")
+    if status.failures:
+        fields.append(f"{status.failures:,} failed")
+    return [*fields, console.count(status.workers, "worker")]
+
+
+class SearchView:
+    """A search observer that shows the status after each evaluation.
+
+    Args:
+        show: Takes the fields, and nothing when the search is over.
+        clock: Seconds, from any start.
+    """
+
+    def __init__(
+        self, show: Callable[[Sequence[str]], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._show = show
+        self._clock = clock
+        self._start = clock()
+
+    def on_evaluation(self, event: EvaluationEvent) -> None:
+        """Show the status; the clock runs from the first training, not from what was replayed before it."""
+        status, now = event.status, self._clock()
+        if not status.trained_steps:
+            self._start = now
+        self._show(status_fields(status, status.seconds_left(now - self._start)))
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        """Wait for the next evaluation."""
+
+    def on_end(self) -> None:
+        """Show nothing any more."""
+        self._show(())

@@ -7,10 +7,10 @@ from typing import Annotated
 from g2l.config import BackboneConfig, DataConfig, Ending, LocalSearchConfig, RecipeConfig
 
 from . import console, tables
+from .inputs import chosen_structure
 from .options import Uses
 from .session import run_context
 from .settings import PresetConfig, RunConfig, SeedsConfig, StartConfig
-from .structures import chosen_structure
 
 
 def train(
@@ -28,7 +28,7 @@ def train(
     Example: g2l train --dataset gtea --split 1 --hand-designed --seeds 3
     """
     from g2l.datasets.facts import resolve_config
-    from g2l.pipeline.train import Training
+    from g2l.pipeline.fitting import Training
     from g2l.pipeline.train import train as train_stage
 
     structure, origin = chosen_structure(backbone, start)
@@ -41,7 +41,7 @@ def train(
         branching=None if branching.ending is Ending.SINGLE else branching,
     )
     with run_context(run, "train", f"{data.dataset}-split{data.split}") as context:
-        outcome = train_stage(context, training, range(run.seed, run.seed + seeds.seeds))
+        outcome = train_stage(context, training, run.seed, seeds.seeds)
         tables.scores(
             f"{data.dataset} split {data.split}, test partition, {console.count(seeds.seeds, 'seed')}",
             {origin: outcome.test()},

@@ -22,10 +22,9 @@ FIRST, RARE = Rank.FIRST, Rank.RARE
 FAST, PAPER, DEMO = "fast", "paper", "demo"
 
 LARGEST_SEED = 2**31 - 1
-"""What torch, numpy and scikit-learn all accept, with room for the seeds after it."""
+"""Largest seed that torch, numpy and scikit-learn accept, with room for the seeds after it."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
-"""Names a fitness may have; `f1` is the mean of F1@{10,25,50}."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Normalization(StrEnum):
 
 
 class Selection(StrEnum):
-    """Weights to keep: of the best epoch on a hold-out cut from train, or of the last on all of train."""
+    """Whether hold-outs cut from train choose the number of epochs, or all are taken on all of train."""
 
     BEST = "best"
     LAST = "last"
@@ -119,12 +118,7 @@ FPS_HELP = "Frame rate of the features, for output in seconds."
 
 def seed_setting() -> Any:
     """Return the field of the seed, which several configurations share."""
-    return setting(
-        0,
-        "Random seed.",
-        at_least=0,
-        at_most=LARGEST_SEED,
-    )
+    return setting(0, "Random seed.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +183,7 @@ class DataConfig(Settings):
 
 @dataclass(frozen=True)
 class BackboneFamily:
-    """What the settings of a backbone need to know of it.
+    """Facts of a backbone that its settings depend on.
 
     Attributes:
         dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
@@ -306,14 +300,19 @@ class BackboneConfig(Settings):
 class RecipeConfig(Settings):
     """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3)."""
 
-    epochs: int = setting(50, "Training epochs.", at_least=1, presets={PAPER: 65, DEMO: 60})
+    epochs: int = setting(50, "Training epochs, at most.", at_least=1, presets={PAPER: 65, DEMO: 60})
     batch_size: int = setting(4, "Videos per step.", at_least=1, presets={PAPER: 8})
     learning_rate: float = setting(5e-4, "Learning rate (Adam).", above=0, presets={DEMO: 1e-3})
     class_weights: ClassWeights = setting(
         ClassWeights.NONE, "Class weights of the loss, from the frames in train."
     )
     selection: Selection = _rare(
-        Selection.BEST, "Weights to keep: best on a hold-out cut from train; last of all of train."
+        Selection.BEST,
+        "Epochs: best chooses their number on hold-outs cut from train; last takes all of --epochs.",
+        presets={PAPER: Selection.LAST},
+    )
+    refit: bool = setting(
+        True, "Train on all of train once hold-outs have chosen; else keep the best epoch's weights."
     )
     decay_epoch: int | None = _rare(
         None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
@@ -329,7 +328,7 @@ class RecipeConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchLimits(Settings):
-    """What no structure of a search may exceed."""
+    """Limits of every structure of a search."""
 
     max_receptive_field: int | None = setting(
         None, "Largest receptive field.", unit="frames", at_least=1, default_text="no limit"
@@ -359,9 +358,7 @@ class GlobalSearchConfig(SearchLimits):
         rank=FIRST,
     )
     strategy: Strategy = setting(
-        Strategy.ONE_SHOT,
-        "Search strategy.",
-        presets={PAPER: Strategy.GENETIC, DEMO: Strategy.GENETIC},
+        Strategy.ONE_SHOT, "Search strategy.", presets={PAPER: Strategy.GENETIC, DEMO: Strategy.GENETIC}
     )
     population: int = _rare(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
     generations: int = _rare(
@@ -467,7 +464,9 @@ class LocalSearchConfig(SearchLimits):
         "Training between two estimates",
         presets={FAST: Budget(20, "steps"), DEMO: Budget(12, "steps")},
     )
-    branch_learning_rate: float = _rare(2e-3, "Learning rate of the branch weights (Adam).", above=0)
+    branch_learning_rate: float = _rare(
+        2e-3, "Learning rate of the branch weights (Adam).", above=0, presets={PAPER: 5e-4}
+    )
     max_rate: int | None = _rare(
         None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
     )

@@ -1,4 +1,4 @@
-"""The kinds of error that reach a user; `cli.errors` maps each kind to its exit code."""
+"""The kinds of error that reach a user; `cli.boundary` maps each kind to its exit code."""
 
 from __future__ import annotations
 

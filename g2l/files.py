@@ -17,7 +17,7 @@ from typing import Any
 from g2l.errors import DiskFullError, InputError, OperationalError, at, no_such_file
 
 _TEMPORARY = re.compile(r"\..+\.\w{8}\.tmp", re.ASCII | re.DOTALL)
-"""What `atomic_path` calls its files until they are whole."""
+"""Prefix of the temporary files of `atomic_path`."""
 
 
 @contextmanager

@@ -23,6 +23,16 @@ def usable_cores(root: Path = ROOT) -> int:
     return max(1, min([cores, *(int(quota) for quota in _cpu_quotas(root))]))
 
 
+def share_cores() -> None:
+    """Let waiting OpenMP threads sleep where this machine is busy; to be called before torch is imported.
+
+    They spin otherwise, which takes the cores from the threads that they wait for. On 2 cores with a load of
+    18, a training step took 0.07 to 0.16 s instead of 1.3 s and more. An idle machine keeps the default.
+    """
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 2:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def usable_memory(root: Path = ROOT) -> tuple[int, int] | None:
     """Return how many bytes are available without swapping and how many there are in all.
 

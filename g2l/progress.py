@@ -42,3 +42,10 @@ class NullProgress:
 
     def show(self, fields: Sequence[str]) -> None:
         """Ignore the facts."""
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What the folder of a run holds: one frozen class for each record, read and written only here.
+"""Records of a run folder: one frozen class for each, read and written only here.
 
 Every file is written atomically, every line of a `.jsonl` file is on disk before the run goes on. A torn last
 line (a kill while it was written) is dropped; any other damage is an `InputError` that names file and line.
@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -39,7 +39,7 @@ SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 
 
 class RunKind(StrEnum):
-    """What a run does."""
+    """Kind of a run."""
 
     PIPELINE = "pipeline"
     SEARCH_GLOBAL = "search-global"
@@ -48,6 +48,8 @@ class RunKind(StrEnum):
     CONTEXT = "context"
     TRAIN = "train"
     SEED = "seed"
+    SELECT = "select"
+    HOLDOUT = "hold-out"
     EXPORT = "export"
     PREDICT = "predict"
     EVALUATE = "evaluate"
@@ -206,7 +208,7 @@ class EpochRecord:
 
     @property
     def key(self) -> int:
-        """What tells the lines of a file apart: a resumed run does not write the same one again."""
+        """Key of a line: a resumed run does not write a line with the same key again."""
         return self.epoch
 
 
@@ -232,7 +234,7 @@ class MetricsRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerUpdate:
-    """What one update did to one layer: `weights` over `branches` made `rate_before` into `rate_after`."""
+    """One update of one layer: `weights` over `branches` moved `rate_before` to `rate_after`."""
 
     rate_before: int
     branches: tuple[int, ...]
@@ -404,7 +406,7 @@ def _build(kind: type[T], values: Mapping[str, Any], place: str) -> T:
         InputError: A value is missing or of another kind; `place` begins the message.
     """
     found = {}
-    for name, (hint, required) in _hints(kind).items():
+    for name, (hint, required) in _hints(cast(Any, kind)).items():
         if name in values:
             found[name] = _checked(hint, values[name], name, place)
         elif required:
@@ -413,7 +415,7 @@ def _build(kind: type[T], values: Mapping[str, Any], place: str) -> T:
 
 
 @lru_cache
-def _hints(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
+def _hints(kind: Any) -> dict[str, tuple[Any, bool]]:
     """Return the type of each field, and whether it has no default."""
     hints = get_type_hints(kind)
     return {
@@ -431,10 +433,10 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
     if kind is float and value is None:
         return float("nan")
     if is_dataclass(kind) and isinstance(value, dict):
-        return _build(kind, value, place)
+        return _build(cast(Any, kind), value, place)
     if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
         return kind(value)
-    json_kind = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
+    json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
     if not isinstance(value, json_kind) or isinstance(value, bool):
         expected = getattr(kind, "__name__", kind).lower()
         raise InputError(f"{place}: expected `{name}` to be {expected}, found {brief(repr(value))}.")

@@ -1,4 +1,4 @@
-"""What a setting is: a field of a frozen dataclass, whose metadata holds its range, unit, help and presets.
+"""A setting is a field of a frozen dataclass; its metadata holds range, unit, help and presets.
 
 The standard library is enough for that. Pydantic would cost every `g2l --help` about 0.1 s and us a
 dependency, and most of our checks concern several settings at once, which are methods there as well.
@@ -42,7 +42,7 @@ class Rank(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of a setting beside its name, type and default.
+    """Facts of a setting beside its name, type and default.
 
     Attributes:
         help: A noun phrase or an imperative.

@@ -66,7 +66,7 @@ class StructureFile:
         structure: Dilation rates.
         dialect: Format of the file.
         backbone: Name of the backbone it was found for, inferred from the names of its layers where the file
-            does not name it; None where neither tells.
+            does not name it; None where neither does.
         causal: Whether it was found for the causal variant.
         provenance: How it was found, as JSON values; empty when the file does not record it.
     """

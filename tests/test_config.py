@@ -39,6 +39,10 @@ def test_defaults_are_valid_frozen_and_json(config):
         config.seed = 1
 
 
+def test_the_class_defaults_name_the_strategy_of_the_command_line():
+    assert GlobalSearchConfig().strategy is PRESETS["fast"].global_search.strategy
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_valid(name):
     preset = PRESETS[name]
@@ -61,43 +65,16 @@ def test_the_paper_preset_is_the_paper():
     ("config", "message"),
     [
         (BackboneConfig(stages=0), "`stages` must be >= 1, but is 0 instead"),
-        (BackboneConfig(dropout=1.0), r"`dropout` must be in \[0, 1\), but is 1.0 instead"),
         (BackboneConfig(dropout=NAN), r"`dropout` must be in \[0, 1\), but is nan instead"),
-        (DataConfig(), "`dataset` must be a folder name below the data root, but is '' instead"),
-        (
-            DataConfig(dataset="a/b"),
-            "`dataset` must be a folder name below the data root, but is 'a/b' instead",
-        ),
+        (DataConfig(dataset="a/b"), "`dataset` must be a folder name below the data root, but is 'a/b'"),
         (DataConfig(dataset=".."), "`dataset` must be a folder name"),
-        (data(sample_rate=0), "`sample_rate` must be >= 1, but is 0 instead"),
         (data(holdout_fraction=1.0), r"`holdout_fraction` must be in \(0, 1\), but is 1.0 instead"),
         (data(fps=0.0), "`fps` must be > 0 and finite, but is 0.0 instead"),
-        (data(fps=NAN), "`fps` must be > 0 and finite, but is nan instead"),
-        (RecipeConfig(learning_rate=0.0), "`learning_rate` must be > 0"),
-        (
-            RecipeConfig(learning_rate=float("inf")),
-            "`learning_rate` must be > 0 and finite, but is inf instead",
-        ),
-        (
-            RecipeConfig(smoothing_weight=-1.0),
-            "`smoothing_weight` must be >= 0 and finite, but is -1.0 instead",
-        ),
+        (RecipeConfig(learning_rate=float("inf")), "`learning_rate` must be > 0 and finite, but is inf"),
         (RecipeConfig(monitor="loss"), "`monitor` must be one of f1, .*, accuracy, but is 'loss' instead"),
-        (RecipeConfig(decay_epoch=0), "`decay_epoch` must be >= 1, but is 0 instead"),
-        (RecipeConfig(gradient_clip=0.0), "`gradient_clip` must be > 0"),
         (GlobalSearchConfig(population=1), "`population` must be >= 2, but is 1 instead"),
-        (
-            GlobalSearchConfig(mutation_probability=1.5),
-            r"`mutation_probability` must be in \[0, 1\], but is 1.5",
-        ),
-        (GlobalSearchConfig(gene_mutation_probability=NAN), "`gene_mutation_probability` must be in"),
-        (GlobalSearchConfig(survival_margin=NAN), "`survival_margin` must be >= 0 and finite, but is nan"),
-        (GlobalSearchConfig(fitness="loss"), "`fitness` must be one of"),
-        (GlobalSearchConfig(workers=0), "`workers` must be >= 1, but is 0 instead"),
         (LocalSearchConfig(expansion_rate=0.0), r"`expansion_rate` must be in \(0, 1\], but is 0.0 instead"),
         (LocalSearchConfig(branches=4), "`branches` must be 2 or an odd number >= 3, but is 4 instead"),
-        (LocalSearchConfig(max_rate=0), "`max_rate` must be >= 1, but is 0 instead"),
-        (LocalSearchConfig(branch_learning_rate=0.0), "`branch_learning_rate` must be > 0"),
     ],
 )
 def test_errors_name_setting_range_and_value(config, message):
@@ -156,13 +133,6 @@ def test_a_backbone_knows_its_hand_designed_structure():
     assert backbone.fit(backbone.hand_designed()) is backbone
 
 
-def test_a_structure_that_does_not_fit_is_refused():
-    with pytest.raises(
-        InputError, match=r"s.json: expected 4 stages of 10 layers, but found stages of 2, 1 layers"
-    ):
-        BackboneConfig().fit(DilationStructure(((1, 2), (4,))), "s.json")
-
-
 @pytest.mark.parametrize(
     ("amount", "unit", "message"),
     [
@@ -173,7 +143,3 @@ def test_a_structure_that_does_not_fit_is_refused():
 def test_budgets_are_checked(amount, unit, message):
     with pytest.raises(InputError, match=message):
         Budget(amount, unit)
-
-
-def test_budgets_read_well():
-    assert str(Budget(120, "steps")) == "120 steps"

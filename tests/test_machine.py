@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from g2l.machine import free_disk, nearest_folder, resident_memory, usable_cores, usable_memory
+from g2l.machine import free_disk, nearest_folder, resident_memory, share_cores, usable_cores, usable_memory
 
 GIB = 2**30
 
@@ -96,3 +96,15 @@ def test_disk_is_that_of_the_nearest_folder(tmp_path):
 def test_this_process_is_in_memory(tmp_path):
     assert 10**7 < resident_memory() < 10**11
     assert resident_memory(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("load", "given", "policy"),
+    [(0.4, {}, None), (9, {}, "PASSIVE"), (9, {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")],
+)
+def test_threads_sleep_on_a_busy_machine_unless_the_user_decides(monkeypatch, load, given, policy):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "environ", given.copy())
+    share_cores()
+    assert os.environ.get("OMP_WAIT_POLICY") == policy

@@ -47,7 +47,7 @@ _SMALL = 2**20
 
 @dataclass(frozen=True)
 class StoredArray:
-    """What is known of one array before its numbers are read.
+    """Facts of an array that are known before its numbers are read.
 
     Attributes:
         shape: As it will be read.
@@ -141,73 +141,58 @@ def _tensors(path: Path) -> dict[str, Any]:
 
 
 def _list_hdf5(path: Path) -> dict[str, StoredArray]:
-    with _open_hdf5(path) as file:
-        found: dict[str, StoredArray] = {}
-
-        def add(name: str, item: Any) -> None:
-            if isinstance(name, str) and _is_array(item):
-                found[name] = StoredArray(item.shape, item.dtype)
-
-        file.visititems(add)  # which follows no soft or external links
-        _require_own(path, file, found)
-        return found
+    with _open_hdf5(path) as (items, matlab):
+        return {
+            name: StoredArray(item.shape[::-1] if matlab else item.shape, item.dtype, cell)
+            for name, (item, cell) in items.items()
+        }
 
 
 def _read_hdf5(path: Path, name: str) -> npt.NDArray[Any]:
-    with _open_hdf5(path) as file:
-        return _numbers(path, file[name])
+    with _open_hdf5(path) as (items, matlab):
+        item, _ = items[name]
+        if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
+            raise DataError(path, None, f"{item.name} claims more numbers than the file holds.")
+        numbers = np.asarray(item[...])
+        return numbers.T if matlab else numbers  # version 7.3 stores MATLAB's columns as rows
 
 
 @contextmanager
-def _open_hdf5(path: Path, kind: str = _HDF5) -> Iterator[Any]:
+def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, tuple[Any, int | None]], bool]]:
+    """Yield the arrays of a file with the places of cells, and whether MATLAB wrote it; follow no links."""
     try:
         import h5py
     except ImportError:
         message = "cannot be read without the package h5py."
         raise DataError(path, None, message, hint="pip install 'g2l[hdf5]'.") from None
-    require_regular(path)
-    with reading(path, kind), h5py.File(path, "r") as file:
-        yield file
+    matlab = _is_matlab_73(path)
+    found: dict[str, tuple[Any, int | None]] = {}
 
+    def is_own(item: Any) -> bool:
+        return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
 
-def _is_array(item: Any) -> bool:
-    """Return whether an item of a file is an array whose numbers are in this very file."""
-    import h5py
+    def add(name: str, item: Any) -> None:
+        if not isinstance(name, str) or not is_own(item) or (matlab and name.startswith("#")):
+            return
+        if matlab and h5py.check_ref_dtype(item.dtype) is h5py.Reference:
+            cells = [item.file[reference] for reference in item[...].ravel()]
+            found.update((f"{name}{{{n}}}", (cell, n)) for n, cell in enumerate(cells, 1) if is_own(cell))
+        else:
+            found[name] = item, None
 
-    return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
-
-
-def _own_items(group: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the items at the top of a file that are not links to other places."""
-    import h5py
-
-    for name in group:
-        if isinstance(name, str) and isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
-
-
-def _require_own(path: Path, file: Any, found: Mapping[str, StoredArray]) -> None:
-    """Refuse a file in which there are links to other files and nothing else."""
-    if len(file) and not found and sum(1 for _ in _own_items(file)) < len(file):
-        message = (
-            f"expected arrays, but found only links ({', '.join(map(str, file))}), which are not followed."
-        )
-        raise DataError(path, None, message)
-
-
-def _numbers(path: Path, item: Any) -> npt.NDArray[Any]:
-    if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
-        raise DataError(path, None, f"{item.name} claims more numbers than the file holds.")
-    return np.asarray(item[...])
+    with reading(path, _MAT if matlab else _HDF5), h5py.File(path, "r") as file:
+        file.visititems(add)  # which follows no soft or external links
+        links = [name for name in file if not isinstance(file.get(name, getlink=True), h5py.HardLink)]
+        if links and not found:
+            message = f"expected arrays, but found only links ({', '.join(links)}), which are not followed."
+            raise DataError(path, None, message)
+        yield found, matlab
 
 
 def _list_mat(path: Path) -> dict[str, StoredArray]:
     """Return the matrices of a file, those in cells as `X{1}`, `X{2}` and so on."""
     if _is_matlab_73(path):
-        with _open_hdf5(path, _MAT) as file:
-            found = dict(_list_matlab_73(file))
-            _require_own(path, file, found)
-            return found
+        return _list_hdf5(path)
     return {
         name: StoredArray(value.shape, value.dtype, cell)
         if isinstance(value, np.ndarray)
@@ -218,27 +203,9 @@ def _list_mat(path: Path) -> dict[str, StoredArray]:
 
 def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
     """Return one matrix of a file, with its axes in MATLAB's order."""
-    if not _is_matlab_73(path):
-        return np.asarray(_load_mat(path, path.stat().st_mtime_ns)[name][0])
-    variable, _, cell = name.partition("{")
-    with _open_hdf5(path, _MAT) as file:
-        item = file[file[variable][...].ravel()[int(cell[:-1]) - 1]] if cell else file[variable]
-        return _numbers(path, item).T  # version 7.3 stores MATLAB's columns as rows
-
-
-def _list_matlab_73(file: Any) -> Iterator[tuple[str, StoredArray]]:
-    import h5py
-
-    for name, item in _own_items(file):
-        if not _is_array(item):
-            continue
-        if item.dtype.kind in "fiu":
-            yield name, StoredArray(item.shape[::-1], item.dtype)
-        elif h5py.check_ref_dtype(item.dtype) is h5py.Reference:
-            for cell, reference in enumerate(item[...].ravel(), start=1):
-                inside = file[reference]
-                if _is_array(inside):
-                    yield f"{name}{{{cell}}}", StoredArray(inside.shape[::-1], inside.dtype, cell)
+    if _is_matlab_73(path):
+        return _read_hdf5(path, name)
+    return np.asarray(_load_mat(path, path.stat().st_mtime_ns)[name][0])
 
 
 _Loaded = dict[str, tuple[npt.NDArray[Any] | str, int | None]]

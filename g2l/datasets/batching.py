@@ -127,7 +127,7 @@ class BatchSource:
 def prefetched(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
     """Yield the batches, each made in a thread of its own while the one before it is used.
 
-    There are never more than two: the one that is used and the next. What goes wrong with a batch is raised
+    There are never more than two: the one that is used and the next. An error of a batch is raised
     when it is due. When whoever iterates stops, a batch that is being made is waited for.
 
     Args:

@@ -89,7 +89,7 @@ class SegmentationDataset:
     def open(cls, config: DataConfig, *, quiet: bool = False) -> Self:
         """Open a split after checking the header of every feature file and all labels.
 
-        What was odd is logged once in a process.
+        Notices are logged once per process.
 
         Args:
             config: What to open; settings that are None come from the data set's `dataset.json`.
@@ -111,23 +111,30 @@ class SegmentationDataset:
                 log_once(notice)
         return cls(config, folder, inspection, quiet=quiet)
 
-    def partitions(self, selection: Selection) -> Partitions:
+    def partitions(self, selection: Selection, rotation: int = 0) -> Partitions:
         """Return who is on which side.
 
         Args:
             selection: `best` cuts a hold-out from the train bundle; `last` trains on all of it.
+            rotation: Which hold-out is cut, see `cut_holdout`.
 
         Raises:
             InputError: A hold-out is needed, but there is one training video, or `group_pattern` is unusable.
         """
         if selection is Selection.LAST:
             return Partitions(self._train, (), self._test)
-        return Partitions(self._cut.train, self._cut.holdout, self._test)
+        cut = self._cut(rotation)
+        return Partitions(cut.train, cut.holdout, self._test)
+
+    @property
+    def rotations(self) -> int:
+        """Number of hold-outs until every training video was held out."""
+        return self._cut().rotations
 
     @property
     def holdout_notice(self) -> str | None:
         """A sentence where the hold-out is not cut as it should be, else None."""
-        return self._cut.notice
+        return self._cut().notice
 
     def standardized_on(self, names: Collection[str]) -> Self:
         """Return this data set with the statistics of `names`, the training partition, bound to it.
@@ -185,7 +192,7 @@ class SegmentationDataset:
         `file_fingerprint`.
         """
         try:
-            holdout: tuple[str, ...] = self._cut.holdout
+            holdout: tuple[str, ...] = self._cut().holdout
         except InputError:  # a single training video, which has no hold-out
             holdout = ()
         files = self._inspection.videos
@@ -219,10 +226,9 @@ class SegmentationDataset:
         paths = (folder.mapping, *facts, *folder.bundles(self.config.split), *features, *labels)
         return {path: file_fingerprint(path) for path in paths}
 
-    @cached_property
-    def _cut(self) -> HoldoutCut:
+    def _cut(self, rotation: int = 0) -> HoldoutCut:
         config = self.config
-        cut = cut_holdout(self._train, config.holdout_fraction, config.seed, config.group_pattern)
+        cut = cut_holdout(self._train, config.holdout_fraction, config.seed, config.group_pattern, rotation)
         if cut.notice and not self._quiet:
             log_once(f"{config.dataset}: {cut.notice}")
         return cut

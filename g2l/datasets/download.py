@@ -52,7 +52,7 @@ _LARGEST_RATIO = 200
 _SMALL = 2**24
 """Bytes up to which the ratio does not matter: labels shrink a lot, and are small."""
 _ZIP_ERRORS = (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError, UnicodeError)
-"""What `zipfile` raises for a damaged archive, or one with an unknown compression."""
+"""Errors of `zipfile` for damaged archives and unknown compressions."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _LARGEST_AXIS = 2**48
 
 
 class Stamp(NamedTuple):
-    """What tells that a file was written to or replaced: cheap, and enough where nobody sets clocks back."""
+    """Fingerprint that changes when a file is written or replaced, unless clocks are set back."""
 
     size: int
     modified_ns: int
@@ -74,7 +74,7 @@ class FeatureFile:
 
     @property
     def notice(self) -> str | None:
-        """What the user should know of how the file is read, or None."""
+        """Notice for the user on how the file is read, or None."""
         if not self.frames_first:
             return None
         return (
@@ -133,7 +133,7 @@ def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
         feature_dim: D it must have, either way round (see `FeatureFile.notice`); None takes the rows as D.
 
     Raises:
-        DataError: The file is missing, truncated or no numpy array, its array is no matrix of numbers or is
+        DataError: The file is missing, truncated or not a numpy array, its array is not numeric, not 2-D or
             empty, or neither axis has length `feature_dim`.
     """
     with os.fdopen(open_regular(path), "rb") as stream, reading(path):

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from g2l.errors import InputError
 
 SUBJECT_PATTERNS = (
@@ -27,12 +29,14 @@ class HoldoutCut:
         train: Videos to train on.
         holdout: Videos to select on.
         grouped: Whether no subject is on both sides.
+        rotations: Rotations until every group was held out.
         notice: Why the cut is not grouped though it could have been expected to be, or None.
     """
 
     train: tuple[str, ...]
     holdout: tuple[str, ...]
     grouped: bool
+    rotations: int
     notice: str | None = None
 
 
@@ -40,7 +44,7 @@ def group_of(name: str, pattern: str) -> str | None:
     """Return what the first group of `pattern` finds in a video name, or None when it finds nothing.
 
     Raises:
-        InputError: The pattern is no regular expression, or has no group.
+        InputError: The pattern is not a regular expression, or has no group.
     """
     match = _compiled(pattern).search(name)
     return match[1] if match else None
@@ -60,7 +64,9 @@ def subjects_of(names: Sequence[str], pattern: str | None = None) -> dict[str, s
     return {} if groups is None else dict(zip(names, groups, strict=True))
 
 
-def cut_holdout(names: Sequence[str], fraction: float, seed: int, pattern: str | None) -> HoldoutCut:
+def cut_holdout(
+    names: Sequence[str], fraction: float, seed: int, pattern: str | None, rotation: int = 0
+) -> HoldoutCut:
     """Cut the names in two, by subject where the names tell one; a function of the set of names.
 
     Args:
@@ -69,6 +75,8 @@ def cut_holdout(names: Sequence[str], fraction: float, seed: int, pattern: str |
         seed: Fixes the cut.
         pattern: Regular expression whose first group is the subject; None tries `SUBJECT_PATTERNS`, "" means
             that every video is its own group.
+        rotation: Which part is held out, modulo `HoldoutCut.rotations`. Parts of different rotations have no
+            group in common, but the last one may share some with the first.
 
     Raises:
         InputError: There are fewer than two videos, or the pattern is not usable.
@@ -80,9 +88,16 @@ def cut_holdout(names: Sequence[str], fraction: float, seed: int, pattern: str |
             f"a hold-out needs at least 2 training videos, but the train bundle has {len(names)}.",
             hint="add videos, or keep the last weights instead of the best (`selection` last).",
         )
-    held = _held_out(names, groups or list(names), fraction, seed)
-    train = tuple(name for name in names if name not in held)
-    return HoldoutCut(train, tuple(name for name in names if name in held), grouped, notice)
+    from sklearn.utils import shuffle  # takes half a second to import
+
+    owners = groups or list(names)
+    order = shuffle(np.unique(owners), random_state=seed % 2**32)
+    count = min(max(round(fraction * len(order)), 1), len(order) - 1)
+    held = set(np.roll(order, -rotation * count)[:count])
+    sides: tuple[list[str], list[str]] = [], []
+    for name, owner in zip(names, owners, strict=True):
+        sides[owner in held].append(name)
+    return HoldoutCut(tuple(sides[0]), tuple(sides[1]), grouped, -(-len(order) // count), notice)
 
 
 def _groups(names: Sequence[str], pattern: str | None) -> tuple[list[str] | None, str | None]:
@@ -101,16 +116,6 @@ def _groups(names: Sequence[str], pattern: str | None) -> tuple[list[str] | None
         return None, "no subject is known from the video names: the hold-out is not grouped."
     missing = next(name for name in names if group_of(name, pattern) is None)
     return None, f"`group_pattern` {pattern!r} does not match {missing!r}: the hold-out is not grouped."
-
-
-def _held_out(names: Sequence[str], groups: Sequence[str], fraction: float, seed: int) -> set[str]:
-    from sklearn.model_selection import GroupShuffleSplit  # takes half a second to import
-
-    total = len(set(groups))
-    count = min(max(round(fraction * total), 1), total - 1)
-    splitter = GroupShuffleSplit(n_splits=1, test_size=count, random_state=seed % 2**32)
-    _, held = next(splitter.split(names, groups=groups))
-    return {names[position] for position in held}
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

@@ -175,7 +175,7 @@ def _lengths_agree(found: Inspection, file: FeatureFile, labels: Labels, name: s
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What a data set holds, as far as it can be read.
+    """Contents of a data set, as far as they can be read.
 
     Attributes:
         videos: Videos in any bundle whose files fit together.
@@ -221,7 +221,7 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
 
     Args:
         config: Names the data set; its split does not matter, its tolerance and hold-out settings do.
-        progress: Told of every video read.
+        progress: Counts the videos that were read.
 
     Raises:
         InputError: The configuration is out of range, or there is no such data set.
@@ -251,8 +251,8 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
         longest=max(lengths, default=0),
         class_counts=dict(zip(found.mapping.names, counts, strict=True)),
         splits={split: (len(train), len(test)) for split, (train, test) in found.bundles.items()},
-        fps=resolved and resolved.fps,
-        extraction=resolved and read_feature_facts(folder.path),
+        fps=None if resolved is None else resolved.fps,
+        extraction=None if resolved is None else read_feature_facts(folder.path),
     )
     return ValidationReport(tuple(found.issues), facts)
 

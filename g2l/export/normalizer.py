@@ -63,12 +63,8 @@ standardize () => (float[batch, rows, frames] standardized_features) {
 def with_normalization(proto: Any, metadata: ModelMetadata, *, frame_mask: bool) -> Any:
     """Return an `onnx.ModelProto` that takes raw features; `proto` itself where the model does not normalise.
 
-    All nodes up to the value `STANDARDIZED` are of the normalisation.
-
-    Args:
-        proto: Takes normalised features; left as it is.
-        metadata: Of the model.
-        frame_mask: Whether it takes a frame mask: statistics are then of the valid frames.
+    All nodes up to the value `STANDARDIZED` are of the normalisation. With a frame mask, statistics are of
+    the valid frames.
     """
     if metadata.normalize is Normalization.NONE:
         return proto

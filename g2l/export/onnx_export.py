@@ -5,20 +5,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.config import Normalization
-from g2l.datasets.normalize import normalize
 from g2l.errors import InputError, OperationalError, brief
 from g2l.export.normalizer import describe_input, with_normalization
-from g2l.export.parity import LARGEST_DIFFERENCE, ParityCheck, compare, open_runner, quiet
+from g2l.export.parity import LARGEST_DIFFERENCE, Parity, compare, open_runner, quiet
 from g2l.export.precision import Precision, PrecisionReport, Video, random_videos, reduce_precision
 from g2l.files import atomic_path
 from g2l.models.metadata import INPUT_KEY, METADATA_KEY, ModelMetadata
@@ -36,14 +33,14 @@ class ExportReport:
         path: The ONNX file.
         opset: Version of the operator set.
         ir_version: Version of the file format.
-        checks: One comparison of the fp32 export with torch per length.
+        parity: Comparison of the fp32 export with torch.
         reduced: Comparison of the fp16 or int8 model that was written with fp32; None for an fp32 file.
     """
 
     path: Path
     opset: int
     ir_version: int
-    checks: tuple[ParityCheck, ...]
+    parity: Parity
     reduced: PrecisionReport | None = None
 
     @property
@@ -51,31 +48,30 @@ class ExportReport:
         """Of weights and computation."""
         return Precision.FP32 if self.reduced is None else self.reduced.precision
 
-    @property
-    def max_difference(self) -> float:
-        """Largest absolute difference of a probability from torch over all lengths."""
-        return max(check.max_difference for check in self.checks)
-
-    @property
-    def agreement(self) -> float:
-        """Percentage of frames with torch's label over all lengths."""
-        frames = [check.batch * check.frames for check in self.checks]
-        same = (check.agreement * count for check, count in zip(self.checks, frames, strict=True))
-        return sum(same) / sum(frames)
-
     def require_parity(self) -> None:
         """Return if the fp32 export computes what the network computes.
 
         Raises:
             OperationalError: Probabilities differ too much, or are NaN.
         """
-        if any(math.isnan(check.max_difference) for check in self.checks):
+        if math.isnan(self.parity.max_difference):
             raise OperationalError(f"{self.path}: the network or its export gives NaN; nothing was written.")
-        if self.max_difference > LARGEST_DIFFERENCE:
+        if self.parity.max_difference > LARGEST_DIFFERENCE:
             raise OperationalError(
-                f"{self.path}: the export differs from torch by {self.max_difference:.2g}, "
+                f"{self.path}: the export differs from torch by {self.parity.max_difference:.2g}, "
                 f"more than {LARGEST_DIFFERENCE:.0e}; nothing was written."
             )
+
+
+class ExportOptions(TypedDict, total=False):
+    """How a file is written, see `export_onnx`."""
+
+    precision: Precision
+    videos: Sequence[Video]
+    force: bool
+    frame_mask: bool
+    opset: int | None
+    ir_version: int | None
 
 
 def export_onnx(
@@ -121,31 +117,17 @@ def export_onnx(
         raise InputError("int8 must be calibrated on real features, but none are given.")
     # A copy, since the caller's may be on a GPU or in training.
     network = DeployedNetwork(copy.deepcopy(model)).cpu().eval()
-    dim = metadata.feature_dim
-    exported = opset if opset is None else max(opset, _OLDEST_OF_TORCH)
-    inner = exported_proto(network, dim, opset=exported, frame_mask=frame_mask)
-    if opset is not None:
-        inner = _at_opset(inner, opset)
+    inner = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
     _describe(inner, metadata)
     proto = with_normalization(inner, metadata, frame_mask=frame_mask)
     _set_ir_version(proto, ir_version)
-    own = None
-    if metadata.normalize is not Normalization.NONE:
-        own = partial(normalize, kind=metadata.normalize, mean=metadata.mean, std=metadata.std)
-    checks = compare(
-        proto.SerializeToString(),
-        network,
-        metadata.structure,
-        feature_dim=dim,
-        frame_mask=frame_mask,
-        normalize=own,
-    )
-    report = ExportReport(output, _opset(proto), proto.ir_version, checks)
+    parity = compare(proto.SerializeToString(), network, metadata, frame_mask=frame_mask)
+    report = ExportReport(output, _opset(proto), proto.ir_version, parity)
     report.require_parity()
     if precision is not Precision.FP32:
         smaller, found = reduce_precision(inner, precision, videos, metadata, frame_mask=frame_mask)
         found = found.accepted(output, force=force)
-        report, metadata = replace(report, reduced=found), replace(metadata, precision=found.as_dict())
+        report, metadata = replace(report, reduced=found), replace(metadata, precision=asdict(found))
         proto = with_normalization(smaller, metadata, frame_mask=frame_mask)
         _set_ir_version(proto, ir_version)
     _describe(proto, metadata)
@@ -175,18 +157,13 @@ class DeployedNetwork(nn.Module):
 def exported_proto(
     network: DeployedNetwork, feature_dim: int, *, opset: int | None = None, frame_mask: bool = False
 ) -> Any:
-    """Return the `onnx.ModelProto` of a network on the CPU, of any batch and length, as torch writes it.
-
-    Args:
-        network: In evaluation mode.
-        feature_dim: D.
-        opset: Version of the operator set, or None for torch's own choice.
-        frame_mask: Whether it takes a frame mask.
+    """Return the `onnx.ModelProto` of a network in evaluation mode on the CPU, for any batch and length.
 
     Raises:
-        InputError: torch cannot write this opset.
+        InputError: torch cannot write this opset, or an older one cannot express the network.
         OperationalError: The network cannot be exported.
     """
+    exported = opset if opset is None else max(opset, _OLDEST_OF_TORCH)
     # Sizes of 1 would be frozen by the exporter.
     inputs = {"features": torch.zeros(2, feature_dim, 16)}
     if frame_mask:
@@ -202,7 +179,7 @@ def exported_proto(
                 input_names=list(inputs),
                 output_names=["probabilities"],
                 dynamic_shapes=dict.fromkeys(inputs, dynamic),
-                opset_version=opset,
+                opset_version=exported,
                 verbose=False,
             )
     except Exception as error:  # exporter, tracer and shape solver each raise their own
@@ -211,9 +188,9 @@ def exported_proto(
     if program is None:
         raise OperationalError("the network cannot be exported to ONNX: torch returned nothing.")
     proto = program.model_proto
-    if opset not in (None, _opset(proto)):
+    if exported not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} cannot be written by torch {torch.__version__}.")
-    return proto
+    return proto if opset is None else _at_opset(proto, opset)
 
 
 def _at_opset(proto: Any, opset: int) -> Any:

@@ -15,7 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from g2l.config import Normalization
+from g2l.datasets.normalize import normalize
 from g2l.errors import OperationalError, brief
+from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 
 LARGEST_DIFFERENCE = 1e-4
@@ -29,18 +32,16 @@ Runner: TypeAlias = Callable[[dict[str, Batch]], Batch]
 
 
 @dataclass(frozen=True)
-class ParityCheck:
-    """One comparison of the exported model with torch.
+class Parity:
+    """Comparison of an exported model with torch.
 
     Attributes:
-        batch: Videos in the batch.
-        frames: Length T of its longest video.
-        max_difference: Largest absolute difference of a probability.
+        lengths: (batch, frames) of what was compared.
+        max_difference: Largest absolute difference of a probability; NaN where one is NaN.
         agreement: Share of frames, in percent, with the same most probable class.
     """
 
-    batch: int
-    frames: int
+    lengths: tuple[tuple[int, int], ...]
     max_difference: float
     agreement: float
 
@@ -54,49 +55,43 @@ def check_lengths(structure: DilationStructure) -> tuple[tuple[int, int], ...]:
     return ((1, 1), (1, max(2, largest - 1)), (1, 2 * largest + 5), (2, largest + 3))
 
 
-def compare(
-    model: Path | bytes,
-    network: nn.Module,
-    structure: DilationStructure,
-    *,
-    feature_dim: int,
-    frame_mask: bool,
-    normalize: Callable[[Batch], Batch] | None = None,
-) -> tuple[ParityCheck, ...]:
-    """Run `model` on the CPU and compare it with `network` on random features.
+def compare(model: Path | bytes, network: nn.Module, metadata: ModelMetadata, *, frame_mask: bool) -> Parity:
+    """Run a model on the CPU and compare it with the network that it was made of on random features.
 
-    Args:
-        model: An ONNX file, or its content.
-        network: (features (B, D, T), with `frame_mask` also (B, 1, T)) -> probabilities (B, C, T).
-        structure: Decides the lengths, see `check_lengths`.
-        feature_dim: D.
-        frame_mask: Whether both take a frame mask; the second video of a batch is then padded.
-        normalize: The normalisation (D, T) -> (D, T) inside the model, or None without one.
+    The model, an ONNX file or its content, normalises; the network does not. With a frame mask, which both
+    take, the second video of a batch is padded.
 
     Raises:
         OperationalError: onnxruntime cannot load or run the model.
     """
     run = open_runner(model)
     generator = np.random.default_rng(0)
-    offsets = np.zeros((feature_dim, 1), np.float32)
-    if normalize is not None:
-        offsets += np.linspace(-5, 5, feature_dim, dtype=np.float32)[:, None]
-    checks = []
-    for batch, frames in check_lengths(structure):
-        features = generator.standard_normal((batch, feature_dim, frames), dtype=np.float32) + offsets
-        valid = np.ones((batch, 1, frames), dtype=np.float32)
+    offsets = np.zeros((metadata.feature_dim, 1), np.float32)
+    if metadata.normalize is not Normalization.NONE:
+        offsets += np.linspace(-5, 5, metadata.feature_dim, dtype=np.float32)[:, None]
+    lengths = check_lengths(metadata.structure)
+    differences, same = [], []
+    for batch, frames in lengths:
+        features = (
+            generator.standard_normal((batch, metadata.feature_dim, frames), dtype=np.float32) + offsets
+        )
+        mask = np.ones((batch, 1, frames), dtype=np.float32)
         if frame_mask:
-            valid[1:, :, (frames + 1) // 2 :] = 0
+            mask[1:, :, (frames + 1) // 2 :] = 0
+        valid = mask[:, 0] > 0
         prepared = features.copy()
-        if normalize is not None:
-            for row, mask in zip(prepared, valid[:, 0] > 0, strict=True):
-                row[:, mask] = normalize(np.ascontiguousarray(row[:, mask]))
-        masks = {"frame_mask": valid} if frame_mask else {}
+        for row, own in zip(prepared, valid, strict=True):
+            raw = np.ascontiguousarray(row[:, own])
+            row[:, own] = normalize(raw, metadata.normalize, metadata.mean, metadata.std)
+        masks = {"frame_mask": mask} if frame_mask else {}
         with torch.inference_mode():
             arguments = [torch.from_numpy(value) for value in (prepared, *masks.values())]
             expected = network(*arguments).numpy()
-        checks.append(_check(run({"features": features, **masks}), expected, valid[:, 0] > 0))
-    return tuple(checks)
+        found = run({"features": features, **masks})
+        differences.append(np.abs(found - expected).max(axis=1)[valid])
+        same.append((found.argmax(axis=1) == expected.argmax(axis=1))[valid])
+    largest = np.concatenate(differences).max()  # NaN stays NaN and fails the export
+    return Parity(lengths, float(largest), 100.0 * float(np.concatenate(same).mean()))
 
 
 def open_runner(model: Path | bytes) -> Runner:
@@ -138,11 +133,3 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _check(found: Batch, expected: Batch, valid: npt.NDArray[np.bool_]) -> ParityCheck:
-    """Compare (B, C, T) with (B, C, T) where `valid` (B, T) holds."""
-    batch, _, frames = expected.shape
-    difference = np.abs(found - expected).max(axis=1)[valid].max()  # NaN stays NaN and fails the export
-    same = (found.argmax(axis=1) == expected.argmax(axis=1))[valid].mean()
-    return ParityCheck(batch, frames, float(difference), 100.0 * float(same))

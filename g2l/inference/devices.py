@@ -14,9 +14,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,9 +38,8 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-@dataclass(frozen=True)
-class ProviderPlan:
-    """What to request from onnxruntime.
+class ProviderPlan(NamedTuple):
+    """Providers to request from onnxruntime.
 
     Attributes:
         device: `cpu` or `cuda`; `auto` is already decided.
@@ -76,7 +75,9 @@ def plan_providers(device: Device) -> ProviderPlan:
         return ProviderPlan(device, (cpu,))
     error = provider_error(CUDA_PROVIDER)
     if error is None:
-        _silence()
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(_FATAL)
         # EXHAUSTIVE, the default, tunes again for every new length of video.
         cuda = (CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"})
         return ProviderPlan(Device.CUDA, (cuda, cpu), "CUDA works" if device is Device.AUTO else None)
@@ -196,9 +197,3 @@ def _captured_stderr() -> Iterator[Callable[[], str]]:
             sys.stderr.flush()
             os.dup2(before, 2)
             os.close(before)
-
-
-def _silence() -> None:
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(_FATAL)

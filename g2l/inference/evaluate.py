@@ -1,4 +1,4 @@
-"""Scoring a folder of predictions against ground truth; class names are all that is needed."""
+"""Scoring folders of predictions against ground truth and each other; class names are all that is needed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.config import DataConfig
+from g2l.datasets.holdout import subjects_of
 from g2l.datasets.labels import Labels
 from g2l.datasets.reading import normal, require_regular
 from g2l.errors import InputError
 from g2l.files import write_json
-from g2l.inference.frame_names import FrameReader, is_recognition
+from g2l.inference.segments import FrameReader, is_recognition
 from g2l.metrics.accumulator import SegmentationMetrics
+from g2l.metrics.comparison import MARGIN, Comparison
 from g2l.metrics.per_class import confusion, per_class_report
-from g2l.metrics.scores import VideoScores
+from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, VideoScores
 from g2l.metrics.segments import Convention, segments
+from g2l.metrics.video_comparison import compare_videos
 
 _log = logging.getLogger("g2l")
 
@@ -33,6 +36,7 @@ EVALUATION_FILE = "evaluation.json"
 EVALUATION_SCHEMA = "g2l.evaluation/1"
 UNSMOOTHED = "unsmoothed"
 """Folder beside smoothed predictions with what they were before, and the name of its scores."""
+COMPARED = (MEAN_F1, "accuracy", "edit", *(f"f1@{threshold}" for threshold in F1_THRESHOLDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +161,60 @@ def evaluate_predictions(
     )
 
 
-def find_predictions(folder: Path) -> dict[str, Path]:
-    """Return the prediction file of each video in a folder, by name of the video.
+@dataclass(frozen=True)
+class PredictionComparison:
+    """First folder minus second, in points.
 
-    Where a video has both kinds of file, `<video>.txt` is taken.
+    Attributes:
+        metrics: Differences by metric. The interval holds for these two models on other videos; it does not
+            contain other seeds of their recipes.
+        classes: F1 score of the frames of each class in both folders, by name.
+    """
+
+    metrics: dict[str, Comparison]
+    classes: dict[str, tuple[float, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "metrics": {name: one.as_dict() for name, one in self.metrics.items()},
+            "classes": {
+                name: {"f1-score": ours, "other": theirs, "difference": ours - theirs}
+                for name, (ours, theirs) in self.classes.items()
+            },
+        }
+
+
+def compare_predictions(
+    ours: EvaluationReport, theirs: EvaluationReport, *, margin: float = MARGIN
+) -> PredictionComparison:
+    """Compare two evaluations of the same videos, grouped by subject where their names show one.
+
+    A difference of up to `margin` points counts as equal.
+
+    Raises:
+        InputError: The folders hold different videos.
+    """
+    subjects = subjects_of(sorted(ours.video_scores))
+    metrics = {
+        name: compare_videos(
+            {(0, 0): ours.video_scores},
+            {(0, 0): theirs.video_scores},
+            metric=name,
+            subjects=subjects,
+            margin=margin,
+            seed_deviation=0,
+        )
+        for name in COMPARED
+    }
+    rows = [report.per_class["classes"] for report in (ours, theirs)]
+    names = sorted({name for side in rows for name, row in side.items() if row["support"]})
+    scores = {name: tuple(side[name]["f1-score"] if name in side else 0.0 for side in rows) for name in names}
+    return PredictionComparison(metrics, {name: (one[0], one[1]) for name, one in scores.items()})
+
+
+def find_predictions(folder: Path) -> dict[str, Path]:
+    """Return the prediction file of each video in a folder; `<video>.txt` wins over a recognition file.
 
     Raises:
         InputError: The folder is missing or holds no prediction.
@@ -199,8 +253,8 @@ def require_known_classes(truths: Iterable[Path], classes: Sequence[str]) -> Non
         reader.read(path)
         if unknown := reader.names[len(classes) :]:
             raise InputError(
-                f"{path}: expected classes of the model, but found {_list(list(map(repr, unknown)))}.",
-                hint=f"the model has {_list(list(classes))}; "
+                f"{path}: expected classes of the model, but found {listed(list(map(repr, unknown)))}.",
+                hint=f"the model has {listed(list(classes))}; "
                 "predict without --ground-truth and score with g2l evaluate.",
             )
 
@@ -217,14 +271,15 @@ def _require_folder(folder: Path) -> None:
         raise InputError(f"{folder}: no such folder.")
 
 
-def _list(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first ten names, and how many more there are."""
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: str, whose: str) -> None:
     missing = [name for name in names if name not in there]
     if missing:
-        raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {_list(missing)}.")
+        raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {listed(missing)}.")
 
 
 def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tolerance: int) -> _Pair:

@@ -1,56 +1,131 @@
-"""From feature files to the arrays that a network takes."""
+"""From feature files to the arrays that a network takes: whole videos, tiles of long ones, padded batches."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from g2l.config import Normalization
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, FeatureReader, Features, open_features
 from g2l.datasets.normalize import BLOCK_FRAMES, RunningStatistics, Statistics, normalize
 from g2l.errors import G2LError, InputError, OperationalError
-from g2l.inference.batching import Batching, Group, Piece, Video
-from g2l.inference.tiling import BUFFERS, Capacity
+from g2l.inference.sessions import FeatureBatch
+from g2l.inference.tiling import BUFFERS, Capacity, Tile
 from g2l.models.metadata import ModelMetadata
 
-FeatureBatch = npt.NDArray[np.float32]
-"""Shape (B, D, T)."""
+WINDOW = 64
+"""Videos that are looked at together where several are computed at once."""
 _PAGE = 4096
 
 
-def new_array(size: int) -> npt.NDArray[np.float32]:
-    """Return an array at the start of a page, to which the system copies files a quarter faster."""
-    numbers = _PAGE // np.dtype(np.float32).itemsize
-    array = np.empty(size + numbers, np.float32)
-    start = -array.ctypes.data % _PAGE // array.itemsize
-    return array[start : start + size]
+def find_videos(paths: Iterable[Path]) -> list[Path]:
+    """Return the feature files that `paths` name, each once; none of them is opened.
+
+    Args:
+        paths: Files, in the order given, and folders: all that ends in `.npy` there, in alphabetical order,
+            without hidden files.
+
+    Raises:
+        InputError: A path is missing, a folder holds no `.npy` file, nothing is given, or two
+            different files have one name, since their predictions would.
+    """
+    videos: dict[str, Path] = {}
+    for file in (file for path in paths for file in _expand(path)):
+        known = videos.setdefault(file.stem, file)
+        if known is not file and known.resolve() != file.resolve():
+            raise InputError(
+                f"{file}: video {file.stem!r} must occur once, but {known} has the same name.",
+                hint="predict them into different output folders.",
+            )
+    if not videos:
+        raise InputError("`features` must name at least one feature file, but is empty instead.")
+    return list(videos.values())
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A group in memory.
+def _expand(path: Path) -> list[Path]:
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:  # a name that is too long, a loop of links
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    if not exists:
+        raise InputError(f"{path}: no such file or folder.")
+    if not is_folder:
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix == ".npy" and file.name[0] != ".")
+    if not files:
+        raise InputError(f"{path}: expected feature files (.npy), but the folder holds none.")
+    return files
+
+
+@dataclass(eq=False)
+class Video:
+    """A video on its way; its number is its place among all that are predicted.
 
     Attributes:
-        pieces: What could be read of the group, in the first rows.
-        features: (B, D, T) as the network takes them, 0 where nothing was read; a buffer that is reused.
+        statistics: Of all its frames, where its tiles are standardised by them.
+        error: Why it is given up, or None: nothing more of it needs to be done.
     """
+
+    number: int
+    path: Path
+    file: FeatureFile | None = None
+    tiles: Sequence[Tile] = ()
+    statistics: Statistics | None = None
+    error: G2LError | None = None
+
+
+class Piece(NamedTuple):
+    """One tile of a video."""
+
+    video: Video
+    tile: Tile
+
+
+class Group(NamedTuple):
+    """A batch that the network computes at once: its rows and frames, padding included."""
+
+    pieces: Sequence[Piece]
+    rows: int
+    frames: int
+
+
+class Loaded(NamedTuple):
+    """Readable videos of a group, in the first rows of a reused buffer (B, D, T); the rest is 0."""
 
     pieces: Sequence[Piece]
     features: FeatureBatch
 
 
-@dataclass(frozen=True)
-class Failed:
-    """Why a video is given up."""
+def group_pieces(pieces: Sequence[Piece], batch_frames: int) -> Iterator[Group]:
+    """Yield all pieces; those of nearly one length together, padded to one of few lengths.
 
-    video: Video
-    error: G2LError
+    Few shapes are used, since a GPU prepares its kernels for each new one. Pieces of which less than two
+    fill a batch stay by themselves, without padding.
+
+    A batch has at most `batch_frames`, padding included; 0 leaves each piece by itself.
+    """
+    buckets: dict[int, list[Piece]] = {}
+    for piece in pieces:
+        buckets.setdefault(padded_length(piece.tile.frames), []).append(piece)
+    for frames, members in buckets.items():
+        rows = batch_frames // frames
+        if rows < 2:
+            yield from (Group([piece], 1, piece.tile.frames) for piece in members)
+        else:
+            for first in range(0, len(members), rows):
+                yield Group(members[first : first + rows], rows, frames)
+
+
+def padded_length(frames: int) -> int:
+    """Return the length that `frames` are padded to: 64, or 9 to 16 times a power of two."""
+    step = 1 << max(3, (frames - 1).bit_length() - 4)
+    return max(64, -(-frames // step) * step)
 
 
 class Buffers:
@@ -65,7 +140,7 @@ class Buffers:
         held = len(self._arrays[0])
         if held < size:
             self._arrays[0] = np.empty(0, np.float32)  # gone before there is a larger one
-            self._arrays[0] = new_array(max(size, 2 * held))
+            self._arrays[0] = _new_array(max(size, 2 * held))
         return self._arrays[0][:size].reshape(rows, feature_dim, frames)
 
     def next(self, rows: int, feature_dim: int, frames: int) -> FeatureBatch:
@@ -75,53 +150,55 @@ class Buffers:
         return array
 
 
-class Loader:
-    """Reads videos. Owned by one thread.
+def _new_array(size: int) -> FeatureBatch:
+    """Return an array at the start of a page, to which the system copies files a quarter faster."""
+    array = np.empty(size + _PAGE // 4, np.float32)
+    start = -array.ctypes.data % _PAGE // array.itemsize
+    return array[start : start + size]
 
-    Args:
-        metadata: Of the model: feature_dim, sample rate and normalisation.
-        capacity: How much is read at once.
-        batching: What is computed at once.
-        buffers: Where it is read to.
-    """
+
+class Loader:
+    """Reads videos into buffers as the model takes them. Owned by one thread."""
 
     def __init__(
-        self, metadata: ModelMetadata, capacity: Capacity, batching: Batching, buffers: Buffers
+        self, metadata: ModelMetadata, capacity: Capacity, batch_frames: int, buffers: Buffers
     ) -> None:
         self._metadata = metadata
         self._capacity = capacity
-        self._batching = batching
+        self._batch_frames = batch_frames
         self._buffers = buffers
 
-    def load(self, paths: Sequence[Path]) -> Generator[Loaded | Failed, None, None]:
-        """Yield all tiles of all videos, and the failures; an unreadable video does not stop the others.
+    def load(self, paths: Sequence[Path]) -> Generator[Loaded | Video, None, None]:
+        """Yield all tiles of all videos, and the videos that are given up; they do not stop the others.
 
         A yielded array is valid until the second one after it is requested.
         """
         videos = [Video(number, path) for number, path in enumerate(paths)]
-        for first in range(0, len(videos), self._batching.window):
+        window = WINDOW if self._batch_frames else 1
+        for first in range(0, len(videos), window):
             pieces: list[Piece] = []
-            for video in videos[first : first + self._batching.window]:
-                failures: list[Failed] = []
-                with giving_up(video, failures):
+            for video in videos[first : first + window]:
+                with giving_up(video):
                     self._open(video)
                     pieces += [Piece(video, tile) for tile in video.tiles]
-                yield from failures
-            for group in self._batching.groups(pieces):
+                if video.error is not None:
+                    yield video
+            for group in group_pieces(pieces, self._batch_frames):
                 yield from self._load_group(group)
 
-    def _load_group(self, group: Group) -> Generator[Loaded | Failed, None, None]:
-        wanted = [piece for piece in group.pieces if not piece.video.failed]
-        failures: list[Failed] = []
+    def _load_group(self, group: Group) -> Generator[Loaded | Video, None, None]:
         read: list[Piece] = []
         features: FeatureBatch | None = None
-        for piece in wanted:
-            with giving_up(piece.video, failures):
+        for piece in group.pieces:
+            if piece.video.error is not None:
+                continue
+            with giving_up(piece.video):
                 if features is None:
                     features = self._buffers.next(group.rows, self._metadata.feature_dim, group.frames)
                 self._read(piece, features[len(read)])
                 read.append(piece)
-        yield from failures
+            if piece.video.error is not None:
+                yield piece.video
         if features is not None and read:
             features[len(read) :] = 0
             yield Loaded(read, features)
@@ -146,6 +223,7 @@ class Loader:
     def _read(self, piece: Piece, features: Features) -> None:
         """Read one tile into the first frames of `features`, standardised; those behind it become 0."""
         video, tile = piece
+        assert video.file is not None
         own = features[:, : tile.frames]
         with FeatureReader(video.file, self._metadata.sample_rate) as reader:
             reader.require_unchanged()
@@ -164,11 +242,7 @@ def prepare(
 ) -> Features:
     """Return subsampled features (D, T') as the network was trained on them.
 
-    Args:
-        features: Of a whole video, or of a part of one.
-        metadata: Of the model.
-        statistics: Of the whole video, where it is standardised by them and the features are a part only.
-        out: Array for the result, which may be `features` itself, or None for a new one where needed.
+    `statistics` are those of the whole video where the features are a part of it; `out` as of `normalize`.
     """
     if statistics is not None:
         return normalize(features, Normalization.TRAIN, statistics.mean, statistics.std, out=out)
@@ -176,17 +250,14 @@ def prepare(
 
 
 @contextmanager
-def giving_up(video: Video, failures: list[Failed]) -> Iterator[None]:
-    """Give a video up where the block raises an error of its own, which is added to `failures`."""
+def giving_up(video: Video) -> Iterator[None]:
+    """Give a video up where the block raises one of our errors or runs out of memory."""
     try:
         yield
-        return
     except DataError as error:
         # Without the hint of data sets, of which this file need not be part.
-        failed: G2LError = InputError(error.message, hint=error.hint)
+        video.error = InputError(error.message, hint=error.hint)
     except G2LError as error:
-        failed = type(error)(f"{video.path}: {error.message}", hint=error.hint)
+        video.error = type(error)(f"{video.path}: {error.message}", hint=error.hint)
     except MemoryError:
-        failed = OperationalError(f"{video.path}: does not fit into memory.")
-    video.failed = True
-    failures.append(Failed(video, failed))
+        video.error = OperationalError(f"{video.path}: does not fit into memory.")

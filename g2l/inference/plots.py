@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ import numpy as np
 from g2l.datasets.labels import Labels
 from g2l.files import atomic_path
 from g2l.metrics.segments import segments
-from g2l.palette import BACKGROUND, COLORS
+from g2l.palette import Style, styles
 
 _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo", "+++")
-"""Tell classes of one colour apart, since no more than eight colours are safe."""
-
+"""Of the patterns of `g2l.palette.Style`."""
 _WIDTH, _DPI = 12.0, 150
 """Inches, and dots in each."""
 _COLUMNS = 2000
@@ -30,8 +29,6 @@ _LONGEST, _PATCH, _LINE = 36, 12, 180
 
 _PLACEHOLDERS = {"Last Resort High-Efficiency"}
 """Fonts that have a box for every character."""
-
-_Style = tuple[str, str]
 
 
 def write_plot(
@@ -53,10 +50,10 @@ def write_plot(
         path: Ends in `.png`.
         title: Name of the video.
         predicted: Class index of every frame, (T,).
-        truth: True class index of every frame, or None.
-        classes: All class names in index order: those of the model, then those that only the truth has.
+        truth: The same, or None.
+        classes: Class names in index order: those of the model, then those that only the truth has.
         background: Classes drawn in a pale tone.
-        fps: Frames per second for an axis in seconds, or None for frames.
+        fps: Frame rate for an axis in seconds, or None for frames.
     """
     # The figure's own interface: pyplot would keep global state and choose a window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -65,21 +62,22 @@ def write_plot(
 
     strips = {"prediction": predicted} if truth is None else {"prediction": predicted, "truth": truth}
     longest = max(map(len, strips.values())) / (fps or 1.0)
-    styles = _styles(classes, background)
+    looks = styles(classes, background)
     shown = np.unique(np.concatenate([*strips.values()])).tolist()
-    columns = _legend_columns([classes[label] for label in shown])
+    longest_name = max(len(_shortened(classes[label])) for label in shown)
+    columns = min(8, _LINE // (longest_name + _PATCH))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(_WIDTH, 1.2 + 0.65 * len(strips) + 0.19 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, labels in enumerate(strips.values()):
-        _draw(axes, row, labels, styles, len(labels) / (fps or 1.0), longest)
+        _draw(axes, row, labels, looks, len(labels) / (fps or 1.0), longest)
     axes.set_yticks(range(len(strips)), list(strips))
     axes.set_ylim(len(strips) - 0.5, -0.5)  # the prediction is above the truth, and both touch
     axes.set_xlim(0, longest)
     axes.set_xlabel("frames" if fps is None else "seconds")
     axes.set_title(title, parse_math=False)
-    _legend(figure, shown, classes, styles, columns)
+    _legend(figure, shown, classes, looks, columns)
     families, _ = _fonts("".join(sorted({*title, *"".join(classes[label] for label in shown)})))
     for text in figure.findobj(Text):
         text.set_fontfamily(families)
@@ -117,16 +115,6 @@ def _fonts(characters: str) -> tuple[list[str], set[str]]:
     return families, missing
 
 
-def _styles(names: Sequence[str], background: Collection[str]) -> Mapping[int, _Style]:
-    """Return colour and hatch of each class by index."""
-    actions = [index for index, name in enumerate(names) if name not in background]
-    drawn = {
-        index: (COLORS[place % len(COLORS)], _HATCHES[place // len(COLORS) % len(_HATCHES)])
-        for place, index in enumerate(actions)
-    }
-    return {index: drawn.get(index, (BACKGROUND, "")) for index in range(len(names))}
-
-
 def _columns(labels: Labels) -> Labels:
     """Return the most frequent label of each of at most `_COLUMNS` equal parts of a video."""
     if len(labels) <= _COLUMNS:
@@ -138,9 +126,7 @@ def _columns(labels: Labels) -> Labels:
     return columns
 
 
-def _draw(
-    axes: Any, row: int, labels: Labels, styles: Mapping[int, _Style], length: float, longest: float
-) -> None:
+def _draw(axes: Any, row: int, labels: Labels, looks: Sequence[Style], length: float, longest: float) -> None:
     """Draw one strip: a collection of bars per class, and the number of the class where there is room."""
     drawn = _columns(labels)
     found = segments(drawn)
@@ -148,43 +134,34 @@ def _draw(
     lengths = (found.ends - found.starts) * length / len(drawn)
     outlined = lengths >= _OUTLINED * longest
     for label in np.unique(found.labels).tolist():
-        color, hatch = styles[label]
-        plain = {"facecolor": color, "linewidth": 0}
-        outline = {"facecolor": color, "hatch": hatch, "edgecolor": "black", "linewidth": 0.2}
+        outline = _outlined(looks[label])
+        plain = {"facecolor": outline["facecolor"], "linewidth": 0}
         for chosen, look in ((~outlined, plain), (outlined, outline)):
             spans = np.stack([starts, lengths], axis=1)[chosen & (found.labels == label)].tolist()
             if spans:
                 axes.broken_barh(spans, (row - 0.48, 0.96), **look)
     wide = lengths >= _NUMBERED * longest
-    for label, start, width in zip(found.labels[wide], starts[wide], lengths[wide], strict=True):
-        _number(axes, start + width / 2, row, str(label))
-
-
-def _number(axes: Any, x: float, y: float, text: str) -> None:
-    """Write a number that can be read on any colour and hatch."""
     box = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
-    axes.text(x, y, text, ha="center", va="center", fontsize=6.5, bbox=box, clip_on=True)
+    number = {"ha": "center", "va": "center", "fontsize": 6.5, "bbox": box, "clip_on": True}
+    for label, start, width in zip(found.labels[wide], starts[wide], lengths[wide], strict=True):
+        axes.text(start + width / 2, row, str(label), **number)
 
 
-def _legend_columns(names: Sequence[str]) -> int:
-    """Return how many columns of names, filled one after the other, fit beside each other."""
-    widths = [len(_shortened(name)) + _PATCH for name in names]
-    for columns in range(min(8, len(names)), 1, -1):
-        rows = -(-len(names) // columns)
-        if sum(max(widths[start : start + rows]) for start in range(0, len(names), rows)) <= _LINE:
-            return columns
-    return 1
+def _outlined(style: Style) -> dict[str, Any]:
+    return {
+        "facecolor": style.color,
+        "hatch": _HATCHES[style.pattern],
+        "edgecolor": "black",
+        "linewidth": 0.2,
+    }
 
 
 def _legend(
-    figure: Any, shown: Sequence[int], classes: Sequence[str], styles: Mapping[int, _Style], columns: int
+    figure: Any, shown: Sequence[int], classes: Sequence[str], looks: Sequence[Style], columns: int
 ) -> None:
     from matplotlib.patches import Patch
 
-    patches = [
-        Patch(facecolor=color, hatch=hatch, edgecolor="black", linewidth=0.2)
-        for color, hatch in (styles[label] for label in shown)
-    ]
+    patches = [Patch(**_outlined(looks[label])) for label in shown]
     labels = [f"{label}  {_shortened(classes[label])}" for label in shown]
     legend = figure.legend(
         patches, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False

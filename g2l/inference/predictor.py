@@ -5,32 +5,63 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.labels import Labels
-from g2l.errors import OperationalError
+from g2l.errors import G2LError, OperationalError
 from g2l.files import unwritable
-from g2l.inference.ahead import ahead
-from g2l.inference.batching import Batching, OneByOne, Piece, Video
-from g2l.inference.loading import Buffers, Failed, Loaded, Loader, giving_up
-from g2l.inference.loading import prepare as prepare
-from g2l.inference.probabilities import Probabilities, ProbabilityBatch, require_finite
-from g2l.inference.sessions import BatchSession, Session
+from g2l.inference.loading import Buffers, Loaded, Loader, Piece, Video, find_videos, giving_up
+from g2l.inference.sessions import Probabilities, ProbabilityBatch, Session, require_finite
 from g2l.inference.tiling import plan_capacity
-from g2l.inference.videos import VideoFailure as VideoFailure
-from g2l.inference.videos import VideoPrediction as VideoPrediction
-from g2l.inference.videos import find_videos as find_videos
 
 _WAITING = 4
 """Tiles that may wait for their consumer, so that a slow write does not stop the network."""
+_Item = TypeVar("_Item")
 _Number = TypeVar("_Number", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """The prediction of one video, at the frame rate of its feature file.
+
+    Attributes:
+        name: File name without `.npy`.
+        path: The feature file.
+        labels: Most probable class of every frame, (T,).
+        probabilities: (C, T); of a video that was computed in tiles a memory map of a temporary file.
+        notice: A remark on how the file was read, or None.
+    """
+
+    name: str
+    path: Path
+    labels: Labels
+    probabilities: Probabilities
+    notice: str | None = None
+
+
+@dataclass(frozen=True)
+class VideoFailure:
+    """Why a video could not be predicted; the others go on."""
+
+    name: str
+    path: Path
+    error: G2LError
+
+
+class _Scored(NamedTuple):
+    """One tile with the probabilities (C, T') of its own frames."""
+
+    piece: Piece
+    probabilities: Probabilities
 
 
 class Predictor:
@@ -53,7 +84,6 @@ class Predictor:
         self.session = session
         self._capacity = plan_capacity(session.metadata, max_memory)
         self._folder = folder
-        self._batching: Batching = session.batching if isinstance(session, BatchSession) else OneByOne()
         self._buffers = Buffers()  # kept from one call to the next
 
     def predict(self, paths: Iterable[Path]) -> Generator[VideoPrediction | VideoFailure, None, None]:
@@ -72,117 +102,79 @@ class Predictor:
 
     def results(self, videos: Sequence[Path]) -> Generator[VideoPrediction | VideoFailure, None, None]:
         """Return the same for files that `find_videos` returned; there may be none."""
-        metadata = self.session.metadata
-        loader = Loader(metadata, self._capacity, self._batching, self._buffers)
+        loader = Loader(self.session.metadata, self._capacity, self.session.batch_frames, self._buffers)
         loaded = ahead(loader.load(videos), 0, "g2l-read")
-        scored = ahead(self._scored(loaded), _WAITING, "g2l-infer")
+        scored = ahead(self._score(loaded), _WAITING, "g2l-infer")
         with closing(scored):
-            yield from Assembler(metadata.sample_rate, self._folder).videos(scored)
+            yield from self._assembled(scored)
 
-    def _scored(
-        self, loaded: Generator[Loaded | Failed, None, None]
-    ) -> Generator[Scored | Failed, None, None]:
+    def _score(self, loaded: Generator[Loaded | Video, None, None]) -> Generator[_Scored | Video, None, None]:
         with closing(loaded):
             for item in loaded:
-                if isinstance(item, Failed):
+                if isinstance(item, Video):
                     yield item
                     continue
-                failures: list[Failed] = []
-                scored = self._score(item, failures)
-                yield from scored
-                yield from failures
-
-    def _score(self, loaded: Loaded, failures: list[Failed]) -> list[Scored]:
-        scored = []
-        batch = self._run_batch(loaded)
-        for row, piece in enumerate(loaded.pieces):
-            if piece.video.failed:
-                continue
-            with giving_up(piece.video, failures):
-                if batch is None:
-                    own = np.ascontiguousarray(loaded.features[row, :, : piece.tile.frames])
-                    probabilities = self.session.probabilities(own)
-                else:
-                    probabilities = batch[row]
-                probabilities = probabilities[:, piece.tile.kept]
-                require_finite(probabilities)
-                scored.append(Scored(piece, probabilities))
-        return scored
+                batch = self._run_batch(item)
+                for row, piece in enumerate(item.pieces):
+                    if piece.video.error is not None:
+                        continue
+                    with giving_up(piece.video):
+                        if batch is None:
+                            own = np.ascontiguousarray(item.features[row, :, : piece.tile.frames])
+                            probabilities = self.session.probabilities(own)
+                        else:
+                            probabilities = batch[row]
+                        probabilities = probabilities[:, piece.tile.kept]
+                        require_finite(probabilities)
+                    yield piece.video if piece.video.error is not None else _Scored(piece, probabilities)
 
     def _run_batch(self, loaded: Loaded) -> ProbabilityBatch | None:
         """Return the probabilities of a group, or None where its pieces are to be computed by themselves."""
-        if not isinstance(self.session, BatchSession) or len(loaded.features) == 1:
+        if len(loaded.features) == 1:
             return None
         try:
             return self.session.batch(loaded.features, [piece.tile.frames for piece in loaded.pieces])
-        except (
-            OperationalError
-        ):  # the batch may be too large for the device: each piece reports its own error
+        except OperationalError:  # perhaps too large for the device: each piece reports its own error
             return None
 
-
-@dataclass(frozen=True)
-class Scored:
-    """One tile with the probabilities (C, T') of its own frames."""
-
-    piece: Piece
-    probabilities: Probabilities
-
-
-class Assembler:
-    """Puts tiles together. Owned by one thread.
-
-    Args:
-        sample_rate: Of the model.
-        folder: Where the probabilities of a video in several tiles are kept; None is the system's own choice.
-    """
-
-    def __init__(self, sample_rate: int, folder: Path | None) -> None:
-        self._rate = sample_rate
-        self._folder = folder
-        self._parts: dict[Video, _Parts] = {}
-
-    def videos(self, scored: Iterable[Scored | Failed]) -> Iterator[VideoPrediction | VideoFailure]:
-        """Yield one result per video, in the order of their numbers."""
+    def _assembled(self, scored: Iterable[_Scored | Video]) -> Iterator[VideoPrediction | VideoFailure]:
+        """Put tiles together and yield one result per video, in the order of their numbers."""
+        parts: dict[Video, _Parts] = {}
         done: dict[int, VideoPrediction | VideoFailure] = {}
         following = 0
         for item in scored:
-            video, result = self._take(item)
-            if result is not None:
-                done[video.number] = result
+            video = item if isinstance(item, Video) else item.piece.video
+            if isinstance(item, _Scored):
+                if video.error is not None:  # it is reported by itself
+                    continue
+                with giving_up(video):
+                    result = self._add(item, parts)
+                    if result is not None:
+                        done[video.number] = result
+            if video.error is not None:
+                parts.pop(video, None)
+                done[video.number] = VideoFailure(video.path.stem, video.path, video.error)
             while following in done:
                 yield done.pop(following)
                 following += 1
 
-    def _take(self, item: Scored | Failed) -> tuple[Video, VideoPrediction | VideoFailure | None]:
+    def _add(self, item: _Scored, parts: dict[Video, _Parts]) -> VideoPrediction | None:
         """Take in one more tile, and return the result of its video where that is complete."""
-        if isinstance(item, Scored):
-            video = item.piece.video
-            if video.failed:
-                return video, None  # its failure follows
-            failures: list[Failed] = []
-            with giving_up(video, failures):
-                return video, self._add(item)
-            (item,) = failures
-        video = item.video
-        self._parts.pop(video, None)
-        return video, VideoFailure(video.path.stem, video.path, item.error)
-
-    def _add(self, item: Scored) -> VideoPrediction | None:
         video, tile = item.piece
-        frames = video.file.num_frames
-        start, stop = tile.start * self._rate, min(tile.stop * self._rate, frames)
-        labels = stretch(item.probabilities.argmax(axis=0), self._rate, stop - start)
-        probabilities = stretch(item.probabilities, self._rate, stop - start)
+        assert video.file is not None
+        frames, rate = video.file.num_frames, self.session.metadata.sample_rate
+        start, stop = tile.start * rate, min(tile.stop * rate, frames)
+        labels = stretch(item.probabilities.argmax(axis=0), rate, stop - start)
+        probabilities = stretch(item.probabilities, rate, stop - start)
         if len(video.tiles) > 1:
-            if video not in self._parts:
-                self._parts[video] = _Parts(len(probabilities), frames, self._folder)
-            parts = self._parts[video]
-            parts.add(start, labels, probabilities)
-            if stop < frames:
+            if video not in parts:
+                parts[video] = _Parts(len(probabilities), frames, self._folder)
+            part = parts[video]
+            part.add(start, labels, probabilities)
+            if part.missing:
                 return None
-            labels, probabilities = parts.labels, parts.probabilities
-            del self._parts[video]
+            labels, probabilities = part.labels, part.probabilities
+            del parts[video]
         return VideoPrediction(video.path.stem, video.path, labels, probabilities, video.file.notice)
 
 
@@ -191,14 +183,16 @@ class _Parts:
 
     def __init__(self, classes: int, num_frames: int, folder: Path | None) -> None:
         self.labels = np.empty(num_frames, np.int64)
+        self.missing = num_frames
         self._map = _temporary_map(classes * num_frames * np.dtype(np.float32).itemsize, folder)
         self.probabilities: Probabilities = np.frombuffer(self._map, np.float32).reshape(classes, num_frames)
 
     def add(self, start: int, labels: Labels, probabilities: Probabilities) -> None:
-        """Put in the frames from `start` on; tiles come in order."""
+        """Put in the frames from `start` on; tiles may come in any order."""
         stop = start + len(labels)
         self.labels[start:stop] = labels
         self.probabilities[:, start:stop] = probabilities
+        self.missing -= len(labels)
         self._map.madvise(mmap.MADV_DONTNEED)  # what is in the file need not be in memory
 
 
@@ -222,3 +216,26 @@ def stretch(values: npt.NDArray[_Number], sample_rate: int, num_frames: int) -> 
     if sample_rate == 1:
         return values
     return values.repeat(sample_rate, axis=-1)[..., :num_frames]
+
+
+def ahead(items: Generator[_Item, None, None], depth: int, name: str) -> Generator[_Item, None, None]:
+    """Yield the items of a generator that a thread of its own computes, in order.
+
+    The thread ends with the generator, by whatever it ends: exhausted, closed, an error on either side.
+
+    Args:
+        items: Closed at the end.
+        depth: Finished items that may wait. With 0 an item is begun when the one before has been taken: then
+            two exist, the one in use and the one being computed.
+        name: Of the thread.
+    """
+    end: Any = object()
+    with closing(items), ThreadPoolExecutor(1, thread_name_prefix=name) as thread:
+        waiting = deque(thread.submit(next, items, end) for _ in range(depth + 1))
+        try:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, items, end))
+                yield item
+                del item  # or its memory would be held while the next one is computed
+        finally:
+            thread.shutdown(cancel_futures=True)

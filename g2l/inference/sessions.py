@@ -2,69 +2,95 @@
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from g2l.config import Normalization
 from g2l.datasets.features import Features
-from g2l.errors import InputError, no_such_file
-from g2l.inference.batching import Batching
-from g2l.inference.devices import parse_device
-from g2l.inference.probabilities import Probabilities, ProbabilityBatch
-from g2l.models.metadata import ModelMetadata
+from g2l.errors import InputError, OperationalError, brief, no_such_file
+from g2l.files import describe_file
+from g2l.inference.devices import CUDA_PROVIDER, Device, ProviderPlan, confirm, parse_device, plan_providers
+from g2l.machine import usable_cores
+from g2l.models.metadata import METADATA_KEY, STANDARDIZED, ModelMetadata
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_VALUES = ("features", "probabilities")
+"""Input and output of an ONNX graph."""
+BATCH_FRAMES = 16_384
+"""Of a batch on a GPU, padding included: 134 MB of features at feature_dim 2048."""
+
+FeatureBatch: TypeAlias = npt.NDArray[np.float32]
+"""Shape (B, D, T)."""
+Probabilities: TypeAlias = npt.NDArray[np.float32]
+"""Shape (C, T)."""
+ProbabilityBatch: TypeAlias = npt.NDArray[np.float32]
+"""Shape (B, C, T)."""
 
 
-class Session(Protocol):
+class Session(ABC):
     """Runs one model. Not to be used from two threads at once.
 
     Attributes:
         metadata: Classes, feature_dim, sample rate and normalisation of the model.
-        device_report: A line on what runs it and why.
+        device_report: Which device runs it, and why.
+        batch_frames: Frames of several videos, padding included, that are best computed at once, or 0: videos
+            are computed one at a time.
     """
 
     metadata: ModelMetadata
     device_report: str
+    batch_frames: int = 0
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """Identifies the model by its content."""
-        ...
 
-    def probabilities(self, features: Features) -> Probabilities:
-        """Return class probabilities (C, T) of standardised, subsampled features (D, T).
+    @abstractmethod
+    def compute(self, features: FeatureBatch, lengths: Sequence[int]) -> ProbabilityBatch:
+        """Run the model; see `batch`."""
+
+    def batch(self, features: FeatureBatch, lengths: Sequence[int]) -> ProbabilityBatch:
+        """Return class probabilities (B, C, T) of standardised, subsampled and padded features (B, D, T).
 
         The returned array belongs to the caller; that of the features is reused after the call.
+
+        Args:
+            features: Rows may be more than lengths; more than one only where `batch_frames` is not 0.
+            lengths: Frames of each row that are not padding.
 
         Raises:
             OperationalError: The runtime failed: out of memory, a lost device.
         """
-        ...
+        found = self.compute(features, lengths)
+        expected = (len(features), len(self.metadata.classes), features.shape[2])
+        if found.shape != expected:
+            raise OperationalError(
+                f"expected probabilities of shape {expected} from the model, found {found.shape}.",
+                hint="its file is corrupted, or was not made by g2l.",
+            )
+        return found
+
+    def probabilities(self, features: Features) -> Probabilities:
+        """Return class probabilities (C, T) of one video, (D, T); see `batch`."""
+        found: Probabilities = self.batch(features[None], [features.shape[1]])[0]
+        return found
 
 
-@runtime_checkable
-class BatchSession(Session, Protocol):
-    """A session that also computes several videos at once.
-
-    Attributes:
-        batching: What it computes at once.
-    """
-
-    batching: Batching
-
-    def batch(self, features: npt.NDArray[np.float32], lengths: Sequence[int]) -> ProbabilityBatch:
-        """Return class probabilities (B, C, T) of padded features (B, D, T).
-
-        Args:
-            features: Rows may be more than lengths.
-            lengths: Frames of each row that are not padding.
-
-        Raises:
-            OperationalError: As of `probabilities`.
-        """
-        ...
+def require_finite(probabilities: npt.NDArray[np.float32]) -> None:
+    """Raise `OperationalError` if a probability is NaN or infinite."""
+    if not np.isfinite(probabilities).all():
+        hint = "an fp16 export overflows where features are large."
+        raise OperationalError("the model gives NaN.", hint=hint)
 
 
 def open_session(path: Path, device: str = "auto", threads: int | None = None) -> Session:
@@ -76,7 +102,7 @@ def open_session(path: Path, device: str = "auto", threads: int | None = None) -
         threads: CPU threads, or None for the runtime's own choice.
 
     Raises:
-        InputError: The device is unknown or does not work, or the file is missing, damaged or unknown.
+        InputError: The device is unknown or does not work, or the file is missing, corrupted or unknown.
         OperationalError: The device did not start.
     """
     chosen = parse_device(device)
@@ -85,15 +111,195 @@ def open_session(path: Path, device: str = "auto", threads: int | None = None) -
     if not path.is_file():
         raise no_such_file(path)
     if path.suffix == ".onnx":
-        from g2l.inference.onnx_session import OnnxSession
-
         return OnnxSession(path, chosen, threads)
     if path.suffix == ".safetensors":
-        from g2l.inference.torch_session import TorchSession  # onnx alone needs no torch
-        from g2l.models.artifact import load_model
+        from g2l.models.artifact import load_model  # onnx alone needs no torch
 
         return TorchSession(*load_model(path), chosen, threads)
     raise InputError(
         f"{path}: expected a model that ends in .onnx or .safetensors.",
         hint="a state dict of MS-TCN or G2L code needs --structure and --mapping.",
     )
+
+
+class TorchSession(Session):
+    """Runs a network that is already in memory, such as an official checkpoint.
+
+    Args:
+        model: (features (B, D, T)) -> logits (S, B, C, T); moved to the device and put in evaluation mode.
+        metadata: Of the model.
+        device: Auto, cpu or cuda.
+        threads: CPU threads of this process, or None to leave them as they are.
+
+    Raises:
+        InputError: The device is cuda, and torch finds no GPU.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        metadata: ModelMetadata,
+        device: Device = Device.AUTO,
+        threads: int | None = None,
+    ) -> None:
+        import torch
+
+        from g2l.training.device import resolve_device
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.metadata = metadata
+        self._device = resolve_device(device)
+        self._model = model.to(self._device).eval()
+        self.device_report = f"{self._device.type} by torch"
+        if device is Device.AUTO and self._device.type == "cpu":
+            self.device_report += " (torch finds no usable GPU)"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies weights and metadata by their content."""
+        digest = hashlib.sha256(self.metadata.to_json().encode())
+        for name, values in self._model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(values.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def compute(self, features: FeatureBatch, lengths: Sequence[int]) -> ProbabilityBatch:
+        """Run the network; see `batch`."""
+        import torch
+
+        try:
+            with torch.inference_mode():
+                logits = self._model(torch.from_numpy(features).to(self._device))[-1]  # (S, B, C, T) -> last
+                probabilities: ProbabilityBatch = torch.softmax(logits, dim=1).cpu().numpy()
+        except RuntimeError as error:
+            raise OperationalError(f"torch failed: {brief(error)}") from error
+        return probabilities
+
+
+class OnnxSession(Session):
+    """Runs an exported model.
+
+    On CUDA a model with a frame mask computes short videos in batches: a GPU computes one of them faster than
+    its kernels can be launched.
+
+    Raises:
+        InputError: The file is missing, is not an ONNX model, or was not written by g2l, or the named device
+            does not work.
+        OperationalError: The device did not start.
+    """
+
+    def __init__(self, path: Path, device: Device = Device.AUTO, threads: int | None = None) -> None:
+        self._path = path
+        plan = plan_providers(device)
+        self._session = load_onnx(path, plan, threads=threads)
+        self.metadata = _metadata(path, self._session)
+        active = self._session.get_providers()
+        self.device_report = confirm(plan, active)
+        self._masked = len(self._session.get_inputs()) > 1
+        self._input = "features"
+        if self.metadata.normalize is not Normalization.NONE and (inner := _without_normalization(path)):
+            self._session, self._input = load_onnx(path, plan, threads=threads, content=inner), STANDARDIZED
+        self.batch_frames = BATCH_FRAMES if self._masked and active[0] == CUDA_PROVIDER else 0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the file by its content."""
+        return str(describe_file(self._path)["sha256"])
+
+    def compute(self, features: FeatureBatch, lengths: Sequence[int]) -> ProbabilityBatch:
+        """Run the graph by IO binding, so that the device reads the inputs from where they are."""
+        inputs: dict[str, npt.NDArray[Any]] = {self._input: features}
+        if self._masked:
+            mask = np.zeros((len(features), 1, features.shape[2]), np.float32)
+            mask[: len(lengths), 0] = np.arange(features.shape[2]) < np.array(lengths)[:, None]
+            inputs["frame_mask"] = mask
+        try:
+            binding = self._session.io_binding()
+            for name, array in inputs.items():
+                binding.bind_cpu_input(name, array)
+            binding.bind_output("probabilities", "cpu")
+            self._session.run_with_iobinding(binding)
+            probabilities: ProbabilityBatch = binding.copy_outputs_to_cpu()[0]
+        except Exception as error:  # onnxruntime's errors have no common base class
+            raise run_failed(error) from error
+        return probabilities
+
+
+def load_onnx(
+    path: Path, plan: ProviderPlan, *, threads: int | None = None, content: bytes | None = None
+) -> Any:
+    """Return onnxruntime's session for a file.
+
+    `threads` None is one per core that this process may use; `content` is loaded instead of the file.
+
+    Raises:
+        InputError: The file is missing or not an ONNX model.
+        OperationalError: The device did not start.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise no_such_file(path)
+    settings = onnxruntime.SessionOptions()
+    # Its own default takes no account of affinity or of the limits of a container.
+    settings.intra_op_num_threads = threads or usable_cores()
+    settings.log_severity_level = 4  # failures are raised, and warnings are about its own optimiser
+    try:
+        # `enable_fallback` would print to stdout and hide a failing device.
+        return onnxruntime.InferenceSession(
+            content or path, settings, providers=list(plan.providers), enable_fallback=0
+        )
+    except Exception as error:  # onnxruntime's errors have no common base class
+        message = f"{path}: onnxruntime cannot load it ({brief(error)})."
+        if plan.device is Device.CPU:
+            hint = "the file may be truncated, or not an ONNX model."
+            raise InputError(message, hint=hint) from None
+        hint = "try --device cpu to tell a corrupted file from a failing device."
+        raise OperationalError(message, hint=hint) from None
+
+
+def run_failed(error: Exception) -> OperationalError:
+    """Return the error to raise where onnxruntime failed while a model ran."""
+    return OperationalError(f"onnxruntime failed: {brief(error)}")
+
+
+def _without_normalization(path: Path) -> bytes | None:
+    """Return the model without the nodes that normalise its features, or None where it has none.
+
+    `Predictor` normalises: the statistics of a video cannot be computed from a tile of it.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    last = next((number for number, node in enumerate(graph.node) if STANDARDIZED in node.output), None)
+    if last is None:  # exported by 0.1.0
+        return None
+    del graph.node[: last + 1]
+    next(value for value in graph.input if value.name == "features").name = STANDARDIZED
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _metadata(path: Path, session: Any) -> ModelMetadata:
+    """Return the metadata in the file, after comparing it with the graph."""
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: its metadata is not UTF-8 text.", hint="the file is corrupted.") from None
+    if text is None:
+        raise InputError(
+            f"{path}: expected `{METADATA_KEY}` metadata (classes, feature_dim, …), but there is none.",
+            hint="only files written by `g2l export` can be used.",
+        )
+    metadata = ModelMetadata.from_json(text, str(path))
+    shapes = {value.name: value.shape for value in (*session.get_inputs(), *session.get_outputs())}
+    rows = [shapes[name][1] if len(shapes.get(name, ())) == 3 else None for name in _VALUES]
+    expected = [metadata.feature_dim, len(metadata.classes)]
+    if rows != expected or not shapes.keys() <= {*_VALUES, "frame_mask"}:
+        raise InputError(
+            f"{path}: expected `features` with {expected[0]} rows and `probabilities` with {expected[1]}, "
+            f"as in its metadata, but its graph has {rows[0]} and {rows[1]} instead."
+        )
+    return metadata

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,32 +37,22 @@ class SmoothingKind(StrEnum):
     """The most probable sequence, given how often training saw one class follow another."""
 
 
-@dataclass(frozen=True)
-class Duration:
-    """A length of time.
-
-    Attributes:
-        value: Above 0; whole if it counts frames.
-        in_seconds: Whether it counts seconds.
-    """
+class Duration(NamedTuple):
+    """A length of time: frames, or seconds."""
 
     value: float
     in_seconds: bool = False
 
     @classmethod
-    def parse(cls, text: str, name: str) -> Self:
+    def parse(cls, text: str, name: str) -> Duration:
         """Parse `15` (frames) or `0.5s` (seconds).
 
-        Args:
-            text: What the user gave.
-            name: Of the option, for the error.
-
         Raises:
-            InputError: It is neither.
+            InputError: The text is neither; `name`, the option, is named.
         """
-        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?|\.\d+)s", text.strip(), re.ASCII)
-        duration = found and (cls(int(found[1])) if found[1] else cls(float(found[2]), True))
-        if not duration or not 0 < duration.value < math.inf:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s?)", text.strip(), re.ASCII)
+        duration = found and cls(float(found[1]), bool(found[2]))
+        if not duration or not 0 < duration.value < math.inf or (not found[2] and not found[1].isdigit()):
             raise InputError(
                 f"`{name}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
                 f"but is {text!r} instead."
@@ -79,7 +69,7 @@ class Duration:
             return int(self.value)
         if fps is None:
             raise InputError(
-                f"{self} cannot be counted in frames: the model does not know the frame rate.",
+                f"{self} cannot be converted to frames: the frame rate of the model is unknown.",
                 hint="give --fps, or a number of frames.",
             )
         return max(1, math.ceil(round(self.value * fps, 6)))  # 0.1 s at 30 fps is 3 frames, not 3.0000000004
@@ -125,18 +115,13 @@ class Smoothing:
 def make_smoother(settings: Smoothing, metadata: ModelMetadata, fps: float | None) -> Smoother | None:
     """Return the function that smooths the labels of a model, or None without smoothing.
 
-    Args:
-        settings: The smoothing.
-        metadata: Of the model: its sample rate, and the transitions that Viterbi needs.
-        fps: Frames per second of the feature files, or None.
-
     Raises:
         InputError: A setting is out of range, seconds cannot be counted in frames, or the model does not
             hold transitions.
     """
     settings.validate()
     if settings.kind is SmoothingKind.VITERBI:
-        return _viterbi(metadata, settings.weight)
+        return _by_viterbi(metadata, settings.weight)
     if settings.duration is None:
         return None
     frames = settings.duration.frames(fps)
@@ -145,7 +130,7 @@ def make_smoother(settings: Smoothing, metadata: ModelMetadata, fps: float | Non
     return lambda labels, _: remove_short(labels, frames)
 
 
-def _viterbi(metadata: ModelMetadata, weight: float) -> Smoother:
+def _by_viterbi(metadata: ModelMetadata, weight: float) -> Smoother:
     if metadata.transitions is None:
         raise InputError(
             "smoothing by viterbi needs the transitions between classes, which this model does not hold.",
@@ -154,20 +139,17 @@ def _viterbi(metadata: ModelMetadata, weight: float) -> Smoother:
     transitions = weight * log_probabilities(metadata.transitions, len(metadata.classes))
     rate = metadata.sample_rate
 
-    def smooth(labels: Labels, probabilities: npt.NDArray[np.floating]) -> Labels:
-        viterbi = Viterbi(transitions)
-        viterbi.add(probabilities[:, ::rate])  # the transitions are between frames that the network sees
-        return viterbi.finish().repeat(rate)[: len(labels)]
-
-    return smooth
+    # The transitions are between frames that the network sees.
+    return lambda labels, probabilities: viterbi(probabilities[:, ::rate], transitions).repeat(rate)[
+        : len(labels)
+    ]
 
 
 def filter_median(labels: Labels, window: int) -> Labels:
     """Return the most frequent label of the window around each frame.
 
-    Class indices have no order, so the median is that of the one-hot labels: the class that holds more than
-    half of the window, or, where none does, the most frequent one. The frame's own label wins a tie, else the
-    lower index. At both ends of the video the window is cut.
+    Class indices have no order, so the median is that of the one-hot labels. The frame's own label wins a
+    tie, else the lower index. At both ends of the video the window is cut.
 
     Args:
         labels: Class of every frame, (T,).
@@ -226,54 +208,34 @@ def remove_short(labels: Labels, frames: int) -> Labels:
     return np.repeat(found.labels, lengths[:outside])
 
 
-class Viterbi:
-    """Finds the labels y that maximise Σ ln p(y_t) + Σ ln A(y_t | y_{t−1}), exactly.
+def viterbi(probabilities: npt.NDArray[np.floating], transitions: npt.NDArray[np.float64]) -> Labels:
+    """Return the labels y, (T,), that maximise Σ ln p(y_t) + Σ ln A(y_t | y_{t−1}), exactly.
 
-    Probabilities come in any chunks, in order of time. What is kept of a frame is, for each class, the best
-    class before it: C bytes a frame (2·C beyond 256 classes), 52 MB for 1,080,000 frames of 48 classes. The
-    labels are known only when the whole video has been seen.
+    Each frame keeps, for each class, the best class before it: C bytes a frame (2·C beyond 256
+    classes), 52 MB for 1,080,000 frames of 48 classes.
 
     Args:
+        probabilities: p, (C, T); a memory map is read in blocks.
         transitions: ln A, (C, C): earlier class by row.
     """
-
-    def __init__(self, transitions: npt.NDArray[np.float64]) -> None:
-        # (earlier, later) -> (later, earlier): the best earlier class is then found along memory.
-        self._transitions = np.ascontiguousarray(transitions.T)
-        self._scores: npt.NDArray[np.float64] | None = None
-        self._back: list[npt.NDArray[np.unsignedinteger]] = []
-
-    def add(self, probabilities: npt.NDArray[np.floating]) -> None:
-        """Add the next chunk, (C, t)."""
-        for start in range(0, probabilities.shape[1], _BLOCK):
-            block = probabilities[:, start : start + _BLOCK].astype(np.float64)
-            np.maximum(block, np.finfo(np.float32).tiny, out=block)
-            self._add(np.ascontiguousarray(np.log(block).T))  # (t, C)
-
-    def finish(self) -> Labels:
-        """Return the best class of every frame, (T,)."""
-        if self._scores is None:
-            return np.zeros(0, np.int64)
-        label = int(self._scores.argmax())
-        reversed_labels = []
-        for block in reversed(self._back):
-            for frame in range(len(block) - 1, -1, -1):
-                reversed_labels.append(label)
-                label = block.item(frame, label)
-        return np.array(reversed_labels[::-1], np.int64)
-
-    def _add(self, logarithms: npt.NDArray[np.float64]) -> None:
-        num_classes = len(self._transitions)
-        back = np.zeros(logarithms.shape, np.uint8 if num_classes <= 256 else np.uint16)
-        paths, classes = np.empty_like(self._transitions), np.arange(num_classes)
-        scores, rows = self._scores, zip(logarithms, back, strict=True)
-        if scores is None:
-            scores = next(rows)[0].copy()  # nothing leads to the first frame
-        for logarithm, best in rows:
-            np.add(self._transitions, scores, out=paths)
-            earlier = paths.argmax(axis=1)
-            best[:] = earlier
-            scores = paths[classes, earlier]
-            scores += logarithm
-        self._scores = scores
-        self._back.append(back)
+    num_classes, frames = probabilities.shape
+    # (earlier, later) -> (later, earlier): the best earlier class is then found along memory.
+    into = np.ascontiguousarray(transitions.T)
+    paths, classes = np.empty_like(into), np.arange(num_classes)
+    back = np.zeros((frames, num_classes), np.uint8 if num_classes <= 256 else np.uint16)
+    scores = np.zeros(num_classes)
+    for start in range(0, frames, _BLOCK):
+        block = probabilities[:, start : start + _BLOCK].astype(np.float64)
+        logarithms = np.log(np.maximum(block, np.finfo(np.float32).tiny))
+        for frame, logarithm in enumerate(np.ascontiguousarray(logarithms.T), start):
+            if frame:  # nothing leads to the first one
+                np.add(into, scores, out=paths)
+                back[frame] = earlier = paths.argmax(axis=1)
+                logarithm += paths[classes, earlier]
+            scores = logarithm
+    labels = np.empty(frames, np.int64)
+    label = int(scores.argmax())
+    for frame in range(frames - 1, -1, -1):
+        labels[frame] = label
+        label = back.item(frame, label)
+    return labels

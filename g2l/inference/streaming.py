@@ -13,15 +13,14 @@ from g2l.datasets.features import Features
 from g2l.datasets.labels import Labels
 from g2l.datasets.normalize import normalize
 from g2l.errors import InputError
-from g2l.inference.probabilities import Probabilities, require_finite
-from g2l.inference.sessions import Session
+from g2l.inference.sessions import Probabilities, Session, require_finite
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import ReceptiveField
 
 
 @dataclass(frozen=True)
 class StreamedLabels:
-    """What a model says of consecutive frames of a stream, of which there may be none.
+    """Result for consecutive frames of a stream, possibly none.
 
     Attributes:
         start: Number of the first of these frames, counted from 0.
@@ -66,7 +65,7 @@ class StreamingPredictor:
 
     @property
     def delay_s(self) -> float | None:
-        """The delay in seconds, or None where the model does not know its frame rate."""
+        """The delay in seconds, or None where the frame rate of the model is unknown."""
         fps = self._session.metadata.fps
         return None if fps is None else self.delay / fps
 
@@ -79,7 +78,7 @@ class StreamingPredictor:
             features: (D, t) as feature files hold them, t >= 1.
 
         Raises:
-            InputError: They have another shape, are no finite numbers, or come after `finish`.
+            InputError: They have another shape, are not finite, or come after `finish`.
             OperationalError: The runtime failed.
         """
         if self._finished:
@@ -153,7 +152,7 @@ def _bounded_receptive_field(metadata: ModelMetadata) -> ReceptiveField:
     """Return how far a label sees.
 
     Raises:
-        InputError: It sees the whole video, or nobody knows how far.
+        InputError: It sees the whole video, or its receptive field is unknown.
     """
     name = metadata.backbone.name
     reason = None

@@ -66,9 +66,9 @@ class Capacity:
 
     Attributes:
         frames: Of a tile or a whole video, overlap included.
-        frame_bytes: That each of them takes.
-        kept_bytes: That each frame of a video takes whose tiles are put together.
-        base_bytes: That are taken whatever is computed.
+        frame_bytes: Memory of each of them.
+        kept_bytes: Memory of each frame of a video whose tiles are put together.
+        base_bytes: Memory that is taken whatever is computed.
         receptive_field: Of the network, or None where it is the whole video or unknown.
         backbone: Name of the network.
     """
@@ -81,10 +81,7 @@ class Capacity:
     backbone: str
 
     def tiles(self, num_frames: int) -> tuple[Tile, ...]:
-        """Cut a video, or leave it whole where it fits.
-
-        Args:
-            num_frames: As the network sees them.
+        """Cut a video of so many frames, as the network sees them, or leave it whole where it fits.
 
         Raises:
             OperationalError: It does not fit and the network cannot be tiled, or not within so little memory.
@@ -95,7 +92,7 @@ class Capacity:
             raise self._too_large(
                 num_frames, f"the labels of {self.backbone} depend on the whole video, or may do so"
             )
-        # What is kept lies in a file, mapped: of a very long video the system drops what it has no room for.
+        # A mapped file holds the result: of a very long video, the system drops pages it has no room for.
         kept = min(num_frames * self.kept_bytes // self.frame_bytes, self.frames // 2)
         own = self.frames - kept - self.receptive_field.frames + 1
         if own < _SMALLEST:
@@ -134,8 +131,8 @@ def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Cap
 
     Args:
         metadata: Of the model.
-        max_memory: Bytes that this process may have in memory, or None for half of what is available,
-            or nearly all of it where the network cannot be tiled.
+        max_memory: Bytes that this process may have in memory; None is half of what is available, or nearly
+            all of it where the network cannot be tiled.
 
     Raises:
         InputError: So little memory holds nothing.
@@ -162,14 +159,9 @@ def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Cap
 
 
 def known_receptive_field(metadata: ModelMetadata) -> ReceptiveField | None:
-    """Return how far a network sees, or None where that is unknown or everything.
-
-    It is known of our own backbones without a part that sees the whole video.
-    """
-    backbone = metadata.backbone
-    return (
-        metadata.receptive_field if backbone.name in FAMILIES and not backbone.topology.whole_video else None
-    )
+    """Return how far a network sees, or None where that is unknown or the whole video."""
+    known = metadata.backbone.name in FAMILIES and not metadata.backbone.topology.whole_video
+    return metadata.receptive_field if known else None
 
 
 def _frame_bytes(metadata: ModelMetadata) -> int:

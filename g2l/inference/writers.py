@@ -12,19 +12,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from g2l.datasets.labels import Labels
 from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
-from g2l.inference.formats import WRITERS, Annotation, Format, check_formats
-from g2l.inference.frame_names import FrameReader, check_line_names, write_frame_names
 from g2l.inference.plots import undrawable, write_plot
-from g2l.inference.segments import SegmentRow, segment_rows, write_segments
+from g2l.inference.predictor import VideoPrediction
+from g2l.inference.segments import (
+    WRITERS,
+    Annotation,
+    Format,
+    FrameReader,
+    SegmentRow,
+    check_formats,
+    segment_rows,
+    write_frame_names,
+    write_segments,
+)
 from g2l.inference.smoothing import Smoothing, make_smoother
-from g2l.inference.videos import VideoPrediction
 from g2l.models.metadata import ModelMetadata
 
 _log = logging.getLogger("g2l")
@@ -34,20 +41,18 @@ RECORD_FILE = "predictions.jsonl"
 """Sources of the files of each video; written by the caller."""
 _LONGEST_NAME = 200
 """Bytes, of the 255 that most file systems allow: suffixes are added to it."""
-RUN_FILE = "run.json"
-"""Record of the stage that predicts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What is written beside `<video>.txt` and `segments.csv`, and how both are made.
+    """Files beside `<video>.txt` and `segments.csv`, and how both are made.
 
     Attributes:
         formats: Formats of segments, see `Format`.
         probabilities: Also `<video>.probabilities.npy`, float32 (C, T).
         plots: Also `<video>.png`.
         smoothing: Of the labels; `unsmoothed/<video>.txt` keeps what they were.
-        fps: Frames per second of the feature files, or None for what the model says.
+        fps: Frames per second of the feature files, or None for the rate of the model.
     """
 
     formats: tuple[Format, ...] = ()
@@ -68,7 +73,6 @@ class PredictionWriter:
         outputs: What else is written.
         ground_truth: Folder of `<video>.txt` that plots compare with; a video without is drawn alone.
         reserved: Names of files in the folder that no video may have.
-        date: Date in `.eaf` files, or None for now.
 
     Attributes:
         files: Files of the video that was added last.
@@ -86,7 +90,6 @@ class PredictionWriter:
         *,
         ground_truth: Path | None = None,
         reserved: Sequence[str] = (),
-        date: datetime | None = None,
     ) -> None:
         self.folder = folder
         self.outputs = outputs or Outputs()
@@ -95,14 +98,12 @@ class PredictionWriter:
         self._classes, self._background = metadata.classes, metadata.background
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise InputError(f"`fps` must be > 0 and finite, but is {self.fps} instead.")
-        check_line_names(metadata.classes)
         check_formats(self.outputs.formats, metadata.classes, self.fps)
         self._smooth = make_smoother(self.outputs.smoothing, metadata, self.fps)
         self.files: list[Path] = []
         self._rows: list[SegmentRow] = []
-        own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, RUN_FILE, UNSMOOTHED)
+        own = (SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE, RECORD_FILE, UNSMOOTHED)
         self._owners = dict.fromkeys((*own, *reserved), "")
-        self.date = date or datetime.now(UTC)
         self._suffixes = (
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
@@ -147,31 +148,29 @@ class PredictionWriter:
             InputError: As of `claim`.
             OperationalError: The disk refuses.
         """
-        name, probabilities = prediction.name, prediction.probabilities
+        name, labels, probabilities = prediction.name, prediction.labels, prediction.probabilities
         self.files = []
         self.claim(name)
-        label_file = self.folder / f"{name}.txt"
-        labels = prediction.labels
-        kept = self.folder / UNSMOOTHED / label_file.name
+        unsmoothed = self.folder / UNSMOOTHED / f"{name}.txt"
         if self._smooth is None:
             with suppress(FileNotFoundError, NotADirectoryError):
-                kept.unlink()  # of an earlier run
+                unsmoothed.unlink()  # of an earlier run
         else:
-            write_frame_names(kept, segment_rows(name, labels, probabilities, self._classes, self.fps))
-            self.files.append(kept)
+            write_frame_names(unsmoothed, segment_rows(name, labels, probabilities, self._classes, self.fps))
+            self.files.append(unsmoothed)
             labels = self._smooth(labels, probabilities)
         rows = segment_rows(name, labels, probabilities, self._classes, self.fps)
         for each in self.outputs.formats:
             if each in WRITERS:
                 suffix, write = WRITERS[each]
-                write(self._file(name, suffix), Annotation(name, rows, self.fps, self.date))
+                write(self._file(name, suffix), Annotation(name, rows, self.fps, _date(prediction.path)))
         if self.outputs.probabilities:
-            with atomic_path(self._file(name, ".probabilities.npy")) as temporary:
-                _save(temporary, probabilities)
+            path = self._file(name, ".probabilities.npy")
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.save(file, probabilities, allow_pickle=False)
         if self.outputs.plots:
             self._plot(name, labels)
-        write_frame_names(label_file, rows)
-        self.files.append(label_file)
+        write_frame_names(self._file(name, ".txt"), rows)
         self._rows += rows
         return rows
 
@@ -204,6 +203,9 @@ class PredictionWriter:
         )
 
 
-def _save(path: Path, probabilities: npt.NDArray[np.floating]) -> None:
-    with path.open("wb") as file:
-        np.save(file, probabilities, allow_pickle=False)
+def _date(features: Path) -> datetime:
+    """Return the date of a feature file, so that a resumed run writes the same as an uninterrupted one."""
+    try:
+        return datetime.fromtimestamp(int(features.stat().st_mtime), UTC)
+    except OSError:  # it is gone by now
+        return Annotation.date

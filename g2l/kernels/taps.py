@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 
 class Piece(NamedTuple):
-    """What one tap of one branch reads: frames `source` of the input, for frames `target` of the output."""
+    """Frames `source` of the input that one tap of one branch reads for frames `target` of the output."""
 
     branch: int
     source: slice
@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
 
 class TapPlan(NamedTuple):
-    """What the taps of a convolution read of a video.
+    """Frames of a video that the taps of a convolution read.
 
     Attributes:
         anchor: The tap that reads frame t for frame t, in every branch.

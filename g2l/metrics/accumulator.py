@@ -1,4 +1,4 @@
-"""All metrics over many videos: one pass, mergeable across processes."""
+"""All metrics over many videos in one pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SegmentationMetrics:
     """Accuracy, Edit and F1@{10,25,50} in percent over the videos seen so far (METHOD, section 5).
 
     Frames and segment counts are pooled over videos; Edit is averaged over videos. The result does not
-    depend on the order of updates and merges.
+    depend on the order of updates.
 
     Args:
         background: Class indices whose segments count neither for Edit nor for F1.
@@ -44,16 +44,6 @@ class SegmentationMetrics:
         scores = video_scores(predicted, truth, background=self.background, convention=self.convention)
         self.videos.append(scores)
         return scores
-
-    def merge(self, other: SegmentationMetrics) -> None:
-        """Add the videos of another accumulator, as if they had been updated here.
-
-        Raises:
-            ValueError: The other one has another background or convention.
-        """
-        if (self.background, self.convention) != (other.background, other.convention):
-            raise ValueError("metrics of different backgrounds or conventions cannot be merged")
-        self.videos += other.videos
 
     @property
     def undefined(self) -> int:

@@ -28,7 +28,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class Verdict(StrEnum):
-    """What an interval shows."""
+    """Conclusion from an interval."""
 
     BETTER = "better"
     """The interval is above 0."""
@@ -54,6 +54,7 @@ class Comparison:
         videos: Test videos, or None where only scores of whole trainings were given.
         detectable: Smallest true difference that such a comparison shows with 80 % power.
         margin: Difference within which two models count as equal.
+        confidence: Of the interval.
         more: How many more of what would decide, such as `(3, "seeds")`; None where it is decided, or where
             no reasonable number would.
     """
@@ -68,10 +69,11 @@ class Comparison:
     detectable: float | None = None
     margin: float = MARGIN
     more: tuple[int, str] | None = None
+    confidence: float = CONFIDENCE
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval shows."""
+        """Conclusion from the interval."""
         if self.low is None or self.high is None:
             return Verdict.UNDECIDED
         if self.low > 0 or self.high < 0:
@@ -85,7 +87,7 @@ class Comparison:
         if self.low is None or self.high is None:
             reason = "one seed has no interval" if self.videos is None else "one video has no interval"
             return f"undecided ({estimate}; {reason})"
-        interval = f"95 % interval {_signed(self.low)} to {_signed(self.high)}"
+        interval = f"{100 * self.confidence:.3g} % interval {_signed(self.low)} to {_signed(self.high)}"
         if verdict is Verdict.EQUAL:
             return f"equal within ±{self.margin:.1f} ({estimate}, {interval}; {self.sample})"
         if verdict is not Verdict.UNDECIDED:
@@ -115,6 +117,7 @@ class Comparison:
             "detectable": self.detectable,
             "margin": self.margin,
             "more": None if self.more is None else list(self.more),
+            "confidence": self.confidence,
             "verdict": self.verdict.value,
             "words": self.words(),
         }
@@ -132,6 +135,7 @@ class Comparison:
         more = value.get("more")
         videos = value.get("videos")
         estimate, margin = _number(value.get("estimate", value.get("mean"))), _number(value.get("margin"))
+        confidence = _number(value.get("confidence"))
         if estimate is None:
             raise KeyError("estimate")
         return cls(
@@ -143,6 +147,7 @@ class Comparison:
             detectable=_number(value.get("detectable")),
             margin=MARGIN if margin is None else margin,
             more=None if more is None else (int(more[0]), str(more[1])),
+            confidence=CONFIDENCE if confidence is None else confidence,
         )
 
 
@@ -193,6 +198,7 @@ def with_interval(
     error: Callable[[int], tuple[float, float]],
     unit: str,
     most: int = MOST,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Return a comparison with the interval of bootstrap deviations, stretched about the estimate by t / z.
 
@@ -202,10 +208,11 @@ def with_interval(
         error: Returns standard error and degrees of freedom with so many more of the unit than now.
         unit: What there may be more of.
         most: How many more of it are considered.
+        confidence: Of the interval.
     """
     from scipy import special  # a tenth of a second to import
 
-    tail = (1 + CONFIDENCE) / 2
+    tail = (1 + confidence) / 2
 
     def quantile(freedom: float) -> float:
         return float(special.stdtrit(min(freedom, 1e6), tail))
@@ -221,6 +228,7 @@ def with_interval(
         low=float(low),
         high=float(high),
         detectable=power * standard_error,
+        confidence=confidence,
     )
     if found.verdict is not Verdict.UNDECIDED:
         return found

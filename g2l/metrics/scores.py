@@ -48,7 +48,7 @@ class F1Counts:
 
 @dataclass(frozen=True)
 class VideoScores:
-    """What one video contributes to the metrics of many.
+    """Contribution of one video to the metrics of many.
 
     Attributes:
         correct: Correct frames.
@@ -114,22 +114,13 @@ def video_scores(
     Raises:
         InputError: The lengths differ, or one is not a one-dimensional array of integers.
     """
-    correct, frames = accuracy_counts(predicted, truth)
+    predicted, truth = checked_pair(predicted, truth)
+    correct = int(np.count_nonzero(predicted == truth))  # of background too
     ours, theirs = (
         scored_segments(labels, background=background, convention=convention) for labels in (predicted, truth)
     )
     edit = edit_score(ours, theirs) if len(ours) or len(theirs) else None
-    return VideoScores(correct, frames, edit, f1_counts(ours, theirs))
-
-
-def accuracy_counts(predicted: LabelArray, truth: LabelArray) -> tuple[int, int]:
-    """Return the number of correct frames and of all frames of one video; background counts too.
-
-    Raises:
-        InputError: The lengths differ.
-    """
-    predicted, truth = checked_pair(predicted, truth)
-    return int(np.count_nonzero(predicted == truth)), len(truth)
+    return VideoScores(correct, len(truth), edit, f1_counts(ours, theirs))
 
 
 def edit_score(predicted: Segments, truth: Segments) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from g2l.errors import InputError
 
@@ -45,12 +45,8 @@ def summarize(runs: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
                 f"`runs[{number}]` must have the metrics {', '.join(names)}, "
                 f"but has {', '.join(run)} instead."
             )
-    return {name: _summary([float(run[name]) for run in runs]) for name in names}
-
-
-def _summary(values: list[float]) -> Summary:
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return Summary(mean, None, 1)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return Summary(mean, math.sqrt(variance), len(values))
+    return {
+        name: Summary(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+        for name in names
+        for values in [[float(run[name]) for run in runs]]
+    }

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from g2l.errors import InputError
 from g2l.metrics.comparison import (
+    CONFIDENCE,
     MARGIN,
     MOST,
     RESAMPLES,
@@ -40,6 +41,7 @@ def compare_videos(
     subjects: Mapping[str, str] | None = None,
     margin: float = MARGIN,
     seed_deviation: float = SEED_DEVIATION,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Compare two models on the test videos of one or more folds, each trained under one or more seeds.
 
@@ -67,6 +69,7 @@ def compare_videos(
         margin: Difference in points within which the two count as equal.
         seed_deviation: Standard deviation of a score between seeds that is expected beforehand, in points; 0
             to compare two given models instead of what their recipes produce.
+        confidence: Of the interval.
 
     Raises:
         InputError: There is nothing to compare, the sides differ in trainings or videos, or the metric is
@@ -109,13 +112,15 @@ def compare_videos(
     deviations = deviations + math.sqrt(seed_variance * unequal / len(folds)) * seed_draws
     if fixed:
         return with_interval(
-            sample, deviations, lambda more: error(1 + more / videos), "videos", most=MOST * videos
+            sample, deviations, lambda more: error(1 + more / videos), "videos", MOST * videos, confidence
         )
     unit = "seeds per fold" if len(folds) > 1 else "seeds"
-    found = with_interval(sample, deviations, lambda more: error(1, more), unit)
+    found = with_interval(sample, deviations, lambda more: error(1, more), unit, confidence=confidence)
     if found.verdict is not Verdict.UNDECIDED or found.more is not None:
         return found
-    return with_interval(sample, deviations, lambda more: error(1 + more / len(folds)), "folds")
+    return with_interval(
+        sample, deviations, lambda more: error(1 + more / len(folds)), "folds", confidence=confidence
+    )
 
 
 class _Fold:

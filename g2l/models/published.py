@@ -25,7 +25,7 @@ _REFUSED = re.compile(r"GLOBAL (\w[\w.]*\w)")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Keys under which checkpoints keep their state dict: Lightning, torch's tutorial, and others."""
 PREFIXES = ("_orig_mod.", "module.", "model.", "net.")
-"""What `torch.compile`, data parallelism and wrapping modules (Lightning) put before the names of weights."""
+"""Prefixes that `torch.compile`, data parallelism and wrapping modules (Lightning) add to weight names."""
 
 Weights = Mapping[str, Tensor]
 

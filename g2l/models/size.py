@@ -12,7 +12,7 @@ from g2l.structure import KERNEL_SIZE, DilationStructure
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """What a network costs.
+    """Cost of a network.
 
     Attributes:
         parameters: Trained values.

@@ -32,7 +32,7 @@ from g2l.search.executors.ray import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import check_limits
 from g2l.structure import DilationStructure
-from g2l.training.candidate import CandidateFitness
+from g2l.training.candidate import CandidateFitness, candidate_dataset
 
 PROBE_STEPS = 4
 STATUS_INTERVAL_S = 5.0
@@ -48,7 +48,7 @@ logger = logging.getLogger("g2l")
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalSearchTask:
-    """What is searched.
+    """A search task.
 
     Attributes:
         data: Data set, split and how it is read.
@@ -96,7 +96,8 @@ def search_in_steps(task: GlobalSearchTask, dataset: SegmentationDataset) -> Glo
 
 def full_steps(task: GlobalSearchTask, dataset: SegmentationDataset) -> int:
     """Return the optimiser steps of one final training, which may see what candidates leave out."""
-    return task.recipe.epochs * _steps_per_epoch(task, dataset, task.recipe.selection)
+    selection = Selection.LAST if task.recipe.refit else task.recipe.selection
+    return task.recipe.epochs * _steps_per_epoch(task, dataset, selection)
 
 
 def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
@@ -104,15 +105,20 @@ def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, 
     return {
         "data": dataset.fingerprint,
         "backbone": task.backbone.as_dict(),
-        "recipe": task.recipe.replace(epochs=1, selection=Selection.LAST, compile=False).as_dict(),
+        "recipe": task.recipe.replace(
+            epochs=1, selection=Selection.LAST, refit=False, compile=False
+        ).as_dict(),
     }
 
 
-def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | None) -> CandidateFitness:
+def candidate_fitness(
+    task: GlobalSearchTask, dataset: SegmentationDataset, device: str, *, folder: Path | None
+) -> CandidateFitness:
     """Return what trains and scores the candidates.
 
     Args:
         task: What is searched.
+        dataset: Its data; other processes open it again.
         device: `auto`, `cpu` or `cuda`.
         folder: Output folder of the search, or None to keep nothing.
     """
@@ -130,6 +136,7 @@ def candidate_fitness(task: GlobalSearchTask, device: str, *, folder: Path | Non
         checkpoint_folder=folder / CANDIDATES if folder is not None and keeps else None,
         training_folder=None if folder is None else folder / TRAININGS,
         feature_folder=None if folder is None or alone else folder / TRAININGS / FEATURES,
+        opened=candidate_dataset(dataset) if alone else None,
     )
 
 
@@ -163,7 +170,7 @@ def seconds_per_step(fitness: CandidateFitness, structure: DilationStructure, se
         return fitness(EvaluationTask(structure, Budget(steps, "steps"), seed)).seconds
 
     try:
-        seconds(1)  # opens the data
+        seconds(1)  # reads the videos
         return max(seconds(1 + PROBE_STEPS) - seconds(1), 0.0) / PROBE_STEPS
     except OperationalError as error:
         logger.warning("the time of a candidate cannot be measured: %s", error)
@@ -221,7 +228,7 @@ class CandidateWeights:
             return
         self._survivors = {member.structure for member in summary.population}
         self._delete_fallen()
-        # What is known may still wait to be compared, until the next generation at most.
+        # Known scores may wait for their comparison until the next generation.
         self._compared = set(self._kept)
 
     def on_end(self) -> None:
@@ -253,7 +260,7 @@ class StatusLog:
     """A search observer that writes down where the search stands, in `metrics.jsonl`.
 
     That is after every generation, and after an evaluation at most every few seconds: a point for each of
-    thousands of candidates of a second each would say no more. What a resumed search repeats is left out.
+    thousands of candidates of a second each would add nothing. Repetitions of a resumed search are left out.
 
     Args:
         folder: Output folder of the search.

@@ -1,21 +1,186 @@
-"""The searched structure against the hand-designed one: the same recipe, the same seeds, pair by pair."""
+"""The contest: which structure is shipped, and how the trained networks compare on test.
+
+Hold-outs decide, test scores are only reported. The candidates are, from simple to less simple, the
+hand-designed structure, the winner of the global search, and that structure refined by the local search. Each
+is trained on the same hold-outs under the same fresh seeds (`g2l.pipeline.select`), and scored after as many
+epochs as its own curve chooses. A candidate that is not better than the simpler one beyond noise is kept with
+its scores, and not shipped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from g2l.datasets.holdout import subjects_of
-from g2l.metrics.comparison import Comparison, compare
+from g2l.metrics.comparison import CONFIDENCE, Comparison, Verdict, compare
 from g2l.metrics.scores import MEAN_F1, metric_value
 from g2l.metrics.summary import Summary
 from g2l.metrics.video_comparison import Trainings, compare_videos
+from g2l.pipeline.select import SelectionOutcome
 from g2l.pipeline.train import TrainingOutcome
+from g2l.shipping import ContestConfig, Ship
 from g2l.structure import DilationStructure, LayerTopology
 
 COMPARED = (MEAN_F1, "accuracy")
 """What the comparison is made in: one for segments, one for frames. Of many, one would differ by luck."""
+HAND_DESIGNED = "hand-designed"
+LOOKS = 4
+"""Times that `until_decided` looks at the scores, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duel:
+    """A candidate against the simpler one that would be shipped otherwise.
+
+    Attributes:
+        challenger: Name of the candidate.
+        defender: Name of the simpler one.
+        comparison: Challenger minus defender on the hold-outs; None where they are the same structure.
+    """
+
+    challenger: str
+    defender: str
+    comparison: Comparison | None
+
+    @property
+    def words(self) -> str:
+        """The result as a sentence."""
+        if self.comparison is None:
+            return f"{self.challenger} is the {self.defender} structure."
+        return f"{self.challenger} against {self.defender} on hold-outs: {self.comparison.words()}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContestOutcome:
+    """What the hold-outs decided.
+
+    Attributes:
+        shipped: Name of the structure that is exported.
+        searched: Name of the searched structure that is trained beside the hand-designed one: the shipped
+            one, or the last of the searches where the hand-designed one is shipped.
+        duels: In the order of the candidates.
+        selections: By name of the candidate.
+        reason: Why it is shipped, in plain words.
+    """
+
+    shipped: str
+    searched: str
+    duels: tuple[Duel, ...]
+    selections: Mapping[str, SelectionOutcome]
+    reason: str
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all trainings on hold-outs."""
+        distinct = {one.structure: one.steps for one in self.selections.values()}
+        return sum(distinct.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "shipped": self.shipped,
+            "searched": self.searched,
+            "reason": self.reason,
+            "candidates": {
+                name: {
+                    "structure": one.structure.as_lists(),
+                    "epochs": one.epochs,
+                    "trainings": len(one.trainings),
+                    "holdout": {metric: vars(score) for metric, score in one.holdout.items()},
+                }
+                for name, one in self.selections.items()
+            },
+            "duels": [
+                {
+                    "challenger": duel.challenger,
+                    "defender": duel.defender,
+                    "comparison": None if duel.comparison is None else duel.comparison.as_dict(),
+                    "words": duel.words,
+                }
+                for duel in self.duels
+            ],
+        }
+
+
+def hold_contest(
+    select: Callable[[str, int], SelectionOutcome],
+    names: tuple[str, ...],
+    config: ContestConfig,
+    *,
+    trainings: int,
+    metric: str,
+    group_pattern: str | None = None,
+) -> ContestOutcome:
+    """Train the candidates on hold-outs and choose the one to ship.
+
+    With `until_decided` trainings are added, at most `LOOKS` − 1 times, until every duel is decided or the
+    budget is spent. Each look then uses intervals of 1 − 0.05 / `LOOKS`, so that the probability of shipping
+    a structure that is no better, over all looks, stays as with one look (Bonferroni).
+
+    Args:
+        select: Returns the outcome of a candidate after so many trainings in all.
+        names: Candidates, the simplest (the hand-designed) first.
+        config: What is shipped, and how many trainings there may be.
+        trainings: Of each candidate, at first.
+        metric: Hold-out metric that decides.
+        group_pattern: Finds the subject in a video name, see `DataConfig`.
+    """
+    counts = looks(trainings, config)
+    confidence = 1 - (1 - CONFIDENCE) / len(counts)
+    for count in counts:
+        selections = {name: select(name, count) for name in names}
+        duels = _duels(selections, metric, group_pattern, confidence)
+        if all(one.comparison is None or one.comparison.verdict is not Verdict.UNDECIDED for one in duels):
+            break
+    best = HAND_DESIGNED
+    for duel in duels:
+        if duel.comparison is not None and duel.comparison.verdict is Verdict.BETTER:
+            best = duel.challenger
+    searched = best if best != HAND_DESIGNED else names[-1]
+    if config.ship is Ship.BEST:
+        found = [duel.words for duel in duels]
+        why = "no searched one was shown to be better" if best == HAND_DESIGNED else "shown to be better"
+        shipped, reason = best, f"The {best} structure is shipped: {why}. {' '.join(found)}"
+    else:
+        shipped = HAND_DESIGNED if config.ship is Ship.HAND_DESIGNED else searched
+        reason = f"The {shipped} structure is shipped, as --ship {config.ship.value} asks for."
+    return ContestOutcome(
+        shipped=shipped, searched=searched, duels=tuple(duels), selections=selections, reason=reason
+    )
+
+
+def looks(trainings: int, config: ContestConfig) -> list[int]:
+    """Return after how many trainings of a candidate the scores are compared, ascending."""
+    most = max(trainings, config.most_trainings)
+    if not config.until_decided or most == trainings:
+        return [trainings]
+    spread = [trainings + (most - trainings) * look // (LOOKS - 1) for look in range(LOOKS)]
+    return sorted(set(spread))
+
+
+def _duels(
+    selections: Mapping[str, SelectionOutcome], metric: str, group_pattern: str | None, confidence: float
+) -> list[Duel]:
+    duels, defender = [], HAND_DESIGNED
+    for name, challenger in list(selections.items())[1:]:
+        other = selections[defender]
+        if challenger.structure == other.structure:
+            duels.append(Duel(challenger=name, defender=defender, comparison=None))
+            continue
+        videos = sorted({video for scores in challenger.trainings.values() for video in scores})
+        found = compare_videos(
+            challenger.trainings,
+            other.trainings,
+            metric=metric,
+            subjects=subjects_of(videos, group_pattern),
+            confidence=confidence,
+        )
+        duels.append(Duel(challenger=name, defender=defender, comparison=found))
+        if found.verdict is Verdict.BETTER:
+            defender = name
+    return duels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +191,13 @@ class Contestant:
         structure: Its rates.
         test: Test metrics over the seeds, in percent.
         training_equivalents: What finding it cost, in full trainings.
+        epochs: How long it was trained.
     """
 
     structure: DilationStructure
     test: Mapping[str, Summary]
     training_equivalents: float
+    epochs: int = 0
 
     def as_dict(self, topology: LayerTopology) -> dict[str, Any]:
         """Return the row as JSON values, with receptive field and look-ahead (`LayerTopology.report`)."""
@@ -38,6 +205,7 @@ class Contestant:
             "structure": self.structure.as_lists(),
             **topology.report(self.structure),
             "training_equivalents": self.training_equivalents,
+            "epochs": self.epochs,
             "test": {
                 metric: {"mean": score.mean, "std": score.std, "runs": score.runs}
                 for metric, score in self.test.items()

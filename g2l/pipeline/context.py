@@ -1,4 +1,4 @@
-"""What a command builds once and hands down, and the records that every stage leaves in its folder."""
+"""The context that a command builds once, and the records that every stage leaves in its folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from g2l.config import DataConfig, GlobalSearchConfig
 from g2l.errors import G2LError, InputError, brief
 from g2l.files import ensure_folder, read_json, remove_torn
 from g2l.pipeline.data import DataSets
@@ -26,18 +27,14 @@ from g2l.records import (
     StatusRecord,
     read_result,
 )
+from g2l.settings import setting_fields
 from g2l.tracking.environment import environment
 
-WITHOUT_INFLUENCE = frozenset(
-    {
-        "cache_mb",
-        "data_root",
-        "executor",
-        "workers",
-        "ray_address",
-        "gpus_per_candidate",
-        "candidate_checkpoints",
-    }
+_PLACEMENT = frozenset(
+    name
+    for config in (DataConfig, GlobalSearchConfig)
+    for name, one in setting_fields(config).items()
+    if not one.setting.changes_result
 )
 """Settings that change no result, so that a resumed run may change them."""
 
@@ -252,7 +249,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return ", ".join(
         f"`{name}` was {old.get(name)!r} and is {new.get(name)!r}"
         for name in names
-        if name.rpartition(".")[2] not in WITHOUT_INFLUENCE
+        if name.rpartition(".")[2] not in _PLACEMENT
     )
 
 

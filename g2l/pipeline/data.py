@@ -22,7 +22,7 @@ class DataSets:
 
     def __init__(self) -> None:
         self._opened: dict[DataConfig, SegmentationDataset] = {}
-        self._standardized: dict[tuple[DataConfig, Selection], SegmentationDataset] = {}
+        self._standardized: dict[tuple[DataConfig, Selection, int], SegmentationDataset] = {}
 
     def open(self, config: DataConfig) -> SegmentationDataset:
         """Return a data set as it is stored.
@@ -36,12 +36,15 @@ class DataSets:
             self._opened |= {config: dataset, dataset.config: dataset}
         return self._opened[config]
 
-    def standardized(self, config: DataConfig, selection: Selection) -> SegmentationDataset:
-        """Return a data set with the statistics of the training partition that `selection` cuts."""
+    def standardized(
+        self, config: DataConfig, selection: Selection, rotation: int = 0
+    ) -> SegmentationDataset:
+        """Return a data set with the statistics of the training partition that is cut."""
         dataset = self.open(config)
-        key = dataset.config, selection
+        key = dataset.config, selection, rotation
         if key not in self._standardized:
-            self._standardized[key] = dataset.standardized_on(dataset.partitions(selection).train)
+            train = dataset.partitions(selection, rotation).train
+            self._standardized[key] = dataset.standardized_on(train)
         return self._standardized[key]
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -37,14 +37,18 @@ def refuse_data_set(path: Path) -> None:
             )
 
 
-def refuse_foreign_folder(folder: Path) -> None:
+def refuse_foreign_folder(folder: Path, ours: Sequence[str] = _OURS) -> None:
     """Return if a command may write into a folder: it is missing or empty, or a command has written it.
+
+    Args:
+        folder: The folder.
+        ours: Files of which one shows that the command has written it.
 
     Raises:
         InputError: It holds other files, or belongs to a data set.
     """
     refuse_data_set(folder)
-    if not folder.is_dir() or any((folder / name).exists() for name in _OURS):
+    if not folder.is_dir() or any((folder / name).exists() for name in ours):
         return
     found = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
     if found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,31 @@ from g2l.inference.sessions import open_session
 from g2l.metrics.comparison import Comparison
 from g2l.models.artifact import load_model
 from g2l.pipeline.candidates import GlobalSearchTask
-from g2l.pipeline.contest import Contestant, difference_metrics, differences
+from g2l.pipeline.contest import (
+    HAND_DESIGNED,
+    Contestant,
+    ContestOutcome,
+    difference_metrics,
+    differences,
+    hold_contest,
+)
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.export import MODEL, export_model
+from g2l.pipeline.fitting import Training
 from g2l.pipeline.output import link_or_copy
 from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.search_global import STRUCTURE, prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.search_outcome import GlobalSearchOutcome
-from g2l.pipeline.train import Training, TrainingOutcome, train
+from g2l.pipeline.select import SelectionOutcome, select
+from g2l.pipeline.train import TrainingOutcome, train
 from g2l.receptive_field import Ending
 from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
 from g2l.search.budget import CostPlan
 from g2l.search.events import SearchObserver
 from g2l.search.space import check_limits
+from g2l.shipping import ContestConfig
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 
@@ -47,7 +57,7 @@ EXPORT, PREDICTIONS = "export", "predictions"
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineTask:
-    """What the pipeline does.
+    """A pipeline task.
 
     Attributes:
         data: Data set, split and how it is read.
@@ -55,8 +65,9 @@ class PipelineTask:
         recipe: How networks are trained, the baseline and the searched one alike.
         global_search: Settings of the global search.
         local_search: Settings of the local search.
-        seeds: Trainings of each structure.
-        seed: First seed; also that of both searches.
+        contest: Which structure is exported.
+        seeds: Trainings of each structure on hold-outs, and as many on all of train.
+        seed: Of the run; see `g2l.seeds`.
     """
 
     data: DataConfig
@@ -64,6 +75,7 @@ class PipelineTask:
     recipe: RecipeConfig
     global_search: GlobalSearchConfig
     local_search: LocalSearchConfig
+    contest: ContestConfig = field(default_factory=ContestConfig)
     seeds: int
     seed: int
 
@@ -75,6 +87,7 @@ class PipelineTask:
             "recipe": self.recipe.as_dict(),
             "global_search": self.global_search.as_dict(),
             "local_search": self.local_search.as_dict(),
+            "contest": self.contest.as_dict(),
             "seeds": self.seeds,
             "seed": self.seed,
         }
@@ -82,12 +95,13 @@ class PipelineTask:
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineOutcome:
-    """What the pipeline made.
+    """Result of a pipeline.
 
     Attributes:
         contestants: `hand-designed` and `searched`, by the same recipe and seeds.
         differences: Searched minus hand-designed on test, by metric, paired by seed.
-        model: The exported network of the searched structure.
+        contest: Which of them is shipped, and why.
+        model: The exported network of that structure.
         predictions: Folder of its predictions on the test partition.
         report: What was found, as one page.
         run_id: Identifier of the run.
@@ -95,6 +109,7 @@ class PipelineOutcome:
 
     contestants: Mapping[str, Contestant]
     differences: Mapping[str, Comparison]
+    contest: ContestOutcome
     model: Path
     predictions: Path
     report: Path
@@ -129,15 +144,24 @@ def run_pipeline(
     with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
         found = search_globally(stage, search, on_plan=on_plan, observers=observers, folder="search-global")
         refined = search_locally(stage, _local_task(task, found.structure), folder="search-local")
+        structures = {
+            HAND_DESIGNED: task.backbone.hand_designed(),
+            "global": found.structure,
+            "local": refined.structure,
+        }
+        contest = _contest(stage, task, structures)
         if stage.result is None:
-            _write_structure(stage.folder, task, refined.structure, search.dataset)
-        baseline = _train(stage, task, task.backbone.hand_designed(), "hand-designed")
-        searched = _train(stage, task, refined.structure, "searched")
-        model = _export(stage, task, searched)
+            _write_structure(stage.folder, task, structures[contest.shipped], contest, search.dataset)
+        baseline = searched = _train(stage, task, HAND_DESIGNED, contest)
+        if structures[contest.searched] != baseline.structure or _branching(task, contest.searched):
+            searched = _train(stage, task, contest.searched, contest)
+        shipped = baseline if contest.shipped == HAND_DESIGNED else searched
+        model = _export(stage, task, shipped)
         predictions = _predict(stage, search.dataset, model)
         outcome = PipelineOutcome(
-            contestants=_contestants(found, refined, baseline, searched),
+            contestants=_contestants(found, refined, contest, baseline, searched),
             differences=differences(searched, baseline, task.data.group_pattern),
+            contest=contest,
             model=model,
             predictions=predictions,
             report=stage.folder / REPORT,
@@ -151,14 +175,18 @@ def run_pipeline(
 
 
 def _write_structure(
-    folder: Path, task: PipelineTask, structure: DilationStructure, dataset: SegmentationDataset
+    folder: Path,
+    task: PipelineTask,
+    structure: DilationStructure,
+    contest: ContestOutcome,
+    dataset: SegmentationDataset,
 ) -> None:
     write_structure(
         folder / STRUCTURE,
         structure,
         backbone=task.backbone.name,
         causal=task.backbone.causal,
-        provenance={"search": "global, local", "seed": task.seed, "data": dataset.fingerprint},
+        provenance={"search": contest.shipped, "seed": task.seed, "data": dataset.fingerprint},
     )
 
 
@@ -183,27 +211,63 @@ def _local_task(task: PipelineTask, start: DilationStructure) -> LocalSearchTask
     )
 
 
-def _train(
-    stage: RunContext, task: PipelineTask, structure: DilationStructure, origin: str
-) -> TrainingOutcome:
-    ends_branched = origin == "searched" and task.local_search.ending is not Ending.SINGLE
-    training = Training(
+def _branching(task: PipelineTask, name: str) -> LocalSearchConfig | None:
+    """Return the branches of a candidate's layers, None where they have one rate each."""
+    return task.local_search if name == "local" and task.local_search.ending is not Ending.SINGLE else None
+
+
+def _training(task: PipelineTask, name: str, structure: DilationStructure) -> Training:
+    return Training(
         data=task.data,
         backbone=task.backbone,
         recipe=task.recipe,
         structure=structure,
-        origin=origin,
-        branching=task.local_search if ends_branched else None,
+        origin=name,
+        branching=_branching(task, name),
     )
-    seeds = range(task.seed, task.seed + task.seeds)
-    return train(stage, training, seeds, folder=f"train-{origin}")
 
 
-def _export(stage: RunContext, task: PipelineTask, searched: TrainingOutcome) -> Path:
-    """Export the seed that is best on the hold-out, unless that was done before."""
+def _contest(
+    stage: RunContext, task: PipelineTask, structures: Mapping[str, DilationStructure]
+) -> ContestOutcome:
+    """Train the candidates on hold-outs and choose; one with the structure of a simpler one is that one."""
+    known: dict[str, SelectionOutcome] = {}
+
+    def simplest(name: str) -> str:
+        same = (other for other in structures if structures[other] == structures[name])
+        return name if _branching(task, name) else next(same)
+
+    def selected(name: str, count: int) -> SelectionOutcome:
+        origin = simplest(name)
+        if origin not in known or len(known[origin].trainings) != count:
+            context = replace(stage, resume=True) if origin in known else stage  # goes on with its own stage
+            training = _training(task, origin, structures[name])
+            folder = f"select-{origin}"
+            known[origin] = select(context, training, seed=task.seed, count=count, folder=folder)
+        return known[origin]
+
+    return hold_contest(
+        selected,
+        tuple(structures),
+        task.contest,
+        trainings=task.seeds,
+        metric=task.recipe.monitor,
+        group_pattern=task.data.group_pattern,
+    )
+
+
+def _train(stage: RunContext, task: PipelineTask, name: str, contest: ContestOutcome) -> TrainingOutcome:
+    selected = contest.selections[name]
+    origin = HAND_DESIGNED if name == HAND_DESIGNED else "searched"
+    training = replace(_training(task, name, selected.structure), origin=origin)
+    return train(stage, training, task.seed, task.seeds, folder=f"train-{origin}", selected=selected)
+
+
+def _export(stage: RunContext, task: PipelineTask, shipped: TrainingOutcome) -> Path:
+    """Export the first seed, or without refit the one that is best on the hold-out; unless that was done."""
     output, kept = stage.folder / MODEL, stage.folder / EXPORT / MODEL
     if read_result(stage.folder / EXPORT) is None:
-        model, metadata = load_model(searched.chosen(task.recipe.monitor).model, backbone=task.backbone.name)
+        model, metadata = load_model(shipped.chosen(task.recipe.monitor).model, backbone=task.backbone.name)
         export_model(stage, model, metadata, output, folder=EXPORT)
     elif not output.is_file() or describe_file(output) != describe_file(kept):
         link_or_copy(kept, output)
@@ -227,19 +291,19 @@ def _predict(stage: RunContext, dataset: SegmentationDataset, model: Path) -> Pa
 def _contestants(
     found: GlobalSearchOutcome,
     refined: LocalSearchOutcome,
+    contest: ContestOutcome,
     baseline: TrainingOutcome,
     searched: TrainingOutcome,
 ) -> dict[str, Contestant]:
-    full = baseline.seeds[0].steps
+    rows = ((HAND_DESIGNED, baseline, 0), ("searched", searched, found.steps + refined.steps + contest.steps))
     return {
-        "hand-designed": Contestant(
-            structure=baseline.structure, test=baseline.test(), training_equivalents=0.0
-        ),
-        "searched": Contestant(
-            structure=searched.structure,
-            test=searched.test(),
-            training_equivalents=(found.steps + refined.steps) / full,
-        ),
+        name: Contestant(
+            structure=outcome.structure,
+            test=outcome.test(),
+            training_equivalents=steps / found.full_steps,
+            epochs=outcome.epochs,
+        )
+        for name, outcome, steps in rows
     }
 
 
@@ -248,6 +312,7 @@ def _write_result(folder: Path, task: PipelineTask, outcome: PipelineOutcome) ->
     summary: dict[str, Any] = {
         name: contestant.as_dict(topology) for name, contestant in outcome.contestants.items()
     }
+    summary["contest"] = outcome.contest.as_dict()
     summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
     write_json(folder / SUMMARY, summary)
     metrics = {
@@ -256,4 +321,5 @@ def _write_result(folder: Path, task: PipelineTask, outcome: PipelineOutcome) ->
         for metric, score in contestant.test.items()
     }
     metrics |= difference_metrics(outcome.differences)
-    write_result(folder, summary, (STRUCTURE, SUMMARY), metrics=metrics)
+    tags = {"g2l.shipped": outcome.contest.shipped, "g2l.reason_of_shipped": outcome.contest.reason}
+    write_result(folder, summary, (STRUCTURE, SUMMARY), metrics=metrics, tags=tags)

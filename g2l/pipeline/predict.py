@@ -3,65 +3,67 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import g2l
-from g2l.errors import G2LError, OperationalError
+from g2l.errors import G2LError, InputError, OperationalError
+from g2l.files import append_line, canonical_json, fingerprint, read_lines, write_text
 from g2l.inference.evaluate import (
     EVALUATION_FILE,
     METRICS_FILE,
     EvaluationReport,
     evaluate_predictions,
     find_truths,
+    listed,
     require_known_classes,
 )
-from g2l.inference.predictor import Predictor
+from g2l.inference.extraction import extract_features
+from g2l.inference.loading import find_videos
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction
+from g2l.inference.segments import SegmentRow
 from g2l.inference.sessions import Session
-from g2l.inference.videos import VideoFailure, find_videos
+from g2l.inference.settings import ExtractionConfig
 from g2l.inference.writers import RECORD_FILE, SEGMENTS_FILE, Outputs, PredictionWriter
+from g2l.models.metadata import ModelMetadata
 from g2l.pipeline.context import RECORDS, RunContext
-from g2l.pipeline.output import (
-    MANIFEST,
-    read_manifest,
-    refuse_foreign_names,
-    remove_files,
-    write_manifest,
-)
-from g2l.pipeline.predictions import (
-    PredictedVideos,
-    PredictionRecord,
-    PredictSpeed,
-    predict_videos,
-    refused_videos,
-)
+from g2l.pipeline.output import MANIFEST, read_manifest, refuse_foreign_names, remove_files, write_manifest
+from g2l.progress import Progress
 from g2l.records import RESULT, RunKind, write_result
 
 logger = logging.getLogger("g2l")
 
+FEATURES = "features"
+"""Folder of the features that were extracted of videos for a prediction."""
+Source: TypeAlias = Mapping[str, Any]
+"""Identity of a feature file at one time: a JSON value."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOutcome:
-    """What was predicted.
+    """Result of a prediction.
 
     Attributes:
         videos: Names of the videos whose predictions are there.
         resumed: How many of them were there before.
         failures: Those that could not be predicted.
-        report: Scores, where ground truth was given.
+        frames: Frames of the feature files that were predicted by this run.
+        seconds: From the first file that was read to the last one that was written.
         device_report: What ran the model.
-        speed: Of this run.
+        report: Scores, where ground truth was given.
     """
 
     videos: tuple[str, ...]
     resumed: int
     failures: tuple[VideoFailure, ...]
-    report: EvaluationReport | None
+    frames: int
+    seconds: float
     device_report: str
-    speed: PredictSpeed
+    report: EvaluationReport | None = None
 
 
 def predict(
@@ -92,25 +94,24 @@ def predict(
         folder: Of the stage, below that of the context.
 
     Raises:
-        InputError: There is nothing to predict, a ground truth is missing, `max_memory` is too small, the
-            only video cannot be read, or the folder holds files that g2l did not write.
+        InputError: There is nothing to predict, a ground truth is missing or has classes that the model
+            lacks, `max_memory` is too small, the only video cannot be read, or the folder holds files that
+            g2l did not write.
         OperationalError: None of the videos could be predicted, or the disk refuses.
     """
-    place = context.folder / folder
+    place, metadata = context.folder / folder, session.metadata
     videos = find_videos(features)
     writer = PredictionWriter(
-        place, session.metadata, outputs, ground_truth=ground_truth, reserved=(*RECORDS, MANIFEST)
+        place, metadata, outputs, ground_truth=ground_truth, reserved=(*RECORDS, MANIFEST, FEATURES)
     )
-    refused = refused_videos(videos, writer)
-    if ground_truth is not None:
-        # Before hours of predicting; what is no file has none and is refused by itself.
-        names_of_truths = [video.stem for video in videos if video.is_file() and video not in refused]
-        truths = find_truths(names_of_truths, ground_truth)
-        require_known_classes(truths.values(), session.metadata.classes)
+    refused = _refused(videos, writer)
+    if ground_truth is not None:  # checked before hours of predicting
+        readable = [video.stem for video in videos if video.is_file() and video not in refused]
+        require_known_classes(find_truths(readable, ground_truth).values(), metadata.classes)
     predictor = Predictor(session, max_memory=max_memory, folder=place)
+    scores = () if ground_truth is None else (METRICS_FILE, EVALUATION_FILE)
     names = {name for video in videos if video not in refused for name in writer.names(video.stem)}
-    names |= {SEGMENTS_FILE, RECORD_FILE}
-    names |= set() if ground_truth is None else {METRICS_FILE, EVALUATION_FILE}
+    names |= {SEGMENTS_FILE, RECORD_FILE, *scores}
     ours = read_manifest(place) | {RECORD_FILE}
     refuse_foreign_names(place, names, ours)
     if overwrite:
@@ -121,60 +122,239 @@ def predict(
         "outputs": asdict(writer.outputs),
         "ground_truth": str(ground_truth) if writer.outputs.plots else None,
     }
-    settings = _settings(session, writer, len(videos))
-    with context.stage(RunKind.PREDICT, "predict", settings, folder, fixed=False) as stage:
-        writer.date = datetime.fromtimestamp(stage.started_at / 1000, UTC)
-        # Summaries of an earlier run would be wrong beside new predictions.
-        remove_files(place, {*(ours - names), RESULT, SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE})
-        write_manifest(place, names)
-        record = PredictionRecord(place, made_by, resume=context.resume)
-        work = predict_videos(videos, refused, predictor, writer, record, context.progress)
-        if not work.written:
-            raise _nothing(work.failures)
-        writer.finish()
-        report = None
-        if ground_truth is not None:
-            report = evaluate_predictions(
-                place,
-                ground_truth,
-                background=session.metadata.background,
-                classes=session.metadata.classes,
-                videos=work.written,
-            )
-            report.write(place)
-        _write_result(place, work, report)
-    return PredictOutcome(
-        videos=tuple(work.written),
-        resumed=work.resumed,
-        failures=tuple(work.failures),
-        report=report,
-        device_report=session.device_report,
-        speed=work.speed,
-    )
-
-
-def _settings(session: Session, writer: PredictionWriter, videos: int) -> dict[str, Any]:
-    """Return what the tracked run and readers of the predictions may ask of them."""
-    metadata = session.metadata
-    return {
-        "videos": videos,
+    settings = {
+        "videos": len(videos),
         "device": session.device_report,
         "smoothing": str(writer.outputs.smoothing),
         "data": {"fps": writer.fps, "sample_rate": metadata.sample_rate},
         "backbone": metadata.backbone.as_dict(),
         "structure": metadata.structure.as_lists(),
     }
+    with context.stage(RunKind.PREDICT, "predict", settings, folder, fixed=False):
+        # Summaries of an earlier run would be wrong beside new predictions.
+        remove_files(place, {*(ours - names), RESULT, SEGMENTS_FILE, METRICS_FILE, EVALUATION_FILE})
+        write_manifest(place, names)
+        record = PredictionRecord(place, made_by, resume=context.resume)
+        outcome = predict_videos(videos, refused, predictor, writer, record, context.progress)
+        if not outcome.videos:
+            raise _nothing(outcome.failures)
+        writer.finish()
+        if ground_truth is not None:
+            report = evaluate_predictions(
+                place,
+                ground_truth,
+                background=metadata.background,
+                classes=metadata.classes,
+                videos=outcome.videos,
+            )
+            report.write(place)
+            outcome = replace(outcome, report=report)
+        result = {
+            "videos": outcome.videos,
+            "failures": {failure.name: failure.error.message for failure in outcome.failures},
+            "speed": {"frames": outcome.frames, "seconds": outcome.seconds},
+        }
+        files = (SEGMENTS_FILE, *(f"{name}.txt" for name in outcome.videos), *scores)
+        write_result(place, result, files, metrics=_metrics(outcome.report))
+    return outcome
 
 
-def _write_result(folder: Path, work: PredictedVideos, report: EvaluationReport | None) -> None:
-    result = {
-        "videos": work.written,
-        "failures": {failure.name: failure.error.message for failure in work.failures},
-        "speed": asdict(work.speed),
-    }
-    files = [SEGMENTS_FILE, *(f"{name}.txt" for name in work.written)]
-    files += [] if report is None else [METRICS_FILE, EVALUATION_FILE]
-    write_result(folder, result, files, metrics=None if report is None else _metrics(report))
+def extract_for_model(
+    context: RunContext, metadata: ModelMetadata, videos: Path, encoder: Path, fps: float | None = None
+) -> tuple[Path, tuple[VideoFailure, ...]]:
+    """Extract features of videos for a model into the output folder; what is done already is kept.
+
+    Args:
+        context: Where it runs.
+        metadata: Of the model: frame rate and feature_dim of its features.
+        videos: Folder of videos.
+        encoder: The `.onnx` file that made the features of the training.
+        fps: Frame rate of the features, or None for the rate of the model.
+
+    Returns:
+        The folder of features, and the videos that could not be decoded.
+
+    Raises:
+        InputError: The frame rate is unknown, or no video could be decoded; also as of `extract_features`.
+    """
+    rate = metadata.fps if fps is None else fps
+    if rate is None:
+        raise InputError("the frame rate of the model is unknown.", hint="give --fps.")
+    folder = context.folder / FEATURES
+    if not (context.folder / MANIFEST).exists():
+        write_manifest(context.folder, ())  # from now on the folder is known as ours
+    config = ExtractionConfig(videos=videos, encoder=encoder, output=folder, fps=rate, device=context.device)
+    result = extract_features(config, context.progress, feature_dim=metadata.feature_dim)
+    failures = tuple(VideoFailure(issue.path.stem, issue.path, issue) for issue in result.issues)
+    if not result.written and not result.kept:
+        raise _nothing(failures)
+    return folder, failures
+
+
+def require_success(outcome: PredictOutcome) -> None:
+    """Return if every video was predicted.
+
+    Raises:
+        OperationalError: Some were not; the log lists them with the reasons.
+    """
+    if outcome.failures:
+        _list(outcome.failures)
+        total = len(outcome.failures) + len(outcome.videos)
+        names = listed([failure.name for failure in outcome.failures])
+        raise OperationalError(
+            f"{len(outcome.failures)} of {total} videos could not be predicted: {names}.",
+            hint="--resume tries them again and leaves the others as they are.",
+        )
+
+
+def record_evaluation(context: RunContext, report: EvaluationReport) -> None:
+    """Keep the scores of predictions that were made before as a run of their own."""
+    with context.stage(RunKind.EVALUATE, "evaluate", {}) as stage:
+        report.write(stage.folder)
+        write_result(stage.folder, {}, (METRICS_FILE, EVALUATION_FILE), metrics=_metrics(report))
+
+
+class PredictionRecord:
+    """`predictions.jsonl`: of each video the model and options, its feature file, its files, its segments.
+
+    A video is done where all but the segments is as it was then. A line is on disk before the next video is
+    written. Of several lines of a video the last one counts.
+
+    Args:
+        folder: Of the predictions.
+        settings: What the files depend on beside the features, as JSON values.
+        resume: Whether to keep what an earlier run recorded.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+        self._path = folder / RECORD_FILE
+        self._made_by = fingerprint(settings)
+        self._lines: dict[str, Mapping[str, Any]] = {}
+        self._begun = False
+        if resume:
+            with suppress(InputError):  # behind a damaged line all videos are predicted again
+                for _, line in read_lines(self._path):
+                    self._lines[str(line.get("video"))] = line
+
+    def done(self, features: Path) -> list[SegmentRow] | None:
+        """Return the segments of a video that is done, or None."""
+        line = self._lines.get(features.stem, {})
+        try:
+            files = {name: _stamp(self._path.parent / name) for name in line["files"]}
+            expected = (self._made_by, source(features), files)
+            same = (line["made_by"], line["features"], line["files"]) == expected
+            return [SegmentRow(*row) for row in line["segments"]] if files and same else None
+        except (OSError, KeyError, TypeError):  # a file is gone, or the line was not written by g2l
+            return None
+
+    def add(
+        self, video: str, features: Source | None, files: Iterable[Path], segments: Sequence[SegmentRow]
+    ) -> None:
+        """Record that a video is done; `features` is the `source` of its file, taken before it was read.
+
+        Raises:
+            OperationalError: The disk refuses.
+        """
+        if not self._begun:  # anew, without a line that was torn by a kill
+            write_text(self._path, "".join(f"{canonical_json(old)}\n" for old in self._lines.values()))
+            self._begun = True
+        line = {
+            "video": video,
+            "made_by": self._made_by,
+            "features": features,
+            "files": {str(path.relative_to(self._path.parent)): _stamp(path) for path in files},
+            "segments": [list(vars(row).values()) for row in segments],
+        }
+        append_line(self._path, line)
+
+
+def source(features: Path) -> Source | None:
+    """Return what tells a feature file, as it is now, from others; None where there is none."""
+    try:
+        return {"path": str(features.resolve()), "stamp": _stamp(features)}
+    except OSError:
+        return None
+
+
+def predict_videos(
+    videos: Sequence[Path],
+    refused: Mapping[Path, VideoFailure],
+    predictor: Predictor,
+    writer: PredictionWriter,
+    record: PredictionRecord,
+    progress: Progress,
+) -> PredictOutcome:
+    """Predict and write what is not done; the segments of all videos end up in their order.
+
+    Those that are `refused` can have no files of their own; `record` knows what is done.
+
+    Raises:
+        OperationalError: The disk refuses.
+    """
+    start = time.perf_counter()
+    frames = 0
+    written: list[str] = []
+    failures: list[VideoFailure] = []
+    done = {path: rows for path in videos if path not in refused and (rows := record.done(path)) is not None}
+    todo = {path: source(path) for path in videos if path not in done and path not in refused}
+    with progress.task("predicting", len(videos)) as task, closing(predictor.results(list(todo))) as results:
+        for path in videos:
+            failure: VideoFailure | None = refused.get(path)
+            if path in done:
+                writer.restore(done[path])
+            elif path in todo:
+                result = next(results)
+                failure = _write(result, todo[path], writer, record)
+                frames += 0 if isinstance(result, VideoFailure) else len(result.labels)
+            if failure is None:
+                written.append(path.stem)
+            else:
+                failures.append(failure)
+            task.advance(note=path.stem)
+    return PredictOutcome(
+        videos=tuple(written),
+        resumed=len(done),
+        failures=tuple(failures),
+        frames=frames,
+        seconds=time.perf_counter() - start,
+        device_report=predictor.session.device_report,
+    )
+
+
+def _write(
+    result: VideoPrediction | VideoFailure,
+    features: Source | None,
+    writer: PredictionWriter,
+    record: PredictionRecord,
+) -> VideoFailure | None:
+    """Write one video, or return why there is nothing to write or its ground truth forbids it."""
+    if isinstance(result, VideoFailure):
+        return result
+    if result.notice:
+        logger.warning("%s: %s", result.path, result.notice)
+    try:
+        rows = writer.add(result)
+    except InputError as error:
+        return VideoFailure(result.name, result.path, error)
+    record.add(result.name, features, writer.files, rows)
+    return None
+
+
+def _refused(videos: Sequence[Path], writer: PredictionWriter) -> dict[Path, VideoFailure]:
+    """Return the videos that can have no files of their own."""
+    refused = {}
+    for path in videos:
+        try:
+            writer.claim(path.stem)
+        except InputError as error:
+            refused[path] = VideoFailure(path.stem, path, error)
+    return refused
+
+
+def _stamp(path: Path) -> list[int]:
+    """Return size in bytes and time of the last change in nanoseconds, which show that a file was changed."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _nothing(failures: Sequence[VideoFailure]) -> G2LError:
@@ -191,30 +371,8 @@ def _list(failures: Sequence[VideoFailure]) -> None:
         logger.warning("%s%s", failure.error.message, hint)
 
 
-def record_evaluation(context: RunContext, report: EvaluationReport) -> None:
-    """Keep the scores of predictions that were made before as a run of their own."""
-    with context.stage(RunKind.EVALUATE, "evaluate", {}) as stage:
-        report.write(stage.folder)
-        write_result(stage.folder, {}, (METRICS_FILE, EVALUATION_FILE), metrics=_metrics(report))
-
-
-def _metrics(report: EvaluationReport) -> dict[str, float]:
+def _metrics(report: EvaluationReport | None) -> dict[str, float] | None:
     """Return the metrics that the tracked run shows."""
+    if report is None:
+        return None
     return report.metrics | {f"unsmoothed/{name}": value for name, value in (report.unsmoothed or {}).items()}
-
-
-def require_success(outcome: PredictOutcome) -> None:
-    """Return if every video was predicted.
-
-    Raises:
-        OperationalError: Some were not; the log lists them with the reasons.
-    """
-    if outcome.failures:
-        _list(outcome.failures)
-        total = len(outcome.failures) + len(outcome.videos)
-        names = ", ".join(failure.name for failure in outcome.failures[:10])
-        more = f" and {len(outcome.failures) - 10} more" if len(outcome.failures) > 10 else ""
-        raise OperationalError(
-            f"{len(outcome.failures)} of {total} videos could not be predicted: {names}{more}.",
-            hint="--resume tries them again and leaves the others as they are.",
-        )

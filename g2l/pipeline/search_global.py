@@ -29,8 +29,9 @@ from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
 from g2l.pipeline.figures import fitness_over_generations, save_figure
+from g2l.pipeline.fitting import Training
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns
-from g2l.pipeline.train import Training, train
+from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
 from g2l.search.budget import CostPlan, plan_search
 from g2l.search.events import SearchObserver
@@ -38,6 +39,7 @@ from g2l.search.journal import Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
+from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 
@@ -98,12 +100,12 @@ def plan(search: PreparedSearch, device: str) -> CostPlan:
         device: `auto`, `cpu` or `cuda`, where the time of a step is measured.
     """
     task = search.task
-    fitness = candidate_fitness(task, device, folder=None)
+    fitness = candidate_fitness(task, search.dataset, device, folder=None)
     return plan_search(
         search.config,
         search.space,
         full_steps=search.full_steps,
-        seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), task.seed),
+        seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), SeedPlan(task.seed).search),
         bytes_per_checkpoint=bytes_of_weights(task, search.dataset),
     )
 
@@ -204,13 +206,13 @@ def _run(
 ) -> GlobalSearchResult:
     task, depends_on = search.task, identity(search.task, search.dataset)
     journal = Journal(stage.folder / JOURNAL, resume=stage.resume, identity=depends_on)
-    fitness = candidate_fitness(task, stage.device, folder=stage.folder)
+    fitness = candidate_fitness(task, search.dataset, stage.device, folder=stage.folder)
     with journal, make_executor(task.search, fitness) as executor:
         return run_global_search(
             search.space,
             search.config,
             executor,
-            seed=task.seed,
+            seed=SeedPlan(task.seed).search,
             hand_designed=task.backbone.hand_designed(),
             full_steps=search.full_steps,
             journal=journal,
@@ -223,28 +225,32 @@ def _run(
 def _compare(
     stage: RunContext, search: PreparedSearch, winner: DilationStructure
 ) -> tuple[dict[str, Comparison], int]:
-    """Train the winner and the hand-designed structure in full, under the same seeds, and score on test."""
+    """Train the winner and the hand-designed structure under the same seeds, and score them on test.
+
+    For all epochs on all of train, which is what the cost of the search contains.
+    """
     task = search.task
+    recipe = task.recipe.replace(selection=Selection.LAST) if task.recipe.refit else task.recipe
     hand_designed = task.backbone.hand_designed()
     if winner in (hand_designed, search.space.project(hand_designed)) or not task.search.final_seeds:
         return {}, 0
-    seeds = range(task.seed, task.seed + task.search.final_seeds)
     contestants = [
         train(
             stage,
             Training(
                 data=task.data,
                 backbone=task.backbone,
-                recipe=task.recipe,
+                recipe=recipe,
                 structure=structure,
                 origin=origin,
             ),
-            seeds,
+            task.seed,
+            task.search.final_seeds,
             folder=f"final-{origin}",
         )
         for origin, structure in (("winner", winner), ("hand-designed", hand_designed))
     ]
-    steps = sum(seed.steps for contestant in contestants for seed in contestant.seeds)
+    steps = sum(contestant.steps for contestant in contestants)
     return differences(contestants[0], contestants[1], task.data.group_pattern), steps
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,17 +19,17 @@ from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.figures import rate_map, save_figure
-from g2l.pipeline.train import CHECKPOINT, MODEL, epoch_log
+from g2l.pipeline.fitting import CHECKPOINT, MODEL, epoch_log
 from g2l.receptive_field import Ending, SearchSchedule, describe
 from g2l.receptive_field.schedule import Limit
 from g2l.records import UPDATES, LineLog, LocalSearchUpdate, RunKind, write_result, write_table
 from g2l.search.local_search import LocalSearch, give_branches
 from g2l.search.space import SearchSpace, check_limits
+from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
-from g2l.training.evaluate import evaluate_model
 from g2l.training.loop import fit
 from g2l.training.state import TrainingResult
 
@@ -38,32 +38,30 @@ STRUCTURE = "structure.json"
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchOutcome:
-    """What the local search found.
+    """Result of a local search.
 
     Attributes:
         structure: One rate per layer.
         model: Weights trained while searching, as `model.safetensors`.
-        holdout: Their hold-out metrics in percent; empty when nothing was held out.
         steps: Optimiser steps it took.
         run_id: The tracked run, or None.
     """
 
     structure: DilationStructure
     model: Path
-    holdout: Mapping[str, float]
     steps: int
     run_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchTask:
-    """What is searched.
+    """A search task.
 
     Attributes:
         data: Data set, split and how it is read.
         backbone: Size of the network.
-        recipe: How it is trained meanwhile; the training lasts at least until the last update, and always
-            keeps the last weights, since earlier ones belong to other rates.
+        recipe: How it is trained meanwhile, on all of train; the training lasts at least until the last
+            update, and always keeps the last weights, since earlier ones belong to other rates.
         search: Settings of the search.
         structure: Where it starts.
         seed: Seed of initialisation, batches and dropout.
@@ -113,16 +111,15 @@ def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = 
         OperationalError: The loss diverged.
     """
     task.validate()
-    dataset = context.data.standardized(task.data, task.recipe.selection)
+    dataset = context.data.standardized(task.data, Selection.LAST)
     task = replace(task, data=dataset.config)  # with the facts of the data set
-    partitions = dataset.partitions(task.recipe.selection)
+    partitions = dataset.partitions(Selection.LAST)
     with context.stage(RunKind.SEARCH_LOCAL, "search-local", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         result = stage.result or _search(stage, task, dataset, partitions)
         return LocalSearchOutcome(
             structure=DilationStructure(tuple(map(tuple, result["structure"]))),
             model=stage.folder / MODEL,
-            holdout=result["holdout"],
             steps=result["steps"],
             run_id=stage.run_id,
         )
@@ -151,9 +148,9 @@ def _search(
         dataset,
         backbone=task.backbone,
         structure=structure,
-        selection=task.recipe.selection,
+        selection=Selection.LAST,
         seed=task.seed,
-        metrics={f"holdout/{name}": value for name, value in trained.metrics.items()},
+        metrics={},
         run_id=stage.run_id,
         layers=None if task.search.ending is Ending.SINGLE else describe(model),
     )
@@ -162,11 +159,10 @@ def _search(
     save_figure(stage.folder, "rates", rate_map(history))
     result = {
         "structure": structure.as_lists(),
-        "holdout": dict(trained.metrics),
         "steps": trained.steps,
     }
     files = (STRUCTURE, MODEL, CHECKPOINT)
-    write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
+    write_result(stage.folder, result, files, step=trained.epochs)
     return result
 
 
@@ -211,8 +207,8 @@ def _fit(
     partitions: Partitions,
     log: LineLog,
 ) -> tuple[nn.Module, TrainingResult, list[LocalSearchUpdate]]:
-    device = resolve_device(stage.device)
-    seed_everything(task.seed)
+    device, seed = resolve_device(stage.device), SeedPlan(task.seed).local
+    seed_everything(seed)
     model = build_backbone(
         task.backbone, task.structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
     )
@@ -232,19 +228,15 @@ def _fit(
     )
     search = LocalSearch(schedule, config.interval.unit, log.append)
     shortest = Budget(config.warm_up + config.interval.amount * config.updates, config.interval.unit)
-    source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=task.seed)
-
-    def score(network: nn.Module) -> Mapping[str, float]:
-        return evaluate_model(network, dataset, partitions.holdout, device=device)
+    source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=seed)
 
     trained = fit(
         model,
         source,
         replace(task.recipe, selection=Selection.LAST, compile=False),  # rates change too often for it
-        seed=task.seed,
+        seed=seed,
         device=device,
         budget=_longer(Budget(task.recipe.epochs), shortest, batches=len(source)),
-        evaluate=score if partitions.holdout else None,
         optimizer=optimizer,
         callbacks=[search],
         checkpoint=stage.folder / CHECKPOINT,

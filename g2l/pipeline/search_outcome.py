@@ -1,4 +1,4 @@
-"""What the global search found, why, and the best structures as a person wants to see them."""
+"""Result of the global search, its reason, and a table of the best structures."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def structure_of(value: Sequence[Sequence[int]]) -> DilationStructure:
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalSearchOutcome:
-    """What the global search found.
+    """Result of a global search.
 
     Attributes:
         structure: The winner.
@@ -157,7 +157,7 @@ class GlobalSearchOutcome:
 
     @property
     def training_equivalents(self) -> float:
-        """What the search cost in full trainings, its final comparison included."""
+        """Cost of the search in full trainings, its final comparison included."""
         return (self.steps + self.final_steps) / self.full_steps
 
     @classmethod

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
-from g2l.datasets.batching import BatchSource
+from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json
-from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.scores import VideoScores, metric_value
 from g2l.metrics.summary import Summary, summarize
 from g2l.models.artifact import save_model
-from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
-from g2l.receptive_field import Ending, branch_layers, describe, finish, structure
-from g2l.receptive_field.endings import end_layers
-from g2l.records import EPOCHS, EpochRecord, LineLog, RunKind, write_result
-from g2l.search.local_search import give_branches
+from g2l.pipeline.fitting import CHECKPOINT, MODEL, Training, fit_network, score_videos
+from g2l.pipeline.select import SelectionOutcome, select
+from g2l.receptive_field import describe
+from g2l.records import RunKind, write_result
+from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
-from g2l.training.device import resolve_device, seed_everything
-from g2l.training.evaluate import evaluate_model, predict_labels
-from g2l.training.loop import fit
-from g2l.training.state import TrainingResult
+from g2l.training.device import resolve_device
+from g2l.training.evaluate import evaluate_model
 
-MODEL = "model.safetensors"
-CHECKPOINT = "last.ckpt"
 METRICS = "metrics.json"
+
+_log = logging.getLogger("g2l")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,64 +56,57 @@ class SeedOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """One structure trained under several seeds."""
+    """One structure trained under several seeds.
+
+    Attributes:
+        structure: Its rates.
+        seeds: One training for each.
+        epochs: How long each was trained.
+        selected: What the hold-outs chose; None without refit.
+        run_id: Identifier of the run, or None.
+    """
 
     structure: DilationStructure
     seeds: tuple[SeedOutcome, ...]
+    epochs: int = 0
+    selected: SelectionOutcome | None = None
     run_id: str | None = None
 
     def test(self) -> dict[str, Summary]:
         """Return mean and standard deviation of every test metric over the seeds."""
         return summarize([outcome.test for outcome in self.seeds])
 
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all trainings, those on hold-outs included."""
+        return sum(one.steps for one in self.seeds) + (0 if self.selected is None else self.selected.steps)
+
     def chosen(self, monitor: str) -> SeedOutcome:
         """Return the seed with the best hold-out score, the first one when nothing was held out."""
         return max(self.seeds, key=lambda s: metric_value(s.holdout, monitor) if s.holdout else 0.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """What is trained: everything but the seed.
-
-    Attributes:
-        data: Data set, split and how it is read.
-        backbone: Size of the network.
-        recipe: How it is trained.
-        structure: Its dilation rates.
-        origin: `hand-designed`, or where the structure came from.
-        branching: Branches that each layer has around its rate, and whether they are merged in the end; None
-            for one rate per layer.
-    """
-
-    data: DataConfig
-    backbone: BackboneConfig
-    recipe: RecipeConfig
-    structure: DilationStructure
-    origin: str
-    branching: LocalSearchConfig | None = None
-
-    def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
-        return {
-            "data": self.data.as_dict(),
-            "backbone": self.backbone.as_dict(),
-            "recipe": self.recipe.as_dict(),
-            "structure": self.structure.as_lists(),
-            "origin": self.origin,
-            "branching": None if self.branching is None else self.branching.as_dict(),
-        }
-
-
 def train(
-    context: RunContext, training: Training, seeds: Sequence[int], *, folder: str = ""
+    context: RunContext,
+    training: Training,
+    seed: int,
+    count: int,
+    *,
+    folder: str = "",
+    selected: SelectionOutcome | None = None,
 ) -> TrainingOutcome:
-    """Train a structure once per seed; the test partition is only reported on, never selected by.
+    """Train a structure under several seeds; the test partition is only reported on, never selected by.
+
+    With `refit` as many trainings on hold-outs come first, which choose the number of epochs; then every seed
+    is trained on all of train for that long.
 
     Args:
         context: Where it runs.
         training: What is trained.
-        seeds: One training for each.
+        seed: Of the run.
+        count: Number of trainings, under the seeds that `SeedPlan` has for it.
         folder: Of the stage, below that of the context.
+        selected: What the hold-outs have chosen already, or None.
 
     Raises:
         InputError: Data, structure or settings are wrong.
@@ -125,15 +114,35 @@ def train(
     """
     training.recipe.validate()
     training.backbone.validate().fit(training.structure, training.origin)
-    dataset = context.data.standardized(training.data, training.recipe.selection)
+    refits = training.recipe.refit and training.recipe.selection is Selection.BEST
+    if refits:
+        context.data.standardized(training.data, Selection.BEST)  # refused here if nothing can be held out
+    final = Selection.LAST if refits else training.recipe.selection
+    dataset = context.data.standardized(training.data, final)
     training = replace(training, data=dataset.config)  # with the facts of the data set
-    partitions = dataset.partitions(training.recipe.selection)
-    settings = training.settings() | {"seeds": list(seeds)}
-    with context.stage(RunKind.TRAIN, f"train {training.origin}", settings, folder) as stage:
-        describe_data(stage.folder, dataset, partitions, resume=stage.resume)
+    seeds = [SeedPlan(seed).final(number) for number in range(count)]
+    with context.stage(
+        RunKind.TRAIN, f"train {training.origin}", training.settings() | {"seeds": seeds}, folder
+    ) as stage:
+        describe_data(stage.folder, dataset, dataset.partitions(final), resume=stage.resume)
+        if refits:
+            if selected is None:
+                if stage.result is None:
+                    _log.info(
+                        "Trainings: %d on a part of train, to choose the number of epochs; then %d on all of "
+                        "train (--refit false: only %d on a part).",
+                        count,
+                        count,
+                        count,
+                    )
+                selected = select(stage, training, seed=seed, count=count, folder="select")
+            chosen = training.recipe.replace(epochs=selected.epochs, selection=final)
+            training = replace(training, recipe=chosen)
         outcome = TrainingOutcome(
             structure=training.structure,
-            seeds=tuple(_train_seed(stage, training, dataset, seed) for seed in seeds),
+            epochs=training.recipe.epochs,
+            selected=selected,
+            seeds=tuple(_train_seed(stage, training, dataset, one) for one in seeds),
             run_id=stage.run_id,
         )
         if stage.result is None:
@@ -146,7 +155,11 @@ def _write_result(folder: Path, outcome: TrainingOutcome) -> None:
     metrics = {f"test/{name}": score.mean for name, score in scores.items()}
     metrics |= {f"test_std/{name}": score.std for name, score in scores.items() if score.std is not None}
     seeds = [seed.seed for seed in outcome.seeds]
-    result = {"seeds": seeds, "test": {name: str(score) for name, score in scores.items()}}
+    result = {
+        "seeds": seeds,
+        "test": {name: str(score) for name, score in scores.items()},
+        "epochs": outcome.epochs,
+    }
     write_result(folder, result, metrics=metrics)
 
 
@@ -173,21 +186,20 @@ def _fit_and_score(
     stage: RunContext, training: Training, dataset: SegmentationDataset, seed: int
 ) -> dict[str, Any]:
     """Train one network, score it once on test, and write model, metrics and result."""
-    device = resolve_device(stage.device)
-    model, trained = _fit(stage, training, dataset, seed, device)
-    partitions = dataset.partitions(training.recipe.selection)
-    scored = SegmentationMetrics(background=dataset.background_indices)
-    videos = {
-        name: scored.update(predict_labels(model, dataset, name, device), dataset.ground_truth(name))
-        for name in partitions.test
-    }
-    test = scored.compute()
+    device, selection = resolve_device(stage.device), training.recipe.selection
+    partitions = dataset.partitions(selection)
+
+    def score(network: nn.Module) -> Mapping[str, float]:
+        return evaluate_model(network, dataset, partitions.holdout, device=device)
+
+    model, trained = fit_network(stage, training, dataset, partitions, seed=seed, evaluate=score)
+    videos, test = score_videos(model, dataset, partitions.test, device)
     holdout = dict(trained.metrics)
     metadata = model_metadata(
         dataset,
         backbone=training.backbone,
         structure=training.structure,
-        selection=training.recipe.selection,
+        selection=selection,
         seed=seed,
         metrics=_prefixed("holdout", holdout) | _prefixed("test", test),
         run_id=stage.run_id,
@@ -205,62 +217,6 @@ def _fit_and_score(
     files = (MODEL, CHECKPOINT, METRICS)
     write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
     return result
-
-
-def _fit(
-    stage: RunContext, training: Training, dataset: SegmentationDataset, seed: int, device: torch.device
-) -> tuple[nn.Module, TrainingResult]:
-    recipe = training.recipe
-    partitions = dataset.partitions(recipe.selection)
-    seed_everything(seed)
-    model = build_backbone(
-        training.backbone,
-        training.structure,
-        feature_dim=dataset.feature_dim,
-        num_classes=len(dataset.mapping.names),
-    )
-    optimizer = None
-    if training.branching is not None:
-        groups = give_branches(
-            model,
-            training.branching,
-            longest_video=dataset.longest(partitions.train),
-            learning_rate=recipe.learning_rate,
-        )
-        freeze_branches(model)
-        model.to(device)
-        optimizer = torch.optim.Adam(groups, fused=True)
-
-    def score(network: nn.Module) -> Mapping[str, float]:
-        return evaluate_model(network, dataset, partitions.holdout, device=device)
-
-    trained = fit(
-        model,
-        BatchSource(dataset, partitions.train, batch_size=recipe.batch_size, seed=seed),
-        recipe,
-        seed=seed,
-        device=device,
-        evaluate=score if recipe.selection is Selection.BEST else None,
-        optimizer=optimizer,
-        checkpoint=stage.folder / CHECKPOINT,
-        resume=stage.resume,
-        progress=stage.progress,
-        on_epoch=epoch_log(stage.folder).append,
-    )
-    if training.branching is not None and training.branching.ending is Ending.MERGE:
-        finish(model, Ending.MERGE)
-    return model, trained
-
-
-def freeze_branches(model: nn.Module) -> None:
-    """Keep the branches of a network around its present rates and only train them (RF-Next, section 3.4)."""
-    layers, rates = branch_layers(model), structure(model)
-    end_layers(layers, {name: rates[name] for name in layers}, Ending.MULTIPLE)
-
-
-def epoch_log(folder: Path) -> LineLog:
-    """Return the log of a training's epochs; what a resumed training repeats is not written again."""
-    return LineLog(folder / EPOCHS, EpochRecord)
 
 
 def _prefixed(partition: str, metrics: Mapping[str, float]) -> dict[str, float]:

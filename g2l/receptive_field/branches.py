@@ -36,7 +36,7 @@ INITIAL_ALPHA = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What the branch weights of one layer say.
+    """Estimate from the branch weights of one layer.
 
     Attributes:
         centre: Its present rates, which the branches are around.

@@ -28,7 +28,7 @@ LARGEST = 2**31 - 1
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What `convert` did.
+    """Result of `convert`.
 
     Attributes:
         converted: Names of the layers that now have branches, in the order of the network.
@@ -70,7 +70,7 @@ def convert(
             off afterwards. Subclasses that pad themselves are tried out instead.
 
     Returns:
-        What was converted and what was not.
+        Converted and skipped layers.
 
     Raises:
         InputError: A number is out of range.

@@ -16,7 +16,7 @@ from g2l.receptive_field.padding import settle
 from g2l.receptive_field.rates import Ending, Rates
 
 Replacement = dict[nn.Parameter, list[nn.Parameter]]
-"""What replaces a parameter that the network loses; several where layers shared it."""
+"""Replacements of a parameter that the network loses; several where layers shared it."""
 
 
 def finish(

@@ -83,7 +83,7 @@ def output_padding(
 def pad_outside(x: Tensor, branches: Sequence[Pads], mode: str) -> tuple[Tensor, list[Pads]]:
     """Return `x` padded as widely as any branch needs in a mode other than zeros, and the pads still to add.
 
-    What is outside in these modes depends on the input alone, so all branches share it.
+    In these modes, padding depends on the input alone, so all branches share it.
     """
     if mode == "zeros":
         return x, list(branches)
@@ -107,7 +107,7 @@ class Derived(Convolution):
     """Base of our classes that stand in for the class of a convolution, which is the last of their bases."""
 
     PREFIX: ClassVar[str]
-    """What the name of the class begins with, before that of the convolution's own class."""
+    """Prefix of the class name before that of the convolution's own class."""
 
     def note(self) -> str:
         """Return what `print(model)` shows beside what it shows of any convolution."""
@@ -214,7 +214,7 @@ def set_padding(conv: Convolution, padding: str | tuple[int, ...]) -> None:
         pads = same if padding == "same" else ((0, 0),) * len(same)
     else:
         pads = tuple((amount, amount) for amount in padding)
-    # What torch makes of the padding when a convolution is built, for modes other than zeros.
+    # torch's own form of the padding, built with the convolution, for modes other than zeros.
     conv._reversed_padding_repeated_twice = flat(pads)
 
 

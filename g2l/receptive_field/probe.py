@@ -13,7 +13,7 @@ from g2l.receptive_field.geometry import Convolution
 
 
 class Surroundings(NamedTuple):
-    """What the `forward` of a subclass puts around its convolution.
+    """Operations of a subclass's `forward` around its convolution.
 
     Attributes:
         earlier_only: Per axis, whether an output depends on no later input.

@@ -14,7 +14,7 @@ Rates = tuple[int, ...]
 
 
 class Ending(StrEnum):
-    """What becomes of the branches of a layer when the search ends (RF-Next, section 3.4)."""
+    """Form of a layer after the search (RF-Next, section 3.4)."""
 
     SINGLE = "single"
     """One rate is left: the expectation."""

@@ -9,13 +9,14 @@ from g2l.errors import InputError
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.scores import MEAN_F1
 from g2l.metrics.video_comparison import Training, Trainings, compare_videos
+from g2l.progress import duration
 from g2l.report.blocks import Block, Heading, Paragraph, Section, Table, Warnings
 from g2l.report.facts import HAND_DESIGNED, LocalFacts, RunFacts, SeedFacts, TrainingFacts
 from g2l.report.words import (
     METRICS,
     NAMES,
     count,
-    duration,
+    counted,
     mean_of,
     metric,
     points,
@@ -43,6 +44,7 @@ def result(runs: Sequence[RunFacts]) -> Section:
         if several:
             blocks.append(Heading(run.label))
         blocks.append(Paragraph(_verdict(run), lead=True))
+        blocks += [Paragraph(run.shipped)] if run.shipped else []
         seen = _seen(run)
         blocks += [Paragraph(seen)] if seen else []
         blocks += [Warnings((run.unfinished,))] if run.unfinished else []
@@ -104,12 +106,12 @@ def _by_fitness(run: RunFacts) -> str:
 def _moved(local: LocalFacts) -> str:
     updates = max((len(path.steps) for path in local.paths), default=0)
     moved = sum(path.rates[-1] != path.start for path in local.paths)
-    return f"In {updates} updates the local search moved {moved} of {len(local.paths)} rates."
+    return f"In {counted(updates, 'update')} the local search moved {moved} of {len(local.paths)} rates."
 
 
 def _trained(run: RunFacts, training: TrainingFacts) -> str:
     tests = [seed.test for seed in training.seeds]
-    seeds = f"{len(tests)} seed{'' if len(tests) == 1 else 's'}"
+    seeds = counted(len(tests), "seed")
     origin = training.origin if training.origin == HAND_DESIGNED else f"given ({training.origin})"
     return (
         f"On the test videos of {run.subject} the {origin} structure has a mean F1 of "
@@ -121,7 +123,7 @@ def _trained(run: RunFacts, training: TrainingFacts) -> str:
 def _predicted(run: RunFacts) -> str:
     assert run.predictions is not None
     videos = len(run.predictions.videos)
-    said = f"{count(videos)} video{' was' if videos == 1 else 's were'} predicted"
+    said = f"{counted(videos, 'video')} {'was' if videos == 1 else 'were'} predicted"
     if not run.predictions.metrics:
         return f"{said}; without ground truth there are no scores."
     mean, accuracy = (mean_of([run.predictions.metrics], name) for name in (MEAN_F1, "accuracy"))

@@ -1,20 +1,17 @@
-"""What a section of a report is made of; each template knows how to show each kind."""
+"""Blocks of a report's sections; each template renders each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
+
+from g2l.report.facts import RunFacts
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Sentences.
-
-    Attributes:
-        text: Plain text.
-        lead: Whether it is what a reader should not miss.
-    """
+    """Sentences of plain text; a lead is what a reader should not miss."""
 
     kind: ClassVar[str] = "paragraph"
     text: str
@@ -65,13 +62,9 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure.
+    """A figure: what it shows, what can be seen in it in words, and its numbers where the text lacks them.
 
-    Attributes:
-        caption: What it shows.
-        alternative: What can be seen in it, in words.
-        draw: Returns the markup of an `svg` element; takes a second, which only a page needs.
-        table: Its numbers, or None where they are in the text.
+    `draw` returns the markup of an `svg` element; it takes a second, which only a page needs.
     """
 
     kind: ClassVar[str] = "picture"
@@ -83,13 +76,9 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """A confusion matrix.
+    """A confusion matrix: frames of each true class (outer) predicted as each class (inner).
 
-    Attributes:
-        caption: What it shows.
-        names: Class names.
-        numbers: Their numbers, as in the legend of the strips.
-        frames: Frames of each true class (outer) predicted as each class (inner).
+    `numbers` are those of the classes in the legend of the strips.
     """
 
     kind: ClassVar[str] = "matrix"
@@ -127,13 +116,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """One video.
-
-    Attributes:
-        name: Its name.
-        note: Why it is shown, and its scores.
-        rows: What is drawn below each other, by name: prediction, truth.
-    """
+    """One video, why it is shown, and what is drawn below each other by name: prediction, truth."""
 
     name: str
     note: str
@@ -188,15 +171,20 @@ class Code:
 Block: TypeAlias = Paragraph | Warnings | Heading | Table | Picture | Matrix | Strips | Code
 
 
+def of_each(
+    runs: Sequence[RunFacts], build: Callable[[int, RunFacts], Sequence[Block]], nothing: str
+) -> tuple[Block, ...]:
+    """Return the blocks of every run, below its label if there are several, else a sentence."""
+    blocks: list[Block] = []
+    for number, run in enumerate(runs):
+        found = build(number, run)
+        blocks += [Heading(run.label), *found] if found and len(runs) > 1 else found
+    return tuple(blocks) or (Paragraph(nothing),)
+
+
 @dataclass(frozen=True)
 class Section:
-    """A part of a report.
-
-    Attributes:
-        key: Its id on the page.
-        title: Its heading.
-        blocks: Never empty: a section without data says why.
-    """
+    """A part of a report by its id on the page; never empty: a section without data says why."""
 
     key: str
     title: str

@@ -1,4 +1,4 @@
-"""What a report knows of a run: frozen, typed, and checked when it was read."""
+"""Facts of a run for the report: frozen, typed, checked when read."""
 
 from __future__ import annotations
 
@@ -17,35 +17,15 @@ HAND_DESIGNED = "hand-designed"
 
 @dataclass(frozen=True)
 class Scored:
-    """One score of a candidate.
+    """One score of a candidate, in points (None: failed), and the optimiser steps spent until it was known.
 
-    Attributes:
-        structure: Its rates.
-        spent: Optimiser steps that the search had spent when it was known.
-        fitness: In points, or None where it could not be trained.
-        fresh: Whether it is not comparable with those that select: trained under another seed, or with shared
-            weights.
+    `fresh` scores are not comparable with those that select: of another seed, or with shared weights.
     """
 
     structure: DilationStructure
     spent: int
     fitness: float | None
     fresh: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generation:
-    """One generation, as the journal holds it; members are fitness (None: failed) and origin."""
-
-    number: int
-    best: float
-    mean: float
-    median: float
-    diversity: float
-    evaluations: int
-    cache_hits: int
-    failures: int
-    members: tuple[tuple[float | None, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +41,7 @@ class LeaderFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalResult:
-    """What a global search found; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
+    """Result of a global search; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
 
     fitness: float
     hand_designed_fitness: float
@@ -76,16 +56,9 @@ class GlobalResult:
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalFacts:
-    """A global search.
+    """A global search: all scores in the order in which they became known; no winner while it runs.
 
-    Attributes:
-        strategy: Its name.
-        fitness: Name of the fitness.
-        winner: The structure it found, or None while it runs.
-        hand_designed: The 2^l structure as it is in the space that was searched.
-        scores: All scores, in the order in which they became known.
-        generations: In order.
-        result: None while it runs.
+    `hand_designed` is the 2^l structure as it is in the space that was searched.
     """
 
     strategy: str
@@ -93,7 +66,6 @@ class GlobalFacts:
     winner: DilationStructure | None
     hand_designed: DilationStructure
     scores: tuple[Scored, ...]
-    generations: tuple[Generation, ...]
     result: GlobalResult | None = None
 
 
@@ -123,14 +95,7 @@ class LayerPath:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalFacts:
-    """A local search.
-
-    Attributes:
-        start: Where it started.
-        found: Where it ended, or None while it runs.
-        paths: Of each layer, in the order of the network.
-        steps: Optimiser steps, or None while it runs.
-    """
+    """A local search: the path of each layer in the order of the network; no result while it runs."""
 
     start: DilationStructure
     found: DilationStructure | None
@@ -140,14 +105,7 @@ class LocalFacts:
 
 @dataclass(frozen=True)
 class SeedFacts:
-    """One training.
-
-    Attributes:
-        seed: Its seed.
-        test: Test metrics in percent.
-        steps: Optimiser steps.
-        videos: Scores of each test video; empty where 0.1.0 trained it.
-    """
+    """One training: test metrics in percent, optimiser steps, scores by test video (empty in 0.1.0)."""
 
     seed: int
     test: Mapping[str, float]
@@ -157,12 +115,9 @@ class SeedFacts:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """One structure, trained under several seeds.
+    """One structure, and the seeds whose training has finished.
 
-    Attributes:
-        origin: `hand-designed`, `searched` or where the structure came from.
-        structure: Its rates.
-        seeds: Those that have finished.
+    `origin` is `hand-designed`, `searched` or where the structure came from.
     """
 
     origin: str
@@ -172,13 +127,9 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """One predicted video.
+    """One predicted video; segments are (class index, exclusive end in frames).
 
-    Attributes:
-        name: Its name.
-        metrics: Of it alone, in percent, None where not defined; empty where the truth is not known.
-        prediction: (class index, end) of each segment in frames, the end exclusive.
-        truth: The same, or None.
+    Metrics are in percent, None where not defined; there are none where the truth is not known.
     """
 
     name: str
@@ -199,15 +150,9 @@ class ClassScores:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionFacts:
-    """Predictions, and their scores where the truth is known.
+    """Predictions by name of the video, and their scores in percent where the truth is known.
 
-    Attributes:
-        classes: Class names in index order.
-        background: Those whose segments count neither for Edit nor for F1.
-        videos: In the order of their names.
-        metrics: Of all videos, in percent; empty where the truth is not known.
-        per_class: Scores of each class, by name.
-        confusion: Frames of each true class (outer) predicted as each class (inner).
+    `confusion` holds the frames of each true class (outer) predicted as each class (inner).
     """
 
     classes: tuple[str, ...]
@@ -226,22 +171,12 @@ class RunFacts:
         label: Unique among the runs of a report.
         source: Folder or run id that was asked for.
         kind: Of the run (`g2l.records.RunKind`).
-        settings: The resolved configuration, as it was read.
-        command: Command line; empty where it was not written.
-        versions: Versions of packages and the commit, by name.
-        dataset: Name of the data set, or None.
-        split: Fold, or None.
         fps: Frames per second of the feature files, or None.
-        sample_rate: Of every how many frames one is used.
-        ending: What became of the branches of the network (`g2l.receptive_field.Ending`).
         given: The structure of the model that predicted, or None.
-        backbone: The network, or None where it is not known.
         data: What `dataset.json` holds, or None.
-        search: The global search, or None.
-        local: The local search, or None.
         trainings: Full trainings, the hand-designed structure first.
         differences: Searched minus hand-designed on test, by metric.
-        predictions: Of the test partition or of what was given, or None.
+        shipped: Which structure a pipeline exported, and why, in words; else empty.
         unfinished: Why the numbers are not final, or None.
     """
 
@@ -263,6 +198,7 @@ class RunFacts:
     local: LocalFacts | None = None
     trainings: tuple[TrainingFacts, ...] = ()
     differences: Mapping[str, Comparison] = field(default_factory=dict)
+    shipped: str = ""
     predictions: PredictionFacts | None = None
     unfinished: str | None = None
 

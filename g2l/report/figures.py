@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from g2l.palette import COLORS
-from g2l.report.facts import Generation, LayerPath, Scored
+from g2l.report.facts import LayerPath, Scored
 from g2l.structure import DilationStructure, LayerTopology
 
 if TYPE_CHECKING:
@@ -178,59 +178,6 @@ def _limits(values: Sequence[float | None], line: float | None) -> tuple[float, 
     low = min(low, high if line is None else line)
     margin = max(1.0, 0.06 * (high - low))
     return low - margin, high + margin
-
-
-def population(generations: Sequence[Generation], name: str) -> Figure:
-    """Return the members of each generation by origin, best, mean and median, and the diversity below.
-
-    Args:
-        generations: At least one.
-        name: What the fitness is.
-    """
-    figure, axes = canvas(7.2, 4.8, 2, 1, sharex=True, height_ratios=(3, 1))
-    above, below = axes[0, 0], axes[1, 0]
-    origins = sorted({origin for one in generations for _, origin in one.members})
-    members = sum(len(one.members) for one in generations)
-    # Beside each other: those of one generation would hide each other.
-    for place, origin in enumerate(origins):
-        shift = 0.5 * ((place + 0.5) / len(origins) - 0.5)
-        points = [
-            (one.number + shift, fitness)
-            for one in generations
-            for fitness, whose in one.members
-            if whose == origin and fitness is not None
-        ]
-        if points:
-            above.scatter(
-                *zip(*points, strict=True),
-                s=16,
-                marker=_MARKS[place % len(_MARKS)],
-                color=COLORS[(place * 2) % len(COLORS)],
-                alpha=0.6,
-                linewidths=0,
-                rasterized=members > DENSE,
-                label=origin,
-            )
-    numbers = [one.number for one in generations]
-    for what, style in (("best", "-"), ("median", "--"), ("mean", ":")):
-        above.plot(
-            numbers,
-            [getattr(one, what) for one in generations],
-            style,
-            color=INK,
-            marker="." if len(numbers) == 1 else "",
-            label=what,
-        )
-    values = [fitness for one in generations for fitness, _ in one.members]
-    above.set_ylim(*_limits(values, min(one.median for one in generations)))
-    above.set_ylabel(f"hold-out {name}")
-    below.plot(numbers, [one.diversity for one in generations], color=BLUE, marker="o", markersize=3)
-    below.set_ylim(0, 1)
-    below.set_ylabel("diversity")
-    below.set_xlabel("generation (0 = first population)")
-    below.xaxis.get_major_locator().set_params(integer=True)
-    legend(figure)
-    return figure
 
 
 _LINE, _HANDLE = 92, 8

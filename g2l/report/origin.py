@@ -7,27 +7,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from g2l.progress import duration
 from g2l.records import DatasetRecord
-from g2l.report.blocks import Block, Code, Heading, Paragraph, Section, Table, Warnings
+from g2l.report.blocks import Block, Code, Paragraph, Section, Table, Warnings, of_each
 from g2l.report.facts import RunFacts
-from g2l.report.words import count, duration
+from g2l.report.words import count
 
 PARTITIONS = ("train", "holdout", "test")
 
 
 def data(runs: Sequence[RunFacts]) -> Section:
     """Return the section: facts of each data set, and its warnings."""
-    blocks: list[Block] = []
-    for run in runs:
+
+    def build(_: int, run: RunFacts) -> list[Block]:
         if run.data is None:
-            continue
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
+            return []
         notices = tuple(run.data.notices)
-        blocks.append(Warnings(notices) if notices else Paragraph("The files were checked without warnings."))
-        blocks += [_facts(run.data), _partitions(run.data), _classes(run.data)]
-    nothing = Paragraph("No data set was read in this run.")
-    return Section("data", "Data", tuple(blocks) or (nothing,))
+        checked = Warnings(notices) if notices else Paragraph("The files were checked without warnings.")
+        return [checked, _facts(run.data), _partitions(run.data), _classes(run.data)]
+
+    return Section("data", "Data", of_each(runs, build, "No data set was read in this run."))
 
 
 def _facts(facts: DatasetRecord) -> Table:
@@ -80,16 +79,13 @@ def _classes(facts: DatasetRecord) -> Table:
 
 def reproduce(runs: Sequence[RunFacts]) -> Section:
     """Return the section: command, versions and the resolved configuration."""
-    blocks: list[Block] = []
-    for run in runs:
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
-        if run.command:
-            blocks.append(Code("The command", command_line(run.command)))
-        else:
-            blocks.append(Paragraph("The command was not recorded."))
-        blocks += [_versions(run), _configuration(run)]
-    return Section("reproduce", "Reproduce", tuple(blocks))
+
+    def build(_: int, run: RunFacts) -> list[Block]:
+        known = Code("The command", command_line(run.command)) if run.command else None
+        command = known or Paragraph("The command was not recorded.")
+        return [command, _versions(run), _configuration(run)]
+
+    return Section("reproduce", "Reproduce", of_each(runs, build, ""))
 
 
 def command_line(arguments: Sequence[str]) -> str:

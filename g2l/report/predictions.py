@@ -7,18 +7,7 @@ from collections.abc import Sequence
 
 from g2l.metrics.scores import MEAN_F1
 from g2l.palette import Style, styles
-from g2l.report.blocks import (
-    Bar,
-    Block,
-    Heading,
-    Key,
-    Matrix,
-    Paragraph,
-    Section,
-    Strip,
-    Strips,
-    Table,
-)
+from g2l.report.blocks import Bar, Block, Key, Matrix, Section, Strip, Strips, Table, of_each
 from g2l.report.facts import PredictionFacts, RunFacts, VideoFacts
 from g2l.report.words import METRICS, NAMES, count, metric, points, scores
 
@@ -31,17 +20,16 @@ _SHOWN_WITHOUT_TRUTH = 3
 
 def strips(runs: Sequence[RunFacts]) -> Section:
     """Return the section: the best, the median and the worst video of each run."""
-    blocks: list[Block] = []
-    for number, run in enumerate(runs):
-        if run.predictions is None or not run.predictions.videos:
-            continue
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
-        blocks.append(_strips(run.predictions, run.fps, f"strips-{number}"))
-        if run.predictions.metrics:
-            blocks.append(_all_videos(run.predictions))
-    nothing = Paragraph("Nothing was predicted in this run.")
-    return Section("strips", "Predictions over ground truth", tuple(blocks) or (nothing,))
+
+    def build(number: int, run: RunFacts) -> list[Block]:
+        found = run.predictions
+        if found is None or not found.videos:
+            return []
+        shown = _strips(found, run.fps, f"strips-{number}")
+        return [shown, _all_videos(found)] if found.metrics else [shown]
+
+    nothing = "Nothing was predicted in this run."
+    return Section("strips", "Predictions over ground truth", of_each(runs, build, nothing))
 
 
 def chosen(videos: Sequence[VideoFacts]) -> list[tuple[str, VideoFacts]]:
@@ -166,16 +154,14 @@ def _all_videos(found: PredictionFacts) -> Table:
 
 def classes(runs: Sequence[RunFacts]) -> Section:
     """Return the section, a sentence where no prediction was scored."""
-    blocks: list[Block] = []
-    for run in runs:
-        if run.predictions is None or not run.predictions.per_class:
-            continue
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
-        blocks += [_class_table(run.predictions), _matrix(run.predictions)]
+
+    def build(_: int, run: RunFacts) -> list[Block]:
+        found = run.predictions
+        return [] if found is None or not found.per_class else [_class_table(found), _matrix(found)]
+
     predicted = any(run.predictions is not None for run in runs)
     reason = "no ground truth was given." if predicted else "nothing was predicted in this run."
-    return Section("classes", "Classes", tuple(blocks) or (Paragraph(f"No scores of classes: {reason}"),))
+    return Section("classes", "Classes", of_each(runs, build, f"No scores of classes: {reason}"))
 
 
 def _class_table(found: PredictionFacts) -> Table:

@@ -1,4 +1,4 @@
-"""How the global search went: fitness over budget, and the population over generations."""
+"""How the global search went: fitness over budget."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from g2l.report.answer import full_steps
-from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table
+from g2l.report.blocks import Block, Paragraph, Picture, Section, Table
 from g2l.report.facts import GlobalFacts, RunFacts
-from g2l.report.figures import best_so_far, fitness_over_budget, markup, population
-from g2l.report.words import NAMES, count, points
+from g2l.report.figures import best_so_far, fitness_over_budget, markup
+from g2l.report.words import NAMES, count, counted, points
 
-NO_GLOBAL_SEARCH = "No global search in this run."
 RANDOM = "random"
 _Item = TypeVar("_Item")
 _ROWS = 40
@@ -24,7 +23,7 @@ def fitness(runs: Sequence[RunFacts]) -> Section:
     title = "Fitness over budget"
     searched = [run for run in runs if run.search is not None and run.search.scores]
     if not searched:
-        return Section("fitness", title, (Paragraph(NO_GLOBAL_SEARCH),))
+        return Section("fitness", title, (Paragraph("No global search in this run."),))
     blocks: list[Block] = []
     for name in dict.fromkeys(run.search.fitness for run in searched if run.search is not None):
         blocks += _by_fitness([run for run in searched if run.search and run.search.fitness == name], name)
@@ -79,7 +78,7 @@ def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
 def _sentence(label: str, search: GlobalFacts, full: float, name: str) -> str:
     spent, best = best_so_far(search.scores)
     failed = sum(score.fitness is None for score in search.scores)
-    scores = f"{label} ({search.strategy}): {count(len(search.scores))} scores"
+    scores = f"{label} ({search.strategy}): {counted(len(search.scores), 'score')}"
     if failed:
         scores += f", {count(failed)} of them failed"
     if not spent:
@@ -88,54 +87,6 @@ def _sentence(label: str, search: GlobalFacts, full: float, name: str) -> str:
         f"{scores}; the best {name} rose from {points(best[0])} to {points(best[-1])}, which was known after "
         f"{spent[-1] / full:.1f} of {search.scores[-1].spent / full:.1f} full trainings."
     )
-
-
-def generations(runs: Sequence[RunFacts]) -> Section:
-    """Return the section with one figure for each search that has generations."""
-    blocks: list[Block] = []
-    for number, run in enumerate(runs):
-        if run.search is None or not run.search.generations:
-            continue
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
-        blocks.append(_population(run.search, f"population-{number}"))
-    none = "No generations: " if any(run.search for run in runs) else ""
-    reason = f"{none}{'the search has not closed one yet.' if none else NO_GLOBAL_SEARCH}"
-    return Section("population", "The population over generations", tuple(blocks) or (Paragraph(reason),))
-
-
-def _population(search: GlobalFacts, key: str) -> Picture:
-    first, last = search.generations[0], search.generations[-1]
-    called = NAMES.get(search.fitness, search.fitness)
-    words = (
-        f"{len(search.generations)} generations. The best {called} went from {points(first.best)} to "
-        f"{points(last.best)}, the median from {points(first.median)} to {points(last.median)}, and the "
-        f"share of rates in which two members differ from {first.diversity:.2f} to {last.diversity:.2f}."
-    )
-    table = Table(
-        caption="Generations",
-        columns=("generation", "best", "median", "mean", "diversity", "trained", "known already", "failed"),
-        rows=tuple(
-            (
-                str(one.number),
-                points(one.best),
-                points(one.median),
-                points(one.mean),
-                f"{one.diversity:.2f}",
-                count(one.evaluations),
-                count(one.cache_hits),
-                count(one.failures),
-            )
-            for one in thinned(search.generations)
-        ),
-        folded=True,
-    )
-    caption = f"Hold-out {called} of the members of each generation, and how much they differ"
-
-    def draw() -> str:
-        return markup(population(search.generations, called), key, caption, words)
-
-    return Picture(caption=caption, alternative=words, draw=draw, table=table)
 
 
 def thinned(items: Sequence[_Item]) -> list[_Item]:

@@ -43,7 +43,6 @@ from g2l.report.checks import (
     named,
     optional,
     percent,
-    percent_or_none,
     real,
     whole,
 )
@@ -51,7 +50,6 @@ from g2l.report.facts import (
     HAND_DESIGNED,
     BranchStep,
     ClassScores,
-    Generation,
     GlobalFacts,
     GlobalResult,
     LayerPath,
@@ -75,7 +73,7 @@ WANTED = (RUN, STATUS, RESULT, DATASET, JOURNAL, UPDATES, STRUCTURE, SUMMARY, EV
 """Everything that a report reads of a run, by name of the file."""
 
 _ORIGINS = {"winner": "searched"}
-"""What trainings are called elsewhere than in a pipeline."""
+"""Names of trainings outside of a pipeline."""
 
 
 def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
@@ -126,6 +124,7 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
         local=local[0] if local else None,
         trainings=_trainings(stages),
         differences=_differences(stages),
+        shipped=_shipped(folder),
         predictions=_predictions(stages),
         unfinished=_unfinished(folder, kind),
     )
@@ -215,6 +214,11 @@ def _data(stages: Mapping[Path, RunRecord | None]) -> DatasetRecord | None:
     return next((facts for facts in known if facts.frames.get("holdout")), known[0] if known else None)
 
 
+def _shipped(folder: Path) -> str:
+    with named(folder / SUMMARY):
+        return str(as_object(optional(folder / SUMMARY).get("contest") or {}, "contest").get("reason", ""))
+
+
 def _differences(stages: Mapping[Path, RunRecord | None]) -> dict[str, Comparison]:
     """Return the comparison at the end of a pipeline, or of a global search by itself."""
     for path in stages:
@@ -277,7 +281,7 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
     with named(path):
         header = as_object((content.header or {}).get("settings", {}), "settings")
         hand_designed = as_structure(header.get("hand_designed") or [[1]])
-        generations = [_generation(content.generations[number][1]) for number in sorted(content.generations)]
+        seed = whole(header.get("seed", seed), "seed")  # that of the trainings
         scores = tuple(_scores(content, fitness, seed))
     with named(folder / RESULT):
         outcome = _global_result(result) if result else None
@@ -288,7 +292,6 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
         winner=_structure_file(folder),
         hand_designed=hand_designed,
         scores=scores,
-        generations=tuple(generations),
         result=outcome,
     )
 
@@ -306,16 +309,6 @@ def _scores(content: JournalContent, fitness: str, seed: int) -> Iterator[Scored
             None if score is None else percent(score, fitness),
             fresh,
         )
-
-
-def _generation(value: Json) -> Generation:
-    members = [as_object(member, "population") for member in as_list(value["population"], "population")]
-    return build(
-        Generation,
-        {**value, "number": value["generation"]},
-        diversity=real(value["diversity"], "diversity", 0, 1),
-        members=tuple((percent_or_none(one["fitness"], "fitness"), str(one["origin"])) for one in members),
-    )
 
 
 def _global_result(value: Json) -> GlobalResult:

@@ -17,16 +17,20 @@ from g2l.report.blocks import Report
 from g2l.report.facts import RunFacts
 from g2l.report.origin import data, reproduce
 from g2l.report.predictions import classes, strips
-from g2l.report.progress import fitness, generations
+from g2l.report.progress import fitness
 from g2l.report.reading import read_runs
 from g2l.report.structures import paths, structure
 
-SECTIONS = (result, structure, strips, classes, fitness, generations, paths, cost, data, reproduce)
+SECTIONS = (result, structure, strips, classes, fitness, paths, cost, data, reproduce)
 """In the order of the page: the answer first, then pictures, then where the numbers come from."""
 
 
+MARK = "made by g2l report"
+"""Mark near the start of a report that identifies it."""
+
+
 class ReportFormat(StrEnum):
-    """What a report is written as."""
+    """Format of a report."""
 
     HTML = "html"
     MD = "md"
@@ -45,6 +49,14 @@ def write_report(folders: Mapping[str, Path], output: Path, form: ReportFormat =
         OperationalError: The disk refuses.
     """
     write_text(output, RENDERERS[form](build_report(read_runs(folders))))
+
+
+def is_report(path: Path) -> bool:
+    """Tell whether a file is a report, which another one may replace."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    earlier = b"<title>G2L: " in start and b"Content-Security-Policy" in start  # a page of 0.1.0
+    return MARK.encode() in start or (start.startswith(b"<!DOCTYPE html>") and earlier)
 
 
 def build_report(runs: Sequence[RunFacts]) -> Report:
@@ -93,7 +105,7 @@ def _render(template: str, report: Report, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(report=report, **values)
+    return environment.get_template(template).render(report=report, mark=MARK, **values)
 
 
 def _source(name: str) -> str:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
+from g2l.report.blocks import Block, Paragraph, Picture, Section, Table, Warnings, of_each
 from g2l.report.facts import LayerPath, LocalFacts, RunFacts
 from g2l.report.figures import markup, rate_paths, rates_by_stage
-from g2l.report.words import count, receptive_field
+from g2l.report.words import count, counted, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
@@ -20,21 +20,25 @@ _BRANCHED = (
 
 def structure(runs: Sequence[RunFacts]) -> Section:
     """Return the section: layers × rates of each stage beside the hand-designed ones, and what they see."""
-    blocks: list[Block] = []
-    for number, run in enumerate(runs):
-        topology = run.topology
-        shown = {name: one for name, one in run.structures.items() if topology and topology.suits(one)}
-        if topology is None or not shown:
-            continue
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
-        blocks += [_receptive_field(shown, topology, run), _rates(shown, topology, f"structure-{number}")]
-        if run.ending != "single":
-            blocks.append(Warnings((_BRANCHED.format(run.ending),)))
-        if run.seconds_per_frame is None:
-            blocks.append(Paragraph("Seconds are not known: no frame rate was given (--fps)."))
-    nothing = Paragraph("The network of this run is not known.")
-    return Section("structure", "The structure", tuple(blocks) or (nothing,))
+    return Section(
+        "structure", "The structure", of_each(runs, _structure, "The network of this run is not known.")
+    )
+
+
+def _structure(number: int, run: RunFacts) -> list[Block]:
+    topology = run.topology
+    shown = {name: one for name, one in run.structures.items() if topology and topology.suits(one)}
+    if topology is None or not shown:
+        return []
+    blocks: list[Block] = [
+        _receptive_field(shown, topology, run),
+        _rates(shown, topology, f"structure-{number}"),
+    ]
+    if run.ending != "single":
+        blocks.append(Warnings((_BRANCHED.format(run.ending),)))
+    if run.seconds_per_frame is None:
+        blocks.append(Paragraph("Seconds are not known: no frame rate was given (--fps)."))
+    return blocks
 
 
 def _receptive_field(shown: Mapping[str, DilationStructure], topology: LayerTopology, run: RunFacts) -> Table:
@@ -58,7 +62,7 @@ def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key:
     names = list(shown)
     first, last = shown[names[0]], shown[names[-1]]
     shapes = [", ".join(map(str, one.shape)) for one in (first, last)]
-    words = f"Rates of {len(last.shape)} stages ({shapes[1]} rates). "
+    words = f"Rates of {counted(len(last.shape), 'stage')} ({shapes[1]} rates). "
     if len(names) == 1:
         words = f"Rates of the {names[0]} structure."
     elif first.shape == last.shape:
@@ -98,23 +102,20 @@ def _padded(cells: Sequence[str], stages: range) -> tuple[str, ...]:
 
 def paths(runs: Sequence[RunFacts]) -> Section:
     """Return the section: every rate through the local search, with the weights of its branches."""
-    blocks: list[Block] = []
-    for number, run in enumerate(runs):
-        if run.local is None or not run.local.paths:
-            continue
-        if len(runs) > 1:
-            blocks.append(Heading(run.label))
-        blocks.append(_paths(run.local, f"paths-{number}"))
+
+    def build(number: int, run: RunFacts) -> list[Block]:
+        return [_paths(run.local, f"paths-{number}")] if run.local is not None and run.local.paths else []
+
     searching = any(run.local is not None for run in runs)
     reason = "The local search has not moved a rate yet." if searching else "No local search in this run."
-    return Section("paths", "Rates through the local search", tuple(blocks) or (Paragraph(reason),))
+    return Section("paths", "Rates through the local search", of_each(runs, build, reason))
 
 
 def _paths(local: LocalFacts, key: str) -> Picture:
     moved = [path for path in local.paths if path.rates[-1] != path.start]
     words = (
-        f"{len(local.paths[0].steps)} updates of {len(local.paths)} layers; {len(moved)} rates ended "
-        "elsewhere than they started."
+        f"{counted(len(local.paths[0].steps), 'update')} of {counted(len(local.paths), 'layer')}; "
+        f"{counted(len(moved), 'rate')} ended elsewhere than {'it' if len(moved) == 1 else 'they'} started."
     )
     if moved:
         furthest = max(moved, key=lambda path: abs(math.log(path.rates[-1] / path.start)))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from statistics import fmean
+from statistics import fmean, stdev
 
 from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, metric_value
-from g2l.metrics.summary import summarize
 from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = ("accuracy", "edit", "f1@10", "f1@25", "f1@50", MEAN_F1)
@@ -35,6 +34,11 @@ def count(value: float) -> str:
     return f"{round(value):,}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return such as `1 seed` or `2 seeds`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def metric(metrics: Mapping[str, float | None], name: str) -> float | None:
     """Return a metric, or None where it was not measured or is not defined."""
     known = {key: value for key, value in metrics.items() if value is not None}
@@ -47,23 +51,14 @@ def scores(metrics: Mapping[str, float | None]) -> tuple[str, ...]:
     return tuple(points(metric(metrics, name)) for name in METRICS)
 
 
-def with_mean_f1(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics with the mean of F1@{10,25,50} among them."""
-    mean = metric(metrics, MEAN_F1)
-    return dict(metrics) | ({} if mean is None else {MEAN_F1: mean})
-
-
 def spread(runs: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
     """Return mean ± standard deviation of all metrics of `METRICS` over several runs, at least one."""
-    known = [with_mean_f1(metrics) for metrics in runs]
-    common = set.intersection(*(set(metrics) for metrics in known))
-    summaries = summarize([{name: metrics[name] for name in common} for metrics in known])
+    known = list(runs)
     texts = []
     for name in METRICS:
-        found = summaries.get(name)
-        mean = None if found is None else found.mean
-        error = "" if found is None or found.std is None else f" ± {found.std:.1f}"
-        texts.append(f"{points(mean)}{error}")
+        values = [value for value in (metric(metrics, name) for metrics in known) if value is not None]
+        deviation = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+        texts.append(f"{points(fmean(values))}{deviation}" if len(values) == len(known) else "–")
     return tuple(texts)
 
 
@@ -75,7 +70,7 @@ def mean_of(runs: Iterable[Mapping[str, float]], name: str) -> float | None:
 
 def frames(number: int, seconds_per_frame: float | None) -> str:
     """Return a number of frames as the network sees them, with seconds where they are known."""
-    text = f"{count(number)} frame{'' if number == 1 else 's'}"
+    text = counted(number, "frame")
     return text if seconds_per_frame is None else f"{text} ({number * seconds_per_frame:.2f} s)"
 
 
@@ -86,10 +81,3 @@ def receptive_field(
     seen = topology.receptive_field(structure)
     field, ahead = frames(seen.frames, seconds_per_frame), frames(seen.future, seconds_per_frame)
     return (f"whole video [{field}]", f"whole video [{ahead}]") if topology.whole_video else (field, ahead)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What a running search reports to its observers."""
+"""Events that a running search reports to its observers."""
 
 from __future__ import annotations
 

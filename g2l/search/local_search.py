@@ -15,7 +15,7 @@ from g2l.records import LayerUpdate, LocalSearchUpdate, now
 
 
 class Progress(Protocol):
-    """What the search needs of a training (`TrainingState` has it): epochs and steps completed."""
+    """Progress of a training that the search needs (see `TrainingState`): epochs and steps completed."""
 
     epoch: int
     step: int

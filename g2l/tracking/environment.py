@@ -1,4 +1,4 @@
-"""What the environment says about tracking, and what is recorded of it."""
+"""Tracking settings in the environment, and facts of the environment to record."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a logged model does when `mlflow.pyfunc` loads it: class names for every frame of every video.
+"""A logged model as `mlflow.pyfunc` loads it: class names for every frame of every video.
 
 MLflow copies this file into the model and runs it wherever that is served, so that nothing is pickled.
-g2l need not be installed there, and nothing of it is imported: the ONNX file says all that is needed. Tests
+g2l need not be installed there, and nothing of it is imported: the ONNX file is sufficient. Tests
 hold the labels against those of `g2l predict`.
 """
 

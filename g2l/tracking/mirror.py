@@ -1,4 +1,4 @@
-"""What MLflow should hold of a run, read from its folder alone: nothing here knows MLflow.
+"""Content of MLflow for a run, read from its folder alone, without MLflow.
 
 Names follow MLflow's rules (`names`), times are those of the records, so that what is sent twice is the same.
 """

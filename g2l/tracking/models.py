@@ -23,7 +23,7 @@ from g2l.tracking.state import OnnxModel
 MODEL_NAME = "model"
 FILE_NAME = "model.onnx"
 CODE = Path(__file__).with_name("labelling_model.py")
-"""What `mlflow.pyfunc` runs; it is copied into the model."""
+"""Code that `mlflow.pyfunc` runs; it is copied into the model."""
 _REQUIREMENTS = ("onnxruntime-gpu", "onnx", "numpy")
 CONTENT_TAG = "g2l.sha256"
 EXAMPLE_FRAMES = 16
@@ -151,7 +151,7 @@ def _signature() -> Any:
 def _fluent_state(mlflow: Any, uri: str) -> Iterator[None]:
     """Point MLflow's global state to `uri` and keep it and onnxruntime quiet; `log_model` has no other way.
 
-    MLflow tries the example on the model with CUDA first, and onnxruntime tells of its absence on stderr.
+    MLflow tries the example on the model with CUDA first, and onnxruntime reports its absence on stderr.
     """
     import onnxruntime
     from mlflow.utils.logging_utils import MLFLOW_LOGGING_STREAM

@@ -48,7 +48,7 @@ class Artifact:
     Attributes:
         path: Its name among the run's artifacts.
         file: Where it is, or None for a `text`.
-        text: Its content, where it is no file.
+        text: Its content, if it is not a file.
         stable: Whether it may be sent while the run is going on.
         table: Whether MLflow shall show it as a table.
     """

@@ -177,7 +177,7 @@ def local_path(location: str) -> Path | None:
 
 @dataclass(frozen=True)
 class StoreState:
-    """What a check of the store found.
+    """Result of a check of the store.
 
     Attributes:
         usable: Whether runs will be recorded.

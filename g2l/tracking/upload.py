@@ -1,6 +1,6 @@
 """Sends to MLflow what it lacks of a run's folder: incremental, and harmless to repeat or to kill.
 
-`tracking.json` in the folder says what was sent to which store. It is written now and then, so a kill makes
+`tracking.json` in the folder lists what was sent to which store. It is written now and then, so a kill makes
 the next uploader send some of it again: equal metrics, parameters, tags and files change nothing in MLflow,
 runs are found again by the tag with our id.
 """
@@ -205,7 +205,7 @@ class Uploader:
 
             where = f"tags.`{ROOT_TAG}` = '{run.tags[ROOT_TAG]}'"
             found = self._ask(
-                lambda: get_results_from_paginated_fn(
+                lambda: get_results_from_paginated_fn(  # type: ignore[no-untyped-call]
                     lambda most, token: self._client.search_runs(
                         [experiment], where, max_results=most, page_token=token
                     ),

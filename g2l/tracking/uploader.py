@@ -32,11 +32,11 @@ _SHARE = 20
 """A pass may take one part in so many of this process's time."""
 _LONGEST_WAIT = 30.0
 _PATIENCE_SECONDS = 60.0
-"""How long the store of a dead run is waited for; a live one ends this process when it wants."""
+"""Longest wait for the store after the run has died; a live run ends this process itself."""
 
 
 class Control:
-    """What the process of the run says, and what it is told."""
+    """Messages from and to the process of the run."""
 
     def __init__(self, commands: TextIO, answers: TextIO) -> None:
         self.over = threading.Event()

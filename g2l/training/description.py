@@ -1,4 +1,4 @@
-"""What a trained model says of itself."""
+"""Metadata of a trained model."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor | None:
 
 @dataclass(frozen=True)
 class LossCounts:
-    """What the means of the loss are over.
+    """Denominators of the loss.
 
     Attributes:
         frames: Frames with a target, a scalar.

@@ -77,7 +77,7 @@ class TrainingResult:
 
 @dataclass
 class ResultSoFar:
-    """What a training has gathered beside its live objects.
+    """State of a training beside its live objects.
 
     Attributes:
         history: Records of the completed epochs, and of the part of the last one.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from typer.testing import CliRunner, Result
 
-from cli.interruption import SIGNALS
+from cli.boundary import SIGNALS
 from cli.main import app
 
 Run = Callable[..., Result]

@@ -202,19 +202,6 @@ def test_predict_a_folder(run: Run, model: Path, exported: tuple[Path, Result], 
     assert json.loads(told.stdout) == load("out/metrics.json")
 
 
-def test_predict_a_file_without_ground_truth(run: Run, model: Path, exported: tuple[Path, Result]) -> None:
-    file = sorted(FEATURES.iterdir())[0]
-    for source in (model, exported[0]):
-        out = Path(source.suffix[1:])
-        told = run(
-            "predict", "--model", str(source), "--features", str(file), "--output", str(out), "--quiet"
-        )
-        assert (told.exit_code, told.stdout, told.stderr) == (0, "", "")
-        files = {f"{file.stem}.txt", "segments.csv", "predictions.jsonl", *RECORDS}
-        assert {path.name for path in out.iterdir()} == files
-    assert predicted(Path("onnx"), file.stem) == predicted(Path("safetensors"), file.stem)
-
-
 def test_evaluate(run: Run) -> None:
     Path("out").mkdir()
     for path in TRUTH.iterdir():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli import console
-from cli.errors import EXIT_INPUT, EXIT_OPERATIONAL, exit_code
+from cli.boundary import EXIT_INPUT, EXIT_OPERATIONAL, exit_code
 from g2l.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -53,6 +53,23 @@ def test_a_second_call_extracts_nothing_again(videos: Path) -> None:
     assert ["extracted", "0"] in [[word for word in row if word.isalnum()] for row in rows]
 
 
+def test_features_of_others_are_never_replaced(videos: Path) -> None:
+    Path("features").mkdir()
+    foreign = Path("features/S2_a.npy")
+    foreign.write_bytes(b"mine")
+    assert "holds S2_a.npy" in refusal(invoke(*EXTRACT))
+    foreign.rename("kept.npy")
+    Path("videos/S2_a.mkv").rename("S2_a.mkv")
+    assert invoke(*EXTRACT).exit_code == 0
+    Path("S2_a.mkv").rename("videos/S2_a.mkv")
+    Path("kept.npy").rename(foreign)
+    assert "S2_a.npy: would be replaced" in refusal(invoke(*EXTRACT))
+    assert foreign.read_bytes() == b"mine"
+    Path("data/x/groundTruth").mkdir(parents=True)
+    Path("data/x/mapping.txt").write_text("0 a\n")
+    assert "data set" in refusal(invoke(*EXTRACT[:-1], "data/x/features"))
+
+
 def test_a_broken_video_is_named_and_the_others_are_done(videos: Path) -> None:
     whole = Path("videos/S1_a.mkv").read_bytes()
     Path("videos/S1_a.mkv").write_bytes(whole[:40])
@@ -67,7 +84,7 @@ def test_a_broken_video_is_named_and_the_others_are_done(videos: Path) -> None:
     ("options", "message"),
     [
         (("--mean", "a,b"), "`--mean` must be three numbers, such as 0.5,0.5,0.5, but is 'a,b'"),
-        (("--fps", "0"), "error: `fps` must be in (0, 500], but is 0.0 instead."),
+        (("--fps", "0"), "error: `--fps` must be in (0, 500], but is 0.0 instead."),
         (("--output", "encoder.onnx"), "error: encoder.onnx: cannot be used as an output folder"),
         (("--encoder", "videos/S1_a.mkv"), "videos/S1_a.mkv: onnxruntime cannot load it ("),
     ],

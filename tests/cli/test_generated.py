@@ -9,8 +9,8 @@ import pytest
 import typer
 import yaml
 
+from cli.boundary import KEEPS_EMPTY
 from cli.generated import ENTRY_POINTS, ROOT, mlproject, options_page
-from cli.groups import KEEPS_EMPTY
 from cli.main import COMMANDS, app
 from cli.options import option_names, uses_of
 

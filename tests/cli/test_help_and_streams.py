@@ -29,25 +29,6 @@ def commands(group: object = None, path: tuple[str, ...] = ()) -> list[tuple[tup
 
 
 @pytest.mark.parametrize(
-    ("path", "command"), commands(), ids=[" ".join(path) or "g2l" for path, _ in commands()]
-)
-def test_help_lists_every_option(
-    path: tuple[str, ...], command: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    rare = any(getattr(item, "hidden", False) for item in command.params)
-    told = invoke(*path, "--help-all" if rare else "--help")
-    assert told.exit_code == 0
-    assert told.stderr == ""
-    assert " ".join(["g2l", *path]) in told.stdout
-    for name in (option for item in command.params for option in item.opts if option.startswith("--")):
-        assert name in told.stdout
-    for name in getattr(command, "commands", {}):
-        assert name in told.stdout
-    assert ESCAPE not in told.stdout
-
-
-@pytest.mark.parametrize(
     ("path", "command"),
     [(path, command) for path, command in commands() if not hasattr(command, "commands")],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -78,15 +59,6 @@ def test_shells_complete_commands(shell: str, word: str) -> None:
     assert "export" not in done.stdout
 
 
-def test_every_command_of_the_design_is_there() -> None:
-    names = {" ".join(path) for path, _ in commands()}
-    assert names >= {
-        *("demo", "pipeline", "search-global", "search-local", "train", "predict", "export", "evaluate"),
-        *("data synth", "data validate", "data convert", "structure show", "structure convert"),
-        *("report", "sync", "doctor"),
-    }
-
-
 @pytest.mark.parametrize("line", [(), ("data",), ("structure",)])
 def test_a_group_alone_shows_its_help(line: tuple[str, ...]) -> None:
     told = invoke(*line)
@@ -114,11 +86,6 @@ def test_quiet_says_only_what_was_asked_for(run: Run) -> None:
     assert told.exit_code == 0
     assert told.stderr == ""
     assert "hand-designed" in told.stdout
-
-
-def test_quiet_does_not_outlast_its_command(run: Run) -> None:
-    run(*TRAIN, "--quiet")
-    assert "results: " in run(*TRAIN, "--output-dir", "again").stderr
 
 
 def test_a_bug_shows_its_traceback_and_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_lines import GLOBAL, LOCAL, SEARCH, SMALL, TRAIN, Run
+from command_lines import LOCAL, SEARCH, SMALL, TRAIN, Run
 from typer.testing import Result
 
 from cli.session import program
@@ -36,13 +36,11 @@ def resume_arguments(told: Result) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "stage", "output"),
     [
-        (TRAIN, "g2l.pipeline.train.fit", ()),
         (TRAIN, "g2l.pipeline.train.fit", ("--output-dir", "my run")),
         (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.search_local.fit", ()),
-        (GLOBAL, "g2l.pipeline.search_global.run_global_search", ()),
         (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.search_local.fit", ()),
     ],
-    ids=["train", "train-given-folder", "search-local", "search-global", "pipeline"],
+    ids=["train", "search-local", "pipeline"],
 )
 def test_the_printed_line_resumes(
     run: Run, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...], stage: str, output: tuple[str, ...]
@@ -96,8 +94,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("presses", [1, 2])
-@pytest.mark.parametrize("moment", ["out/journal.jsonl", "out/trainings/*/last.ckpt"])
+@pytest.mark.parametrize(("moment", "presses"), [("out/journal.jsonl", 1), ("out/trainings/*/last.ckpt", 2)])
 def test_ctrl_c_ends_a_search_and_its_workers(workdir: Path, moment: str, presses: int) -> None:
     """While workers start and while they train, and again while they are ended."""
     script = workdir / "search.py"

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cli import console
-from cli.live import SearchView, status_fields
+from cli.tables import SearchView, status_fields
 from g2l.search.events import SearchPhase, SearchStatus
 
 ESCAPE = "\x1b"
@@ -58,22 +58,8 @@ def test_an_estimate_is_no_limit_and_failures_are_told():
     assert fields[-2:] == ["1 failed", "1 worker"]
 
 
-def test_what_is_not_known_is_left_out():
-    fields = status_fields(status(planned_steps=None, full_steps=None), None)
-    assert fields[2] == "2,400 steps"
-    assert not any("left" in field for field in fields)
-
-
 def event(**changes):
     return SimpleNamespace(status=status(**changes))
-
-
-@pytest.mark.parametrize("width", [20, 60, 80, 200])
-def test_lines_break_between_fields(width):
-    lines = console.wrapped(FIELDS, width)
-    assert " · ".join(lines) == " · ".join(FIELDS)
-    assert all(len(line) <= max(width, max(map(len, FIELDS))) for line in lines)
-    assert (len(lines) == 1) == (width == 200)
 
 
 def test_what_was_replayed_does_not_spoil_the_remaining_time():
@@ -120,16 +106,6 @@ def test_a_terminal_shows_the_fields_below_the_bars(terminal, width):
         assert progress._live.status == FIELDS  # until the next evaluation there is nothing newer
         progress.show(())
         assert progress._live.status == ()
-
-
-def test_no_color_is_obeyed(terminal):
-    stream = terminal(80, no_color=True)
-    progress = console.ConsoleProgress()
-    with progress.task("generation 3", 12):
-        progress.show(FIELDS)
-        progress._live.refresh()
-    colours = [f"{ESCAPE}[{code}" for code in ("31m", "32m", "33m", "34m", "35m", "36m", "38;")]
-    assert not any(colour in stream.getvalue() for colour in colours)
 
 
 def test_elsewhere_a_line_now_and_then(capsys, monkeypatch):

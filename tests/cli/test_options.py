@@ -15,7 +15,7 @@ from command_lines import invoke
 from typer.testing import CliRunner
 
 from cli import main, options
-from cli.groups import G2LCommand, G2LGroup
+from cli.boundary import G2LCommand, G2LGroup
 from cli.options import Uses, default_text, grouped, metavar, option_names, parse, uses_of
 from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
 from g2l.errors import InputError
@@ -47,12 +47,6 @@ def test_help_shows_few_options_and_the_most_important_first(path, command, monk
     assert 0 < len(first) <= MOST_FIRST or path in (("doctor",), ("demo",), ("sync",))
 
 
-@pytest.mark.parametrize("path", [(), ("data",), ("train",), ("structure", "show")], ids=" ".join)
-def test_h_is_help(path):
-    told = invoke(*path, "-h")
-    assert (told.exit_code, told.stdout) == (0, invoke(*path, "--help").stdout)
-
-
 def test_help_leaves_rare_options_to_help_all(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     told, everything = invoke("train", "-h").stdout, invoke("train", "--help-all").stdout
@@ -74,6 +68,8 @@ def other_value(one) -> str:
         if one.setting.below is not None or one.setting.at_most == 1:
             value = 0.75
         return str(one.type(value))
+    if one.name in ("mean", "std"):
+        return "1,2,3"
     return "7" if one.type is Budget else "other"
 
 
@@ -190,11 +186,6 @@ def test_help_names_default_presets_unit_and_range(config, name, default, value)
     one = setting_fields(config)[name]
     assert default_text(one) == default
     assert value is None or metavar(one) == value
-
-
-def test_presets_are_in_the_help(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    assert "Videos per step. [default: 4; paper: 8]" in invoke("train", "-h").stdout
 
 
 def test_texts_become_values():

@@ -98,7 +98,7 @@ def old_model(model: Path, tmp_path: Path) -> Path:
 def test_a_model_that_lacks_something_says_so_and_predicts_without(run: Run, old_model: Path) -> None:
     for options, message in (
         ("--smooth viterbi", "smoothing by viterbi needs the transitions between classes"),
-        ("--format eaf", "format eaf counts time, but the model does not know the frame rate."),
+        ("--format eaf", "format eaf needs times, but the frame rate of the model is unknown."),
         ("--format srt", "hint: give --fps."),
         ("--smooth median --median-window 1s", "1s cannot be counted in frames"),
     ):

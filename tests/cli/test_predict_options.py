@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_lines import Run, refusal
+from command_lines import Run
 from typer.testing import Result
 
 from g2l.inference import tiling
@@ -43,13 +43,6 @@ def test_a_second_run_does_what_is_missing(run: Run, model: Path) -> None:
     assert "(8 of them before)" in run(*line, "--resume", "true").stderr
 
 
-def test_the_last_line_tells_the_speed(run: Run, model: Path) -> None:
-    told = run("predict", "--model", str(model), *FEATURES, *LINE)
-    assert told.exit_code == 0, told.stderr
-    (line,) = [line for line in told.stderr.splitlines() if "8 videos written to out" in line]
-    assert line.endswith(" frames/s")
-
-
 def test_little_memory_changes_nothing_but_the_tiles(
     run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,29 +60,16 @@ def test_little_memory_changes_nothing_but_the_tiles(
     assert whole == tiled
 
 
-@pytest.mark.parametrize(
-    ("memory", "message"),
-    [
-        ("lots", "`max_memory` must be a size such as 2GB or 800MiB, but is 'lots' instead."),
-        ("1MB", "`max_memory` must be >= "),
-    ],
-)
-def test_memory_that_is_none_is_refused(run: Run, model: Path, memory: str, message: str) -> None:
-    told = run("predict", "--model", str(model), *FEATURES, *LINE, "--max-memory", memory)
-    assert message in refusal(told)
-    assert not Path("out").exists() or not files()
-
-
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from g2l.inference import onnx_session
+from g2l.inference import sessions
 from g2l.tracking.process import Upload
-slow = onnx_session.OnnxSession.probabilities
+slow = sessions.OnnxSession.probabilities
 def probabilities(session, features):
     time.sleep(0.05)
     return slow(session, features)
-onnx_session.OnnxSession.probabilities = probabilities
+sessions.OnnxSession.probabilities = probabilities
 Upload.start = lambda upload, folder: None
 from cli.main import main
 main()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from cli.models import load_network
+from cli.inputs import load_network
 from cli.settings import PublishedConfig
 from g2l.models.ms_tcn import MSTCN
 from g2l.structure import DilationStructure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from command_lines import Run, refusal
@@ -54,15 +53,16 @@ def test_a_run_of_mlflow_is_fetched(run: Run, folder: Path, monkeypatch: pytest.
     assert asked == [("0" * 32, True)] * 2
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_the_demo_ends_by_naming_its_report(run: Run, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:
-    page = Path("out/report.html")
-    outcome = SimpleNamespace(model="m", predictions="p", report=page, run_id=None)
-    monkeypatch.setattr("g2l.pipeline.pipeline.run_pipeline", lambda *args, **options: outcome)
-    monkeypatch.setattr("cli.tables.comparison", lambda *args: None)
-    told = run("demo", "--output-dir", "out", "--device", "cpu", *(["--report"] if wanted else []))
-    assert told.exit_code == 0, told.stderr
-    assert told.stderr.splitlines()[-1] == ("report: out/report.html" if wanted else "results: out")
+def test_only_reports_are_replaced(run: Run, folder: Path) -> None:
+    for form in ("html", "md"):
+        line = ("report", str(folder), "--format", form, "--output", "page")
+        assert run(*line).exit_code == 0
+        assert run(*line).exit_code == 0
+        Path("page").unlink()
+    Path("page").write_text("# G2L: my own notes of g2l report")
+    assert "page: exists, and was not written by this command" in refusal(
+        run("report", "out", "--output", "page")
+    )
 
 
 def test_what_is_no_run_is_refused(run: Run, folder: Path) -> None:

@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 from command_lines import SMALL, Run, refusal
 
+from cli.inputs import chosen_structure
 from cli.settings import StartConfig
-from cli.structures import chosen_structure
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.structure_files import read_structure
+
+
+def test_convert_replaces_structures_and_no_other_file(run: Run) -> None:
+    Path("a.json").write_text('{"schema": "g2l.structure/1", "stages": [[1, 2]]}')
+    Path("notes.txt").write_text("mine")
+    for _ in range(2):
+        assert run("structure", "convert", "a.json", "b.json", "--to", "mmcv").exit_code == 0
+    assert "notes.txt: exists" in refusal(run("structure", "convert", "a.json", "notes.txt", "--to", "mmcv"))
+    assert Path("notes.txt").read_text() == "mine"
 
 
 def test_structure_show_and_convert(run: Run) -> None:
@@ -92,7 +101,7 @@ def test_a_structure_of_another_network_is_used_with_a_warning(run: Run) -> None
     backbone, start = BackboneConfig(stages=1, layers=2), StartConfig(structure="s.json")
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr("cli.structures.logger.warning", lambda text, *values: said.append(text % values))
+        patch.setattr("cli.inputs.logger.warning", lambda text, *values: said.append(text % values))
         chosen_structure(backbone, start)
         chosen_structure(replace(backbone, causal=True), start)
         Path("s.json").write_text(json.dumps(value | {"backbone": None}))

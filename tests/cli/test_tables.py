@@ -43,13 +43,6 @@ def test_the_comparison_says_whether_the_structures_differ(capsys):
     ]
 
 
-def test_the_comparison_of_a_structure_with_itself_is_none(capsys):
-    tables.comparison("tiny", outcome(HAND_DESIGNED), TOPOLOGY)
-    out = capsys.readouterr().out
-    assert out.splitlines()[-1] == "The search kept the hand-designed structure."
-    assert "Searched against" not in out
-
-
 def search_outcome(winner, **changes):
     leaders = [
         Leader(structure=FOUND, fitness=61.24, standard_error=0.83, seeds=3, steps=240),
@@ -97,29 +90,6 @@ def test_a_network_that_sees_the_whole_video_says_so(capsys):
     ]
 
 
-def test_rates_side_by_side_have_lines_of_their_own(capsys):
-    network = DilationStructure(((4, 2, 1, 1, 2, 4), (1, 2)))
-    leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=240)
-    found = search_outcome(network, hand_designed=network, leaders=(leader,))
-    tables.best_structures("The best structures", found, "f1", topology_of("ms-tcn++"))
-    out = capsys.readouterr().out
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
-    assert [row[1] for row in cells] == ["4 2 1", "1 2 4", "1 2"]
-    assert [row[2] for row in cells] == ["27 frames", "13 frames", ""]
-
-
-def test_a_table_of_full_networks_breaks_no_line_of_rates(capsys):
-    network = DilationStructure(((1024,) * 10,) * 4)
-    leader = Leader(structure=network, fitness=61.2, standard_error=0.8, seeds=3, steps=24000)
-    found = search_outcome(network, hand_designed=network, leaders=(leader,))
-    tables.best_structures("The best structures, 50salads split 1", found, "accuracy", LayerTopology())
-    out = capsys.readouterr().out
-    assert "winner" in out
-    assert "hand-designed" in out
-    assert "…" not in out
-    assert out.count("1024") == 40
-
-
 def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
     assert tables.search_summary(search_outcome(FOUND), trainings=24.0) == [
         "Winner: 1,4. It is better.",
@@ -127,14 +97,6 @@ def test_the_summary_says_why_what_it_is_worth_and_what_it_cost():
         "(95 % interval 0.7 to 3.3; 3 seeds).",
         "Cost: 18.0 of at most 24.0 full trainings (6,000 steps of 40 evaluations, "
         "3,000 steps of the final comparison).",
-    ]
-
-
-def test_the_summary_of_a_search_that_kept_the_hand_designed_structure():
-    found = search_outcome(HAND_DESIGNED, differences={}, final_steps=0)
-    assert tables.search_summary(found, trainings=None) == [
-        "Winner: the hand-designed structure. It is better.",
-        "Cost: 12.0 full trainings (6,000 steps of 40 evaluations).",
     ]
 
 

@@ -11,23 +11,22 @@ from command_lines import SMALL, TRAIN, Run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.groups import translate_arguments
-from cli.options import class_names
+from cli.boundary import translate_arguments
 from cli.session import resume_line
 
-FLAGS = {"--hand-designed": "--no-hand-designed", "--no-hand-designed": "--no-hand-designed", "--json": None}
+FLAGS = {"--mixed-precision": "--no-mixed-precision", "--no-mixed-precision": None, "--json": None}
 
 
 @pytest.mark.parametrize(
     ("given_line", "expected"),
     [
-        ("--hand-designed --seed 1", "--hand-designed --seed 1"),
-        ("--hand-designed true --seed 1", "--hand-designed --seed 1"),
-        ("--hand-designed TRUE", "--hand-designed"),
-        ("--hand-designed=true", "--hand-designed"),
-        ("--hand-designed false", "--no-hand-designed"),
-        ("--hand-designed=false", "--no-hand-designed"),
-        ("--hand-designed ''", ""),
+        ("--mixed-precision --seed 1", "--mixed-precision --seed 1"),
+        ("--mixed-precision true --seed 1", "--mixed-precision --seed 1"),
+        ("--mixed-precision TRUE", "--mixed-precision"),
+        ("--mixed-precision=true", "--mixed-precision"),
+        ("--mixed-precision false", "--no-mixed-precision"),
+        ("--mixed-precision=false", "--no-mixed-precision"),
+        ("--mixed-precision ''", ""),
         ("--json true", "--json"),
         ("--json false", ""),
         ("--epochs '' --seed 1", "--seed 1"),
@@ -37,7 +36,7 @@ FLAGS = {"--hand-designed": "--no-hand-designed", "--no-hand-designed": "--no-ha
         ("--background=", "--background ''"),
         ("--group-pattern ''", "--group-pattern ''"),
         ("file.json '' true", "file.json '' true"),
-        ("--json -- --hand-designed true ''", "--json -- --hand-designed true ''"),
+        ("--json -- --mixed-precision true ''", "--json -- --mixed-precision true ''"),
     ],
 )
 def test_translation(given_line: str, expected: str) -> None:
@@ -53,18 +52,13 @@ def test_translation_leaves_other_lines_alone(arguments: list[str]) -> None:
     "tail",
     [
         *("", "--resume", "--resume true", "--resume false --output-dir ''", "--resume=false --output-dir=x"),
-        *("--no-resume", "--output-dir 'a b'", "--output-dir x --resume ''"),
+        *("--output-dir 'a b'", "--output-dir x --resume ''"),
     ],
 )
 def test_the_line_to_resume_with(tail: str) -> None:
     line = resume_line(["train", "--hand-designed", *shlex.split(tail), "--dataset", "my data"], Path("o u"))
     expected = "g2l train --hand-designed --dataset 'my data' --output-dir 'o u' --resume"
     assert shlex.split(line) == shlex.split(expected)
-
-
-def test_background_classes() -> None:
-    assert class_names(("",)) == ()
-    assert class_names(("idle", "", "wait")) == ("idle", "wait")
 
 
 def recipe(folder: str) -> dict[str, object]:

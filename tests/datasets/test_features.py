@@ -64,11 +64,8 @@ def test_numbers_that_are_not_finite_are_named_with_their_place(
     ("array", "message"),
     [
         (np.zeros(4, np.float32), r"expected feature_dim × frames, but its shape is \(4,\)\."),
-        (np.zeros((4, 2, 3), np.float32), r"its shape is \(4, 2, 3\)\."),
         (np.zeros((3, 0), np.float32), r"expected at least one frame, but its shape is \(3, 0\)\."),
-        (np.zeros((0, 3), np.float32), r"its shape is \(0, 3\)\."),
         (np.array([["a"]]), r"expected floating-point numbers, but found <U1 instead\."),
-        (np.zeros((2, 2), np.complex64), r"but found complex64 instead\."),
         (np.array([[{}]], dtype=object), r"but found object instead\."),
     ],
 )

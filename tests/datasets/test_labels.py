@@ -31,9 +31,7 @@ def _read(folder: Path, text: str) -> list[int]:
     "text",
     [
         "cut\npour milk\nbackground\n",
-        "cut\npour milk\nbackground",
         "cut\r\npour milk\r\nbackground\r\n",
-        "\ufeffcut\npour milk\nbackground\n",
         "cut \n\n\tpour milk\n   \nbackground\n\n",
     ],
 )

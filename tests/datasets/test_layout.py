@@ -27,8 +27,6 @@ def _bundle(folder: Path, text: str) -> tuple[str, ...]:
         ("a.txt\r\n\r\nb.txt", ("a", "b")),
         ("\ufeffa.txt\n  b.txt  \n", ("a", "b")),
         ("P03.cam01.v2.txt\nrgb-01.1.txt\n", ("P03.cam01.v2", "rgb-01.1")),
-        ("no.suffix\n", ("no.suffix",)),
-        ("two words.txt\n", ("two words",)),
     ],
 )
 def test_names_lose_their_suffix_and_keep_their_dots(
@@ -41,16 +39,13 @@ def test_names_lose_their_suffix_and_keep_their_dots(
     ("text", "message"),
     [
         ("", r"train\.split1\.bundle: expected one `<video>\.txt` a line, but the bundle is empty\."),
-        ("\r\n\r\n", r"the bundle is empty\."),
         ("a.txt\nb.txt\na.txt\n", r"bundle:3: video 'a' must occur once, but is also in line 1\."),
         (
             "../../a.txt\n",
             r":1: expected the file name of a video, but '../../a\.txt' holds a path separator\.",
         ),
         ("/etc/passwd\n", r"'/etc/passwd' holds a path separator\."),
-        ("..\\a.txt\n", r"holds a path separator\."),
         ("a.txt\n..\n", r":2: .* '\.\.' names a folder\."),
-        (".txt\n", r"'\.txt' names a folder\."),
         ("a\x00b.txt\n", r"holds a control character\."),
         (f"{'ä' * 120}.txt\n", r":1: .* has 240 bytes, and at most 230 are possible\."),
     ],
@@ -90,16 +85,12 @@ def test_any_names_in_any_order_of_lines_come_back_in_index_order(names: list[st
     ("text", "message"),
     [
         ("", r"mapping\.txt: expected one `<index> <class name>` a line, but it is empty\."),
-        ("\n \n", r"but it is empty\."),
         ("0 a\nb\n", r"mapping\.txt:2: expected `<index> <class name>`, but found 'b' instead\."),
-        ("a 0\n", r":1: expected `<index> <class name>`, but found 'a 0' instead\."),
         (f"{'9' * 5000} a\n", r":1: expected `<index> <class name>`, but found '9{299}… instead"),
-        ("-1 a\n", r":1: expected `<index> <class name>`"),
         ("0\n", r":1: expected `<index> <class name>`"),
         ("0 a\n0 b\n", r":2: index 0 must occur once, but is also in line 1\."),
         ("0 a\n1 a\n", r":2: class 'a' must occur once, but also has index 0\."),
         ("0 a\n2 b\n", r":2: indices must be 0 … 1 without a gap, but 1 is missing\."),
-        ("1 a\n2 b\n", r":2: indices must be 0 … 1 without a gap, but 0 is missing\."),
     ],
 )
 def test_faults_of_mappings_name_their_line(tmp_path: Path, text: str, message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from g2l.config import Normalization
 from g2l.datasets.normalize import normalize
-from g2l.export.normalizer import describe_input, with_normalization
+from g2l.export.normalizer import with_normalization
 from g2l.export.onnx_export import export_onnx
 from g2l.export.precision import Precision
 from g2l.inference.predictor import Predictor
@@ -74,8 +74,7 @@ def test_padding_is_not_part_of_the_statistics(metadata):
     np.testing.assert_allclose(found[1, :, :50], normalize(raw(50, seed=1), Normalization.VIDEO), atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("precision", "masked"), [(Precision.FP32, False), (Precision.FP16, True)])
 def test_plain_onnxruntime_on_raw_features_predicts_what_we_predict(
     normalizing, network, precision, masked, tmp_path
 ):
@@ -111,10 +110,3 @@ def test_files_of_0_1_0_take_normalised_features_as_before(metadata, network, tm
     (found,) = Predictor(open_session(path, "cpu", 1)).predict([tmp_path / "v.npy"])
     expected = plain(path, normalize(raw(50), Normalization.VIDEO)[None])[0]
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
-
-
-def test_the_file_says_what_its_features_are(normalizing, metadata):
-    frames = "training" if normalizing.normalize is Normalization.TRAIN else "video"
-    assert "the graph subtracts the mean" in describe_input(normalizing)
-    assert frames in describe_input(normalizing)
-    assert with_normalization(identity(False), metadata, frame_mask=False) == identity(False)

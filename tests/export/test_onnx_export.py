@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from torch import nn
 from g2l.config import BackboneConfig
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import ExportReport, export_onnx
-from g2l.export.parity import ParityCheck
+from g2l.export.parity import Parity
 from g2l.export.precision import Precision
 from g2l.models.metadata import INPUT_KEY, METADATA_KEY, ModelMetadata
 from g2l.models.registry import build_backbone
@@ -46,9 +47,9 @@ def test_the_file_is_complete_checked_and_says_what_the_network_says(network, me
     assert network.training
     assert logging.getLogger("torch.onnx").level == level
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-    assert [(check.batch, check.frames) for check in report.checks] == [(1, 1), (1, 5), (1, 17), (2, 9)]
-    assert report.max_difference < 1e-6
-    assert report.agreement == 100
+    assert report.parity.lengths == ((1, 1), (1, 5), (1, 17), (2, 9))
+    assert report.parity.max_difference < 1e-6
+    assert report.parity.agreement == 100
 
     proto = onnx.load(report.path)
     about = {entry.key: entry.value for entry in proto.metadata_props}
@@ -82,7 +83,7 @@ def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_
     torch.manual_seed(0)
     built = build_backbone(backbone, structure, feature_dim=6, num_classes=3)
     report = export_onnx(built, about, tmp_path / "model.onnx", frame_mask=True)
-    assert report.max_difference < 1e-6
+    assert report.parity.max_difference < 1e-6
 
     proto = onnx.load(report.path)
     assert ModelMetadata.from_json(proto.metadata_props[0].value, "model.onnx") == about
@@ -109,7 +110,7 @@ def test_half_precision_keeps_float32_at_the_edges(network, metadata, tmp_path):
     assert report.reduced.agreement >= 99
 
 
-@pytest.mark.parametrize("opset", [0, 7, 14, 27, 99])
+@pytest.mark.parametrize("opset", [14, 27])
 def test_an_opset_that_cannot_work_is_refused_before_anything_is_done(network, metadata, tmp_path, opset):
     with pytest.raises(InputError, match=rf"`opset` must be in 15…26, but is {opset} instead"):
         export_onnx(network, metadata, tmp_path / "model.onnx", opset=opset)
@@ -145,7 +146,7 @@ def test_an_older_runtime_gets_its_operator_set_and_file_format(network, metadat
     np.testing.assert_allclose(run(report.path, features=value), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("opset", "ir_version"), [(18, 7), (20, 8), (18, 99)])
+@pytest.mark.parametrize(("opset", "ir_version"), [(18, 7), (18, 99)])
 def test_a_file_format_that_cannot_hold_the_operators_is_refused(
     network, metadata, tmp_path, opset, ir_version
 ):
@@ -161,11 +162,11 @@ def test_an_export_to_int8_is_one_file_with_its_comparison_in_it(trained, metada
         trained, metadata, tmp_path / "model.onnx", frame_mask=True, precision=Precision.INT8, videos=videos
     )
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-    assert report.max_difference < 1e-5  # of fp32 from torch
+    assert report.parity.max_difference < 1e-5  # of fp32 from torch
     proto = onnx.load(report.path)
     about = {entry.key: entry.value for entry in proto.metadata_props}
     described = ModelMetadata.from_json(about[METADATA_KEY], "model.onnx")
-    assert described.precision == report.reduced.as_dict()
+    assert described.precision == asdict(report.reduced)
     assert (described.precision["precision"], report.precision) == ("int8", Precision.INT8)
     assert [value.name for value in proto.graph.input] == ["features", "frame_mask"]
 
@@ -187,11 +188,6 @@ def test_int8_needs_videos_before_anything_is_done(metadata, tmp_path):
         export_onnx(nn.Identity(), metadata, tmp_path / "model.onnx", precision=Precision.INT8)
 
 
-def report_of(difference, agreement, tmp_path):
-    checks = (ParityCheck(1, 1, 0.0, 100.0), ParityCheck(2, 50, difference, agreement))
-    return ExportReport(tmp_path / "model.onnx", 20, 10, checks)
-
-
 @pytest.mark.parametrize(
     ("difference", "message"),
     [
@@ -199,14 +195,8 @@ def report_of(difference, agreement, tmp_path):
         (float("nan"), "the network or its export gives NaN"),
     ],
 )
-def test_an_export_that_differs_is_refused(difference, message, tmp_path):
+def test_an_export_that_differs_is_refused(difference, message):
+    report = ExportReport(Path("model.onnx"), 20, 10, Parity(((1, 1),), difference, 100.0))
     with pytest.raises(OperationalError, match=message):
-        report_of(difference, 100.0, tmp_path).require_parity()
-
-
-def test_a_report_sums_up_its_checks(tmp_path):
-    report = report_of(2e-5, 98.0, tmp_path)
-    report.require_parity()
-    assert report.max_difference == 2e-5
-    assert report.agreement == pytest.approx((100 + 98 * 100) / 101)
-    assert report.precision is Precision.FP32
+        report.require_parity()
+    replace(report, parity=Parity(((1, 1),), 2e-5, 98.0)).require_parity()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -43,70 +43,29 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
     """Return a file with one to three things wrong."""
     data = whole
     for _ in range(draw(st.integers(1, 3))):
-        if data:
-            data = draw(st.sampled_from(CHANGES))(draw, data)
+        if not data:
+            break
+        start, length = draw(st.integers(0, len(data) - 1)), draw(st.integers(1, 40))
+        head, part, tail = data[:start], data[start : start + length], data[start + length :]
+        found = [match.span() for match in re.finditer(rb"\d+", data)] or [(0, 0)]
+        first, last = draw(st.sampled_from(found))
+        inserted = draw(st.sampled_from(NUISANCES) | st.binary(min_size=1, max_size=20))
+        flipped = bytes([part[0] ^ 1 << draw(st.integers(0, 7))]) + part[1:]
+        changes = (
+            *(
+                head,
+                head + tail,
+                head + part * 4 + tail,
+                head + flipped + tail,
+                head + inserted + part + tail,
+            ),
+            *(head + blank * len(part) + tail for blank in (b"\x00", b"\xff")),
+            *(mark + data for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")),
+            *(data.replace(b"\n", end) for end in (b"\r\n", b"\r", b"\n\n")),
+            *(data[:first] + number + data[last:] for number in NUMBERS),
+        )
+        data = draw(st.sampled_from(changes))
     return data
-
-
-def _place(draw: st.DrawFn, data: bytes) -> int:
-    return draw(st.integers(0, len(data) - 1))
-
-
-def _flip(draw: st.DrawFn, data: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(draw(st.integers(1, 8))):
-        changed[_place(draw, data)] ^= 1 << draw(st.integers(0, 7))
-    return bytes(changed)
-
-
-def _truncate(draw: st.DrawFn, data: bytes) -> bytes:
-    return data[: _place(draw, data)]
-
-
-def _delete(draw: st.DrawFn, data: bytes) -> bytes:
-    start = _place(draw, data)
-    return data[:start] + data[start + draw(st.integers(1, 40)) :]
-
-
-def _insert(draw: st.DrawFn, data: bytes) -> bytes:
-    start = _place(draw, data)
-    return data[:start] + draw(st.sampled_from(NUISANCES) | st.binary(min_size=1, max_size=20)) + data[start:]
-
-
-def _repeat(draw: st.DrawFn, data: bytes) -> bytes:
-    start = _place(draw, data)
-    return (
-        data[:start]
-        + data[start : start + draw(st.integers(1, 200))] * draw(st.integers(2, 6))
-        + data[start:]
-    )
-
-
-def _blank(draw: st.DrawFn, data: bytes) -> bytes:
-    start = _place(draw, data)
-    gone = data[start : start + draw(st.integers(1, 32))]
-    return data[:start] + draw(st.sampled_from((b"\x00", b"\xff"))) * len(gone) + data[start + len(gone) :]
-
-
-def _number(draw: st.DrawFn, data: bytes) -> bytes:
-    found = [match.span() for match in re.finditer(rb"\d+", data)]
-    if not found:
-        return data
-    start, end = draw(st.sampled_from(found))
-    return data[:start] + draw(st.sampled_from(NUMBERS)) + data[end:]
-
-
-def _mark(draw: st.DrawFn, data: bytes) -> bytes:
-    return draw(st.sampled_from((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))) + data
-
-
-def _line_ends(draw: st.DrawFn, data: bytes) -> bytes:
-    return data.replace(b"\n", draw(st.sampled_from((b"\r\n", b"\r", b"\n\n"))))
-
-
-CHANGES: tuple[Callable[[st.DrawFn, bytes], bytes], ...] = (
-    *(_flip, _truncate, _delete, _insert, _repeat, _blank, _number, _mark, _line_ends),
-)
 
 
 @st.composite

@@ -32,12 +32,9 @@ from g2l.datasets.features import open_features
 from g2l.datasets.labels import parse_labels
 from g2l.datasets.layout import ClassMapping, name_error, read_bundle, read_mapping
 from g2l.errors import InputError, OperationalError
-from g2l.inference.formats import Annotation, write_eaf
-from g2l.inference.frame_names import FrameReader
 from g2l.inference.predictor import Predictor, VideoFailure
-from g2l.inference.segments import SegmentRow
-from g2l.inference.sessions import open_session
-from g2l.inference.torch_session import TorchSession
+from g2l.inference.segments import Annotation, FrameReader, SegmentRow, write_eaf
+from g2l.inference.sessions import TorchSession, open_session
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
 from g2l.models.published import load_published
 from g2l.models.registry import build_backbone

@@ -27,6 +27,7 @@ class FakeSession:
     """Gives class c the c-th feature row as probability."""
 
     device_report = "a fake"
+    batch_frames = 0
 
     def __init__(self, metadata):
         self.metadata = metadata

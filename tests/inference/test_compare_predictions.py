@@ -5,10 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from g2l.datasets.holdout import subjects_of
 from g2l.errors import InputError
-from g2l.inference.comparison import COMPARED, compare_predictions
-from g2l.inference.evaluate import evaluate_predictions
+from g2l.inference.evaluate import COMPARED, compare_predictions, evaluate_predictions
 
 CLASSES = np.array(["background", "cut", "pour"])
 
@@ -55,13 +53,3 @@ def test_other_videos_cannot_be_compared(reports, tmp_path):
     (tmp_path / "bad" / "v3.txt").unlink()
     with pytest.raises(InputError, match="differ in v3"):
         compare_predictions(reports[0], evaluate_predictions(tmp_path / "bad", tmp_path / "truth"))
-
-
-def test_subjects_are_those_of_the_names():
-    assert subjects_of(["S1_Tea_C1", "S1_Coffee_C1", "S2_Tea_C1"]) == {
-        "S1_Tea_C1": "S1",
-        "S1_Coffee_C1": "S1",
-        "S2_Tea_C1": "S2",
-    }
-    assert subjects_of(["S1_Tea_C1", "S1_Coffee_C1"]) == {}  # one subject tells nothing of others
-    assert subjects_of(["a", "b"]) == {}

@@ -20,19 +20,8 @@ from g2l.inference.devices import (
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """Decides why CUDA does not work, None if it does; returns the log severities that are set."""
-    silenced = []
-    monkeypatch.setattr(devices, "_silence", lambda: silenced.append(True))
-
-    def build(error):
-        monkeypatch.setattr(devices, "provider_error", lambda provider: error)
-        return silenced
-
-    return build
-
-
-def test_every_device_name_is_known():
-    assert [parse_device(name) for name in ("auto", "cpu", "cuda")] == list(Device)
+    """Decides why CUDA does not work, None if it does."""
+    return lambda error: monkeypatch.setattr(devices, "provider_error", lambda provider: error)
 
 
 @pytest.mark.parametrize("name", ["gpu", "CUDA", "", "cuda:0", "tensorrt"])
@@ -48,24 +37,23 @@ def test_cpu_asks_for_nothing_else():
 
 
 def test_auto_takes_cuda_where_it_works_and_reports_it(cuda):
-    silenced = cuda(None)
+    cuda(None)
     plan = plan_providers(Device.AUTO)
     assert plan.providers == ((CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}), (CPU_PROVIDER, {}))
-    assert silenced
     assert confirm(plan, [CUDA_PROVIDER, CPU_PROVIDER]) == "cuda by onnxruntime (CUDA works)"
     # The provider of the session counts, not the plan.
     assert confirm(plan, [CPU_PROVIDER]).startswith("cpu by onnxruntime (")
 
 
 def test_a_named_gpu_that_does_not_work_is_an_error_and_auto_takes_the_cpu(cuda):
-    silenced = cuda("libcudnn.so.9: cannot open shared object file")
+    cuda("libcudnn.so.9: cannot open shared object file")
     with pytest.raises(
         InputError, match=r"`device` cuda cannot be used: libcudnn\.so\.9: cannot open"
     ) as caught:
         plan_providers(Device.CUDA)
     assert "--device cpu" in caught.value.hint
     plan = plan_providers(Device.AUTO)
-    assert (plan.device, silenced) == (Device.CPU, [])
+    assert plan.device is Device.CPU
     assert (
         confirm(plan, [CPU_PROVIDER]) == "cpu by onnxruntime (libcudnn.so.9: cannot open shared object file)"
     )
@@ -75,10 +63,6 @@ def test_a_session_without_the_named_gpu_is_no_silent_fallback(cuda):
     cuda(None)
     with pytest.raises(OperationalError, match="did not start CUDAExecutionProvider and would run on CPU"):
         confirm(plan_providers(Device.CUDA), [CPU_PROVIDER])
-
-
-def test_a_provider_that_onnxruntime_lacks_is_named():
-    assert "built without NoExecutionProvider" in provider_error("NoExecutionProvider")
 
 
 def test_the_cpu_works_and_a_missing_driver_is_the_reason(capfd, monkeypatch):
@@ -103,11 +87,6 @@ def test_a_gpu_that_does_not_start_is_explained_without_noise(monkeypatch, capfd
     assert capfd.readouterr() == ("", "")
     if "built without" not in reason:
         assert reason.endswith("(CUDA_VISIBLE_DEVICES is '-1')")
-
-
-def test_a_provider_that_fails_is_reported_in_one_line(monkeypatch):
-    monkeypatch.setattr(devices, "_convolution", lambda: b"nonsense")
-    assert "protobuf" in devices._try(CPU_PROVIDER).lower()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from g2l.errors import InputError
 from g2l.inference.evaluate import evaluate_predictions, find_predictions, find_truths, require_known_classes
-from g2l.inference.frame_names import RECOGNITION_HEADER
+from g2l.inference.segments import RECOGNITION_HEADER
 from g2l.metrics.segments import Convention
 
 TRUTH = {"a": "background cut cut cut pour pour", "b.c": "cut pour pour pour"}
@@ -63,25 +63,8 @@ def test_evaluation_json_holds_what_a_report_shows(folders, tmp_path):
     assert (found["confusion"], found["per_class"]) == (report.confusion, report.per_class)
 
 
-def test_background_may_be_none_or_a_name_that_does_not_occur(folders):
-    assert evaluate(folders, background=()).metrics["edit"] < 100
-    assert evaluate(folders, background=("SIL",)).metrics == evaluate(folders, background=()).metrics
-
-
 def test_the_convention_is_passed_on(folders):
     assert evaluate(folders, convention=Convention.G2L).metrics["f1@50"] != evaluate(folders).metrics["f1@50"]
-
-
-def test_the_videos_can_be_chosen(folders):
-    report = evaluate(folders, videos=["b.c"])
-    assert list(report.per_video) == ["b.c"]
-
-
-def test_metrics_json_holds_the_metrics(folders):
-    report = evaluate(folders)
-    path = report.write(folders / "out")
-    assert path.name == "metrics.json"
-    assert json.loads(path.read_text()) == report.metrics
 
 
 def test_what_was_smoothed_is_scored_before_and_after(folders):
@@ -100,13 +83,6 @@ def test_what_was_smoothed_is_scored_before_and_after(folders):
     assert evaluate(folders, videos=["b.c"]).unsmoothed is None
 
 
-def test_a_class_that_only_unsmoothed_labels_have_is_in_no_table(folders):
-    (folders / "predicted" / "unsmoothed").mkdir()
-    (folders / "predicted" / "unsmoothed" / "a.txt").write_text("stir\n" * 6)
-    assert evaluate(folders).classes == ("background", "cut", "pour")
-    assert evaluate(folders).unsmoothed["frames"] == 10
-
-
 def test_old_recognition_files_score_the_same(folders):
     expected = evaluate(folders)
     for name, frames in PREDICTED.items():
@@ -114,11 +90,6 @@ def test_old_recognition_files_score_the_same(folders):
         (folders / "predicted" / name).write_text(f"{RECOGNITION_HEADER}\n{frames}\n")
     assert evaluate(folders) == expected
     assert sorted(path.name for path in find_predictions(folders / "predicted").values()) == ["a", "b.c"]
-
-
-def test_a_text_file_wins_over_a_recognition_file(folders):
-    (folders / "predicted" / "a").write_text(f"{RECOGNITION_HEADER}\ncut\n")
-    assert find_predictions(folders / "predicted")["a"].name == "a.txt"
 
 
 def test_different_lengths_name_both_files(folders):
@@ -151,18 +122,6 @@ def test_missing_predictions_are_named_up_to_ten(folders):
     message = r"expected the prediction of every requested video, but lacks v00, .*v09 and 2 more"
     with pytest.raises(InputError, match=message):
         evaluate(folders, videos=videos)
-
-
-def test_missing_folders_and_an_empty_one_are_told(folders):
-    with pytest.raises(InputError, match=r"gone: no such folder"):
-        evaluate_predictions(folders / "gone", folders / "truth")
-    with pytest.raises(InputError, match=r"gone: no such folder"):
-        evaluate_predictions(folders / "predicted", folders / "gone")
-    (folders / "empty").mkdir()
-    with pytest.raises(
-        InputError, match=r"empty: expected predictions \(<video>.txt\), but the folder holds"
-    ):
-        evaluate_predictions(folders / "empty", folders / "truth")
 
 
 def test_classes_have_the_numbers_of_the_model_and_absent_ones_no_scores(folders):

@@ -13,23 +13,23 @@ from onnx import TensorProto
 
 from g2l.datasets.features import open_features
 from g2l.errors import InputError
-from g2l.inference.extraction import extract
-from g2l.inference.extraction.encoder import IMAGENET_MEAN, IMAGENET_STD, fit
-from g2l.inference.extraction.extract import ExtractionRequest, extract_features
-from g2l.inference.extraction.video_frames import sampled_frames
+from g2l.inference import extraction
+from g2l.inference.encoder import IMAGENET_MEAN, IMAGENET_STD, fit
+from g2l.inference.extraction import extract_features, sampled_frames
+from g2l.inference.settings import ExtractionConfig
 from tests.oracles.tiny_videos import HEIGHT, WIDTH, colours, tiny_request, write_encoder, write_video
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> ExtractionRequest:
+def request_(tmp_path: Path) -> ExtractionConfig:
     return tiny_request(tmp_path)
 
 
-def features(request: ExtractionRequest, name: str) -> np.ndarray:
+def features(request: ExtractionConfig, name: str) -> np.ndarray:
     return np.load(request.output / f"{name}.npy", allow_pickle=False)
 
 
-def said(request: ExtractionRequest) -> dict:
+def said(request: ExtractionConfig) -> dict:
     return json.loads((request.output / "features.json").read_text())
 
 
@@ -39,8 +39,8 @@ def shown_at(frames: int, rate: float, fps: float) -> list[int]:
     return [int(k * rate // fps) for k in range(int(count))]
 
 
-@pytest.mark.parametrize(("rate", "fps"), [(30, 15), (30, 10), (30, 30), (25, 50), (24, 15), (30, 4)])
-def test_frames_are_those_on_the_screen(request_: ExtractionRequest, rate: int, fps: int) -> None:
+@pytest.mark.parametrize(("rate", "fps"), [(30, 15), (25, 50), (24, 15), (30, 4)])
+def test_frames_are_those_on_the_screen(request_: ExtractionConfig, rate: int, fps: int) -> None:
     write_video(request_.videos / "a.mkv", 40, rate)
     result = extract_features(replace(request_, fps=fps))
     expected = colours(40)[shown_at(40, rate, fps)].T / 255
@@ -49,21 +49,20 @@ def test_frames_are_those_on_the_screen(request_: ExtractionRequest, rate: int, 
     assert (result.frames, result.feature_dim) == (expected.shape[1], 3)
 
 
-@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
-def test_codecs_that_lose_a_little(request_: ExtractionRequest, codec: str) -> None:
-    write_video(request_.videos / "a.mp4", 40, codec=codec)
+def test_a_codec_that_loses_a_little(request_: ExtractionConfig) -> None:
+    write_video(request_.videos / "a.mp4", 40, codec="libx264")
     extract_features(request_)
     expected = colours(40)[::2].T / 255
     np.testing.assert_allclose(features(request_, "a"), expected, atol=0.03)
 
 
-def test_frames_of_uneven_length(request_: ExtractionRequest) -> None:
+def test_frames_of_uneven_length(request_: ExtractionConfig) -> None:
     write_video(request_.videos / "a.mkv", 4, rate=10, times=[0, 1, 5, 6])
     extract_features(replace(request_, fps=10))
     np.testing.assert_allclose(features(request_, "a") * 255, colours(4)[[0, 1, 1, 1, 1, 2, 3]].T, atol=1e-4)
 
 
-def test_imagenet_is_the_default_and_numbers_are_divided_by_std(request_: ExtractionRequest) -> None:
+def test_imagenet_is_the_default_and_numbers_are_divided_by_std(request_: ExtractionConfig) -> None:
     write_video(request_.videos / "a.mkv", 6)
     extract_features(replace(request_, mean=None, std=None))
     expected = (colours(6)[::2] / 255 - IMAGENET_MEAN) / IMAGENET_STD
@@ -71,25 +70,28 @@ def test_imagenet_is_the_default_and_numbers_are_divided_by_std(request_: Extrac
     assert said(request_)["preprocessing"]["std"] == [0.229, 0.224, 0.225]
 
 
-@pytest.mark.parametrize(("kind", "scale"), [(TensorProto.UINT8, 255), (TensorProto.FLOAT16, 1)])
-@pytest.mark.parametrize("shape", [("n", 3, 8, 8), (4, 3, 8, 8), (7, 3, 40, 12), ("n", 3, "h", "w")])
+@pytest.mark.parametrize(
+    ("kind", "scale", "shape"),
+    [
+        (TensorProto.UINT8, 255, (4, 3, 8, 8)),
+        (TensorProto.FLOAT16, 1, (7, 3, 40, 12)),
+        (TensorProto.UINT8, 255, ("n", 3, "h", "w")),
+    ],
+)
 def test_types_sizes_and_fixed_batches(
-    request_: ExtractionRequest, kind: int, scale: int, shape: tuple
+    request_: ExtractionConfig, kind: int, scale: int, shape: tuple
 ) -> None:
     write_encoder(request_.encoder, shape, kind, keep=4)
     write_video(request_.videos / "a.mkv", 30)
     of_float = kind != TensorProto.UINT8
-    extract_features(
-        replace(request_, mean=(0, 0, 0) if of_float else None, std=(1, 1, 1) if of_float else None)
-    )
+    extract_features(replace(request_, mean="0,0,0" if of_float else None, std="1,1,1" if of_float else None))
     np.testing.assert_allclose(features(request_, "a") / scale, colours(30)[::2].T / 255, atol=2e-3)
     size = said(request_)["preprocessing"]["height"], said(request_)["preprocessing"]["width"]
     assert size == tuple(224 if isinstance(length, str) else length for length in shape[2:])
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 9])
-@pytest.mark.parametrize("frames", [2, 12])
-def test_the_clip_of_a_frame_is_around_it(request_: ExtractionRequest, length: int, frames: int) -> None:
+@pytest.mark.parametrize(("length", "frames"), [(1, 12), (4, 12), (9, 2)])
+def test_the_clip_of_a_frame_is_around_it(request_: ExtractionConfig, length: int, frames: int) -> None:
     write_encoder(request_.encoder, ("n", 3, "t", 8, 8))
     write_video(request_.videos / "a.mkv", frames)
     extract_features(replace(request_, clip_frames=length, fps=30))
@@ -99,7 +101,7 @@ def test_the_clip_of_a_frame_is_around_it(request_: ExtractionRequest, length: i
     assert said(request_)["encoder"]["clip_frames"] == length
 
 
-def test_facts_say_how_features_were_made(request_: ExtractionRequest) -> None:
+def test_facts_say_how_features_were_made(request_: ExtractionConfig) -> None:
     path = write_video(request_.videos / "a.mkv", 6)
     extract_features(request_)
     assert said(request_) == {
@@ -125,7 +127,7 @@ def test_facts_say_how_features_were_made(request_: ExtractionRequest) -> None:
     assert open_features(request_.output / "a.npy").shape == (3, 3)
 
 
-def test_weights_beside_the_encoder_count(request_: ExtractionRequest) -> None:
+def test_weights_beside_the_encoder_count(request_: ExtractionConfig) -> None:
     write_video(request_.videos / "a.mkv", 6)
     extract_features(request_)
     request_.encoder.with_name("encoder.onnx.data").write_bytes(b"weights")
@@ -133,7 +135,7 @@ def test_weights_beside_the_encoder_count(request_: ExtractionRequest) -> None:
         extract_features(request_)
 
 
-def test_what_is_done_is_kept(request_: ExtractionRequest) -> None:
+def test_what_is_done_is_kept(request_: ExtractionConfig) -> None:
     write_video(request_.videos / "a.mkv", 6)
     write_video(request_.videos / "b.mkv", 8)
     extract_features(request_)
@@ -160,12 +162,10 @@ class StopAfter:
         return self.go_on(*arguments)
 
 
-def test_a_kill_leaves_whole_videos_only(
-    request_: ExtractionRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_leaves_whole_videos_only(request_: ExtractionConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         write_video(request_.videos / f"{name}.mkv", 6)
-    for module, name, calls in ((extract, "write_json", 1), (extract, "to_batch", 0)):
+    for module, name, calls in ((extraction, "write_json", 2), (extraction, "to_batch", 0)):
         stop = StopAfter(calls, getattr(module, name))
         with monkeypatch.context() as patch:
             patch.setattr(module, name, stop)
@@ -178,9 +178,9 @@ def test_a_kill_leaves_whole_videos_only(
 
 @pytest.mark.parametrize(
     ("change", "key"),
-    [({"fps": 10.0}, "fps"), ({"mean": (0.5, 0, 0)}, r"preprocessing\.mean")],
+    [({"fps": 10.0}, "fps"), ({"mean": "0.5,0,0"}, r"preprocessing\.mean")],
 )
-def test_other_settings_need_another_folder(request_: ExtractionRequest, change: dict, key: str) -> None:
+def test_other_settings_need_another_folder(request_: ExtractionConfig, change: dict, key: str) -> None:
     write_video(request_.videos / "a.mkv", 6)
     extract_features(request_)
     with pytest.raises(InputError, match=f"were made with `{key}` ") as caught:

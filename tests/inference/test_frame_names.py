@@ -6,15 +6,14 @@ from hypothesis import strategies as st
 
 from g2l.datasets.reading import normal
 from g2l.errors import InputError
-from g2l.inference.frame_names import (
+from g2l.inference.segments import (
+    Annotation,
     FrameReader,
-    check_line_names,
-    check_recognition_names,
+    SegmentRow,
     is_recognition,
     write_frame_names,
     write_recognition,
 )
-from g2l.inference.segments import SegmentRow
 
 names = st.lists(
     st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=6),
@@ -39,19 +38,11 @@ def read(path):
 def test_both_formats_give_back_what_was_written(tmp_path_factory, found):
     folder = tmp_path_factory.mktemp("names")
     write_frame_names(folder / "video.txt", rows_of(found))
-    write_recognition(folder / "video", rows_of(found))
+    write_recognition(folder / "video", Annotation("video", rows_of(found)))
     assert read(folder / "video.txt") == [normal(name) for name in found]
     assert read(folder / "video") == [normal(name) for name in found]
     assert is_recognition(folder / "video")
     assert not is_recognition(folder / "video.txt")
-
-
-def test_a_segment_is_as_many_frames_as_it_is_long(tmp_path):
-    rows = [SegmentRow("v", 0, "cut", 0, 2, None, None, 1, 0), SegmentRow("v", 1, "pour", 2, 3, 0, 0, 1, 0)]
-    write_frame_names(tmp_path / "v.txt", rows)
-    assert (tmp_path / "v.txt").read_bytes() == b"cut\ncut\npour\n"
-    write_recognition(tmp_path / "v", rows)
-    assert (tmp_path / "v").read_bytes() == b"### Frame level recognition: ###\ncut cut pour\n"
 
 
 @pytest.mark.parametrize("text", [b"a\r\nb c\r\n\r\n", b"\xef\xbb\xbfa\nb c", b" a\n\n\tb c \n"])
@@ -91,20 +82,3 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"video.txt:2: expected UTF-8"):
         read(tmp_path / "video.txt")
     assert not is_recognition(tmp_path / "gone")
-
-
-@pytest.mark.parametrize("name", ["cut bread", "cut\tbread", ""])
-def test_a_name_with_a_space_cannot_go_into_a_recognition_file(name):
-    with pytest.raises(InputError, match=r"separate class names by spaces, so .* cannot") as caught:
-        check_recognition_names(["cut", name])
-    assert "--format mstcn" in caught.value.hint
-    check_recognition_names(["cut", "切る"])
-
-
-@pytest.mark.parametrize("name", ["a\nb", "a\r", "\udc80"])
-def test_a_name_that_is_no_line_is_refused(name):
-    with pytest.raises(
-        InputError, match=r"^class names must each fit on a line of text, but the model has '"
-    ):
-        check_line_names(["cut", name])
-    check_line_names(["cut bread", "切る", "a\x0cb"])

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import font_manager
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
 from g2l.inference import plots
-from g2l.inference.plots import _columns, _legend_columns, _styles, undrawable, write_plot
-from g2l.palette import BACKGROUND
+from g2l.inference.plots import _columns, undrawable, write_plot
+from g2l.palette import styles
 
 CLASSES = [f"class {number}" for number in range(48)]
 
@@ -54,15 +55,16 @@ def spans(axes):
     return {row: sorted(bars) for row, bars in found.items()}
 
 
-def test_as_many_classes_as_breakfast_has_look_different():
-    styles = _styles(CLASSES, ())
-    assert len(set(styles.values())) == len(CLASSES)
-
-
-def test_background_is_pale_and_takes_no_colour_from_the_others():
-    styles = _styles(["SIL", "a", "b"], ["SIL"])
-    assert styles[0] == (BACKGROUND, "")
-    assert styles[1] == _styles(["a", "b"], ())[0]
+def test_classes_look_as_in_all_other_pictures(figure):
+    (axes,) = figure([0, 1, 17], classes=CLASSES, background=["class 0"]).axes
+    looks = styles(CLASSES, ["class 0"])
+    drawn = {
+        (to_hex(each.get_facecolor()[0]).upper(), each.get_hatch())
+        for each in axes.collections
+        if each.get_paths()
+    }
+    expected = {(looks[label].color, plots._HATCHES[looks[label].pattern]) for label in (0, 1, 17)}
+    assert drawn == expected
 
 
 def test_the_legend_names_and_numbers_what_occurs_and_the_axis_is_in_frames(figure):
@@ -137,18 +139,6 @@ def test_ten_hours_are_no_more_bars_than_ten_minutes(figure):
     assert (bars[0][0], bars[-1][1]) == (0, 36_000)
 
 
-def test_the_legend_has_as_many_columns_as_fit():
-    assert _legend_columns(["short"] * 30) == 8
-    assert _legend_columns(["a_name_that_is_rather_long_for_a_class"] * 30) == 3
-    assert _legend_columns(["one"]) == 1
-
-
-def test_a_long_name_loses_its_middle(figure):
-    name = "P01_cut_the_bread_with_a_knife_that_is_long_and_sharp"
-    (shown,) = texts(figure([0], classes=[name]))
-    assert shown == "0  P01_cut_the_bread_…is_long_and_sharp"
-
-
 @pytest.mark.parametrize("name", ["$x$", "a$", "_hidden", "倒す", "{"])
 def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
     with warnings.catch_warnings():
@@ -156,11 +146,6 @@ def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
         path, labels = tmp_path / "v.png", np.zeros(3, np.int64)
         write_plot(path, name, labels, truth=labels + 1, classes=[name, "other"], fps=25.0)
     assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_class_of_the_truth_that_the_model_lacks_is_drawn_too(figure):
-    drawn = figure([1], truth=[48], classes=[*CLASSES, "unheard of"])
-    assert texts(drawn) == ["1  class 1", "48  unheard of"]
 
 
 def test_names_in_a_script_without_a_font_are_known(monkeypatch):

@@ -3,17 +3,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, prepare, stretch
+from g2l.inference.loading import prepare
+from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, ahead
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,12 +28,6 @@ def test_predictions_come_in_order_at_full_rate(fake_session, video):
     for result in results:
         assert result.probabilities.shape == (3, len(result.labels))
         assert result.probabilities[result.labels, np.arange(len(result.labels))].min() == 1
-
-
-@given(st.integers(1, 40), st.integers(1, 9))
-def test_stretching_undoes_sampling(frames, rate):
-    values = np.arange(frames)
-    assert stretch(values[::rate], rate, frames).tolist() == [frame // rate * rate for frame in range(frames)]
 
 
 def test_a_bad_video_does_not_stop_the_others(fake_session, video):
@@ -53,14 +47,6 @@ def test_a_bad_video_does_not_stop_the_others(fake_session, video):
     assert "expected feature_dim 6" in results[2].error.message
 
 
-def test_transposed_features_are_read_with_a_notice(fake_session, video):
-    path = video("t", [1, 0, 2, 2])
-    np.save(path, np.load(path).T)
-    (result,) = Predictor(fake_session(sample_rate=1)).predict([path])
-    assert result.labels.tolist() == [1, 0, 2, 2]
-    assert "read as feature_dim × frames" in result.notice
-
-
 def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video):
     session = fake_session()
 
@@ -78,10 +64,14 @@ def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video
 def test_a_video_too_large_for_memory_is_a_failure(fake_session, video, monkeypatch):
     session = fake_session()
     predictor = Predictor(session)
-    monkeypatch.setattr("g2l.inference.loading.new_array", refuse)
+    monkeypatch.setattr("g2l.inference.loading._new_array", refuse)
     (result,) = predictor.predict([video("a", [0])])
     assert "a.npy: does not fit into memory" in result.error.message
     assert not session.seen
+
+
+def names():
+    return {thread.name.partition("_")[0] for thread in threading.enumerate()}
 
 
 def refuse(size):
@@ -112,29 +102,12 @@ def test_one_video_is_read_while_one_is_computed_and_no_more(fake_session, video
     assert [len(result.labels) for result in results] == lengths == read == computed
 
 
-def test_closing_the_iterator_ends_the_threads(fake_session, video):
-    session = fake_session()
-    results = Predictor(session).predict([video(f"v{number}", [0]) for number in range(20)])
-    assert next(results).name == "v0"
-    assert {"g2l-read", "g2l-infer"} <= {thread.name for thread in threading.enumerate()}
-    results.close()
-    assert not {"g2l-read", "g2l-infer"} & {thread.name for thread in threading.enumerate()}
-    assert len(session.seen) < 20
-
-
 def test_a_bug_in_a_thread_is_raised_where_the_results_are_taken(fake_session, video):
     session = fake_session()
     session.probabilities = lambda features: 1 / 0
     with pytest.raises(ZeroDivisionError):
         list(Predictor(session).predict([video("a", [0]), video("b", [0])]))
-    assert not {"g2l-read", "g2l-infer"} & {thread.name for thread in threading.enumerate()}
-
-
-def test_one_predictor_may_be_used_again(fake_session, video):
-    predictor = Predictor(fake_session(sample_rate=1))
-    for labels in ([0, 1], [2, 2, 1, 0], [1]):
-        (result,) = predictor.predict([video("v", labels)])
-        assert result.labels.tolist() == labels
+    assert not {"g2l-read", "g2l-infer"} & names()
 
 
 def test_predicting_by_onnx_needs_no_torch():
@@ -164,3 +137,56 @@ def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video,
         predict([video("a", [0]), tmp_path / "gone.npy"])
     with pytest.raises(InputError, match="`features` must name at least one feature file"):
         predict([])
+
+
+def alive():
+    return any(thread.name.startswith("worker") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_items_come_in_order_and_the_thread_ends(depth, count):
+    assert list(ahead((number for number in range(count)), depth, "worker")) == list(range(count))
+    assert not alive()
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_no_more_than_the_depth_is_computed_ahead(depth):
+    started = []
+
+    def items():
+        for number in range(20):
+            started.append(number)
+            yield number
+
+    for number in ahead(items(), depth, "worker"):
+        time.sleep(0.002)  # for a thread that would not wait
+        assert len(started) <= number + depth + 2
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_closing_ends_a_chain_of_threads_and_closes_what_they_read(depth):
+    closed = []
+
+    def numbers():
+        try:
+            number = 0
+            while True:
+                yield number
+                number += 1
+        finally:
+            closed.append("numbers")
+
+    def doubled(items):
+        try:
+            for item in items:
+                yield 2 * item
+        finally:
+            items.close()
+            closed.append("doubled")
+
+    results = ahead(doubled(ahead(numbers(), depth, "worker")), depth, "worker")
+    assert [next(results) for _ in range(4)] == [0, 2, 4, 6]
+    results.close()
+    assert closed == ["numbers", "doubled"]
+    assert not alive()

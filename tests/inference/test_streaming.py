@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from g2l.config import BackboneConfig, Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.export.onnx_export import export_onnx
-from g2l.inference.predictor import Predictor, prepare
-from g2l.inference.sessions import open_session
+from g2l.inference.loading import prepare
+from g2l.inference.predictor import Predictor
+from g2l.inference.sessions import TorchSession, open_session
 from g2l.inference.streaming import StreamingPredictor
-from g2l.inference.torch_session import TorchSession
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.receptive_field import Ending, convert, describe, finish
@@ -89,12 +89,6 @@ def test_a_stream_is_labelled_as_the_whole_video(name, causal, frames, rate, siz
     check_equal(TorchSession(network, metadata), features(frames), sizes)
 
 
-def test_rates_beyond_the_video_and_single_frames():
-    network, metadata = model(rates=((100, 1), (2, 70)))
-    for frames in (1, 7, 40):
-        check_equal(TorchSession(network, metadata), features(frames), [1])
-
-
 @pytest.mark.parametrize("ending", [Ending.MULTIPLE, Ending.MERGE])
 def test_branches_see_further_than_the_structure_says(ending):
     network, metadata = model(rates=((1, 9), (6, 2)))
@@ -133,13 +127,6 @@ def test_labels_come_as_soon_as_no_later_frame_can_change_them():
     assert (results[-1].start, len(results[-1].labels)) == (8, 22)
 
 
-def test_a_causal_model_has_no_delay_and_fps_may_be_unknown():
-    network, metadata = model(causal=True, sample_rate=3)
-    predictor = StreamingPredictor(TorchSession(network, metadata))
-    assert (predictor.delay, predictor.delay_s) == (0, None)
-    assert stream(predictor, features(20), [1])[1] == list(range(1, 21))
-
-
 def test_memory_is_bounded_by_what_a_label_sees(fake_session):
     session = fake_session()  # rates 1 and 4, every second frame: 5 frames before and 5 after
     predictor = StreamingPredictor(session)
@@ -147,14 +134,6 @@ def test_memory_is_bounded_by_what_a_label_sees(fake_session):
         predictor.push(np.full((6, 7), start, np.float32))
     assert max(value.shape[1] for value in session.seen) == 5 + 1 + 5 + 4 - 1
     assert predictor._kept.base is None
-
-
-def test_frames_between_the_sampled_ones_cost_nothing(fake_session):
-    session = fake_session(sample_rate=4)
-    predictor = StreamingPredictor(session)
-    for _ in range(40):
-        predictor.push(np.zeros((6, 1), np.float32))
-    assert len(session.seen) == 10 - 5
 
 
 @pytest.mark.parametrize(

@@ -43,22 +43,8 @@ def test_background_counts_for_accuracy_only():
     assert computed == {"videos": 1, "frames": 4, **ZERO, "accuracy": 75.0}
 
 
-def test_no_videos():
-    assert metrics_of([]).compute() == {"videos": 0, "frames": 0, **ZERO}
-
-
 def test_an_empty_video():
     assert metrics_of([([], [])]).compute() == {"videos": 1, "frames": 0, **ZERO, "edit": 100.0}
-
-
-def test_one_frame():
-    expected = dict.fromkeys(ZERO, 100.0)
-    assert metrics_of([([3], [3])]).compute() == {"videos": 1, "frames": 1, **expected}
-
-
-def test_all_background():
-    computed = metrics_of([([0, 0], [0, 0])], background=[0]).compute()
-    assert computed == {"videos": 1, "frames": 2, **ZERO, "accuracy": 100.0, "edit": 100.0}
 
 
 def test_convention_changes_f1_only():
@@ -73,29 +59,6 @@ def test_the_result_is_that_of_the_oracle(videos, background, convention):
     expected = naive_metrics.all_metrics(videos, background, convention is Convention.G2L)
     computed = metrics_of(videos, background, convention).compute()
     assert computed == pytest.approx({name: float(value) for name, value in expected.items()})
-
-
-@given(first=VIDEOS, second=VIDEOS, background=BACKGROUND)
-def test_merging_equals_updating_one_accumulator_bit_for_bit(first, second, background):
-    together = metrics_of(first + second, background).compute()
-    for left, right in ((first, second), (second, first)):
-        merged = metrics_of(left, background)
-        merged.merge(metrics_of(right, background))
-        assert merged.compute() == together
-
-
-def test_merging_leaves_the_other_alone():
-    other = metrics_of([([1], [1])])
-    merged = metrics_of([])
-    merged.merge(other)
-    merged.update(np.array([1]), np.array([2]))
-    assert (merged.compute()["videos"], other.compute()["videos"]) == (2, 1)
-
-
-def test_different_settings_do_not_merge():
-    for other in (SegmentationMetrics(background=[1]), SegmentationMetrics(convention=Convention.G2L)):
-        with pytest.raises(ValueError, match="different backgrounds or conventions"):
-            SegmentationMetrics().merge(other)
 
 
 def test_a_length_mismatch_is_refused_and_adds_nothing():

@@ -24,11 +24,7 @@ def interval(estimate, low, high, **more) -> Comparison:
     [
         (interval(2.1, 0.6, 3.4), "better", "better by 2.1 (95 % interval 0.6 to 3.4; 5 seeds)"),
         (interval(-2.1, -3.4, -0.6), "worse", "worse by 2.1 (95 % interval −3.4 to −0.6; 5 seeds)"),
-        (
-            interval(0.3, -0.4, 0.9),
-            "equal",
-            "equal within ±1.0 (+0.3, 95 % interval −0.4 to 0.9; 5 seeds)",
-        ),
+        (interval(0.3, -0.4, 0.9), "equal", "equal within ±1.0 (+0.3, 95 % interval −0.4 to 0.9; 5 seeds)"),
         (
             interval(0.3, -0.4, 0.9, margin=0.5),
             "undecided",
@@ -61,16 +57,6 @@ def test_known_interval():
     assert (found.low, found.high) == (pytest.approx(2 - stretch, 1e-4), pytest.approx(2 + stretch, 1e-4))
 
 
-def test_equal_scores_are_equal():
-    found = compare([60.1, 70.3, 65.7], [60.1, 70.3, 65.7])
-    assert (found.estimate, found.low, found.high, found.verdict) == (0.0, 0.0, 0.0, "equal")
-
-
-def test_a_difference_that_every_seed_shows_is_one():
-    found = compare([70.0, 71.0, 69.5, 70.2, 70.6], [60.0, 61.5, 59.0, 60.1, 61.0])
-    assert found.words() == "better by 9.9 (95 % interval 9.5 to 10.4; 5 seeds)"
-
-
 @pytest.mark.parametrize(("seeds", "detectable"), [(2, 29), (3, 8.2), (5, 4.3), (10, 2.5), (15, 2.0)])
 def test_detectable_difference_is_that_of_the_t_test(seeds, detectable):
     """METHOD, section 8: what n pairs of standard deviation 2.5 show with 80 % power."""
@@ -83,13 +69,6 @@ def test_more_seeds_that_would_decide():
     found = compare([62.0, 59.0, 64.0], [60.0, 60.0, 60.0])
     assert (found.verdict, found.more) == ("undecided", (9, "seeds"))
     assert compare([90.0, 10.0, 50.0], [50.0, 50.0, 50.0]).more is None
-
-
-def test_pairing_takes_out_what_a_seed_does_to_both():
-    seeds = np.array([50.0, 60.0, 70.0, 80.0])
-    found = compare(list(seeds + np.array([1.0, 1.2, 0.9, 1.1])), list(seeds))
-    assert found.low is not None
-    assert found.low > 0.8
 
 
 @given(pairs, st.randoms(use_true_random=False))

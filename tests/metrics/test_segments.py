@@ -6,14 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from g2l.errors import InputError
-from g2l.metrics.segments import (
-    Convention,
-    Segments,
-    checked_pair,
-    percentage,
-    scored_segments,
-    segments,
-)
+from g2l.metrics.segments import Convention, Segments, checked_pair, scored_segments, segments
 from tests.oracles import naive_metrics
 
 LABELS = st.lists(st.integers(0, 3), max_size=40)
@@ -25,16 +18,6 @@ def as_tuples(found: Segments) -> list[tuple[int, int, int]]:
 
 def test_runs_are_half_open():
     assert as_tuples(segments(np.array([4, 4, 2, 2, 2, 4]))) == [(4, 0, 2), (2, 2, 5), (4, 5, 6)]
-
-
-def test_an_empty_video_has_no_segments():
-    found = segments(np.array([], np.int64))
-    assert len(found) == 0
-    assert as_tuples(found) == []
-
-
-def test_one_frame_is_one_segment():
-    assert as_tuples(segments(np.array([7], np.uint8))) == [(7, 0, 1)]
 
 
 def test_background_is_dropped_and_its_neighbours_are_not_joined():
@@ -52,17 +35,6 @@ def test_the_g2l_convention_ends_the_last_segment_one_frame_early():
 def test_the_g2l_convention_spares_the_last_segment_before_background():
     labels = np.array([1, 1, 0])
     assert as_tuples(scored_segments(labels, background=[0], convention=Convention.G2L)) == [(1, 0, 2)]
-
-
-def test_labels_are_left_alone():
-    labels = np.array([1, 1, 2])
-    labels.flags.writeable = False
-    assert len(scored_segments(labels, convention=Convention.G2L)) == 2
-
-
-def test_a_matrix_is_refused():
-    with pytest.raises(InputError, match=r"^`labels` must have shape \(T,\), but has shape \(2, 2\) instead"):
-        segments(np.zeros((2, 2), int))
 
 
 @given(labels=LABELS, background=st.sets(st.integers(0, 3)), convention=st.sampled_from(Convention))
@@ -99,8 +71,3 @@ def test_labels_that_are_not_integers_are_refused(dtype):
         InputError, match=r"^`predicted` must hold integer class indices, but holds \w+ instead"
     ):
         checked_pair(np.zeros(4, dtype), np.zeros(4, int))
-
-
-def test_nothing_of_nothing_is_zero_percent():
-    assert percentage(0, 0) == 0.0
-    assert percentage(1, 4) == 25.0

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from g2l.inference.extraction.extract import ExtractionRequest
+from g2l.inference.settings import ExtractionConfig
 
 HEIGHT, WIDTH = 24, 32
 
@@ -84,15 +84,15 @@ def write_encoder(path: Path, shape=("n", 3, 8, 8), kind: int = TensorProto.FLOA
     return path
 
 
-def tiny_request(root: Path) -> ExtractionRequest:
+def tiny_request(root: Path) -> ExtractionConfig:
     """Return what extracts the colours of the videos in `videos`, divided by 255."""
     (root / "videos").mkdir()
-    return ExtractionRequest(
+    return ExtractionConfig(
         videos=root / "videos",
         encoder=write_encoder(root / "encoder.onnx"),
         output=root / "features",
         device="cpu",
-        mean=(0, 0, 0),
-        std=(1, 1, 1),
+        mean="0,0,0",
+        std="1,1,1",
         batch_size=4,
     )

@@ -8,8 +8,8 @@ import pytest
 from g2l.config import Normalization
 from g2l.errors import InputError
 from g2l.models.metadata import ModelMetadata
-from g2l.pipeline import export_videos
-from g2l.pipeline.export_videos import open_videos
+from g2l.pipeline import export
+from g2l.pipeline.export import open_videos
 from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE
 
 METADATA = ModelMetadata(structure=STRUCTURE, backbone=BACKBONE, classes=("background", "a"), feature_dim=4)
@@ -46,7 +46,7 @@ def test_the_truth_is_at_the_frame_rate_of_the_network(folder):
 
 
 def test_a_long_video_counts_with_its_start(folder, monkeypatch):
-    monkeypatch.setattr(export_videos, "MOST_FRAMES", 2)
+    monkeypatch.setattr(export, "MOST_FRAMES", 2)
     metadata = replace(METADATA, sample_rate=3)
     (video,) = open_videos([folder / "features" / "v.npy"], folder / "truth", metadata)
     np.testing.assert_array_equal(video.load(), FEATURES[:, [0, 3]])

@@ -85,7 +85,7 @@ def test_merged_branches_score_as_they_did_before(tmp_path, tiny):
             training(tiny, ATTENTION, epochs=1),
             branching=LOCAL.replace(ending=ending, expansion_rate=0.5),
         )
-        seed = train(context, task, [0]).seeds[0]
+        seed = train(context, task, 0, 1).seeds[0]
         network, metadata = load_model(seed.model)
         assert [layer.feed_forward.rate for layer in network.encoder.layers] == [2, 8]
         assert metadata.layers

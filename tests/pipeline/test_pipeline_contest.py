@@ -8,10 +8,16 @@ import pytest
 
 from benchmarks.comparison_coverage import simulate
 from g2l.metrics.comparison import Comparison, compare
+from g2l.metrics.scores import F1Counts, VideoScores
 from g2l.metrics.video_comparison import compare_videos
-from g2l.pipeline.contest import difference_metrics, differences
+from g2l.pipeline.contest import LOOKS, difference_metrics, differences, hold_contest, looks
+from g2l.pipeline.select import SelectionOutcome
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome
+from g2l.shipping import ContestConfig, Ship
+from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import STRUCTURE
+
+NAMES = ("hand-designed", "global", "local")
 
 
 def outcome(*scores):
@@ -65,3 +71,98 @@ def test_known_videos_are_compared_instead_of_whole_trainings():
     found = differences(*sides)
     assert found["f1"] == compare_videos(ours, theirs)
     assert (found["accuracy"].seeds, found["accuracy"].videos) == (2, 6)
+
+
+def candidates(generator, points, *, between_seeds=1.5, same=()):
+    """Return a function that makes selections whose true accuracy differs from 60 by so many points.
+
+    Args:
+        generator: Of everything random.
+        points: By name of the candidate.
+        between_seeds: Standard deviation of a training.
+        same: Candidates that have the structure of the hand-designed one.
+    """
+    frames, videos = 1000, [f"v{number}" for number in range(24)]
+    difficulty = {video: generator.normal(0, 8) for video in videos}
+    scores = {name: [] for name in points}
+
+    def select(name, count):
+        while len(scores[name]) < count:
+            held = videos[len(scores[name]) % 4 :: 4]
+            level = 60 + points[name] + generator.normal(0, between_seeds)
+            accuracy = {v: np.clip(level + difficulty[v] + generator.normal(0, 2), 0, 100) for v in held}
+            scores[name].append(
+                {
+                    video: VideoScores(
+                        frames=frames, correct=round(frames * a / 100), edit=a, f1=(F1Counts(),) * 3
+                    )
+                    for video, a in accuracy.items()
+                }
+            )
+        rates = ((1, 2),) if name in same else ((1, 2 + NAMES.index(name)),)
+        return SelectionOutcome(
+            structure=DilationStructure(rates),
+            epochs=3,
+            holdout={},
+            trainings={(f"1.{number % 4}", number): one for number, one in enumerate(scores[name][:count])},
+            steps=count,
+        )
+
+    return select
+
+
+def contest(points, trainings=4, seed=0, same=(), **config):
+    select = candidates(np.random.default_rng(seed), points, same=same)
+    names = tuple(points)
+    return hold_contest(select, names, ContestConfig(**config), trainings=trainings, metric="accuracy")
+
+
+@pytest.mark.parametrize(
+    ("points", "same", "shipped", "searched"),
+    [
+        ((0, 20, 20), (), "global", "global"),  # the local result is no better than the global one
+        ((0, 20, 40), (), "local", "local"),
+        ((0, 0, 20), (), "local", "local"),
+        ((0, -20, -10), (), "hand-designed", "local"),
+        ((0, 0, 0), ("global", "local"), "hand-designed", "local"),
+    ],
+)
+def test_the_simplest_structure_that_no_other_is_shown_to_beat_is_shipped(points, same, shipped, searched):
+    found = contest(dict(zip(NAMES, points, strict=True)), same=same)
+    assert (found.shipped, found.searched) == (shipped, searched)
+    assert shipped in found.reason
+    assert [duel.challenger for duel in found.duels] == ["global", "local"]
+    assert found.as_dict()["candidates"]["local"]["trainings"] == 4
+
+
+@pytest.mark.parametrize(
+    ("ship", "points", "shipped"),
+    [(Ship.SEARCHED, -20, "global"), (Ship.HAND_DESIGNED, 20, "hand-designed"), (Ship.BEST, 20, "global")],
+)
+def test_ship_overrides_what_the_holdouts_say(ship, points, shipped):
+    found = contest({"hand-designed": 0, "global": points}, ship=ship)
+    assert found.shipped == shipped
+    assert (f"--ship {ship.value}" in found.reason) == (ship is not Ship.BEST)
+
+
+def test_trainings_are_added_until_the_difference_is_decided():
+    config = ContestConfig(until_decided=True, most_trainings=16)
+    assert looks(4, config) == [4, 8, 12, 16]
+    assert looks(16, config) == [16]
+    assert looks(4, ContestConfig()) == [4]
+    assert len(looks(1, ContestConfig(until_decided=True, most_trainings=60))) == LOOKS
+    clear = contest({"hand-designed": 0, "global": 30}, until_decided=True, most_trainings=16)
+    close = contest({"hand-designed": 0, "global": 1.5}, until_decided=True, most_trainings=16)
+    assert len(clear.selections["global"].trainings) == 4
+    assert len(close.selections["global"].trainings) > 4
+    assert clear.duels[0].comparison.confidence == 1 - 0.05 / 4
+
+
+@pytest.mark.parametrize("until_decided", [False, True])
+def test_an_equal_structure_is_hardly_ever_shipped(until_decided):
+    shipped = [
+        contest({"hand-designed": 0, "global": 0}, seed=seed, until_decided=until_decided).shipped
+        for seed in range(60)
+    ]
+    # At most 2.5 % by construction: 6 or more of 60 have a probability of 0.3 %.
+    assert shipped.count("global") < 6

@@ -46,7 +46,7 @@ def test_the_ending_of_a_search_changes_neither_its_rates_nor_what_it_trained(tm
 
 @pytest.mark.parametrize("ending", BRANCHED)
 def test_branches_are_trained_and_their_rates_stay(context, tiny, ending):
-    seed = train(context, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
+    seed = train(context, replace(training(tiny), branching=branching(ending)), 0, 1).seeds[0]
     model, metadata = load_model(seed.model)
     assert metadata.structure == STRUCTURE
     assert metadata.receptive_field.past > metadata.backbone.topology.receptive_field(STRUCTURE).past
@@ -75,7 +75,7 @@ def test_merged_scores_are_those_of_the_branches(tmp_path, tiny):
 @pytest.mark.parametrize("ending", BRANCHED)
 def test_the_file_predicts_and_exports_like_the_network(tmp_path, tiny, ending):
     context = RunContext(folder=tmp_path / "train", device="cpu")
-    seed = train(context, replace(training(tiny), branching=branching(ending)), [0]).seeds[0]
+    seed = train(context, replace(training(tiny), branching=branching(ending)), 0, 1).seeds[0]
     model, metadata = load_model(seed.model)
     export_onnx(model, metadata, tmp_path / "model.onnx")
     session = open_session(tmp_path / "model.onnx", "cpu")
@@ -99,10 +99,10 @@ def test_the_pipeline_trains_what_it_found_with_branches(context, tiny):
 
 def test_resumed_after_its_end_a_training_tells_the_same(context, tiny):
     task = replace(training(tiny), branching=branching(Ending.MERGE))
-    first = train(context, task, [0])
-    assert train(replace(context, resume=True), task, [0]) == first
+    first = train(context, task, 0, 1)
+    assert train(replace(context, resume=True), task, 0, 1) == first
     with pytest.raises(InputError, match="branching"):
-        train(replace(context, resume=True), training(tiny), [0])
+        train(replace(context, resume=True), training(tiny), 0, 1)
 
 
 def test_limits_need_a_single_rate():

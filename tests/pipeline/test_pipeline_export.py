@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_an_export_is_a_file_and_kept_in_the_folder(context, network, metadata, 
     report = export_model(context, network, metadata, path, registered_model="tiny", alias="best")
     record, result = RunRecord.read(context.folder), read_result(context.folder)
     assert (record.kind, record.settings["precision"]) == (RunKind.EXPORT, "fp32")
-    expected = {"max_difference": report.max_difference, "label_agreement": 100.0}
+    expected = {"max_difference": report.parity.max_difference, "label_agreement": 100.0}
     assert result["recorded"]["metrics"] == expected
     assert (context.folder / "model.onnx").read_bytes() == path.read_bytes()
     assert result["register"] == {"name": "tiny", "alias": "best"}
@@ -80,7 +80,7 @@ def test_a_reduced_export_records_what_it_changed(context, network, metadata, tm
     assert found["int8/f1"] == report.reduced.f1
     assert "int8/f1_change" not in found
     session = open_session(tmp_path / "model.onnx", "cpu")
-    assert session.metadata == replace(metadata, precision=report.reduced.as_dict())
+    assert session.metadata == replace(metadata, precision=asdict(report.reduced))
     assert session.probabilities(features).shape == (3, 50)
 
 

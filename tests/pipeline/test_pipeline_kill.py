@@ -110,8 +110,8 @@ def assert_same(folder, expected):
         ("search-global", (5, 9, 32, 49)),
         # The record; epochs; an update in the middle of an epoch (5-8); the collapse (9-12); the end.
         ("search-local", (2, 5, 7, 10, 11, 13, 16, 18, 19)),
-        # The first seed, its model, its result; the second one (17-30); the end.
-        ("train", (5, 8, 12, 16, 20, 26, 28, 31)),
+        # The hold-outs (9-60): an epoch, a result; the seeds (61-90): a checkpoint, a model, a result.
+        ("train", (19, 23, 31, 47, 57, 66, 71, 84)),
     ],
 )
 def test_a_run_that_is_killed_again_and_again(run, whole, tmp_path, stage, instants):
@@ -131,8 +131,8 @@ def test_a_run_that_is_killed_again_and_again(run, whole, tmp_path, stage, insta
         ("search-global", CAUSAL, (32,)),
         ("search-local", CAUSAL, (7, 10)),
         ("search-local", ATTENTION, (7,)),
-        ("train", DUAL, (8, 20)),
-        ("train", ATTENTION, (20,)),
+        ("train", DUAL, (26, 66)),
+        ("train", ATTENTION, (47,)),
     ],
 )
 def test_other_backbones_go_on_too(run, whole, tmp_path, stage, backbone, instants):

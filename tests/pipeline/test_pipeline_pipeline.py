@@ -19,9 +19,12 @@ from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord, read_result
 from g2l.structure_files import read_structure
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, SEEDS, pipeline_task
 
+SELECTED = ("hand-designed", "local")  # the global search keeps the hand-designed structure
 STAGES = {
     "search-global": RunKind.SEARCH_GLOBAL,
     "search-local": RunKind.SEARCH_LOCAL,
+    **{f"select-{name}": RunKind.SELECT for name in SELECTED},
+    **{f"select-{name}/holdout-{number}": RunKind.HOLDOUT for name in SELECTED for number in (0, 1)},
     **{f"train-{origin}": RunKind.TRAIN for origin in ("hand-designed", "searched")},
     **{
         f"train-{origin}/seed-{seed}": RunKind.SEED
@@ -55,13 +58,18 @@ def test_the_outcome_compares_two_structures_by_one_recipe(finished, task):
     assert list(outcome.contestants) == ["hand-designed", "searched"]
     baseline, searched = outcome.contestants.values()
     assert baseline.structure == BACKBONE.hand_designed()
-    assert searched.structure == read_structure(context.folder / "structure.json").structure
+    contest = outcome.contest
+    assert (contest.shipped, contest.searched) == ("hand-designed", "local")
+    assert baseline.structure == read_structure(context.folder / "structure.json").structure
     assert searched.structure == read_structure(context.folder / "search-local" / "structure.json").structure
     assert baseline.training_equivalents == 0
     steps = read_json(context.folder / "search-global" / "result.json")["steps"]
     steps += read_json(context.folder / "search-local" / "result.json")["steps"]
-    assert searched.training_equivalents == steps / (2 * RECIPE.epochs)
+    steps += sum(one.steps for name, one in contest.selections.items() if name != "global")
+    assert searched.training_equivalents == steps / (3 * RECIPE.epochs)
     summary = read_json(context.folder / "summary.json")
+    assert summary["contest"] == contest.as_dict()
+    assert read_result(context.folder)["recorded"]["tags"]["g2l.shipped"] == "hand-designed"
     for name, contestant in outcome.contestants.items():
         assert summary[name]["structure"] == contestant.structure.as_lists()
         reach = BACKBONE.topology.receptive_field(contestant.structure)
@@ -117,8 +125,7 @@ def test_all_stages_are_below_one_run(finished):
 
 def test_the_exported_model_scores_as_the_trained_one(finished):
     context, outcome = finished
-    seeds = [context.folder / "train-searched" / f"seed-{seed}" for seed in SEEDS]
-    best = max(seeds, key=lambda seed: metric_value(read_json(seed / "result.json")["holdout"], "f1"))
+    best = context.folder / "train-hand-designed" / "seed-0"  # that of the shipped structure
     expected = read_metadata(best / "model.safetensors")
     metadata = open_session(outcome.model, "cpu").metadata
     assert metadata == expected
@@ -147,7 +154,7 @@ def test_damaged_results_of_any_stage_are_made_again(finished, task, tmp_path):
     shutil.copytree(context.folder, folder)
     damaged = [
         *("model.onnx", "structure.json", "search-global/structure.json", "search-local/model.safetensors"),
-        *("train-searched/seed-0/model.safetensors", "export/model.onnx", "predictions/segments.csv"),
+        *("train-hand-designed/seed-0/model.safetensors", "export/model.onnx", "predictions/segments.csv"),
     ]
     for name in damaged:
         (folder / name).write_bytes(b"")

@@ -25,7 +25,7 @@ from tests.pipeline.tiny_pipeline import training
 @pytest.fixture(scope="module")
 def model(tiny, tmp_path_factory):
     context = RunContext(folder=tmp_path_factory.mktemp("model") / "train", device="cpu")
-    return train(context, training(tiny), [0]).seeds[0]
+    return train(context, training(tiny), 0, 1).seeds[0]
 
 
 @pytest.fixture

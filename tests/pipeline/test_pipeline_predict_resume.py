@@ -17,9 +17,9 @@ from g2l.errors import InputError, OperationalError
 from g2l.files import read_json
 from g2l.inference import predictor, tiling
 from g2l.inference.devices import Device
-from g2l.inference.formats import Format
+from g2l.inference.segments import Format
+from g2l.inference.sessions import TorchSession
 from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
-from g2l.inference.torch_session import TorchSession
 from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
@@ -92,11 +92,16 @@ def test_what_is_done_is_left_alone_and_counts_in_segments_and_scores(data, work
     assert (written, second.resumed, second.videos) == ([], 4, NAMES)
     assert content(data / "out") == before
     assert read_json(data / "out" / "metrics.json")["videos"] == 4
-    assert second.speed.frames == 0
+    assert second.frames == 0
 
 
-def test_only_what_is_missing_is_done_after_an_interruption(data, work, monkeypatch):
-    expected = work(resume=False) and content(data / "out")
+def test_an_interrupted_prediction_ends_as_an_uninterrupted_one(data, work, monkeypatch):
+    """Byte for byte, the dates in annotations too; only what is missing is done."""
+    outputs = Outputs(formats=(Format.EAF,))
+    for path in (data / "features").iterdir():
+        os.utime(path, (1_580_688_000, 1_580_688_000))
+    expected = work(resume=False, outputs=outputs) and content(data / "out")
+    assert b'DATE="2020-02-03T00:00:00+00:00"' in expected["a.eaf"]
     for path in (data / "out").iterdir():
         path.unlink()
     original = PredictionWriter.add
@@ -108,10 +113,11 @@ def test_only_what_is_missing_is_done_after_an_interruption(data, work, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(PredictionWriter, "add", interrupted)
+        context = RunContext(folder=data / "out", device="cpu")
         with pytest.raises(KeyboardInterrupt):
-            predict(RunContext(folder=data / "out", device="cpu"), session_of(0), [data / "features"])
-    assert set(content(data / "out")) == {"a.txt", "b.txt"}
-    _, written = work()
+            predict(context, session_of(0), [data / "features"], outputs=outputs)
+    assert set(content(data / "out")) == {"a.txt", "a.eaf", "b.txt", "b.eaf"}
+    _, written = work(outputs=outputs)
     assert written == ["c.d", "e"]
     assert content(data / "out") == expected
 
@@ -226,8 +232,7 @@ def test_names_that_can_have_no_files_are_refused_one_by_one_before_anything_is_
 
 def test_long_videos_leave_the_same_files_as_short_memory(data, work, monkeypatch):
     smoothing = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(5))
-    formats = tuple(set(Format) - {Format.EAF})  # which holds the time of the start
-    everything = Outputs(probabilities=True, formats=formats, smoothing=smoothing)
+    everything = Outputs(probabilities=True, formats=tuple(Format), smoothing=smoothing)
     plan = predictor.plan_capacity
     for outputs in (everything, Outputs()):
         with monkeypatch.context() as patch:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from safetensors.numpy import load_file
 
-from g2l.config import Selection
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.files import read_json, write_json
@@ -40,7 +39,7 @@ def test_the_structure_and_the_weights_belong_together(context, tiny):
     rates = [rate for (rate,) in structure(model).values()]
     assert metadata.structure == outcome.structure == DilationStructure.from_rates(rates, STRUCTURE.shape)
     assert not branch_layers(model)
-    assert {name.removeprefix("holdout/") for name in metadata.metrics} == set(outcome.holdout)
+    assert metadata.metrics == {}
     assert outcome.structure != STRUCTURE
 
 
@@ -61,28 +60,31 @@ def test_epochs_updates_and_figures_are_recorded(context, tiny):
     assert outcome.run_id == RunRecord.read(context.folder).id == load_model(outcome.model)[1].run_id
     assert [epoch.epoch for epoch in read_epochs(context.folder)] == [1, 2, 3]
     result = read_result(context.folder)
-    assert result["recorded"]["metrics"]["holdout/accuracy"] == outcome.holdout["accuracy"]
     assert set(result["artifacts"]) == {"structure.json", "model.safetensors", "last.ckpt"}
     assert figure_path(context.folder, "rates").read_bytes().startswith(b"\x89PNG")
     table = read_json(context.folder / "tables" / "updates.json")
     assert len(table["data"]) == len(LAYERS) * LOCAL.updates
     record = DatasetRecord.read(context.folder)
-    assert all(record.frames[name] for name in ("train", "holdout", "test"))
+    assert {name: len(videos) for name, videos in record.frames.items()} == {
+        "train": 5,  # all of train: the last weights are kept anyway
+        "holdout": 0,
+        "test": 3,
+    }
 
 
 @pytest.mark.parametrize(
     ("interval", "steps"),
-    [(Budget(3, "steps"), 6), (Budget(5, "steps"), 10), (Budget(1), 6), (Budget(2), 8)],
+    [(Budget(3, "steps"), 9), (Budget(5, "steps"), 10), (Budget(1), 9), (Budget(2), 12)],
 )
 def test_the_training_lasts_until_the_last_update(context, tiny, interval, steps):
     outcome = search_locally(context, local_task(tiny, interval=interval))
-    assert outcome.steps == steps  # the recipe's are 3 epochs of 2 steps
+    assert outcome.steps == steps  # the recipe's are 3 epochs of 3 steps
     assert len(updates(context.folder)) == LOCAL.updates
 
 
 def test_the_training_goes_on_after_the_last_update(context, tiny):
     outcome = search_locally(context, local_task(tiny, recipe=RECIPE.replace(epochs=5)))
-    assert outcome.steps == 10
+    assert outcome.steps == 15
     assert updates(context.folder)[-1].step == 6
 
 
@@ -100,13 +102,6 @@ def test_a_start_written_by_hand_in_the_official_dialect(context, tiny, tmp_path
     write_json(tmp_path / "official.json", {"global": {}, "model": rates})
     outcome = search_locally(context, local_task(tiny, read_structure(tmp_path / "official.json").structure))
     assert outcome.structure.shape == STRUCTURE.shape
-
-
-def test_without_a_holdout_there_are_no_holdout_metrics(context, tiny):
-    task = local_task(tiny, recipe=RECIPE.replace(selection=Selection.LAST))
-    outcome = search_locally(context, task)
-    assert outcome.holdout == {}
-    assert load_model(outcome.model)[1].metrics == {}
 
 
 def test_rates_stay_within_the_longest_training_video(context, tiny):
@@ -130,7 +125,7 @@ def test_an_interrupted_search_is_resumed(context, tiny, tmp_path, monkeypatch):
     assert len(updates(context.folder)) == 1
     monkeypatch.undo()
     found = search_locally(replace(context, resume=True), task)
-    assert (found.structure, found.holdout) == (expected.structure, expected.holdout)
+    assert found.structure == expected.structure
     weights, others = load_file(found.model), load_file(expected.model)
     assert all((weights[name] == others[name]).all() for name in others)
     assert updates(context.folder) == updates(tmp_path / "whole")

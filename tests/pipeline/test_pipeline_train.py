@@ -14,10 +14,12 @@ from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.files import read_json
+from g2l.metrics.length import best_length
 from g2l.metrics.scores import metric_value
 from g2l.models.artifact import load_model, read_metadata
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets
+from g2l.pipeline.select import select
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome, train
 from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, read_epochs, read_result
 from g2l.structure import DilationStructure
@@ -32,7 +34,7 @@ def same_weights(one, other):
 
 
 def test_each_seed_leaves_a_model_that_knows_its_metrics(context, tiny):
-    outcome = train(context, training(tiny), SEEDS)
+    outcome = train(context, training(tiny, refit=False), 0, len(SEEDS))
     assert [seed.seed for seed in outcome.seeds] == [0, 1]
     for seed in outcome.seeds:
         folder = context.folder / f"seed-{seed.seed}"
@@ -57,7 +59,7 @@ def test_each_seed_leaves_a_model_that_knows_its_metrics(context, tiny):
 
 
 def test_the_stage_records_mean_and_deviation(context, tiny):
-    outcome = train(context, training(tiny), SEEDS)
+    outcome = train(context, training(tiny), 0, len(SEEDS))
     assert outcome.run_id == RunRecord.read(context.folder).id
     first, second = (seed.test["accuracy"] for seed in outcome.seeds)
     metrics = read_result(context.folder)["recorded"]["metrics"]
@@ -66,7 +68,9 @@ def test_the_stage_records_mean_and_deviation(context, tiny):
     assert outcome.test()["accuracy"].runs == 2
     record = DatasetRecord.read(context.folder)
     assert record.fingerprint == SegmentationDataset.open(tiny).fingerprint
-    partitions = SegmentationDataset.open(tiny).partitions(Selection.BEST)
+    assert not record.frames["holdout"]
+    record = DatasetRecord.read(context.folder / "select" / "holdout-1")
+    partitions = SegmentationDataset.open(tiny).partitions(Selection.BEST, 1)
     assert tuple(record.frames["holdout"]) == tuple(sorted(partitions.holdout))
 
 
@@ -74,12 +78,12 @@ def test_the_data_is_opened_once(context, tiny, monkeypatch):
     opened = []
     original = SegmentationDataset.open
     monkeypatch.setattr(SegmentationDataset, "open", lambda config: opened.append(config) or original(config))
-    train(context, training(tiny), SEEDS)
+    train(context, training(tiny), 0, len(SEEDS))
     assert opened == [tiny]
 
 
 def test_facts_of_the_data_are_left_for_a_report(context, tiny):
-    train(context, training(tiny.replace(group_pattern="(nothing)")), [4])
+    train(context, training(tiny.replace(group_pattern="(nothing)"), refit=False), 4, 1)
     dataset = SegmentationDataset.open(tiny)
     facts = read_json(context.folder / "dataset.json")
     assert (facts["name"], facts["split"], facts["feature_dim"], facts["fps"]) == ("tiny", 1, 4, None)
@@ -101,27 +105,27 @@ def test_facts_of_the_data_are_left_for_a_report(context, tiny):
 
 
 def test_one_seed_has_no_deviation(context, tiny):
-    train(context, training(tiny), [4])
+    train(context, training(tiny), 4, 1)
     metrics = read_result(context.folder)["recorded"]["metrics"]
     assert not any(name.startswith("test_std/") for name in metrics)
 
 
 def test_nothing_is_selected_on_test(context, tiny, tmp_path):
-    expected = train(context, training(tiny), [0])
+    expected = train(context, training(tiny), 0, 1)
     shutil.copytree(tiny.data_root, tmp_path / "data")
     data = tiny.replace(data_root=tmp_path / "data")
     names = SegmentationDataset.open(data).partitions(Selection.BEST).test
     for name in names:  # every test label wrong
         path = data.data_root / "tiny" / "groundTruth" / f"{name}.txt"
         path.write_text("background\n" * len(path.read_text().split()))
-    found = train(replace(context, folder=tmp_path / "other"), training(data), [0])
+    found = train(replace(context, folder=tmp_path / "other"), training(data), 0, 1)
     assert same_weights(found.seeds[0].model, expected.seeds[0].model)
     assert found.seeds[0].holdout == expected.seeds[0].holdout
     assert found.seeds[0].test != expected.seeds[0].test
 
 
 def test_without_a_holdout_the_last_weights_of_all_training_videos_are_kept(context, tiny):
-    outcome = train(context, training(tiny, selection=Selection.LAST), [0])
+    outcome = train(context, training(tiny, selection=Selection.LAST), 0, 1)
     assert outcome.seeds[0].holdout == {}
     assert outcome.seeds[0].steps == 3 * RECIPE.epochs  # 5 videos instead of 4
     assert not DatasetRecord.read(context.folder).frames["holdout"]
@@ -129,15 +133,15 @@ def test_without_a_holdout_the_last_weights_of_all_training_videos_are_kept(cont
 
 
 def test_a_finished_training_is_not_repeated(context, tiny):
-    expected = train(context, training(tiny), SEEDS)
+    expected = train(context, training(tiny), 0, len(SEEDS))
     written = {path: path.stat().st_mtime_ns for path in context.folder.rglob("*") if path.is_file()}
-    assert train(replace(context, resume=True), training(tiny), SEEDS) == expected
+    assert train(replace(context, resume=True), training(tiny), 0, len(SEEDS)) == expected
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone"])
 def test_a_damaged_model_is_trained_again(context, tiny, tmp_path, damage):
-    model = train(context, training(tiny), [0]).seeds[0].model
+    model = train(context, training(tiny), 0, 1).seeds[0].model
     content = model.read_bytes()
     metadata = read_metadata(model)
     shutil.copy(model, tmp_path / "before.safetensors")
@@ -145,13 +149,40 @@ def test_a_damaged_model_is_trained_again(context, tiny, tmp_path, damage):
         model.unlink()
     else:
         model.write_bytes(content[:100])
-    found = train(replace(context, resume=True), training(tiny), [0])
+    found = train(replace(context, resume=True), training(tiny), 0, 1)
     assert same_weights(found.seeds[0].model, tmp_path / "before.safetensors")
     assert read_metadata(found.seeds[0].model) == metadata
 
 
+def test_the_epochs_are_those_of_the_best_smoothed_holdout_score(context, tiny):
+    task = training(tiny, epochs=12, learning_rate=1e-2)
+    outcome = train(context, task, 0, 2)
+    results = [read_result(context.folder / "select" / f"holdout-{number}") for number in (0, 1)]
+    epochs = best_length([result["curve"] for result in results])
+    assert outcome.epochs == epochs == outcome.selected.epochs
+    for number, seed in enumerate(outcome.seeds):
+        assert seed.holdout == {}
+        assert seed.steps == 3 * epochs  # 5 videos, none held out
+        records = read_epochs(context.folder / "select" / f"holdout-{number}")
+        assert [metric_value(one.metrics, "f1") for one in records] == results[number]["curve"]
+    direct = training(tiny, epochs=epochs, learning_rate=1e-2, selection=Selection.LAST)
+    whole = train(replace(context, folder=context.folder / "direct"), direct, 0, 2)
+    assert all(same_weights(a.model, b.model) for a, b in zip(whole.seeds, outcome.seeds, strict=True))
+
+
+def test_more_holdout_trainings_use_the_earlier_ones_again(context, tiny):
+    few = select(context, training(tiny), seed=0, count=1, folder="select")
+    many = select(replace(context, resume=True), training(tiny), seed=0, count=3, folder="select")
+    assert set(few.trainings) <= set(many.trainings)
+    assert all(set(videos) for videos in many.trainings.values())
+    assert many.steps == 3 * few.steps
+    again = select(replace(context, resume=True), training(tiny), seed=0, count=3, folder="select")
+    assert again == many
+
+
 def test_an_interruption_is_resumed_seed_by_seed(context, tiny, tmp_path, monkeypatch):
-    expected = train(RunContext(folder=tmp_path / "whole", device="cpu"), training(tiny), SEEDS)
+    task = training(tiny, refit=False)
+    expected = train(RunContext(folder=tmp_path / "whole", device="cpu"), task, 0, len(SEEDS))
     score = SegmentationDataset.load
 
     def interrupted(dataset, name):
@@ -165,10 +196,10 @@ def test_an_interruption_is_resumed_seed_by_seed(context, tiny, tmp_path, monkey
 
     monkeypatch.setattr(SegmentationDataset, "load", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(context, training(tiny), SEEDS)
+        train(context, task, 0, len(SEEDS))
     assert statuses() == [RunStatus.KILLED, RunStatus.FINISHED, RunStatus.KILLED]
     monkeypatch.undo()
-    found = train(replace(context, resume=True), training(tiny), SEEDS)
+    found = train(replace(context, resume=True), task, 0, len(SEEDS))
     assert [seed.test for seed in found.seeds] == [seed.test for seed in expected.seeds]
     assert all(same_weights(a.model, b.model) for a, b in zip(found.seeds, expected.seeds, strict=True))
     assert statuses() == [RunStatus.FINISHED] * 3
@@ -178,7 +209,7 @@ def test_an_interruption_is_resumed_seed_by_seed(context, tiny, tmp_path, monkey
 def test_changed_data_is_refused_on_resume_and_touched_or_moved_data_is_not(context, tiny, tmp_path):
     shutil.copytree(tiny.data_root, tmp_path / "data")
     data = tiny.replace(data_root=tmp_path / "data")
-    train(context, training(data), [0])
+    train(context, training(data), 0, 1)
     folder = tmp_path / "data" / "tiny"
     name = SegmentationDataset.open(data).partitions(Selection.BEST).train[0]
     features, labels = folder / "features" / f"{name}.npy", folder / "groundTruth" / f"{name}.txt"
@@ -186,7 +217,7 @@ def test_changed_data_is_refused_on_resume_and_touched_or_moved_data_is_not(cont
     shutil.move(tmp_path / "data", tmp_path / "moved")
     resumed = replace(context, resume=True, data=DataSets())
     moved = data.replace(data_root=tmp_path / "moved")
-    train(resumed, training(moved), [0])
+    train(resumed, training(moved), 0, 1)
     folder = tmp_path / "moved" / "tiny"
     np.save(folder / "features" / f"{name}.npy", np.load(folder / "features" / f"{name}.npy") * 3)
     lines = (folder / "groundTruth" / f"{name}.txt").read_text().splitlines()
@@ -194,15 +225,15 @@ def test_changed_data_is_refused_on_resume_and_touched_or_moved_data_is_not(cont
     before = {path: path.read_bytes() for path in context.folder.rglob("*") if path.is_file()}
     changed = f"{features.relative_to(tmp_path / 'data' / 'tiny')}, groundTruth/{labels.name}"
     with pytest.raises(InputError, match=rf"dataset\.json: .* changed since .*: {changed}\."):
-        train(replace(resumed, data=DataSets()), training(moved), [0])
+        train(replace(resumed, data=DataSets()), training(moved), 0, 1)
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_statistics_of_the_training_videos_travel_with_the_model(context, tiny):
     data = tiny.replace(normalize=Normalization.TRAIN, sample_rate=2)
-    model, metadata = load_model(train(context, training(data), [0]).seeds[0].model)
+    model, metadata = load_model(train(context, training(data), 0, 1).seeds[0].model)
     dataset = SegmentationDataset.open(data)
-    statistics = dataset.standardized_on(dataset.partitions(Selection.BEST).train).statistics
+    statistics = dataset.standardized_on(dataset.partitions(Selection.LAST).train).statistics
     assert metadata.mean == pytest.approx(tuple(statistics.mean))
     assert metadata.std == pytest.approx(tuple(statistics.std))
     assert metadata.sample_rate == 2
@@ -213,8 +244,8 @@ def test_statistics_of_the_training_videos_travel_with_the_model(context, tiny):
 def test_transitions_are_counted_over_what_was_trained_on(context, tiny, selection):
     data = tiny.replace(sample_rate=2)
     task = training(data)
-    task = replace(task, recipe=task.recipe.replace(selection=selection))
-    metadata = read_metadata(train(context, task, [0]).seeds[0].model)
+    task = replace(task, recipe=task.recipe.replace(selection=selection, refit=False))
+    metadata = read_metadata(train(context, task, 0, 1).seeds[0].model)
     dataset = SegmentationDataset.open(data)
     seen = [dataset.load(name).targets.tolist() for name in dataset.partitions(selection).train]
     expected = Counter(pair for labels in seen for pair in pairwise(labels))
@@ -244,5 +275,5 @@ def test_the_seed_with_the_best_holdout_is_chosen():
 )
 def test_a_wrong_input_is_told_before_a_run_is_opened(context, tiny, changed, message):
     with pytest.raises(InputError, match=message):
-        train(context, changed(training(tiny)), SEEDS)
+        train(context, changed(training(tiny)), 0, len(SEEDS))
     assert not context.folder.exists()

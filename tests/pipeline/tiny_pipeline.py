@@ -27,19 +27,20 @@ from g2l.config import (
 from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.evaluation import Budget
 from g2l.inference.devices import Device
-from g2l.inference.formats import Format
-from g2l.inference.torch_session import TorchSession
+from g2l.inference.segments import Format
+from g2l.inference.sessions import TorchSession
 from g2l.inference.writers import Outputs
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import RunContext, open_run
 from g2l.pipeline.export import export_model
+from g2l.pipeline.fitting import Training
 from g2l.pipeline.pipeline import PipelineTask, run_pipeline
 from g2l.pipeline.predict import predict
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
-from g2l.pipeline.train import Training, train
+from g2l.pipeline.train import train
 from g2l.records import read_result
 from g2l.structure import DilationStructure
 
@@ -170,7 +171,7 @@ def _run_stage(
     elif stage == "search-local":
         search_locally(context, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
     elif stage == "train":
-        train(context, training(data, backbone), SEEDS)
+        train(context, training(data, backbone), 0, len(SEEDS))
     elif stage == "predict":
         place = data.data_root / data.dataset
         session = TorchSession(*network_of(data), Device.CPU)

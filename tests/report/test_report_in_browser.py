@@ -79,7 +79,7 @@ def test_it_opens_without_a_complaint(window, address, width, scheme):
 def test_figures_and_strips_have_names_and_descriptions(window, address):
     with Visit(window, address) as visit:
         images = visit.page.get_by_role("img")
-        assert images.count() == 7
+        assert images.count() == 6
         for number in range(images.count()):
             names = images.nth(number).get_attribute("aria-labelledby").split()
             assert all(len(visit.page.locator(f"#{name}").text_content()) > 3 for name in names)

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from g2l.files import read_json
-from g2l.report.render import SECTIONS, ReportFormat, escaped, write_report
+from g2l.report.render import MARK, SECTIONS, ReportFormat, escaped, write_report
 from tests.report.conftest import HOSTILE
 from tests.report.generated_run import write_run
 
@@ -95,11 +95,11 @@ def test_ids_are_unique_and_references_lead_to_them(page):
 
 def test_every_figure_has_words(page):
     images = [attributes for attributes in page.all("svg") if attributes.get("role") == "img"]
-    assert len(images) == 4 + 3  # figures and strips
+    assert len(images) == 3 + 3  # figures and strips
     assert all(len(attributes["aria-labelledby"].split()) == 2 for attributes in images)
     others = [attributes for attributes in page.all("svg") if attributes.get("role") != "img"]
     assert {attributes.get("aria-hidden") for attributes in others} == {"true"}
-    assert len(page.all("figure")) == len(page.all("figcaption")) == 5
+    assert len(page.all("figure")) == len(page.all("figcaption")) == 4
 
 
 def test_nothing_comes_from_elsewhere(source, page):
@@ -121,7 +121,7 @@ def test_it_can_be_read_without_colour_by_keyboard_and_on_paper(source, page):
     assert any(attributes.get("name") == "viewport" for attributes in page.all("meta"))
     regions = [attributes for attributes in page.all("div") if attributes.get("role") == "region"]
     assert all(attributes["tabindex"] == "0" and attributes["aria-label"] for attributes in regions)
-    assert len(regions) == len(page.all("table")) + 5  # tables, figures and the strips
+    assert len(regions) == len(page.all("table")) + 4  # tables, figures and the strips
     assert len(page.all("pattern")) == 6
 
 
@@ -138,7 +138,7 @@ def test_names_cannot_be_markup(hostile):
 
 
 def test_names_cannot_leave_their_cell_in_markdown(hostile):
-    text = written(hostile, ReportFormat.MD)
+    text = written(hostile, ReportFormat.MD).replace(f"<!-- {MARK} -->", "")
     sentences = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"(?<!\\)[<|]", re.sub(r"^\|.*", "", sentences, flags=re.MULTILINE))
     tables = [line for line in text.splitlines() if line.startswith("|")]
@@ -173,7 +173,7 @@ def test_a_search_of_two_thousand_candidates_stays_small(tmp_path):
     assert len(source.encode()) < 6 * 2**20
     page = Page(source)
     assert Counter(tag for tag, _ in page.elements if tag in SHAPES)["use"] < 2000
-    assert len(page.all("image")) >= 3  # the clouds of candidates are pixels
+    assert len(page.all("image")) >= 2  # the clouds of candidates are pixels
     assert len(read_json(folder / "predictions" / "evaluation.json")["videos"]) == 50
 
 

@@ -10,16 +10,17 @@ import pytest
 from benchmarks.comparison_coverage import simulate
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.video_comparison import compare_videos
+from g2l.progress import duration
 from g2l.report.answer import PAPER_TRAININGS, across, compared, cost, full_trainings, result
 from g2l.report.blocks import Matrix
 from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts
 from g2l.report.origin import command_line, data, reproduce
 from g2l.report.predictions import strips
-from g2l.report.progress import fitness, generations, thinned
+from g2l.report.progress import fitness, thinned
 from g2l.report.reading import read_run
 from g2l.report.render import SECTIONS, build_report
 from g2l.report.structures import paths, structure
-from g2l.report.words import count, duration, frames, points, receptive_field
+from g2l.report.words import count, frames, points, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 from tests.report.generated_run import metrics
 
@@ -143,13 +144,6 @@ def test_a_random_search_is_drawn_as_the_line_to_beat(run):
     assert "by chance (random): 12 scores" in picture.alternative
 
 
-def test_generations_have_a_figure_and_a_table(run):
-    (picture,) = generations([run]).blocks
-    assert picture.alternative.startswith("3 generations. The best mean F1 went from ")
-    assert [row[0] for row in picture.table.rows] == ["0", "1", "2"]
-    assert "diversity" in picture.draw()
-
-
 def test_the_structure_is_shown_beside_the_hand_designed_one(run):
     reaches, picture = structure([run]).blocks
     assert reaches.rows[0][:4] == (
@@ -205,7 +199,7 @@ def test_a_run_of_nothing_says_in_every_section_why_it_is_empty():
     report = build_report([EMPTY])
     assert [section.key for section in report.sections] == [
         *("result", "structure", "strips", "classes", "fitness"),
-        *("population", "paths", "cost", "data", "reproduce"),
+        *("paths", "cost", "data", "reproduce"),
     ]
     assert len(report.sections) == len(SECTIONS)
     assert all(section.blocks for section in report.sections)

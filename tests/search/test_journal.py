@@ -122,6 +122,15 @@ def test_a_damaged_middle_line_is_named(whole, tmp_path, damage, message):
         search(path, resume=True)
 
 
+def test_a_duplicated_line_is_refused(whole, tmp_path):
+    _, lines, _ = whole
+    path = tmp_path / "journal.jsonl"
+    for number in range(2, len(lines)):
+        path.write_bytes(b"".join([*lines[:number], *lines[number - 1 :]]))
+        with pytest.raises(InputError, match=f"journal.jsonl:{number + 1}: .*recorded a second time"):
+            search(path, resume=True)
+
+
 def test_another_file_is_not_overwritten(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text("my notes\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import sqlite3
-import threading
 from contextlib import closing
 
 import pytest
@@ -120,24 +119,6 @@ def test_servers_that_are_away_or_hang(monkeypatch):
     assert "secret" not in refused.detail
     assert not hanging.usable
     assert "no answer" in hanging.detail
-
-
-def test_three_first_starts_at_once_make_one_whole_store(place, empty_store, monkeypatch):
-    made = []
-
-    def build(path):
-        made.append(path)
-        assert not path.exists()
-        shutil.copyfile(empty_store, path)
-
-    monkeypatch.setattr(store, "_build", build)
-    threads = [threading.Thread(target=connect, args=[target().uri]) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 1
-    assert files(place) == [".mlflow.db.lock", "mlflow.db"]
 
 
 def test_a_start_that_was_killed_while_it_made_the_store_is_made_up_for(place, empty_store, monkeypatch):

@@ -5,12 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-import socket
 import sqlite3
-import threading
-import time
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from generated_run import (
@@ -185,79 +181,6 @@ def deleted_experiment(client, workdir):
     return lambda: client.restore_experiment(identifier)
 
 
-def missing_table(client, workdir):
-    """What a migration looks like from outside, half-way."""
-
-    def rename(old, new):
-        with closing(sqlite3.connect(workdir / "mlflow.db")) as database, database:
-            database.execute("PRAGMA legacy_alter_table = ON")
-            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
-
-    rename("latest_metrics", "_alembic_tmp_latest_metrics")
-    return lambda: rename("_alembic_tmp_latest_metrics", "latest_metrics")
-
-
-def moved_project(client, workdir):
-    place = workdir.parent / "elsewhere" / "mlruns" / "1"
-    identifier = client.create_experiment("g2l", artifact_location=str(place))
-
-    def move_back():
-        assert not place.parent.parent.exists()
-        with closing(sqlite3.connect(workdir / "mlflow.db")) as database, database:
-            location = str(workdir / "mlruns" / "1")
-            database.execute("UPDATE experiments SET artifact_location = ?", [location])
-            database.execute(
-                "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", [str(place), location]
-            )
-        from mlflow.tracking._tracking_service import utils
-
-        utils._artifact_repos_cache.clear()
-
-    assert identifier
-    return move_back
-
-
-@pytest.mark.parametrize(
-    ("fault", "named"),
-    [
-        (deleted_experiment, "experiment 'g2l' is deleted"),
-        (missing_table, "latest_metrics"),
-        (moved_project, "elsewhere/mlruns/1 of experiment 'g2l' is gone"),
-    ],
-)
-def test_a_fault_of_the_store_loses_nothing(folder, client, workdir, fault, named):
-    mend = fault(client, workdir)
-    uploader = Uploader(folder, target())
-    for _ in range(2):
-        with pytest.raises(StoreUnavailableError, match=named) as caught:
-            uploader.step(over=True)
-        assert caught.value.hint
-    mend()
-    assert uploader.step(over=True)
-    content = held(client)
-    assert len(content) == 10
-    assert "model.safetensors" in content["seed-0"][5]
-
-
-@pytest.mark.parametrize("revision", ["0123456789ab", "451aebb31d03"])  # of a newer MLflow, of an older one
-def test_another_schema_loses_nothing(folder, workdir, empty_store, revision):
-    path = workdir / "other.db"
-    shutil.copyfile(empty_store, path)
-
-    def set_revision(value):
-        with closing(sqlite3.connect(path)) as database, database:
-            (before,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
-            database.execute("UPDATE alembic_version SET version_num = ?", [value])
-        return before
-
-    before = set_revision(revision)
-    with pytest.raises(StoreUnavailableError, match=r"schema|revision") as caught:
-        send(folder, uri=f"sqlite:///{path}")
-    assert "mlflow db upgrade" in caught.value.hint or "newer MLflow" in caught.value.hint
-    set_revision(before)
-    assert send(folder, uri=f"sqlite:///{path}")
-
-
 def test_what_is_recorded_after_its_experiment_was_deleted_waits(folder, client, workdir):
     write_training(workdir / "second")
     assert send(workdir / "second")
@@ -325,68 +248,6 @@ def test_an_answer_that_is_lost_makes_no_second_run(folder, client, monkeypatch)
         with pytest.raises(StoreUnavailableError, match="connection reset"):
             uploader.step(over=True)
     assert uploader.step(over=True)
-    assert len(held(client)) == 10
-
-
-def test_a_locked_database_is_waited_for(folder, client, workdir):
-    locked, begun = sqlite3.connect(workdir / "mlflow.db", check_same_thread=False), time.monotonic()
-    locked.execute("BEGIN EXCLUSIVE")
-    threading.Timer(1.0, locked.rollback).start()
-    assert send(folder)
-    assert time.monotonic() > begun
-    assert len(held(client)) == 10
-    locked.close()
-
-
-class Answers(BaseHTTPRequestHandler):
-    """Answers every request in one wrong way."""
-
-    kind = 500
-
-    def do_POST(self) -> None:
-        if self.kind == "hang":
-            time.sleep(3)
-        elif self.kind == "html":
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<html>sign in</html>")
-        else:
-            self.send_response(self.kind)
-            self.end_headers()
-
-    do_GET = do_POST  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.mark.parametrize(
-    ("kind", "named"),
-    [(500, "500"), (503, "503"), (401, "401"), (404, "404"), ("html", "."), ("hang", "no answer in time")],
-)
-def test_a_server_that_answers_wrongly_loses_nothing(folder, client, monkeypatch, kind, named):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Wrong", (Answers,), {"kind": kind}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with pytest.raises(StoreUnavailableError, match=named):
-            send(folder, uri=f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-    assert send(folder)
-    assert len(held(client)) == 10
-
-
-def test_a_server_that_is_away_loses_nothing(folder, client, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        uri = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(StoreUnavailableError, match="Connection refused") as caught:
-        send(folder, uri=uri)
-    assert "secret" not in caught.value.message + (folder / TRACKING).read_text()
-    assert send(folder)
     assert len(held(client)) == 10
 
 

@@ -36,6 +36,20 @@ def test_a_run_is_recorded_and_nothing_reaches_the_streams(workdir, client, capf
     assert not (workdir / "unrecorded").exists()
 
 
+@pytest.mark.parametrize("repetition", range(2))
+def test_three_first_starts_at_once_are_all_recorded(workdir, repetition):
+    (workdir / "mlflow.db").unlink()
+    uploads = []
+    for name in ("one", "two", "three"):
+        open_stage(workdir / name, RunKind.TRAIN, {}, root=True)
+        close_stage(workdir / name)
+        uploads.append(Upload())
+        uploads[-1].start(workdir / name)
+    assert [upload.finish(patience=60) for upload in uploads] == [None] * 3
+    runs = load_mlflow().MlflowClient(tracking_uri=f"sqlite:///{workdir / 'mlflow.db'}")
+    assert held(runs).keys() == {"one", "two", "three"}
+
+
 def test_a_run_that_is_going_on_is_shown(workdir, client):
     folder = workdir / "run"
     open_stage(folder, RunKind.TRAIN, {"seed": 0}, root=True)

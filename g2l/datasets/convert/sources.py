@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,30 +159,25 @@ def find_layout(
 
 def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None) -> str:
     """Return the name of the variable that holds the features."""
-    if variable is not None:
-        return _only(path, dict.fromkeys(variable_of(*item) for item in arrays.items()), variable)
-    names = dict.fromkeys(variable_of(*item) for item in arrays.items() if item[1].matrix is not None)
-    if not names and arrays:
+    usable = [item for item in arrays.items() if variable is not None or item[1].matrix is not None]
+    if arrays and not usable:
         shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items()))
         raise DataError(path, None, f"expected a matrix of numbers, but found {shown}.")
-    if path.suffix == ".mat":
-        names.pop(LABELS, None)
+    names = list(dict.fromkeys(variable_of(*item) for item in usable))
+    if variable is None and path.suffix == ".mat":
+        names = [name for name in names if name != LABELS]
         variable = _FEATURES if _FEATURES in names else None
-    return _only(path, names, variable)
-
-
-def _only(path: Path, names: Collection[str], variable: str | None) -> str:
-    """Return the only name, or `variable` where it is one of them."""
+    if variable is None and len(names) == 1:
+        return names[0]
+    if variable is not None and variable in names:
+        return variable
     shown = brief(f"{len(names)} ({', '.join(names)})")
-    if variable is None:
-        if len(names) == 1:
-            return next(iter(names))
+    if variable is not None:
+        message, hint = f"expected an array {variable!r}, but found {shown}.", did_you_mean(variable, names)
+    else:
+        message = f"expected one array, but found {shown}."
         hint = f"--variable chooses one: {brief(', '.join(names))}." if names else None
-        raise DataError(path, None, f"expected one array, but found {shown}.", hint=hint)
-    if variable not in names:
-        message = f"expected an array {variable!r}, but found {shown}."
-        raise DataError(path, None, message, hint=did_you_mean(variable, list(names)))
-    return variable
+    raise DataError(path, None, message, hint=hint)
 
 
 def _header(path: Path, name: str, array: StoredArray) -> FeatureFile:

@@ -202,7 +202,7 @@ def _postponed() -> Iterator[None]:
             signal.raise_signal(late)
 
 
-# What follows runs in the worker process.
+# The functions below run in the worker process.
 
 _fitness: Fitness | None = None
 """Kept between tasks, so that its data sets stay open."""

@@ -228,7 +228,7 @@ def check_reachable(address: str) -> None:
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
-        return  # a name like `auto`, which Ray knows how to look up
+        return  # a name such as `auto`, which Ray resolves
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:

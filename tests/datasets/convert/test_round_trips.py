@@ -15,8 +15,7 @@ from g2l.datasets.convert.plan import plan_conversion, write_conversion
 from g2l.datasets.convert.request import ConversionRequest, Layout
 from g2l.datasets.reading import normal
 from g2l.datasets.validation import validate_dataset
-from g2l.inference.formats import Annotation, write_eaf
-from g2l.inference.segments import SegmentRow, write_segments
+from g2l.inference.segments import Annotation, SegmentRow, write_eaf, write_segments
 
 ODD = ["cut", 'a "b", c', "<&>", "切る"]
 

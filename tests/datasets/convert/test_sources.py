@@ -34,9 +34,7 @@ def only(folder: Path) -> tuple[Any, list[DataError]]:
         ([(50, 8), (60, 8)], None, None, (Layout.TD, 8)),
         ([(8, 8), (60, 8)], None, None, (Layout.TD, 8)),
         ([(8, 50), (8, 60), (9, 70)], None, None, (Layout.DT, 8)),  # the odd one out is refused later
-        ([(8, 50)], None, 8, (Layout.DT, 8)),
         ([(50, 8), (50, 8)], None, 8, (Layout.TD, 8)),
-        ([(8, 50)], Layout.TD, None, (Layout.TD, 50)),
         ([(8, 8)], Layout.TD, 8, (Layout.TD, 8)),
     ],
 )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from g2l.errors import InputError
+from g2l.errors import InputError, no_such_file
 from g2l.inference.devices import Device, confirm, plan_providers
-from g2l.inference.onnx_session import load_onnx, run_failed
+from g2l.inference.sessions import load_onnx, run_failed
+from g2l.inference.settings import ExtractionConfig, three_numbers
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -28,21 +28,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 _EXPECTED = "one input (N, 3, H, W) of frames or (N, 3, T, H, W) of clips, as float, float16 or uint8"
 _SIZE, _CLIP_FRAMES = 224, 16
-"""What is taken where an encoder takes any."""
+"""Defaults for dimensions that the encoder leaves open."""
 
 
-@dataclass(frozen=True)
-class EncoderInput:
-    """What an encoder takes.
-
-    Attributes:
-        name: Of its input.
-        batch: Images or clips that it takes at once, or None: any number.
-        clip_frames: T, or None: it takes single frames.
-        height: In pixels.
-        width: In pixels.
-        dtype: Of its numbers.
-    """
+class EncoderInput(NamedTuple):
+    """Input of an encoder: `batch` None is any number, `clip_frames` None is single frames."""
 
     name: str
     batch: int | None
@@ -52,30 +42,32 @@ class EncoderInput:
     dtype: np.dtype[Any]
 
 
+class Normalization(NamedTuple):
+    """Mean and standard deviation of colours between 0 and 1: red, green, blue."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
 class Encoder:
     """Runs an encoder.
 
     Args:
-        path: A `.onnx` file.
-        device: What runs it.
-        size: Height and width where it takes any; None is 224.
-        clip_frames: T where it takes any; None is 16.
-        output: Name of the output that is the features; None: the only one of shape (N, D).
+        config: Names the `.onnx` file, the device, and what it leaves open.
 
     Raises:
-        InputError: It cannot be loaded, or its input, its outputs and what is asked for do not fit.
+        InputError: It cannot be loaded, or its input, its outputs and the settings do not fit.
         OperationalError: The device did not start.
     """
 
-    def __init__(
-        self, path: Path, device: Device, size: int | None, clip_frames: int | None, output: str | None
-    ) -> None:
-        self._path = path
-        plan = plan_providers(device)
+    def __init__(self, config: ExtractionConfig) -> None:
+        self._path = path = config.encoder
+        plan = plan_providers(Device(config.device))
         self._session = load_onnx(path, plan)
         self.device_report = confirm(plan, self._session.get_providers())
-        self.input = _input(path, self._session.get_inputs(), size, clip_frames)
-        self.output = _output(path, self._session.get_outputs(), output)
+        self.input = _input(path, self._session.get_inputs(), config.size, config.clip_frames)
+        self.output = _output(path, self._session.get_outputs(), config.encoder_output)
+        self.normalization = _normalization(self.input, config.mean, config.std)
 
     def encode(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return features (N, D) of images (N, 3, H, W) or clips (N, 3, T, H, W).
@@ -108,14 +100,14 @@ def hash_encoder(path: Path) -> str:
         InputError: It cannot be read.
     """
     digest = hashlib.sha256()
+    weights = path.with_name(f"{path.name}.data")
     try:
-        for file in (path, path.with_name(f"{path.name}.data")):
-            if file == path or file.exists():
-                with file.open("rb") as stream:
-                    while block := stream.read(2**20):
-                        digest.update(block)
+        for file in (path, weights) if weights.exists() else (path,):
+            with file.open("rb") as stream:
+                while block := stream.read(2**20):
+                    digest.update(block)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
+        raise no_such_file(path) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
     return digest.hexdigest()
@@ -171,35 +163,14 @@ def _shape(value: Any) -> str:
     return f"({', '.join(str(length) for length in value.shape)})"
 
 
-@dataclass(frozen=True)
-class Normalization:
-    """What is subtracted from colours between 0 and 1, and what the rest is divided by.
-
-    Attributes:
-        mean: Of red, green and blue.
-        std: The same; > 0.
-    """
-
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-
-
-def plan_normalization(
-    takes: EncoderInput, mean: Sequence[float] | None, std: Sequence[float] | None
-) -> Normalization | None:
-    """Return the normalisation for an encoder, ImageNet's where none is given; None for encoders of uint8.
-
-    Raises:
-        InputError: A mean or a standard deviation is not three numbers, is not > 0, or is given to an encoder
-            of uint8, which takes colours from 0 to 255 as they are.
-    """
+def _normalization(takes: EncoderInput, mean: str | None, std: str | None) -> Normalization | None:
     if takes.dtype == np.uint8:
         if mean is not None or std is not None:
             raise InputError("`mean` and `std` are for encoders of float, but this one takes uint8.")
         return None
     return Normalization(
-        _three("mean", IMAGENET_MEAN if mean is None else mean, lowest=-np.inf),
-        _three("std", IMAGENET_STD if std is None else std, lowest=0),
+        IMAGENET_MEAN if mean is None else three_numbers(mean),
+        IMAGENET_STD if std is None else three_numbers(std),
     )
 
 
@@ -216,16 +187,9 @@ def fit(frame: VideoFrame, height: int, width: int) -> Image:
     return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
-def to_batch(
-    images: Sequence[Sequence[Image]], takes: EncoderInput, normalization: Normalization | None
-) -> npt.NDArray[Any]:
-    """Return what the encoder takes.
-
-    Args:
-        images: The frames of each clip; for an encoder of frames one each.
-        takes: Decides axes and type.
-        normalization: None for uint8.
-    """
+def to_batch(images: Sequence[Sequence[Image]], encoder: Encoder) -> npt.NDArray[Any]:
+    """Return the frames of each clip as the encoder takes them; for an encoder of frames one each."""
+    takes, normalization = encoder.input, encoder.normalization
     stacked: npt.NDArray[Any] = np.stack([np.stack(clip) for clip in images])  # (N, T, H, W, 3)
     if normalization is not None:
         mean, std = (np.asarray(each, np.float32) for each in (normalization.mean, normalization.std))
@@ -234,12 +198,3 @@ def to_batch(
     if takes.clip_frames is None:
         channels_first = channels_first[:, :, 0]
     return np.ascontiguousarray(channels_first, dtype=takes.dtype)
-
-
-def _three(name: str, values: Sequence[float], lowest: float) -> tuple[float, float, float]:
-    if len(values) != 3 or not all(lowest < value < np.inf for value in values):
-        above = " > 0" if lowest == 0 else ""
-        shown = ", ".join(map(str, values))
-        raise InputError(f"`{name}` must be three numbers{above}, but is {shown} instead.")
-    first, second, third = (float(value) for value in values)
-    return first, second, third

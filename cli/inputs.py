@@ -1,19 +1,23 @@
-"""Model arguments: our own files, published checkpoints, and artifacts of MLflow runs."""
+"""Models and structures that an argument names: our own files, published ones, artifacts of MLflow runs."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING
 
+from g2l.config import BackboneConfig
 from g2l.errors import InputError
 
-from .settings import PublishedConfig
+from .settings import PublishedConfig, StartConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
     from g2l.inference.sessions import Session
     from g2l.models.metadata import ModelMetadata
+    from g2l.structure import DilationStructure
+
+logger = logging.getLogger("g2l")
 
 
 def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, ModelMetadata]:
@@ -22,27 +26,21 @@ def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, Mo
     Raises:
         InputError: The file is missing, corrupted, of another kind, or needs a mapping that was not given.
     """
+    from g2l.datasets.layout import read_mapping
+    from g2l.models.artifact import load_model
+    from g2l.models.published import load_published
+    from g2l.structure_files import read_structure
     from g2l.tracking.resolve import resolve_artifact
 
     path = resolve_artifact(source)
     if path.suffix == ".onnx":
         raise InputError(f"{path}: is already exported.", hint="give the .safetensors it was made from.")
     if path.suffix == ".safetensors":
-        from g2l.models.artifact import load_model
-
         return load_model(path, backbone=published.backbone)
-    return _load_state_dict(path, published)
-
-
-def _load_state_dict(path: Path, published: PublishedConfig) -> tuple[nn.Module, ModelMetadata]:
     if published.mapping is None:
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
         )
-    from g2l.datasets.layout import read_mapping
-    from g2l.models.published import load_published
-    from g2l.structure_files import read_structure
-
     return load_published(
         path,
         structure=None if published.structure is None else read_structure(published.structure).structure,
@@ -68,8 +66,45 @@ def open_model(source: str, published: PublishedConfig, device: str) -> Session:
     chosen = parse_device(device)
     if path.suffix == ".onnx":
         return open_session(path, device)
-    from g2l.inference.torch_session import TorchSession
+    from g2l.inference.sessions import TorchSession
     from g2l.machine import usable_cores
 
     network, metadata = load_network(str(path), published)
     return TorchSession(network, metadata, chosen, usable_cores())
+
+
+def check_backbone(backbone: BackboneConfig) -> None:
+    """Raise `InputError` if a backbone does not exist, before anything is written."""
+    from g2l.models.registry import find_backbone
+
+    find_backbone(backbone.name)
+
+
+def chosen_structure(backbone: BackboneConfig, start: StartConfig) -> tuple[DilationStructure, str]:
+    """Return the structure to start from, and a name for it in tables.
+
+    Raises:
+        InputError: Both or neither were given, the file is invalid, or it does not fit the backbone.
+    """
+    from g2l.structure_files import read_structure
+    from g2l.tracking.resolve import resolve_artifact
+
+    check_backbone(backbone)
+    if (start.structure is None) != start.hand_designed:
+        raise InputError(
+            "give either --structure FILE or --hand-designed.",
+            hint="--structure takes the structure.json of a search; --hand-designed uses the 2^l baseline.",
+        )
+    if start.structure is None:
+        return backbone.hand_designed(), "hand-designed"
+    path = resolve_artifact(start.structure)
+    found = read_structure(path)
+    backbone.fit(found.structure, str(path))
+    before, now = _kind(found.backbone, found.causal), _kind(backbone.name, backbone.causal)
+    if found.backbone is not None and before != now:
+        logger.warning("%s: was found for %s, but is used for %s.", path, before, now)
+    return found.structure, "searched"
+
+
+def _kind(backbone: str | None, causal: bool) -> str:
+    return f"causal {backbone}" if causal else str(backbone)

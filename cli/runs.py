@@ -1,4 +1,4 @@
-"""`g2l report`."""
+"""`g2l report` and `g2l sync`, which read the folders of runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import typer
 from g2l.errors import InputError
 
 from . import console
-from .options import check_file
-from .settings import ReportConfig
+from .settings import DebugConfig, ReportConfig
 
 
 def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...", help="Output folder of a command, or the id of an MLflow run; several compare."
+            metavar="RUN...", help="Output folder of a command, or id of an MLflow run; several are compared."
         ),
     ],
     config: ReportConfig,
@@ -28,14 +27,14 @@ def report(
     Example: g2l report runs/pipeline/gtea-split1/20260101-120000
     """
     from g2l.pipeline.output import refuse_foreign_file
-    from g2l.report.render import ReportFormat, write_report
+    from g2l.report.render import ReportFormat, is_report, write_report
 
     console.configure(quiet=config.quiet)
-    check_file("--output", config.output)
     form = ReportFormat(config.format)
     folders = {run.rstrip("/") or run: find_run(run) for run in runs}
-    path = config.output or _default(list(folders), form.value)
-    refuse_foreign_file(path, lambda found: b"g2l" in found.read_bytes())
+    first = Path(runs[0])
+    path = config.output or (first if len(runs) == 1 and first.is_dir() else Path()) / f"report.{form.value}"
+    refuse_foreign_file(path, is_report)
     write_report(folders, path, form)
     console.say(f"report: {path}")
 
@@ -62,6 +61,18 @@ def find_run(run: str) -> Path:
     return fetch_run(run_id, WANTED)
 
 
-def _default(runs: list[str], suffix: str) -> Path:
-    name = f"report.{suffix}"
-    return Path(runs[0]) / name if len(runs) == 1 and Path(runs[0]).is_dir() else Path(name)
+def sync(
+    runs: Annotated[list[Path], typer.Argument(help="Output folders of runs.", metavar="RUN...")],
+    config: DebugConfig,
+) -> None:
+    """Record runs in MLflow from their folders; what is there already is left as it is.
+
+    Example: g2l sync runs/train/gtea-split1/*
+    """
+    from g2l.tracking.process import record
+
+    for folder in runs:
+        recorded = record(folder)
+        console.say(f"{folder}: MLflow run {recorded.run_id}")
+        if recorded.page:
+            console.say(f"page in MLflow: {recorded.page}")

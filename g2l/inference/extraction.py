@@ -1,13 +1,16 @@
-"""Features of a folder of videos, one file each, with `features.json` that says how they were made."""
+"""Features of a folder of videos, one file each, with `features.json` that says how they were made.
+
+Videos are decoded by PyAV, an optional package.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,70 +20,26 @@ from g2l.datasets.features import Features, open_features
 from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder, write_json
-from g2l.inference.devices import parse_device
-from g2l.inference.extraction.encoder import (
-    Encoder,
-    Image,
-    Normalization,
-    fit,
-    hash_encoder,
-    plan_normalization,
-    to_batch,
-)
-from g2l.inference.extraction.video_frames import SUFFIXES, require_av, sampled_frames
+from g2l.inference.encoder import Encoder, Image, fit, hash_encoder, to_batch
+from g2l.inference.settings import ExtractionConfig
 from g2l.progress import NullProgress, Progress
 
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractionRequest:
-    """What to extract.
-
-    Attributes:
-        videos: Folder of videos.
-        encoder: A `.onnx` file.
-        output: Folder for `<video>.npy` and `features.json`.
-        fps: Features per second of video.
-        mean: Of red, green and blue between 0 and 1; None is ImageNet's.
-        std: The same.
-        size: As of `Encoder`.
-        clip_frames: As of `Encoder`.
-        encoder_output: As of `Encoder`.
-        batch_size: Frames or clips that are encoded at once.
-        device: What runs the encoder.
-    """
-
-    videos: Path
-    encoder: Path
-    output: Path
-    fps: float = 15.0
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
-    size: int | None = None
-    clip_frames: int | None = None
-    encoder_output: str | None = None
-    batch_size: int = 32
-    device: str = "auto"
-
-    def validate(self) -> None:
-        """Check the settings.
-
-        Raises:
-            InputError: Some are out of range; all of them are named.
-        """
-        wrong = []
-        if not 0 < self.fps <= 500:
-            wrong.append(f"`fps` must be in (0, 500], but is {self.fps} instead.")
-        for name in ("size", "clip_frames", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                wrong.append(f"`{name}` must be >= 1, but is {value} instead.")
-        if wrong:
-            raise InputError(" ".join(wrong))
+SUFFIXES = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+_HINT = "repair the video, or take it out of the folder."
+_ROUNDING = 1e-3
+"""Seconds by which times may be early: some containers count milliseconds."""
+_LOST_SECONDS, _LOST_SHARE = 1.0, 0.02
+"""Tolerated gap at the end, whichever is larger: containers round, and sound may outlast pictures."""
 
 
 @dataclass(frozen=True)
 class ExtractionResult:
-    """What was done.
+    """Result of an extraction.
 
     Attributes:
         written: Videos whose features were extracted.
@@ -99,31 +58,38 @@ class ExtractionResult:
     device_report: str
 
 
-def extract_features(request: ExtractionRequest, progress: Progress | None = None) -> ExtractionResult:
-    """Extract the features of all videos that are not done yet; an unreadable video does not stop the others.
+def extract_features(
+    config: ExtractionConfig, progress: Progress | None = None, *, feature_dim: int | None = None
+) -> ExtractionResult:
+    """Extract the features of all videos that are not done yet; a corrupted video does not stop the others.
 
     Features and facts are written after each video, whole or not at all: a second call goes on after a kill.
 
+    Args:
+        config: Videos, encoder and output folder.
+        progress: Where progress is shown.
+        feature_dim: D that the features must have, or None.
+
     Raises:
-        InputError: A setting is out of range, encoder and settings do not fit, there are no videos, or the
-            output folder holds features that were made in another way.
+        InputError: A setting is out of range, encoder, settings and `feature_dim` do not fit, there are no
+            videos, or the output folder holds features that were made in another way.
         OperationalError: onnxruntime or writing failed.
     """
-    request.validate()
+    config.validate()
     require_av()
-    videos = _find_videos(request.videos)
-    digest = hash_encoder(request.encoder)
-    encoder = Encoder(
-        request.encoder,
-        parse_device(request.device),
-        request.size,
-        request.clip_frames,
-        request.encoder_output,
-    )
-    normalization = plan_normalization(encoder.input, request.mean, request.std)
-    facts = _resume(request.output, _new_facts(request, digest, encoder, normalization))
-    ensure_folder(request.output)
-    kept = [name for name, path in videos.items() if _is_done(request.output, facts, name, path)]
+    videos = _find_videos(config.videos)
+    digest = hash_encoder(config.encoder)
+    encoder = Encoder(config)
+    facts = _resume(config.output, _new_facts(config, digest, encoder))
+    for name in videos:
+        path = config.output / f"{name}.npy"
+        if path.exists() and name not in facts["videos"]:
+            raise InputError(
+                f"{path}: would be replaced, but {FACTS_NAME} does not list it.",
+                hint="choose another output folder.",
+            )
+    ensure_folder(config.output)
+    kept = [name for name, path in videos.items() if _is_done(config.output, facts, name, path)]
     written: list[str] = []
     issues: list[DataError] = []
     with (progress or NullProgress()).task("extracting", len(videos)) as bar:
@@ -132,11 +98,17 @@ def extract_features(request: ExtractionRequest, progress: Progress | None = Non
             if name in kept:
                 continue
             try:
-                features = _extract(request, encoder, normalization, path)
+                features = _extract(config, encoder, path)
             except DataError as error:
                 issues.append(error)
             else:
-                _write_features(request.output, facts, name, path, features)
+                if feature_dim not in (None, len(features)):
+                    raise InputError(
+                        f"{config.encoder}: expected features of feature_dim {feature_dim} for the model, "
+                        f"found {len(features)}.",
+                        hint="give the encoder that made the features of the training.",
+                    )
+                _write_features(config.output, facts, name, path, features)
                 written.append(name)
             bar.advance(note=name)
     done = [facts["videos"][name] for name in (*kept, *written)]
@@ -170,20 +142,18 @@ def _find_videos(folder: Path) -> dict[str, Path]:
     return videos
 
 
-def _extract(
-    request: ExtractionRequest, encoder: Encoder, normalization: Normalization | None, path: Path
-) -> Features:
+def _extract(config: ExtractionConfig, encoder: Encoder, path: Path) -> Features:
     """Return the features of one video, (D, T)."""
     takes = encoder.input
-    images = (fit(frame, takes.height, takes.width) for frame in sampled_frames(path, request.fps))
-    clips = ((image,) for image in images) if takes.clip_frames is None else _clips(images, takes.clip_frames)
+    images = (fit(frame, takes.height, takes.width) for frame in sampled_frames(path, config.fps))
+    clips = _clips(images, takes.clip_frames or 1)
     rows = []
-    while batch := list(islice(clips, takes.batch or request.batch_size)):
-        rows.append(encoder.encode(to_batch(batch, takes, normalization)))
+    while batch := list(islice(clips, takes.batch or config.batch_size)):
+        rows.append(encoder.encode(to_batch(batch, encoder)))
     features = np.ascontiguousarray(np.concatenate(rows).T)
     if not np.isfinite(features).all():
         frame = int(np.argwhere(~np.isfinite(features).all(axis=0))[0, 0])
-        message = f"features must be finite, but those of {frame / request.fps:.1f} s are not."
+        message = f"features must be finite, but those of {frame / config.fps:.1f} s are not."
         raise DataError(path, None, message, hint="the encoder and --mean and --std must fit.")
     return features
 
@@ -208,20 +178,18 @@ def _padded(images: Iterable[Image], before: int, after: int) -> Iterator[Image]
         yield from repeat(last, after)
 
 
-def _new_facts(
-    request: ExtractionRequest, digest: str, encoder: Encoder, normalization: Normalization | None
-) -> dict[str, Any]:
+def _new_facts(config: ExtractionConfig, digest: str, encoder: Encoder) -> dict[str, Any]:
     """Return all that decides the features of a video."""
-    takes = encoder.input
+    takes, normalization = encoder.input, encoder.normalization
     return {
         "schema": FACTS_SCHEMA,
         "encoder": {
-            "file": request.encoder.name,
+            "file": config.encoder.name,
             "sha256": digest,
             "output": encoder.output,
             "clip_frames": takes.clip_frames,
         },
-        "fps": float(request.fps),
+        "fps": float(config.fps),
         "preprocessing": {
             "colours": "RGB",
             "height": takes.height,
@@ -275,14 +243,17 @@ def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool
 
 
 def _write_features(output: Path, facts: dict[str, Any], name: str, path: Path, features: Features) -> None:
-    """Write the features of one video, then the facts, in which it is done from now on.
+    """Write the features of one video, then the facts, in which it counts as done from now on.
 
     Raises:
         OperationalError: Writing failed.
     """
+    file_name, size = _identity(path)
+    # Listed before the file exists, so that a file without an entry is never one of ours.
+    facts["videos"].setdefault(name, {"file": file_name, "bytes": size})
+    write_json(output / FACTS_NAME, facts)
     with atomic_path(output / f"{name}.npy") as temporary, temporary.open("wb") as file:
         np.lib.format.write_array(file, features, allow_pickle=False)
-    file_name, size = _identity(path)
     facts["feature_dim"] = len(features)
     facts["videos"][name] = {"file": file_name, "bytes": size, "frames": features.shape[1]}
     write_json(output / FACTS_NAME, facts)
@@ -290,3 +261,73 @@ def _write_features(output: Path, facts: dict[str, Any], name: str, path: Path, 
 
 def _identity(path: Path) -> tuple[str, int]:
     return path.name, path.stat().st_size
+
+
+# ------------------------------------------------------------------------------- frames at a constant rate
+
+
+def require_av() -> Any:
+    """Return the package.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise InputError(
+            "videos cannot be read without the package av.", hint="pip install 'g2l[video]'."
+        ) from None
+    return av
+
+
+def sampled_frames(path: Path, fps: float) -> Iterator[VideoFrame]:
+    """Yield what is on the screen at 0, 1 / fps, 2 / fps … seconds after the first frame.
+
+    Raises:
+        DataError: The file cannot be read, has no pictures, or ends before it should.
+    """
+    av = require_av()
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(path, None, "has no video stream.", hint=_HINT)
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            yield from _resample(path, container, stream, fps)
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or str(error)
+        raise DataError(path, None, f"cannot be decoded ({reason}).", hint=_HINT) from None
+
+
+def _resample(path: Path, container: InputContainer, stream: VideoStream, fps: float) -> Iterator[VideoFrame]:
+    rate = float(stream.average_rate or stream.guessed_rate or 0) or fps
+    shown: VideoFrame | None = None
+    start = time = 0.0
+    emitted = 0
+    for number, frame in enumerate(container.decode(stream)):
+        found = number / rate if frame.time is None else frame.time
+        if shown is None:
+            start = found
+        time = max(time, found - start)
+        while shown is not None and emitted / fps < time - _ROUNDING:
+            yield shown
+            emitted += 1
+        shown = frame
+    if shown is None:
+        raise DataError(path, None, "has a video stream, but no frame in it.", hint=_HINT)
+    end = time + 1 / rate
+    _check_end(path, container, stream, start, end)
+    while emitted == 0 or emitted / fps < end - _ROUNDING:
+        yield shown
+        emitted += 1
+
+
+def _check_end(path: Path, container: InputContainer, stream: VideoStream, start: float, end: float) -> None:
+    if stream.duration is not None and stream.time_base is not None:
+        expected = float(stream.duration * stream.time_base)
+    else:
+        expected = (container.duration or 0) / 1_000_000 - max(0, start)  # microseconds from 0 on
+    if expected - end > max(_LOST_SECONDS, _LOST_SHARE * expected):
+        message = f"is truncated: it should last {expected:.1f} s, but its frames end after {end:.1f} s."
+        raise DataError(path, None, message, hint=_HINT)

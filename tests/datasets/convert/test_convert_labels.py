@@ -1,19 +1,83 @@
-"""Labels of lists of frames and of MATLAB files, mappings, and every way in which they can be wrong."""
+"""Labels of ELAN files, lists of frames and MATLAB files, mappings, and how they can be broken."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from label_files import FRAMES, LABELS, Source, eaf, written
+from pympi.Elan import Eaf
 from scipy.io import savemat
 
 from g2l.config import DataConfig
-from g2l.datasets.convert.plan import write_conversion
+from g2l.datasets.convert.plan import ConversionPlan, plan_conversion, write_conversion
+from g2l.datasets.convert.request import ConversionRequest
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.facts import read_dataset_facts
+from g2l.errors import InputError
 from g2l.files import write_json
+
+FRAMES = {"P1_a": 30, "P2_a": 40}
+LABELS = {name: ["idle"] * 10 + ["cut"] * (frames - 10) for name, frames in FRAMES.items()}
+EAF = """<?xml version="1.0" encoding="{encoding}"?>{doctype}
+<ANNOTATION_DOCUMENT AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">
+ <HEADER MEDIA_FILE="" TIME_UNITS="{units}">{media}</HEADER>
+ <TIME_ORDER>
+  <TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1000"/>
+  <TIME_SLOT TIME_SLOT_ID="ts2" {end}/>
+ </TIME_ORDER>
+ <TIER LINGUISTIC_TYPE_REF="a" TIER_ID="{tier}">
+  <ANNOTATION>{annotation}</ANNOTATION>
+ </TIER>{more}
+</ANNOTATION_DOCUMENT>
+"""
+TIMED = (
+    '<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">'
+    "<ANNOTATION_VALUE>{value}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>"
+)
+REFERRING = '<REF_ANNOTATION ANNOTATION_ID="a1" ANNOTATION_REF="a0"><ANNOTATION_VALUE>cut</ANNOTATION_VALUE></REF_ANNOTATION>'  # noqa: E501
+SECOND = '<TIER LINGUISTIC_TYPE_REF="a" TIER_ID="right hand"><ANNOTATION>' + TIMED.format(value="stir")
+SECOND += "</ANNOTATION></TIER>"
+
+
+def eaf(value: str = "cut", **parts: str) -> str:
+    given = {"encoding": "UTF-8", "doctype": "", "units": "milliseconds", "media": "", "tier": "left hand"}
+    given |= {"end": 'TIME_VALUE="2000"', "annotation": TIMED.format(value=value), "more": ""}
+    return EAF.format(**{**given, **parts})
+
+
+class Source:
+    """Features of two videos, and labels of any kind."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for folder in ("features", "labels"):
+            (root / folder).mkdir()
+        for name, frames in FRAMES.items():
+            np.save(root / "features" / f"{name}.npy", np.ones((3, frames)) * np.arange(frames))
+
+    def label(self, name: str, text: str | bytes) -> Path:
+        path = self.root / "labels" / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def lists(self) -> None:
+        for name, labels in LABELS.items():
+            self.label(f"{name}.txt", "\n".join(labels) + "\n")
+
+    def plan(self, **settings: Any) -> ConversionPlan:
+        given = {"segments": self.root / "labels", "data_root": self.root / "data", "dataset": "mine"}
+        request = {"features": self.root / "features", "group_pattern": "", **given, **settings}
+        return plan_conversion(ConversionRequest(**request))
+
+    def errors(self, **settings: Any) -> list[str]:
+        return [f"{f.path.name}:{f.line}: {f.reason}" for f in self.plan(**settings).errors]
+
+
+def written(plan: ConversionPlan) -> dict[str, list[str]]:
+    folder = write_conversion(plan)
+    return {path.stem: path.read_text().splitlines() for path in (folder / "groundTruth").iterdir()}
 
 
 @pytest.fixture
@@ -177,3 +241,86 @@ def test_what_a_data_set_keeps(source: Source) -> None:
     assert (facts["fps"], facts["group_pattern"], facts["background"]) == (10.0, "^(P.)", ("idle",))
     dataset = SegmentationDataset.open(DataConfig(data_root=plan.path.parent, dataset="mine"))
     assert (dataset.fps, dataset.background) == (10.0, ("idle",))
+
+
+def test_elan_files_by_another_library(source: Source) -> None:
+    for name in FRAMES:
+        document = Eaf()
+        document.add_tier("hands")
+        document.add_annotation("hands", 200, 1000, "cut")
+        document.add_annotation("hands", 1000, 2040, "stir & 切る")
+        document.to_file(source.root / "labels" / f"{name}.eaf")
+    labels = written(source.plan(fps=10.0))
+    assert labels["P1_a"] == ["background"] * 2 + ["cut"] * 8 + ["stir & 切る"] * 10 + ["background"] * 10
+
+
+def test_two_tiers_are_named_and_one_is_chosen(source: Source) -> None:
+    for name in FRAMES:
+        source.label(f"{name}.eaf", eaf(more=SECOND))
+    issue = source.plan(fps=10).errors[0]
+    assert issue.reason == (
+        "expected one tier, but found 'left hand' with 1 annotations, 'right hand' with 1 annotations."
+    )
+    assert issue.hint == "--tier chooses one, such as --tier 'left hand'."
+    assert written(source.plan(fps=10, tier="right hand"))["P1_a"].count("stir") == 10
+    misspelt = source.plan(fps=10, tier="right band", dataset="other").errors[0]
+    assert misspelt.reason.startswith("expected a tier 'right band', but its tiers are 'left hand'")
+    assert misspelt.hint == "did you mean right hand?"
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (eaf(doctype=BOMB, value="&b;"), 1, "has a document type (DOCTYPE)"),
+        (eaf(doctype=OUTSIDE, value="&a;"), 1, "has a document type (DOCTYPE)"),
+        (eaf(value="&b;"), 9, "is not an EAF document (undefined entity)"),
+        (eaf(encoding="klingon"), 1, "is not an EAF document (unknown encoding: klingon)"),
+        (eaf()[:300], 6, "is not an EAF document ("),
+        ("<html/>", 1, "expected an EAF document (`ANNOTATION_DOCUMENT`), but found `html`."),
+        (eaf(units="PAL-frames"), None, "expected times in milliseconds, but `TIME_UNITS` is 'PAL-frames'."),
+        (eaf(end=""), 9, "'cut' must start and end at a time"),
+        (eaf(end=f'TIME_VALUE="{"9" * 5000}"'), 9, "'cut' must start and end at a time"),
+        (
+            eaf(end='TIME_VALUE="1000"'),
+            9,
+            "'cut' must end after it starts, but starts at 1000 and ends at",
+        ),
+        (eaf(value="a\nb"), 9, "holds a line break"),
+        (eaf(annotation=REFERRING), 9, "'cut' refers to another tier"),
+        (eaf(annotation=""), None, "expected annotations, but its tiers are 'left hand' with 0 annotations."),
+        (eaf(annotation="<ALIGNABLE_ANNOTATION/>"), 9, "expected an attribute `TIME_SLOT_REF1`"),
+    ],
+)
+def test_broken_elan_files_are_named_with_their_line(
+    source: Source, text: str | bytes, line: int | None, message: str
+) -> None:
+    source.label("P1_a.eaf", text)
+    source.label("P2_a.eaf", eaf())
+    plan = source.plan(fps=10)
+    issue = plan.errors[0]
+    assert (issue.path.name, issue.line) == ("P1_a.eaf", line)
+    assert message in issue.reason
+    with pytest.raises(InputError):
+        write_conversion(plan)
+    assert not (source.root / "data").exists()
+
+
+def test_times_count_from_the_origin_of_the_medium(source: Source) -> None:
+    for name in FRAMES:
+        source.label(f"{name}.eaf", eaf(media='<MEDIA_DESCRIPTOR MEDIA_URL="a" TIME_ORIGIN="1000"/>'))
+    plan = source.plan(fps=10)
+    assert plan.issues == ()
+    assert written(plan)["P2_a"] == ["background"] * 20 + ["cut"] * 10 + ["background"] * 10
+
+
+def test_origins_that_differ_or_are_no_time(source: Source) -> None:
+    two = '<MEDIA_DESCRIPTOR MEDIA_URL="a" TIME_ORIGIN="{}"/><MEDIA_DESCRIPTOR MEDIA_URL="b"/>'
+    source.label("P1_a.eaf", eaf(media=two.format("500")))
+    source.label("P2_a.eaf", eaf(media=two.format("x")))
+    plan = source.plan(fps=10)
+    assert "its media start at 500, 0 ms" in plan.issues[0].message
+    assert "`TIME_ORIGIN` must be milliseconds, but is 'x'" in plan.errors[0].message

@@ -1,0 +1,226 @@
+"""`g2l data`: synth, validate, convert, download and extract."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from g2l.config import DataConfig
+from g2l.errors import InputError
+
+from . import console
+from .options import Uses
+from .settings import ConvertConfig, DownloadConfig, ExtractConfig, JsonConfig, SynthConfig
+
+if TYPE_CHECKING:
+    from g2l.datasets.errors import DataError
+    from g2l.datasets.validation import DatasetFacts
+
+
+def synth(config: SynthConfig) -> None:
+    """Make a synthetic data set whose best receptive fields are known.
+
+    Example: g2l data synth --dataset lags41 --kind lags --lags 41
+    """
+    import numpy as np
+
+    from g2l.datasets.layout import new_path
+    from g2l.datasets.synthetic import kitchen, lags, write_dataset
+
+    new_path(config.data_root, config.dataset)  # refused before anything is drawn
+    sizes = {name: getattr(config, name) for name in ("videos", "frames", "classes", "feature_dim")}
+    given = {name: value for name, value in sizes.items() if value is not None}
+    generator = np.random.default_rng(config.seed)
+    if config.kind == "kitchen":
+        content = kitchen(generator, **given)
+    else:
+        content = lags(generator, _integers("--lags", config.lags or "41"), **given)
+    kind = {"kind": config.kind, "lags": config.lags, "seed": config.seed}
+    source = {"made_by": "g2l data synth", **kind, **sizes}
+    path = write_dataset(config.data_root, config.dataset, content, source)
+    console.say(f"{path}: {console.count(config.videos, 'video')}, splits 1 and 2.")
+    console.say(f"try: {_next('pipeline', config.data_root, config.dataset)} --split 1")
+
+
+def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], shown: JsonConfig) -> None:
+    """List every error of a data set, all splits and all values, then what it holds.
+
+    Example: g2l data validate --dataset gtea
+    """
+    from g2l.datasets.validation import validate_dataset
+
+    report = validate_dataset(data, console.ConsoleProgress())
+    path = data.data_root / data.dataset
+    if shown.json:
+        console.data_json(_as_json(report.issues, report.facts))
+    else:
+        _print_issues(report.issues)
+        _print_facts(path, report.facts)
+    if report.errors:
+        raise InputError(f"{path}: {_count(report.issues)}.")
+
+
+def convert(config: ConvertConfig) -> None:
+    """Make a data set of your own features and labels.
+
+    Example: g2l data convert --features i3d --segments segments.csv --dataset mine
+    """
+    from g2l.datasets.convert.plan import plan_conversion, write_conversion
+
+    plan = plan_conversion(config)
+    _print_issues(plan.issues)
+    if plan.errors:
+        raise InputError(f"{plan.path}: not made; {_count(plan.issues)}.")
+    _print_facts(plan.path, plan.facts)
+    console.say(f"frames that no segment covers, taken as {config.background!r}: {plan.filled:,}.")
+    if config.dry_run:
+        console.say(f"{plan.path}: would be made as above; nothing was written.")
+        return
+    write_conversion(plan, console.ConsoleProgress())
+    console.say(f"{plan.path}: made.")
+    console.say(f"try: {_next('data validate', config.data_root, config.dataset)}")
+
+
+def download(
+    dataset: Annotated[str, typer.Argument(help="gtea, 50salads or breakfast.")],
+    config: DownloadConfig,
+) -> None:
+    """Download a public data set, once its terms are accepted; continues an interrupted download.
+
+    Example: g2l data download gtea
+    """
+    from g2l.datasets.download import archive_path, download_dataset, find_source, read_record
+    from g2l.datasets.layout import new_path
+
+    source = find_source(dataset)
+    new_path(config.data_root, dataset)
+    archive = read_record(source)
+    console.say(f"{source.dataset}: features and labels as published with MS-TCN, {source.page}")
+    console.say(f"terms of the data set: {source.terms}")
+    console.say(f"terms of the archive: {archive.licence or 'the record names no licence.'}")
+    console.say(f"cite: {source.cite}; features: Abu Farha and Gall, CVPR 2019")
+    console.say(
+        f"one archive holds gtea, 50salads and breakfast: {archive.size / 1e9:.2f} GB to download, checked "
+        f"against md5:{archive.md5} as the record gives it."
+    )
+    if not (config.yes or _agreed()):
+        raise InputError(
+            "the terms were not accepted; nothing was downloaded.",
+            hint="--yes accepts them without a question.",
+        )
+    path = download_dataset(source, archive, config.data_root, console.ConsoleProgress())
+    console.say(f"{path}: made. The archive with the other data sets is kept:")
+    console.say(f"{archive_path(source, archive, config.data_root)}")
+    console.say(f"try: {_next('data validate', config.data_root, dataset)}")
+
+
+def extract(config: ExtractConfig) -> None:
+    """Make features of videos with an encoder of your own; what is done already is kept.
+
+    Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
+    """
+    from g2l.datasets.facts import FACTS_NAME
+    from g2l.inference.extraction import extract_features
+    from g2l.pipeline.output import refuse_foreign_folder
+
+    refuse_foreign_folder(config.output, (FACTS_NAME,))
+    result = extract_features(config, console.ConsoleProgress())
+    console.say(f"encoder: {result.device_report}.")
+    rows = [
+        ("extracted", f"{len(result.written):,}"),
+        ("there already", f"{len(result.kept):,}"),
+        ("frames", f"{result.frames:,} at {config.fps:g} per second"),
+        ("feature_dim", f"{result.feature_dim:,}" if result.feature_dim else "unknown"),
+    ]
+    console.table(str(config.output), ("", "videos"), rows)
+    _print_issues(result.issues)
+    if result.issues:
+        raise InputError(f"{config.output}: {_count(result.issues)}; the other videos are done.")
+    arguments = ["--features", str(config.output), "--segments", "segments.csv", "--dataset", "mine"]
+    console.say(f"try: g2l data convert {shlex.join(arguments)}")
+
+
+def _integers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"`{option}` must be numbers separated by commas, such as 41,7, but is {text!r} instead."
+        ) from None
+
+
+def _agreed() -> bool:
+    try:
+        return typer.confirm("Download under these terms?", err=True)
+    except typer.Abort:  # stdin is not a terminal
+        return False
+
+
+def _next(name: str, data_root: Path, dataset: str) -> str:
+    """Return the command line to continue with on a data set."""
+    return f"g2l {name} {shlex.join(['--data-root', str(data_root), '--dataset', dataset])}"
+
+
+def _count(issues: Sequence[DataError]) -> str:
+    """Return such as `1 error, 2 warnings`."""
+    counts = {kind: sum(issue.severity == kind for issue in issues) for kind in ("error", "warning")}
+    return ", ".join(console.count(number, kind) for kind, number in counts.items() if number)
+
+
+def _print_issues(issues: Sequence[DataError]) -> None:
+    for issue in issues:
+        if issue.severity == "error":
+            console.error(str(issue), issue.hint)
+        else:
+            console.say(f"warning: {issue}" + (f"\nhint: {issue.hint}" if issue.hint else ""))
+
+
+def _print_facts(path: Path, facts: DatasetFacts) -> None:
+    """Print what a data set holds to stdout."""
+    rows = [
+        ("videos", f"{facts.videos:,}"),
+        ("frames", f"{facts.frames:,}"),
+        ("longest video", f"{facts.longest:,} frames"),
+        ("classes", f"{len(facts.class_counts):,}"),
+        ("feature_dim", f"{facts.feature_dim:,}" if facts.feature_dim else "unknown"),
+    ]
+    for split, (train, test) in facts.splits.items():
+        rows.append((f"split {split}", f"{train:,} train, {test:,} test"))
+    if facts.fps is not None:
+        rows.append(("features per second", f"{facts.fps:g}"))
+    encoder = (facts.extraction or {}).get("encoder")
+    if isinstance(encoder, dict):
+        rows.append(("encoder", f"{encoder.get('file')}, SHA-256 {str(encoder.get('sha256'))[:12]}…"))
+    console.table(str(path), ("", "found"), rows)
+    if facts.class_counts:
+        total = max(facts.frames, 1)
+        shares = [(name, f"{n:,}", f"{100 * n / total:.1f}") for name, n in facts.class_counts.items()]
+        console.table("frames by class", ("class", "frames", "%"), shares)
+
+
+def _as_json(issues: Sequence[DataError], facts: DatasetFacts) -> dict[str, Any]:
+    return {
+        "videos": facts.videos,
+        "frames": facts.frames,
+        "feature_dim": facts.feature_dim,
+        "longest": facts.longest,
+        "classes": len(facts.class_counts),
+        "class_frames": dict(facts.class_counts),
+        "splits": {str(split): {"train": a, "test": b} for split, (a, b) in facts.splits.items()},
+        "fps": facts.fps,
+        "extraction": facts.extraction,
+        "issues": [
+            {
+                "path": str(issue.path),
+                "line": issue.line,
+                "severity": issue.severity,
+                "message": issue.reason,
+                "hint": issue.hint,
+            }
+            for issue in issues
+        ],
+    }

@@ -1,1 +1,0 @@
-"""Features of videos by any encoder in ONNX."""

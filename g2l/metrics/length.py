@@ -1,0 +1,34 @@
+"""How many epochs are best: the maximum of the smoothed hold-out curve.
+
+A score jumps by one or two points from epoch to epoch. The maximum of the raw curve is mostly the luckiest of
+many epochs; that of a moving mean is the middle of the best stretch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from g2l.errors import InputError
+
+
+def smoothed(curve: Sequence[float]) -> list[float]:
+    """Return the moving mean of a curve over a tenth of it on either side, less of it near the ends."""
+    reach = len(curve) // 10
+    windows = [curve[max(0, epoch - reach) : epoch + reach + 1] for epoch in range(len(curve))]
+    return [math.fsum(window) / len(window) for window in windows]
+
+
+def best_length(curves: Sequence[Sequence[float]]) -> int:
+    """Return the number of epochs, from 1, at which the smoothed mean of the curves is highest.
+
+    Args:
+        curves: Score after each epoch, one curve for each training; of equals the earlier epoch wins.
+
+    Raises:
+        InputError: There is no curve, or they differ in length.
+    """
+    if not curves or not curves[0] or len({len(curve) for curve in curves}) > 1:
+        raise InputError("`curves` must hold at least one score each, and as many in each, but do not.")
+    means = smoothed([math.fsum(scores) / len(scores) for scores in zip(*curves, strict=True)])
+    return max(range(len(means)), key=means.__getitem__) + 1
