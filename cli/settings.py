@@ -21,7 +21,7 @@ MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or mo
 
 @dataclass(frozen=True, kw_only=True)
 class DebugConfig(Settings):
-    """What every command has."""
+    """Options of every command."""
 
     debug: bool = _print("Print tracebacks of errors.", rank=RARE)
 
@@ -73,6 +73,16 @@ class StartConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContextConfig(Settings):
+    """How finely the context that the data need is measured."""
+
+    points: int = _first(5, "Receptive fields to compare.", at_least=2)
+    repeats: int = _first(
+        2, "Trainings per receptive field, each with another hold-out and seed.", at_least=2
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SeedsConfig(Settings):
     """How often a structure is trained."""
 
@@ -81,7 +91,7 @@ class SeedsConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedConfig(Settings):
-    """What a published checkpoint (a state dict) does not hold, and what no file may decide alone."""
+    """Facts that published checkpoints (state dicts) lack, and the factory that no file may choose."""
 
     structure: Path | None = setting(None, "Structure of a state dict.", default_text="2^l")
     mapping: Path | None = setting(None, "mapping.txt of a state dict.")
@@ -93,7 +103,7 @@ class PublishedConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(ConsoleConfig):
-    """What is predicted, what is written, and how labels are smoothed."""
+    """Input, output and smoothing of a prediction."""
 
     model: str = _first("", MODEL_HELP, required=True)
     features: tuple[Path, ...] = _first((), "Feature file (.npy) or folder of them; repeatable.")
@@ -245,7 +255,7 @@ class ExtractConfig(DebugConfig, ExtractionConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig(ConsoleConfig):
-    """What a report is written as, and where."""
+    """Format and path of a report."""
 
     format: str = _first(
         "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")

@@ -22,6 +22,8 @@ PAGES = {
     "data/README.md": "data-layout.md",
     "benchmarks/RESULTS.md": "benchmarks/results.md",
     "benchmarks/BACKBONES.md": "benchmarks/backbones.md",
+    "benchmarks/COMPARISON.md": "benchmarks/comparison.md",
+    "benchmarks/REFIT.md": "benchmarks/refit.md",
     f"{RESULTS}/CORRELATION.md": "benchmarks/correlation.md",
     f"{RESULTS}/EFFICIENCY.md": "benchmarks/efficiency.md",
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 BLOCK = 2**24
 """Seeds of each purpose."""
 LARGEST = 2**31 - 1
-"""What torch, numpy and scikit-learn all accept."""
+"""Largest seed that torch, numpy and scikit-learn accept."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from g2l.shipping import ContestConfig, Ship
 from g2l.structure import DilationStructure, LayerTopology
 
 COMPARED = (MEAN_F1, "accuracy")
-"""What the comparison is made in: one for segments, one for frames. Of many, one would differ by luck."""
+"""Metrics of the comparison: one for segments, one for frames. Of many, one would differ by luck."""
 HAND_DESIGNED = "hand-designed"
 LOOKS = 4
 """Times that `until_decided` looks at the scores, at most."""
@@ -54,7 +54,7 @@ class Duel:
 
 @dataclass(frozen=True, kw_only=True)
 class ContestOutcome:
-    """What the hold-outs decided.
+    """Decision of the hold-outs.
 
     Attributes:
         shipped: Name of the structure that is exported.

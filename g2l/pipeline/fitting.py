@@ -33,7 +33,7 @@ CHECKPOINT = "last.ckpt"
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What is trained: everything but the seed.
+    """A training task: everything but the seed.
 
     Attributes:
         data: Data set, split and how it is read.

@@ -1,6 +1,6 @@
 """Selection: trainings on rotated hold-outs, which choose how long a structure is trained and how good it is.
 
-What is reported is trained afterwards, on all of train and under other seeds (`g2l.seeds`). Epochs carry over
+Reported networks are trained later, on all of train and under other seeds (`g2l.seeds`). Epochs carry over
 to the larger set, optimiser steps do not: the best number of epochs on a half or three quarters of the videos
 is about the best on all of them (METHOD, section 8).
 """
@@ -40,13 +40,13 @@ class HoldoutEpoch:
 
     @property
     def key(self) -> int:
-        """What a resumed training does not write again."""
+        """Files that a resumed training does not write again."""
         return self.epoch
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOutcome:
-    """What the hold-outs say about one structure.
+    """Hold-out results of one structure.
 
     Attributes:
         structure: Its rates.

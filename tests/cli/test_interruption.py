@@ -36,7 +36,7 @@ def resume_arguments(told: Result) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "stage", "output"),
     [
-        (TRAIN, "g2l.pipeline.train.fit", ("--output-dir", "my run")),
+        (TRAIN, "g2l.pipeline.fitting.fit", ("--output-dir", "my run")),
         (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.search_local.fit", ()),
         (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.search_local.fit", ()),
     ],
@@ -60,12 +60,12 @@ def test_the_printed_line_resumes(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-import g2l.pipeline.train
+import g2l.pipeline.fitting
 from g2l.tracking.process import Upload
 def fit(*_, **__):
     Path("started").touch()
     time.sleep(60)
-g2l.pipeline.train.fit = fit
+g2l.pipeline.fitting.fit = fit
 Upload.start = lambda upload, folder: None
 from cli.main import main
 main()

@@ -113,14 +113,7 @@ class KilledRuns:
         torn = [path.name for path in (place / "run").rglob(".*.tmp")]
         files = {name: value for name, value in outcome(place / "run").items() if name != "tracking.json"}
         eaf = {path.name: path.read_text() for path in (place / "run").rglob("*.eaf")}
-        return {"files": files, "eaf": undated(eaf), "torn": torn, "mlflow": held(client)}
-
-
-def undated(documents: dict[str, str]) -> dict[str, object]:
-    """Return ELAN documents; all of a run have one date, that of its start."""
-    dates = {text.partition('DATE="')[2].partition('"')[0] for text in documents.values()}
-    assert len(dates) <= 1, f"several dates: {dates}"
-    return {name: [text.replace(date, "") for date in dates] for name, text in documents.items()}
+        return {"files": files, "eaf": eaf, "torn": torn, "mlflow": held(client)}
 
 
 def held(client: object) -> list[str]:

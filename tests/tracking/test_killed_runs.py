@@ -12,6 +12,7 @@ def runs(tmp_path_factory, empty_store):
     return KilledRuns(tmp_path_factory.mktemp("killed"), empty_store)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("stage", ["train", "predict", "search-local"])
 def test_a_killed_stage_ends_like_an_undisturbed_one(runs, workdir, stage):
     runs.expected(stage)
