@@ -1,4 +1,4 @@
-"""A whole search of some seconds, made to be killed: one-shot, a race and a final comparison."""
+"""A whole search of some seconds, made to be killed: a genetic search, a race and a final comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from g2l.config import (
     GlobalSearchConfig,
     ProxyChoice,
     RecipeConfig,
-    Strategy,
 )
 from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.pipeline.candidates import GlobalSearchTask
@@ -45,8 +44,7 @@ def careful_task(data: DataConfig, executor: ExecutorKind) -> GlobalSearchTask:
         backbone=BackboneConfig(stages=2, layers=2, feature_maps=4),
         recipe=RecipeConfig(epochs=6, batch_size=2, learning_rate=5e-2),
         search=GlobalSearchConfig(
-            strategy=Strategy.ONE_SHOT,
-            trainings=24.0,
+            generations=3,
             population=3,
             proxy=ProxyChoice.THIRD,
             leaders=2,

@@ -60,13 +60,13 @@ def search_global(
     preset: PresetConfig,
     search: Annotated[
         GlobalSearchConfig,
-        Uses(first=("strategy",), adjust=adjust_search),
+        Uses(adjust=adjust_search),
     ],
     run: SearchRunConfig,
     backbone: BackboneConfig,
     recipe: RecipeConfig,
 ) -> None:
-    """Find coarse dilation rates with the global search; writes structure.json.
+    """Find a smaller shape that is as good, or coarse dilation rates; writes structure.json.
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """
@@ -90,7 +90,12 @@ def search_global(
         view = tables.SearchView(context.progress.show)
         prepared = prepare_search(context.data, task)
         found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
-        tables.best_structures(f"The best structures, {subject}", found, search.fitness, backbone.topology)
+        if found.shapes:
+            tables.shapes(found, search.fitness)
+        else:
+            tables.best_structures(
+                f"The best structures, {subject}", found, search.fitness, backbone.topology
+            )
         for line in tables.search_summary(found, trainings=search.trainings):
             console.data(line)
         console.say(f"structure: {context.folder / 'structure.json'}")

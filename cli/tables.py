@@ -108,6 +108,32 @@ def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topolo
     console.table(title, columns, rows)
 
 
+def shapes(found: GlobalSearchOutcome, fitness: str) -> None:
+    """Print what a search of shapes knows of each, the cheapest first."""
+    rows = [
+        (
+            row.name,
+            f"{row.cost:.2f} ×",
+            f"{row.epochs}{' (still rising)' if row.rising else ''}",
+            f"{row.fitness:.1f}",
+            "" if row.cost == 1 else f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})",
+            str(row.blocks),
+            "yes" if row.shown else "no",
+        )
+        for row in sorted(found.shapes, key=lambda row: row.cost)
+    ]
+    columns = (
+        "shape",
+        "multiply-adds",
+        "epochs",
+        f"hold-out {fitness}",
+        "difference (80 % interval)",
+        "pairs",
+        "within margin",
+    )
+    console.table("Shapes against hand-designed", columns, rows)
+
+
 def rates(structure: DilationStructure, topology: LayerTopology) -> list[str]:
     """Return the rates of each stage; those of convolutions side by side on a line of their own."""
     return [
@@ -129,7 +155,10 @@ def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> li
         trainings: What it was allowed to cost in full trainings, or None.
     """
     kept = found.structure == found.hand_designed
-    lines = [f"Winner: {'the hand-designed structure' if kept else found.structure}. {found.reason}"]
+    name = next((row.name for row in found.shapes if row.structure == found.structure), str(found.structure))
+    lines = [f"Winner: {'the hand-designed structure' if kept else name}. {found.reason}"]
+    if found.epochs is not None:
+        lines.append(f"Best length of its training: {console.count(found.epochs, 'epoch')}.")
     lines += [
         f"Winner against hand-designed after full trainings, {COMPARED[metric]} on test: {one.words()}."
         for metric, one in found.differences.items()
@@ -156,7 +185,10 @@ def _fitness(leader: Leader) -> str:
 
 def cost_plan(plan: CostPlan) -> None:
     """Say what a search will cost."""
-    console.facts("The search will cost", {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)})
+    costs = {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)}
+    if plan.power is not None:
+        costs["can show"] = plan.power
+    console.facts("The search will cost", costs)
 
 
 def dry_run(title: str, plan: CostPlan) -> None:
@@ -176,6 +208,8 @@ def dry_run(title: str, plan: CostPlan) -> None:
     columns = ("part", "steps", "full trainings", "time", "full trainings at most")
     console.table(title, columns, rows)
     full = f"A full training is {console.count(expected.full_steps, 'step')}."
+    if plan.power is not None:
+        console.data(plan.power)
     kept = "" if expected.bytes is None else f" Checkpoints take {_mebibytes(expected.bytes)} while it runs."
     console.data(full + kept)
 
@@ -224,7 +258,6 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
     if seconds_left is not None:
         fields.append(f"{'at most' if status.limited else 'about'} {duration(seconds_left)} left")
     fields += [console.count(status.evaluations, "evaluation"), f"{status.cache_hits:,} cached"]
-    fields.append(f"{status.pruned:,} pruned")
     if status.failures:
         fields.append(f"{status.failures:,} failed")
     return [*fields, console.count(status.workers, "worker")]

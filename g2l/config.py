@@ -87,12 +87,26 @@ class ExecutorKind(StrEnum):
     RAY = "ray"
 
 
+class Space(StrEnum):
+    """What a global search varies: stages, layers and growth, or the rate of every layer."""
+
+    SHAPES = "shapes"
+    RATES = "rates"
+
+
 class Strategy(StrEnum):
-    """How a global search proposes what to train next; see `g2l.search.loop`."""
+    """How a search of rates proposes what to train next; see `g2l.search.proposals`."""
 
     RANDOM = "random"
     GENETIC = "genetic"
-    ONE_SHOT = "one-shot"
+
+
+class Preference(StrEnum):
+    """Which structure a search of shapes ships; see `g2l.search.proof.pick`."""
+
+    SHOWN = "shown"
+    ACCURACY = "accuracy"
+    CHEAPEST = "cheapest"
 
 
 class LocalRule(StrEnum):
@@ -342,31 +356,44 @@ class SearchLimits(Settings):
 class GlobalSearchConfig(SearchLimits):
     """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
 
-    The preset `fast` costs at most 24 full trainings and reports what they have shown. `demo` takes a few
-    minutes on two cores: after 60 steps its candidates are still ranked the wrong way round, after 100 they
-    are not. Candidates differ by more points of F1 than of accuracy, for which the paper's margin of 10 is
-    meant.
+    The preset `fast` searches shapes at the cost of at most 5 full trainings. `demo` takes a few minutes on
+    two cores: after 60 steps its candidates are still ranked the wrong way round, after 100 they are not.
+    Candidates differ by more points of F1 than of accuracy, for which the paper's margin of 10 is meant.
     """
 
     trainings: float | None = setting(
         None,
-        "Search budget, all trainings included.",
+        "Search budget, without --final-seeds; none: until a shape is shown.",
         unit="full trainings",
         above=0,
-        presets={FAST: 24.0},
+        presets={FAST: 5.0},
         default_text="no limit",
+        option="budget",
         rank=FIRST,
     )
-    strategy: Strategy = setting(
-        Strategy.ONE_SHOT, "Search strategy.", presets={PAPER: Strategy.GENETIC, DEMO: Strategy.GENETIC}
+    space: Space = setting(
+        Space.RATES, "Search stages, layers and growth, or all rates.", presets={FAST: Space.SHAPES}
     )
+    shapes: tuple[str, ...] = _rare(
+        (), "Shape to compare: 8,5,5 (layers); 8,5,5^3 (growth 3); repeatable.", default_text="seven"
+    )
+    margin: float = setting(1.5, "Loss that still counts as equal.", unit="points", above=0)
+    prefer: Preference = _rare(
+        Preference.SHOWN,
+        "Ship the cheapest shape shown equal, the best shown better, or the cheapest estimate.",
+    )
+    max_epochs: int | None = _rare(
+        None, "Longest training of a shape that still improves.", at_least=1, default_text="twice --epochs"
+    )
+    holdouts: int = _rare(1, "Hold-outs that rates are scored on.", at_least=1, at_most=99, presets={FAST: 2})
+    strategy: Strategy = _rare(Strategy.GENETIC, "Strategy of a search of rates.")
     population: int = _rare(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
     generations: int = _rare(
         6, "Generations after the first population.", at_least=0, presets={PAPER: 100, DEMO: 2}
     )
     proxy: ProxyChoice = _rare(
         ProxyChoice.FIXED,
-        "Length of a candidate training: a third of a full one, or fixed by --proxy-steps or --proxy-epochs.",
+        "Training of a candidate: a third of a full one, or fixed by --proxy-steps or --proxy-epochs.",
         presets={FAST: ProxyChoice.THIRD},
     )
     budget: Budget = _rare(
@@ -375,37 +402,18 @@ class GlobalSearchConfig(SearchLimits):
         presets={PAPER: Budget(5, "epochs"), DEMO: Budget(100, "steps")},
         option="proxy",
     )
-    leaders: int = _rare(
-        0,
-        "Best structures trained again with new seeds before the winner is chosen.",
-        at_least=0,
-        presets={FAST: 3},
-    )
-    final_seeds: int = setting(
-        0,
-        "Final full trainings of the winner and of hand-designed, compared on test.",
-        at_least=0,
-        presets={FAST: 3},
-    )
+    leaders: int = _rare(0, "Structures that race under new seeds.", at_least=0, presets={FAST: 3})
+    final_seeds: int = setting(0, "Trainings of winner and hand-designed, compared on test.", at_least=0)
     fitness: str = _rare(
         "f1", "Hold-out metric that ranks candidates; f1 is the mean of F1@10,25,50.", choices=FITNESS_METRICS
     )
-    max_exponent: int = _rare(
-        10,
-        "Largest rate as an exponent of 2; also limited by the longest video.",
-        unit="exponent",
-        at_least=0,
-    )
+    max_exponent: int = _rare(10, "Largest rate as an exponent of 2.", unit="exponent", at_least=0)
     mutation_probability: float = _rare(0.2, "Mutation probability of a child.", at_least=0, at_most=1)
     gene_mutation_probability: float = _rare(
         0.2, "Mutation probability of each rate of a mutated child.", at_least=0, at_most=1
     )
     survival_margin: float = _rare(
-        10.0,
-        "Largest distance of a survivor from the best fitness.",
-        unit="points",
-        at_least=0,
-        presets={FAST: 20.0, DEMO: 20.0},
+        20.0, "Largest distance of survivors from the best.", unit="points", at_least=0, presets={PAPER: 10.0}
     )
     candidate_checkpoints: CandidateCheckpoints = _placement(
         CandidateCheckpoints.ALL, "Candidates whose weights are kept."
@@ -423,15 +431,10 @@ class GlobalSearchConfig(SearchLimits):
         changes_result=False,
     )
     ray_address: str | None = _placement(
-        None,
-        "Ray cluster: host:port or auto; all its resources are used.",
-        default_text="one is started here",
+        None, "Ray cluster to use as a whole: host:port or auto.", default_text="one is started here"
     )
     gpus_per_candidate: float = _placement(
-        0.0,
-        "GPUs per candidate in Ray; 0.25 runs four on each GPU.",
-        at_least=0,
-        default_text="1 with --device cuda, else 0",
+        0.0, "GPUs per candidate in Ray; 0.25: four on each.", at_least=0, default_text="1 with --device cuda"
     )
 
     def errors(self) -> Iterator[str]:

@@ -9,32 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from g2l.config import Budget as Budget
-from g2l.errors import InputError
 from g2l.structure import DilationStructure
-
-
-@dataclass(frozen=True)
-class TrainingSegment:
-    """A part of a training with rates of one kind; rates change no shape of a weight, so they may change.
-
-    Attributes:
-        until: Optimiser steps completed when it ends, counted from the start of the training, >= 1.
-        structure: Its rates, or None when every step draws rates of its own.
-        rates: What is drawn from, each layer alone and uniformly, when `structure` is None; else empty.
-
-    Raises:
-        InputError: `until` is below 1, or not exactly one of `structure` and `rates` is given.
-    """
-
-    until: int
-    structure: DilationStructure | None = None
-    rates: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.until < 1:
-            raise InputError(f"`until` must be >= 1, but is {self.until} instead.")
-        if (self.structure is None) != bool(self.rates):
-            raise InputError("a training segment must have either a structure or the rates to draw from.")
 
 
 @dataclass(frozen=True)
@@ -43,22 +18,17 @@ class EvaluationTask:
 
     Attributes:
         structure: The candidate.
-        budget: How long it is trained, from the very start: the steps of its history count.
+        budget: How long it is trained.
         seed: Seed of its initialisation and of the order of its batches; the same for all candidates
             that are compared, so that they differ by structure only.
-        history: Warm-start history: with which rates its weights were trained before its own, earliest first;
-            empty when it starts from its initialisation.
+        holdouts: Rotated hold-outs (`SegmentationDataset.partitions`), distinct: one training for each, and
+            the scores are averaged.
     """
 
     structure: DilationStructure
     budget: Budget
     seed: int
-    history: tuple[TrainingSegment, ...] = ()
-
-    @property
-    def shares_weights(self) -> bool:
-        """Whether no step is taken with its own rates: it is scored with weights of others."""
-        return bool(self.history) and self.history[-1].until == self.budget.amount
+    holdouts: tuple[int, ...] = (0,)
 
 
 class EvaluationStatus(StrEnum):
@@ -76,28 +46,30 @@ class Evaluation:
         structure: The candidate.
         budget: How long it was trained.
         seed: Seed of its initialisation and of the order of its batches.
-        history: With which rates its weights were trained before its own.
+        holdouts: On which it was scored.
         metrics: Hold-out metrics in percent (`accuracy`, `edit`, `f1@10`, …); empty when failed.
         seconds: Wall-clock time of the evaluation.
         status: Done or failed.
         reason: Why it failed, or None.
         checkpoint: Where its weights are, or None when they were not kept.
+        curve: Hold-out metrics after each epoch, by name; empty for a budget in steps.
     """
 
     structure: DilationStructure
     budget: Budget
     seed: int
-    history: tuple[TrainingSegment, ...] = ()
+    holdouts: tuple[int, ...] = (0,)
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     status: EvaluationStatus = EvaluationStatus.DONE
     reason: str | None = None
     checkpoint: Path | None = None
+    curve: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def task(self) -> EvaluationTask:
         """What was evaluated."""
-        return EvaluationTask(self.structure, self.budget, self.seed, self.history)
+        return EvaluationTask(self.structure, self.budget, self.seed, self.holdouts)
 
 
 class Fitness(Protocol):

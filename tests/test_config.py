@@ -133,6 +133,11 @@ def test_a_backbone_knows_its_hand_designed_structure():
     assert backbone.fit(backbone.hand_designed()) is backbone
 
 
+def test_a_structure_that_does_not_fit_is_refused():
+    with pytest.raises(InputError, match=r"s\.json: expected 2 rates for each layer .* found 3 rates"):
+        BackboneConfig(name="ms-tcn++").fit(DilationStructure(((1, 2, 4), (4,))), "s.json")
+
+
 @pytest.mark.parametrize(
     ("amount", "unit", "message"),
     [

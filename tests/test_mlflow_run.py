@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[1]
 PARENT = "mlflow.parentRunId"
 NETWORK = {"stages": 1, "layers": 2, "feature_maps": 4}
-BRIEF = {"epochs": 1, "executor": "serial", "population": 2, "proxy_steps": 2, "trainings": 60}
+BRIEF = {"epochs": 1, "executor": "serial", "population": 2, "proxy_steps": 2, "space": "rates", "budget": 60}
 
 ALONE = """
 import json, sys

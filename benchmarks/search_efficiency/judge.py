@@ -191,8 +191,7 @@ def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructur
     """Yield the steps spent at each change of mind, ascending, and the structure from there on.
 
     The incumbent is the leader that the strategy itself has named last, or a structure that has scored
-    better since in a training that was no shorter. Scores of shared weights name nobody:
-    trainings from scratch decide.
+    better since in a training that was no shorter.
 
     Args:
         events: Of one search, in their order.
@@ -200,7 +199,7 @@ def incumbents(events: Sequence[Record]) -> Iterator[tuple[int, DilationStructur
     incumbent: Record | None = None
     for event in events:
         named = event["kind"] in DECIDED or incumbent is None or _beats(event, incumbent)
-        if event["inherited"] or not named:
+        if not named:
             continue
         if incumbent is None or event["structure"] != incumbent["structure"]:
             yield event["steps"], DilationStructure(tuple(map(tuple, event["structure"])))

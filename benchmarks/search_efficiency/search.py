@@ -15,7 +15,7 @@ from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Strategy
 from g2l.evaluation import Budget, Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
-from g2l.search.budget import StepBudget
+from g2l.search.budget import StepBudget, task_steps
 from g2l.search.candidates import GenerationSummary
 from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
@@ -28,9 +28,6 @@ Record = dict[str, Any]
 FILE = "searches.jsonl"
 TRAININGS = 12.0
 """What the compared strategies may spend, in full trainings; the paper's algorithm ends by itself."""
-
-LEADERS = 3
-"""Of a race."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +59,7 @@ GENETIC = Arm("genetic (paper)", _compared(Strategy.GENETIC, trainings=None))
 RANDOM = Arm("random", _compared(Strategy.RANDOM))
 
 
-def _raced(strategy: Strategy) -> Arm:
-    """Return a strategy that spends half as much again on a race of its leaders under fresh seeds."""
-    config = _compared(strategy, 1.5 * TRAININGS).replace(leaders=LEADERS)
-    return Arm(f"{strategy}, race", config)
-
-
-ARMS = {
-    arm.name: arm
-    for arm in (
-        GENETIC,
-        RANDOM,
-        Arm("one-shot", _compared(Strategy.ONE_SHOT)),
-        _raced(Strategy.ONE_SHOT),
-    )
-}
+ARMS = {arm.name: arm for arm in (GENETIC, RANDOM)}
 
 
 def run(arm: Arm, problem: Problem, seed: int, work: Path) -> Record:
@@ -134,7 +117,7 @@ class _Observer:
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._ledger = StepBudget()
+        self._ledger = StepBudget(task_steps)
         self._events: list[Record] = []
 
     def on_evaluation(self, finding: EvaluationEvent) -> None:
@@ -160,7 +143,6 @@ class _Observer:
             "steps": self._ledger.spent,
             "structure": evaluation.structure.as_lists(),
             "budget": evaluation.budget.amount,
-            "inherited": bool(evaluation.history),
             "seed": evaluation.seed,
             "fitness": round(metric_value(evaluation.metrics, self._metric), 3),
         }

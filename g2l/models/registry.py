@@ -22,7 +22,7 @@ class BackboneFactory(Protocol):
     - The last of the S outputs is the prediction; logits of valid frames do not depend on padded ones.
     - Its convolutions with a kernel above 1 have the rates of the structure, in the order of its modules.
 
-    The last line is what local search and super-networks need; without them a network may use its rates
+    The last line is what the local search needs; without it a network may use its rates
     in any way. Ours with a causal variant also take `causal`, which others are never given.
     """
 

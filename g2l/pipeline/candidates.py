@@ -32,7 +32,7 @@ from g2l.search.executors.ray import RayExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import check_limits
 from g2l.structure import DilationStructure
-from g2l.training.candidate import CandidateFitness, candidate_dataset
+from g2l.training.candidate import CandidateFitness
 
 PROBE_STEPS = 4
 STATUS_INTERVAL_S = 5.0
@@ -136,7 +136,7 @@ def candidate_fitness(
         checkpoint_folder=folder / CANDIDATES if folder is not None and keeps else None,
         training_folder=None if folder is None else folder / TRAININGS,
         feature_folder=None if folder is None or alone else folder / TRAININGS / FEATURES,
-        opened=candidate_dataset(dataset) if alone else None,
+        opened=dataset if alone else None,
     )
 
 
@@ -213,7 +213,7 @@ class CandidateWeights:
         """Count one score of a candidate; weights that another run trained are linked into this one."""
         evaluation = event.evaluation
         self.seconds += evaluation.seconds
-        self.evaluations += not evaluation.task.shares_weights
+        self.evaluations += 1
         if evaluation.checkpoint is None or self._keep is CandidateCheckpoints.NONE:
             return
         path = self._folder / evaluation.checkpoint.parent.name / evaluation.checkpoint.name
@@ -289,7 +289,7 @@ class StatusLog:
         status, self._written_at = self._status, time.monotonic()
         if status is None or not status.trained_steps:
             return
-        names = ("generation", "best", "median", "cache_hits", "pruned", "failures", "steps", "workers")
+        names = ("generation", "best", "median", "cache_hits", "failures", "steps", "workers")
         numbers = {f"search/{name}": float(getattr(status, name)) for name in names}
         if status.full_steps is not None:
             numbers["search/training_equivalents"] = status.steps / status.full_steps

@@ -112,6 +112,7 @@ def hold_contest(
     trainings: int,
     metric: str,
     group_pattern: str | None = None,
+    shown: frozenset[str] = frozenset(),
 ) -> ContestOutcome:
     """Train the candidates on hold-outs and choose the one to ship.
 
@@ -126,22 +127,25 @@ def hold_contest(
         trainings: Of each candidate, at first.
         metric: Hold-out metric that decides.
         group_pattern: Finds the subject in a video name, see `DataConfig`.
+        shown: Candidates that the search has shown to be cheaper and as good: they need not be better here.
     """
     counts = looks(trainings, config)
     confidence = 1 - (1 - CONFIDENCE) / len(counts)
     for count in counts:
         selections = {name: select(name, count) for name in names}
-        duels = _duels(selections, metric, group_pattern, confidence)
+        duels = _duels(selections, metric, group_pattern, confidence, shown)
         if all(one.comparison is None or one.comparison.verdict is not Verdict.UNDECIDED for one in duels):
             break
     best = HAND_DESIGNED
     for duel in duels:
-        if duel.comparison is not None and duel.comparison.verdict is Verdict.BETTER:
+        if duel.comparison is not None and _wins(duel.challenger, duel.comparison, shown):
             best = duel.challenger
     searched = best if best != HAND_DESIGNED else names[-1]
     if config.ship is Ship.BEST:
         found = [duel.words for duel in duels]
         why = "no searched one was shown to be better" if best == HAND_DESIGNED else "shown to be better"
+        if best in shown:
+            why = "cheaper, and shown to be as good by the search"
         shipped, reason = best, f"The {best} structure is shipped: {why}. {' '.join(found)}"
     else:
         shipped = HAND_DESIGNED if config.ship is Ship.HAND_DESIGNED else searched
@@ -160,8 +164,16 @@ def looks(trainings: int, config: ContestConfig) -> list[int]:
     return sorted(set(spread))
 
 
+def _wins(name: str, found: Comparison, shown: frozenset[str]) -> bool:
+    return found.verdict is Verdict.BETTER or (name in shown and found.verdict is not Verdict.WORSE)
+
+
 def _duels(
-    selections: Mapping[str, SelectionOutcome], metric: str, group_pattern: str | None, confidence: float
+    selections: Mapping[str, SelectionOutcome],
+    metric: str,
+    group_pattern: str | None,
+    confidence: float,
+    shown: frozenset[str],
 ) -> list[Duel]:
     duels, defender = [], HAND_DESIGNED
     for name, challenger in list(selections.items())[1:]:
@@ -178,7 +190,7 @@ def _duels(
             confidence=confidence,
         )
         duels.append(Duel(challenger=name, defender=defender, comparison=found))
-        if found.verdict is Verdict.BETTER:
+        if _wins(name, found, shown):
             defender = name
     return duels
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from g2l.files import atomic_path
 from g2l.records import LocalSearchUpdate, figure_path
+from g2l.search.proposals.shapes import Proof
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +66,35 @@ def fitness_over_generations(
     axes.set_xlabel("generation (0 = first population)")
     axes.set_ylabel(f"hold-out {name} (%)")
     axes.legend()
+    return figure
+
+
+def shapes_figure(proof: Proof, name: str) -> Figure:
+    """Return the front of score against cost with its intervals, and the hold-out curves beside it.
+
+    Args:
+        proof: Outcome of a search of shapes.
+        name: What the fitness is.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    front, curves = figure.subplots(1, 2)
+    for row, curve in zip(proof.rows, proof.curves, strict=True):
+        reach = [[row.difference - row.low], [row.high - row.difference]]
+        (line,) = curves.plot(range(1, len(curve) + 1), curve, label=row.name)
+        front.errorbar(row.cost, row.difference, yerr=reach, color=line.get_color(), marker="o", capsize=3)
+        front.annotate(row.name, (row.cost, row.difference), xytext=(4, 4), textcoords="offset points")
+        curves.axvline(row.epochs, color=line.get_color(), linestyle=":")
+    front.plot(
+        [row.cost for row in proof.front], [row.difference for row in proof.front], color="black", alpha=0.3
+    )
+    front.axhline(0, color="black", linestyle=":")
+    front.set_xlabel("multiply-adds (hand-designed = 1)")
+    front.set_ylabel(f"hold-out {name}, difference (points)")
+    curves.set_xlabel("epoch (dotted: best length)")
+    curves.set_ylabel(f"hold-out {name} (%)")
+    curves.legend(fontsize=7)
     return figure
 
 

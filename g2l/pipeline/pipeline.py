@@ -149,7 +149,11 @@ def run_pipeline(
             "global": found.structure,
             "local": refined.structure,
         }
-        contest = _contest(stage, task, structures)
+        shown = any(row.structure == found.structure and row.shown and row.cost < 1 for row in found.shapes)
+        # The curves of the search say how long these structures may need.
+        epochs = max([task.recipe.epochs, *(row.epochs for row in found.shapes)])
+        task = replace(task, recipe=task.recipe.replace(epochs=epochs))
+        contest = _contest(stage, task, structures, frozenset({"global"} if shown else ()))
         if stage.result is None:
             _write_structure(stage.folder, task, structures[contest.shipped], contest, search.dataset)
         baseline = searched = _train(stage, task, HAND_DESIGNED, contest)
@@ -228,7 +232,7 @@ def _training(task: PipelineTask, name: str, structure: DilationStructure) -> Tr
 
 
 def _contest(
-    stage: RunContext, task: PipelineTask, structures: Mapping[str, DilationStructure]
+    stage: RunContext, task: PipelineTask, structures: Mapping[str, DilationStructure], shown: frozenset[str]
 ) -> ContestOutcome:
     """Train the candidates on hold-outs and choose; one with the structure of a simpler one is that one."""
     known: dict[str, SelectionOutcome] = {}
@@ -253,6 +257,7 @@ def _contest(
         trainings=task.seeds,
         metric=task.recipe.monitor,
         group_pattern=task.data.group_pattern,
+        shown=shown,
     )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from g2l.config import GlobalSearchConfig, Selection
+from g2l.config import GlobalSearchConfig, Selection, Space
 from g2l.datasets.dataset import SegmentationDataset
+from g2l.errors import InputError
 from g2l.evaluation import Evaluation
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import metric_value
+from g2l.models.size import multiply_adds_per_frame
 from g2l.pipeline.candidates import (
     TRAININGS,
     CandidateWeights,
@@ -28,15 +30,17 @@ from g2l.pipeline.candidates import (
 from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
-from g2l.pipeline.figures import fitness_over_generations, save_figure
+from g2l.pipeline.figures import fitness_over_generations, save_figure, shapes_figure
 from g2l.pipeline.fitting import Training
-from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns
+from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns, shape_columns
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
 from g2l.search.budget import CostPlan, plan_search
 from g2l.search.events import SearchObserver
 from g2l.search.journal import Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
+from g2l.search.proposals.shapes import plan_shapes
+from g2l.search.shapes import Shape, ShapeSpace, canonical_shapes, holdout_share
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.seeds import SeedPlan
@@ -55,14 +59,14 @@ class PreparedSearch:
         task: What is searched.
         dataset: Its data.
         config: Settings of the search, the candidates' budget in optimiser steps.
-        space: Allowed structures: powers of two, shorter than the longest training video.
+        space: Allowed structures: shapes, or powers of two, both shorter than the longest training video.
         full_steps: Optimiser steps of one full training.
     """
 
     task: GlobalSearchTask
     dataset: SegmentationDataset
     config: GlobalSearchConfig
-    space: SearchSpace
+    space: SearchSpace | ShapeSpace
     full_steps: int
 
 
@@ -79,7 +83,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     task.validate()
     dataset = data.open(task.data)
     task = replace(task, data=dataset.config)  # with the facts of the data set
-    space = SearchSpace.powers_of_two(
+    rates = SearchSpace.powers_of_two(
         task.backbone.topology,
         task.backbone.hand_designed().shape,
         max_exponent=task.search.max_exponent,
@@ -88,8 +92,64 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
         max_look_ahead=task.search.max_look_ahead,
     )
     config, full = search_in_steps(task, dataset), full_steps(task, dataset)
-    plan_search(config, space, full_steps=full)
+    space: SearchSpace | ShapeSpace = rates
+    if task.search.space is Space.SHAPES:
+        space = shape_space(task, dataset, rates, full)
+        plan_shapes(config, space)
+    else:
+        plan_search(config, rates, full_steps=full)
     return PreparedSearch(task=task, dataset=dataset, config=config, space=space, full_steps=full)
+
+
+def shape_space(
+    task: GlobalSearchTask, dataset: SegmentationDataset, rates: SearchSpace, full: int
+) -> ShapeSpace:
+    """Return the shapes that are compared: those asked for or the canonical ones, within the limits.
+
+    Args:
+        task: What is searched.
+        dataset: Its data.
+        rates: The space of the hand-designed shape, which holds what the limits and the videos allow.
+        full: Optimiser steps of a training of the hand-designed structure on all of train.
+
+    Raises:
+        InputError: A shape cannot be read, none keeps to the limits, or the size of the network is unknown.
+    """
+    backbone, search, epochs = task.backbone, task.search, task.recipe.epochs
+    limit = backbone.topology.largest_span(search.max_receptive_field, search.max_look_ahead)
+    hand_designed = backbone.hand_designed()
+    if limit is not None and backbone.topology.span(hand_designed) > limit:
+        hand_designed = rates.project(hand_designed)
+    partitions = dataset.partitions(Selection.BEST)
+    largest = max(1, dataset.longest(partitions.train) - 1)
+    shapes = [Shape.parse(text) for text in search.shapes] or canonical_shapes(
+        backbone.stages, backbone.layers
+    )
+    names = {hand_designed: f"{backbone.stages}×{backbone.layers} (hand-designed)"}
+    for shape in shapes:
+        structure = shape.structure(largest=largest, dual=backbone.topology.parallel > 1)
+        if limit is None or backbone.topology.span(structure) <= limit:
+            names.setdefault(structure, str(shape))
+    if len(names) < 2:
+        raise InputError("`shapes` must hold a structure within the limits, beside the hand-designed one.")
+    return ShapeSpace(
+        names=names,
+        multiply_adds={
+            one: multiply_adds_per_frame(
+                backbone, one, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
+            )
+            for one in names
+        },
+        epochs=epochs,
+        max_epochs=max(epochs, search.max_epochs or 2 * epochs),
+        full_steps=full,
+        share=holdout_share(
+            [dataset.num_frames(name) for name in partitions.train],
+            [dataset.num_frames(name) for name in partitions.holdout],
+        ),
+        rotations=dataset.rotations,
+        trainings=search.trainings,
+    )
 
 
 def plan(search: PreparedSearch, device: str) -> CostPlan:
@@ -101,12 +161,18 @@ def plan(search: PreparedSearch, device: str) -> CostPlan:
     """
     task = search.task
     fitness = candidate_fitness(task, search.dataset, device, folder=None)
+    seconds = seconds_per_step(fitness, task.backbone.hand_designed(), SeedPlan(task.seed).search)
+    weights = bytes_of_weights(task, search.dataset)
+    if isinstance(search.space, ShapeSpace):
+        return plan_shapes(
+            search.config, search.space, seconds_per_step=seconds, bytes_per_checkpoint=weights
+        )
     return plan_search(
         search.config,
         search.space,
         full_steps=search.full_steps,
-        seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), SeedPlan(task.seed).search),
-        bytes_per_checkpoint=bytes_of_weights(task, search.dataset),
+        seconds_per_step=seconds,
+        bytes_per_checkpoint=weights,
     )
 
 
@@ -118,7 +184,7 @@ def search_globally(
     observers: Sequence[SearchObserver] = (),
     folder: str = "",
 ) -> GlobalSearchOutcome:
-    """Search coarse rates (G2L, section 3.2).
+    """Search shapes, or coarse rates (G2L, section 3.2).
 
     Args:
         context: Where it runs.
@@ -164,14 +230,16 @@ def _search(
     leaders, reason = leaders_of(found, task.search.fitness)
     result = scores | {
         "structure": found.winner.as_lists(),
+        "epochs": found.epochs,
         "hand_designed": found.hand_designed.structure.as_lists(),
         "evaluations": weights.evaluations,
         "steps": found.steps,
         "final_steps": final_steps,
-        "full_steps": search.full_steps,
+        "full_steps": found.full_steps,
         "seconds": weights.seconds,
         "proxy_steps": found.proxy,
-        "leaders": [leader.as_dict(search.space.topology) for leader in leaders],
+        "leaders": [leader.as_dict(task.backbone.topology) for leader in leaders],
+        "shapes": [] if found.proof is None else [row.as_dict() for row in found.proof.rows],
         "reason": reason,
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
@@ -188,15 +256,20 @@ def _search(
 
 
 def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:
-    """Write the table of the race and the figure of all generations."""
+    """Write the table of the race or of the shapes, and the figures."""
+    topology, fitness = search.task.backbone.topology, search.task.search.fitness
     if found.race is not None:
-        columns = race_columns(found.race.results, found.hand_designed.structure, search.space.topology)
+        columns = race_columns(found.race.results, found.hand_designed.structure, topology)
         write_table(stage.folder, "race", columns)
+    if found.proof is not None:
+        write_table(stage.folder, "shapes", shape_columns(found.proof, topology))
+        save_figure(stage.folder, "shapes", shapes_figure(found.proof, fitness))
+        return
     figure = fitness_over_generations(
         [generation.best for generation in found.generations],
         [generation.mean for generation in found.generations],
         hand_designed,
-        search.task.search.fitness,
+        fitness,
     )
     save_figure(stage.folder, "fitness", figure)
 
@@ -232,7 +305,11 @@ def _compare(
     task = search.task
     recipe = task.recipe.replace(selection=Selection.LAST) if task.recipe.refit else task.recipe
     hand_designed = task.backbone.hand_designed()
-    if winner in (hand_designed, search.space.project(hand_designed)) or not task.search.final_seeds:
+    space = search.space
+    baselines = (
+        [hand_designed] if isinstance(space, ShapeSpace) else [hand_designed, space.project(hand_designed)]
+    )
+    if winner in baselines or not task.search.final_seeds:
         return {}, 0
     contestants = [
         train(

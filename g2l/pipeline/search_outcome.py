@@ -9,6 +9,7 @@ from typing import Any, Self
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import metric_value
 from g2l.search.loop import GlobalSearchResult
+from g2l.search.proposals.shapes import Proof, Row
 from g2l.search.race import Race, RaceResult, race_budget
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -50,6 +51,8 @@ def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[tuple[Leader, .
     Those of the race of the leaders, which have scores under fresh seeds; without one, the best by the score
     that selected them.
     """
+    if result.proof is not None:
+        return _of_proof(result.proof), result.proof.reason
     if result.race is not None:
         return _of_race(result, result.race), _reason(result.race, result)
     rows = [
@@ -64,6 +67,33 @@ def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[tuple[Leader, .
     ]
     best = "It has the best score, under one seed; a difference of a point or two is noise."
     return tuple(rows), result.verdict or best
+
+
+def _of_proof(proof: Proof) -> tuple[Leader, ...]:
+    rows = sorted(proof.rows, key=lambda row: -row.difference)
+    return tuple(
+        Leader(
+            structure=row.structure,
+            fitness=row.fitness,
+            standard_error=None,
+            seeds=row.blocks,
+            steps=row.steps,
+        )
+        for row in rows
+    )
+
+
+def shape_columns(proof: Proof, topology: LayerTopology) -> dict[str, list[Any]]:
+    """Return the table of a search of shapes: every structure, the cheapest first."""
+    rows = sorted(proof.rows, key=lambda row: row.cost)
+    reports = [topology.report(row.structure) for row in rows]
+    names = ("name", "cost", "multiply_adds", "epochs", "rising", "fitness", "difference", "low", "high")
+    return {
+        "structure": [row.structure.key for row in rows],
+        **{name: [getattr(row, name) for row in rows] for name in (*names, "blocks", "shown")},
+        "front": [row in proof.front for row in rows],
+        **{name: [report[name] for report in reports] for name in reports[0]},
+    }
 
 
 def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
@@ -124,6 +154,7 @@ class GlobalSearchOutcome:
 
     Attributes:
         structure: The winner.
+        epochs: How long to train it, or None for as long as the recipe says.
         hand_designed: The 2^l structure as it is in the space that was searched.
         fitness: Its hold-out fitness after the candidates' budget, in percent.
         hand_designed_fitness: That of the 2^l structure by the same budget and seed.
@@ -134,6 +165,7 @@ class GlobalSearchOutcome:
         seconds: Time that training the candidates took.
         proxy_steps: Optimiser steps of one candidate.
         leaders: The best structures, best first.
+        shapes: What is known of every shape, the cheapest first; empty for a search of rates.
         reason: Why the winner is the winner, in plain words.
         differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
             are the same structure, or no comparison was asked for.
@@ -141,6 +173,7 @@ class GlobalSearchOutcome:
     """
 
     structure: DilationStructure
+    epochs: int | None = None
     hand_designed: DilationStructure
     fitness: float
     hand_designed_fitness: float
@@ -151,6 +184,7 @@ class GlobalSearchOutcome:
     seconds: float
     proxy_steps: int
     leaders: tuple[Leader, ...]
+    shapes: tuple[Row, ...] = ()
     reason: str
     differences: Mapping[str, Comparison]
     run_id: str
@@ -171,7 +205,12 @@ class GlobalSearchOutcome:
         parsed = {
             "structure": structure_of(result["structure"]),
             "hand_designed": structure_of(result["hand_designed"]),
+            "epochs": result.get("epochs"),  # 0.1.0 kept none
             "leaders": tuple(map(Leader.from_dict, result["leaders"])),
+            "shapes": tuple(
+                Row(**{**row, "structure": structure_of(row["structure"])})
+                for row in result.get("shapes", ())
+            ),
             "differences": {name: Comparison.from_dict(one) for name, one in result["differences"].items()},
         }
         names = {each.name for each in fields(cls)}

@@ -63,7 +63,6 @@ from g2l.report.facts import (
     VideoFacts,
 )
 from g2l.report.words import NAMES
-from g2l.search.budget import StepBudget
 from g2l.search.journal import JournalContent, read_journal
 from g2l.structure import DilationStructure
 
@@ -297,15 +296,15 @@ def _global(folder: Path, record: RunRecord) -> GlobalFacts:
 
 
 def _scores(content: JournalContent, fitness: str, seed: int) -> Iterator[Scored]:
-    """Yield the scores with what had been spent, as the search itself charges for them."""
-    budget = StepBudget()
+    """Yield the scores with what had been spent, as the search itself has charged for them."""
+    spent = 0
     for evaluation, _ in content.evaluations.values():
-        budget.charge(evaluation.task)
+        spent += content.steps[evaluation.task]
         score = metric_value(evaluation.metrics, fitness) if evaluation.metrics else None
-        fresh = evaluation.seed != seed or evaluation.task.shares_weights
+        fresh = evaluation.seed != seed
         yield Scored(
             as_structure(evaluation.structure.as_lists()),
-            whole(budget.spent, "steps"),
+            whole(spent, "steps"),
             None if score is None else percent(score, fitness),
             fresh,
         )

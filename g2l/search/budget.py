@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
 from g2l.errors import InputError
-from g2l.evaluation import EvaluationTask, TrainingSegment
+from g2l.evaluation import EvaluationTask
 from g2l.search.race import ROUNDS, race_budget
 from g2l.search.space import SearchSpace
 
-RUNGS = 3
-"""Lengths of the trainings that verify the structures of a one-shot search."""
-GROWTH = 2
-"""Length of a rung over that of the one below."""
-REDUCTION = 3
-"""One of so many structures of a rung is promoted to the next one."""
-SUPER_NETWORK_PROXIES = 3
-"""Length of a super-network in proxies where that of a full training is unknown."""
-CHECKPOINT_SIZE = 3
-"""Size of a training checkpoint in networks: weights and two moments of Adam."""
 FINAL_COMPARISON = "final comparison"
 """Part of the cost that follows the search: full trainings of the winner and the hand-designed structure."""
 
-_Start = tuple[int, tuple[TrainingSegment, ...], object]
-"""What a training shares with others up to some step: seed, segments before, rates."""
-
 
 class StepBudget:
-    """Counts optimiser steps; a training that continues an earlier one is charged for the rest only.
+    """Counts optimiser steps; a training that continues a shorter one is charged for the rest only.
 
     A charge does not depend on what other runs have left in the store: a budget buys the same search
     everywhere.
+
+    Args:
+        steps_of: Steps of a task that is trained from the start.
 
     Attributes:
         spent: Steps charged so far.
@@ -39,54 +30,48 @@ class StepBudget:
         trained: Those that were trained now.
     """
 
-    def __init__(self) -> None:
-        self._reached: dict[_Start, set[int]] = {}
-        self._pending: dict[EvaluationTask, int] = {}
+    def __init__(self, steps_of: Callable[[EvaluationTask], int]) -> None:
+        self._steps_of = steps_of
+        self._charged: dict[EvaluationTask, int] = {}
         self.spent = 0
         self.completed = 0
         self.trained = 0
 
     def cost(self, task: EvaluationTask) -> int:
-        """Return the steps that `task`, with a budget in steps, costs on top of those charged so far."""
-        segments = _segments(task)
-        total = segments[-1][1]
-        for start, until in reversed(segments):
-            reached = [step for step in self._reached.get(start, ()) if step <= until]
-            if reached:
-                return total - max(reached)
-        return total
+        """Return the steps that `task` costs on top of those charged so far."""
+        shorter = [
+            self._steps_of(one)
+            for one in self._charged
+            if replace(one, budget=task.budget) == task and one.budget.unit == task.budget.unit
+        ]
+        return max(0, self._steps_of(task) - max(shorter, default=0))
 
     def charge(self, task: EvaluationTask) -> int:
         """Count the cost of `task` as spent and return it."""
         cost = self.cost(task)
-        for start, until in _segments(task):
-            self._reached.setdefault(start, set()).add(until)
+        self._charged[task] = self._charged.get(task, 0) + cost
         self.spent += cost
-        self._pending[task] = self._pending.get(task, 0) + cost
         return cost
+
+    def charged(self, task: EvaluationTask) -> int:
+        """Return what `task` was charged."""
+        return self._charged[task]
 
     def complete(self, task: EvaluationTask, *, trained: bool) -> None:
         """Count the charge of `task` as completed.
 
         Args:
-            task: Charged before.
+            task: Charged before, and completed once.
             trained: Whether it was trained now, not replayed or taken from another run.
         """
-        steps = self._pending.pop(task, 0)
+        steps = self._charged[task]
         self.completed += steps
         self.trained += steps if trained else 0
 
 
-def _segments(task: EvaluationTask) -> list[tuple[_Start, int]]:
-    """Return every segment of a training with what led to it, and the step at which it ends."""
-    segments: list[tuple[_Start, int]] = []
-    for number, segment in enumerate(task.history):
-        rates = segment.rates if segment.structure is None else segment.structure
-        segments.append(((task.seed, task.history[:number], rates), segment.until))
-    last = task.history[-1].until if task.history else 0
-    if task.budget.amount > last:
-        segments.append(((task.seed, task.history, task.structure), task.budget.amount))
-    return segments
+def task_steps(task: EvaluationTask) -> int:
+    """Return the optimiser steps of a task whose budget is in steps."""
+    return task.budget.amount * len(task.holdouts)
 
 
 def proxy_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
@@ -105,23 +90,8 @@ def proxy_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
     return -(-full_steps // 3)
 
 
-def rung_budgets(proxy: int, full_steps: int | None) -> tuple[int, ...]:
-    """Return the budgets of the rungs in optimiser steps, ascending, none above a full training."""
-    budgets = [proxy * GROWTH**rung for rung in range(RUNGS)]
-    return tuple(budget for budget in budgets if full_steps is None or budget <= full_steps) or (proxy,)
-
-
-def verification_steps(count: int, rungs: tuple[int, ...]) -> int:
-    """Return the steps of the successive halving of `count` structures."""
-    total, before = 0, 0
-    for steps in rungs:
-        total += count * (steps - before)
-        count, before = count // REDUCTION, steps
-    return total
-
-
 def allowed_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> int | None:
-    """Return the steps that the strategy may spend, or None when there is no limit.
+    """Return the steps that a search of rates may spend before its race, or None when there is no limit.
 
     Raises:
         InputError: The settings need the length of a full training, or leave too little for a search.
@@ -130,13 +100,13 @@ def allowed_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None
         return None
     if full_steps is None:
         raise InputError("`trainings` can only be set where the length of a full training is known.")
-    rest = race_steps(config, proxy, full_steps) + 2 * config.final_seeds * full_steps
-    allowed = int(config.trainings * full_steps) - rest
-    if allowed < 2 * proxy:
+    allowed = int(config.trainings * full_steps) - race_steps(config, proxy, full_steps)
+    if allowed < 2 * proxy * config.holdouts:
         raise InputError(
-            f"`trainings` must leave room for two candidates of {proxy} steps beside race and final "
-            f"comparison, but is {config.trainings:g} trainings of {full_steps} steps instead.",
-            hint="allow more trainings, shorten the candidates' budget, or use fewer final seeds.",
+            f"the budget of the search must pay for two candidates of {proxy * config.holdouts} steps beside "
+            f"the race, but is {config.trainings:g} trainings of {full_steps} steps instead.",
+            hint="raise --budget (24 suits --space rates), shorten the candidates' training, or use fewer "
+            "leaders.",
         )
     return allowed
 
@@ -155,7 +125,7 @@ class SearchCost:
         steps: Optimiser steps of each part: `search`, `race`, and the final comparison.
         full_steps: Optimiser steps of one full training.
         seconds: Wall-clock time, or None when the time of a step is unknown.
-        bytes: Disk space of checkpoints during the search, or None when the size of one is unknown.
+        bytes: Disk space of the weights that are kept, or None when the size of a network is unknown.
     """
 
     evaluations: int
@@ -182,10 +152,12 @@ class CostPlan:
     Attributes:
         expected: The expected number of mutants, no duplicates, no newcomers.
         maximal: Every child spawns a mutant, all but the leader are replaced in every generation.
+        power: What differences the search can show, in one sentence; None where that is not known.
     """
 
     expected: SearchCost
     maximal: SearchCost
+    power: str | None = None
 
 
 def plan_search(
@@ -196,7 +168,7 @@ def plan_search(
     seconds_per_step: float | None = None,
     bytes_per_checkpoint: int | None = None,
 ) -> CostPlan:
-    """Return the cost of `run_global_search` with these settings, and of the comparison that follows.
+    """Return the cost of a search of rates with these settings, and of the comparison that follows.
 
     Args:
         config: Settings of the search, its budget in steps.
@@ -216,22 +188,17 @@ def plan_search(
     race = race_steps(config, proxy, full_steps)
 
     def cost(candidates: int) -> SearchCost:
-        one_shot = config.strategy is Strategy.ONE_SHOT
-        search = min(space.size, candidates) * proxy
-        if one_shot:
-            verified = min(space.size, config.population)
-            search = full_steps + verification_steps(verified, rung_budgets(proxy, full_steps))
+        search = min(space.size, candidates) * proxy * config.holdouts
         if allowed is not None:
             search = allowed
         parts = {"search": search, "race": race, FINAL_COMPARISON: 2 * config.final_seeds * full_steps}
         steps = {name: part for name, part in parts.items() if part}
-        evaluations = search // proxy + race // max(1, 2 * proxy)
+        evaluations = search // (proxy * config.holdouts) + race // max(1, 2 * proxy)
         kept = {
             CandidateCheckpoints.ALL: evaluations,
             CandidateCheckpoints.ELITE: min(config.population, evaluations),
             CandidateCheckpoints.NONE: 0,
         }[config.candidate_checkpoints]
-        networks = kept + CHECKPOINT_SIZE * evaluations * one_shot
         seconds = (
             None if seconds_per_step is None else sum(steps.values()) * seconds_per_step / config.workers
         )
@@ -240,7 +207,7 @@ def plan_search(
             steps=steps,
             full_steps=full_steps,
             seconds=seconds,
-            bytes=None if bytes_per_checkpoint is None else networks * bytes_per_checkpoint,
+            bytes=None if bytes_per_checkpoint is None else kept * bytes_per_checkpoint,
         )
 
     return CostPlan(expected=cost(expected_evaluations(config)), maximal=cost(maximal_evaluations(config)))

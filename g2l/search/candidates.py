@@ -16,6 +16,12 @@ from g2l.structure import DilationStructure
 
 FAILED_FITNESS = -math.inf
 
+FLOOR = 5.0
+"""Points of fitness below which a network has learnt nothing: 50 steps of 18 real score channels give 13."""
+
+SAME_SCORE = 1e-6
+"""Points of spread below which scores are equal but for rounding."""
+
 
 class Origin(StrEnum):
     """How a candidate was proposed."""
@@ -25,6 +31,7 @@ class Origin(StrEnum):
     CROSSOVER = "crossover"
     MUTATION = "mutation"
     RACE = "race"
+    SHAPE = "shape"
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,12 @@ def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
 
 def diversity(structures: Sequence[DilationStructure]) -> float:
-    """Return the mean share of genes in which two structures differ, over all pairs; 0 below two."""
+    """Return the mean share of genes in which two structures differ, over all pairs.
+
+    It is 0 for fewer than two structures, and for structures of several shapes.
+    """
     pairs = math.comb(len(structures), 2)
-    if not pairs:
+    if not pairs or len({structure.shape for structure in structures}) > 1:
         return 0.0
     genes = list(zip(*(structure.rates for structure in structures), strict=True))
     equal = sum(math.comb(count, 2) for gene in genes for count in Counter(gene).values())
@@ -142,3 +152,22 @@ class GenerationSummary:
             for member in self.population
         ]
         return {**vars(self), "population": members}
+
+
+def nothing_learnt(scores: Sequence[float]) -> str | None:
+    """Return why scores say nothing about structures, or None where they do.
+
+    Args:
+        scores: Fitness in points of the structures that were trained alike; fewer than two are no evidence.
+    """
+    if len(scores) < 2:
+        return None
+    hint = "Train candidates longer, or raise the learning rate."
+    if max(scores) < FLOOR:
+        return (
+            f"Nothing was learnt: the best of {len(scores)} structures scores {max(scores):.1f} points, "
+            f"below the floor of {FLOOR:g}. {hint}"
+        )
+    if max(scores) - min(scores) < SAME_SCORE:
+        return f"Nothing was learnt: all {len(scores)} structures score {max(scores):.1f} points. {hint}"
+    return None

@@ -28,9 +28,8 @@ class SearchStatus:
         median: Median fitness of those, in points.
         evaluations: Scores so far, those of other runs included.
         cache_hits: Those that were not trained in this run.
-        pruned: Verified candidates that were not promoted to a longer training.
         failures: Candidates that could not be trained.
-        steps: Optimiser steps decided on so far.
+        steps: Optimiser steps decided on so far; those of a smaller network count less.
         completed_steps: Those of them whose evaluation is known.
         trained_steps: Those of them that this process has trained: not replayed, not of other runs.
         planned_steps: Expected steps of search and race in all; None when unknown.
@@ -45,7 +44,6 @@ class SearchStatus:
     median: float
     evaluations: int
     cache_hits: int
-    pruned: int
     failures: int
     steps: int
     completed_steps: int
@@ -78,7 +76,6 @@ class EvaluationEvent:
         generation: In which generation it was proposed.
         phase: Of the search at that time.
         cached: Whether it came from another run through the store.
-        provisional: Whether the same training may go on to a larger budget.
         status: State of the search after it.
     """
 
@@ -87,7 +84,6 @@ class EvaluationEvent:
     generation: int
     phase: SearchPhase
     cached: bool
-    provisional: bool
     status: SearchStatus
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from g2l.errors import InputError, OperationalError, at, brief
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus, EvaluationTask, TrainingSegment
+from g2l.evaluation import Budget, Evaluation, EvaluationStatus, EvaluationTask
 from g2l.files import canonical_json, ensure_folder, unwritable
 from g2l.records import now
 from g2l.structure import DilationStructure
@@ -89,7 +89,7 @@ class Journal:
         Args:
             evaluation: What was found.
             facts: JSON values: generation, cached (whether it came from another run), origin, phase,
-                provisional.
+                steps (what was charged for it).
         """
         self._append({"event": "evaluation", **facts, "evaluation": evaluation_to_json(evaluation)})
 
@@ -162,6 +162,7 @@ class JournalContent:
     Attributes:
         header: Its first line, or None when not even that is whole.
         evaluations: By task: the evaluation, and whether it came from another run.
+        steps: By task: what was charged for it; in journals of g2l 0.1.0 its budget.
         generations: By number: line and value.
         ended: Whether the search has ended.
         length: Bytes of the whole lines.
@@ -169,6 +170,7 @@ class JournalContent:
 
     header: Mapping[str, Any] | None = None
     evaluations: dict[EvaluationTask, tuple[Evaluation, bool]] = field(default_factory=dict)
+    steps: dict[EvaluationTask, int] = field(default_factory=dict)
     generations: dict[int, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     ended: bool = False
     length: int = 0
@@ -218,10 +220,13 @@ def _take(value: Any, number: int, content: JournalContent) -> None:
             raise ValueError("expected `settings` in its header")
         content.header = value
     elif event == "evaluation":
+        if isinstance(value.get("evaluation"), dict) and value["evaluation"].get("lineage"):
+            return  # scored with weights that candidates shared, by g2l 0.1.0
         evaluation = evaluation_from_json(value.get("evaluation"))
         if evaluation.task in content.evaluations:
             raise ValueError(f"the evaluation of {evaluation.structure} is recorded a second time")
         content.evaluations[evaluation.task] = (evaluation, value.get("cached") is True)
+        content.steps[evaluation.task] = _integer(value.get("steps", evaluation.budget.amount))
     elif event == "generation":
         generation = int(value["generation"])
         if generation in content.generations:
@@ -235,13 +240,18 @@ def _take(value: Any, number: int, content: JournalContent) -> None:
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return a JSON value from which the evaluation can be read back exactly."""
-    return task_to_json(evaluation.task) | {
-        "metrics": dict(evaluation.metrics),
-        "seconds": evaluation.seconds,
-        "status": evaluation.status.value,
-        "reason": evaluation.reason,
-        "checkpoint": None if evaluation.checkpoint is None else str(evaluation.checkpoint),
-    }
+    curve = {name: list(values) for name, values in evaluation.curve.items()}
+    return (
+        task_to_json(evaluation.task)
+        | ({"curve": curve} if curve else {})
+        | {
+            "metrics": dict(evaluation.metrics),
+            "seconds": evaluation.seconds,
+            "status": evaluation.status.value,
+            "reason": evaluation.reason,
+            "checkpoint": None if evaluation.checkpoint is None else str(evaluation.checkpoint),
+        }
+    )
 
 
 def evaluation_from_json(value: Any) -> Evaluation:
@@ -255,12 +265,13 @@ def evaluation_from_json(value: Any) -> Evaluation:
             structure=_structure(value["structure"]),
             budget=Budget(_integer(value["budget"]["amount"]), value["budget"]["unit"]),
             seed=_integer(value["seed"]),
-            history=tuple(_segment(segment) for segment in value.get("lineage", ())),
+            holdouts=tuple(map(_integer, value.get("holdouts", (0,)))),
             metrics={str(name): _number(metric) for name, metric in value["metrics"].items()},
             seconds=_number(value["seconds"]),
             status=EvaluationStatus(value["status"]),
             reason=None if value["reason"] is None else str(value["reason"]),
             checkpoint=None if value["checkpoint"] is None else Path(value["checkpoint"]),
+            curve={str(name): tuple(map(_number, values)) for name, values in value.get("curve", {}).items()},
         )
     except KeyError as error:
         raise ValueError(f"`{error.args[0]}` is missing") from None
@@ -269,28 +280,15 @@ def evaluation_from_json(value: Any) -> Evaluation:
 
 
 def task_to_json(task: EvaluationTask) -> dict[str, Any]:
-    """Return a task as a JSON value; its history is called `lineage`, and left out where there is none."""
+    """Return a task as a JSON value; the first hold-out alone is left out."""
     value = {
         "structure": task.structure.as_lists(),
         "budget": {"amount": task.budget.amount, "unit": task.budget.unit},
         "seed": task.seed,
     }
-    if task.history:
-        value["lineage"] = [
-            {
-                "until": segment.until,
-                "structure": None if segment.structure is None else segment.structure.as_lists(),
-                "rates": list(segment.rates),
-            }
-            for segment in task.history
-        ]
+    if task.holdouts != (0,):
+        value["holdouts"] = list(task.holdouts)
     return value
-
-
-def _segment(value: Any) -> TrainingSegment:
-    stages = value["structure"]
-    structure = None if stages is None else _structure(stages)
-    return TrainingSegment(_integer(value["until"]), structure, tuple(map(_integer, value["rates"])))
 
 
 def _structure(stages: Any) -> DilationStructure:

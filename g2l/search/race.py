@@ -1,8 +1,8 @@
-"""The race of the leaders: a few structures are scored again under fresh seeds before the winner is named.
+"""The race of the leaders: a few structures are scored again before the winner is named.
 
 The score that made a structure a leader overestimates it: the highest of many noisy scores is high by luck
-too (the winner's curse). A race uses scores under fresh seeds only, and compares structures pair by pair
-under the same seeds, so that what a seed does to all of them cancels.
+too (the winner's curse). A race uses scores under fresh seeds and hold-outs only, and compares structures
+pair by pair under the same ones, so that what these do to all of them cancels.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from g2l.errors import InputError
+from g2l.evaluation import Budget
 from g2l.search.candidates import Candidate, Origin, Proposal
 from g2l.search.events import SearchPhase
 from g2l.structure import DilationStructure
 
 if TYPE_CHECKING:
-    from g2l.search.loop import Search
+    from g2l.search.engine import Search
 
 ROUNDS = 3
 """Fresh seeds of a race; a fourth would cost more than the differences that it could still show are worth."""
@@ -46,7 +47,7 @@ class RaceResult:
 
     Attributes:
         structure: Its rates.
-        scores: Its fitness in points, one per round; the seed of a round is the same for all structures.
+        scores: Its fitness in points, one per round; seed and hold-out of a round are the same for all.
             −inf where its training failed.
         order: Position among all structures of the race, for ties.
     """
@@ -105,7 +106,10 @@ class Race:
 
 
 def run_race(search: Search, population: Sequence[Candidate]) -> Race | None:
-    """Train the leaders and the hand-designed structure under fresh seeds, and choose the winner.
+    """Train the leaders and the hand-designed structure under fresh seeds and hold-outs; choose the winner.
+
+    Each round has a hold-out of its own, other than those of the ranking while there are enough, so that the
+    standard errors include the videos.
 
     Args:
         search: The running search, after its last generation.
@@ -124,7 +128,13 @@ def run_race(search: Search, population: Sequence[Candidate]) -> Race | None:
     for number in range(ROUNDS):
         running = next_round(race_results(scores), search.hand_designed)
         proposals = [Proposal(structure, Origin.RACE) for structure in running]
-        for candidate in search.evaluate(proposals, steps=steps, seed=search.seed + FIRST_SEED + number):
+        found = search.evaluate(
+            proposals,
+            budget=Budget(steps, "steps"),
+            seed=search.seed + FIRST_SEED + number,
+            holdouts=(search.config.holdouts + number,),
+        )
+        for candidate in found:
             scores[candidate.structure].append(candidate.fitness)
     results = race_results(scores)
     return Race(results, choose(results, search.hand_designed))

@@ -170,5 +170,5 @@ def _shares_weights(evaluation: Mapping[str, Any]) -> bool:
 
 def _training(evaluation: Mapping[str, Any]) -> str:
     """Return what one training is known by, whatever its budget."""
-    others = ("metrics", "seconds", "status", "reason", "checkpoint", "budget")
+    others = ("metrics", "seconds", "status", "reason", "checkpoint", "budget", "curve")
     return fingerprint({name: value for name, value in evaluation.items() if name not in others})

@@ -27,10 +27,6 @@ from g2l.training.state import ResultSoFar, TrainingCallback, TrainingState
 SCHEMA = "g2l.training/3"
 
 
-class BeyondBudgetError(InputError):
-    """A checkpoint is further on than the training that wants to go on from it will ever be."""
-
-
 def training_identity(
     state: TrainingState,
     recipe: RecipeConfig,
@@ -115,13 +111,13 @@ def load_checkpoint(
         History and best weights.
 
     Raises:
-        InputError: The file is damaged, or of a training with other settings; the first one is named.
-        BeyondBudgetError: It is beyond `last_step` already.
+        InputError: The file is damaged, of a training with other settings (the first one is named), or
+            beyond `last_step` already.
     """
     saved = _read(path)
     _refuse_other(path, saved["identity"], identity)
     if saved["step"] > last_step:
-        raise BeyondBudgetError(
+        raise InputError(
             f"{path}: the training must end at step {saved['step']} or later, as far as the checkpoint is, "
             f"but ends at step {last_step} instead.",
             hint="raise the budget, or train without --resume.",

@@ -145,7 +145,6 @@ class Training:
         self,
         last_step: int,
         *,
-        before_step: Callable[[int], None] | None = None,
         score: Callable[[], Mapping[str, float]] | None = None,
         on_record: Callable[[EpochRecord], None] | None = None,
         bar: Task | None = None,
@@ -154,7 +153,6 @@ class Training:
 
         Args:
             last_step: May lie in the middle of an epoch, or be reached already.
-            before_step: Called before each step with the number of completed steps.
             score: Returns metrics of the model after each epoch.
             on_record: Receives the record of each epoch, or of its part up to `last_step`.
             bar: Advanced by each step.
@@ -168,8 +166,6 @@ class Training:
                 self.so_far.losses.clear()
             state.model.train()
             for batch in self._batches(position, position + last_step - state.step):
-                if before_step is not None:
-                    before_step(state.step)
                 loss = train_step(state, batch, self.recipe, self.device)
                 del batch  # before the next one is made: it may be the largest object in memory
                 self.so_far.losses.append(loss)

@@ -22,7 +22,7 @@ from g2l.structure import DilationStructure
 
 
 def event(steps: int, rate: int, fitness: float, **changes: object) -> dict:
-    usual = {"kind": "evaluation", "budget": 40, "inherited": False, "seed": 0}
+    usual = {"kind": "evaluation", "budget": 40, "seed": 0}
     return usual | {"steps": steps, "structure": [[rate]], "fitness": fitness} | changes
 
 
@@ -40,9 +40,7 @@ def test_the_leader_that_a_strategy_names_counts_whatever_its_score():
     assert changes_of_mind(*events) == [(40, "1"), (80, "2"), (120, "4")]
 
 
-@pytest.mark.parametrize(
-    "difference", [{"budget": 20}, {"seed": 1}, {"inherited": True}, {"inherited": True, "kind": "leader"}]
-)
+@pytest.mark.parametrize("difference", [{"budget": 20}, {"seed": 1}])
 def test_a_score_of_another_kind_of_training_beats_nothing(difference):
     assert changes_of_mind(event(40, 1, 50), event(80, 2, 90, **difference)) == [(40, "1")]
 

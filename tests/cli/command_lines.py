@@ -16,7 +16,20 @@ Run = Callable[..., Result]
 DATA = ("--dataset", "tiny", "--device", "cpu")
 NETWORK = ("--stages", "1", "--layers", "2", "--feature-maps", "4")
 SMALL = (*DATA, *NETWORK, "--epochs", "1", "--batch-size", "2")
-SEARCH = ("--population", "2", "--generations", "1", "--proxy-steps", "2", "--executor", "serial")
+SEARCH = (
+    "--space",
+    "rates",
+    "--budget",
+    "24",
+    "--population",
+    "2",
+    "--generations",
+    "1",
+    "--proxy-steps",
+    "2",
+    "--executor",
+    "serial",
+)
 GLOBAL = ("search-global", *SMALL, *SEARCH, "--final-seeds", "1")
 LOCAL = ("--updates", "1", "--interval-steps", "1")
 TRAIN = ("train", *SMALL, "--hand-designed")

@@ -59,6 +59,26 @@ def test_train(trained: tuple[Path, Result]) -> None:
         assert metadata.metrics["test/edit"] == metrics["edit"]
 
 
+def test_search_global_for_shapes(run: Run) -> None:
+    line = ("search-global", *SMALL, "--executor", "serial", "--budget", "9", "--shapes", "1")
+    told = run(*line, "--dry-run")
+    assert told.exit_code == 0, told.stderr
+    assert "With 9.0 training equivalents, differences of" in told.stdout
+    told = run(*line, "--output-dir", "shapes")
+    assert told.exit_code == 0, told.stderr
+    assert "can show" in told.stderr
+    for text in (
+        "Shapes against hand-designed",
+        "1×2 (hand-designed)",
+        "Winner: ",
+        "Best length",
+        "of at most 9.0",
+    ):
+        assert text in told.stdout
+    assert read_structure(Path("shapes/structure.json")).structure.shape in {(1,), (2,)}
+    assert load("shapes/tables/shapes.json")["data"]
+
+
 def test_search_global_then_local_then_train(run: Run) -> None:
     told = run(*GLOBAL, "--output-dir", "global")
     assert told.exit_code == 0, told.stderr

@@ -36,7 +36,7 @@ def resume_arguments(told: Result) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "stage", "output"),
     [
-        (TRAIN, "g2l.pipeline.train.fit", ("--output-dir", "my run")),
+        (TRAIN, "g2l.pipeline.fitting.fit", ("--output-dir", "my run")),
         (("search-local", *SMALL, *LOCAL, "--hand-designed"), "g2l.pipeline.search_local.fit", ()),
         (("pipeline", *SMALL, *SEARCH, *LOCAL), "g2l.pipeline.search_local.fit", ()),
     ],
@@ -60,12 +60,12 @@ def test_the_printed_line_resumes(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-import g2l.pipeline.train
+import g2l.pipeline.fitting
 from g2l.tracking.process import Upload
 def fit(*_, **__):
     Path("started").touch()
     time.sleep(60)
-g2l.pipeline.train.fit = fit
+g2l.pipeline.fitting.fit = fit
 Upload.start = lambda upload, folder: None
 from cli.main import main
 main()
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_a_search_and_its_workers(workdir: Path, moment: str, presse
     script = workdir / "search.py"
     script.write_text(SEARCHING)
     line = ("search-global", *SMALL, "--population", "2", "--generations", "300", "--proxy-steps", "2")
-    line += ("--trainings", "2000", "--executor", "process", "--workers", "2")
+    line += ("--space", "rates", "--budget", "2000", "--executor", "process", "--workers", "2")
     process = subprocess.Popen(
         [sys.executable, str(script), *line, "--output-dir", "out"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -20,7 +20,6 @@ FIELDS = [
     "at most 3 min left",
     "34 evaluations",
     "12 cached",
-    "20 pruned",
     "2 workers",
 ]
 
@@ -33,7 +32,6 @@ def status(**changes):
         "median": 64.0,
         "evaluations": 34,
         "cache_hits": 12,
-        "pruned": 20,
         "failures": 0,
         "steps": 2600,
         "completed_steps": 2400,

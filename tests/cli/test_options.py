@@ -64,7 +64,7 @@ def other_value(one) -> str:
         return next(text for text in one.choices if text != one.preset_value("fast"))
     if one.type in (int, float):
         low = one.setting.at_least if one.setting.above is None else one.setting.above
-        value = 5 if low is None else low + 5
+        value = 7 if low is None else low + 7
         if one.setting.below is not None or one.setting.at_most == 1:
             value = 0.75
         return str(one.type(value))
@@ -140,7 +140,7 @@ def small_app(config: type[Settings], uses: Uses | None = None):
 
 def test_none_unsets_a_limit_that_a_preset_has():
     app, seen = small_app(GlobalSearchConfig)
-    for arguments, trainings in (([], 24.0), (["--trainings", "none"], None), (["--trainings", "3"], 3.0)):
+    for arguments, trainings in (([], 5.0), (["--budget", "none"], None), (["--budget", "3"], 3.0)):
         told = CliRunner().invoke(app, ["go", *arguments])
         assert told.exit_code == 0, told.output
         assert seen[-1].trainings == trainings
@@ -174,8 +174,8 @@ def test_budgets_have_two_options():
         (RecipeConfig, "decay_epoch", "none; paper: 50", "INTEGER >=1"),
         (RecipeConfig, "mixed_precision", "on", "TEXT"),
         (RecipeConfig, "compile", "", "TEXT"),
-        (GlobalSearchConfig, "strategy", "one-shot; paper: genetic", None),
-        (GlobalSearchConfig, "trainings", "24; paper: no limit", "FULL_TRAININGS >0"),
+        (GlobalSearchConfig, "space", "shapes; paper: rates", None),
+        (GlobalSearchConfig, "trainings", "5; paper: no limit", "FULL_TRAININGS >0"),
         (GlobalSearchConfig, "max_look_ahead", "no limit", "FRAMES >=0"),
         (DataConfig, "dataset", "", "TEXT"),
         (DataConfig, "holdout_fraction", "0.25", "FLOAT in (0, 1)"),

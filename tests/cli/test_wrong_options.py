@@ -32,7 +32,15 @@ def wrote(workdir: Path) -> set[str]:
         (("search-local", *SMALL), ["give either --structure FILE or --hand-designed."]),
         (("train", *SMALL, "--structure", "s.json"), ["error: s.json: no such file."]),
         ((*PIPELINE, "--proxy-epochs", "1"), ["give --proxy-epochs or --proxy-steps, not both."]),
-        ((*GLOBAL, "--trainings", "1"), ["`trainings` must leave room for two candidates of 2 steps"]),
+        ((*GLOBAL, "--budget", "1"), ["the budget of the search must pay for two candidates of 4 steps"]),
+        (
+            (*GLOBAL, "--space", "shapes", "--budget", "0.1"),
+            ["the budget of the search must pay for a pair of trainings", "raise --budget"],
+        ),
+        (
+            (*GLOBAL, "--space", "shapes", "--shapes", "8,,5"),
+            ["`shapes` must hold layers per stage", "'8,,5'"],
+        ),
         ((*GLOBAL, "--workers", "4"), ["`--workers` must be 1 with --executor serial, but is 4 instead."]),
         ((*GLOBAL, "--ray-address", "auto"), ["`--ray-address` must be left out unless `--executor` is ray"]),
         ((*TRAIN, "--resume"), ["error: runs/train/tiny-split1: there is no run to resume.", "hint: leave"]),

@@ -16,7 +16,8 @@ GLOBAL = {
     "--population": "2",
     "--generations": "1",
     "--proxy-steps": "2",
-    "--trainings": "60",
+    "--space": "rates",
+    "--budget": "60",
     "--executor": "serial",  # a worker takes seconds to start
 }
 LOCAL = {"--updates": "1", "--interval-steps": "2"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from g2l.models.rates import AdjustableRates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -14,7 +15,6 @@ from g2l.errors import InputError
 from g2l.models.artifact import load_model, save_model
 from g2l.models.metadata import ModelMetadata
 from g2l.models.ms_tcn_plus_plus import MSTCNPlusPlus
-from g2l.models.rates import AdjustableRates
 from g2l.models.registry import BACKBONES, build_backbone
 from g2l.structure import DilationStructure
 from g2l.training.loss import segmentation_loss

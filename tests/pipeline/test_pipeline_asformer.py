@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
 import torch
 
-from g2l.config import BackboneConfig, Strategy
+from g2l.config import BackboneConfig
 from g2l.inference.sessions import open_session
 from g2l.models.artifact import load_model, save_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.pipeline import run_pipeline
-from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import search_locally
 from g2l.pipeline.train import train
 from g2l.receptive_field import Ending
@@ -21,7 +19,6 @@ from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import (
     ATTENTION,
     LOCAL,
-    global_task,
     local_task,
     pipeline_task,
     training,
@@ -49,15 +46,6 @@ def test_it_goes_through_all_stages(context, tiny):
     layers = (network.encoder.layers[0], network.decoders[0].layers[0])
     assert tuple(layer.feed_forward.rate for layer in layers) == searched.rates
     assert len(list(outcome.predictions.glob("*.txt"))) == 3
-
-
-@pytest.mark.parametrize("strategy", [Strategy.ONE_SHOT])
-def test_weights_are_shared_between_structures(context, tiny, strategy):
-    task = global_task(tiny, ASFORMER, strategy=strategy, generations=1)
-    outcome = search_globally(context, prepare_search(context.data, task), on_plan=ignore)
-    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
-    assert any("lineage" in line["evaluation"] for line in lines if line["event"] == "evaluation")
-    assert outcome.structure.shape == (1, 1)
 
 
 def test_a_search_that_merges_writes_the_network_that_it_trained(context, tiny, monkeypatch):

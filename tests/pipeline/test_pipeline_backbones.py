@@ -8,11 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from g2l.config import Strategy
 from g2l.inference.sessions import open_session
 from g2l.pipeline.pipeline import run_pipeline
-from g2l.pipeline.search_global import prepare_search, search_globally
-from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, global_task, pipeline_task
+from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, pipeline_task
 
 CAUSAL_DUAL = replace(DUAL, causal=True)
 LAYERS = {
@@ -56,14 +54,3 @@ def test_a_backbone_goes_through_all_stages(context, tiny, backbone):
     same = torch.isclose(one, other, atol=1e-6).all(dim=0)
     assert same[: max(0, 20 - backbone.topology.receptive_field(searched).future)].all()
     assert not same[20:].any()
-
-
-@pytest.mark.parametrize("strategy", [Strategy.ONE_SHOT])
-@pytest.mark.parametrize("backbone", [CAUSAL, DUAL], ids=variant)
-def test_weights_are_shared_between_structures(context, tiny, strategy, backbone):
-    task = global_task(tiny, backbone, strategy=strategy, generations=1)
-    outcome = search_globally(context, prepare_search(context.data, task), on_plan=ignore)
-    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
-    evaluations = [line["evaluation"] for line in lines if line["event"] == "evaluation"]
-    assert any("lineage" in one for one in evaluations)
-    assert outcome.structure.shape == backbone.hand_designed().shape

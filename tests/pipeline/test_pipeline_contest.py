@@ -166,3 +166,13 @@ def test_an_equal_structure_is_hardly_ever_shipped(until_decided):
     ]
     # At most 2.5 % by construction: 6 or more of 60 have a probability of 0.3 %.
     assert shipped.count("global") < 6
+
+
+@pytest.mark.parametrize(("points", "shipped"), [(0.0, "global"), (-12.0, "hand-designed")])
+def test_a_cheaper_structure_that_was_shown_is_shipped_unless_it_is_worse(points, shipped):
+    select = candidates(np.random.default_rng(0), {"hand-designed": 0.0, "global": points})
+    arguments = {"trainings": 8, "metric": "accuracy"}
+    names = ("hand-designed", "global")
+    found = hold_contest(select, names, ContestConfig(), shown=frozenset({"global"}), **arguments)
+    assert found.shipped == shipped
+    assert hold_contest(select, names, ContestConfig(), **arguments).shipped == "hand-designed"

@@ -63,8 +63,9 @@ def test_merged_scores_are_those_of_the_branches(tmp_path, tiny):
     scores = [
         train(
             RunContext(folder=tmp_path / ending, device="cpu"),
-            replace(training(tiny), branching=branching(ending)),
-            [0],
+            replace(training(tiny, refit=False), branching=branching(ending)),
+            0,
+            1,
         ).seeds[0]
         for ending in BRANCHED
     ]

@@ -44,7 +44,7 @@ def test_a_training_that_goes_on_is_paid_once_and_failures_and_fresh_seeds_are_t
     journal = folder / "search-global" / "journal.jsonl"
     header, first = (json.loads(line) for line in journal.read_text().splitlines())
     longer, fresh, failed = (json.loads(json.dumps(first)) for _ in range(3))
-    longer["evaluation"]["budget"]["amount"] = 300
+    longer["evaluation"]["budget"]["amount"], longer["steps"] = 300, 180
     fresh["evaluation"]["seed"] = 7
     failed["evaluation"] |= {"structure": [[1] * 10] * 4, "status": "failed", "metrics": {}, "reason": "why"}
     lines = (header, first, longer, fresh, failed)

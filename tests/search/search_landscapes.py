@@ -69,16 +69,6 @@ class Scores:
         self.tasks.append(task)
         return self.score_of(task)
 
-    @property
-    def shared(self) -> list[EvaluationTask]:
-        """Those that go on from weights of others."""
-        return [task for task in self.tasks if task.history]
-
-    @property
-    def alone(self) -> list[EvaluationTask]:
-        """Those that start anew."""
-        return [task for task in self.tasks if not task.history]
-
 
 class Shuffled:
     """An executor that completes its tasks in another order, as processes do."""

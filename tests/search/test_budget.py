@@ -5,8 +5,14 @@ from search_landscapes import Landscape
 
 from g2l.config import PRESETS, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
-from g2l.evaluation import Budget
-from g2l.search.budget import expected_evaluations, maximal_evaluations, plan_search
+from g2l.evaluation import Budget, EvaluationTask
+from g2l.search.budget import (
+    StepBudget,
+    expected_evaluations,
+    maximal_evaluations,
+    plan_search,
+    task_steps,
+)
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
@@ -27,17 +33,15 @@ def test_the_settings_of_the_paper():
 
 
 def test_a_limit_in_trainings_is_the_sum_of_the_parts():
-    config = GlobalSearchConfig(
-        strategy=Strategy.ONE_SHOT, trainings=24.0, proxy=ProxyChoice.THIRD, leaders=3, final_seeds=3
-    )
+    config = GlobalSearchConfig(trainings=24.0, proxy=ProxyChoice.THIRD, leaders=3, final_seeds=3, holdouts=2)
     plan = plan_search(config, SPACE, full_steps=200)
     assert plan.expected.steps == {
-        "search": 24 * 200 - 1200 - 1200,
+        "search": 24 * 200 - 1200,
         "race": 4 * 3 * 100,
         "final comparison": 2 * 3 * 200,
     }
-    assert plan.expected.training_equivalents == plan.maximal.training_equivalents == 24.0
-    assert plan.expected.evaluations == 2400 // 67 + 1200 // 134
+    assert plan.expected.training_equivalents == plan.maximal.training_equivalents == 24.0 + 6
+    assert plan.expected.evaluations == 3600 // (2 * 67) + 1200 // 134
     assert plan.expected.seconds is None
     assert plan.expected.bytes is None
 
@@ -47,17 +51,6 @@ def test_workers_share_the_time():
         strategy=Strategy.GENETIC, population=4, generations=0, budget=Budget(10, "steps"), workers=2
     )
     assert plan_search(config, SPACE, full_steps=1, seconds_per_step=1.0).expected.seconds == 20.0
-
-
-def test_trainings_that_go_on_take_disk():
-    config = GlobalSearchConfig(
-        strategy=Strategy.ONE_SHOT, population=4, generations=0, budget=Budget(10, "steps")
-    )
-    plan = plan_search(config, SPACE, full_steps=10, bytes_per_checkpoint=7)
-    assert (
-        plan.expected.steps["search"] == 10 + 4 * 10
-    )  # super-network and verification: 10 steps are a full training
-    assert plan.expected.bytes == 5 * (1 + 3) * 7
 
 
 @pytest.mark.parametrize(("keep", "files"), [("all", 64), ("elite", 4), ("none", 0)])
@@ -75,7 +68,7 @@ def test_disk_follows_the_kept_checkpoints(keep, files):
 
 def test_no_more_than_the_space_holds():
     space = SearchSpace(LayerTopology(), (2,), (1, 2))
-    plan = plan_search(GlobalSearchConfig(strategy=Strategy.GENETIC), space, full_steps=1)
+    plan = plan_search(GlobalSearchConfig(), space, full_steps=1)
     assert plan.expected.evaluations == plan.maximal.evaluations == 4
 
 
@@ -101,3 +94,14 @@ def test_real_searches_stay_within_the_plan(population, chance, margin):
 def test_a_wrong_number_of_steps_is_refused():
     with pytest.raises(InputError, match="`full_steps` must be >= 1, but is 0 instead"):
         plan_search(GlobalSearchConfig(), SPACE, full_steps=0)
+
+
+def test_a_longer_training_is_charged_for_the_rest_only():
+    hand, other = DilationStructure.hand_designed(2, 4), DilationStructure.hand_designed(2, 3)
+    budget = StepBudget(task_steps)
+    assert budget.charge(EvaluationTask(hand, Budget(10, "steps"), 0)) == 10
+    assert budget.cost(EvaluationTask(hand, Budget(25, "steps"), 0)) == 15
+    assert budget.cost(EvaluationTask(hand, Budget(25, "steps"), 0, (1, 2))) == 50
+    assert budget.cost(EvaluationTask(other, Budget(25, "steps"), 0)) == 25
+    assert budget.charge(EvaluationTask(hand, Budget(25, "steps"), 0)) == 15
+    assert (budget.cost(EvaluationTask(hand, Budget(10, "steps"), 0)), budget.spent) == (0, 25)

@@ -14,7 +14,7 @@ import pytest
 from search_landscapes import BUDGET, Landscape, Scripted, Unstartable, scored
 
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import EvaluationStatus, EvaluationTask, TrainingSegment
+from g2l.evaluation import EvaluationStatus, EvaluationTask
 from g2l.machine import usable_cores
 from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, describe, failed
 from g2l.search.executors.process import ProcessExecutor
@@ -24,10 +24,9 @@ from g2l.structure import LayerTopology
 
 SPACE = SearchSpace(LayerTopology(), (3,), (1, 2, 4, 8))
 TARGET = SPACE.from_rates([8, 1, 4])
-HISTORY = (TrainingSegment(3, SPACE.from_rates([1, 1, 1])), TrainingSegment(5, rates=SPACE.rates))
 PATIENCE = 300
 """Seconds after which something will not happen any more, on a machine with other work to do."""
-TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5, HISTORY) for rate in (1, 2, 4, 8)]
+TASKS = [EvaluationTask(SPACE.from_rates([rate, 2, 4]), BUDGET, 5, (1, 2)) for rate in (1, 2, 4, 8)]
 
 
 def run(executor, tasks):
@@ -80,7 +79,7 @@ def test_an_interruption_is_no_failure():
 
 def test_an_evaluation_of_another_task_is_a_failure():
     reason = "ValueError: the fitness returned the evaluation of another task"
-    for other in (TASKS[3], replace(TASKS[0], history=())):
+    for other in (TASKS[3], replace(TASKS[0], holdouts=(0,))):
         assert attempt(lambda _, other=other: scored(other, TARGET), TASKS[0]) == failed(TASKS[0], reason)
 
 

@@ -13,8 +13,10 @@ from dataclasses import replace
 import pytest
 from search_landscapes import BUDGET, Landscape
 from small_searches import HAND, SPACE, TARGET
+from small_shapes import FULL, curves, shape_space
+from small_shapes import HAND as FOUR_BY_TEN
 
-from g2l.config import GlobalSearchConfig, Strategy
+from g2l.config import GlobalSearchConfig, Space, Strategy
 from g2l.errors import DiskFullError
 from g2l.evaluation import EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
@@ -24,12 +26,16 @@ from g2l.search.loop import run_global_search
 from g2l.search.store import EvaluationStore
 
 IDENTITY = {"data": "f00d"}
-CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET, leaders=2)
+CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET, leaders=2, holdouts=2)
+SHAPES = "shapes"
+KINDS = (*Strategy, SHAPES)
 NOTHING_LEFT = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def search(path, strategy, *, store=None, fitness=None):
-    """Start or resume a search."""
+    """Start or resume a search of rates by a strategy, or of shapes."""
+    if strategy == SHAPES:
+        return search_shapes(path, store, fitness)
     with Journal(path, resume=True, identity=IDENTITY) as journal:
         return run_global_search(
             SPACE,
@@ -38,6 +44,20 @@ def search(path, strategy, *, store=None, fitness=None):
             seed=3,
             hand_designed=HAND,
             full_steps=4 * BUDGET.amount,
+            journal=journal,
+            store=None if store is None else EvaluationStore(store, IDENTITY),
+        )
+
+
+def search_shapes(path, store, fitness):
+    with Journal(path, resume=True, identity=IDENTITY) as journal:
+        return run_global_search(
+            shape_space(),
+            GlobalSearchConfig(space=Space.SHAPES),
+            SerialExecutor(fitness or curves(noise=3.0)),
+            seed=3,
+            hand_designed=FOUR_BY_TEN,
+            full_steps=FULL,
             journal=journal,
             store=None if store is None else EvaluationStore(store, IDENTITY),
         )
@@ -91,19 +111,21 @@ def whole(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("strategy", KINDS)
 def test_killed_again_and_again(tmp_path, whole, strategy):
     result, content = whole(strategy)
     path, moments = tmp_path / "journal.jsonl", random.Random(7)
     kills = 0
-    while ended(forked(lambda: search(path, strategy), kill_at=moments.randint(2, 7))):
+    while ended(
+        forked(lambda: search(path, strategy), kill_at=moments.randint(2, 3 if strategy == SHAPES else 7))
+    ):
         kills += 1
     assert kills > 2
     assert path.read_bytes() == content
     assert search(path, strategy) == result
 
 
-@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("strategy", KINDS)
 def test_torn_anywhere(tmp_path, whole, strategy):
     result, content = whole(strategy)
     path, places = tmp_path / "journal.jsonl", random.Random(7)
@@ -113,7 +135,7 @@ def test_torn_anywhere(tmp_path, whole, strategy):
         assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("strategy", KINDS)
 def test_killed_beside_another_search_that_shares_the_store(tmp_path, whole, strategy):
     """Both want the same candidates at the same time: only where they come from differs."""
     expected, _ = whole(strategy)
@@ -121,7 +143,7 @@ def test_killed_beside_another_search_that_shares_the_store(tmp_path, whole, str
 
     def slow(task):
         time.sleep(0.001)
-        return Landscape(TARGET)(task)
+        return curves(noise=3.0)(task) if strategy == SHAPES else Landscape(TARGET)(task)
 
     def work(path):
         search(path, strategy, store=tmp_path / "store", fitness=slow)
@@ -146,9 +168,9 @@ def scores(result):
 
 
 @pytest.mark.parametrize("call", ["write", "fsync"])
-@pytest.mark.parametrize("moment", [1, 2, 9, 40])
+@pytest.mark.parametrize("moment", [1, 2, 9, 20])
 def test_a_full_disk_ends_a_search_that_can_be_resumed(tmp_path, whole, monkeypatch, call, moment):
-    result, content = whole(Strategy.ONE_SHOT)
+    result, content = whole(Strategy.GENETIC)
     path, calls = tmp_path / "journal.jsonl", []
     real = getattr(os, call)
 
@@ -163,8 +185,8 @@ def test_a_full_disk_ends_a_search_that_can_be_resumed(tmp_path, whole, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
         with pytest.raises(DiskFullError, match=r"journal\.jsonl: cannot write \(No space left on device\)"):
-            search(path, Strategy.ONE_SHOT)
-    assert search(path, Strategy.ONE_SHOT) == result
+            search(path, Strategy.GENETIC)
+    assert search(path, Strategy.GENETIC) == result
     assert path.read_bytes() == content
 
 

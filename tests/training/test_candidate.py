@@ -9,10 +9,8 @@ import torch
 
 from g2l.config import Normalization
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.errors import InputError
 from g2l.evaluation import Budget, EvaluationStatus
 from g2l.models.artifact import load_model
-from g2l.structure import DilationStructure
 from g2l.training import candidate as candidate_module
 from g2l.training.evaluate import evaluate_model
 from g2l.training.loop import Training
@@ -61,10 +59,26 @@ def test_it_scores_the_holdout_and_not_the_test_videos(fitness, tiny_data, monke
         return evaluate_model(model, dataset, names, device=device)
 
     monkeypatch.setattr(candidate_module, "evaluate_model", noting)
-    evaluate(fitness, SMALL, Budget(2, "epochs"), 0)
-    partitions = SegmentationDataset.open(tiny_data).partitions(fitness.recipe.selection)
-    assert scored == [partitions.holdout]
-    assert not set(partitions.holdout) & set(partitions.test)
+    evaluate(fitness, SMALL, Budget(2, "epochs"), 0, (0, 2))
+    evaluate(fitness, SMALL, BUDGET, 0)
+    dataset = SegmentationDataset.open(tiny_data)
+    first, third = (dataset.partitions(fitness.recipe.selection, number) for number in (0, 2))
+    assert scored == [first.holdout, first.holdout, third.holdout, third.holdout, first.holdout]
+    assert first.holdout != third.holdout
+    assert not {*first.holdout, *third.holdout} & set(first.test)
+
+
+def test_a_curve_is_the_mean_over_the_holdouts(fitness):
+    budget = Budget(3, "epochs")
+    both, *each = (evaluate(fitness, LARGE, budget, 0, held) for held in ((1, 2), (1,), (2,)))
+    assert set(both.curve) == {"accuracy", "edit", "f1@10", "f1@25", "f1@50"}
+    for name, curve in both.curve.items():
+        assert curve == pytest.approx(
+            [sum(pair) / 2 for pair in zip(*(one.curve[name] for one in each), strict=True)]
+        )
+        assert curve[-1] == both.metrics[name]
+    assert each[0].curve != each[1].curve
+    assert evaluate(fitness, LARGE, BUDGET, 0).curve == {}
 
 
 @pytest.mark.parametrize("normalize", list(Normalization))
@@ -77,7 +91,7 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     assert (metadata.structure, metadata.seed, metadata.normalize) == (LARGE, 5, normalize)
     assert (metadata.mean is None) == (normalize is not Normalization.TRAIN)
     assert metadata.metrics == {f"holdout/{name}": value for name, value in evaluation.metrics.items()}
-    dataset = candidate_module.open_dataset(fitness.data, Path.cwd())
+    dataset = candidate_module.candidate_dataset(candidate_module.open_dataset(fitness.data, Path.cwd()))
     holdout = dataset.partitions(fitness.recipe.selection).holdout
     assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
 
@@ -111,8 +125,3 @@ def test_features_shared_between_processes_change_no_score(fitness, tmp_path):
     sharing = replace(fitness, feature_folder=tmp_path / "shared")
     assert evaluate(sharing, LARGE, BUDGET, 3).metrics == evaluate(fitness, LARGE, BUDGET, 3).metrics
     assert list((tmp_path / "shared").rglob("*.npy"))
-
-
-def test_a_structure_of_another_size_is_refused(fitness):
-    with pytest.raises(InputError, match="expected 2 stages of 2 layers"):
-        evaluate(fitness, DilationStructure(((1, 2, 4),)), BUDGET, 0)

@@ -9,6 +9,6 @@ SMALL = DilationStructure(((1, 1), (1, 1)))
 LARGE = DilationStructure(((1, 4), (2, 8)))
 
 
-def evaluate(fitness, structure, budget, seed, history=()):
+def evaluate(fitness, structure, budget, seed, holdouts=(0,)):
     """Return the evaluation of one task."""
-    return fitness(EvaluationTask(structure, budget, seed, history))
+    return fitness(EvaluationTask(structure, budget, seed, holdouts))

@@ -14,7 +14,7 @@ from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
 
 if TYPE_CHECKING:
-    from g2l.search.loop import Search
+    from g2l.search.engine import Search
 
 ATTEMPTS = 16
 """Draws after which a duplicate is accepted; it is then answered from memory, so it costs nothing."""

@@ -8,7 +8,7 @@ from g2l.search.budget import expected_evaluations
 from g2l.search.candidates import Candidate, ranked
 
 if TYPE_CHECKING:
-    from g2l.search.loop import Search
+    from g2l.search.engine import Search
 
 
 def search_randomly(search: Search) -> tuple[Candidate, ...]:

@@ -1,0 +1,349 @@
+"""A running search: evaluates what a strategy proposes, and records, charges and reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from g2l.config import GlobalSearchConfig
+from g2l.errors import InputError, OperationalError
+from g2l.evaluation import Budget, Evaluation, EvaluationTask
+from g2l.files import fingerprint
+from g2l.progress import NullProgress, Progress
+from g2l.search.budget import FINAL_COMPARISON, StepBudget, plan_search, proxy_steps, task_steps
+from g2l.search.candidates import Candidate, GenerationSummary, Origin, Proposal, fitness_of
+from g2l.search.events import EvaluationEvent, SearchObserver, SearchPhase, SearchStatus
+from g2l.search.executors.contract import Executor
+from g2l.search.journal import Journal
+from g2l.search.proposals.genetic import Breeder
+from g2l.search.shapes import ShapeSpace
+from g2l.search.space import SearchSpace
+from g2l.search.store import EvaluationStore
+from g2l.structure import DilationStructure
+
+WITHOUT_INFLUENCE = ("executor", "workers", "ray_address", "gpus_per_candidate", "candidate_checkpoints")
+"""Settings that do not change which structure is found, so that a resumed search may change them."""
+
+
+class Search:
+    """A running search. Its construction validates the settings and opens the journal.
+
+    Args: As `run_global_search`.
+
+    Attributes:
+        space: Allowed structures.
+        config: Settings of the search.
+        seed: Seed of every training whose score selects.
+        hand_designed: The hand-designed structure, projected onto the space.
+        generator: The only source of randomness of the search.
+        full_steps: Optimiser steps of one final training of the hand-designed structure, or None.
+        proxy: Optimiser steps of one candidate.
+        allowed: Optimiser steps that may be spent before the race of the leaders, or None for no limit.
+        planned: Expected steps of search and race in all, or None when unknown.
+        budget: Optimiser steps spent.
+        phase: Present part of the search.
+        generations: Summaries of the closed generations.
+        evaluations: Scores so far, those of other runs included.
+        cache_hits: Those of other runs.
+        progress: Draws bars.
+
+    Raises:
+        InputError: The settings are out of range, or the journal is damaged or of another search.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace | ShapeSpace,
+        config: GlobalSearchConfig,
+        executor: Executor,
+        *,
+        seed: int,
+        hand_designed: DilationStructure,
+        full_steps: int | None,
+        journal: Journal | None,
+        store: EvaluationStore | None,
+        observers: Sequence[SearchObserver],
+        progress: Progress | None,
+    ) -> None:
+        config.validate()
+        if seed < 0:
+            raise InputError(f"`seed` must be >= 0, but is {seed} instead.")
+        if config.budget.unit != "steps":
+            raise InputError(f"`budget` of a search must be in steps, but is {config.budget} instead.")
+        self.config, self.seed, self.full_steps = config, seed, full_steps
+        self.space = space
+        self.generator = np.random.default_rng(seed)
+        if isinstance(space, ShapeSpace):
+            self.hand_designed = hand_designed
+            self.first_task = space.task(hand_designed, seed)
+            self.budget = StepBudget(space.steps)
+            self.proxy = space.steps(self.first_task)
+            self.planned = space.allowed(space.epochs)
+        else:
+            self.hand_designed = space.project(hand_designed)
+            self.proxy = proxy_steps(config, full_steps)
+            self.first_task = self.task(self.hand_designed)
+            self.budget = StepBudget(task_steps)
+            self.planned = _planned_steps(config, space, full_steps)
+        self.allowed: int | None = None
+        self.phase = SearchPhase.SEARCH
+        self.evaluations = self.cache_hits = 0
+        self.generations: list[GenerationSummary] = []
+        self._executor, self._journal, self._store = executor, journal, store
+        self._observers = observers
+        self.progress = progress or NullProgress()
+        self._known: dict[EvaluationTask, Candidate] = {}
+        self._orders: dict[DilationStructure, int] = {}
+        self._failures = self._repeats = 0
+        self._counted = (0, 0, 0)
+        if journal is not None:
+            journal.begin(self._settings())
+
+    def evaluate(
+        self,
+        proposals: Sequence[Proposal],
+        *,
+        budget: Budget | None = None,
+        seed: int | None = None,
+        holdouts: tuple[int, ...] | None = None,
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates of `proposals` in their order, as many as the allowed steps buy.
+
+        Args:
+            proposals: Structures to evaluate.
+            budget: Length of their training; None for the proxy.
+            seed: Seed of their training; None for that of the search.
+            holdouts: On which they are scored; None for those of the settings.
+        """
+        tasks = [self.task(one.structure, budget=budget, seed=seed, holdouts=holdouts) for one in proposals]
+        return self.evaluate_tasks(tasks, [one.origin for one in proposals])
+
+    def evaluate_tasks(
+        self, wanted: Sequence[EvaluationTask], origins: Sequence[Origin]
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates of tasks in their order, as many as the allowed steps buy.
+
+        Each task is evaluated once: taken from memory, else from the journal, else from the store, else
+        trained. Deviation (METHOD, section 3, fix 5): the released code trains duplicates again.
+
+        Args:
+            wanted: What is evaluated.
+            origins: How each structure was proposed.
+        """
+        tasks: list[EvaluationTask] = []
+        new: dict[EvaluationTask, Origin] = {}
+        for task, origin in zip(wanted, origins, strict=True):
+            # Charged before anything is trained: what is left to spend must not depend on who is faster.
+            if self.allowed is not None and self.budget.spent + self.budget.cost(task) > self.allowed:
+                break
+            if task in self._known or task in new:
+                self._repeats += 1
+            else:
+                self.budget.charge(task)
+                new[task] = origin
+            self._orders.setdefault(task.structure, len(self._orders))
+            tasks.append(task)
+        with self.progress.task(self._name(), len(new)) as bar:
+
+            def learn(evaluation: Evaluation, *, cached: bool, trained: bool) -> None:
+                origin = new[evaluation.task]
+                candidate = self._learn(evaluation, origin, cached=cached, trained=trained)
+                bar.advance(note=f"{self.config.fitness} {candidate.fitness:.2f}")
+
+            for task, origin in new.items():
+                recorded = self._journal.find(task) if self._journal is not None else None
+                stored = self._store.get(task) if self._store is not None and recorded is None else None
+                if recorded is not None:
+                    learn(recorded[0], cached=recorded[1], trained=False)
+                elif stored is not None:
+                    self._record(stored, origin, cached=True)
+                    learn(stored, cached=True, trained=False)
+                else:
+                    self._executor.submit(task)
+            for evaluation in self._executor.results():
+                # The journal first: were the store first, a kill between the two would turn this training
+                # into a cache hit on resume, and change the counts.
+                self._record(evaluation, new[evaluation.task], cached=False)
+                if self._store is not None:
+                    self._store.put(evaluation)
+                learn(evaluation, cached=False, trained=True)
+        return tuple(self._known[task] for task in tasks)
+
+    def task(
+        self,
+        structure: DilationStructure,
+        *,
+        budget: Budget | None = None,
+        seed: int | None = None,
+        holdouts: tuple[int, ...] | None = None,
+    ) -> EvaluationTask:
+        """Return the task of a structure, by default with the settings, the proxy's steps and the seed."""
+        return EvaluationTask(
+            structure,
+            budget or Budget(self.proxy, "steps"),
+            self.seed if seed is None else seed,
+            holdouts or tuple(range(self.config.holdouts)),
+        )
+
+    def candidate(self, task: EvaluationTask) -> Candidate:
+        """Return the candidate of a task that was evaluated."""
+        return self._known[task]
+
+    def breeder(self) -> Breeder:
+        """Return the source of the proposals of one generation."""
+        assert isinstance(self.space, SearchSpace)  # shapes are not bred
+        return Breeder(self.space, self._orders, self.generator)
+
+    def first_proposals(self, count: int) -> list[Proposal]:
+        """Return the hand-designed structure and random ones, `count` in all."""
+        breeder = self.breeder()
+        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
+        return [hand_designed, *breeder.random(count - 1)]
+
+    def evaluate_first(self, count: int) -> tuple[Candidate, ...]:
+        """Return the first `count` candidates, evaluated.
+
+        Raises:
+            OperationalError: None could be trained.
+        """
+        candidates = self.evaluate(self.first_proposals(count))
+        self.require_one(candidates)
+        return candidates
+
+    def require_one(self, candidates: Sequence[Candidate]) -> None:
+        """Raise unless one of the first candidates could be trained.
+
+        Raises:
+            OperationalError: None could: there is nothing to go on from.
+        """
+        if all(candidate.failed for candidate in candidates):
+            raise OperationalError(
+                f"none of the first {len(candidates)} candidates could be trained; the first one: "
+                f"{candidates[0].evaluation.reason}"
+            )
+
+    def close_generation(self, population: Sequence[Candidate]) -> None:
+        """Record a generation after survival, and notify the observers.
+
+        Args:
+            population: Its members, best first.
+        """
+        now = (self.evaluations - self.cache_hits, self.cache_hits + self._repeats, self._failures)
+        trained, cached, failures = (a - b for a, b in zip(now, self._counted, strict=True))
+        self._counted = now
+        summary = GenerationSummary.of(
+            len(self.generations), population, evaluations=trained, cache_hits=cached, failures=failures
+        )
+        self.generations.append(summary)
+        if self._journal is not None:
+            # The state of the generator lets a replay prove that it is one.
+            state = fingerprint(self.generator.bit_generator.state)
+            self._journal.record_generation(summary.as_dict() | {"generator": state})
+        for observer in self._observers:
+            observer.on_generation(summary)
+
+    def end(self, winner: DilationStructure) -> None:
+        """Record the end of the search, and notify the observers."""
+        if self._journal is not None:
+            self._journal.record_end(winner)
+        for observer in self._observers:
+            observer.on_end()
+
+    @property
+    def first(self) -> Candidate:
+        """The hand-designed structure, trained like every candidate."""
+        return self._known[self.first_task]
+
+    def scores(self) -> list[float]:
+        """Return the fitness of all structures that were trained like the hand-designed one at first."""
+        alike = (
+            one
+            for one in self._known.values()
+            if replace(one.evaluation.task, structure=self.hand_designed) == self.first_task
+        )
+        return [one.fitness for one in alike if not one.failed]
+
+    def _name(self) -> str:
+        return f"generation {len(self.generations)}" if self.phase is SearchPhase.SEARCH else self.phase.value
+
+    def _record(self, evaluation: Evaluation, origin: Origin, *, cached: bool) -> None:
+        if self._journal is not None:
+            self._journal.record_evaluation(
+                evaluation,
+                generation=len(self.generations),
+                cached=cached,
+                origin=origin.value,
+                phase=self.phase.value,
+                steps=self.budget.charged(evaluation.task),
+            )
+
+    def _learn(self, evaluation: Evaluation, origin: Origin, *, cached: bool, trained: bool) -> Candidate:
+        """Remember a new evaluation, count it, and notify the observers."""
+        fitness = fitness_of(evaluation, self.config.fitness)
+        candidate = Candidate(evaluation, fitness, self._orders[evaluation.structure], origin)
+        self._known[evaluation.task] = candidate
+        self.budget.complete(evaluation.task, trained=trained)
+        self.evaluations += 1
+        self.cache_hits += cached
+        self._failures += candidate.failed
+        event = EvaluationEvent(
+            evaluation=evaluation,
+            origin=origin,
+            generation=len(self.generations),
+            phase=self.phase,
+            cached=cached,
+            status=self._status(),
+        )
+        for observer in self._observers:
+            observer.on_evaluation(event)
+        return candidate
+
+    def _status(self) -> SearchStatus:
+        scores = self._deciding() or [0.0]
+        return SearchStatus(
+            phase=self.phase,
+            generation=len(self.generations),
+            best=max(scores),
+            median=median(scores),
+            evaluations=self.evaluations,
+            cache_hits=self.cache_hits,
+            failures=self._failures,
+            steps=self.budget.spent,
+            completed_steps=self.budget.completed,
+            trained_steps=self.budget.trained,
+            planned_steps=self.planned,
+            limited=self.config.trainings is not None,
+            full_steps=self.full_steps,
+            workers=self._executor.slots,
+        )
+
+    def _deciding(self) -> list[float]:
+        """Return the scores of the longest trainings by which the strategy ranks."""
+        alike = [one for one in self._known.values() if one.evaluation.seed == self.seed and not one.failed]
+        longest = max((one.evaluation.budget.amount for one in alike), default=0)
+        return [one.fitness for one in alike if one.evaluation.budget.amount == longest]
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what the result depends on, as JSON values."""
+        config = {
+            name: value for name, value in self.config.as_dict().items() if name not in WITHOUT_INFLUENCE
+        }
+        return {
+            "seed": self.seed,
+            "config": config,
+            "space": self.space.as_dict(),
+            "hand_designed": self.hand_designed.as_lists(),
+            "full_steps": self.full_steps,
+        }
+
+
+def _planned_steps(config: GlobalSearchConfig, space: SearchSpace, full_steps: int | None) -> int | None:
+    """Return the expected steps of search and race, or None when unknown."""
+    if full_steps is None:
+        return None
+    parts = plan_search(config, space, full_steps=full_steps).expected.steps
+    return sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON)

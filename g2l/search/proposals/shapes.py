@@ -1,0 +1,418 @@
+"""Search of shapes: a coarse look at all of them, then paired proof for the promising ones.
+
+Every block trains the hand-designed structure and some others under one seed and one hold-out. The first
+block sorts out the hopeless; the others repeat what is left under fresh seeds and hold-outs, until a shape is
+shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Preference
+from g2l.errors import InputError
+from g2l.evaluation import EvaluationTask
+from g2l.metrics.length import smoothed
+from g2l.metrics.scores import metric_value
+from g2l.search.budget import FINAL_COMPARISON, CostPlan, SearchCost
+from g2l.search.candidates import FLOOR, Origin, nothing_learnt, ranked
+from g2l.search.proof import Estimate, Rule, blocks_to_show, pick, shrunken, smallest_difference
+from g2l.search.shapes import ShapeSpace
+from g2l.structure import DilationStructure
+
+if TYPE_CHECKING:
+    from g2l.search.engine import Search
+
+MOST_BLOCKS = 50
+"""Blocks after which a search without a limit ends: more would show differences of half a point only."""
+COARSE = 0.45
+"""Share of the budget that the first block may take before any training is extended."""
+FOCUS = 2
+"""Structures that are proved at a time, beside the hand-designed one."""
+HOPELESS = 0.3
+"""Probability of being good enough below which a structure is dropped."""
+RISING = 1.0
+"""Points that a smoothed curve gains in its last third where more epochs are worth their cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is known of one structure: a point of the front of score against cost.
+
+    Attributes:
+        structure: Its rates.
+        name: Its shape.
+        cost: Multiply-adds over those of the hand-designed structure.
+        multiply_adds: Per frame.
+        epochs: Best length of its training.
+        steps: Optimiser steps of the hand-designed structure that one such training costs.
+        rising: Whether its curve still rises at the end.
+        fitness: Mean hold-out score at that length, in points.
+        difference: From the hand-designed structure, in points.
+        low: Lower one-sided 90 % limit of the difference.
+        high: Upper one.
+        blocks: Paired trainings.
+        shown: Whether it is shown to be within the margin.
+    """
+
+    structure: DilationStructure
+    name: str
+    cost: float
+    multiply_adds: int
+    epochs: int
+    steps: int
+    rising: bool
+    fitness: float
+    difference: float
+    low: float
+    high: float
+    blocks: int
+    shown: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        return {**vars(self), "structure": self.structure.as_lists()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """The outcome of a search of shapes.
+
+    Attributes:
+        winner: What is shipped.
+        rows: Every structure that was scored, the hand-designed one first.
+        curves: Smoothed mean hold-out curve of each row.
+        tasks: Trainings of the first block, the hand-designed one first.
+        verdict: Why nothing was learnt, or None.
+        reason: Why the winner is the winner, in plain words.
+    """
+
+    winner: Row
+    rows: tuple[Row, ...]
+    curves: tuple[tuple[float, ...], ...]
+    tasks: tuple[EvaluationTask, ...]
+    verdict: str | None
+    reason: str
+
+    @property
+    def front(self) -> tuple[Row, ...]:
+        """The structures than which none is cheaper and better, the cheapest first."""
+        rows = sorted(self.rows, key=lambda row: (row.cost, -row.difference))
+        best = -np.inf
+        front = []
+        for row in rows:
+            if row.difference > best:
+                best = row.difference
+                front.append(row)
+        return tuple(front)
+
+
+class Scores:
+    """Smoothed hold-out curves of structures by block, each read at the best length of its structure."""
+
+    def __init__(self) -> None:
+        self.curves: dict[DilationStructure, dict[int, NDArray[np.float64]]] = {}
+
+    def add(self, structure: DilationStructure, block: int, curve: Sequence[float]) -> None:
+        """Keep a curve; one at the floor is no evidence."""
+        if max(curve) >= FLOOR:
+            self.curves.setdefault(structure, {})[block] = np.array(smoothed(curve))
+
+    def curve(self, structure: DilationStructure) -> NDArray[np.float64]:
+        """Return the mean over the blocks; smoothing and averaging may change places."""
+        return np.asarray(np.mean(list(self.curves[structure].values()), axis=0))
+
+    def length(self, structure: DilationStructure) -> int:
+        """Return the best length in epochs; of equals the earlier one."""
+        return int(self.curve(structure).argmax()) + 1
+
+    def rising(self, structure: DilationStructure) -> bool:
+        """Return whether more epochs are likely to be better."""
+        curve = self.curve(structure)
+        gain = curve[-1] - curve[len(curve) * 2 // 3 - 1]
+        return bool(gain > RISING and self.length(structure) > 0.9 * len(curve))
+
+    def table(self, structures: Sequence[DilationStructure], blocks: int) -> NDArray[np.float64]:
+        """Return the scores, shape (structures, blocks), NaN where there is none."""
+        table = np.full((len(structures), blocks), np.nan)
+        for row, structure in enumerate(structures):
+            at = self.length(structure) - 1
+            for block, curve in self.curves[structure].items():
+                table[row, block] = curve[at]
+        return table
+
+
+def search_shapes(search: Search, space: ShapeSpace, rule: Rule = shrunken) -> Proof:
+    """Compare the shapes of a space with the hand-designed structure; return what is shown.
+
+    Args:
+        search: The running search.
+        space: What is compared.
+        rule: Pools the scores.
+
+    Raises:
+        OperationalError: None of the structures could be trained.
+    """
+    hand_designed, config = search.hand_designed, search.config
+    search.allowed = space.allowed(space.epochs)
+    scores, lengths = Scores(), dict.fromkeys(space.structures, space.epochs)
+    running: Sequence[DilationStructure] = space.structures[1:]
+    first: tuple[EvaluationTask, ...] = ()
+    verdict = None
+    for block in range(MOST_BLOCKS):
+        chosen = _affordable(search, space, [hand_designed, *running], lengths, block)
+        if len(chosen) < 2:
+            break
+        found = _train(search, space, scores, chosen, lengths, block)
+        if block == 0:
+            search.require_one(found)
+            first = tuple(one.evaluation.task for one in found)
+            verdict = nothing_learnt([one.fitness for one in found if not one.failed])
+            if verdict is None and hand_designed in scores.curves:
+                _extend(search, space, scores, lengths)
+        search.close_generation(ranked(found))
+        if verdict is not None or hand_designed not in scores.curves:
+            break
+        known = [one for one in space.structures if one in scores.curves]
+        estimate = _estimate(scores, known, block + 1, space, rule)
+        costs = [space.cost(one) for one in known]
+        if pick(estimate, costs, config.margin, _proving(config.prefer)):
+            break
+        running = _promising(known, estimate, costs, -config.margin)
+    return _proof(search, space, scores, rule, first, verdict)
+
+
+def plan_shapes(
+    config: GlobalSearchConfig,
+    space: ShapeSpace,
+    *,
+    seconds_per_step: float | None = None,
+    bytes_per_checkpoint: int | None = None,
+) -> CostPlan:
+    """Return the cost of a search of shapes, and what its budget can show.
+
+    Args:
+        config: Settings of the search.
+        space: What is compared.
+        seconds_per_step: Measured time of one optimiser step of the hand-designed structure, or None.
+        bytes_per_checkpoint: Size of the weights of one hand-designed network, or None.
+
+    Raises:
+        InputError: The budget does not pay for one pair of trainings.
+    """
+    costs = [space.steps(space.task(one, 0)) for one in space.structures]
+    pair, block = sum(costs[:2]), sum(costs[: FOCUS + 1])
+    wanted = blocks_to_show(config.margin)
+    limit = space.allowed(space.epochs)
+    allowed = sum(costs) + wanted * block if limit is None else limit
+    if allowed < pair:
+        raise InputError(
+            f"the budget of the search must pay for a pair of trainings, {pair / space.full_steps:.1f} full "
+            f"trainings, but is {config.trainings:g} instead.",
+            hint="raise --budget.",
+        )
+    blocks = max(1.0, allowed / block)
+    needed = wanted * block / space.full_steps
+    power = (
+        f"With {allowed / space.full_steps:.1f} training equivalents, differences of "
+        f"{smallest_difference(blocks):.1f} points and more are likely to be shown; a margin of "
+        f"{config.margin:g} points without prior knowledge takes about {needed:.0f}."
+    )
+
+    def cost(longer: float) -> SearchCost:
+        trainings = round(allowed / (sum(costs) / len(costs)))
+        final = 2 * config.final_seeds * space.full_steps
+        parts = {"search": allowed} | ({FINAL_COMPARISON: final} if final else {})
+        parts = {name: round(steps * longer) for name, steps in parts.items()}
+        kept = 0 if config.candidate_checkpoints is CandidateCheckpoints.NONE else trainings
+        return SearchCost(
+            evaluations=trainings,
+            steps=parts,
+            full_steps=round(space.full_steps * longer),
+            seconds=None
+            if seconds_per_step is None
+            else sum(parts.values()) * seconds_per_step / config.workers,
+            bytes=None if bytes_per_checkpoint is None else kept * bytes_per_checkpoint,
+        )
+
+    return CostPlan(expected=cost(1.0), maximal=cost(space.max_epochs / space.epochs), power=power)
+
+
+def _proving(prefer: Preference) -> Preference:
+    """Return the rule that ends a search: without proof, nothing ends it before its budget."""
+    return prefer if prefer is Preference.ACCURACY else Preference.SHOWN
+
+
+def _affordable(
+    search: Search,
+    space: ShapeSpace,
+    wanted: Sequence[DilationStructure],
+    lengths: Mapping[DilationStructure, int],
+    block: int,
+) -> list[DilationStructure]:
+    """Return as many structures of a block as there is budget for, in order."""
+    if search.allowed is None:
+        return list(wanted)
+    left = search.allowed - search.budget.spent
+    limit = min(left, COARSE * search.allowed) if block == 0 else left
+    chosen: list[DilationStructure] = []
+    for structure in wanted:
+        cost = search.budget.cost(space.task(structure, search.seed, block, lengths[structure]))
+        left, limit = left - cost, limit - cost
+        # The coarse look needs one structure beside the hand-designed one, whatever its share.
+        if left < 0 or (limit < 0 and len(chosen) >= 2):
+            break
+        chosen.append(structure)
+    return chosen
+
+
+def _train(
+    search: Search,
+    space: ShapeSpace,
+    scores: Scores,
+    chosen: Sequence[DilationStructure],
+    lengths: Mapping[DilationStructure, int],
+    block: int,
+) -> tuple[Any, ...]:
+    tasks = [space.task(one, search.seed, block, lengths[one]) for one in chosen]
+    origins = [Origin.HAND_DESIGNED if one == search.hand_designed else Origin.SHAPE for one in chosen]
+    found = search.evaluate_tasks(tasks, origins)
+    for candidate in found:
+        curve = candidate.evaluation.curve
+        if not candidate.failed:
+            epochs = [dict(zip(curve, values, strict=True)) for values in zip(*curve.values(), strict=True)]
+            values = tuple(metric_value(metrics, search.config.fitness) for metrics in epochs)
+            scores.add(candidate.structure, block, values)
+    return found
+
+
+def _extend(search: Search, space: ShapeSpace, scores: Scores, lengths: dict[DilationStructure, int]) -> None:
+    """Train on what still rises in the first block, half a training at a time, while the budget allows."""
+    step = max(1, space.epochs // 2)
+    while True:
+        rising = [one for one in scores.curves if scores.rising(one) and lengths[one] < space.max_epochs]
+        longer = lengths | {one: min(space.max_epochs, lengths[one] + step) for one in rising}
+        cost = sum(search.budget.cost(space.task(one, search.seed, 0, longer[one])) for one in rising)
+        # A full training takes longer, too, so the same number of trainings allows more.
+        allowed = space.allowed(longer[search.hand_designed])
+        if not rising or (allowed is not None and search.budget.spent + cost > allowed):
+            return
+        search.allowed = search.planned = allowed
+        search.full_steps = space.full_training(longer[search.hand_designed])
+        _train(search, space, scores, rising, longer, 0)
+        lengths.update(longer)
+
+
+def _estimate(
+    scores: Scores, known: Sequence[DilationStructure], blocks: int, space: ShapeSpace, rule: Rule
+) -> Estimate:
+    table = scores.table(known, blocks)
+    used = np.isfinite(table[0])  # a block without the hand-designed structure compares nothing with it
+    holdouts = [block % space.rotations for block in range(blocks)]
+    return rule(table[:, used], [one for one, use in zip(holdouts, used, strict=True) if use])
+
+
+def _promising(
+    known: Sequence[DilationStructure], estimate: Estimate, costs: Sequence[float], limit: float
+) -> list[DilationStructure]:
+    """Return the structures to prove next: likely to be good enough, and worth it by their cost."""
+    chances = estimate.chance_above(limit)
+    worth = {
+        one: chance * (1.25 - cost)
+        for one, chance, cost in list(zip(known, chances, costs, strict=True))[1:]
+        if chance >= HOPELESS
+    }
+    return sorted(worth, key=lambda one: -worth[one])[:FOCUS]
+
+
+def _proof(
+    search: Search,
+    space: ShapeSpace,
+    scores: Scores,
+    rule: Rule,
+    first: tuple[EvaluationTask, ...],
+    verdict: str | None,
+) -> Proof:
+    config = search.config
+    known = [one for one in space.structures if one in scores.curves]
+    if not known or known[0] != search.hand_designed:
+        reason = verdict or "The hand-designed structure could not be trained, so nothing compares with it."
+        nothing = Row(
+            structure=search.hand_designed,
+            name=space.names[search.hand_designed],
+            cost=1.0,
+            multiply_adds=space.multiply_adds[search.hand_designed],
+            epochs=space.epochs,
+            steps=space.full_steps,
+            rising=False,
+            fitness=0.0,
+            difference=0.0,
+            low=0.0,
+            high=0.0,
+            blocks=0,
+            shown=False,
+        )
+        return Proof(
+            winner=nothing, rows=(nothing,), curves=((),), tasks=first, verdict=reason, reason=reason
+        )
+    blocks = 1 + max(max(curves) for curves in scores.curves.values())
+    estimate = _estimate(scores, known, blocks, space, rule)
+    table = scores.table(known, blocks)
+    low, high = estimate.interval()
+    shown = estimate.shown_above(-config.margin)
+    rows = tuple(
+        Row(
+            structure=one,
+            name=space.names[one],
+            cost=space.cost(one),
+            multiply_adds=space.multiply_adds[one],
+            epochs=scores.length(one),
+            steps=space.steps(space.task(one, search.seed, epochs=scores.length(one))),
+            rising=scores.rising(one),
+            fitness=float(np.nanmean(table[number])),
+            difference=float(estimate.mean[number]),
+            low=float(low[number]),
+            high=float(high[number]),
+            blocks=int(estimate.blocks[number]),
+            shown=bool(shown[number]),
+        )
+        for number, one in enumerate(known)
+    )
+    chosen = 0 if verdict else pick(estimate, [row.cost for row in rows], config.margin, config.prefer)
+    return Proof(
+        winner=rows[chosen],
+        rows=rows,
+        curves=tuple(tuple(scores.curve(one).tolist()) for one in known),
+        tasks=first,
+        verdict=verdict,
+        reason=verdict or _reason(rows, chosen, config.margin, config.prefer),
+    )
+
+
+def _reason(rows: Sequence[Row], chosen: int, margin: float, prefer: Preference) -> str:
+    row = rows[chosen]
+    if chosen == 0:
+        what = "better" if prefer is Preference.ACCURACY else f"within {margin:g} points"
+        reason = f"No other structure is shown to be {what}, so the hand-designed one is kept."
+        cheaper = [one for one in rows[1:] if one.cost < 1]
+        if cheaper:
+            best = max(cheaper, key=lambda one: one.low)
+            worse = max(0.0, -best.low)
+            reason += (
+                f" Closest: {best.name} at {best.cost:.2f} × the cost, at most {worse:.1f} points worse."
+            )
+        return reason
+    facts = (
+        f"{row.name} costs {row.cost:.2f} × the multiply-adds, difference {row.difference:+.1f} points "
+        f"(at least {row.low:+.1f})"
+    )
+    if row.low > 0:
+        return f"{facts}: shown to be better."
+    if row.shown:
+        return f"{facts}: shown to be no more than {margin:g} points worse."
+    return f"{facts}: estimated within {margin:g} points, as --prefer cheapest asks, but not shown."

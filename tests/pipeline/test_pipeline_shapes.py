@@ -1,0 +1,112 @@
+"""A search of shapes, from data to words: uneven stages, small budgets, limits, resume."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from g2l.config import ExecutorKind, Preference, Space
+from g2l.errors import InputError
+from g2l.files import read_json
+from g2l.models.artifact import load_model
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.search_global import prepare_search, search_globally
+from g2l.records import figure_path, read_result
+from g2l.structure_files import read_structure
+from g2l.training.candidate import CandidateFitness
+from tests.pipeline.tiny_pipeline import ATTENTION, BACKBONE, DUAL, RECIPE, global_task
+
+
+def shapes_task(data, backbone=BACKBONE, epochs=2, **changes):
+    changes = {"trainings": 8.0, "shapes": ("2,1", "1,1^3"), "final_seeds": 0} | changes
+    task = global_task(data, backbone, space=Space.SHAPES, **changes)
+    return replace(task, recipe=RECIPE.replace(epochs=epochs))
+
+
+def search(context, task):
+    plans = []
+    return search_globally(context, prepare_search(context.data, task), on_plan=plans.append), plans
+
+
+def evaluated(context):
+    lines = [json.loads(line) for line in (context.folder / "journal.jsonl").read_text().splitlines()]
+    return [line["evaluation"] for line in lines if line["event"] == "evaluation"]
+
+
+def test_uneven_shapes_are_trained_and_reported(context, tiny):
+    outcome, (plan,) = search(context, shapes_task(tiny, prefer=Preference.CHEAPEST, margin=100.0))
+    assert outcome.structure.shape in {(2, 1), (1, 1)}
+    assert read_structure(context.folder / "structure.json").structure == outcome.structure
+    assert 1 <= outcome.epochs <= 4
+    rows = {row.structure.shape: row for row in outcome.shapes}
+    assert set(rows) == {(2, 2), (2, 1), (1, 1)}
+    assert rows[2, 2].cost == 1 > rows[2, 1].cost > rows[1, 1].cost
+    assert outcome.training_equivalents <= 8.0
+    assert "differences of" in plan.power
+    assert plan.expected.training_equivalents == pytest.approx(8.0)
+    for one in evaluated(context):
+        assert len(one["curve"]["accuracy"]) == one["budget"]["amount"]
+        _, metadata = load_model(
+            context.folder / "candidates" / one["checkpoint"].split("/")[-2] / "model.safetensors"
+        )
+        assert metadata.structure.as_lists() == one["structure"]
+    table = read_json(context.folder / "tables" / "shapes.json")
+    assert len(table["data"]) == 3
+    assert figure_path(context.folder, "shapes").read_bytes().startswith(b"\x89PNG")
+    assert read_result(context.folder)["recorded"]["tags"]["g2l.reason_of_winner"] == outcome.reason
+
+
+def test_blocks_rotate_the_holdouts(context, tiny):
+    search(context, shapes_task(tiny, margin=30.0, prefer=Preference.ACCURACY))
+    blocks = {(one["seed"], tuple(one.get("holdouts", [0]))) for one in evaluated(context)}
+    assert len(blocks) > 1
+    assert len({held for _, held in blocks}) == len(blocks)
+
+
+@pytest.mark.parametrize("backbone", [DUAL, ATTENTION], ids=["ms-tcn++", "asformer"])
+def test_other_backbones(context, tiny, backbone):
+    outcome, _ = search(context, shapes_task(tiny, backbone, epochs=1, shapes=("1,1",), trainings=3.0))
+    assert {row.name for row in outcome.shapes} == {"2×2 (hand-designed)", "1,1"}
+
+
+def test_canonical_shapes_of_a_small_network(context, tiny):
+    prepared = prepare_search(context.data, shapes_task(tiny, shapes=()))
+    assert len(prepared.space.names) > 2
+    assert prepared.space.structures[0] == BACKBONE.hand_designed()
+
+
+def test_limits_hold_for_every_shape(context, tiny):
+    prepared = prepare_search(context.data, shapes_task(tiny, max_receptive_field=9))
+    topology = BACKBONE.topology
+    assert all(topology.receptive_field(one).frames <= 9 for one in prepared.space.structures)
+    with pytest.raises(InputError, match="`shapes` must hold a structure within the limits"):
+        prepare_search(context.data, shapes_task(tiny, shapes=("2,2",)))
+
+
+def test_a_finished_search_is_not_repeated_and_a_killed_one_goes_on(context, tiny, monkeypatch, tmp_path):
+    expected, _ = search(RunContext(folder=tmp_path / "whole", device="cpu"), shapes_task(tiny))
+    call, calls = CandidateFitness.__call__, []
+
+    def interrupted(fitness, task):
+        if fitness.checkpoint_folder is not None:  # the probe keeps no weights
+            calls.append(task)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+        return call(fitness, task)
+
+    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(context, shapes_task(tiny))
+    monkeypatch.undo()
+    resumed = shapes_task(tiny, executor=ExecutorKind.PROCESS, workers=2)
+    found, _ = search(replace(context, resume=True), resumed)
+    assert replace(found, run_id="", seconds=0) == replace(expected, run_id="", seconds=0)
+    again, plans = search(replace(context, resume=True), resumed)
+    assert (again, plans) == (found, [])
+
+
+def test_a_budget_without_a_pair_is_refused(context, tiny):
+    with pytest.raises(InputError, match="must pay for a pair of trainings"):
+        search(context, shapes_task(tiny, trainings=0.5))

@@ -1,0 +1,56 @@
+"""A search of shapes on synthetic curves, importable by name so that worker processes can unpickle it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from g2l.evaluation import Evaluation
+from g2l.search.shapes import Shape, ShapeSpace
+from g2l.structure import DilationStructure
+
+HAND = DilationStructure.hand_designed(4, 10)
+SMALL = Shape((8, 5, 5)).structure(largest=1000)
+TINY = Shape((4, 4, 4)).structure(largest=1000)
+FULL = 1000
+
+
+def shape_space(*others, allowed=20.0, **changes):
+    names = {HAND: "4×10"} | {one: str(one.shape) for one in others or (SMALL, TINY)}
+    options = {"epochs": 10, "max_epochs": 20, "full_steps": FULL, "share": 0.8, "rotations": 3}
+    return ShapeSpace(
+        names=names,
+        multiply_adds={one: len(one.rates) * 100 for one in names},
+        trainings=allowed,
+        **options | changes,
+    )
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Scores that rise to a level of each structure within `peak` epochs and fall after; seeds shift all."""
+
+    levels: tuple[tuple[DilationStructure, float], ...]
+    peak: int = 7
+    noise: float = 0.3
+
+    def __call__(self, task):
+        level = dict(self.levels)[task.structure]
+        if math.isnan(level):
+            raise RuntimeError("no memory")
+        wobble = self.noise * math.sin(task.seed * 7 + len(task.structure.rates))
+        curve = tuple(
+            max(0.0, level - abs(epoch - self.peak) + task.seed % 5 + wobble)
+            for epoch in range(1, task.budget.amount + 1)
+        )
+        names = ("f1@10", "f1@25", "f1@50")
+        return Evaluation(
+            **vars(task),
+            metrics=dict.fromkeys(names, curve[-1]),
+            curve=dict.fromkeys(names, curve),
+            seconds=0.1,
+        )
+
+
+def curves(hand=60.0, small=60.0, tiny=40.0, **options):
+    return Curves(((HAND, hand), (SMALL, small), (TINY, tiny)), **options)

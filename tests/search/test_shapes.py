@@ -1,0 +1,243 @@
+"""Shapes, and the search that compares them: synthetic curves, every executor, kills and resumes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from search_landscapes import Shuffled
+from small_shapes import FULL, HAND, SMALL, TINY, curves, shape_space
+
+from g2l.config import GlobalSearchConfig, Preference, Space
+from g2l.errors import InputError
+from g2l.evaluation import Budget
+from g2l.search.executors.process import ProcessExecutor
+from g2l.search.executors.serial import SerialExecutor
+from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
+from g2l.search.loop import run_global_search
+from g2l.search.proposals.shapes import plan_shapes
+from g2l.search.shapes import Shape, canonical_shapes, holdout_share
+
+
+@pytest.mark.parametrize(
+    ("text", "stages"),
+    [
+        ("3,2", ((1, 2, 4), (1, 2))),
+        ("3^3", ((1, 3, 9),)),
+        ("4^1.5", ((1, 2, 2, 3),)),
+        ("5^2/2", ((1, 2, 1, 2, 1),)),
+        (" 2, 1 ", ((1, 2), (1,))),
+    ],
+)
+def test_a_text_gives_a_structure(text, stages):
+    assert Shape.parse(text).structure(largest=1000).stages == stages
+
+
+@given(
+    st.builds(
+        Shape,
+        st.lists(st.integers(1, 12), min_size=1, max_size=5).map(tuple),
+        st.sampled_from([1.5, 2.0, 3.0, 4.0]),
+        st.none() | st.integers(1, 6),
+    )
+)
+def test_a_shape_is_read_back_from_its_text(shape):
+    assert Shape.parse(str(shape)) == shape
+    structure = shape.structure(largest=50)
+    assert structure.shape == shape.layers
+    assert max(structure.rates) <= 50
+
+
+def test_limits_and_dual_stages():
+    shape = Shape((3, 2))
+    assert shape.structure(largest=2, smallest=2).stages == ((2, 2, 2), (2, 2))
+    assert shape.structure(largest=9, dual=True).stages == ((4, 2, 1, 1, 2, 4), (1, 2))
+
+
+@pytest.mark.parametrize("text", ["", "0,5", "8,,5", "5^1", "5^99", "5^2/0", "a", "999,999"])
+def test_other_texts_are_refused(text):
+    with pytest.raises(InputError, match="`shapes` must hold layers per stage"):
+        Shape.parse(text)
+
+
+def test_canonical_shapes_are_smaller_and_distinct():
+    shapes = canonical_shapes(4, 10)
+    assert [str(one) for one in shapes[:2]] == ["8,5,5", "6,6,6"]
+    assert all(sum(one.layers) < 40 for one in shapes)
+    for stages in (1, 2, 4):
+        for layers in (1, 2, 10):
+            found = canonical_shapes(stages, layers)
+            assert len(set(found)) == len(found)
+            assert all(len(one.layers) <= stages and max(one.layers) <= layers for one in found)
+
+
+def test_the_share_of_a_holdout():
+    assert holdout_share([300], [100]) == pytest.approx((300 + 100 / 3) / 400)
+
+
+def search(fitness=None, where=None, *, executor=None, journal=None, seed=5, **changes):
+    config = GlobalSearchConfig(space=Space.SHAPES, trainings=20.0).replace(**changes)
+    return run_global_search(
+        where or shape_space(),
+        config,
+        executor or SerialExecutor(fitness or curves()),
+        seed=seed,
+        hand_designed=HAND,
+        full_steps=FULL,
+        journal=journal,
+    )
+
+
+def row(result, structure):
+    return next(one for one in result.proof.rows if one.structure == structure)
+
+
+def test_the_cheapest_that_is_shown_within_the_margin_wins_with_its_length():
+    result = search()
+    assert (result.winner, result.epochs) == (SMALL, 7)
+    assert "no more than 1.5 points worse" in result.proof.reason
+    assert row(result, SMALL).shown
+    assert row(result, TINY).high < -1.5
+    assert result.proof.verdict is None
+
+
+def test_where_all_others_are_worse_the_hand_designed_structure_is_kept():
+    result = search(curves(small=55.0))
+    assert result.winner == HAND
+    assert "so the hand-designed one is kept" in result.proof.reason
+    assert result.steps < 20 * FULL  # none was left to prove
+
+
+def test_a_hopeless_structure_is_not_trained_again():
+    result = search()
+    assert row(result, TINY).blocks == 1
+    assert row(result, SMALL).blocks >= 2
+
+
+def test_a_better_structure_is_called_better():
+    result = search(curves(small=66.0), prefer=Preference.ACCURACY)
+    assert result.winner == SMALL
+    assert "shown to be better" in result.proof.reason
+
+
+def test_every_block_has_its_own_seed_and_holdout_and_all_its_structures_share_them():
+    seen = []
+
+    def noting(task):
+        seen.append(task)
+        return curves(small=57.0, noise=4.0)(task)
+
+    search(noting, shape_space(SMALL, allowed=12.0))
+    blocks = {}
+    for task in seen:
+        blocks.setdefault((task.seed, task.holdouts), set()).add(task.structure)
+    assert [seed for seed, _ in blocks] == list(range(5, 5 + len(blocks)))
+    assert [held for _, held in blocks] == [(number % 3,) for number in range(len(blocks))]
+    assert all(HAND in structures for structures in blocks.values())
+
+
+@pytest.mark.parametrize("allowed", [2.0, 3.5, 5.0, 9.0])
+def test_no_more_is_spent_than_allowed(allowed):
+    result = search(curves(small=58.0, noise=5.0), shape_space(allowed=allowed))
+    assert result.steps <= allowed * FULL
+
+
+def test_a_curve_that_still_rises_is_extended():
+    result = search(curves(peak=16))
+    assert row(result, HAND).epochs == 16
+    assert not row(result, HAND).rising
+    assert result.epochs == 16
+
+
+def test_no_training_is_longer_than_allowed_and_a_rising_curve_is_told():
+    result = search(curves(peak=30), shape_space(max_epochs=15))
+    assert max(one.epochs for one in result.proof.rows) == 15
+    assert row(result, HAND).rising
+
+
+def test_curves_at_the_floor_are_no_evidence():
+    low = search(curves(hand=4.0, small=4.5, tiny=4.0, peak=1))
+    assert low.winner == HAND
+    assert "below the floor" in low.verdict
+    some = search(curves(tiny=2.0))
+    assert TINY not in {one.structure for one in some.proof.rows}
+
+
+def test_a_structure_that_fails_is_left_out():
+    result = search(curves(small=math.nan))
+    assert result.winner == HAND
+    assert SMALL not in {one.structure for one in result.proof.rows}
+
+
+def test_without_the_hand_designed_structure_nothing_is_compared():
+    result = search(curves(hand=math.nan))
+    assert result.winner == HAND
+    assert "could not be trained" in result.proof.reason
+
+
+def test_the_front_holds_what_is_cheaper_or_better():
+    result = search(curves(small=63.0))
+    assert [one.structure for one in result.proof.front] == [TINY, SMALL]
+
+
+@pytest.mark.parametrize("make", [lambda f: Shuffled(f, 1), lambda f: ProcessExecutor(f, workers=2)])
+def test_the_executor_does_not_matter(make):
+    expected = search(curves(noise=2.0))
+    with make(curves(noise=2.0)) as executor:
+        assert search(executor=executor) == expected
+
+
+def test_a_search_goes_on_from_any_line_of_its_journal(tmp_path):
+    def run(path):
+        with Journal(path, resume=True, identity={}) as journal:
+            return search(curves(noise=2.0), journal=journal)
+
+    whole = tmp_path / "whole.jsonl"
+    expected = run(whole)
+    content = whole.read_bytes()
+    lines = content.splitlines(keepends=True)
+    for count in range(len(lines)):
+        path = tmp_path / f"{count}.jsonl"
+        path.write_bytes(b"".join(lines[:count]) + lines[count][: len(lines[count]) // 2])
+        assert run(path) == expected
+        assert path.read_bytes() == content
+
+
+def test_another_space_is_another_search(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, resume=False, identity={}) as journal:
+        search(journal=journal)
+    with (
+        pytest.raises(InputError, match=r"`space\.max_epochs`"),
+        Journal(path, resume=True, identity={}) as journal,
+    ):
+        search(where=shape_space(max_epochs=15), journal=journal)
+
+
+def test_a_curve_is_recorded_exactly():
+    evaluation = curves()(shape_space().task(SMALL, 3, block=1))
+    assert evaluation_from_json(evaluation_to_json(evaluation)) == evaluation
+    assert evaluation.holdouts == (1,)
+
+
+def test_a_budget_says_what_it_can_show():
+    config = GlobalSearchConfig(space=Space.SHAPES, trainings=20.0)
+    plan = plan_shapes(config, shape_space(), seconds_per_step=0.5, bytes_per_checkpoint=10)
+    assert plan.expected.training_equivalents == 20.0
+    assert plan.expected.seconds == 20 * FULL * 0.5
+    assert "With 20.0 training equivalents, differences of " in plan.power
+    larger = plan_shapes(config, shape_space(allowed=80.0))
+    assert larger.power != plan.power
+    with pytest.raises(InputError, match="must pay for a pair of trainings"):
+        plan_shapes(config.replace(trainings=1.0), shape_space(allowed=1.0))
+
+
+def test_small_structures_are_charged_less():
+    where = shape_space()
+    task = where.task(HAND, 0)
+    assert where.steps(task) == 800
+    assert where.steps(replace(task, structure=SMALL)) == 800 * 18 // 40
+    assert where.steps(replace(task, budget=Budget(20, "epochs"))) == 1600
