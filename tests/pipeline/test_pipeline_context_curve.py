@@ -110,6 +110,21 @@ def test_an_interrupted_measurement_goes_on_with_what_is_missing(context, plante
     assert [row[0] for row in table["data"]] == [point.frames for point in curve.points]
 
 
+def test_a_planted_lag_is_needed(context, tmp_path):
+    """The class of a frame depends on the frames 24 before and after it; ± 16 does not see them."""
+    write_dataset(tmp_path, "lag", lags(np.random.default_rng(0), (24,), videos=24, frames=256))
+    task = ContextTask(
+        data=DataConfig(data_root=tmp_path, dataset="lag"),
+        backbone=BackboneConfig(feature_maps=16, dropout=0.0),
+        recipe=RecipeConfig(epochs=30, batch_size=2, learning_rate=3e-3),
+        points=3,
+    )
+    curve, _ = measure_context(context, task)
+    assert [(point.frames - 1) // 2 for point in curve.points] == [16, 158, 510]
+    assert curve.needed == 1
+    assert curve.points[0].loss > 20
+
+
 @pytest.mark.parametrize("name", ["points", "repeats"])
 def test_one_of_anything_shows_nothing(context, planted, name):
     with pytest.raises(InputError, match=f"`{name}` must be >= 2, but is 1"):

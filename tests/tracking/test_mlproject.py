@@ -17,6 +17,7 @@ ENTRY_POINTS = (
     "main",
     "demo",
     "pipeline",
+    "context",
     "search-global",
     "search-local",
     "train",
