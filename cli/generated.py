@@ -20,7 +20,10 @@ from .main import COMMANDS
 from .options import Uses, default_text, metavar, option_names, uses_of
 
 ROOT = Path(__file__).parents[1]
-ENTRY_POINTS = ("pipeline", "search-global", "search-local", "train", "predict", "export", "evaluate", "demo")
+ENTRY_POINTS = (
+    *("pipeline", "context", "search-global", "search-local", "train", "predict", "export", "evaluate"),
+    "demo",
+)
 LEFT_OUT = ("quiet", "debug", "json", "dry_run")
 """Settings of a person at a terminal, which `mlflow run` has no use for."""
 

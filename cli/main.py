@@ -13,6 +13,7 @@ from g2l.machine import share_cores
 
 from . import (
     console,
+    context,
     data,
     doctor,
     evaluate,
@@ -33,6 +34,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": pipeline.demo,
     "pipeline": pipeline.pipeline,
+    "context": context.context,
     "search-global": search_global.search_global,
     "search-local": search_local.search_local,
     "train": train.train,

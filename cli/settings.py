@@ -73,6 +73,16 @@ class StartConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContextConfig(Settings):
+    """How finely the context that the data need is measured."""
+
+    points: int = _first(5, "Receptive fields to compare.", at_least=2)
+    repeats: int = _first(
+        2, "Trainings per receptive field, each with another hold-out and seed.", at_least=2
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SeedsConfig(Settings):
     """How often a structure is trained."""
 

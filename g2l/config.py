@@ -109,6 +109,13 @@ class Preference(StrEnum):
     CHEAPEST = "cheapest"
 
 
+class LocalRule(StrEnum):
+    """When the rates of a local search move; see `g2l.receptive_field.schedule`."""
+
+    EVIDENCE = "evidence"
+    EXPECTATION = "expectation"
+
+
 class ProxyChoice(StrEnum):
     """How long a candidate is trained: `budget`, or a third, which ranked well on every data set tried."""
 
@@ -445,6 +452,11 @@ class LocalSearchConfig(SearchLimits):
     ending: Ending = setting(
         Ending.SINGLE, "Final layers: one rate, several branches, or branches merged to one kernel."
     )
+    rule: LocalRule = _rare(
+        LocalRule.EVIDENCE,
+        "When rates move: only beyond noise and after a warm-up, or at every estimate (the paper).",
+        presets={PAPER: LocalRule.EXPECTATION},
+    )
     expansion_rate: float = _rare(
         0.1, "Expansion rate ρ: branches of a rate d span (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1
     )
@@ -461,6 +473,11 @@ class LocalSearchConfig(SearchLimits):
     max_rate: int | None = _rare(
         None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
     )
+
+    @property
+    def warm_up(self) -> int:
+        """Epochs or steps, as `interval`, before the search: a third of both together."""
+        return -(-self.interval.amount * self.updates // 2) if self.rule is LocalRule.EVIDENCE else 0
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""

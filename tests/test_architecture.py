@@ -79,7 +79,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "safetensors": {"models"},
     "sklearn": {"datasets"},
-    "scipy": {"metrics", "search", "datasets/arrays.py"},
+    "scipy": {"metrics", "search", "datasets/arrays.py", "pipeline/context_curve.py"},
     "jinja2": {"report"},
     "matplotlib": {"inference", "pipeline", "report", "tracking"},
     "torch": {

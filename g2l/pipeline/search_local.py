@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, DataConfig, LocalRule, LocalSearchConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.evaluation import Budget
@@ -222,10 +222,12 @@ def _fit(
         interval=config.interval.amount,
         updates=config.updates,
         ending=config.ending,
+        evidence=config.rule is LocalRule.EVIDENCE,
+        warm_up=config.warm_up,
         limit=_limit(task, config.max_rate or longest),
     )
     search = LocalSearch(schedule, config.interval.unit, log.append)
-    shortest = Budget(config.interval.amount * config.updates, config.interval.unit)
+    shortest = Budget(config.warm_up + config.interval.amount * config.updates, config.interval.unit)
     source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=seed)
 
     trained = fit(

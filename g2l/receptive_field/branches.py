@@ -22,7 +22,13 @@ from g2l.receptive_field.padding import (
     pad_outside,
     restore_class,
 )
-from g2l.receptive_field.rates import Expansion, Rates, expectation, expected_rate
+from g2l.receptive_field.rates import (
+    Expansion,
+    Rates,
+    expectation,
+    expected_log_rate,
+    expected_rate,
+)
 
 INITIAL_ALPHA = 0.01
 """Raw branch weight after every expansion, as in the released code."""
@@ -86,7 +92,8 @@ class BranchLayer(Derived):
 
     def estimate(self) -> Estimate:
         """Return what the branch weights say; changes nothing."""
-        rates, largest = self.branches.rates, self.branches.expansion.max_rate
+        rates, expansion = self.branches.rates, self.branches.expansion
+        expected = expected_log_rate if expansion.logarithmic else expected_rate
         weights = mixing_weights(self.alpha[: len(rates)].tolist())
         axes = list(zip(*rates, strict=True))
         return Estimate(
@@ -95,7 +102,7 @@ class BranchLayer(Derived):
             weights=weights,
             expectation=tuple(expectation(axis, weights) for axis in axes),
             rates=tuple(
-                expected_rate(axis, weights, max_rate=largest) if size > 1 else axis[0]
+                expected(axis, weights, max_rate=expansion.max_rate) if size > 1 else axis[0]
                 for axis, size in zip(axes, self.kernel_size, strict=True)
             ),
         )

@@ -36,6 +36,8 @@ class Expansion:
         expansion_rate: ρ in (0, 1].
         branches: Number of branches, 2 or odd.
         max_rate: Largest rate allowed, >= 1.
+        logarithmic: Whether branches are at d/(1 + ρ), d, (1 + ρ)d instead, equally far on both sides in
+            proportion: next to a limit both come nearer, so that equal weights never move a rate.
 
     Raises:
         InputError: A number is out of range.
@@ -44,6 +46,7 @@ class Expansion:
     expansion_rate: float
     branches: int
     max_rate: int
+    logarithmic: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.expansion_rate <= 1:
@@ -81,11 +84,22 @@ class Expansion:
         """Return the rate of every branch along one axis, ascending; the clamp may make some equal."""
         centre = self.clamp(rate)
         half = self.branches // 2
+        if self.logarithmic:
+            return self._log_spread(centre, half)
         reach = self.expansion_rate * centre
         offsets = [max(number, _round(reach * number / half)) for number in range(1, half + 1)]
         middle = [0] if self.branches % 2 else []
         spread = [*(-offset for offset in reversed(offsets)), *middle, *offsets]
         return [self.clamp(centre + offset) for offset in spread]
+
+    def _log_spread(self, centre: int, half: int) -> list[int]:
+        factor = 1 + self.expansion_rate
+        if 1 < centre < self.max_rate:
+            factor = min(factor, max(self.max_rate / centre, (centre + 1) / centre))
+        above = [max(_round(centre * factor ** (n / half)), centre + n) for n in range(1, half + 1)]
+        below = [min(_round(centre / factor ** (n / half)), centre - n) for n in range(1, half + 1)]
+        middle = [centre] if self.branches % 2 else []
+        return [self.clamp(rate) for rate in (*reversed(below), *middle, *above)]
 
 
 def expectation(rates: Sequence[int], weights: Sequence[float]) -> float:
@@ -99,6 +113,12 @@ def expected_rate(rates: Sequence[int], weights: Sequence[float], *, max_rate: i
     A tie keeps the smaller rate, so that the branches (1, 2) of a rate of 1 do not move untrained.
     """
     return min(max(_round(expectation(rates, weights)), 1), max_rate)
+
+
+def expected_log_rate(rates: Sequence[int], weights: Sequence[float], *, max_rate: int) -> int:
+    """Return the rate whose logarithm is the expectation of the branches' logarithms; see `expected_rate`."""
+    mean = math.fsum(weight * math.log(rate) for rate, weight in zip(rates, weights, strict=True))
+    return min(max(_round(math.exp(mean)), 1), max_rate)
 
 
 def _round(value: float) -> int:

@@ -2,22 +2,35 @@
 
 Deviations from the released code: the last update ends the search, with one rate per layer unless another
 ending is chosen; Adam's moments of α are reset with α; the interval may be given in steps.
+
+As published, most of the movement happens before the network has learnt anything, a rate of 1 rarely comes
+back once it has moved, the largest rates drift down, and rates in between walk at random. With `evidence`
+the search starts after a warm-up with one branch, takes steps in log-rate from ρ = 0.5 down to the ρ given,
+and moves a rate only where the pull between its outermost branches, averaged over the interval, is more
+than two standard errors from zero.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
 from torch import nn
 
 from g2l.errors import InputError
-from g2l.receptive_field.branches import Estimate
+from g2l.receptive_field.branches import BranchLayer, Estimate
 from g2l.receptive_field.endings import end_layers, forget
-from g2l.receptive_field.layers import estimate, matching
+from g2l.receptive_field.layers import estimate, matching, searched_layers
 from g2l.receptive_field.rates import Ending, Rates
+
+FIRST_EXPANSION = 0.5
+"""ρ of the first update with `evidence` (RF-Next, section 4)."""
+STANDARD_ERRORS = 2.0
+"""How far from zero the mean pull of an interval must be to move a rate."""
 
 Limit = Callable[[Sequence[Rates]], Sequence[Rates]]
 """Lowers the rates of an update, given in the order of the network, where they see too far."""
@@ -59,6 +72,8 @@ class SearchSchedule:
         updates: Estimates in all; the last one ends the search.
         ending: How it ends.
         limit: Lowers the rates of an update, or None. Where branches stay, it binds their centre only.
+        evidence: Whether rates move only for a reason; `observe` is then called after every optimizer step.
+        warm_up: Calls of `step` before the search starts, with one branch per layer.
 
     Raises:
         InputError: A number is below 1, or no layer of the network is searched.
@@ -73,6 +88,8 @@ class SearchSchedule:
         updates: int,
         ending: Ending = Ending.SINGLE,
         limit: Limit | None = None,
+        evidence: bool = False,
+        warm_up: int = 0,
     ) -> None:
         for name, value in (("interval", interval), ("updates", updates)):
             if value < 1:
@@ -83,8 +100,18 @@ class SearchSchedule:
             )
         self.interval, self.updates, self.ending = interval, updates, Ending(ending)
         self.history: list[Update] = []
+        self.evidence, self.warm_up = evidence, warm_up
         self._model, self._optimizer, self._limit = model, optimizer, limit
         self._calls = 0
+        self._pulls: list[list[float]] = []  # (optimizer steps of this interval, layers)
+        searched = searched_layers(model).values()
+        self._expansion_rate = min(layer.branches.expansion.expansion_rate for layer in searched)
+        for layer in searched:
+            if evidence:
+                self._set_expansion(layer)
+                layer.expand(layer.dilation)
+            if warm_up:
+                layer.set_branches((layer.dilation,))
 
     @property
     def finished(self) -> bool:
@@ -98,9 +125,17 @@ class SearchSchedule:
             position: Recorded with an update, such as `epoch=3`.
         """
         self._calls += 1
-        if self.finished or self._calls % self.interval:
+        searched = self._calls - self.warm_up
+        if searched == 0 and not self.finished:
+            self._move({name: layer.dilation for name, layer in searched_layers(self._model).items()})
+        if self.finished or searched <= 0 or searched % self.interval:
             return None
         layers = estimate(self._model)
+        if self.evidence:
+            layers = {
+                name: found if found.rates != found.centre and moves else replace(found, rates=found.centre)
+                for (name, found), moves in zip(layers.items(), self._significant(layers), strict=True)
+            }
         if self._limit is not None:
             limited = self._limit([found.rates for found in layers.values()])
             layers = {
@@ -113,9 +148,60 @@ class SearchSchedule:
         self._move(update.rates)
         return update
 
+    def observe(self) -> None:
+        """Call after every optimizer step of a search with `evidence`, before gradients are reset.
+
+        The pull of a step is the difference of the gradients of the last and the first mixing weight: how
+        much the loss of this batch falls per weight that moves from the shortest to the longest branch.
+        """
+        if not self.evidence or self.finished or self._calls < self.warm_up:
+            return
+        layers = list(searched_layers(self._model).values())
+        alphas = torch.stack([layer.alpha.detach() for layer in layers])
+        slopes = torch.stack(
+            [
+                torch.zeros_like(layer.alpha) if layer.alpha.grad is None else layer.alpha.grad
+                for layer in layers
+            ]
+        )
+        # dL/dw_i − dL/dw_j = Σ|α| · (dL/d|α_i| − dL/d|α_j|), whatever the weights are
+        used = [len(layer.branches.rates) for layer in layers]
+        rows = (slopes * torch.where(alphas < 0, -1.0, 1.0)).tolist()
+        sizes = alphas.abs().tolist()
+        self._pulls.append(
+            [
+                sum(size[:count]) * (row[0] - row[count - 1])
+                for row, size, count in zip(rows, sizes, used, strict=True)
+            ]
+        )
+
+    def _significant(self, layers: Mapping[str, Estimate]) -> list[bool]:
+        """Return, for each layer, whether its pull is beyond noise and towards where its weights moved."""
+        pulls, self._pulls = self._pulls, []
+        if len(pulls) < 2:
+            return [False] * len(layers)
+        found = []
+        for estimated, series in zip(layers.values(), zip(*pulls, strict=True), strict=True):
+            error = stdev(series) / math.sqrt(len(series))
+            upwards = sum(estimated.rates) > sum(estimated.centre)
+            found.append((fmean(series) if upwards else -fmean(series)) > STANDARD_ERRORS * error)
+        return found
+
+    def _set_expansion(self, layer: BranchLayer) -> None:
+        """Set the branches' distance for the next update: ρ shrinks by a constant factor."""
+        last = self._expansion_rate
+        shrunk = len(self.history) / max(self.updates - 1, 1)
+        first = max(FIRST_EXPANSION, last)
+        layer.branches.expansion = replace(
+            layer.branches.expansion,
+            expansion_rate=first * (last / first) ** min(shrunk, 1.0),
+            logarithmic=True,
+        )
+
     def state_dict(self) -> dict[str, Any]:
-        """Return plain values: the calls and all updates."""
-        return {"calls": self._calls, "history": [asdict(update) for update in self.history]}
+        """Return plain values: the calls, all updates, and what was observed since the last one."""
+        pulls = {"pulls": self._pulls} if self._pulls else {}
+        return {"calls": self._calls, "history": [asdict(update) for update in self.history], **pulls}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Continue another schedule; call before the states of network and optimizer are loaded.
@@ -127,6 +213,9 @@ class SearchSchedule:
         """
         self._calls = saved["calls"]
         self.history = [_update(values) for values in saved["history"]]
+        self._pulls = [list(row) for row in saved.get("pulls", [])]
+        if not self.history and self._calls >= self.warm_up > 0:
+            self._move({name: layer.dilation for name, layer in searched_layers(self._model).items()})
         if self.history:
             last = self.history[-1].layers
             for name, layer in matching(self._model, last).items():
@@ -138,6 +227,8 @@ class SearchSchedule:
     def _move(self, rates: Mapping[str, Rates]) -> None:
         """Set branches around new rates and reset the optimizer's moments of α, or end the search there."""
         layers = matching(self._model, rates)
+        for layer in layers.values() if self.evidence else ():
+            self._set_expansion(layer)
         if self.finished:
             end_layers(layers, rates, self.ending, self._optimizer)
             return

@@ -42,6 +42,7 @@ class LocalSearch:
 
     def on_step_end(self, state: Progress) -> None:
         """Update the rates where the interval is in steps and one is over."""
+        self._schedule.observe()
         self._count(state, "steps")
 
     def on_epoch_end(self, state: Progress, metrics: Mapping[str, float]) -> None:

@@ -19,6 +19,7 @@ from g2l.config import (
     DataConfig,
     ExecutorKind,
     GlobalSearchConfig,
+    LocalRule,
     LocalSearchConfig,
     RecipeConfig,
     Strategy,
@@ -58,7 +59,11 @@ GLOBAL = GlobalSearchConfig(
     max_exponent=4,
 )
 LOCAL = LocalSearchConfig(
-    interval=Budget(3, "steps"), updates=2, branch_learning_rate=0.5, expansion_rate=0.5
+    interval=Budget(3, "steps"),
+    updates=2,
+    branch_learning_rate=0.5,
+    expansion_rate=0.5,
+    rule=LocalRule.EXPECTATION,
 )
 STRUCTURE = DilationStructure(((2, 8), (4,)))
 """Of fewer layers than the hand-designed one, and not of equally many in each stage."""

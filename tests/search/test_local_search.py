@@ -119,10 +119,12 @@ def test_intervals_in_epochs_wait_for_the_end_of_an_epoch():
         *((stop, "steps", ending) for stop in (3, 6, 7) for ending in (Ending.MULTIPLE, Ending.MERGE)),
     ],
 )
-def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, ending):
-    options = {"unit": unit, "interval": 2 if unit == "steps" else 1, "ending": ending}
+@pytest.mark.parametrize("rule", [{}, {"evidence": True, "warm_up": 3}], ids=["expectation", "evidence"])
+def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, ending, rule):
+    options = {"unit": unit, "interval": 2 if unit == "steps" else 1, "ending": ending, **rule}
     whole, expected = start(**options)
-    train(whole, expected, until=15)
+    last = 15 if unit == "steps" or not rule else 30
+    train(whole, expected, until=last)
     first, part = start(**options)
     train(first, part, until=stop)
     file = io.BytesIO()
@@ -134,7 +136,7 @@ def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, endin
     again.load_state_dict(callback, state)
     state.model.load_state_dict(model)
     state.optimizer.load_state_dict(optimizer)
-    train(again, state, until=15)
+    train(again, state, until=last)
     assert again.history == whole.history
     assert len(whole.history) == 3
     found = state.model.state_dict()

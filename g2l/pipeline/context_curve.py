@@ -1,0 +1,303 @@
+"""How much context the data need: hold-out scores against receptive field, from a handful of trainings.
+
+All trainings have one network of two stages, whose rates are 2^l up to a cap: a larger cap means a larger
+receptive field at the same number of parameters and multiply-adds. Each is repeated with another hold-out
+and seed, and scored at its best epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.datasets.batching import BatchSource
+from g2l.errors import InputError
+from g2l.metrics.scores import metric_value
+from g2l.models.registry import build_backbone
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import describe_data
+from g2l.pipeline.figures import save_figure
+from g2l.records import RunKind, write_result, write_table
+from g2l.structure import DilationStructure
+from g2l.structure_files import write_structure
+from g2l.training.device import resolve_device, seed_everything
+from g2l.training.evaluate import evaluate_model
+from g2l.training.loop import fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STRUCTURE = "structure.json"
+CHECKPOINT = "last.ckpt"
+METRICS = ("f1", "edit", "accuracy")
+STAGES = 2
+SMALLEST, DEEPEST = 4, 11
+"""Layers of a stage."""
+CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextTask:
+    """What is measured.
+
+    Attributes:
+        data: Data set, split and how it is read.
+        backbone: Network; only its stages are those of this module.
+        recipe: How each network is trained.
+        points: Receptive fields, at least two.
+        repeats: Trainings of each, at least two, with another hold-out and seed.
+        seed: First seed.
+    """
+
+    data: DataConfig
+    backbone: BackboneConfig
+    recipe: RecipeConfig
+    points: int = 5
+    repeats: int = 2
+    seed: int = 0
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved configuration as JSON values."""
+        return {
+            "data": self.data.as_dict(),
+            "backbone": self.backbone.as_dict(),
+            "recipe": self.recipe.as_dict(),
+            "points": self.points,
+            "repeats": self.repeats,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextPoint:
+    """One receptive field.
+
+    Attributes:
+        frames: Of the receptive field, as the network sees them.
+        scores: Mean hold-out metrics in percent.
+        loss: F1 below that of the best receptive field.
+    """
+
+    frames: int
+    scores: Mapping[str, float]
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextCurve:
+    """Scores against receptive field.
+
+    Attributes:
+        points: By receptive field, ascending.
+        error: Half the 90 % interval of a difference of two points in F1.
+        needed: Index of the smallest receptive field whose loss is within that interval.
+        seconds_per_frame: Of a frame as the network sees it, or None.
+    """
+
+    points: tuple[ContextPoint, ...]
+    error: float
+    needed: int
+    seconds_per_frame: float | None
+
+    def words(self) -> str:
+        """Return what was found, in a sentence or two."""
+        point = self.points[self.needed]
+        if self.needed == len(self.points) - 1:
+            gain = self.points[-2].loss - point.loss
+            said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
+        else:
+            said = f"Beyond {self._radius(point)} nothing is gained (± {self.error:.1f} F1)"
+            if self.needed == 0:
+                return f"{said}: the smallest context is enough."
+        below = self.points[self.needed - 1]
+        joint = " With" if self.needed == len(self.points) - 1 else "; with"
+        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1."
+
+    def _radius(self, point: ContextPoint) -> str:
+        frames = (point.frames - 1) // 2
+        if self.seconds_per_frame is None:
+            return f"± {frames} frames"
+        return f"± {frames * self.seconds_per_frame:.3g} s ({frames} frames)"
+
+
+def measure_context(
+    context: RunContext, task: ContextTask, *, folder: str = ""
+) -> tuple[ContextCurve, DilationStructure]:
+    """Train networks of several receptive fields; return their scores and a structure that suffices.
+
+    Finished trainings are skipped on resume, and an unfinished one goes on.
+
+    Raises:
+        InputError: Data or settings are wrong.
+        OperationalError: The loss diverged.
+    """
+    for name in ("points", "repeats"):
+        if getattr(task, name) < 2:
+            raise InputError(f"`{name}` must be >= 2, but is {getattr(task, name)} instead.")
+    task.recipe.validate()
+    task.backbone.validate()
+    dataset = context.data.open(task.data)
+    task = replace(task, data=dataset.config)  # with the facts of the data set
+    partitions = dataset.partitions(Selection.BEST)
+    with context.stage(RunKind.CONTEXT, "context", task.settings(), folder) as stage:
+        describe_data(stage.folder, dataset, partitions, resume=stage.resume)
+        structures = structures_of(task, dataset.longest(partitions.train))
+        scores = [
+            [_train(stage, task, structure, repeat) for repeat in range(task.repeats)]
+            for structure in structures
+        ]
+        fps = dataset.fps
+        curve = curve_of(
+            [task.backbone.topology.receptive_field(structure).frames for structure in structures],
+            scores,
+            None if fps is None else dataset.sample_rate / fps,
+        )
+        suggested = suggest(task.backbone, curve.points[curve.needed].frames)
+        if stage.result is None:
+            _write(stage.folder, task, curve, suggested)
+    return curve, suggested
+
+
+def structures_of(task: ContextTask, longest: int) -> list[DilationStructure]:
+    """Return structures of one shape, with rates up to caps that are evenly spread in logarithm."""
+    layers = min(max(int(math.log2(max(longest, 2))), SMALLEST), DEEPEST)
+    whole = task.backbone.hand_designed((layers,) * STAGES)
+    exponents = sorted({round(number) for number in np.linspace(0, layers - 1, task.points)})
+    return [
+        DilationStructure(tuple(tuple(min(rate, 2**cap) for rate in stage) for stage in whole.stages))
+        for cap in exponents
+    ]
+
+
+def curve_of(
+    frames: Sequence[int],
+    scores: Sequence[Sequence[Mapping[str, float]]],
+    seconds_per_frame: float | None,
+) -> ContextCurve:
+    """Return the curve of scores.
+
+    The noise is what is left of F1 after the mean of each receptive field and of each repeat is taken out:
+    all receptive fields of a repeat share hold-out and seed.
+
+    Args:
+        frames: Of each receptive field, ascending.
+        scores: Metrics of each receptive field and repeat.
+        seconds_per_frame: See `ContextCurve`.
+    """
+    f1 = np.array([[metric_value(one, "f1") for one in repeats] for repeats in scores])  # (fields, repeats)
+    left = f1 - f1.mean(1, keepdims=True) - f1.mean(0, keepdims=True) + f1.mean()
+    freedom = (f1.shape[0] - 1) * (f1.shape[1] - 1)
+    deviation = math.sqrt(float(np.square(left).sum()) / freedom)
+    error = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
+    means = f1.mean(1)
+    points = tuple(
+        ContextPoint(
+            frames=field,
+            scores={name: float(np.mean([metric_value(one, name) for one in of])) for name in METRICS},
+            loss=float(means.max() - mean),
+        )
+        for field, of, mean in zip(frames, scores, means, strict=True)
+    )
+    needed = next(index for index, point in enumerate(points) if point.loss <= error)
+    return ContextCurve(points=points, error=error, needed=needed, seconds_per_frame=seconds_per_frame)
+
+
+def suggest(backbone: BackboneConfig, frames: int) -> DilationStructure:
+    """Return the smallest hand-designed structure of n, n − 3, n − 3 layers that sees so many frames."""
+    for layers in range(SMALLEST, 2 * DEEPEST):
+        refiners = max(layers - 3, 2)
+        structure = backbone.hand_designed((layers, refiners, refiners))
+        if backbone.topology.receptive_field(structure).frames >= frames:
+            break
+    return structure
+
+
+def _train(
+    stage: RunContext, task: ContextTask, structure: DilationStructure, repeat: int
+) -> dict[str, float]:
+    seed = task.seed + repeat
+    frames = task.backbone.topology.receptive_field(structure).frames
+    settings = task.settings() | {"structure": structure.as_lists(), "seed": seed}
+    name = f"{frames} frames, seed {seed}"
+    with stage.stage(RunKind.SEED, name, settings, f"field-{frames}/seed-{seed}") as run:
+        if run.result is None:
+            metrics = _fit(run, task, structure, seed)
+            recorded = {f"holdout/{key}": value for key, value in metrics.items()}
+            write_result(run.folder, {"holdout": metrics, "frames": frames}, (CHECKPOINT,), metrics=recorded)
+            return metrics
+        return dict(run.result["holdout"])
+
+
+def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, seed: int) -> dict[str, float]:
+    dataset = run.data.standardized(task.data.replace(seed=seed), Selection.BEST)
+    partitions, device = dataset.partitions(Selection.BEST), resolve_device(run.device)
+    seed_everything(seed)
+    model = build_backbone(
+        task.backbone, structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
+    )
+    trained = fit(
+        model,
+        BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=seed),
+        task.recipe.replace(selection=Selection.BEST),
+        seed=seed,
+        device=device,
+        evaluate=partial(evaluate_model, dataset=dataset, names=partitions.holdout, device=device),
+        checkpoint=run.folder / CHECKPOINT,
+        resume=run.resume,
+        progress=run.progress,
+    )
+    return dict(trained.metrics)
+
+
+def _write(folder: Path, task: ContextTask, curve: ContextCurve, suggested: DilationStructure) -> None:
+    write_structure(
+        folder / STRUCTURE,
+        suggested,
+        backbone=task.backbone.name,
+        causal=task.backbone.causal,
+        provenance={"search": "context", "seed": task.seed},
+    )
+    columns = {
+        "frames": [point.frames for point in curve.points],
+        "seconds": [
+            None if curve.seconds_per_frame is None else point.frames * curve.seconds_per_frame
+            for point in curve.points
+        ],
+        **{name: [point.scores[name] for point in curve.points] for name in METRICS},
+        "loss": [point.loss for point in curve.points],
+    }
+    write_table(folder, "context", columns)
+    save_figure(folder, "context", picture(curve))
+    result = {**columns, "error": curve.error, "words": curve.words(), "suggested": suggested.as_lists()}
+    metrics = {"context/frames": float(curve.points[curve.needed].frames), "context/error": curve.error}
+    write_result(folder, result, (STRUCTURE,), metrics=metrics)
+
+
+def picture(curve: ContextCurve) -> Figure:
+    """Return F1, edit and accuracy against receptive field, with the interval of F1."""
+    from matplotlib.figure import Figure
+
+    unit = curve.seconds_per_frame
+    fields = [point.frames * (unit or 1) for point in curve.points]
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, mark in zip(METRICS, ("o-", "s--", "^:"), strict=True):
+        scores = [point.scores[name] for point in curve.points]
+        # Half of the interval of a difference is that of a mean, times √2.
+        bars = curve.error / math.sqrt(2) if name == "f1" else None
+        label = f"{name} (90 % interval)" if name == "f1" else name
+        axes.errorbar(fields, scores, yerr=bars, fmt=mark, capsize=3, label=label)
+    axes.axvline(fields[curve.needed], color="grey", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlabel(f"receptive field ({'frames' if unit is None else 's'})")
+    axes.set_ylabel("hold-out score (%)")
+    axes.legend()
+    return figure
