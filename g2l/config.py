@@ -88,7 +88,7 @@ class ExecutorKind(StrEnum):
 
 
 class Space(StrEnum):
-    """What a global search varies: stages, layers and growth, or the rate of every layer."""
+    """Search space: stages, layers and growth, or the rate of every layer."""
 
     SHAPES = "shapes"
     RATES = "rates"

@@ -1,4 +1,4 @@
-"""What a search asks of a candidate and what it gets back; shared by `search` and `training`."""
+"""Request and result of a candidate's evaluation; shared by `search` and `training`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Evaluation:
 
     @property
     def task(self) -> EvaluationTask:
-        """What was evaluated."""
+        """The evaluated structure."""
         return EvaluationTask(self.structure, self.budget, self.seed, self.holdouts)
 
 

@@ -46,7 +46,7 @@ CONFIDENCE = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class ContextTask:
-    """What is measured.
+    """A measurement of context.
 
     Attributes:
         data: Data set, split and how it is read.

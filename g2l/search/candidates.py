@@ -158,7 +158,7 @@ def nothing_learnt(scores: Sequence[float]) -> str | None:
     """Return why scores say nothing about structures, or None where they do.
 
     Args:
-        scores: Fitness in points of the structures that were trained alike; fewer than two are no evidence.
+        scores: Fitness in points of the structures that were trained alike; fewer than two prove nothing.
     """
     if len(scores) < 2:
         return None

@@ -42,7 +42,7 @@ RISING = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is known of one structure: a point of the front of score against cost.
+    """Facts of one structure: a point of the front of score against cost.
 
     Attributes:
         structure: Its rates.
@@ -119,7 +119,7 @@ class Scores:
         self.curves: dict[DilationStructure, dict[int, NDArray[np.float64]]] = {}
 
     def add(self, structure: DilationStructure, block: int, curve: Sequence[float]) -> None:
-        """Keep a curve; one at the floor is no evidence."""
+        """Keep a curve; one at the floor proves nothing."""
         if max(curve) >= FLOOR:
             self.curves.setdefault(structure, {})[block] = np.array(smoothed(curve))
 
