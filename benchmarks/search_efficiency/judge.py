@@ -174,8 +174,10 @@ def _trained(problem: Problem, structure: DilationStructure, seed: int, records:
         dataset, partitions = open_data(problem)
         task = EvaluationTask(structure, Budget(problem.full_steps, "steps"), seed)
         with one_thread():
-            training = CandidateTraining(task, dataset, problem.backbone, problem.recipe, device="cpu")
-            training.train()
+            training = CandidateTraining(
+                task, dataset, problem.backbone, problem.recipe, holdout=0, device="cpu"
+            )
+            training.scores()
             found = evaluate_model(training.model, dataset, partitions.test, device=torch.device("cpu"))
         name = f"{problem.name} {structure.key}"
         record = {"key": key, "structure": name, "seed": seed, "f1": metric_value(found, "f1")}

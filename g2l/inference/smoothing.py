@@ -51,8 +51,9 @@ class Duration(NamedTuple):
             InputError: The text is neither; `name`, the option, is named.
         """
         found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s?)", text.strip(), re.ASCII)
-        duration = found and cls(float(found[1]), bool(found[2]))
-        if not duration or not 0 < duration.value < math.inf or (not found[2] and not found[1].isdigit()):
+        number, unit = ("0", "") if found is None else found.groups()
+        duration = cls(float(number), bool(unit))
+        if not 0 < duration.value < math.inf or not (unit or number.isdigit()):
             raise InputError(
                 f"`{name}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
                 f"but is {text!r} instead."

@@ -265,7 +265,7 @@ def _write(folder: Path, task: ContextTask, curve: ContextCurve, suggested: Dila
         causal=task.backbone.causal,
         provenance={"search": "context", "seed": task.seed},
     )
-    columns = {
+    columns: dict[str, list[Any]] = {
         "frames": [point.frames for point in curve.points],
         "seconds": [
             None if curve.seconds_per_frame is None else point.frames * curve.seconds_per_frame
