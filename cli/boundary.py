@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -33,11 +33,7 @@ class G2LCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Translate the arguments of `mlflow run`, then parse as Typer does."""
-        flags: dict[str, str | None] = {}
-        for parameter in self.params:
-            if getattr(parameter, "is_bool_flag", False):
-                negative = parameter.secondary_opts[0] if parameter.secondary_opts else None
-                flags |= dict.fromkeys(parameter.opts, negative)
+        flags = {name for one in self.params if getattr(one, "is_bool_flag", False) for name in one.opts}
         known = {name for parameter in self.params for name in parameter.opts}
         return super().parse_args(ctx, translate_arguments([_dashed(one, known) for one in args], flags))
 
@@ -59,12 +55,12 @@ class G2LGroup(TyperGroup):
         sys.exit(code)
 
 
-def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> list[str]:
+def translate_arguments(args: Sequence[str], flags: Collection[str]) -> list[str]:
     """Return the arguments as Typer expects them; `--option=value` is the same as `--option value`.
 
     Args:
         args: The command line after the command's name.
-        flags: Each boolean option with its negative form, or None where it has none.
+        flags: The options that take no value.
     """
     result: list[str] = []
     remaining = list(args)
@@ -78,8 +74,7 @@ def translate_arguments(args: Sequence[str], flags: dict[str, str | None]) -> li
         following = remaining[0].lower() if remaining else None
         if argument in flags and following in ("true", "false", ""):
             remaining.pop(0)
-            chosen = {"true": argument, "false": flags[argument]}.get(following)
-            result += [chosen] if chosen is not None else []
+            result += [argument] if following == "true" else []
         elif following == "" and argument.startswith("--") and argument not in KEEPS_EMPTY:
             remaining.pop(0)
         else:

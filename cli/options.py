@@ -25,6 +25,8 @@ from g2l.errors import InputError
 from g2l.settings import Rank, SettingField, Settings, setting_fields
 
 UNITS = ("epochs", "steps")
+_WIDEST = 20
+"""Characters of a metavar; longer lists of choices are part of the help text."""
 METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH"}
 
 
@@ -37,6 +39,7 @@ class Uses:
         without: Settings that do not.
         first: Settings that are among the first options of this command.
         advanced: Settings that `--help` of this command shows below "Advanced".
+        rare: Settings that only `--help-all` of this command shows.
         adjust: Takes the given settings and the device, returns those that the configuration is made of.
         config: The class of the configuration, which the annotation has.
     """
@@ -45,6 +48,7 @@ class Uses:
     without: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
     adjust: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
     config: type[Settings] = Settings
 
@@ -58,6 +62,8 @@ class Uses:
         """Return how prominent a setting is."""
         if one.name in self.first:
             return Rank.FIRST
+        if one.name in self.rare:
+            return Rank.RARE
         return Rank.ADVANCED if one.name in self.advanced else one.setting.rank
 
 
@@ -180,6 +186,8 @@ def metavar(one: SettingField) -> str:
     """Return what stands for the value in help: choices, the unit, or the type, with the range."""
     if one.choices:
         return "|".join(one.choices)
+    if one.type is bool and one.default:
+        return "true|false"
     name = (one.setting.unit or METAVARS.get(one.type, "TEXT")).upper().replace(" ", "_")
     limits = re.sub(" and .*", "", one.setting.range(one.type).replace("= ", "=").replace("> ", ">"))
     return f"{name} {limits}".rstrip()
@@ -195,11 +203,12 @@ def _parameters(one: SettingField, rank: Rank) -> Iterator[inspect.Parameter]:
     for name in option_names(one):
         declaration = f"--{name}"
         annotation: Any = list[str] if one.many else str
-        if one.type is bool:
+        if one.type is bool and not one.default:
             annotation, shown["metavar"] = bool, ""
-            declaration += f"/--no-{name}" if one.default else ""
         else:
             shown["metavar"] = "INTEGER" if one.type is Budget else metavar(one).partition(" ")[0]
+            if len(shown["metavar"]) > _WIDEST:
+                shown["metavar"] = "CHOICE"
             if one.choices:
                 shown["autocompletion"] = _completion(one.choices)
         required = one.setting.required
@@ -221,6 +230,8 @@ def _help(one: SettingField, option: str) -> str:
         text = f"{text}, in {'optimiser steps' if unit == 'steps' else unit}."
         default = "; ".join(part for part in default.split("; ") if part.endswith(unit))
         default = default.removesuffix(f" {unit}")
+    if one.choices and len(metavar(one)) > _WIDEST:
+        text = f"{text} [{metavar(one)}]"
     return escape(f"{text} [default: {default}]" if default else text)
 
 
@@ -230,7 +241,7 @@ def _shown(one: SettingField, value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return str(value).lower()
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     if isinstance(value, Enum):

@@ -37,7 +37,7 @@ def pipeline(
     ],
     run: RunConfig,
     backbone: BackboneConfig,
-    recipe: RecipeConfig,
+    recipe: Annotated[RecipeConfig, Uses(rare=("class_weights", "ending", "batch_size"))],
     local_search: LocalSearchConfig,
     contest: ContestConfig,
 ) -> None:

@@ -246,8 +246,8 @@ class BackboneConfig(Settings):
         option="backbone",
         rank=FIRST,
     )
-    stages: int = setting(4, "Stages of the hand-designed structure.", at_least=1)
-    layers: int = setting(10, "Layers per stage of the hand-designed structure.", at_least=1)
+    stages: int = setting(4, "Stages of a hand-designed network.", at_least=1)
+    layers: int = setting(10, "Layers per hand-designed stage.", at_least=1)
     prediction_layers: int | None = setting(
         None,
         "Layers of the first stage of MS-TCN++.",
@@ -325,9 +325,7 @@ class RecipeConfig(Settings):
         "Epochs: best chooses their number on hold-outs cut from train; last takes all of --epochs.",
         presets={PAPER: Selection.LAST},
     )
-    refit: bool = setting(
-        True, "Train on all of train once hold-outs have chosen; else keep the best epoch's weights."
-    )
+    refit: bool = setting(True, "Train on all of train for the number of epochs that hold-outs choose.")
     decay_epoch: int | None = _rare(
         None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
     )
@@ -363,7 +361,7 @@ class GlobalSearchConfig(SearchLimits):
 
     trainings: float | None = setting(
         None,
-        "Search budget, without --final-seeds; none: until a shape is shown.",
+        "Budget of the search; none: until a shape is shown.",
         unit="full trainings",
         above=0,
         presets={FAST: 5.0},
@@ -449,9 +447,7 @@ class GlobalSearchConfig(SearchLimits):
 class LocalSearchConfig(SearchLimits):
     """The expectation-guided iterative search (G2L, section 3.3; RF-Next, section 3.3)."""
 
-    ending: Ending = setting(
-        Ending.SINGLE, "Final layers: one rate, several branches, or branches merged to one kernel."
-    )
+    ending: Ending = setting(Ending.SINGLE, "Final layers: one rate, branches, or branches merged.")
     rule: LocalRule = _rare(
         LocalRule.EVIDENCE,
         "When rates move: only beyond noise and after a warm-up, or at every estimate (the paper).",

@@ -20,9 +20,7 @@ class Ship(StrEnum):
 class ContestConfig(Settings):
     """How a pipeline chooses between the hand-designed structure and those that were found."""
 
-    ship: Ship = setting(
-        Ship.BEST, "Structure to export; best: a searched one only where hold-outs show it to be better."
-    )
+    ship: Ship = setting(Ship.BEST, "Structure to export; best: the one that hold-outs show to be best.")
     until_decided: bool = setting(False, "Add trainings on hold-outs until the comparison is decided.")
     most_trainings: int = setting(
         12, "Largest number of hold-out trainings with --until-decided.", at_least=1, rank=Rank.RARE

@@ -192,8 +192,11 @@ def test_train(project, trained):
     check_joined(trained, "train", "train")
     assert trained.root.data.params["origin"] == "searched"
     assert "test/edit" in trained.root.data.metrics
-    (seed,) = trained.children(trained.root)["seed"]
-    assert "holdout/f1_at_50" in seed.data.metrics
+    stages = trained.children(trained.root)
+    (seed,), (select,) = stages["seed"], stages["select"]
+    assert "test/f1_at_50" in seed.data.metrics
+    (holdout,) = trained.children(select)["hold-out"]
+    assert "holdout/f1_at_50" in holdout.data.metrics
     assert "│ searched" in trained.done.stdout
 
 
@@ -222,7 +225,10 @@ def test_pipeline(project):
     check_joined(call, "pipeline", "pipeline")
     stages = call.children(call.root)
     counts = {kind: len(runs) for kind, runs in stages.items()}
-    assert counts == {"search-global": 1, "search-local": 1, "train": 2, "export": 1, "predict": 1}
+    summary = json.loads((project.out / "pipeline" / "summary.json").read_text())
+    trained = len({json.dumps(summary[name]["structure"]) for name in ("hand-designed", "searched")})
+    once = dict.fromkeys(("search-global", "search-local", "select", "export", "predict"), 1)
+    assert counts == once | {"train": trained}
     candidates = call.children(stages["search-global"][0])["candidate"]
     assert len({run.data.params["structure"] for run in candidates}) == 2
     assert {"hand-designed/edit", "searched/edit"} <= call.root.data.metrics.keys()
@@ -266,7 +272,7 @@ def check_table(text: str, summary: dict) -> None:
         else:
             cells[name] += f"\n{words[0]}"
     named = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}
-    assert set(summary) - {"difference"} == {"hand-designed", "searched"}
+    assert set(summary) - {"difference", "contest"} == {"hand-designed", "searched"}
     for name in ("hand-designed", "searched"):
         scores = {metric: float(rows[name][title].split()[0]) for metric, title in named.items()}
         means = {metric: summary[name]["test"][metric]["mean"] for metric in named}

@@ -123,7 +123,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(run: Run) -> None:
     before = sorted(Path().rglob("*"))
     told = run("search-global", *SMALL, "--epochs", "20", "--dry-run")
     assert told.exit_code == 0, told.stderr
-    for text in ("search", "race", "final comparison", "24.0", "A full training is 40 steps."):
+    for text in ("search", "5.0", "are likely to be shown", "A full training is 40 steps."):
         assert text in told.stdout
     assert sorted(Path().rglob("*")) == before
     paper = run("search-global", *SMALL, "--preset", "paper", "--epochs", "5", "--dry-run", "--quiet")
@@ -149,7 +149,7 @@ def test_pipeline(run: Run) -> None:
         assert text in told.stdout
     assert "model: out/model.onnx · predictions: out/predictions" in told.stderr
     summary = load("out/summary.json")
-    assert summary.keys() == {"hand-designed", "searched", "difference"}
+    assert summary.keys() == {"hand-designed", "searched", "difference", "contest"}
     if summary["searched"]["structure"] != summary["hand-designed"]["structure"]:
         said = summary["difference"]["f1"]["words"]
         assert f"Searched against hand-designed, mean F1: {said}." in told.stdout

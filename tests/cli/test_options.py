@@ -172,7 +172,7 @@ def test_budgets_have_two_options():
     [
         (RecipeConfig, "batch_size", "4; paper: 8", "INTEGER >=1"),
         (RecipeConfig, "decay_epoch", "none; paper: 50", "INTEGER >=1"),
-        (RecipeConfig, "mixed_precision", "on", "TEXT"),
+        (RecipeConfig, "mixed_precision", "true", "true|false"),
         (RecipeConfig, "compile", "", "TEXT"),
         (GlobalSearchConfig, "space", "shapes; paper: rates", None),
         (GlobalSearchConfig, "trainings", "5; paper: no limit", "FULL_TRAININGS >0"),

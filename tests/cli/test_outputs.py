@@ -100,7 +100,7 @@ def test_a_model_that_lacks_something_says_so_and_predicts_without(run: Run, old
         ("--smooth viterbi", "smoothing by viterbi needs the transitions between classes"),
         ("--format eaf", "format eaf needs times, but the frame rate of the model is unknown."),
         ("--format srt", "hint: give --fps."),
-        ("--smooth median --median-window 1s", "1s cannot be counted in frames"),
+        ("--smooth median --median-window 1s", "1s cannot be converted to frames"),
     ):
         told = run(*predict(old_model, options))
         assert told.exit_code == 2

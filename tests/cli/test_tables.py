@@ -6,7 +6,7 @@ from cli import tables
 from g2l.config import topology_of
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.summary import Summary
-from g2l.pipeline.contest import Contestant
+from g2l.pipeline.contest import Contestant, ContestOutcome
 from g2l.pipeline.pipeline import PipelineOutcome
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
 from g2l.search.budget import CostPlan, SearchCost
@@ -28,6 +28,9 @@ def outcome(searched):
             "f1": Comparison(2.1, 0.8, 0.6, 3.4, 5),
             "accuracy": Comparison(0.2, 0.8, -1.0, 1.4, 5),
         },
+        contest=ContestOutcome(
+            shipped="hand-designed", searched="global", duels=(), selections={}, reason="Equal within ±1."
+        ),
         model=Path("model.onnx"),
         predictions=Path("predictions"),
         report=Path("report.html"),

@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 from cli.boundary import translate_arguments
 from cli.session import resume_line
 
-FLAGS = {"--mixed-precision": "--no-mixed-precision", "--no-mixed-precision": None, "--json": None}
+FLAGS = {"--causal", "--json"}
 
 
 @pytest.mark.parametrize(
     ("given_line", "expected"),
     [
-        ("--mixed-precision --seed 1", "--mixed-precision --seed 1"),
-        ("--mixed-precision true --seed 1", "--mixed-precision --seed 1"),
-        ("--mixed-precision TRUE", "--mixed-precision"),
-        ("--mixed-precision=true", "--mixed-precision"),
-        ("--mixed-precision false", "--no-mixed-precision"),
-        ("--mixed-precision=false", "--no-mixed-precision"),
-        ("--mixed-precision ''", ""),
+        ("--causal --seed 1", "--causal --seed 1"),
+        ("--causal true --seed 1", "--causal --seed 1"),
+        ("--causal TRUE", "--causal"),
+        ("--causal=true", "--causal"),
+        ("--causal=false", ""),
+        ("--causal ''", ""),
+        ("--refit false", "--refit false"),
+        ("--refit ''", ""),
         ("--json true", "--json"),
         ("--json false", ""),
         ("--epochs '' --seed 1", "--seed 1"),
@@ -36,7 +37,7 @@ FLAGS = {"--mixed-precision": "--no-mixed-precision", "--no-mixed-precision": No
         ("--background=", "--background ''"),
         ("--group-pattern ''", "--group-pattern ''"),
         ("file.json '' true", "file.json '' true"),
-        ("--json -- --mixed-precision true ''", "--json -- --mixed-precision true ''"),
+        ("--json -- --causal true ''", "--json -- --causal true ''"),
     ],
 )
 def test_translation(given_line: str, expected: str) -> None:

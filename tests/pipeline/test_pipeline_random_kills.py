@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from importlib.util import find_spec
 
 import pytest
@@ -78,8 +79,10 @@ def test_damaged_checkpoints_are_trained_again(killer, unbroken, tmp_path):
 def test_two_searches_at_a_time_share_their_evaluations(killer, unbroken, tmp_path):
     expected, _ = unbroken
     folders = [tmp_path / "one", tmp_path / "other"]
-    searches = [killer.start(folder, SERIAL, tmp_path / "evaluations") for folder in folders]
-    for search in searches:
+    first = killer.start(folders[0], SERIAL, tmp_path / "evaluations")
+    while first.is_alive() and not list((tmp_path / "evaluations").rglob("*.json")):
+        time.sleep(0.01)  # two that start together may never meet
+    for search in (first, killer.start(folders[1], SERIAL, tmp_path / "evaluations")):
         killer.wait(search)
     shared = 0
     for folder in folders:
