@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE, seed_setting
+from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE
 from g2l.datasets.convert.request import ConversionRequest
 from g2l.inference.settings import ExtractionConfig
-from g2l.settings import Settings, setting
+from g2l.settings import Settings, seed_setting, setting
 
 _first = partial(setting, rank=FIRST)
 _run = partial(_first, changes_result=False)

@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from g2l.errors import InputError
 from g2l.receptive_field import Ending as Ending
-from g2l.settings import Rank, Settings, setting
+from g2l.settings import Rank, Settings, seed_setting, setting
 from g2l.structure import DilationStructure, LayerTopology
 
 FIRST, RARE = Rank.FIRST, Rank.RARE
 FAST, PAPER, DEMO = "fast", "paper", "demo"
-
-LARGEST_SEED = 2**31 - 1
-"""Largest seed that torch, numpy and scikit-learn accept, with room for the seeds after it."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
 
@@ -128,11 +125,6 @@ _placement = partial(_rare, changes_result=False)
 
 BACKGROUND_HELP = "Background class, excluded from Edit and F1; repeatable; '' for none."
 FPS_HELP = "Frame rate of the features, for output in seconds."
-
-
-def seed_setting() -> Any:
-    """Return the field of the seed, which several configurations share."""
-    return setting(0, "Random seed.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,9 +346,7 @@ class SearchLimits(Settings):
 class GlobalSearchConfig(SearchLimits):
     """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
 
-    The preset `fast` searches shapes at the cost of at most 5 full trainings. `demo` takes a few minutes on
-    two cores: after 60 steps its candidates are still ranked the wrong way round, after 100 they are not.
-    Candidates differ by more points of F1 than of accuracy, for which the paper's margin of 10 is meant.
+    The preset `fast` searches shapes at the cost of at most 5 full trainings.
     """
 
     trainings: float | None = setting(

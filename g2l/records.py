@@ -444,4 +444,7 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
         return {key: _checked(inner[1], item, name, place) for key, item in value.items()}
     if kind in (tuple, Sequence):
         return (tuple if kind is tuple else list)(_checked(inner[0], item, name, place) for item in value)
-    return float(value) if kind is float else value
+    try:
+        return float(value) if kind is float else value
+    except OverflowError:
+        raise InputError(f"{place}: expected `{name}` to be float, found a larger number.") from None

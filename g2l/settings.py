@@ -16,6 +16,9 @@ from typing import Any, Final, Self, Union, get_args, get_origin, get_type_hints
 
 from g2l.errors import InputError
 
+LARGEST_SEED = 2**31 - 1
+"""Largest seed that torch, numpy and scikit-learn accept, with room for the seeds after it."""
+
 
 class Unset(Enum):
     """The type of `UNSET`."""
@@ -255,3 +258,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def seed_setting() -> Any:
+    """Return the field of the seed, which several configurations share."""
+    return setting(0, "Random seed.", at_least=0, at_most=LARGEST_SEED)

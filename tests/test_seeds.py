@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.config import LARGEST_SEED
 from g2l.search.race import FIRST_SEED, ROUNDS
 from g2l.seeds import BLOCK, SeedPlan
+from g2l.settings import LARGEST_SEED
 
 NUMBERS = st.integers(0, BLOCK - 1)
 

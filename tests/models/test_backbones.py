@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from g2l.models.rates import AdjustableRates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -187,23 +186,6 @@ def test_rates_far_beyond_the_video(name, causal):
         logits = model(torch.randn(2, 3, frames, dtype=torch.float64))
         assert logits.shape == (2, 2, 4, frames)
         assert logits.isfinite().all()
-
-
-@every_backbone
-@settings(max_examples=8, deadline=None)
-@given(ones=sized(), others=sized(largest=40))
-def test_a_network_with_other_rates_is_the_one_built_with_them(name, causal, ones, others):
-    config = config_of(name, causal)
-    one, other = structure_of(config, *ones), structure_of(config, ones[0], others[1])
-    changed, built = network(config, one), network(config, other)
-    rates = AdjustableRates(changed, one)
-    features = torch.randn(2, 3, 30, dtype=torch.float64)
-    first = changed(features)
-    rates.set(other)
-    assert torch.equal(changed(features), built(features))
-    assert repr(changed) == repr(built)
-    rates.set(one)
-    assert torch.equal(changed(features), first)
 
 
 @every_backbone

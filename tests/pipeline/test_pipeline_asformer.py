@@ -57,7 +57,10 @@ def test_a_search_that_merges_writes_the_network_that_it_trained(context, tiny, 
         save_model(path, model, metadata)
 
     monkeypatch.setattr("g2l.pipeline.search_local.save_model", save)
-    outcome = search_locally(context, local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=1))
+    outcome = search_locally(
+        context,
+        local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=3),
+    )
     loaded, metadata = load_model(outcome.model)
     windows = [layer.feed_forward.rate for layer in (*loaded.encoder.layers, *loaded.decoders[0].layers)]
     assert tuple(windows) != outcome.structure.rates == metadata.structure.rates

@@ -17,7 +17,7 @@ from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, figure_path, read_result
 from g2l.structure_files import read_structure
 from g2l.training.candidate import CandidateFitness
-from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, global_task
+from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, RECIPE, global_task
 
 
 def search(context, task):
@@ -207,7 +207,8 @@ def test_a_hand_designed_structure_that_fails_ends_nothing(context, tiny, monkey
         return call(fitness, task)
 
     monkeypatch.setattr(CandidateFitness, "__call__", broken)
-    outcome, (plan,) = search(context, global_task(tiny))
+    task = replace(global_task(tiny), recipe=RECIPE.replace(learning_rate=0.003))
+    outcome, (plan,) = search(context, task)
     assert plan.expected.seconds is None
     assert outcome.hand_designed_fitness == 0
     assert outcome.fitness > 0

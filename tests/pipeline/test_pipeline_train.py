@@ -22,7 +22,6 @@ from g2l.pipeline.data import DataSets
 from g2l.pipeline.select import select
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome, train
 from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, read_epochs, read_result
-from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import RECIPE, SEEDS, STRUCTURE, training
 
 METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
@@ -267,7 +266,6 @@ def test_the_seed_with_the_best_holdout_is_chosen():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (lambda t: replace(t, structure=DilationStructure(((1, 2),))), "searched: expected 2 stages of 2"),
         (lambda t: replace(t, recipe=t.recipe.replace(epochs=0)), "`epochs` must be >= 1, but is 0"),
         (lambda t: replace(t, backbone=t.backbone.replace(dropout=1.5)), "`dropout` must be in"),
         (lambda t: replace(t, data=DataConfig(dataset="absent")), "absent"),

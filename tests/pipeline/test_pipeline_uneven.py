@@ -38,7 +38,7 @@ def test_from_a_structure_file_to_labels(context, tiny, tmp_path, monkeypatch, b
     refined = search_locally(context, local_task(tiny, start, backbone=backbone), folder="local")
     assert refined.structure.shape == start.shape
     task = replace(training(tiny, backbone), structure=refined.structure)
-    (seed,) = train(context, task, [0], folder="train").seeds
+    (seed,) = train(context, task, 0, 1, folder="train").seeds
     model, metadata = load_model(seed.model)
     assert metadata.structure == refined.structure
     export_model(context, model, metadata, tmp_path / "model.onnx", folder="export")

@@ -139,7 +139,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     [
         ("run.json", "{", r"run.json:1: expected JSON"),
         ("search-global/structure.json", '{"stages": 3}', r"structure.json: expected `stages` to be a list"),
-        ("search-local/journal.jsonl", "{}\n", r"journal.jsonl:1: expected `layers`, found none"),
+        ("search-local/journal.jsonl", "{}\n", r"journal.jsonl:1: expected `number`, found none"),
         ("train-searched/seed-0/result.json", '{"test": {}}', r"result.json: expected `steps`, found none"),
     ],
 )

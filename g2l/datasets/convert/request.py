@@ -8,8 +8,8 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from g2l.config import DataConfig, seed_setting
-from g2l.settings import Rank, Settings, setting
+from g2l.config import DataConfig
+from g2l.settings import Rank, Settings, seed_setting, setting
 
 _first = partial(setting, rank=Rank.FIRST)
 
