@@ -123,7 +123,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(run: Run) -> None:
     before = sorted(Path().rglob("*"))
     told = run("search-global", *SMALL, "--epochs", "20", "--dry-run")
     assert told.exit_code == 0, told.stderr
-    for text in ("search", "5.0", "are likely to be shown", "A full training is 40 steps."):
+    for text in ("search", "5.0", "are likely to be shown", "A full training is 60 steps."):
         assert text in told.stdout
     assert sorted(Path().rglob("*")) == before
     paper = run("search-global", *SMALL, "--preset", "paper", "--epochs", "5", "--dry-run", "--quiet")
@@ -161,11 +161,11 @@ def test_pipeline(run: Run) -> None:
     assert sorted(path.stem for path in Path("out/predictions").glob("*.txt")) == sorted(tested)
     assert load("out/predictions/metrics.json")["videos"] == len(tested)
     # Finished stages are not repeated.
-    before = Path("out/train-searched/seed-0/last.ckpt").stat().st_mtime_ns
+    before = Path("out/train-hand-designed/seed-0/last.ckpt").stat().st_mtime_ns
     again = run("pipeline", *SMALL, *SEARCH, *LOCAL, "--output-dir", "out", "--resume")
     assert again.exit_code == 0, again.stderr
     assert again.stdout == told.stdout
-    assert Path("out/train-searched/seed-0/last.ckpt").stat().st_mtime_ns == before
+    assert Path("out/train-hand-designed/seed-0/last.ckpt").stat().st_mtime_ns == before
 
 
 def test_export(exported: tuple[Path, Result]) -> None:

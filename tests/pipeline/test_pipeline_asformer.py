@@ -59,7 +59,7 @@ def test_a_search_that_merges_writes_the_network_that_it_trained(context, tiny, 
     monkeypatch.setattr("g2l.pipeline.search_local.save_model", save)
     outcome = search_locally(
         context,
-        local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=3),
+        local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=3, branch_learning_rate=0.1),
     )
     loaded, metadata = load_model(outcome.model)
     windows = [layer.feed_forward.rate for layer in (*loaded.encoder.layers, *loaded.decoders[0].layers)]

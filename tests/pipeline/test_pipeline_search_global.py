@@ -207,7 +207,7 @@ def test_a_hand_designed_structure_that_fails_ends_nothing(context, tiny, monkey
         return call(fitness, task)
 
     monkeypatch.setattr(CandidateFitness, "__call__", broken)
-    task = replace(global_task(tiny), recipe=RECIPE.replace(learning_rate=0.003))
+    task = replace(global_task(tiny, budget=Budget(12, "steps")), recipe=RECIPE.replace(learning_rate=0.003))
     outcome, (plan,) = search(context, task)
     assert plan.expected.seconds is None
     assert outcome.hand_designed_fitness == 0
