@@ -250,7 +250,7 @@ def test_main_is_the_demo(project, tmp_path):
     assert f"mlflow ui --backend-store-uri {project.uri}" in call.done.stderr
     check_table(call.done.stdout, json.loads((tmp_path / "demo" / "summary.json").read_text()))
     stages = call.children(call.root)
-    assert set(stages) == {"search-global", "search-local", "train", "export", "predict"}
+    assert set(stages) == {"search-global", "search-local", "select", "train", "export", "predict"}
     assert [len(call.children(run)["seed"]) for run in stages["train"]] == [2, 2]
     for candidate in call.children(stages["search-global"][0])["candidate"]:
         files = {file.path for file in project.client.list_artifacts(candidate.info.run_id)}
