@@ -191,6 +191,14 @@ class Settings:
         """Return a copy with `changes` applied; `UNSET` leaves a setting as it is."""
         return replace(self, **{name: value for name, value in changes.items() if value is not UNSET})
 
+    def result_settings(self) -> dict[str, Any]:
+        """Return the settings that can change a result, as JSON values.
+
+        Left out are folders, workers, memory and what is kept on disk: a resumed search may change them.
+        """
+        known = setting_fields(type(self))
+        return {name: value for name, value in self.as_dict().items() if known[name].setting.changes_result}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         return {name: _plain(value) for name, value in asdict(self).items()}
@@ -223,20 +231,6 @@ def _read_fields(config: type[Settings]) -> dict[str, SettingField]:
                 name=one.name, type=kind, optional=optional, many=many, default=default, setting=known
             )
     return found
-
-
-def result_settings(config: Settings) -> dict[str, Any]:
-    """Return the settings that can change a result, as JSON values.
-
-    Runs and evaluations whose result settings agree may be resumed and reused for each other: folders,
-    workers, memory and what is kept on disk are left out.
-    """
-    known = setting_fields(type(config))
-    return {
-        name: value
-        for name, value in config.as_dict().items()
-        if name not in known or known[name].setting.changes_result
-    }
 
 
 def _kind(hint: Any) -> tuple[type, bool, bool]:

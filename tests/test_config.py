@@ -19,7 +19,7 @@ from g2l.config import (
 )
 from g2l.errors import InputError
 from g2l.files import canonical_json
-from g2l.settings import UNSET, result_settings, setting_fields
+from g2l.settings import UNSET, setting_fields
 from g2l.structure import DilationStructure
 
 NAN = float("nan")
@@ -98,11 +98,11 @@ def test_replace_takes_none_as_a_value_and_unset_as_unchanged():
 def test_result_settings_leave_out_where_and_how_fast():
     one = data(data_root=Path("a"), cache_mb=1, sample_rate=2)
     other = data(data_root=Path("b"), cache_mb=2, sample_rate=2)
-    assert result_settings(one) == result_settings(other)
-    assert result_settings(one) != result_settings(data(sample_rate=3))
+    assert one.result_settings() == other.result_settings()
+    assert one.result_settings() != data(sample_rate=3).result_settings()
     search = GlobalSearchConfig(workers=3, executor=ExecutorKind.PROCESS, candidate_checkpoints="none")
-    assert result_settings(search) == result_settings(GlobalSearchConfig())
-    assert set(GlobalSearchConfig().as_dict()) - set(result_settings(search)) == {
+    assert search.result_settings() == GlobalSearchConfig().result_settings()
+    assert set(GlobalSearchConfig().as_dict()) - set(search.result_settings()) == {
         *("candidate_checkpoints", "executor", "workers", "ray_address", "gpus_per_candidate")
     }
 

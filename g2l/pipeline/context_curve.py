@@ -18,25 +18,24 @@ import numpy as np
 from scipy import stats
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
-from g2l.datasets.batching import BatchSource
 from g2l.errors import InputError
 from g2l.metrics.scores import metric_value
-from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.figures import save_figure
+from g2l.pipeline.fitting import CHECKPOINT, Training, fit_network
 from g2l.records import RunKind, write_result, write_table
+from g2l.search.candidates import nothing_learnt
+from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
-from g2l.training.device import resolve_device, seed_everything
+from g2l.training.device import resolve_device
 from g2l.training.evaluate import evaluate_model
-from g2l.training.loop import fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRUCTURE = "structure.json"
-CHECKPOINT = "last.ckpt"
 METRICS = ("f1", "edit", "accuracy")
 STAGES = 2
 SMALLEST, DEEPEST = 4, 11
@@ -54,7 +53,7 @@ class ContextTask:
         recipe: How each network is trained.
         points: Receptive fields, at least two.
         repeats: Trainings of each, at least two, with another hold-out and seed.
-        seed: First seed.
+        seed: Of the run; the trainings take theirs from `SeedPlan`.
     """
 
     data: DataConfig
@@ -98,17 +97,22 @@ class ContextCurve:
     Attributes:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
-        needed: Index of the smallest receptive field whose loss is within that interval.
+        needed: Index of the smallest receptive field whose loss is within that interval; of the largest one
+            where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
+        verdict: Why nothing was learnt, or None.
     """
 
     points: tuple[ContextPoint, ...]
     error: float
     needed: int
     seconds_per_frame: float | None
+    verdict: str | None = None
 
     def words(self) -> str:
         """Return what was found, in a sentence or two."""
+        if self.verdict is not None:
+            return self.verdict
         point = self.points[self.needed]
         if self.needed == len(self.points) - 1:
             gain = self.points[-2].loss - point.loss
@@ -206,8 +210,15 @@ def curve_of(
         )
         for field, of, mean in zip(frames, scores, means, strict=True)
     )
-    needed = next(index for index, point in enumerate(points) if point.loss <= error)
-    return ContextCurve(points=points, error=error, needed=needed, seconds_per_frame=seconds_per_frame)
+    verdict = nothing_learnt(means.tolist())
+    enough = (index for index, point in enumerate(points) if point.loss <= error)
+    return ContextCurve(
+        points=points,
+        error=error,
+        needed=next(enough) if verdict is None else len(points) - 1,
+        seconds_per_frame=seconds_per_frame,
+        verdict=verdict,
+    )
 
 
 def suggest(backbone: BackboneConfig, frames: int) -> DilationStructure:
@@ -223,37 +234,35 @@ def suggest(backbone: BackboneConfig, frames: int) -> DilationStructure:
 def _train(
     stage: RunContext, task: ContextTask, structure: DilationStructure, repeat: int
 ) -> dict[str, float]:
-    seed = task.seed + repeat
     frames = task.backbone.topology.receptive_field(structure).frames
-    settings = task.settings() | {"structure": structure.as_lists(), "seed": seed}
-    name = f"{frames} frames, seed {seed}"
-    with stage.stage(RunKind.SEED, name, settings, f"field-{frames}/seed-{seed}") as run:
+    settings = task.settings() | {"structure": structure.as_lists(), "repeat": repeat}
+    name = f"{frames} frames, repeat {repeat}"
+    with stage.stage(RunKind.SEED, name, settings, f"field-{frames}/repeat-{repeat}") as run:
         if run.result is None:
-            metrics = _fit(run, task, structure, seed)
+            metrics = _fit(run, task, structure, repeat)
             recorded = {f"holdout/{key}": value for key, value in metrics.items()}
             write_result(run.folder, {"holdout": metrics, "frames": frames}, (CHECKPOINT,), metrics=recorded)
             return metrics
         return dict(run.result["holdout"])
 
 
-def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, seed: int) -> dict[str, float]:
-    dataset = run.data.standardized(task.data.replace(seed=seed), Selection.BEST)
-    partitions, device = dataset.partitions(Selection.BEST), resolve_device(run.device)
-    seed_everything(seed)
-    model = build_backbone(
-        task.backbone, structure, feature_dim=dataset.feature_dim, num_classes=len(dataset.mapping.names)
+def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> dict[str, float]:
+    """Train under a seed and on what a hold-out leaves; no network that is reported later has this seed."""
+    rotation = repeat % run.data.open(task.data).rotations
+    dataset = run.data.standardized(task.data, Selection.BEST, rotation)
+    partitions = dataset.partitions(Selection.BEST, rotation)
+    training = Training(
+        data=task.data,
+        backbone=task.backbone,
+        recipe=task.recipe.replace(selection=Selection.BEST),
+        structure=structure,
+        origin="context",
     )
-    trained = fit(
-        model,
-        BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=seed),
-        task.recipe.replace(selection=Selection.BEST),
-        seed=seed,
-        device=device,
-        evaluate=partial(evaluate_model, dataset=dataset, names=partitions.holdout, device=device),
-        checkpoint=run.folder / CHECKPOINT,
-        resume=run.resume,
-        progress=run.progress,
+    score = partial(
+        evaluate_model, dataset=dataset, names=partitions.holdout, device=resolve_device(run.device)
     )
+    seed = SeedPlan(task.seed).search + repeat
+    _, trained = fit_network(run, training, dataset, partitions, seed=seed, evaluate=score)
     return dict(trained.metrics)
 
 

@@ -150,7 +150,7 @@ def run_pipeline(
             "local": refined.structure,
         }
         shown = any(row.structure == found.structure and row.shown and row.cost < 1 for row in found.shapes)
-        # The curves of the search say how long these structures may need.
+        # The hold-out curves of the search limit how long these structures are trained.
         epochs = max([task.recipe.epochs, *(row.epochs for row in found.shapes)])
         task = replace(task, recipe=task.recipe.replace(epochs=epochs))
         contest = _contest(stage, task, structures, frozenset({"global"} if shown else ()))

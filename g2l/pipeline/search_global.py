@@ -306,10 +306,8 @@ def _compare(
     recipe = task.recipe.replace(selection=Selection.LAST) if task.recipe.refit else task.recipe
     hand_designed = task.backbone.hand_designed()
     space = search.space
-    baselines = (
-        [hand_designed] if isinstance(space, ShapeSpace) else [hand_designed, space.project(hand_designed)]
-    )
-    if winner in baselines or not task.search.final_seeds:
+    limited = space.structures[0] if isinstance(space, ShapeSpace) else space.project(hand_designed)
+    if winner in (hand_designed, limited) or not task.search.final_seeds:
         return {}, 0
     contestants = [
         train(

@@ -25,9 +25,6 @@ from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
-WITHOUT_INFLUENCE = ("executor", "workers", "ray_address", "gpus_per_candidate", "candidate_checkpoints")
-"""Settings that do not change which structure is found, so that a resumed search may change them."""
-
 
 class Search:
     """A running search. Its construction validates the settings and opens the journal.
@@ -329,12 +326,9 @@ class Search:
 
     def _settings(self) -> dict[str, Any]:
         """Return what the result depends on, as JSON values."""
-        config = {
-            name: value for name, value in self.config.as_dict().items() if name not in WITHOUT_INFLUENCE
-        }
         return {
             "seed": self.seed,
-            "config": config,
+            "config": self.config.result_settings(),
             "space": self.space.as_dict(),
             "hand_designed": self.hand_designed.as_lists(),
             "full_steps": self.full_steps,

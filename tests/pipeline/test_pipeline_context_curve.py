@@ -39,7 +39,7 @@ def test_the_noise_is_what_receptive_fields_and_repeats_leave():
     ("rows", "needed", "words"),
     [
         (
-            ([70, 71], [70, 71], [70, 71]),
+            ([70, 71.5], [70.2, 71], [69.9, 71.2]),
             0,
             "Beyond ± 2 frames nothing is gained .* smallest context is enough",
         ),
@@ -55,6 +55,20 @@ def test_either_end_is_said(rows, needed, words):
     assert curve.needed == needed
 
     assert re.search(words, curve.words())
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (([70, 71], [70, 71], [70, 71]), "all 3 structures score 70.5 points"),
+        (([0.2, 0.4], [0.1, 0.3], [0.5, 0.2]), "below the floor"),
+    ],
+)
+def test_nothing_learnt_is_no_finding(rows, words):
+    curve = curve_of([5, 21, 85], scores(*rows), None)
+    assert curve.words().startswith("Nothing was learnt: ")
+    assert words in curve.words()
+    assert curve.needed == 2  # no context is cut off on the strength of it
 
 
 def test_networks_differ_in_their_caps_alone():
