@@ -41,7 +41,7 @@ class DiskFullError(OperationalError):
 
 
 def brief(text: object) -> str:
-    """Return what a file or a library said, which may be long, as a part of one line."""
+    """Return a message of a file or a library, which may be long, as a part of one line."""
     line = " ".join(str(text).split())
     return line if len(line) <= LONGEST_PART else f"{line[:LONGEST_PART]}…"
 

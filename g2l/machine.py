@@ -52,7 +52,7 @@ def usable_memory(root: Path = ROOT) -> tuple[int, int] | None:
 
 
 def resident_memory(root: Path = ROOT) -> int:
-    """Return how many bytes of this process are in memory, 0 where the system does not tell.
+    """Return how many bytes of this process are in memory, 0 where the system does not report it.
 
     Args:
         root: Where `/proc` is.

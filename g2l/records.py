@@ -424,7 +424,7 @@ def _hints(kind: Any) -> dict[str, tuple[Any, bool]]:
 
 
 def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
-    """Return a JSON value as its annotation says; JSON has no NaN, no tuples and no enumerations."""
+    """Return a JSON value as its annotation asks for; JSON has no NaN, no tuples and no enumerations."""
     if isinstance(hint, UnionType):
         return None if value is None else _checked(get_args(hint)[0], value, name, place)
     kind, inner = get_origin(hint) or hint, get_args(hint)

@@ -67,7 +67,7 @@ def subjects_of(names: Sequence[str], pattern: str | None = None) -> dict[str, s
 def cut_holdout(
     names: Sequence[str], fraction: float, seed: int, pattern: str | None, rotation: int = 0
 ) -> HoldoutCut:
-    """Cut the names in two, by subject where the names tell one; a function of the set of names.
+    """Cut the names in two, by subject where the names contain one; a function of the set of names.
 
     Args:
         names: The train bundle, at least two videos.

@@ -1,4 +1,4 @@
-"""Features of a folder of videos, one file each, with `features.json` that says how they were made.
+"""Features of a folder of videos, one file each, with `features.json` that describes how they were made.
 
 Videos are decoded by PyAV, an optional package.
 """
@@ -232,7 +232,7 @@ def _flat(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool:
-    """Return whether the features of a video are there, whole and of this file, as far as its size tells."""
+    """Return whether the features of a video are there, whole and of this file, as far as its size shows."""
     video = facts["videos"].get(name)
     if not isinstance(video, dict) or (video.get("file"), video.get("bytes")) != _identity(path):
         return False

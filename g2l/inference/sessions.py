@@ -255,7 +255,7 @@ def load_onnx(
         if plan.device is Device.CPU:
             hint = "the file may be truncated, or not an ONNX model."
             raise InputError(message, hint=hint) from None
-        hint = "try --device cpu to tell a corrupted file from a failing device."
+        hint = "try --device cpu to distinguish a corrupted file from a failing device."
         raise OperationalError(message, hint=hint) from None
 
 

@@ -269,7 +269,7 @@ class PredictionRecord:
 
 
 def source(features: Path) -> Source | None:
-    """Return what tells a feature file, as it is now, from others; None where there is none."""
+    """Return what identifies the present content of a feature file; None where there is none."""
     try:
         return {"path": str(features.resolve()), "stamp": _stamp(features)}
     except OSError:

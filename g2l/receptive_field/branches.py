@@ -91,7 +91,7 @@ class BranchLayer(Derived):
     branches: Branches
 
     def estimate(self) -> Estimate:
-        """Return what the branch weights say; changes nothing."""
+        """Return the estimate of the branch weights; changes nothing."""
         rates, expansion = self.branches.rates, self.branches.expansion
         expected = expected_log_rate if expansion.logarithmic else expected_rate
         weights = mixing_weights(self.alpha[: len(rates)].tolist())

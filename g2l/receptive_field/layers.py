@@ -54,7 +54,7 @@ def centre(layer: Convolution) -> Rates:
 
 
 def estimate(model: nn.Module) -> dict[str, Estimate]:
-    """Return what the branch weights of each searched layer say (G2L, section 3.3); changes nothing."""
+    """Return the estimates of the branch weights of all searched layers (G2L, section 3.3)."""
     return {name: layer.estimate() for name, layer in searched_layers(model).items()}
 
 

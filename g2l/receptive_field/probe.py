@@ -31,7 +31,7 @@ class _Trial(NamedTuple):
 
 
 class UnclearError(Exception):
-    """The module computes something else than a convolution of its padded input; the text says what."""
+    """The module computes something else than a convolution of its padded input; the text describes it."""
 
 
 def surroundings(conv: Convolution, kind: type[Convolution]) -> Surroundings:

@@ -184,7 +184,7 @@ def of_each(
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report by its id on the page; never empty: a section without data says why."""
+    """A part of a report by its id on the page; never empty: a section without data gives the reason."""
 
     key: str
     title: str

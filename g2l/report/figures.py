@@ -220,7 +220,7 @@ _LOOKS = (
     {"color": GREEN, "linestyle": "-.", "marker": "D", "markersize": 4},
     {"color": COLORS[6], "linestyle": "-", "marker": "x", "markersize": 5},
 )
-"""The hand-designed structure comes first; told apart by line and mark, not by colour alone."""
+"""The hand-designed structure comes first; distinguished by line and mark, not by colour alone."""
 
 
 def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerTopology) -> Figure:

@@ -14,7 +14,7 @@ from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
     "The network that was kept has several branches around each of these rates (--ending {}), so that a "
-    "label depends on a few frames more than is told here."
+    "label depends on a few frames more than shown here."
 )
 
 

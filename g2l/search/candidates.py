@@ -155,7 +155,7 @@ class GenerationSummary:
 
 
 def nothing_learnt(scores: Sequence[float]) -> str | None:
-    """Return why scores say nothing about structures, or None where they do.
+    """Return why scores cannot rank structures, or None where they can.
 
     Args:
         scores: Fitness in points of the structures that were trained alike; fewer than two prove nothing.

@@ -170,7 +170,7 @@ class SearchSpace:
         return DilationStructure.from_rates(rates, self.shape)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the space as JSON values; nothing is said of limits not set, or of a serial topology."""
+        """Return the space as JSON values; without limits that are not set and without a serial topology."""
         limits = {"max_receptive_field": self.max_receptive_field, "max_look_ahead": self.max_look_ahead}
         said: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
         if self.topology != LayerTopology():

@@ -245,7 +245,7 @@ def _datasets(data: DatasetRecord | None, settings: Mapping[str, Any]) -> list[D
 
 
 def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterator[Artifact]:
-    # A prediction has thousands of files, one of each video; `segments.csv` holds what they say.
+    # A prediction has thousands of files, one of each video; `segments.csv` holds the same.
     more = {} if record.kind is RunKind.PREDICT else result.get("artifacts", {})
     finals = dict.fromkeys((*FINAL, *more))
     if record.kind is RunKind.TRAIN and "structure" in record.settings:

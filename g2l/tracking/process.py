@@ -82,7 +82,7 @@ class Upload:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-                start_new_session=True,  # Ctrl-C is for the command, which tells the uploader
+                start_new_session=True,  # Ctrl-C is for the command, which informs the uploader
             )
         except (OSError, G2LError) as error:
             self.problem = f"the uploader cannot be started ({error})"

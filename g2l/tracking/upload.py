@@ -38,7 +38,7 @@ _SECONDS_PER_BYTE = 1e-6
 
 
 class Uploader:
-    """Brings one store to what the folder of a run says.
+    """Brings one store to the state of a run's folder.
 
     Args:
         folder: Of the root run.

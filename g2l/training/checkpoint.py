@@ -92,7 +92,7 @@ def save_checkpoint(
         **vars(so_far),
         "history": [asdict(record) for record in so_far.history],
     }
-    content = BytesIO()  # what torch raises when it writes to a full disk itself does not say so
+    content = BytesIO()  # the error that torch raises on a full disk does not mention the disk
     torch.save(saved, content)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.getbuffer())

@@ -206,7 +206,7 @@ def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
 
 
 def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
-    """Return the given bundles, or one split, with no subject on both sides where names tell subjects."""
+    """Return the given bundles, or one split, with no subject on both sides where names contain subjects."""
     if request.bundles is not None:
         return _given_splits(request.bundles, names, issues)
     if len(names) < 2:
@@ -216,9 +216,7 @@ def _split(request: ConversionRequest, names: list[str], issues: list[DataError]
         raise DataError(request.features, None, message)
     cut = cut_holdout(names, request.test_fraction, request.seed, request.group_pattern)
     if not cut.grouped and request.group_pattern != "":
-        message = (
-            "train and test may show the same people: the names of the videos do not tell subjects apart."
-        )
+        message = "train and test may show the same people: the names of the videos do not identify subjects."
         hint = "--group-pattern finds the subject in a name; '' when there is none."
         issues.append(DataWarning(request.features, None, message, hint=hint))
     return {1: (cut.train, cut.holdout)}

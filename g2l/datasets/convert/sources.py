@@ -151,7 +151,9 @@ def find_layout(
         raise DataError(folder, None, message)
     common = [key for key, count in counts.items() if count == len(shapes)]
     if len(common) > 1:
-        message = f"all files are {shapes[0][0]} × {shapes[0][1]}, which does not tell features from frames."
+        message = (
+            f"all files are {shapes[0][0]} × {shapes[0][1]}, so features and frames cannot be distinguished."
+        )
         hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
         raise DataError(folder, None, message, hint=hint)
     return max(counts, key=counts.__getitem__)

@@ -54,7 +54,7 @@ def test_the_axis_that_is_equal_over_all_files_is_the_feature_dim(
 def test_shapes_that_do_not_tell_ask_for_the_layout(
     shapes: list[tuple[int, int]], feature_dim: int | None
 ) -> None:
-    with pytest.raises(DataError, match="which does not tell features from frames") as caught:
+    with pytest.raises(DataError, match="features and frames cannot be distinguished") as caught:
         find_layout(Path("f"), headers(*shapes), None, feature_dim)
     assert "give --layout dt" in (caught.value.hint or "")
 
