@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
@@ -133,6 +133,18 @@ class SearchCost:
     full_steps: int
     seconds: float | None
     bytes: int | None
+
+    def followed_by(self, parts: Mapping[str, int], *, workers: int) -> SearchCost:
+        """Return the cost with the trainings that follow the search, one after the other.
+
+        Args:
+            parts: Their optimiser steps.
+            workers: Of the search.
+        """
+        seconds = self.seconds
+        if seconds is not None:
+            seconds += sum(parts.values()) * seconds * workers / self.total_steps
+        return replace(self, steps={**self.steps, **parts}, seconds=seconds)
 
     @property
     def total_steps(self) -> int:
