@@ -85,10 +85,11 @@ class ExecutorKind(StrEnum):
 
 
 class Space(StrEnum):
-    """Search space: stages, layers and growth, or the rate of every layer."""
+    """Search space: stages, layers and growth; the rate of every layer; or first one, then the other."""
 
     SHAPES = "shapes"
     RATES = "rates"
+    BOTH = "shapes+rates"
 
 
 class Strategy(StrEnum):
