@@ -43,7 +43,7 @@ RATES = [
     "--leaders",
     "0",
 ]
-PREDICT = ["--model", "model.onnx", "--features", "data/tiny/features"]
+PREDICT = ["--model", "model.onnx", "--features", "data/tiny/features", "--fps", "25"]
 LOCAL = ["--updates", "2", "--interval-steps", "3"]
 RUN = ["--output-dir", "out"]
 COMMANDS = {

@@ -22,16 +22,17 @@ class StepBudget:
     everywhere.
 
     Args:
-        steps_of: Steps of a task that is trained from the start.
+        steps_of: See there.
 
     Attributes:
+        steps_of: Returns the steps of a task that is trained from the start.
         spent: Steps charged so far.
         completed: Those whose result is known.
         trained: Those that were trained now.
     """
 
     def __init__(self, steps_of: Callable[[EvaluationTask], int]) -> None:
-        self._steps_of = steps_of
+        self.steps_of = steps_of
         self._charged: dict[EvaluationTask, int] = {}
         self.spent = 0
         self.completed = 0
@@ -40,11 +41,11 @@ class StepBudget:
     def cost(self, task: EvaluationTask) -> int:
         """Return the steps that `task` costs on top of those charged so far."""
         shorter = [
-            self._steps_of(one)
+            self.steps_of(one)
             for one in self._charged
             if replace(one, budget=task.budget) == task and one.budget.unit == task.budget.unit
         ]
-        return max(0, self._steps_of(task) - max(shorter, default=0))
+        return max(0, self.steps_of(task) - max(shorter, default=0))
 
     def charge(self, task: EvaluationTask) -> int:
         """Count the cost of `task` as spent and return it."""
