@@ -64,6 +64,10 @@ def wrote(workdir: Path) -> set[str]:
         (("evaluate", "--predictions", "a", "--ground-truth", "b"), ["error: a: no such folder."]),
         (("export", "--model", "data/tiny/mapping.txt"), ["does not name its classes", "--mapping"]),
         (("export", "--model", "m.onnx", "--alias", "best"), ["`--alias` needs `--register`"]),
+        (
+            ("context", *SMALL, "--model", "m.onnx", "--repeats", "3", "--learning-rate", "1"),
+            ["--repeats, options of the training, options of the backbone cannot be given with --model"],
+        ),
         (("export", "--model", "runs:/x"), ["runs:/x: expected runs:/<run_id>/<path>"]),
     ],
 )
