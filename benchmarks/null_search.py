@@ -231,9 +231,9 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="Only write the page.")
     arguments = parser.parse_args()
     records: dict[str, Any] = json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
-    wanted = [(NULL, seed) for seed in range(arguments.null)] + [
-        (LAGS, seed) for seed in range(arguments.lags)
-    ]
+    counts = {NULL: arguments.null, LAGS: arguments.lags}
+    # In turns, so that a run that is stopped has some of both.
+    wanted = [(kind, seed) for seed in range(max(counts.values())) for kind in counts if seed < counts[kind]]
     with one_thread():
         for kind, seed in [] if arguments.page else wanted:
             key = f"{kind}/{seed}"
