@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 from g2l.config import LONGEST_NAME, DataConfig
-from g2l.datasets.errors import DataError, strictly
+from g2l.datasets.errors import DataError, attempt, strictly
 from g2l.datasets.reading import normal, numbered, present, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
 from g2l.files import ensure_folder, unwritable, write_text
@@ -74,11 +74,7 @@ def find_split_files(folder: Path) -> dict[tuple[str, int], Path]:
 
 
 def find_dataset(config: DataConfig) -> DatasetFolder:
-    """Return the folder of the configured data set.
-
-    Raises:
-        DataError: There is no such folder; data sets of a similar name are suggested.
-    """
+    """Return the folder of the configured data set, or raise DataError with data sets of similar names."""
     root = config.data_root
     path = root / config.dataset
     with reading(path):
@@ -95,11 +91,7 @@ def find_dataset(config: DataConfig) -> DatasetFolder:
 
 
 def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
-    """Return the train and the test bundle of a split.
-
-    Raises:
-        DataError: One of them does not exist; the splits that do are listed.
-    """
+    """Return the train and the test bundle of a split, or raise DataError with the splits that there are."""
     bundles = folder.bundles(split)
     for path in bundles:
         if not present(path):
@@ -137,16 +129,16 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
     return lines
 
 
-def both_sides(
-    train_path: Path, train: Mapping[str, int], test_path: Path, test: Mapping[str, int]
-) -> Iterator[DataError]:
-    """Yield an issue for each video that is trained on and tested on, with the lines that say so."""
+def parse_split(bundles: Iterable[Path], issues: list[DataError]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the video names of the train and the test bundle with their lines, adding what is wrong."""
+    train_path, test_path = bundles
+    train, test = (attempt(partial(parse_bundle, path, issues), issues) or {} for path in bundles)
     for name, line in test.items():
         if name in train:
             where = f"{train_path.name}:{train[name]}"
-            yield DataError(
-                test_path, line, f"test video {name!r} must not be trained on, but is in {where}."
-            )
+            message = f"test video {name!r} must not be trained on, but is in {where}."
+            issues.append(DataError(test_path, line, message))
+    return train, test
 
 
 def name_error(name: str) -> str | None:

@@ -111,15 +111,11 @@ def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iter
 
 @dataclass(frozen=True)
 class _Columns:
-    """Positions of the columns of a table.
+    """Positions of the columns of a table, None where there is none.
 
     Attributes:
-        video: Name of the video, or None where the file's name is it.
-        label: Class.
         times: Start and end, or time and type of an event.
-        unit: Unit of the times.
         events: Whether rows are events: a start or a stop.
-        tier: Name of ELAN's tier, or None.
         sparse: Whether rows without a class belong to other tiers.
     """
 
@@ -136,11 +132,8 @@ def _read_table(path: Path, rows: list[Row], table: SegmentTable) -> None:
     for place, (_, header) in enumerate(rows[:_PREAMBLE]):
         below = rows[place + 1 :]
         if columns := _find_columns(path, header, below, table):
-            if (
-                columns.video is None
-                and table.settings.videos
-                and normal(path.stem) not in table.settings.videos
-            ):
+            known = table.settings.videos
+            if columns.video is None and known and normal(path.stem) not in known:
                 message = f"expected a column `video`, but found {brief(header)}."
                 hint = "without one, the name of the file must be that of a video."
                 raise DataError(path, None, message, hint=hint)

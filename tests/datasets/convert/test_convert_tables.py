@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from g2l.datasets.convert.segments import LabelSettings, Segment, SegmentTable, label_error
+from g2l.datasets.convert.segments import LabelSettings, Segment, SegmentTable
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
 
@@ -203,22 +200,3 @@ def test_rows_that_cannot_be_told_apart_end_the_reading(tmp_path: Path) -> None:
     assert [issue.line for issue in issues] == [3]
     assert "is not a row of a table (unexpected end of data)" in issues[0].message
     assert len(table.segments["a"]) == 1
-
-
-@given(
-    text=st.text(max_size=60),
-    header=st.sampled_from([HEADER, "", BORIS, EVENTS, ELAN]),
-    suffix=st.sampled_from(["csv", "tsv", "txt"]),
-)
-def test_any_text_is_read_or_refused_in_one_line(
-    tmp_path_factory: pytest.TempPathFactory, text: str, header: str, suffix: str
-) -> None:
-    path = tmp_path_factory.mktemp("any") / f"s.{suffix}"
-    issues: list[DataError] = []
-    table = SegmentTable(path)
-    with suppress(DataError):
-        table, issues = read(path, (header + text).encode("utf-8", "replace"), 10.0)
-    assert all("\n" not in str(issue) for issue in issues)
-    for segments in table.segments.values():
-        assert all(0 <= segment.start < segment.end for segment in segments)
-        assert all(label_error(segment.label) is None for segment in segments)
