@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from glob import escape
 from pathlib import Path
 
 from g2l.config import LONGEST_NAME, DataConfig
 from g2l.datasets.errors import DataError, attempt, strictly
 from g2l.datasets.reading import normal, numbered, present, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
-from g2l.files import ensure_folder, unwritable, write_text
+from g2l.files import ensure_folder, hold_folder, unwritable, write_text
 
 Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
 """Train and test videos of each split."""
@@ -233,8 +235,14 @@ def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
     """
     path = new_path(root, name)
     ensure_folder(root)
+    for stale in root.glob(f".{escape(name)}.*.tmp"):
+        with suppress(OperationalError, OSError), hold_folder(stale):  # of a process that was killed
+            shutil.rmtree(stale, ignore_errors=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".tmp", dir=root) as hidden:
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".tmp", dir=root) as hidden,
+            hold_folder(Path(hidden)),
+        ):
             made = DatasetFolder(Path(hidden) / name)
             (made.path / "features").mkdir(parents=True)
             yield made

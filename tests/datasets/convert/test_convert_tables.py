@@ -42,6 +42,7 @@ def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
         "\ufeffvideo;label;start;end\r\na;cut;0;5\r\na;stir;5;9\r\n".encode("utf-16-le"),
         "label,start,end\ncut,0,5\nstir,5,9\n",  # of the video that the file is named after
         "0,5,cut\n5,9,stir\n",
+        "Video_ID,Action,Begin,Stop\na,cut,0,5\na,stir,5,9\n",
         "1-5 cut\n6-9 stir\n",
         "0-4 cut\n5-8 stir\n",  # counted from 0
     ],
@@ -122,6 +123,13 @@ def test_labels_at_another_rate_and_offset(tmp_path: Path) -> None:
     table, issues = read(tmp_path / "s.csv", text, 10.0, label_fps=10.0, offset=-0.5)
     assert spans(table)[0] == ("cut", 0, 25)
     assert "starts 5 frames before the features: it is clipped" in issues[0].message
+
+
+@pytest.mark.parametrize("columns", ["start_s,end_s", "Start Time,End Time", "start_sec,end_sec"])
+def test_columns_of_seconds(tmp_path: Path, columns: str) -> None:
+    text = f"file,event,{columns}\na,cut,0,0.5\na,stir,0.5,0.9\n"
+    table, issues = read(tmp_path / "s.csv", text, 10.0)
+    assert (issues, spans(table)) == ([], [("cut", 0, 5), ("stir", 5, 9)])
 
 
 def test_tabs_and_lines(tmp_path: Path) -> None:

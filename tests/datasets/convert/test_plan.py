@@ -201,6 +201,16 @@ def test_an_error_while_writing_names_the_final_place(
         write_conversion(plan)
 
 
+def test_what_a_killed_process_has_left_is_removed(source: Source) -> None:
+    plan = source.plan()
+    for name in (".mine.killed.tmp", ".mine.running.tmp", ".other.killed.tmp"):
+        (source.root / "data" / name / "features").mkdir(parents=True)
+    with files.hold_folder(source.root / "data/.mine.running.tmp"):
+        write_conversion(plan)
+    left = sorted(path.name for path in (source.root / "data").iterdir())
+    assert left == [".mine.running.tmp", ".other.killed.tmp", "mine"]
+
+
 def test_nothing_is_overwritten(source: Source) -> None:
     plan = source.plan()
     write_conversion(plan)
