@@ -14,7 +14,7 @@ from pathlib import Path
 
 from g2l.config import LONGEST_NAME, DataConfig
 from g2l.datasets.errors import DataError, attempt, strictly
-from g2l.datasets.reading import normal, numbered, present, read_lines, reading
+from g2l.datasets.reading import is_folder, normal, numbered, present, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
 from g2l.files import ensure_folder, hold_folder, unwritable, write_text
 
@@ -79,13 +79,13 @@ def find_dataset(config: DataConfig) -> DatasetFolder:
     """Return the folder of the configured data set, or raise DataError with data sets of similar names."""
     root = config.data_root
     path = root / config.dataset
-    with reading(path):
-        if path.is_dir():
-            return DatasetFolder(path)
-    if not root.is_dir():
+    if is_folder(path):
+        return DatasetFolder(path)
+    if not is_folder(root):
         hint = "give the folder that holds data sets with --data-root."
         raise DataError(root, None, "no such folder of data sets.", hint=hint)
-    known = sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
+    with reading(root):
+        known = sorted(one.name for one in root.iterdir() if one.is_dir() and not one.name.startswith("."))
     hint = did_you_mean(config.dataset, known) or (
         f"data sets here: {', '.join(known)}." if known else "make one with `g2l data synth`."
     )

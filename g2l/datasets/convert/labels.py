@@ -14,7 +14,7 @@ from g2l.datasets.convert.segments import LABEL_FORMATS, LabelSettings, SegmentT
 from g2l.datasets.convert.sources import LABELS, files_below
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
-from g2l.datasets.reading import normal, open_regular, reading
+from g2l.datasets.reading import is_folder, normal, open_regular, present, reading
 
 _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 
@@ -64,8 +64,8 @@ def read_labels_of(
 
 def _files(path: Path) -> list[Path]:
     """Return the file, or the files of the folder, all with the same suffix."""
-    if not path.is_dir():
-        if path.suffix.lower() not in _SUFFIXES and path.exists():
+    if not is_folder(path):
+        if path.suffix.lower() not in _SUFFIXES and present(path):
             raise DataError(path, None, f"expected {LABEL_FORMATS}.")
         return [path]
     found: dict[str, list[Path]] = {}

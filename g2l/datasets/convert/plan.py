@@ -30,6 +30,7 @@ from g2l.datasets.layout import (
     parse_split,
     write_index,
 )
+from g2l.datasets.reading import is_folder
 from g2l.datasets.validation import DatasetFacts
 from g2l.errors import brief, did_you_mean
 from g2l.files import write_json
@@ -212,7 +213,7 @@ def _split(request: ConversionRequest, names: list[str], issues: list[DataError]
 
 
 def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -> Splits:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(folder, None, "no such folder of bundles.")
     files = find_split_files(folder)
     if not files:

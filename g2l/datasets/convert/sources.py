@@ -15,7 +15,7 @@ from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, Features, as_features, open_features
 from g2l.datasets.layout import name_error
-from g2l.datasets.reading import normal, present, reading
+from g2l.datasets.reading import is_folder, normal, present, reading
 from g2l.errors import brief, did_you_mean
 
 FEATURE_FORMATS = f".npy, {', '.join(BINARY_FORMATS)}, or numbers as text in {', '.join(TEXT_FORMATS)}"
@@ -73,9 +73,7 @@ def find_sources(
     Raises:
         DataError: There is no such folder, or no feature file in it.
     """
-    with reading(folder):
-        is_folder = folder.is_dir()
-    if not is_folder:
+    if not is_folder(folder):
         what = "a file" if present(folder) else "nothing"
         raise DataError(folder, None, f"expected a folder of feature files, but found {what}.")
     by_suffix: dict[str, list[Path]] = {}
