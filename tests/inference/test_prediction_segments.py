@@ -219,7 +219,8 @@ def test_formats_that_count_time_need_the_frame_rate():
     ("each", "name", "message"),
     [
         (Format.MSTCN, "cut bread", "separate class names by spaces, so 'cut bread' cannot"),
-        (Format.MSTCN, "", "separate class names by spaces, so '' cannot"),
+        (Format.CSV, "", "must differ and not be blank, but the model has ''"),
+        (Format.CSV, "cut", "must differ and not be blank, but the model has 'cut'"),
         (Format.CSV, "a\nb", "must each fit on a line of text, but the model has 'a"),
         (Format.CSV, "a\r", "must each fit on a line of text, but the model has 'a"),
         (Format.CSV, "\udc80", "must each fit on a line of text, but the model has '"),
