@@ -19,6 +19,7 @@ from scipy import stats
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.errors import InputError
+from g2l.metrics.length import smoothed
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
@@ -31,18 +32,23 @@ from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.device import resolve_device
 from g2l.training.evaluate import evaluate_model
+from g2l.training.state import TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRUCTURE = "structure.json"
 METRICS = ("f1", "edit", "accuracy")
+RISE = "rise"
+"""Beside the metrics of a training: what its F1 gains in the last third of its epochs, smoothed."""
 STAGES = 2
 SMALLEST, DEEPEST = 4, 11
 """Layers of a stage."""
 CONFIDENCE = 0.9
 NOTICEABLE = 3.0
 """F1 that too short a context costs at least (METHOD, section 8); a larger interval tells nothing of it."""
+LOST = 0.5
+"""F1 that a model may lose by what it is said not to need; its scores have no noise of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +91,14 @@ class ContextPoint:
         frames: Of the receptive field, as the network sees them.
         scores: Mean hold-out metrics in percent.
         loss: F1 below that of the best receptive field.
+        unchanged: Share of the labels of a trained model that are those of its whole context; None where
+            networks were trained.
     """
 
     frames: int
     scores: Mapping[str, float]
     loss: float
+    unchanged: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +108,12 @@ class ContextCurve:
     Attributes:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
-        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable;
-            of the largest one where nothing was learnt.
+        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable
+            (of a model: from which on it is below `LOST`); of the largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
+        rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
+            rising for as many epochs again: small ones can take longer to train.
     """
 
     points: tuple[ContextPoint, ...]
@@ -110,13 +121,19 @@ class ContextCurve:
     needed: int
     seconds_per_frame: float | None
     verdict: str | None = None
+    rising: bool = False
 
     def words(self) -> str:
         """Return what was found, in a sentence or two."""
         if self.verdict is not None:
             return self.verdict
         point = self.points[self.needed]
-        if self.needed == len(self.points) - 1:
+        if point.unchanged is not None:
+            said = (
+                f"The model gains less than {LOST} F1 from frames beyond {self._radius(point)} "
+                f"({1 - point.unchanged:.1%} of the labels change)"
+            )
+        elif self.needed == len(self.points) - 1:
             gain = self.points[-2].loss - point.loss
             said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
         else:
@@ -126,11 +143,12 @@ class ContextCurve:
                     f"Undecided: no gain beyond {self._radius(point)}, but differences below "
                     f"{self.error:.1f} F1 do not show; add --repeats"
                 )
-            if self.needed == 0:
-                return f"{said}{'.' if self.error > NOTICEABLE else ': the smallest context is enough.'}"
+        if self.needed == 0:
+            return f"{said}." if said.startswith("Undecided") else f"{said}: the smallest context is enough."
         below = self.points[self.needed - 1]
-        joint = " With" if self.needed == len(self.points) - 1 else "; with"
-        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1."
+        joint = " With" if said.endswith(".") else "; with"
+        late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
+        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1{late}."
 
     def _radius(self, point: ContextPoint) -> str:
         frames = (point.frames - 1) // 2
@@ -173,7 +191,8 @@ def measure_context(
         )
         suggested = suggest(task.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
-            _write(stage.folder, task, curve, suggested)
+            provenance = {"search": "context", "seed": task.seed}
+            write_curve(stage.folder, curve, suggested, task.backbone, provenance)
     return curve, suggested
 
 
@@ -192,39 +211,51 @@ def curve_of(
     frames: Sequence[int],
     scores: Sequence[Sequence[Mapping[str, float]]],
     seconds_per_frame: float | None,
+    unchanged: Sequence[float] | None = None,
 ) -> ContextCurve:
     """Return the curve of scores.
 
     The noise is what is left of F1 after the mean of each receptive field and of each repeat is taken out:
-    all receptive fields of a repeat share hold-out and seed.
+    all receptive fields of a repeat share hold-out and seed, or the video.
 
     Args:
         frames: Of each receptive field, ascending.
-        scores: Metrics of each receptive field and repeat.
+        scores: Metrics of each receptive field and repeat, or video.
         seconds_per_frame: See `ContextCurve`.
+        unchanged: See `ContextPoint`.
     """
     f1 = np.array([[metric_value(one, "f1") for one in repeats] for repeats in scores])  # (fields, repeats)
     left = f1 - f1.mean(1, keepdims=True) - f1.mean(0, keepdims=True) + f1.mean()
     freedom = (f1.shape[0] - 1) * (f1.shape[1] - 1)
-    deviation = math.sqrt(float(np.square(left).sum()) / freedom)
-    error = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
+    error = 0.0
+    if freedom:
+        deviation = math.sqrt(float(np.square(left).sum()) / freedom)
+        error = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
     means = f1.mean(1)
     points = tuple(
         ContextPoint(
             frames=field,
             scores={name: float(np.mean([metric_value(one, name) for one in of])) for name in METRICS},
             loss=float(means.max() - mean),
+            unchanged=same,
         )
-        for field, of, mean in zip(frames, scores, means, strict=True)
+        for field, of, mean, same in zip(
+            frames, scores, means, unchanged or (None,) * len(frames), strict=True
+        )
     )
-    verdict = nothing_learnt(means.tolist())
-    enough = (index for index, point in enumerate(points) if point.loss <= min(error, NOTICEABLE))
+    verdict = nothing_learnt(means.tolist()) if unchanged is None else None
+    if unchanged is None:
+        needed = int((means.max() - means > min(error, NOTICEABLE)).argmin())
+    else:
+        needed = int(np.flatnonzero(means[-1] - means >= LOST).max(initial=-1)) + 1
+    rises = [float(np.mean([one.get(RISE, 0.0) for one in of])) for of in scores]
     return ContextCurve(
         points=points,
         error=error,
-        needed=next(enough) if verdict is None else len(points) - 1,
+        needed=needed if verdict is None else len(points) - 1,
         seconds_per_frame=seconds_per_frame,
         verdict=verdict,
+        rising=unchanged is None and needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
     )
 
 
@@ -246,14 +277,17 @@ def _train(
     name = f"{frames} frames, repeat {repeat}"
     with stage.stage(RunKind.SEED, name, settings, f"field-{frames}/repeat-{repeat}") as run:
         if run.result is None:
-            metrics = _fit(run, task, structure, repeat)
+            trained = _fit(run, task, structure, repeat)
+            metrics = dict(trained.metrics)
             recorded = {f"holdout/{key}": value for key, value in metrics.items()}
+            curve = smoothed([metric_value(epoch.metrics, "f1") for epoch in trained.history])
+            metrics[RISE] = curve[-1] - curve[len(curve) * 2 // 3 - 1]
             write_result(run.folder, {"holdout": metrics, "frames": frames}, (CHECKPOINT,), metrics=recorded)
             return metrics
         return dict(run.result["holdout"])
 
 
-def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> dict[str, float]:
+def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> TrainingResult:
     """Train under a seed and on what a hold-out leaves; no network that is reported later has this seed."""
     rotation = repeat % run.data.open(task.data).rotations
     dataset = run.data.standardized(task.data, Selection.BEST, rotation)
@@ -270,16 +304,23 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
     )
     seed = SeedPlan(task.seed).search + repeat
     _, trained = fit_network(run, training, dataset, partitions, seed=seed, evaluate=score)
-    return dict(trained.metrics)
+    return trained
 
 
-def _write(folder: Path, task: ContextTask, curve: ContextCurve, suggested: DilationStructure) -> None:
+def write_curve(
+    folder: Path,
+    curve: ContextCurve,
+    suggested: DilationStructure,
+    backbone: BackboneConfig,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the suggested structure, the table, the figure and the result of a measurement."""
     write_structure(
         folder / STRUCTURE,
         suggested,
-        backbone=task.backbone.name,
-        causal=task.backbone.causal,
-        provenance={"search": "context", "seed": task.seed},
+        backbone=backbone.name,
+        causal=backbone.causal,
+        provenance=provenance,
     )
     columns: dict[str, list[Any]] = {
         "frames": [point.frames for point in curve.points],
@@ -290,6 +331,8 @@ def _write(folder: Path, task: ContextTask, curve: ContextCurve, suggested: Dila
         **{name: [point.scores[name] for point in curve.points] for name in METRICS},
         "loss": [point.loss for point in curve.points],
     }
+    if curve.points[0].unchanged is not None:
+        columns["unchanged"] = [point.unchanged for point in curve.points]
     write_table(folder, "context", columns)
     save_figure(folder, "context", picture(curve))
     result = {**columns, "error": curve.error, "words": curve.words(), "suggested": suggested.as_lists()}
