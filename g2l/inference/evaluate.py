@@ -158,7 +158,7 @@ def evaluate_predictions(
         predictions=predictions,
         metrics=metrics,
         video_scores=video_scores,
-        per_class=_without_absent(per_class_report(frames, ordered), frames),
+        per_class=per_class_report(frames, ordered),
         classes=ordered,
         background=tuple(background),
         confusion=frames.tolist(),
@@ -370,13 +370,3 @@ def _confusion(
     others = sorted((number for number in present if number >= known), key=names.__getitem__)
     order = [*range(known), *others]
     return tuple(names[number] for number in order), frames[np.ix_(order, order)]
-
-
-def _without_absent(report: dict[str, Any], frames: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Return a report in which classes that are neither true nor predicted have no scores."""
-    present = (frames.sum(axis=0) + frames.sum(axis=1) > 0).tolist()
-    rows = {
-        name: row if there else row | dict.fromkeys(("precision", "recall", "f1-score"))
-        for (name, row), there in zip(report["classes"].items(), present, strict=True)
-    }
-    return report | {"classes": rows}

@@ -92,9 +92,6 @@ def test_the_file_has_the_columns_of_the_contract_and_quotes_names(tmp_path):
     assert table.iloc[1].tolist()[:3] == ["video", 1, "background"]
 
 
-names = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=8)
-
-
 FPS = 29.97
 NAMES = ["background", 'cut "thin" & <b>fine</b>', "pour, stir; {\\an8}", "切る 🥒", "1 --> 2", "-"]
 
