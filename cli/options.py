@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -40,7 +40,8 @@ class Uses:
         first: Settings that are among the first options of this command.
         advanced: Settings that `--help` of this command shows below "Advanced".
         rare: Settings that only `--help-all` of this command shows.
-        adjust: Takes the given settings and the device, returns those that the configuration is made of.
+        adjust: Takes the given settings, the device and the preset; returns those that the configuration is
+            made of.
         config: The class of the configuration, which the annotation has.
     """
 
@@ -49,7 +50,7 @@ class Uses:
     first: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
-    adjust: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
+    adjust: Callable[[dict[str, Any], str, str], dict[str, Any]] | None = None
     config: type[Settings] = Settings
 
     def fields(self) -> Iterator[SettingField]:
@@ -126,12 +127,18 @@ def configurations(used: Mapping[str, Uses], values: Mapping[str, Any]) -> dict[
             except ValueError as error:
                 errors.append(str(error))
         if uses.adjust is not None and not errors:
-            given = uses.adjust(given, values.get("device") or "auto")
+            given = uses.adjust(given, values.get("device") or "auto", defaults)
         configs[name] = uses.config.of_preset(defaults).replace(**given)
         errors += [as_typed(error, uses.config) for error in configs[name].errors()]
     if errors:
         raise InputError(" ".join(dict.fromkeys(errors)))
     return configs
+
+
+def option_list(config: type[Settings], names: Sequence[str]) -> str:
+    """Return the options of settings as a list for a message."""
+    known = setting_fields(config)
+    return ", ".join("/".join(f"`--{option}`" for option in option_names(known[name])) for name in names)
 
 
 def as_typed(message: str, config: type[Settings]) -> str:

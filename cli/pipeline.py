@@ -82,7 +82,7 @@ def demo(run: RunConfig) -> None:
             data=DataConfig(data_root=root, dataset=name, split=1, seed=run.seed).validate(),
             backbone=BackboneConfig(stages=2, layers=6, feature_maps=32),
             recipe=preset.recipe,
-            global_search=preset.global_search.replace(**adjust_search({}, run.device)),
+            global_search=preset.global_search.replace(**adjust_search({}, run.device, DEMO)),
             local_search=preset.local_search,
             seeds=2,
             seed=run.seed,

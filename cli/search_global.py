@@ -4,25 +4,76 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from g2l.config import BackboneConfig, DataConfig, ExecutorKind, GlobalSearchConfig, ProxyChoice, RecipeConfig
+from g2l.config import (
+    PRESETS,
+    BackboneConfig,
+    DataConfig,
+    ExecutorKind,
+    GlobalSearchConfig,
+    ProxyChoice,
+    RecipeConfig,
+    Space,
+)
 from g2l.errors import InputError
 
 from . import console, tables
 from .inputs import check_backbone
-from .options import Uses
+from .options import Uses, option_list
 from .session import run_context
 from .settings import PresetConfig, SearchRunConfig
 
+ONLY_FOR = {
+    Space.SHAPES: ("shapes", "prefer", "max_epochs"),
+    Space.RATES: (
+        "holdouts",
+        "strategy",
+        "population",
+        "generations",
+        "proxy",
+        "budget",
+        "leaders",
+        "max_exponent",
+        "mutation_probability",
+        "gene_mutation_probability",
+        "survival_margin",
+    ),
+}
+"""Settings that a search of one space has and a search of the other has not."""
 
-def adjust_search(given: dict[str, Any], device: str) -> dict[str, Any]:
+BUDGET_OF_RATES = 24.0
+"""Full trainings that a search of rates needs, where those of shapes have a smaller budget."""
+
+
+def choose_space(given: dict[str, Any], preset: str) -> dict[str, Any]:
+    """Return the given settings with the space that they need, and with its budget.
+
+    Raises:
+        InputError: They belong to different spaces, or not to the given one.
+    """
+    usual = PRESETS[preset].global_search
+    needed = {space: [name for name in names if name in given] for space, names in ONLY_FOR.items()}
+    needed = {space: names for space, names in needed.items() if names}
+    space = given.get("space") or (usual.space if len(needed) != 1 else next(iter(needed)))
+    for other, names in needed.items():
+        if other is not space:
+            raise InputError(
+                f"{option_list(GlobalSearchConfig, names)} needs `--space {other}`, but the space is {space} "
+                "instead."
+            )
+    budget = {"trainings": BUDGET_OF_RATES} if space is Space.RATES and usual.trainings is not None else {}
+    return budget | given | {"space": space}
+
+
+def adjust_search(given: dict[str, Any], device: str, preset: str) -> dict[str, Any]:
     """Return the given settings of a global search, completed by those that follow from them.
 
     Candidates are trained by a process per core on the CPU, one after the other on a GPU. A given length of
-    their training is fixed.
+    their training is fixed. Settings of one space choose it.
 
     Args:
         given: Settings of `GlobalSearchConfig`.
         device: `auto`, `cpu` or `cuda`.
+        preset: Whose defaults the other settings have.
 
     Raises:
         InputError: Settings exclude each other.
@@ -30,7 +81,7 @@ def adjust_search(given: dict[str, Any], device: str) -> dict[str, Any]:
     from g2l.machine import usable_cores
     from g2l.training.device import resolve_device
 
-    given = dict(given)
+    given = choose_space(given, preset)
     executor, workers = given.get("executor"), given.get("workers")
     if given.get("ray_address") is not None and workers is not None:
         raise InputError("give --ray-address, whose cluster has its own size, or --workers, not both.")

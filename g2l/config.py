@@ -346,12 +346,12 @@ class SearchLimits(Settings):
 class GlobalSearchConfig(SearchLimits):
     """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
 
-    The preset `fast` searches shapes at the cost of at most 5 full trainings.
+    The preset `fast` searches shapes at the cost of at most 5 full trainings, rates at that of 24.
     """
 
     trainings: float | None = setting(
         None,
-        "Budget of the search; none: until a shape is shown.",
+        "Budget of the search; none: until a shape is shown. Of rates: 24.",
         unit="full trainings",
         above=0,
         presets={FAST: 5.0},

@@ -132,7 +132,11 @@ def shape_space(
         if limit is None or backbone.topology.span(structure) <= limit:
             names.setdefault(structure, str(shape))
     if len(names) < 2:
-        raise InputError("`shapes` must hold a structure within the limits, beside the hand-designed one.")
+        raise InputError(
+            f"expected a shape to compare with {backbone.stages}×{backbone.layers} layers, but "
+            f"{'none of them keeps to the limits' if shapes else 'there is no smaller one'}.",
+            hint="give other --shapes, or search the rates of the layers with --space rates.",
+        )
     return ShapeSpace(
         names=names,
         multiply_adds={

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from cli import main, options
 from cli.boundary import G2LCommand, G2LGroup
 from cli.options import Uses, default_text, grouped, metavar, option_names, parse, uses_of
-from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
+from cli.search_global import search_global
+from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig, Space
 from g2l.errors import InputError
 from g2l.settings import Settings, setting_fields
 
@@ -105,6 +106,22 @@ def test_every_option_reaches_its_setting(path, parameter, uses, one, option):
         assert re.search(rf"`--{option}`.* (needs|must be left out|must be false)", refused)
     else:
         assert getattr(configs[parameter], one.name) != one.preset_value("fast")
+
+
+@pytest.mark.parametrize(
+    ("given", "space", "budget"),
+    [
+        ({}, Space.SHAPES, 5.0),
+        ({"strategy": "random"}, Space.RATES, 24.0),
+        ({"proxy_steps": "9", "budget": "7"}, Space.RATES, 7.0),
+        ({"space": "rates"}, Space.RATES, 24.0),
+        ({"preset": "paper"}, Space.RATES, None),
+        ({"preset": "paper", "shapes": ["4,3"]}, Space.SHAPES, None),
+    ],
+)
+def test_options_of_one_space_choose_it(given, space, budget):
+    search = options.configurations({"search": uses_of(search_global)["search"]}, given)["search"]
+    assert (search.space, search.trainings) == (space, budget)
 
 
 def test_options_that_configurations_share_are_the_same():

@@ -8,6 +8,7 @@ import pytest
 from command_lines import GLOBAL, SEARCH, SMALL, TRAIN, Run, refusal
 
 PIPELINE = ("pipeline", *SMALL, *SEARCH)
+SHAPES = ("search-global", *SMALL, "--space", "shapes")
 
 
 def wrote(workdir: Path) -> set[str]:
@@ -34,12 +35,25 @@ def wrote(workdir: Path) -> set[str]:
         ((*PIPELINE, "--proxy-epochs", "1"), ["give --proxy-epochs or --proxy-steps, not both."]),
         ((*GLOBAL, "--budget", "1"), ["the budget of the search must pay for two candidates of 4 steps"]),
         (
-            (*GLOBAL, "--space", "shapes", "--budget", "0.1"),
+            (*SHAPES, "--budget", "0.1"),
             ["the budget of the search must pay for a pair of trainings", "raise --budget"],
         ),
         (
-            (*GLOBAL, "--space", "shapes", "--shapes", "8,,5"),
+            (*SHAPES, "--shapes", "8,,5"),
             ["`shapes` must hold layers per stage", "'8,,5'"],
+        ),
+        (
+            (*GLOBAL, "--space", "shapes"),
+            ["`--population`", "`--proxy-epochs`/`--proxy-steps`", "needs `--space rates`", "is shapes"],
+        ),
+        ((*GLOBAL, "--max-epochs", "3"), ["`--max-epochs` needs `--space shapes`", "is rates"]),
+        (
+            (*SHAPES, "--strategy", "random", "--prefer", "cheapest"),
+            ["`--strategy` needs `--space rates`", "is shapes"],
+        ),
+        (
+            (*SHAPES, "--layers", "1"),
+            ["1×1 layers", "there is no smaller one", "--space rates"],
         ),
         ((*GLOBAL, "--workers", "4"), ["`--workers` must be 1 with --executor serial, but is 4 instead."]),
         ((*GLOBAL, "--ray-address", "auto"), ["`--ray-address` must be left out unless `--executor` is ray"]),
