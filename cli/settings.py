@@ -262,6 +262,7 @@ class ReportConfig(ConsoleConfig):
     format: str = _first(
         "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
     )
+    plots: str | None = _plots(None, "Also write the figures in this format, beside the report.", rank=FIRST)
     output: Path | None = _first(
         None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
     )

@@ -78,9 +78,9 @@ def front(points: Sequence[Costed], best: Sequence[str], shipped: str, name: str
         if one.name == shipped:
             look |= {"color": ORANGE, "marker": "*", "markersize": 9, "label": "chosen"}
         _point(axes, one, look)
-        _name(axes, one)
+        _name(axes, one, max(other.multiply_adds for other in points))
     axes.axhline(points[0].score, color=INK, linestyle=":", linewidth=0.8)
-    _costs(axes, [one.multiply_adds for one in points])
+    _costs(axes, max(one.multiply_adds for one in points))
     axes.set_ylabel(f"hold-out {name}, difference\nfrom hand-designed (points)")
     legend_below(figure)
     return figure
@@ -96,7 +96,7 @@ def arrow(start: Costed, end: Costed, name: str, seeds: Sequence[Costed] = ()) -
         name: What the score is.
         seeds: Single trainings, as small marks.
     """
-    figure, ((axes,),) = canvas(PAGE, 2.4)
+    figure, ((axes,),) = canvas(COLUMN, 2.3)
     for one in seeds:
         axes.plot(one.multiply_adds / 1e6, one.score, "o", color=GREY, markersize=2.5, zorder=1)
     axes.annotate(
@@ -107,9 +107,10 @@ def arrow(start: Costed, end: Costed, name: str, seeds: Sequence[Costed] = ()) -
     )
     _point(axes, start, {"color": INK, "marker": "s", "markersize": 5})
     _point(axes, end, {"color": ORANGE, "marker": "o", "markersize": 5})
-    _name(axes, start)
-    _name(axes, end)
-    _costs(axes, [start.multiply_adds, end.multiply_adds])
+    most = max(start.multiply_adds, end.multiply_adds)
+    _name(axes, start, most)
+    _name(axes, end, most, below=end.score < start.score)
+    _costs(axes, most)
     axes.margins(y=0.25)
     axes.set_ylabel(f"test {name} (%)")
     return figure
@@ -124,14 +125,23 @@ def _point(axes: Any, one: Costed, look: Mapping[str, Any]) -> None:
     )
 
 
-def _name(axes: Any, one: Costed) -> None:
-    place = (one.multiply_adds / 1e6, one.score)
-    axes.annotate(one.name, place, xytext=(6, 4), textcoords="offset points", fontsize=7, zorder=4)
+def _name(axes: Any, one: Costed, most: float, *, below: bool = False) -> None:
+    """Write the name of a structure beside it, to the left of the most costly ones."""
+    left = one.multiply_adds > 0.6 * most
+    axes.annotate(
+        one.name,
+        (one.multiply_adds / 1e6, one.score),
+        xytext=(-5 if left else 5, -10 if below else 4),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        fontsize=7,
+        zorder=4,
+    )
 
 
-def _costs(axes: Any, costs: Sequence[float]) -> None:
-    """Begin the axis of costs at 0, so that a length is a cost, and leave room for the names."""
-    axes.set_xlim(0, 1.3 * max(costs) / 1e6)
+def _costs(axes: Any, most: float) -> None:
+    """Begin the axis of costs at 0, so that a length is a cost."""
+    axes.set_xlim(0, 1.08 * most / 1e6)
     axes.set_xlabel("multiply-adds per frame (millions)")
 
 

@@ -73,7 +73,9 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return inside
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
     """Return a figure and its axes, (rows, columns); inches."""
     from matplotlib.figure import Figure
 
@@ -148,7 +150,7 @@ def svg_element(figure: Figure, key: str, title: str, description: str) -> str:
     width = float(box[0].split()[2])
     opening = (
         f'<svg {box[0]} role="img" aria-labelledby="{key}-title {key}-desc" '
-        f'style="max-width:{width * 1.8:.0f}px">'
+        f'style="min-width:{min(width * 1.4, 420):.0f}px;max-width:{width * 1.8:.0f}px">'
         f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-desc">{escape(description)}</desc>'
     )
     # Blanks are a seventh of what matplotlib writes.

@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,7 +284,8 @@ def _write(stage: RunContext, task: ContextTask, curve: ContextCurve, suggested:
     }
     write_table(stage.folder, "context", columns)
     stage.draw("context", context_figure(curve))
-    result = {**columns, "error": curve.error, "words": curve.words(), "suggested": suggested.as_lists()}
+    result = {**columns, "error": curve.error, "needed": curve.needed, "words": curve.words()}
+    result["suggested"] = suggested.as_lists()
     metrics = {"context/frames": float(curve.points[curve.needed].frames), "context/error": curve.error}
     write_result(stage.folder, result, (STRUCTURE,), metrics=metrics)
 
