@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -28,6 +29,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from g2l.progress import duration
 
 SEPARATOR = " · "
 
@@ -171,13 +174,28 @@ def wrapped(fields: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-class _Bars(Progress):
-    """Bars with a few lines below them."""
+@dataclass(frozen=True)
+class _Stage:
+    """A stage of a longer job, and when the job may end on the monotonic clock."""
 
+    title: str
+    end: float | None
+
+    def __str__(self) -> str:
+        left = 0.0 if self.end is None else self.end - time.monotonic()
+        return self.title + (f"{SEPARATOR}{duration(left)} left overall" if left > 0 else "")
+
+
+class _Bars(Progress):
+    """Bars below the stage of the job, with a few lines below them."""
+
+    stage: _Stage | None = None
     status: Sequence[str] = ()
 
     def get_renderables(self) -> Iterator[RenderableType]:
-        """Yield the bars, then the lines."""
+        """Yield the stage, the bars, then the lines."""
+        if self.stage is not None:
+            yield Text(str(self.stage))
         yield self.make_tasks_table(self.tasks)
         if self.status:
             yield Text("\n".join(wrapped(self.status, self.console.width)))
@@ -216,6 +234,7 @@ class ConsoleProgress:
         self._live: _Bars | None = None
         self._depth = 0
         self._status: Sequence[str] = ()
+        self._stage: _Stage | None = None
         self._said = -math.inf
 
     @contextmanager
@@ -241,6 +260,15 @@ class ConsoleProgress:
             self._said = time.monotonic()
             say(SEPARATOR.join(fields))
 
+    def stage(self, title: str, seconds_left: float | None) -> None:
+        """Show which stage of a job is running, and how long the whole job may still take."""
+        end = None if seconds_left is None else time.monotonic() + seconds_left
+        self._stage = _Stage(title, end)
+        if self._live is not None:
+            self._live.stage = self._stage
+        elif not _stderr().is_terminal:
+            say(str(self._stage))
+
     @contextmanager
     def _display(self, console: Console) -> Iterator[Progress]:
         if self._live is None:
@@ -255,7 +283,7 @@ class ConsoleProgress:
                 console=console,
                 transient=True,
             )
-            self._live.status = self._status
+            self._live.status, self._live.stage = self._status, self._stage
             self._live.start()
         self._depth += 1
         try:

@@ -55,12 +55,14 @@ def choose_space(given: dict[str, Any], preset: str) -> dict[str, Any]:
     needed = {space: names for space, names in needed.items() if names}
     space = given.get("space") or (usual.space if len(needed) != 1 else next(iter(needed)))
     for other, names in needed.items():
-        if other is not space:
+        if space not in (other, Space.BOTH):
             raise InputError(
                 f"{option_list(GlobalSearchConfig, names)} needs `--space {other}`, but the space is {space} "
                 "instead."
             )
-    budget = {"trainings": BUDGET_OF_RATES} if space is Space.RATES and usual.trainings is not None else {}
+    budget = (
+        {"trainings": BUDGET_OF_RATES} if space is not Space.SHAPES and usual.trainings is not None else {}
+    )
     return budget | given | {"space": space}
 
 

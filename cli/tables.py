@@ -45,6 +45,8 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
     ]
     console.table(title, ("structure", *METRICS.values(), SIGHT, "epochs", "search cost"), rows)
     console.data(outcome.contest.reason)
+    parts = ", ".join(f"{name} {cost:.1f}" for name, cost in outcome.costs.items())
+    console.data(f"Cost: {sum(outcome.costs.values()):.1f} full trainings ({parts}).")
     baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
@@ -184,11 +186,11 @@ def _fitness(leader: Leader) -> str:
 
 
 def cost_plan(plan: CostPlan) -> None:
-    """Say what a search will cost."""
+    """Print what a search or a pipeline will cost."""
     costs = {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)}
     if plan.power is not None:
         costs["can show"] = plan.power
-    console.facts("The search will cost", costs)
+    console.facts("This will cost", costs)
 
 
 def dry_run(title: str, plan: CostPlan) -> None:

@@ -85,10 +85,11 @@ class ExecutorKind(StrEnum):
 
 
 class Space(StrEnum):
-    """Search space: stages, layers and growth, or the rate of every layer."""
+    """Search space: stages, layers and growth; the rate of every layer; or first one, then the other."""
 
     SHAPES = "shapes"
     RATES = "rates"
+    BOTH = "shapes+rates"
 
 
 class Strategy(StrEnum):
@@ -360,7 +361,9 @@ class GlobalSearchConfig(SearchLimits):
         rank=FIRST,
     )
     space: Space = setting(
-        Space.RATES, "Search stages, layers and growth, or all rates.", presets={FAST: Space.SHAPES}
+        Space.RATES,
+        "Search stages, layers and growth; all rates; or rates after shapes.",
+        presets={FAST: Space.SHAPES},
     )
     shapes: tuple[str, ...] = _rare(
         (), "Shape to compare: 8,5,5 (layers); 8,5,5^3 (growth 3); repeatable.", default_text="seven"

@@ -26,6 +26,10 @@ class Progress(Protocol):
         """Show short facts beside the bars until others are shown, or none any more."""
         ...
 
+    def stage(self, title: str, seconds_left: float | None) -> None:
+        """Show which stage of a job is running, and how long the whole job may still take."""
+        ...
+
 
 class _NullTask:
     def advance(self, count: int = 1, note: str | None = None) -> None:
@@ -42,6 +46,9 @@ class NullProgress:
 
     def show(self, fields: Sequence[str]) -> None:
         """Ignore the facts."""
+
+    def stage(self, title: str, seconds_left: float | None) -> None:
+        """Ignore the stage."""
 
 
 def duration(seconds: float) -> str:

@@ -100,6 +100,11 @@ def full_steps(task: GlobalSearchTask, dataset: SegmentationDataset) -> int:
     return task.recipe.epochs * _steps_per_epoch(task, dataset, selection)
 
 
+def steps_on_holdouts(task: GlobalSearchTask, dataset: SegmentationDataset) -> int:
+    """Return the optimiser steps of one training that leaves a hold-out."""
+    return task.recipe.epochs * _steps_per_epoch(task, dataset, Selection.BEST)
+
+
 def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
     """Return what a candidate's score depends on beside its task, as JSON values."""
     return {

@@ -40,6 +40,8 @@ STAGES = 2
 SMALLEST, DEEPEST = 4, 11
 """Layers of a stage."""
 CONFIDENCE = 0.9
+NOTICEABLE = 3.0
+"""F1 that too short a context costs at least (METHOD, section 8); a larger interval tells nothing of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +98,8 @@ class ContextCurve:
     Attributes:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
-        needed: Index of the smallest receptive field whose loss is within that interval; of the largest one
-            where nothing was learnt.
+        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable;
+            of the largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
     """
@@ -118,8 +120,13 @@ class ContextCurve:
             said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
         else:
             said = f"Beyond {self._radius(point)} nothing is gained (± {self.error:.1f} F1)"
+            if self.error > NOTICEABLE:
+                said = (
+                    f"Undecided: no gain beyond {self._radius(point)}, but differences below "
+                    f"{self.error:.1f} F1 do not show; add --repeats"
+                )
             if self.needed == 0:
-                return f"{said}: the smallest context is enough."
+                return f"{said}{'.' if self.error > NOTICEABLE else ': the smallest context is enough.'}"
         below = self.points[self.needed - 1]
         joint = " With" if self.needed == len(self.points) - 1 else "; with"
         return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1."
@@ -210,7 +217,7 @@ def curve_of(
         for field, of, mean in zip(frames, scores, means, strict=True)
     )
     verdict = nothing_learnt(means.tolist())
-    enough = (index for index, point in enumerate(points) if point.loss <= error)
+    enough = (index for index, point in enumerate(points) if point.loss <= min(error, NOTICEABLE))
     return ContextCurve(
         points=points,
         error=error,

@@ -20,7 +20,7 @@ from g2l.files import describe_file, write_json
 from g2l.inference.sessions import open_session
 from g2l.metrics.comparison import Comparison
 from g2l.models.artifact import load_model
-from g2l.pipeline.candidates import GlobalSearchTask
+from g2l.pipeline.candidates import GlobalSearchTask, steps_on_holdouts
 from g2l.pipeline.contest import (
     HAND_DESIGNED,
     Contestant,
@@ -34,15 +34,16 @@ from g2l.pipeline.export import MODEL, export_model
 from g2l.pipeline.fitting import Training
 from g2l.pipeline.output import link_or_copy
 from g2l.pipeline.predict import predict, require_success
-from g2l.pipeline.search_global import STRUCTURE, prepare_search, search_globally
+from g2l.pipeline.search_global import STRUCTURE, PreparedSearch, prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchOutcome, LocalSearchTask, search_locally
 from g2l.pipeline.search_outcome import GlobalSearchOutcome
 from g2l.pipeline.select import SelectionOutcome, select
 from g2l.pipeline.train import TrainingOutcome, train
+from g2l.progress import Progress
 from g2l.receptive_field import Ending
 from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
-from g2l.search.budget import CostPlan
+from g2l.search.budget import CostPlan, SearchCost
 from g2l.search.events import SearchObserver
 from g2l.search.space import check_limits
 from g2l.shipping import ContestConfig
@@ -103,6 +104,7 @@ class PipelineOutcome:
         contest: Which of them is shipped, and why.
         model: The exported network of that structure.
         predictions: Folder of its predictions on the test partition.
+        costs: Optimiser steps of each part, in full trainings of the hand-designed structure.
         report: What was found, as one page.
         run_id: Identifier of the run.
     """
@@ -112,6 +114,7 @@ class PipelineOutcome:
     contest: ContestOutcome
     model: Path
     predictions: Path
+    costs: Mapping[str, float]
     report: Path
     run_id: str
 
@@ -128,7 +131,7 @@ def run_pipeline(
     Args:
         context: Where it runs.
         task: What is done.
-        on_plan: Called with the cost of the global search before it starts.
+        on_plan: Called with the cost of all stages before the first one starts.
         observers: Called with every evaluation and generation of the global search.
 
     Raises:
@@ -142,7 +145,13 @@ def run_pipeline(
     task = replace(task, data=search.dataset.config)  # with the facts of the data set
     name = f"pipeline {task.data.dataset} split {task.data.split}"
     with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
-        found = search_globally(stage, search, on_plan=on_plan, observers=observers, folder="search-global")
+        stages = _Stages(stage.progress)
+
+        def on_search(plan: CostPlan) -> None:
+            on_plan(stages.plan(plan, task, search))
+
+        found = search_globally(stage, search, on_plan=on_search, observers=observers, folder="search-global")
+        stages.begin(LOCAL_SEARCH)
         refined = search_locally(stage, _local_task(task, found.structure), folder="search-local")
         structures = {
             HAND_DESIGNED: task.backbone.hand_designed(),
@@ -153,13 +162,16 @@ def run_pipeline(
         # The hold-out curves of the search limit how long these structures are trained.
         epochs = max([task.recipe.epochs, *(row.epochs for row in found.shapes)])
         task = replace(task, recipe=task.recipe.replace(epochs=epochs))
+        stages.begin(HOLD_OUTS)
         contest = _contest(stage, task, structures, frozenset({"global"} if shown else ()))
         if stage.result is None:
             _write_structure(stage.folder, task, structures[contest.shipped], contest, search.dataset)
+        stages.begin(FINAL)
         baseline = searched = _train(stage, task, HAND_DESIGNED, contest)
         if structures[contest.searched] != baseline.structure or _branching(task, contest.searched):
             searched = _train(stage, task, contest.searched, contest)
         shipped = baseline if contest.shipped == HAND_DESIGNED else searched
+        stages.begin(EXPORTED)
         model = _export(stage, task, shipped)
         predictions = _predict(stage, search.dataset, model)
         outcome = PipelineOutcome(
@@ -168,6 +180,7 @@ def run_pipeline(
             contest=contest,
             model=model,
             predictions=predictions,
+            costs=_costs(search, found, refined, contest, baseline, searched),
             report=stage.folder / REPORT,
             run_id=stage.run_id,
         )
@@ -176,6 +189,83 @@ def run_pipeline(
         if stage.result is None or not outcome.report.exists():
             write_report({str(stage.folder): stage.folder}, outcome.report)
     return outcome
+
+
+SEARCH, LOCAL_SEARCH, HOLD_OUTS, FINAL, EXPORTED = STAGES = (
+    "global search",
+    "local search",
+    "hold-outs",
+    "final trainings",
+    "export and predictions",
+)
+
+
+class _Stages:
+    """Shows which stage of the pipeline is running, and how long all may still take.
+
+    Args:
+        progress: Where it is shown.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seconds: Mapping[str, float] | None = None
+
+    def plan(self, plan: CostPlan, task: PipelineTask, search: PreparedSearch) -> CostPlan:
+        """Return the cost of all stages, given that of the global search, and begin that one."""
+        # Two structures are usual: hand-designed and what the local search made of the winner.
+        workers = search.config.workers
+        expected = plan.expected.followed_by(_following(task, search, plan.expected, 2), workers=workers)
+        maximal = plan.maximal.followed_by(_following(task, search, plan.maximal, 3), workers=workers)
+        if expected.seconds is not None:
+            each = (expected.seconds - (plan.expected.seconds or 0)) / (
+                expected.total_steps - plan.expected.total_steps
+            )
+            later = {name: each * expected.steps[name] for name in (LOCAL_SEARCH, HOLD_OUTS, FINAL)}
+            self._seconds = {SEARCH: plan.expected.seconds or 0, **later}
+        self.begin(SEARCH)
+        return replace(plan, expected=expected, maximal=maximal)
+
+    def begin(self, name: str) -> None:
+        """Show a stage."""
+        number = STAGES.index(name)
+        left = None if self._seconds is None else sum(self._seconds.get(one, 0.0) for one in STAGES[number:])
+        self._progress.stage(f"stage {number + 1} of {len(STAGES)}: {name}", left)
+
+
+def _following(
+    task: PipelineTask, search: PreparedSearch, cost: SearchCost, structures: int
+) -> dict[str, int]:
+    """Return the optimiser steps of what follows the global search."""
+    full, seeds = cost.full_steps, task.seeds
+    interval, longer = task.local_search.interval, full / search.full_steps
+    updates = interval.amount * task.local_search.updates + task.local_search.warm_up
+    if interval.unit == "epochs":
+        updates *= round(search.full_steps / task.recipe.epochs)
+    held_out = steps_on_holdouts(search.task, search.dataset)
+    return {
+        LOCAL_SEARCH: max(full, updates),
+        HOLD_OUTS: round(seeds * structures * longer * held_out),
+        FINAL: seeds * min(2, structures) * full,
+    }
+
+
+def _costs(
+    search: PreparedSearch,
+    found: GlobalSearchOutcome,
+    refined: LocalSearchOutcome,
+    contest: ContestOutcome,
+    baseline: TrainingOutcome,
+    searched: TrainingOutcome,
+) -> dict[str, float]:
+    distinct = {id(outcome): outcome for outcome in (baseline, searched)}.values()
+    steps = {
+        "search": found.steps,
+        LOCAL_SEARCH: refined.steps,
+        HOLD_OUTS: contest.steps,
+        FINAL: sum(seed.steps for outcome in distinct for seed in outcome.seeds),
+    }
+    return {name: count / search.full_steps for name, count in steps.items()}
 
 
 def _write_structure(
@@ -317,6 +407,7 @@ def _write_result(folder: Path, task: PipelineTask, outcome: PipelineOutcome) ->
     summary: dict[str, Any] = {
         name: contestant.as_dict(topology) for name, contestant in outcome.contestants.items()
     }
+    summary["costs"] = dict(outcome.costs)
     summary["contest"] = outcome.contest.as_dict()
     summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
     write_json(folder / SUMMARY, summary)

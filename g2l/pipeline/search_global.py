@@ -94,7 +94,7 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     )
     config, full = search_in_steps(task, dataset), full_steps(task, dataset)
     space: SearchSpace | ShapeSpace = rates
-    if task.search.space is Space.SHAPES:
+    if task.search.space is not Space.RATES:
         space = shape_space(task, dataset, rates, full)
         plan_shapes(config, space)
     else:
@@ -154,6 +154,7 @@ def shape_space(
         ),
         rotations=dataset.rotations,
         trainings=search.trainings,
+        rates=rates if search.space is Space.BOTH else None,
     )
 
 

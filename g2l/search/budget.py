@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice
+from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask
 from g2l.search.race import ROUNDS, race_budget
@@ -22,16 +22,17 @@ class StepBudget:
     everywhere.
 
     Args:
-        steps_of: Steps of a task that is trained from the start.
+        steps_of: See there.
 
     Attributes:
+        steps_of: Returns the steps of a task that is trained from the start.
         spent: Steps charged so far.
         completed: Those whose result is known.
         trained: Those that were trained now.
     """
 
     def __init__(self, steps_of: Callable[[EvaluationTask], int]) -> None:
-        self._steps_of = steps_of
+        self.steps_of = steps_of
         self._charged: dict[EvaluationTask, int] = {}
         self.spent = 0
         self.completed = 0
@@ -40,11 +41,11 @@ class StepBudget:
     def cost(self, task: EvaluationTask) -> int:
         """Return the steps that `task` costs on top of those charged so far."""
         shorter = [
-            self._steps_of(one)
+            self.steps_of(one)
             for one in self._charged
             if replace(one, budget=task.budget) == task and one.budget.unit == task.budget.unit
         ]
-        return max(0, self._steps_of(task) - max(shorter, default=0))
+        return max(0, self.steps_of(task) - max(shorter, default=0))
 
     def charge(self, task: EvaluationTask) -> int:
         """Count the cost of `task` as spent and return it."""
@@ -134,6 +135,18 @@ class SearchCost:
     seconds: float | None
     bytes: int | None
 
+    def followed_by(self, parts: Mapping[str, int], *, workers: int) -> SearchCost:
+        """Return the cost with the trainings that follow the search, one after the other.
+
+        Args:
+            parts: Their optimiser steps.
+            workers: Of the search.
+        """
+        seconds = self.seconds
+        if seconds is not None:
+            seconds += sum(parts.values()) * seconds * workers / self.total_steps
+        return replace(self, steps={**self.steps, **parts}, seconds=seconds)
+
     @property
     def total_steps(self) -> int:
         """Optimiser steps of all parts."""
@@ -188,12 +201,15 @@ def plan_search(
     race = race_steps(config, proxy, full_steps)
 
     def cost(candidates: int) -> SearchCost:
-        search = min(space.size, candidates) * proxy * config.holdouts
+        each = proxy * config.holdouts
+        if config.strategy is Strategy.RANDOM and allowed is not None:
+            candidates = allowed // each  # it samples until the budget ends
+        search = min(space.size, candidates) * each
         if allowed is not None:
-            search = allowed
+            search = min(search, allowed)
         parts = {"search": search, "race": race, FINAL_COMPARISON: 2 * config.final_seeds * full_steps}
         steps = {name: part for name, part in parts.items() if part}
-        evaluations = search // (proxy * config.holdouts) + race // max(1, 2 * proxy)
+        evaluations = search // each + race // max(1, 2 * proxy)
         kept = {
             CandidateCheckpoints.ALL: evaluations,
             CandidateCheckpoints.ELITE: min(config.population, evaluations),

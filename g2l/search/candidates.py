@@ -168,6 +168,6 @@ def nothing_learnt(scores: Sequence[float]) -> str | None:
             f"Nothing was learnt: the best of {len(scores)} structures scores {max(scores):.1f} points, "
             f"below the floor of {FLOOR:g}. {hint}"
         )
-    if max(scores) - min(scores) < SAME_SCORE:
+    if max(scores) - min(scores) < SAME_SCORE and max(scores) < 100:
         return f"Nothing was learnt: all {len(scores)} structures score {max(scores):.1f} points. {hint}"
     return None

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from g2l.config import GlobalSearchConfig
+from g2l.config import Budget, GlobalSearchConfig
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget, Evaluation, EvaluationTask
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.progress import NullProgress, Progress
-from g2l.search.budget import FINAL_COMPARISON, StepBudget, plan_search, proxy_steps, task_steps
+from g2l.search.budget import FINAL_COMPARISON, StepBudget, plan_search, proxy_steps, race_steps, task_steps
 from g2l.search.candidates import Candidate, GenerationSummary, Origin, Proposal, fitness_of
 from g2l.search.events import EvaluationEvent, SearchObserver, SearchPhase, SearchStatus
 from g2l.search.executors.contract import Executor
@@ -38,8 +38,9 @@ class Search:
         hand_designed: The hand-designed structure, projected onto the space.
         generator: The only source of randomness of the search.
         full_steps: Optimiser steps of one final training of the hand-designed structure, or None.
+        training_steps: Those of the structure whose rates are searched.
         proxy: Optimiser steps of one candidate.
-        allowed: Optimiser steps that may be spent before the race of the leaders, or None for no limit.
+        allowed: Optimiser steps that may be spent in the present part of the search, or None for no limit.
         planned: Expected steps of search and race in all, or None when unknown.
         budget: Optimiser steps spent.
         phase: Present part of the search.
@@ -72,6 +73,7 @@ class Search:
         if config.budget.unit != "steps":
             raise InputError(f"`budget` of a search must be in steps, but is {config.budget} instead.")
         self.config, self.seed, self.full_steps = config, seed, full_steps
+        self.training_steps = full_steps
         self.space = space
         self.generator = np.random.default_rng(seed)
         if isinstance(space, ShapeSpace):
@@ -79,7 +81,7 @@ class Search:
             self.first_task = space.task(hand_designed, seed)
             self.budget = StepBudget(space.steps)
             self.proxy = space.steps(self.first_task)
-            self.planned = space.allowed(space.epochs)
+            self.planned = space.planned(space.epochs)
         else:
             self.hand_designed = space.project(hand_designed)
             self.proxy = proxy_steps(config, full_steps)
@@ -99,6 +101,28 @@ class Search:
         self._counted = (0, 0, 0)
         if journal is not None:
             journal.begin(self._settings())
+
+    def go_on_with_rates(self, start: DilationStructure, epochs: int) -> bool:
+        """Search the rates of a shape from now on; return whether what is left of the budget suffices.
+
+        Args:
+            start: One of the shapes; it takes the place of the hand-designed structure.
+            epochs: Of a full training of it.
+        """
+        shapes = self.space
+        assert isinstance(shapes, ShapeSpace)
+        cost = shapes.cost(start)
+        self.space, self.hand_designed = shapes.rates_of(start), start
+        self.training_steps = shapes.full_training(epochs)
+        self.proxy = proxy_steps(self.config, self.training_steps)
+        self.first_task = self.task(start)
+        self.budget.steps_of = lambda task: round(cost * task_steps(task))
+        self.allowed = None
+        if self.planned is None:
+            return True
+        race = race_steps(self.config, self.proxy, self.training_steps)
+        self.allowed = self.planned - round(cost * race)
+        return self.allowed - self.budget.spent >= 2 * cost * self.proxy * self.config.holdouts
 
     def evaluate(
         self,
@@ -320,7 +344,13 @@ class Search:
 
     def _deciding(self) -> list[float]:
         """Return the scores of the longest trainings by which the strategy ranks."""
-        alike = [one for one in self._known.values() if one.evaluation.seed == self.seed and not one.failed]
+        alike = [
+            one
+            for one in self._known.values()
+            if one.evaluation.seed == self.seed
+            and one.evaluation.budget.unit == self.first_task.budget.unit
+            and not one.failed
+        ]
         longest = max((one.evaluation.budget.amount for one in alike), default=0)
         return [one.fitness for one in alike if one.evaluation.budget.amount == longest]
 

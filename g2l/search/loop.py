@@ -14,7 +14,7 @@ the hand-designed structure is evaluated first, and it wins all ties.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from g2l.config import GlobalSearchConfig, Strategy
 from g2l.evaluation import Evaluation
@@ -119,49 +119,25 @@ def run_global_search(
         observers=observers,
         progress=progress,
     )
+    first, proof, race = search.first_task, None, None
     if isinstance(space, ShapeSpace):
-        return _searched_shapes(search, space)
-    search.allowed = allowed_steps(config, search.proxy, full_steps)
-    population = STRATEGIES[config.strategy](search)
-    search.allowed = None  # the race has been set aside
-    verdict = nothing_learnt(search.scores())
-    race = run_race(search, population) if config.leaders and verdict is None else None
-    winner = race.choice.winner.structure if race else population[0].structure
-    if verdict is not None:
-        winner = search.hand_designed
-    return _result(search, population, winner, race=race, verdict=verdict)
-
-
-def _searched_shapes(search: Search, space: ShapeSpace) -> GlobalSearchResult:
-    proof = search_shapes(search, space)
-    members = (search.first, *(search.candidate(one) for one in proof.tasks[1:]))
-    return _result(
-        search,
-        ranked(members),
-        proof.winner.structure,
-        epochs=proof.winner.epochs,
-        proof=proof,
-        verdict=proof.verdict,
-    )
-
-
-def _result(
-    search: Search,
-    population: tuple[Candidate, ...],
-    winner: DilationStructure,
-    *,
-    epochs: int | None = None,
-    race: Race | None = None,
-    proof: Proof | None = None,
-    verdict: str | None,
-) -> GlobalSearchResult:
+        proof = search_shapes(search, space)
+        population = ranked(search.candidate(one) for one in proof.tasks)
+        winner, verdict = proof.winner.structure, proof.verdict
+        best = next(one for one in population if one.structure == winner)
+        if space.rates is not None and verdict is None:
+            proof, race = _go_on_with_rates(search, proof)
+            winner = proof.winner.structure
+    else:
+        search.allowed = allowed_steps(config, search.proxy, full_steps)
+        winner, population, race, verdict = _search_rates(search)
+        best = next((one for one in population if one.structure == winner), search.first)
     search.end(winner)
-    best = next((member for member in population if member.structure == winner), search.first)
     return GlobalSearchResult(
         winner=winner,
-        epochs=epochs,
+        epochs=None if proof is None else proof.winner.epochs,
         best=best.evaluation,
-        hand_designed=search.first.evaluation,
+        hand_designed=search.candidate(first).evaluation,
         population=tuple(member.evaluation for member in population),
         generations=tuple(search.generations),
         evaluations=search.evaluations - search.cache_hits,
@@ -173,6 +149,40 @@ def _result(
         proof=proof,
         verdict=verdict,
     )
+
+
+def _search_rates(
+    search: Search,
+) -> tuple[DilationStructure, tuple[Candidate, ...], Race | None, str | None]:
+    """Return the winner of a search of rates, its last population, its race, and why nothing was learnt."""
+    population = STRATEGIES[search.config.strategy](search)
+    search.allowed = None  # the race has been set aside
+    verdict = nothing_learnt(search.scores())
+    race = run_race(search, population) if search.config.leaders and verdict is None else None
+    winner = race.choice.winner.structure if race else population[0].structure
+    if search.first.failed:
+        verdict = verdict and f"{verdict} The hand-designed structure could not be trained at all."
+    elif verdict is not None:
+        winner = search.hand_designed
+    return winner, population, race, verdict
+
+
+def _go_on_with_rates(search: Search, proof: Proof) -> tuple[Proof, Race | None]:
+    """Search the rates of the shape that was picked; return what is known of the shapes and of them."""
+    start = proof.winner
+    if not search.go_on_with_rates(start.structure, start.epochs):
+        kept = "The budget left does not pay for a search of its rates."
+        return replace(proof, reason=f"{proof.reason} {kept}"), None
+    winner, population, race, verdict = _search_rates(search)
+    if winner == start.structure or search.first.failed:
+        kept = verdict or "No other rates are shown to be better than its own."
+        return replace(proof, reason=f"{proof.reason} {kept}"), race
+    if race is None:
+        fitness = population[0].fitness
+        return proof.with_rates(winner, fitness, fitness - search.first.fitness, None), None
+    choice = race.choice
+    difference = choice.difference or 0.0
+    return proof.with_rates(winner, choice.winner.mean, difference, choice.standard_error), race
 
 
 STRATEGIES: Mapping[Strategy, Callable[[Search], tuple[Candidate, ...]]] = {

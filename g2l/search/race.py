@@ -123,7 +123,7 @@ def run_race(search: Search, population: Sequence[Candidate]) -> Race | None:
     if len(leaders) < 2:
         return None
     scores: dict[DilationStructure, list[float]] = {structure: [] for structure in leaders}
-    steps = race_budget(search.proxy, search.full_steps)
+    steps = race_budget(search.proxy, search.training_steps)
     search.phase = SearchPhase.RACE
     for number in range(ROUNDS):
         running = next_round(race_results(scores), search.hand_designed)

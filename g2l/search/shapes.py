@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from g2l.errors import InputError
 from g2l.evaluation import Budget, EvaluationTask
+from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
+
+SHAPES_FIRST = 0.5
+"""Share of the budget that shapes may take where rates are searched after them."""
 
 _FORM = re.compile(r"(\d+(?:,\d+)*)(?:\^(\d+(?:\.\d+)?))?(?:/(\d+))?")
 
@@ -105,6 +109,7 @@ class ShapeSpace:
         rotations: Disjoint hold-outs.
         trainings: What the search may cost in trainings of the hand-designed structure on all of train, each
             as long as its hold-out curve asks for; None for no limit.
+        rates: Allowed rates, to search those of the winner after the shapes; None to search shapes only.
     """
 
     names: Mapping[DilationStructure, str]
@@ -115,6 +120,7 @@ class ShapeSpace:
     share: float
     rotations: int
     trainings: float | None
+    rates: SearchSpace | None = None
 
     @property
     def structures(self) -> tuple[DilationStructure, ...]:
@@ -129,9 +135,20 @@ class ShapeSpace:
         """Return the steps of the hand-designed structure on all of train for so many epochs."""
         return round(self.full_steps * epochs / self.epochs)
 
-    def allowed(self, epochs: int) -> int | None:
+    def planned(self, epochs: int) -> int | None:
         """Return the steps that the search may take if the hand-designed structure takes so many epochs."""
         return None if self.trainings is None else int(self.trainings * self.full_training(epochs))
+
+    def allowed(self, epochs: int) -> int | None:
+        """Return the steps of them that comparing shapes may take."""
+        planned = self.planned(epochs)
+        return planned if planned is None or self.rates is None else int(SHAPES_FIRST * planned)
+
+    def rates_of(self, structure: DilationStructure) -> SearchSpace:
+        """Return the rates that the layers of a structure may have, its own among them."""
+        assert self.rates is not None
+        rates = tuple(sorted({*self.rates.rates, *structure.rates}))
+        return replace(self.rates, shape=structure.shape, rates=rates)
 
     def task(
         self, structure: DilationStructure, seed: int, block: int = 0, epochs: int | None = None
@@ -162,6 +179,7 @@ class ShapeSpace:
             "share": self.share,
             "rotations": self.rotations,
             "trainings": self.trainings,
+            **({} if self.rates is None else {"then": self.rates.as_dict()}),
         }
 
 

@@ -126,3 +126,16 @@ def test_quiet_shows_nothing(capsys, terminal):
     with progress.task("generation 3", 12):
         progress.show(FIELDS)
     assert (stream.getvalue(), capsys.readouterr().err) == ("", "")
+
+
+def test_the_stage_of_a_job_and_the_time_left(capsys, terminal, monkeypatch):
+    progress = console.ConsoleProgress()
+    progress.stage("stage 2 of 5: local search", 240.0)
+    assert capsys.readouterr().err.splitlines() == ["stage 2 of 5: local search · 4 min left overall"]
+    stream = terminal(80)
+    with progress.task("epoch", 7):
+        progress._live.refresh()
+        assert "stage 2 of 5: local search · 4 min left overall" in stream.getvalue()
+        progress.stage("stage 5 of 5: export", 0.0)
+        progress._live.refresh()
+        assert stream.getvalue().count("left overall") < stream.getvalue().count("stage ")

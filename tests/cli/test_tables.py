@@ -33,6 +33,7 @@ def outcome(searched):
         ),
         model=Path("model.onnx"),
         predictions=Path("predictions"),
+        costs={"global search": 4.5, "final trainings": 2.0},
         report=Path("report.html"),
         run_id="",
     )

@@ -35,6 +35,14 @@ def test_the_noise_is_what_receptive_fields_and_repeats_leave():
     )
 
 
+def test_noise_is_no_reason_for_a_short_context():
+    curve = curve_of([5, 21, 85], scores([49, 70], [61, 61], [70, 56]), None)
+    assert curve.error > 10
+    assert curve.needed == 1  # the first that loses less than 3 F1, though ten would not show
+    assert curve.words().startswith("Undecided: no gain beyond ± 10 frames")
+    assert "add --repeats; with ± 2 frames you lose 3.5 F1." in curve.words()
+
+
 @pytest.mark.parametrize(
     ("rows", "needed", "words"),
     [

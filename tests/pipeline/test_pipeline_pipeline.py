@@ -15,6 +15,7 @@ from g2l.metrics.scores import metric_value
 from g2l.models.artifact import read_metadata
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.pipeline import run_pipeline
+from g2l.progress import NullProgress
 from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord, read_result
 from g2l.structure_files import read_structure
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, SEEDS, pipeline_task
@@ -46,11 +47,46 @@ def task(tiny):
     return replace(pipeline_task(data), seeds=len(SEEDS))
 
 
+class Shown(NullProgress):
+    """Keeps the stages that are shown."""
+
+    def __init__(self):
+        self.stages = []
+
+    def stage(self, title, seconds_left):
+        self.stages.append((title, seconds_left))
+
+
+PLANS = []
+
+
 @pytest.fixture(scope="module")
 def finished(task, tmp_path_factory):
     """A pipeline that ran to its end, made once; tests copy its folder before they change it."""
-    context = RunContext(folder=tmp_path_factory.mktemp("run") / "out", device="cpu")
-    return context, run_pipeline(context, task, on_plan=ignore)
+    context = RunContext(folder=tmp_path_factory.mktemp("run") / "out", device="cpu", progress=Shown())
+    return context, run_pipeline(context, task, on_plan=PLANS.append)
+
+
+def test_the_cost_of_all_stages_is_estimated_before_and_reported_after(finished, task):
+    context, outcome = finished
+    (plan,) = PLANS
+    assert list(plan.expected.steps) == list(outcome.costs) == ["search", *stage.STAGES[1:4]]
+    actual = sum(outcome.costs.values())
+    assert 1 / 1.5 < plan.expected.training_equivalents / actual < 1.5
+    assert plan.maximal.total_steps * 1.01 > plan.expected.total_steps
+    assert outcome.costs["final trainings"] == 2 * len(SEEDS) * outcome.contestants["searched"].epochs / 3
+    assert read_json(context.folder / "summary.json")["costs"] == outcome.costs
+
+
+def test_progress_shows_the_stages_and_the_time_left_of_all(finished):
+    stages = finished[0].progress.stages
+    assert [title for title, _ in stages] == [
+        f"stage {number} of 5: {name}" for number, name in enumerate(stage.STAGES, 1)
+    ]
+    left = [seconds for _, seconds in stages]
+    assert left == sorted(left, reverse=True)
+    assert left[0] > left[1] > 0
+    assert left[-1] == 0
 
 
 def test_the_outcome_compares_two_structures_by_one_recipe(finished, task):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from g2l.config import ExecutorKind, Preference, Space
+from g2l.config import Preference, Space
 from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.models.artifact import load_model
@@ -20,8 +20,8 @@ from tests.pipeline.tiny_pipeline import ATTENTION, BACKBONE, DUAL, RECIPE, glob
 
 
 def shapes_task(data, backbone=BACKBONE, epochs=6, **changes):
-    changes = {"trainings": 8.0, "shapes": ("2,1", "1,1^3"), "final_seeds": 0} | changes
-    task = global_task(data, backbone, space=Space.SHAPES, **changes)
+    usual = {"space": Space.SHAPES, "trainings": 8.0, "shapes": ("2,1", "1,1^3"), "final_seeds": 0}
+    task = global_task(data, backbone, **usual | changes)
     return replace(task, recipe=RECIPE.replace(epochs=epochs))
 
 
@@ -59,6 +59,19 @@ def test_uneven_shapes_are_trained_and_reported(context, tiny):
     assert read_result(context.folder)["recorded"]["tags"]["g2l.reason_of_winner"] == outcome.reason
 
 
+def test_rates_of_the_winner_are_searched_after_the_shapes(context, tiny):
+    settings = {"space": Space.BOTH, "trainings": 40.0, "leaders": 1, "prefer": Preference.CHEAPEST}
+    outcome, (plan,) = search(context, shapes_task(tiny, margin=100.0, **settings))
+    assert plan.expected.steps.keys() == {"search", "search of rates"}
+    by_unit = {"epochs": set(), "steps": set()}
+    for one in evaluated(context):
+        by_unit[one["budget"]["unit"]].add(tuple(map(len, one["structure"])))
+    assert len(by_unit["epochs"]) == 3
+    assert by_unit["steps"] == {outcome.structure.shape}
+    assert any(row.structure == outcome.structure for row in outcome.shapes)
+    assert outcome.training_equivalents <= 40.0
+
+
 def test_blocks_rotate_the_holdouts(context, tiny):
     search(context, shapes_task(tiny, margin=30.0, prefer=Preference.ACCURACY))
     blocks = {(one["seed"], tuple(one.get("holdouts", [0]))) for one in evaluated(context)}
@@ -82,7 +95,7 @@ def test_limits_hold_for_every_shape(context, tiny):
     prepared = prepare_search(context.data, shapes_task(tiny, max_receptive_field=9))
     topology = BACKBONE.topology
     assert all(topology.receptive_field(one).frames <= 9 for one in prepared.space.structures)
-    with pytest.raises(InputError, match="`shapes` must hold a structure within the limits"):
+    with pytest.raises(InputError, match=r"2×2 layers, but none .* limits"):
         prepare_search(context.data, shapes_task(tiny, shapes=("2,2",)))
 
 
@@ -101,10 +114,9 @@ def test_a_finished_search_is_not_repeated_and_a_killed_one_goes_on(context, tin
     with pytest.raises(KeyboardInterrupt):
         search(context, shapes_task(tiny))
     monkeypatch.undo()
-    resumed = shapes_task(tiny, executor=ExecutorKind.PROCESS, workers=2)
-    found, _ = search(replace(context, resume=True), resumed)
+    found, _ = search(replace(context, resume=True), shapes_task(tiny))
     assert replace(found, run_id="", seconds=0) == replace(expected, run_id="", seconds=0)
-    again, plans = search(replace(context, resume=True), resumed)
+    again, plans = search(replace(context, resume=True), shapes_task(tiny))
     assert (again, plans) == (found, [])
 
 

@@ -46,6 +46,19 @@ def test_a_limit_in_trainings_is_the_sum_of_the_parts():
     assert plan.expected.bytes is None
 
 
+@pytest.mark.parametrize(("strategy", "steps"), [("genetic", (4 + 4) * 10), ("random", 900)])
+def test_a_small_genetic_search_does_not_spend_a_large_limit(strategy, steps):
+    config = GlobalSearchConfig(
+        strategy=Strategy(strategy),
+        population=4,
+        generations=1,
+        mutation_probability=0.0,
+        budget=Budget(10, "steps"),
+        trainings=9.0,
+    )
+    assert plan_search(config, SPACE, full_steps=100).expected.steps == {"search": steps}
+
+
 def test_workers_share_the_time():
     config = GlobalSearchConfig(
         strategy=Strategy.GENETIC, population=4, generations=0, budget=Budget(10, "steps"), workers=2

@@ -362,8 +362,22 @@ def test_nothing_learnt_is_said_and_the_hand_designed_structure_kept():
     assert low.population[0].structure != HAND
 
 
+def test_a_hand_designed_structure_that_cannot_be_trained_is_never_kept():
+    settings, broken = config(generations=2), frozenset([HAND.key])
+
+    def fitness(value):
+        return lambda task: alike(task, value) if task.structure != HAND else Landscape(TARGET, broken)(task)
+
+    for leaders in (0, 2):
+        flat = search(fitness(30.0), config=settings.replace(leaders=leaders))
+        assert flat.winner != HAND
+        assert flat.best.structure == flat.winner
+        assert "hand-designed structure could not be trained" in flat.verdict
+
+
 def test_one_structure_or_real_scores_are_no_evidence_of_nothing_learnt():
     assert nothing_learnt([]) is None
     assert nothing_learnt([0.0]) is None
     assert nothing_learnt([30.0, 30.5]) is None
+    assert nothing_learnt([100.0, 100.0]) is None
     assert search(config=config(leaders=2)).verdict is None

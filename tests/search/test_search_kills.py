@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from search_landscapes import BUDGET, Landscape
 from small_searches import HAND, SPACE, TARGET
-from small_shapes import FULL, curves, shape_space
+from small_shapes import FULL, RATES, RatesToo, curves, shape_space
 from small_shapes import HAND as FOUR_BY_TEN
 
 from g2l.config import GlobalSearchConfig, Space, Strategy
@@ -28,14 +28,15 @@ from g2l.search.store import EvaluationStore
 IDENTITY = {"data": "f00d"}
 CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET, leaders=2, holdouts=2)
 SHAPES = "shapes"
-KINDS = (*Strategy, SHAPES)
+RATES_AFTER = "shapes+rates"
+KINDS = (*Strategy, SHAPES, RATES_AFTER)
 NOTHING_LEFT = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def search(path, strategy, *, store=None, fitness=None):
     """Start or resume a search of rates by a strategy, or of shapes."""
-    if strategy == SHAPES:
-        return search_shapes(path, store, fitness)
+    if strategy in (SHAPES, RATES_AFTER):
+        return search_shapes(path, store, fitness, then_rates=strategy == RATES_AFTER)
     with Journal(path, resume=True, identity=IDENTITY) as journal:
         return run_global_search(
             SPACE,
@@ -49,12 +50,15 @@ def search(path, strategy, *, store=None, fitness=None):
         )
 
 
-def search_shapes(path, store, fitness):
+def search_shapes(path, store, fitness, *, then_rates):
+    space = shape_space(rates=RATES) if then_rates else shape_space()
+    config = CONFIG.replace(space=Space.BOTH, trainings=20.0) if then_rates else GlobalSearchConfig()
+    usual = RatesToo(32) if then_rates else curves(noise=3.0)
     with Journal(path, resume=True, identity=IDENTITY) as journal:
         return run_global_search(
-            shape_space(),
-            GlobalSearchConfig(space=Space.SHAPES),
-            SerialExecutor(fitness or curves(noise=3.0)),
+            space,
+            config,
+            SerialExecutor(fitness or usual),
             seed=3,
             hand_designed=FOUR_BY_TEN,
             full_steps=FULL,
@@ -143,7 +147,8 @@ def test_killed_beside_another_search_that_shares_the_store(tmp_path, whole, str
 
     def slow(task):
         time.sleep(0.001)
-        return curves(noise=3.0)(task) if strategy == SHAPES else Landscape(TARGET)(task)
+        fitness = {SHAPES: curves(noise=3.0), RATES_AFTER: RatesToo(32)}
+        return fitness.get(strategy, Landscape(TARGET))(task)
 
     def work(path):
         search(path, strategy, store=tmp_path / "store", fitness=slow)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_landscapes import Shuffled
-from small_shapes import FULL, HAND, SMALL, TINY, curves, shape_space
+from small_shapes import FULL, HAND, RATES, SMALL, TINY, RatesToo, curves, shape_space
 
-from g2l.config import GlobalSearchConfig, Preference, Space
+from g2l.config import GlobalSearchConfig, Preference, ProxyChoice, Space
 from g2l.errors import InputError
 from g2l.evaluation import Budget
 from g2l.search.executors.process import ProcessExecutor
@@ -173,14 +173,55 @@ def test_a_structure_that_fails_is_left_out():
 
 
 def test_without_the_hand_designed_structure_nothing_is_compared():
-    result = search(curves(hand=math.nan))
-    assert result.winner == HAND
-    assert "could not be trained" in result.proof.reason
+    for hand in (math.nan, 2.0):
+        result = search(curves(hand=hand))
+        assert (result.winner, result.verdict) == (SMALL, None)
+        assert "nothing; 8,5,5 is the best of the others" in result.proof.reason
+        assert not any(row.shown for row in result.proof.rows)
+        assert result.proof.rows[0].epochs == 10
 
 
 def test_the_front_holds_what_is_cheaper_or_better():
     result = search(curves(small=63.0))
     assert [one.structure for one in result.proof.front] == [TINY, SMALL]
+
+
+def rates_after(at, **changes):
+    """Search shapes, then rates of the winner; the best ones have the rate `at` in an early layer."""
+    settings = {"proxy": ProxyChoice.THIRD, "leaders": 2, "population": 6, "generations": 2} | changes
+    return search(RatesToo(at), shape_space(allowed=30.0, rates=RATES), trainings=30.0, **settings)
+
+
+def test_rates_of_the_winning_shape_are_searched_after_the_shapes():
+    result = rates_after(at=32)
+    assert result.winner.shape == SMALL.shape
+    assert result.winner.rates != SMALL.rates
+    assert 32 in result.winner.stages[0][:4]
+    found = result.proof.winner
+    assert (found.name, found.cost, found.shown) == ("8,5,5, rates searched", 0.45, True)
+    assert found.low < found.difference < found.high
+    assert "rates found are " in result.proof.reason
+    assert result.race.results[0].structure == result.winner
+    assert result.steps <= 30 * FULL
+    assert (result.hand_designed.structure, result.best.structure) == (HAND, SMALL)
+
+
+def test_rates_no_better_than_those_of_the_shape_are_not_taken():
+    result = rates_after(at=None)
+    assert (result.winner, result.epochs) == (SMALL, 7)
+    assert "No other rates are shown to be better" in result.proof.reason
+
+
+def test_shapes_leave_half_of_the_budget_to_the_rates():
+    config = GlobalSearchConfig(space=Space.BOTH, trainings=30.0, leaders=2)
+    plan = plan_shapes(config, shape_space(allowed=30.0, rates=RATES))
+    assert "With 15.0 training equivalents" in plan.power
+    assert plan.expected.training_equivalents == pytest.approx(30.0)
+    with pytest.raises(InputError, match="must pay for two candidates"):
+        plan_shapes(
+            config.replace(trainings=5.0, leaders=3, proxy=ProxyChoice.THIRD),
+            shape_space(allowed=5.0, rates=RATES),
+        )
 
 
 @pytest.mark.parametrize("make", [lambda f: Shuffled(f, 1), lambda f: ProcessExecutor(f, workers=2)])

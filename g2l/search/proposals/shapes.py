@@ -7,22 +7,24 @@ shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Preference
 from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask
 from g2l.metrics.length import smoothed, still_rising
 from g2l.metrics.scores import metric_value
-from g2l.search.budget import FINAL_COMPARISON, CostPlan, SearchCost
+from g2l.search.budget import FINAL_COMPARISON, CostPlan, SearchCost, plan_search
 from g2l.search.candidates import FLOOR, Origin, nothing_learnt, ranked
-from g2l.search.proof import Estimate, Rule, blocks_to_show, pick, shrunken, smallest_difference
-from g2l.search.shapes import ShapeSpace
+from g2l.search.proof import CONFIDENCE, Estimate, Rule, blocks_to_show, pick, shrunken, smallest_difference
+from g2l.search.shapes import SHAPES_FIRST, ShapeSpace
 from g2l.structure import DilationStructure
 
 if TYPE_CHECKING:
@@ -108,6 +110,37 @@ class Proof:
                 best = row.difference
                 front.append(row)
         return tuple(front)
+
+    def with_rates(
+        self, structure: DilationStructure, fitness: float, difference: float, error: float | None
+    ) -> Proof:
+        """Return the same with the rates that a search has found for the winner's shape as the winner.
+
+        Args:
+            structure: The rates.
+            fitness: Their hold-out score, in points.
+            difference: From the present winner, in points.
+            error: Standard error of that difference, or None when it is unknown.
+        """
+        start = self.winner
+        reach = special.ndtri(CONFIDENCE) * (error or 0.0)
+        found = replace(
+            start,
+            structure=structure,
+            name=f"{start.name}, rates searched",
+            fitness=fitness,
+            difference=start.difference + difference,
+            low=start.difference + difference - math.hypot(start.difference - start.low, reach),
+            high=start.difference + difference + math.hypot(start.high - start.difference, reach),
+        )
+        noise = "by one seed" if error is None else f"under fresh seeds (standard error {error:.1f})"
+        return replace(
+            self,
+            winner=found,
+            rows=(*self.rows, found),
+            curves=(*self.curves, ()),
+            reason=f"{self.reason} The rates found are {difference:.1f} points above its own {noise}.",
+        )
 
 
 class Scores:
@@ -220,11 +253,22 @@ def plan_shapes(
         f"{config.margin:g} points without prior knowledge takes about {needed:.0f}."
     )
 
+    # Refuses a budget that is too small, too.
+    rates = (
+        0
+        if space.rates is None
+        else plan_search(
+            config.replace(trainings=config.trainings and SHAPES_FIRST * config.trainings, final_seeds=0),
+            space.rates,
+            full_steps=space.full_steps,
+        ).expected.total_steps
+    )
+
     def cost(longer: float) -> SearchCost:
         trainings = round(allowed / (sum(costs) / len(costs)))
         final = 2 * config.final_seeds * space.full_steps
-        parts = {"search": allowed} | ({FINAL_COMPARISON: final} if final else {})
-        parts = {name: round(steps * longer) for name, steps in parts.items()}
+        parts = {"search": allowed, "search of rates": rates, FINAL_COMPARISON: final}
+        parts = {name: round(steps * longer) for name, steps in parts.items() if steps}
         kept = 0 if config.candidate_checkpoints is CandidateCheckpoints.NONE else trainings
         return SearchCost(
             evaluations=trainings,
@@ -298,7 +342,8 @@ def _extend(search: Search, space: ShapeSpace, scores: Scores, lengths: dict[Dil
         allowed = space.allowed(longer[search.hand_designed])
         if not rising or (allowed is not None and search.budget.spent + cost > allowed):
             return
-        search.allowed = search.planned = allowed
+        search.allowed = allowed
+        search.planned = space.planned(longer[search.hand_designed])
         search.full_steps = space.full_training(longer[search.hand_designed])
         _train(search, space, scores, rising, longer, 0)
         lengths.update(longer)
@@ -335,27 +380,10 @@ def _proof(
     verdict: str | None,
 ) -> Proof:
     config = search.config
+    failed = search.hand_designed not in scores.curves
+    if failed:  # or stayed at the floor; it counts as 0, at its usual length
+        scores.curves[search.hand_designed] = {0: np.arange(1 - space.epochs, 1) / space.epochs}
     known = [one for one in space.structures if one in scores.curves]
-    if not known or known[0] != search.hand_designed:
-        reason = verdict or "The hand-designed structure could not be trained, so nothing compares with it."
-        nothing = Row(
-            structure=search.hand_designed,
-            name=space.names[search.hand_designed],
-            cost=1.0,
-            multiply_adds=space.multiply_adds[search.hand_designed],
-            epochs=space.epochs,
-            steps=space.full_steps,
-            rising=False,
-            fitness=0.0,
-            difference=0.0,
-            low=0.0,
-            high=0.0,
-            blocks=0,
-            shown=False,
-        )
-        return Proof(
-            winner=nothing, rows=(nothing,), curves=((),), tasks=first, verdict=reason, reason=reason
-        )
     blocks = 1 + max(max(curves) for curves in scores.curves.values())
     estimate = _estimate(scores, known, blocks, space, rule)
     table = scores.table(known, blocks)
@@ -380,13 +408,21 @@ def _proof(
         for number, one in enumerate(known)
     )
     chosen = 0 if verdict else pick(estimate, [row.cost for row in rows], config.margin, config.prefer)
+    reason = verdict or _reason(rows, chosen, config.margin, config.prefer)
+    if failed and verdict is None:
+        chosen = max(range(len(rows)), key=lambda number: rows[number].fitness)
+        best = f"; {rows[chosen].name} is the best of the others" if chosen else ""
+        reason = (
+            f"The hand-designed structure failed or learnt nothing in {space.epochs} epochs, so it compares "
+            f"with nothing{best}. Train longer for a comparison."
+        )
     return Proof(
         winner=rows[chosen],
         rows=rows,
         curves=tuple(tuple(scores.curve(one).tolist()) for one in known),
         tasks=first,
         verdict=verdict,
-        reason=verdict or _reason(rows, chosen, config.margin, config.prefer),
+        reason=reason,
     )
 
 
