@@ -49,7 +49,7 @@ class RunConfig(ConsoleConfig):
     device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
     output_dir: Path | None = _run(None, "Output folder.", default_text="a new folder below runs/")
     resume: bool = _run(False, "Continue the run in --output-dir, else the latest one.")
-    plots: str = _plots("svg", "Format of figures.")
+    plots: str = _plots("svg", "Format of figures.", rank=RARE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,8 @@ INTRODUCTION = """\
 # Errors
 
 Each message names the file, line or option, what was expected and what was found. Words in angle brackets
-stand for what a message fills in. Errors of *input* end a command with exit code 2, those of an *operation* with 1.
-Nothing that was there before is changed. `--debug` shows where in the code an error was raised.
+stand for what a message fills in. Errors of *input* end a command with exit code 2, those of an *operation*
+with 1. Nothing that was there before is changed. `--debug` shows where in the code an error was raised.
 """
 
 

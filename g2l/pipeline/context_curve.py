@@ -18,7 +18,11 @@ from scipy import stats
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.errors import InputError
+<<<<<<< HEAD
 from g2l.figures.results import context_curve
+=======
+from g2l.metrics.length import smoothed
+>>>>>>> main
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
@@ -30,12 +34,15 @@ from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.device import resolve_device
 from g2l.training.evaluate import evaluate_model
+from g2l.training.state import TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRUCTURE = "structure.json"
 METRICS = ("f1", "edit", "accuracy")
+RISE = "rise"
+"""Beside the metrics of a training: what its F1 gains in the last third of its epochs, smoothed."""
 STAGES = 2
 SMALLEST, DEEPEST = 4, 11
 """Layers of a stage."""
@@ -102,6 +109,8 @@ class ContextCurve:
             of the largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
+        rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
+            rising for as many epochs again: small ones can take longer to train.
     """
 
     points: tuple[ContextPoint, ...]
@@ -109,6 +118,7 @@ class ContextCurve:
     needed: int
     seconds_per_frame: float | None
     verdict: str | None = None
+    rising: bool = False
 
     def words(self) -> str:
         """Return what was found, in a sentence or two."""
@@ -129,7 +139,8 @@ class ContextCurve:
                 return f"{said}{'.' if self.error > NOTICEABLE else ': the smallest context is enough.'}"
         below = self.points[self.needed - 1]
         joint = " With" if self.needed == len(self.points) - 1 else "; with"
-        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1."
+        late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
+        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1{late}."
 
     def _radius(self, point: ContextPoint) -> str:
         frames = (point.frames - 1) // 2
@@ -218,12 +229,15 @@ def curve_of(
     )
     verdict = nothing_learnt(means.tolist())
     enough = (index for index, point in enumerate(points) if point.loss <= min(error, NOTICEABLE))
+    needed = next(enough)
+    rises = [float(np.mean([one.get(RISE, 0.0) for one in of])) for of in scores]
     return ContextCurve(
         points=points,
         error=error,
-        needed=next(enough) if verdict is None else len(points) - 1,
+        needed=needed if verdict is None else len(points) - 1,
         seconds_per_frame=seconds_per_frame,
         verdict=verdict,
+        rising=needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
     )
 
 
@@ -245,14 +259,17 @@ def _train(
     name = f"{frames} frames, repeat {repeat}"
     with stage.stage(RunKind.SEED, name, settings, f"field-{frames}/repeat-{repeat}") as run:
         if run.result is None:
-            metrics = _fit(run, task, structure, repeat)
+            trained = _fit(run, task, structure, repeat)
+            metrics = dict(trained.metrics)
             recorded = {f"holdout/{key}": value for key, value in metrics.items()}
+            curve = smoothed([metric_value(epoch.metrics, "f1") for epoch in trained.history])
+            metrics[RISE] = curve[-1] - curve[len(curve) * 2 // 3 - 1]
             write_result(run.folder, {"holdout": metrics, "frames": frames}, (CHECKPOINT,), metrics=recorded)
             return metrics
         return dict(run.result["holdout"])
 
 
-def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> dict[str, float]:
+def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> TrainingResult:
     """Train under a seed and on what a hold-out leaves; no network that is reported later has this seed."""
     rotation = repeat % run.data.open(task.data).rotations
     dataset = run.data.standardized(task.data, Selection.BEST, rotation)
@@ -269,7 +286,7 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
     )
     seed = SeedPlan(task.seed).search + repeat
     _, trained = fit_network(run, training, dataset, partitions, seed=seed, evaluate=score)
-    return dict(trained.metrics)
+    return trained
 
 
 def _write(stage: RunContext, task: ContextTask, curve: ContextCurve, suggested: DilationStructure) -> None:
