@@ -128,7 +128,8 @@ def recorded(folder: Path) -> dict[str, Any]:
         tags = {
             name: value
             for name, value in run.data.tags.items()
-            if name.startswith("g2l.") and not any(part in name for part in ("folder", "_id", "record", "command"))
+            if name.startswith("g2l.")
+            and not any(part in name for part in ("folder", "_id", "record", "command"))
         }
         artifacts = sorted(_artifacts(client, run.info.run_id, ""))
         one = {"status": run.info.status, "params": run.data.params, "tags": tags}

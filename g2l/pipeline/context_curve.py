@@ -18,11 +18,8 @@ from scipy import stats
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.errors import InputError
-<<<<<<< HEAD
 from g2l.figures.results import context_curve
-=======
 from g2l.metrics.length import smoothed
->>>>>>> main
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
