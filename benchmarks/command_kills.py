@@ -7,7 +7,6 @@ the output folder and all that MLflow holds. It needs Linux.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from safetensors.numpy import load_file
 
 from benchmarks.careful_search import differences
 from g2l.datasets.synthetic import kitchen, write_dataset
@@ -43,7 +44,7 @@ RATES = [
     "--leaders",
     "0",
 ]
-PREDICT = ["--model", "model.onnx", "--features", "data/tiny/features"]
+PREDICT = ["--model", "model.onnx", "--features", "data/tiny/features", "--fps", "25"]
 LOCAL = ["--updates", "2", "--interval-steps", "3"]
 RUN = ["--output-dir", "out"]
 COMMANDS = {
@@ -98,10 +99,14 @@ def outcome(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted((folder / "out").rglob("*")):
         name = str(path.relative_to(folder))
-        if path.suffix == ".json" and path.name not in ("run.json", "status.json", "upload.json"):
+        if path.suffix == ".json" and path.name not in ("run.json", "status.json", "tracking.json"):
             found[name] = without_run(json.loads(path.read_text()))
-        elif path.suffix in (".safetensors", ".onnx", ".txt", ".csv", ".eaf"):
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif path.suffix == ".safetensors":
+            found[name] = {key: value.tobytes() for key, value in load_file(path).items()}
+        elif path.suffix == ".onnx":  # without its metadata, which name the run
+            found[name] = onnx.load(path).graph.SerializeToString()
+        elif path.suffix in (".txt", ".csv", ".eaf"):
+            found[name] = path.read_bytes()
         elif path.is_file() and path.suffix not in (".html", ".png", ".svg", ".log"):
             found.setdefault(name)
     return found | recorded(folder)
@@ -123,7 +128,7 @@ def recorded(folder: Path) -> dict[str, Any]:
         tags = {
             name: value
             for name, value in run.data.tags.items()
-            if name.startswith("g2l.") and not any(part in name for part in ("folder", "run", "record"))
+            if name.startswith("g2l.") and not any(part in name for part in ("folder", "_id", "record", "command"))
         }
         artifacts = sorted(_artifacts(client, run.info.run_id, ""))
         one = {"status": run.info.status, "params": run.data.params, "tags": tags}

@@ -72,7 +72,7 @@ def convert(config: ConvertConfig) -> None:
     from g2l.datasets.convert.plan import plan_conversion, write_conversion
 
     plan = plan_conversion(config)
-    _print_issues(plan.issues)
+    _print_issues(plan.issues, shown=3)
     if plan.errors:
         raise InputError(f"{plan.path}: not made; {_count(plan.issues)}.")
     _print_facts(plan.path, plan.facts)
@@ -137,7 +137,7 @@ def extract(config: ExtractConfig) -> None:
         ("feature_dim", f"{result.feature_dim:,}" if result.feature_dim else "unknown"),
     ]
     console.table(str(config.output), ("", "videos"), rows)
-    _print_issues(result.issues)
+    _print_issues(result.issues, shown=3)
     if result.issues:
         raise InputError(f"{config.output}: {_count(result.issues)}; the other videos are done.")
     arguments = ["--features", str(config.output), "--segments", "segments.csv", "--dataset", "mine"]
@@ -171,12 +171,17 @@ def _count(issues: Sequence[DataError]) -> str:
     return ", ".join(console.count(number, kind) for kind, number in counts.items() if number)
 
 
-def _print_issues(issues: Sequence[DataError]) -> None:
-    for issue in issues:
+def _print_issues(issues: Sequence[DataError], shown: int | None = None) -> None:
+    """Print the first `shown` issues of each kind, or all in their order."""
+    from g2l.datasets.errors import condense
+
+    for issue, others in [(issue, 0) for issue in issues] if shown is None else condense(issues, shown):
         if issue.severity == "error":
             console.error(str(issue), issue.hint)
         else:
             console.say(f"warning: {issue}" + (f"\nhint: {issue.hint}" if issue.hint else ""))
+        if others:
+            console.say(f"({others:,} more like it)")
 
 
 def _print_facts(path: Path, facts: DatasetFacts) -> None:

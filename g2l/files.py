@@ -67,8 +67,11 @@ def remove_torn(folder: Path, name: str = "*") -> None:
 
 def unwritable(path: Path, error: OSError) -> OperationalError:
     """Return what to raise where `path` could not be written."""
-    kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OperationalError
-    return kind(f"{path}: cannot write ({error.strerror or error}).")
+    # numpy reports a full disk without a number: "30720 requested and 992 written".
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or " requested and " in str(error)
+    kind = DiskFullError if full else OperationalError
+    reason = os.strerror(errno.ENOSPC) if full and error.errno is None else error.strerror or error
+    return kind(f"{path}: cannot write ({reason}).")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -89,7 +92,7 @@ def read_json(path: Path) -> Any:
         InputError: The file is missing, unreadable, not UTF-8 or not JSON; line and column are named.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse)
     except FileNotFoundError:
         raise no_such_file(path) from None
     except json.JSONDecodeError as error:
@@ -206,9 +209,10 @@ def ensure_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise unwritable(path, error) from error
         raise InputError(
-            f"{path}: cannot be used as an output folder ({error.strerror}).",
-            hint="choose another folder with --output-dir or --output.",
+            f"{path}: cannot be used as an output folder ({error.strerror}).", hint="choose another folder."
         ) from error
     if not os.access(path, os.W_OK):
         raise InputError(f"{path}: the output folder is not writable.", hint="choose another folder.")

@@ -68,6 +68,8 @@ def test_the_paper_preset_is_the_paper():
         (BackboneConfig(dropout=NAN), r"`dropout` must be in \[0, 1\), but is nan instead"),
         (DataConfig(dataset="a/b"), "`dataset` must be a folder name below the data root, but is 'a/b'"),
         (DataConfig(dataset=".."), "`dataset` must be a folder name"),
+        (DataConfig(dataset="a\0"), "`dataset` must be a folder name"),
+        (DataConfig(dataset="x" * 300), "`dataset` must be a folder name"),
         (data(holdout_fraction=1.0), r"`holdout_fraction` must be in \(0, 1\), but is 1.0 instead"),
         (data(fps=0.0), "`fps` must be > 0 and finite, but is 0.0 instead"),
         (RecipeConfig(learning_rate=float("inf")), "`learning_rate` must be > 0 and finite, but is inf"),

@@ -88,7 +88,7 @@ def test_a_file_in_place_of_a_folder_is_an_input_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file/x: cannot be used as an output folder") as error:
         write_text(tmp_path / "file" / "x" / "y.txt", "")
-    assert "--output" in error.value.hint
+    assert "another folder" in error.value.hint
 
 
 def test_a_folder_in_place_of_the_file_is_an_operational_error(tmp_path):
@@ -140,7 +140,6 @@ def test_json_faults_name_line_and_column(tmp_path):
         b'{"a": NaN}',
         b"[-Infinity]",
         b"1" * 5000,
-        b"\xef\xbb\xbf{}",
         b"{} {}",
     ],
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import pickle
 import signal
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from multiprocessing import get_context
@@ -25,11 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.datasets.errors import DataError
-from g2l.datasets.features import as_matrix, parse_header
+from g2l.datasets.features import as_matrix, read_header
 from g2l.datasets.reading import numbered, read_lines, reading, require_regular
+from g2l.errors import brief
 
-_NPZ, _MAT, _HDF5 = "a numpy archive (.npz)", "a .mat file", "an HDF5 file"
-_TORCH, _TEXT = "a file of torch.save", "a table of numbers"
 _SINGLE = "tensor"
 """Name of the tensor of a file that holds nothing but one."""
 _MATLAB_TYPES = (
@@ -51,7 +51,7 @@ class StoredArray:
 
     Attributes:
         shape: As it will be read.
-        dtype: As it will be read, or a word for what numpy does not know.
+        dtype: As it will be read, or a phrase for what cannot be read as numbers.
         cell: Its place, from 1, where the variable is a cell array that holds one array for each video;
             otherwise None.
     """
@@ -67,29 +67,52 @@ class StoredArray:
         return as_matrix(self.shape) if known else None
 
     def __str__(self) -> str:
-        return f"{self.dtype} of shape {self.shape}"
+        return f"{self.dtype} of shape {brief(self.shape)}"
 
 
 class ArrayFormat(NamedTuple):
-    """How to read one format: what a file holds, and one array of it; both raise DataError."""
+    """One format of files: what it is called, and how a file of it is listed and read."""
 
-    list_arrays: Callable[[Path], Mapping[str, StoredArray]]
-    read_array: Callable[[Path, str], npt.NDArray[Any]]
+    kind: str
+    list_all: Callable[[Path], Mapping[str, StoredArray]]
+    read_one: Callable[[Path, str], npt.NDArray[Any]]
+
+    def list_arrays(self, path: Path) -> dict[str, StoredArray]:
+        """Return the arrays of a file by name; one that claims more numbers than fit is marked as such.
+
+        Raises:
+            DataError: The file is not a regular one of this format.
+        """
+        require_regular(path)
+        with reading(path, self.kind):
+            limit = max(_DENSEST * path.stat().st_size, _SMALL)
+            found = self.list_all(path)
+        excess = "more numbers than the file holds"
+        return {
+            name: replace(array, dtype=excess) if prod(array.shape) > limit else array
+            for name, array in found.items()
+        }
+
+    def read_array(self, path: Path, name: str) -> npt.NDArray[Any]:
+        """Return one array of a file, or raise DataError."""
+        require_regular(path)
+        with reading(path, self.kind):
+            return np.asarray(self.read_one(path, name))
 
 
 def _list_npz(path: Path) -> dict[str, StoredArray]:
-    require_regular(path)
     found = {}
-    with reading(path, _NPZ), zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            with archive.open(member) as stream:
-                header = parse_header(path, stream, member.file_size)
-            found[member.filename.removesuffix(".npy")] = StoredArray(header.shape, header.dtype)
+            if member.filename.endswith(".npy"):
+                with archive.open(member) as stream:
+                    shape, _, dtype, _ = read_header(stream)
+                found[member.filename.removesuffix(".npy")] = StoredArray(shape, dtype)
     return found
 
 
 def _read_npz(path: Path, name: str) -> npt.NDArray[Any]:
-    with reading(path, _NPZ), np.load(path, allow_pickle=False) as archive:
+    with np.load(path, allow_pickle=False) as archive:
         return np.asarray(archive[name])
 
 
@@ -102,18 +125,15 @@ def _list_torch(path: Path) -> dict[str, StoredArray]:
 def _read_torch(path: Path, name: str) -> npt.NDArray[Any]:
     import torch
 
-    tensor = _tensors(path)[name]
-    if tensor.numel() * tensor.element_size() > max(tensor.untyped_storage().nbytes(), _SMALL):
-        raise DataError(path, None, f"{name} claims more numbers than the file holds.")
-    with reading(path, _TORCH):
-        # numpy has no bfloat16; float32 holds it exactly.
-        return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
+    tensor = _tensors(path)[name].resolve_neg()
+    # numpy has no bfloat16; float32 holds it exactly.
+    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
 
 
 def _torch_type(tensor: Any) -> np.dtype[Any] | str:
     import torch
 
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_conj():
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         return "a tensor without plain numbers"
     name = str(tensor.dtype).removeprefix("torch.")
     try:
@@ -126,34 +146,31 @@ def _tensors(path: Path) -> dict[str, Any]:
     """Return the tensors of a file, memory-mapped where the file allows it."""
     import torch
 
-    require_regular(path)
-    with reading(path, _TORCH):
-        try:
+    expected = "expected a tensor or a dictionary of tensors"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # torch's, on how a file was written
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-        except pickle.UnpicklingError:
-            message = "expected a tensor or a dictionary of tensors, and other objects are never unpickled."
-            raise DataError(path, None, message) from None
+    except pickle.UnpicklingError:
+        message = f"{expected}, and other objects are never unpickled."
+        hint = "save a tensor (`torch.from_numpy`), or arrays with `numpy.save`."
+        raise DataError(path, None, message, hint=hint) from None
     named = {_SINGLE: found} if isinstance(found, torch.Tensor) else found
     if not isinstance(named, dict):
-        message = f"expected a tensor or a dictionary of tensors, but found a {type(found).__name__}."
-        raise DataError(path, None, message)
+        raise DataError(path, None, f"{expected}, but found a {type(found).__name__}.")
     return {str(name): one.detach() for name, one in named.items() if isinstance(one, torch.Tensor)}
 
 
 def _list_hdf5(path: Path) -> dict[str, StoredArray]:
     with _open_hdf5(path) as (items, matlab):
         return {
-            name: StoredArray(item.shape[::-1] if matlab else item.shape, item.dtype, cell)
+            name: StoredArray((item.shape or ())[:: -1 if matlab else 1], item.dtype, cell)
             for name, (item, cell) in items.items()
         }
 
 
 def _read_hdf5(path: Path, name: str) -> npt.NDArray[Any]:
     with _open_hdf5(path) as (items, matlab):
-        item, _ = items[name]
-        if item.size * item.dtype.itemsize > max(_DENSEST * item.id.get_storage_size(), _SMALL):
-            raise DataError(path, None, f"{item.name} claims more numbers than the file holds.")
-        numbers = np.asarray(item[...])
+        numbers = np.asarray(items[name][0][...])
         return numbers.T if matlab else numbers  # version 7.3 stores MATLAB's columns as rows
 
 
@@ -180,11 +197,10 @@ def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, tuple[Any, int | None]], 
         else:
             found[name] = item, None
 
-    with reading(path, _MAT if matlab else _HDF5), h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file:
         file.visititems(add)  # which follows no soft or external links
-        links = [name for name in file if not isinstance(file.get(name, getlink=True), h5py.HardLink)]
-        if links and not found:
-            message = f"expected arrays, but found only links ({', '.join(links)}), which are not followed."
+        if not found:
+            message = "expected arrays, but found none; links and data in other files are not followed."
             raise DataError(path, None, message)
         yield found, matlab
 
@@ -219,13 +235,12 @@ def _load_mat(path: Path, modified: int) -> _Loaded:
     Some corrupted files end the process in which scipy reads them. The last file is kept, because it is
     listed and read.
     """
-    with reading(path, _MAT):
-        try:
-            limit = max(_DENSEST * path.stat().st_size, _SMALL)
-            return _scipy_process().submit(_by_scipy, path.absolute(), limit).result()
-        except BrokenProcessPool:
-            _scipy_process.cache_clear()
-            raise ValueError("it is corrupted") from None
+    try:
+        limit = max(_DENSEST * path.stat().st_size, _SMALL)
+        return _scipy_process().submit(_by_scipy, path.absolute(), limit).result()
+    except BrokenProcessPool:
+        _scipy_process.cache_clear()
+        raise ValueError("it is corrupted") from None
 
 
 @lru_cache(maxsize=1)
@@ -258,45 +273,61 @@ def _by_scipy(path: Path, limit: int) -> _Loaded:
 
 
 def _is_matlab_73(path: Path) -> bool:
-    require_regular(path)
-    with reading(path, _MAT), path.open("rb") as file:
+    with path.open("rb") as file:
         return file.read(len(_MATLAB_73)) == _MATLAB_73
 
 
 def _list_text(path: Path) -> dict[str, StoredArray]:
-    shape = _read_text(path, "").shape
-    return {"numbers": StoredArray(shape, np.dtype(np.float32))}
+    return {"numbers": StoredArray(_read_text(path, "").shape, np.dtype(np.float32))}
 
 
 def _read_text(path: Path, name: str) -> npt.NDArray[Any]:
-    """Return the numbers of a text file, a row a line; a first line of names is skipped.
+    """Return the numbers of a text file, a row a line, without a first line of names.
 
-    Columns are separated by `;` (then numbers may have decimal commas), tabs, commas or spaces.
+    Columns are separated by `;` (then numbers may have decimal commas), tabs, commas or spaces. A first
+    column without a name numbers the rows, as pandas writes it, and is left out.
     """
-    lines = [line for _, line in numbered(read_lines(path))]
-    if not lines:
-        raise DataError(path, None, f"expected {_TEXT}, but it is empty.")
-    separator = next((mark for mark in ";\t," if mark in lines[0]), None)
-    if separator == ";":
-        lines = [line.replace(",", ".") for line in lines]
+    rows = list(numbered(read_lines(path)))
+    first = rows[0][1] if rows else ""
+    separator = next((mark for mark in ";\t," if mark in first), None)
+
+    def split(text: str) -> list[str]:
+        plain = text.replace('"', "").rstrip(separator)
+        return (plain.replace(",", ".") if separator == ";" else plain).split(separator)
+
+    names = [field.strip() for field in split(first)]
+    named = "" not in names[1:] and not all(map(_is_number, names))
+    index = named and names[0] == ""
+    numbers: list[npt.NDArray[np.float32]] = []
+    for line, text in rows[named:]:
+        try:
+            with np.errstate(over="ignore"):
+                row = np.array(list(map(float, split(text)[index:])), np.float32)
+        except ValueError as error:
+            raise DataError(path, line, f"expected a table of numbers ({brief(error)}).") from None
+        if numbers and len(row) != len(numbers[0]):
+            message = f"expected a table of numbers, {len(numbers[0])} in each row, but found {len(row)}."
+            raise DataError(path, line, message)
+        numbers.append(row)
+    if not numbers:
+        raise DataError(path, None, "expected a table of numbers, but it holds none.")
+    return np.stack(numbers)
+
+
+def _is_number(text: str) -> bool:
     try:
-        list(map(float, lines[0].rstrip(separator).split(separator)))
+        float(text)
     except ValueError:
-        lines = lines[1:]
-    with reading(path, _TEXT):
-        if not lines:
-            raise ValueError("no line holds numbers")
-        return np.loadtxt(
-            [line.rstrip(separator) for line in lines], np.float32, delimiter=separator, ndmin=2
-        )
+        return False
+    return True
 
 
-_BY_TORCH = ArrayFormat(_list_torch, _read_torch)
-_BY_HDF5 = ArrayFormat(_list_hdf5, _read_hdf5)
-_BY_TEXT = ArrayFormat(_list_text, _read_text)
-MAT = ArrayFormat(_list_mat, _read_mat)
+_BY_TORCH = ArrayFormat("a file of torch.save", _list_torch, _read_torch)
+_BY_HDF5 = ArrayFormat("an HDF5 file", _list_hdf5, _read_hdf5)
+_BY_TEXT = ArrayFormat("a table of numbers", _list_text, _read_text)
+MAT = ArrayFormat("a .mat file", _list_mat, _read_mat)
 BINARY_FORMATS = {
-    ".npz": ArrayFormat(_list_npz, _read_npz),
+    ".npz": ArrayFormat("a numpy archive (.npz)", _list_npz, _read_npz),
     ".pt": _BY_TORCH,
     ".pth": _BY_TORCH,
     ".h5": _BY_HDF5,
@@ -305,4 +336,4 @@ BINARY_FORMATS = {
 }
 TEXT_FORMATS = {".csv": _BY_TEXT, ".tsv": _BY_TEXT, ".txt": _BY_TEXT}
 ARRAY_FORMATS = BINARY_FORMATS | TEXT_FORMATS
-"""Every format but `.npy` by the end of the file's name."""
+"""Every format but `.npy` by the end of the file's name, in lower case."""

@@ -12,8 +12,14 @@ from typing import Any, Self
 
 from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.cache import FeatureCache, SharedFeatures
-from g2l.datasets.errors import DataError
-from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, log_once, resolve_config
+from g2l.datasets.errors import DataError, condense
+from g2l.datasets.facts import (
+    DATASET_NAME,
+    FACTS_NAME,
+    background_indices,
+    log_once,
+    resolve_config,
+)
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.labels import Labels
@@ -23,10 +29,6 @@ from g2l.datasets.reading import file_fingerprint
 from g2l.datasets.validation import Inspection, VideoFiles, inspect_dataset
 from g2l.errors import InputError, did_you_mean
 from g2l.files import fingerprint
-
-_MAY_BE_ABSENT = ("background",)
-"""Names of background classes that a data set need not have."""
-
 
 _VALIDATE_HINT = "`g2l data validate` lists every error of the data set."
 _FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
@@ -67,7 +69,13 @@ class SegmentationDataset:
     """
 
     def __init__(
-        self, config: DataConfig, folder: DatasetFolder, inspection: Inspection, *, quiet: bool = False
+        self,
+        config: DataConfig,
+        folder: DatasetFolder,
+        inspection: Inspection,
+        background: tuple[int, ...],
+        *,
+        quiet: bool = False,
     ) -> None:
         self.config = config
         self.sample_rate: int = config.sample_rate or 1
@@ -76,7 +84,7 @@ class SegmentationDataset:
         self.fps: float | None = config.fps
         self.mapping: ClassMapping = inspection.mapping
         self.feature_dim: int = inspection.feature_dim
-        self.background_indices: tuple[int, ...] = _background(self.background, inspection.mapping)
+        self.background_indices: tuple[int, ...] = background
         self.notices: tuple[str, ...] = tuple(map(str, inspection.issues))
         self.statistics: Statistics | None = None
         self._folder = folder
@@ -99,7 +107,8 @@ class SegmentationDataset:
             InputError: The configuration is out of range, or the data set, the split or any file of it is
                 missing or invalid; file and line are named.
         """
-        config = resolve_config(config.validate(), quiet=quiet).validate()
+        given = config.validate()
+        config = resolve_config(given, quiet=quiet).validate()
         folder = find_dataset(config)
         find_bundles(folder, config.split)
         inspection = inspect_dataset(folder, (config.split,), config.length_tolerance)
@@ -107,9 +116,11 @@ class SegmentationDataset:
             if error.severity == "error":
                 raise DataError(error.path, error.line, error.reason, hint=error.hint or _VALIDATE_HINT)
         if not quiet:
-            for notice in inspection.notices():
-                log_once(notice)
-        return cls(config, folder, inspection, quiet=quiet)
+            for notice, others in condense(inspection.issues, 1):
+                more = f" {others} more like it: `g2l data validate` lists all." if others else ""
+                log_once(f"{notice}{more}")
+        background = background_indices(given, inspection.mapping)
+        return cls(config, folder, inspection, background, quiet=quiet)
 
     def partitions(self, selection: Selection, rotation: int = 0) -> Partitions:
         """Return who is on which side.
@@ -255,14 +266,3 @@ class SegmentationDataset:
             raise InputError(
                 f"video {name!r} is not in split {self.config.split} of {self.config.dataset}.", hint=hint
             ) from None
-
-
-def _background(names: Iterable[str], mapping: ClassMapping) -> tuple[int, ...]:
-    """Return the indices of the background classes."""
-    for name in names:
-        if name not in mapping.index and name not in _MAY_BE_ABSENT:
-            raise InputError(
-                f"`background` must name classes of the data set, but {name!r} is none of them.",
-                hint=did_you_mean(name, mapping.names) or f"classes: {', '.join(mapping.names)}.",
-            )
-    return tuple(sorted({mapping.index[name] for name in names if name in mapping.index}))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from g2l.errors import InputError, at
 
 _T = TypeVar("_T")
+_VARYING = re.compile(r"'[^']*'|\S*/\S*|\d[\d,.]*")
 
 
 class DataError(InputError):
@@ -54,6 +56,21 @@ def attempt(read: Callable[[], _T], issues: list[DataError]) -> _T | None:
     except DataError as error:
         issues.append(error.with_traceback(None))  # which would keep what was read in memory
         return None
+
+
+def condense(issues: Iterable[DataError], shown: int) -> list[tuple[DataError, int]]:
+    """Return the first issues of each kind, the last of them with the number of others like it.
+
+    Issues are of one kind if they differ in names, places and numbers alone.
+    """
+    kinds: dict[tuple[str, str], list[DataError]] = {}
+    for issue in issues:
+        kinds.setdefault((issue.severity, _VARYING.sub("#", issue.reason)), []).append(issue)
+    return [
+        (issue, len(alike) - shown if number == shown else 0)
+        for alike in kinds.values()
+        for number, issue in enumerate(alike[:shown], start=1)
+    ]
 
 
 def _rebuild(kind: type[DataError], path: Path, line: int | None, reason: str, hint: str | None) -> DataError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 from g2l.config import DataConfig, Normalization
 from g2l.datasets.errors import DataError
 from g2l.datasets.holdout import group_of
-from g2l.datasets.layout import find_dataset
-from g2l.datasets.reading import normal, require_regular
-from g2l.errors import InputError, brief
+from g2l.datasets.layout import ClassMapping, find_dataset
+from g2l.datasets.reading import normal, present, require_regular
+from g2l.errors import InputError, brief, did_you_mean
 from g2l.files import read_json, write_json
 
 DATASET_NAME = "dataset.json"
@@ -21,11 +20,13 @@ DATASET_SCHEMA = "g2l.dataset/1"
 FACTS_NAME = "features.json"
 FACTS_SCHEMA = "g2l.features/1"
 _LOGGER = logging.getLogger("g2l")
+_FASTEST = 1e9
+"""Frames per second; more is an error in writing."""
 _reported: set[str] = set()
 
 
 def _is_rate(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _FASTEST
 
 
 def _is_pattern(value: Any) -> bool:
@@ -69,6 +70,24 @@ def resolve_config(config: DataConfig, *, quiet: bool = False) -> DataConfig:
             log_once(f"{path}: `{name}` is {shown[0]}; {shown[1]} was given and is used instead.")
         found[name] = given if given is not None else default if known is None else known
     return config.replace(**found)
+
+
+def background_indices(config: DataConfig, mapping: ClassMapping) -> tuple[int, ...]:
+    """Return the indices of the background classes that `config`, or else the facts, names, ascending.
+
+    Raises:
+        DataError: A name is not one of a class; only `background` may be absent.
+    """
+    folder = find_dataset(config)
+    names = resolve_config(config, quiet=True).background or ()
+    for name in names:
+        if name not in mapping.index and name != "background":
+            path = folder.path / DATASET_NAME if config.background is None else folder.mapping
+            shown = brief(repr(name))
+            message = f"`background` must name classes of the data set, but {shown} is none of them."
+            hint = did_you_mean(name, mapping.names) or f"classes: {', '.join(mapping.names)}."
+            raise DataError(path, None, message, hint=hint)
+    return tuple(sorted({mapping.index[name] for name in names if name in mapping.index}))
 
 
 def read_dataset_facts(folder: Path) -> dict[str, Any]:
@@ -123,13 +142,14 @@ def log_once(message: str) -> None:
 
 
 def _read(path: Path, schema: str) -> dict[str, Any] | None:
-    if not path.exists() and not path.is_symlink():
+    if not present(path):
         return None
     require_regular(path)
     try:
         value = read_json(path)
     except InputError as error:
-        raise DataError(path, None, error.message.removeprefix(f"{path}: ")) from None
+        line, _, reason = error.message.removeprefix(str(path)).partition(": ")
+        raise DataError(path, int(line[1:]) if line else None, reason) from None
     if not isinstance(value, dict) or value.get("schema") != schema:
         raise DataError(path, None, f"expected the schema {schema!r}, but found another one.")
     return value

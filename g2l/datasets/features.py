@@ -25,6 +25,7 @@ Features = npt.NDArray[np.float32]
 _BLOCK_BYTES = 2**22
 """Read at a time where numbers are converted or transposed."""
 _LARGEST_AXIS = 2**48
+"""Python refuses to print numbers that are much larger."""
 
 
 class Stamp(NamedTuple):
@@ -149,15 +150,12 @@ def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
         DataError: As of `open_features`.
     """
     try:
-        shape, fortran_order, dtype, offset = _read_header(stream)
+        shape, fortran_order, dtype, offset = read_header(stream)
     except Exception:  # numpy's parser raises half a dozen types, and OSError where reading fails
         found = "is empty" if size == 0 else "has no such header"
         raise DataError(path, None, f"expected a numpy array (.npy), but it {found}.") from None
     if dtype.hasobject or dtype.kind not in "fiu":
-        raise DataError(path, None, f"expected floating-point numbers, but found {dtype} instead.")
-    if max(shape, default=0) > _LARGEST_AXIS:  # a number that Python may refuse to print
-        message = f"is truncated: expected an axis of more than 2^48 numbers, but found {size} bytes."
-        raise DataError(path, None, message)
+        raise DataError(path, None, f"expected numbers, but found {dtype} instead.")
     matrix = as_matrix(shape)
     if matrix is None:
         raise DataError(path, None, f"expected feature_dim × frames, but its shape is {shape}.")
@@ -317,7 +315,8 @@ class FeatureReader:
             view, offset = view[count:], offset + count
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, order, type and offset of a `.npy` file; whatever numpy's parser raises, this does."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         header = np.lib.format.read_array_header_1_0(stream)
@@ -325,6 +324,6 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
         header = np.lib.format.read_array_header_2_0(stream)
     else:  # version 3 exists for structured arrays only
         raise ValueError(version)
-    if any(type(size) is not int for size in header[0]):  # numpy lets True pass as a size
-        raise ValueError("shape")
+    if any(type(size) is not int or size > _LARGEST_AXIS for size in header[0]):  # numpy lets True pass
+        raise ValueError("its shape is not one of a file")
     return (*header, stream.tell())

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from g2l.config import DataConfig
+from g2l.config import LONGEST_NAME, DataConfig
 from g2l.datasets.errors import DataError, strictly
-from g2l.datasets.reading import normal, numbered, read_lines, reading
+from g2l.datasets.reading import normal, numbered, present, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
-from g2l.files import ensure_folder, write_text
+from g2l.files import ensure_folder, unwritable, write_text
 
 Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
 """Train and test videos of each split."""
 
-LONGEST_NAME = 230
-"""Bytes of a video's name: file systems allow 255, and suffixes of temporary files are added."""
 _SIDES = ("train", "test")
 _BUNDLE = re.compile(r"(train|test)\.split(\d{1,9})\.bundle", re.ASCII)
 _INDEX = re.compile(r"\d{1,9}", re.ASCII)
@@ -60,7 +58,7 @@ class DatasetFolder:
     def _file(self, folder: str, name: str, suffix: str) -> Path:
         """Return the file of a video; its name on disk may be in another Unicode form than in a bundle."""
         path = self.path / folder / f"{name}{suffix}"
-        if name.isascii() or path.exists():
+        if name.isascii() or present(path):
             return path
         wanted = normal(path.name)
         return next((other for other in path.parent.glob(f"*{suffix}") if normal(other.name) == wanted), path)
@@ -68,7 +66,9 @@ class DatasetFolder:
 
 def find_split_files(folder: Path) -> dict[tuple[str, int], Path]:
     """Return the bundles of a folder by side and split; of two spellings of a number the shorter is taken."""
-    paths = sorted(folder.glob("*.bundle"), key=lambda path: (len(path.name), path.name), reverse=True)
+    with reading(folder):
+        found = list(folder.glob("*.bundle"))
+    paths = sorted(found, key=lambda path: (len(path.name), path.name), reverse=True)
     matches = ((_BUNDLE.fullmatch(path.name), path) for path in paths)
     return {(match[1], int(match[2])): path for match, path in matches if match}
 
@@ -102,7 +102,7 @@ def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
     """
     bundles = folder.bundles(split)
     for path in bundles:
-        if not path.exists():
+        if not present(path):
             known = ", ".join(map(str, folder.splits()))
             hint = f"splits of this data set: {known}." if known else "this data set has no splits."
             raise DataError(path, None, f"no such bundle; split {split} needs it.", hint=hint)
@@ -226,9 +226,7 @@ def new_path(root: Path, name: str) -> Path:
     """
     DataConfig(data_root=root, dataset=name).validate()
     path = root / name
-    with reading(path):
-        taken = path.exists() or path.is_symlink()
-    if taken:
+    if present(path):
         raise InputError(f"{path}: already exists.", hint="choose another --dataset, or remove it first.")
     return path
 
@@ -249,8 +247,10 @@ def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
             (made.path / "features").mkdir(parents=True)
             yield made
             made.path.rename(path)
+    except OperationalError as error:  # which names the hidden folder
+        raise type(error)(error.message.replace(str(hidden), str(root)), hint=error.hint) from None
     except OSError as error:
-        raise OperationalError(f"{path}: cannot write ({error.strerror or error}).") from error
+        raise unwritable(path, error) from error
 
 
 def write_index(folder: DatasetFolder, class_names: Sequence[str], splits: Splits) -> None:

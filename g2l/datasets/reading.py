@@ -17,6 +17,7 @@ from g2l.errors import G2LError, brief
 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 """Encodings that a byte-order mark announces; without one, text is UTF-8."""
+_ENCODINGS = "save the file as UTF-8, or as UTF-16 with a byte-order mark."
 WHOLE_BYTES = 2**20
 BLOCKS = 32
 BLOCK_BYTES = 4096
@@ -44,7 +45,8 @@ def reading(path: Path, kind: str | None = None) -> Iterator[None]:
         raise DataError(path, None, f"cannot be read{wanted} (it does not fit into memory).") from None
     except Exception as error:  # readers of damaged files raise exceptions of any type
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        raise DataError(path, None, f"cannot be read{wanted} ({brief(reason).rstrip('.')}).") from None
+        first, _, _ = brief(reason).partition(". ")  # what follows is advice to programmers
+        raise DataError(path, None, f"cannot be read{wanted} ({first.rstrip('.')}).") from None
 
 
 def open_regular(path: Path) -> int:
@@ -61,6 +63,20 @@ def open_regular(path: Path) -> int:
     os.close(descriptor)
     kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
     raise DataError(path, None, f"cannot be read (expected a file, but it is {kind}).")
+
+
+def present(path: Path) -> bool:
+    """Return whether there is a file, folder or link, be it broken.
+
+    Raises:
+        DataError: A folder above it may not be entered.
+    """
+    with reading(path):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
 
 
 def require_regular(path: Path) -> None:
@@ -122,7 +138,10 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = raw[: error.start].decode(encoding, "ignore").count("\n") + 1
         message = f"expected {encoding.upper()} text, but found byte 0x{raw[error.start]:02x} instead."
-        raise DataError(path, line, message) from None
+        raise DataError(path, line, message, hint=_ENCODINGS) from None
+    if "\0" in text:
+        line = text.partition("\0")[0].count("\n") + 1
+        raise DataError(path, line, "expected text, but found a zero byte.", hint=_ENCODINGS)
     lines = normal(text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not lines[-1]:
         lines.pop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from g2l.config import DataConfig
 from g2l.datasets.errors import DataError, DataWarning, attempt
-from g2l.datasets.facts import read_feature_facts, resolve_config
+from g2l.datasets.facts import background_indices, read_feature_facts, resolve_config
 from g2l.datasets.features import FeatureFile, feature_axis, open_features
 from g2l.datasets.holdout import cut_holdout
 from g2l.datasets.labels import Labels, parse_labels
@@ -26,7 +26,7 @@ from g2l.datasets.layout import (
     parse_bundle,
     parse_mapping,
 )
-from g2l.datasets.reading import normal, read_lines
+from g2l.datasets.reading import normal, present, read_lines
 from g2l.errors import InputError, did_you_mean
 from g2l.progress import NullProgress, Progress
 
@@ -53,7 +53,6 @@ class Inspection:
         bundles: Train and test videos of each split.
         videos: Files of each video in any bundle.
         feature_dim: D, or 0 when no feature file is readable.
-        differences: Frames by which features and labels of a video differ, by the warning that says so.
         issues: Errors and warnings in the order found.
     """
 
@@ -63,25 +62,11 @@ class Inspection:
     bundles: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     videos: dict[str, VideoFiles] = field(default_factory=dict)
     feature_dim: int = 0
-    differences: dict[DataError, int] = field(default_factory=dict)
     issues: list[DataError] = field(default_factory=list)
 
     def warn(self, path: Path, message: str) -> None:
         """Add a warning about a file or folder as a whole."""
         self.issues.append(DataWarning(path, None, message))
-
-    def notices(self) -> list[str]:
-        """Return the issues as sentences, one for all videos whose features and labels differ in length."""
-        if len(self.differences) < 2:
-            return [str(issue) for issue in self.issues]
-        others = [str(issue) for issue in self.issues if issue not in self.differences]
-        low, high = min(self.differences.values()), max(self.differences.values())
-        span = f"{low} frame{'s'[low == 1 :]}" if low == high else f"{low} to {high} frames"
-        return [
-            f"{self.folder.path}: {len(self.differences)} videos: features and labels differ by {span}; the "
-            "common prefix is used (`g2l data validate` lists the videos).",
-            *others,
-        ]
 
     def count_classes(self, names: Iterable[str]) -> npt.NDArray[np.int64]:
         """Return the labelled frames of each class in some videos, (C,)."""
@@ -126,17 +111,11 @@ def _inspect_videos(found: Inspection, mentions: Mapping[str, Mention]) -> None:
     headers: dict[str, FeatureFile] = {}
     labels: dict[str, Labels] = {}
     for name, mention in mentions.items():
-        features_path, labels_path = found.folder.features(name), found.folder.ground_truth(name)
-        for path in (features_path, labels_path):
-            if not path.exists():
-                known = sorted(normal(item.stem) for item in path.parent.glob(f"*{path.suffix}"))
-                message = f"video {name!r} has no {path.parent.name}/{path.name}."
-                found.issues.append(DataError(*mention, message, hint=did_you_mean(name, known)))
-        if features_path.exists() and (
-            header := attempt(partial(open_features, features_path), found.issues)
-        ):
+        features_path = attempt(partial(_find, name, found.folder.features, mention), found.issues)
+        labels_path = attempt(partial(_find, name, found.folder.ground_truth, mention), found.issues)
+        if features_path and (header := attempt(partial(open_features, features_path), found.issues)):
             headers[name] = header
-        if len(found.mapping) and labels_path.exists():
+        if labels_path and len(found.mapping):
             read = attempt(partial(parse_labels, labels_path, found.mapping, found.issues), found.issues)
             if read is not None and len(read):
                 labels[name] = read
@@ -160,6 +139,16 @@ def _inspect_videos(found: Inspection, mentions: Mapping[str, Mention]) -> None:
         )
 
 
+def _find(name: str, place: Callable[[str], Path], mention: Mention) -> Path:
+    """Return the file of a video, or raise DataError with those of similar names."""
+    path = place(name)
+    if present(path):
+        return path
+    known = sorted(normal(item.stem) for item in path.parent.glob(f"*{path.suffix}"))
+    message = f"video {name!r} has no {path.parent.name}/{path.name}."
+    raise DataError(*mention, message, hint=did_you_mean(name, known))
+
+
 def _lengths_agree(found: Inspection, file: FeatureFile, labels: Labels, name: str) -> bool:
     difference = abs(file.num_frames - len(labels))
     lengths = f"{file.num_frames} frames, but {found.folder.ground_truth(name)} has {len(labels)} labels"
@@ -169,7 +158,6 @@ def _lengths_agree(found: Inspection, file: FeatureFile, labels: Labels, name: s
         return False
     if difference:
         found.warn(file.path, f"has {lengths}; the first {min(file.num_frames, len(labels))} are used.")
-        found.differences[found.issues[-1]] = difference
     return True
 
 
@@ -236,6 +224,8 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
         )
     _check_values(found, progress or NullProgress())
     resolved = attempt(partial(resolve_config, config), found.issues)
+    if resolved is not None and len(found.mapping):
+        attempt(partial(background_indices, config, found.mapping), found.issues)
     _check_holdouts(found, resolved or config)
     named = {name for sides in found.bundles.values() for side in sides for name in side}
     for path, suffix in ((folder.path / "features", ".npy"), (folder.path / "groundTruth", ".txt")):

@@ -19,6 +19,7 @@ from scipy import stats
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.errors import InputError
+from g2l.metrics.length import smoothed
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
@@ -31,18 +32,23 @@ from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
 from g2l.training.device import resolve_device
 from g2l.training.evaluate import evaluate_model
+from g2l.training.state import TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRUCTURE = "structure.json"
 METRICS = ("f1", "edit", "accuracy")
+RISE = "rise"
+"""Beside the metrics of a training: what its F1 gains in the last third of its epochs, smoothed."""
 STAGES = 2
 SMALLEST, DEEPEST = 4, 11
 """Layers of a stage."""
 CONFIDENCE = 0.9
 LOST = 0.5
 """F1 that a model may lose by what it is said not to need; its scores have no noise of training."""
+NOTICEABLE = 3.0
+"""F1 that too short a context costs at least (METHOD, section 8); a larger interval tells nothing of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +108,12 @@ class ContextCurve:
     Attributes:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
-        needed: Index of the smallest receptive field whose loss is within that interval (of a model: from
-            which on the loss is below `LOST`); of the largest one where nothing was learnt.
+        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable
+            (of a model: from which on the loss is below `LOST`); of the largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
+        rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
+            rising for as many epochs again: small ones can take longer to train.
     """
 
     points: tuple[ContextPoint, ...]
@@ -113,6 +121,7 @@ class ContextCurve:
     needed: int
     seconds_per_frame: float | None
     verdict: str | None = None
+    rising: bool = False
 
     def words(self) -> str:
         """Return what was found, in a sentence or two."""
@@ -124,16 +133,24 @@ class ContextCurve:
                 f"The model gains less than {LOST} F1 from frames beyond {self._radius(point)} "
                 f"({1 - point.unchanged:.1%} of the labels change)"
             )
+            if self.needed == 0:
+                return f"{said}."
         elif self.needed == len(self.points) - 1:
             gain = self.points[-2].loss - point.loss
             said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
         else:
             said = f"Beyond {self._radius(point)} nothing is gained (± {self.error:.1f} F1)"
-        if self.needed == 0:
-            return f"{said}: the smallest context is enough."
+            if self.error > NOTICEABLE:
+                said = (
+                    f"Undecided: no gain beyond {self._radius(point)}, but differences below "
+                    f"{self.error:.1f} F1 do not show; add --repeats"
+                )
+            if self.needed == 0:
+                return f"{said}{'.' if self.error > NOTICEABLE else ': the smallest context is enough.'}"
         below = self.points[self.needed - 1]
         joint = " With" if said.endswith(".") else "; with"
-        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1."
+        late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
+        return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1{late}."
 
     def _radius(self, point: ContextPoint) -> str:
         frames = (point.frames - 1) // 2
@@ -228,15 +245,20 @@ def curve_of(
             frames, scores, means, unchanged or (None,) * len(frames), strict=True
         )
     )
-    verdict = nothing_learnt(means.tolist()) if unchanged is None else None
-    behind = means.max() - means > error if unchanged is None else means[-1] - means >= LOST
-    needed = int(behind.argmin()) if unchanged is None else int(np.flatnonzero(behind).max(initial=-1)) + 1
+    if unchanged is None:
+        verdict = nothing_learnt(means.tolist())
+        needed = next(index for index, one in enumerate(points) if one.loss <= min(error, NOTICEABLE))
+    else:  # a model is what it is: neither noise nor a shorter training than another's
+        verdict = None
+        needed = 1 + int(np.flatnonzero(means[-1] - means >= LOST).max(initial=-1))
+    rises = [float(np.mean([one.get(RISE, 0.0) for one in of])) for of in scores]
     return ContextCurve(
         points=points,
         error=error,
         needed=needed if verdict is None else len(points) - 1,
         seconds_per_frame=seconds_per_frame,
         verdict=verdict,
+        rising=needed > 0 and unchanged is None and 3 * rises[needed - 1] >= points[needed - 1].loss,
     )
 
 
@@ -258,14 +280,17 @@ def _train(
     name = f"{frames} frames, repeat {repeat}"
     with stage.stage(RunKind.SEED, name, settings, f"field-{frames}/repeat-{repeat}") as run:
         if run.result is None:
-            metrics = _fit(run, task, structure, repeat)
+            trained = _fit(run, task, structure, repeat)
+            metrics = dict(trained.metrics)
             recorded = {f"holdout/{key}": value for key, value in metrics.items()}
+            curve = smoothed([metric_value(epoch.metrics, "f1") for epoch in trained.history])
+            metrics[RISE] = curve[-1] - curve[len(curve) * 2 // 3 - 1]
             write_result(run.folder, {"holdout": metrics, "frames": frames}, (CHECKPOINT,), metrics=recorded)
             return metrics
         return dict(run.result["holdout"])
 
 
-def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> dict[str, float]:
+def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repeat: int) -> TrainingResult:
     """Train under a seed and on what a hold-out leaves; no network that is reported later has this seed."""
     rotation = repeat % run.data.open(task.data).rotations
     dataset = run.data.standardized(task.data, Selection.BEST, rotation)
@@ -282,7 +307,7 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
     )
     seed = SeedPlan(task.seed).search + repeat
     _, trained = fit_network(run, training, dataset, partitions, seed=seed, evaluate=score)
-    return dict(trained.metrics)
+    return trained
 
 
 def write_curve(

@@ -32,6 +32,7 @@ from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
 from g2l.pipeline.figures import fitness_over_generations, save_figure, shapes_figure
 from g2l.pipeline.fitting import Training
+from g2l.pipeline.latency import latency
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns, shape_columns
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
@@ -39,7 +40,7 @@ from g2l.search.budget import CostPlan, plan_search
 from g2l.search.events import SearchObserver
 from g2l.search.journal import Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
-from g2l.search.proposals.shapes import plan_shapes
+from g2l.search.proposals.shapes import Proof, plan_shapes
 from g2l.search.shapes import Shape, ShapeSpace, canonical_shapes, holdout_share
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
@@ -219,6 +220,8 @@ def _search(
     on_plan(plan(search, stage.device))
     weights = CandidateWeights(stage.folder, task.search.candidate_checkpoints)
     found = _run(stage, search, (weights, StatusLog(stage.folder), *observers))
+    if found.proof is not None:
+        found = replace(found, proof=_timed(search, found.proof))
     scores = {
         "fitness": _score(found.best, task),
         "hand_designed_fitness": _score(found.hand_designed, task),
@@ -243,6 +246,7 @@ def _search(
         "full_steps": found.full_steps,
         "seconds": weights.seconds,
         "proxy_steps": found.proxy,
+        "frame_rate": search.dataset.fps and search.dataset.fps / search.dataset.sample_rate,
         "leaders": [leader.as_dict(task.backbone.topology) for leader in leaders],
         "shapes": [] if found.proof is None else [row.as_dict() for row in found.proof.rows],
         "reason": reason,
@@ -258,6 +262,27 @@ def _search(
         stage.folder, result, (STRUCTURE,), metrics=numbers | difference_metrics(compared), tags=tags
     )
     return result
+
+
+def _timed(search: PreparedSearch, proof: Proof) -> Proof:
+    """Return the same with the latency of the winner, the hand-designed structure and those on the front."""
+    dataset = search.dataset
+    few = {proof.winner.structure, proof.rows[0].structure, *(row.structure for row in proof.front)}
+    rows = tuple(
+        replace(
+            row,
+            latency=latency(
+                search.task.backbone,
+                row.structure,
+                feature_dim=dataset.feature_dim,
+                num_classes=len(dataset.mapping.names),
+            ),
+        )
+        if row.structure in few
+        else row
+        for row in proof.rows
+    )
+    return replace(proof, rows=rows)
 
 
 def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:

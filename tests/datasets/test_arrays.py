@@ -138,7 +138,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     assert "names" in found["c.h5"] or "texts: object" in found["c.h5"]
     assert "X: a struct" in found["d.mat"]
     assert "but found a list." in found["e.pt"]
-    assert "found 0 ()" in found["f.pt"]
+    assert "found nothing" in found["f.pt"]
 
 
 @pytest.mark.parametrize("suffix", [*BINARY_FORMATS])
@@ -185,11 +185,12 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         torch.zeros(6, 60, device="meta"),
         torch.zeros(6, 60).to_sparse(),
         torch.zeros(1).expand(2**40, 4),
+        torch.nested.nested_tensor([torch.zeros(3), torch.zeros(4)]),
     ],
 )
 def test_tensors_without_plain_numbers_are_one_line(tmp_path: Path, tensor: torch.Tensor) -> None:
     torch.save(tensor, tmp_path / "a.pt")
-    with pytest.raises(DataError, match=r"a\.pt: (expected a matrix of numbers|tensor claims)"):
+    with pytest.raises(DataError, match=r"a\.pt: (expected a matrix of numbers|cannot be read as)"):
         open_sources(tmp_path / "a.pt", None)["a"].read()
 
 
@@ -199,16 +200,15 @@ def test_a_matlab_file_follows_no_links(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.mat", "r+") as file:
         file["X"] = h5py.ExternalLink(str(tmp_path / "secret.mat"), "X")
         file["Y"] = h5py.SoftLink("/X")
-    with pytest.raises(DataError, match=r"a\.mat: .*only links \(X, Y\), which are not followed"):
+    with pytest.raises(DataError, match=r"a\.mat: .*links and data in other files are not followed"):
         open_sources(tmp_path / "a.mat", None)
 
 
 def test_arrays_larger_than_their_file_are_refused_before_they_are_made(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", (2**20, 2**22), "f4", chunks=(64, 64))
-    source = open_sources(tmp_path / "a.h5", None)["a"]
-    with pytest.raises(DataError, match="claims more numbers than the file holds"):
-        source.read()
+    with pytest.raises(DataError, match="x: more numbers than the file holds"):
+        open_sources(tmp_path / "a.h5", None)
     savemat(tmp_path / "a.mat", {"X": np.zeros((2, 3))})
     raw = (tmp_path / "a.mat").read_bytes()
     (tmp_path / "a.mat").write_bytes(raw.replace(struct.pack("<ii", 2, 3), struct.pack("<ii", 2**30, 3)))
@@ -227,6 +227,8 @@ def test_arrays_larger_than_their_file_are_refused_before_they_are_made(tmp_path
         "1.0 2 3\n4 5e0 6",
         "1,0;2,0;3;\n4;5;6;\n",
         "x\ty\tz\n1\t2\t3\n\n4\t5\t6\n",
+        ",0,1,2\n0,1.0,2.0,3.0\n1,4.0,5.0,6.0\n",
+        '"1","2","3"\n"4","5","6"\n',
     ],
 )
 def test_numbers_as_text(tmp_path: Path, text: str) -> None:
@@ -237,10 +239,10 @@ def test_numbers_as_text(tmp_path: Path, text: str) -> None:
     np.testing.assert_array_equal(source.read(), np.arange(1, 7).reshape(2, 3))
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n", "1,2\n3\n", "1,x\n2,3\n4,y\n"])
+@pytest.mark.parametrize("text", ["", "a,b\n", "1,2\n3\n", "1,x\n2,3\n4,y\n", "1,,3\n4,5,6\n"])
 def test_text_that_is_no_matrix_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DataError, match=r"a\.csv: .*a table of numbers"):
+    with pytest.raises(DataError, match=r"a\.csv(:\d)?: .*a table of numbers"):
         open_sources(tmp_path / "a.csv", None)
 
 

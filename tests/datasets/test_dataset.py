@@ -218,5 +218,6 @@ def test_many_lengths_that_differ_are_one_line_once_in_a_process(
         tiny.open()
         tiny.open(quiet=True)
     (record,) = caplog.records
-    assert "tiny: 4 videos: features and labels differ by 1 to 4 frames" in record.getMessage()
+    assert "S1_B.npy: has 25 frames, but " in record.getMessage()
+    assert "are used. 3 more like it: `g2l data validate` lists all." in record.getMessage()
     assert len(dataset.notices) == 4

@@ -9,6 +9,7 @@ import pytest
 
 from g2l.config import Normalization
 from g2l.datasets.facts import resolve_config, write_dataset_facts
+from g2l.datasets.validation import validate_dataset
 from g2l.errors import InputError
 from tests.datasets.conftest import TinyDataset
 
@@ -67,7 +68,8 @@ def test_extracted_features_know_their_rate(tiny: TinyDataset) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected JSON"),
+        ("", r"^[^:]*dataset\.json:1: expected JSON"),
+        (f'{{"schema": "g2l.dataset/1", "fps": {"9" * 400}}}', "`fps` must be a number > 0"),
         ("[]", "expected the schema 'g2l.dataset/1'"),
         ('{"schema": "g2l.dataset/2"}', "expected the schema 'g2l.dataset/1'"),
         ('{"schema": "g2l.dataset/1", "fps": 0}', "`fps` must be a number > 0, but is 0 instead"),
@@ -86,6 +88,14 @@ def test_invalid_facts_are_one_line(tiny: TinyDataset, text: str, message: str) 
     with pytest.raises(InputError, match=message) as caught:
         _ = tiny.open().fingerprint
     assert "\n" not in caught.value.message
+    assert "dataset.json" in caught.value.message
+    (error,) = validate_dataset(tiny.config()).errors
+    assert error.message == caught.value.message
+
+
+def test_an_editor_may_put_a_mark_before_the_facts(tiny: TinyDataset) -> None:
+    tiny.write("dataset.json", '\ufeff{"schema": "g2l.dataset/1", "fps": 15}')
+    assert tiny.open().fps == 15
 
 
 def test_facts_that_are_a_pipe_are_refused(tiny: TinyDataset) -> None:

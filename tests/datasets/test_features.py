@@ -65,7 +65,7 @@ def test_numbers_that_are_not_finite_are_named_with_their_place(
     [
         (np.zeros(4, np.float32), r"expected feature_dim × frames, but its shape is \(4,\)\."),
         (np.zeros((3, 0), np.float32), r"expected at least one frame, but its shape is \(3, 0\)\."),
-        (np.array([["a"]]), r"expected floating-point numbers, but found <U1 instead\."),
+        (np.array([["a"]]), r"expected numbers, but found <U1 instead\."),
         (np.array([[{}]], dtype=object), r"but found object instead\."),
     ],
 )

@@ -46,7 +46,8 @@ def test_names_lose_their_suffix_and_keep_their_dots(
         ),
         ("/etc/passwd\n", r"'/etc/passwd' holds a path separator\."),
         ("a.txt\n..\n", r":2: .* '\.\.' names a folder\."),
-        ("a\x00b.txt\n", r"holds a control character\."),
+        ("a\x00b.txt\n", r":1: expected text, but found a zero byte\."),
+        ("a\x01b.txt\n", r"holds a control character\."),
         (f"{'ä' * 120}.txt\n", r":1: .* has 240 bytes, and at most 230 are possible\."),
     ],
 )

@@ -3,15 +3,16 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.reading import normal, numbered, open_regular, read_lines, reading
+from g2l.datasets.reading import normal, numbered, open_regular, present, read_lines, reading
 from g2l.errors import InputError
 
-_LINE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)
+_LINE = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1)
 
 
 @given(
@@ -90,6 +91,29 @@ def test_what_a_library_raises_is_one_line_with_the_file(error: Exception, messa
     assert message in caught.value.message
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 400
+
+
+def test_a_folder_that_may_not_be_entered_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [present(tmp_path), present(tmp_path / "none"), present(Path(__file__) / "none")] == [
+        True,
+        False,
+        False,
+    ]
+    (tmp_path / "broken").symlink_to("nowhere")
+    assert present(tmp_path / "broken")
+    monkeypatch.setattr(Path, "lstat", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(InputError, match=r"none: cannot be read \(Permission denied\)"):
+        present(tmp_path / "none")
+
+
+def test_zero_bytes_are_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("a;b\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"a\.csv:1: expected text, but found a zero byte") as caught:
+        read_lines(path)
+    assert "UTF-16 with a byte-order mark" in (caught.value.hint or "")
 
 
 def test_names_longer_than_a_file_name_are_one_line(tmp_path: Path) -> None:

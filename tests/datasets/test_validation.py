@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from g2l.datasets.errors import DataError, DataWarning, condense
 from g2l.datasets.validation import validate_dataset
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
 
@@ -46,6 +49,13 @@ def test_every_fault_is_listed_at_once(tiny: TinyDataset) -> None:
     assert len(errors) == len(expected)
 
 
+def test_a_broken_link_is_no_missing_file(tiny: TinyDataset) -> None:
+    (tiny.path / "features/S1_A.npy").unlink()
+    (tiny.path / "features/S1_A.npy").symlink_to("nowhere")
+    (error,) = validate_dataset(tiny.config()).errors
+    assert error.message.endswith("features/S1_A.npy: no such file.")
+
+
 def test_warnings_stop_nothing(tiny: TinyDataset) -> None:
     tiny.features("S1_A", np.ones((4, 19), np.float32))
     tiny.features("unused.v1", random_features("u", 3))
@@ -85,3 +95,9 @@ def test_an_empty_folder_lists_what_is_missing(tiny: TinyDataset) -> None:
         "expected bundles of at least one split.",
     ]
     assert report.facts.videos == 0
+
+
+def test_issues_that_differ_in_names_and_numbers_are_of_one_kind() -> None:
+    alike = [DataError(Path(f"{n}.npy"), n, f"has {n} frames, but f/{n}.txt has '{n}'.") for n in range(5)]
+    other = DataWarning(Path("a"), None, alike[0].reason)
+    assert condense([*alike, other], 2) == [(alike[0], 0), (alike[1], 3), (other, 0)]

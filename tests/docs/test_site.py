@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from docs.errors_page import Message, messages
 from docs.hooks import relink
 from tests.docs.pages import ROOT
 
@@ -69,6 +70,17 @@ def test_nothing_inside_the_site_leads_nowhere(site):
                 dead.append(f"{path.relative_to(site)}: {link}")
     assert dead == []
     assert len(read) >= 15
+
+
+def test_the_page_of_errors_lists_what_the_source_raises(site):
+    text = (site / "errors.html").read_text(encoding="utf-8")
+    assert "already holds a ‹value› run." in text  # of `RunContext`
+    assert "--overwrite to replace it" not in text  # a part of a hint, which depends
+    source = 'raise InputError(f"{path}: expected {self._kind!r} here, found {len(found)}.", hint="try b.")'
+    assert list(messages(source)) == [
+        Message("‹path›: expected ‹kind› here, found ‹found›.", "input", "try b.")
+    ]
+    assert list(messages("raise OperationalError(brief(error))")) == []
 
 
 def test_pages_load_nothing_from_elsewhere(site):

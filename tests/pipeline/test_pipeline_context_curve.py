@@ -35,6 +35,24 @@ def test_the_noise_is_what_receptive_fields_and_repeats_leave():
     )
 
 
+def test_noise_is_no_reason_for_a_short_context():
+    curve = curve_of([5, 21, 85], scores([49, 70], [61, 61], [70, 56]), None)
+    assert curve.error > 10
+    assert curve.needed == 1  # the first that loses less than 3 F1, though ten would not show
+    assert curve.words().startswith("Undecided: no gain beyond ± 10 frames")
+    assert "add --repeats; with ± 2 frames you lose 3.5 F1." in curve.words()
+
+
+@pytest.mark.parametrize(("rise", "late"), [(2.0, False), (3.0, True)])
+def test_a_loss_that_more_epochs_would_make_up_for_is_not_blamed_on_context(rise, late):
+    rows = scores([50, 51], [62, 63], [70, 71])
+    for one in rows[1]:
+        one["rise"] = rise
+    curve = curve_of([5, 21, 85], rows, None)
+    assert curve.rising is late
+    assert curve.words().endswith("raise --epochs." if late else "you lose 8.0 F1.")
+
+
 @pytest.mark.parametrize(
     ("rows", "needed", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from g2l.datasets.convert.segments import LABEL_FORMATS, LabelSettings, SegmentT
 from g2l.datasets.convert.sources import LABELS, files_below, variable_of
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
-from g2l.datasets.reading import normal
+from g2l.datasets.reading import normal, open_regular, reading
 
 _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 
@@ -32,7 +33,7 @@ def read_labels_of(
     table = SegmentTable(path or features, settings, issues)
     settings.require(table.path, Unit.FRAMES)
     if path is None:
-        files = [file for file in files_below(features) if file.suffix == ".mat"]
+        files = [file for file in files_below(features) if file.suffix.lower() == ".mat"]
         if not files:
             message = "has no labels, which only .mat files hold beside the features."
             raise DataError(features, None, message, hint=f"--segments names {LABEL_FORMATS}.")
@@ -84,10 +85,8 @@ def _files(path: Path) -> list[Path]:
 
 def _has_tabs(path: Path) -> bool:
     """Return whether a text file may be an export of ELAN, which separates by tabs."""
-    try:
-        return b"\t" in path.open("rb").readline(65536)
-    except OSError:
-        return False
+    with os.fdopen(open_regular(path), "rb") as stream, reading(path):
+        return b"\t" in stream.readline(65536)
 
 
 def _read_mat_labels(path: Path, table: SegmentTable) -> None:

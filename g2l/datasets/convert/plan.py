@@ -32,7 +32,7 @@ from g2l.datasets.layout import (
     write_index,
 )
 from g2l.datasets.validation import DatasetFacts
-from g2l.errors import did_you_mean
+from g2l.errors import brief, did_you_mean
 from g2l.files import write_json
 from g2l.progress import NullProgress, Progress
 
@@ -199,7 +199,8 @@ def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
     for name, line in table.mentions.items():
         if name not in found:
             hint = did_you_mean(name, sorted(found))
-            table.error(table.file(name), line, f"video {name!r} has no features in {features}.", hint=hint)
+            message = f"video {brief(repr(name))} has no features in {features}."
+            table.error(table.file(name), line, message, hint=hint)
     for name, source in found.items():
         if source is not None and name not in table.mentions:
             table.warn(source.header.path, None, f"has no segment in {table.path} and is left out.")

@@ -20,6 +20,8 @@ LABEL_FORMATS = (
     "`1-30 class` or `start end class` a line"
 )
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:[.,]\d{1,9})?)", re.ASCII)
+_LAST = 2**53
+"""Frames beyond are not told apart: later times count as this one."""
 _NUMBER = re.compile(r"\d{1,15}(?:[.,]\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -70,7 +72,8 @@ class LabelSettings:
             time *= fps / unit.value
         elif self.label_fps is not None:
             time *= fps / self.label_fps
-        return math.floor(time + self.offset * fps + 0.5)
+        frame = time + self.offset * fps + 0.5
+        return math.floor(frame) if abs(frame) < _LAST else round(math.copysign(_LAST, frame))
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class SegmentTable:
         message = None
         if reason := label_error(label):
             message = f"expected a class name, but {brief(repr(label))} {reason}."
-        elif last <= first:
+        elif last < first or (last == first and unit is Unit.FRAMES):
             message = f"{label!r} must end after it starts, but starts at {first:g} and ends at {last:g}."
         if message is not None:
             self.mentions.setdefault(video, line)
@@ -238,6 +241,8 @@ class SegmentTable:
         message = f"has labels of {covered} frames, but the video has {num_frames} frames"
         if num_frames - covered > tolerance:
             hint = "--label-fps sets another rate of the labels, --length-tolerance allows more."
+            if 2 * covered < num_frames:
+                hint = f"each line was read as the class of a frame; labels can be {LABEL_FORMATS}."
             self.error(path, None, f"{message}; they may differ by at most {tolerance}.", hint=hint)
         else:
             self.warn(path, None, f"{message}; the first {covered} are used.")

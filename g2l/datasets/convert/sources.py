@@ -15,7 +15,7 @@ from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, Features, as_features, open_features
 from g2l.datasets.layout import name_error
-from g2l.datasets.reading import normal, reading
+from g2l.datasets.reading import normal, present, reading
 from g2l.errors import brief, did_you_mean
 
 FEATURE_FORMATS = f".npy, {', '.join(BINARY_FORMATS)}, or numbers as text in {', '.join(TEXT_FORMATS)}"
@@ -50,7 +50,7 @@ class FeatureSource:
         if self.member is None:
             return self.header.read(1, num_frames)
         path = self.header.path
-        array = ARRAY_FORMATS[path.suffix].read_array(path, self.member)
+        array = ARRAY_FORMATS[path.suffix.lower()].read_array(path, self.member)
         with reading(path):
             array = array.reshape(self.header.shape)
         return as_features(path, (array.T if self.header.frames_first else array)[:, :num_frames])
@@ -73,13 +73,20 @@ def find_sources(
     Raises:
         DataError: There is no such folder, or no feature file in it.
     """
-    if not folder.is_dir():
-        raise DataError(folder, None, "no such folder of feature files.")
-    files = list(files_below(folder))
-    paths = [path for path in files if path.suffix == ".npy" or path.suffix in BINARY_FORMATS]
-    paths = paths or [path for path in files if path.suffix in TEXT_FORMATS]
+    with reading(folder):
+        is_folder = folder.is_dir()
+    if not is_folder:
+        what = "a file" if present(folder) else "nothing"
+        raise DataError(folder, None, f"expected a folder of feature files, but found {what}.")
+    by_suffix: dict[str, list[Path]] = {}
+    for path in files_below(folder):
+        by_suffix.setdefault(path.suffix.lower(), []).append(path)
+    paths = [path for suffix in (".npy", *BINARY_FORMATS) for path in by_suffix.get(suffix, ())]
+    paths = sorted(paths or [path for suffix in TEXT_FORMATS for path in by_suffix.get(suffix, ())])
     if not paths:
-        raise DataError(folder, None, f"expected feature files ({FEATURE_FORMATS}), but found none.")
+        others = " and ".join(f"{len(files)} {suffix or 'others'}" for suffix, files in by_suffix.items())
+        message = f"expected feature files ({FEATURE_FORMATS}), but found {brief(others) or 'no files'}."
+        raise DataError(folder, None, message)
     sources: dict[str, FeatureSource | None] = {}
     origins: dict[str, Path] = {}
     for path in paths:
@@ -92,9 +99,10 @@ def find_sources(
             continue
         for name, source in found.items():
             if name in origins:
-                message = (
-                    f"video {name!r} must have one file, but has {origins[name].relative_to(folder)} too."
-                )
+                other = origins[name]
+                message = f"video {name!r} must have one file, but has {other.relative_to(folder)} too."
+                if path.stem != other.stem:
+                    message = f"{message[:-1]}, whose name differs in its Unicode form alone."
                 issues.append(DataError(path, None, message))
             else:
                 origins[name], sources[name] = path, source
@@ -110,9 +118,9 @@ def open_sources(path: Path, variable: str | None) -> dict[str, FeatureSource]:
         DataError: The file cannot be read, or holds no such matrix of numbers.
     """
     stem = normal(path.stem)
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         return {stem: FeatureSource(open_features(path))}
-    arrays = ARRAY_FORMATS[path.suffix].list_arrays(path)
+    arrays = ARRAY_FORMATS[path.suffix.lower()].list_arrays(path)
     chosen = _choose(path, arrays, variable)
     return {
         stem if array.cell is None else f"{stem}_{array.cell}": FeatureSource(
@@ -161,12 +169,15 @@ def find_layout(
 
 def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None) -> str:
     """Return the name of the variable that holds the features."""
-    usable = [item for item in arrays.items() if variable is not None or item[1].matrix is not None]
-    if arrays and not usable:
-        shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items()))
+    matrices = [item for item in arrays.items() if item[1].matrix is not None]
+    # A single number beside others is a fact such as a frame rate.
+    usable = [item for item in matrices if max(item[1].shape) != 1] or matrices
+    usable = usable if variable is None else [*arrays.items()]
+    if not usable:
+        shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items())) or "nothing"
         raise DataError(path, None, f"expected a matrix of numbers, but found {shown}.")
     names = list(dict.fromkeys(variable_of(*item) for item in usable))
-    if variable is None and path.suffix == ".mat":
+    if variable is None and path.suffix.lower() == ".mat":
         names = [name for name in names if name != LABELS]
         variable = _FEATURES if _FEATURES in names else None
     if variable is None and len(names) == 1:

@@ -4,7 +4,7 @@
 |---|---|
 | names of columns | a table: `video, label, start, end`, or an export of BORIS or ELAN |
 | tier, times, annotation, by tabs | ELAN's tab-delimited text |
-| `1-30 SIL` | Breakfast: first and last frame, counted from 1 |
+| `1-30 SIL` | Breakfast: first and last frame, counted from 1 (or 0, where the first line does) |
 | `0 30 SIL` | start, end (exclusive) and class |
 | anything else, in a `.txt` | the class of the first frame |
 """
@@ -30,6 +30,7 @@ _BREAKFAST = re.compile(r"(\d{1,9})-(\d{1,9})\s+(\S.*)", re.ASCII)
 _LISTED = re.compile(rf"({_TIME})\s+({_TIME})\s+(\S.*)", re.ASCII)
 _ELAN_CLOCK = re.compile(r"\d+:\d\d:\d\d[.,]\d+", re.ASCII)
 _ELAN_SECONDS = re.compile(r"\d+[.,]\d+", re.ASCII)
+_ELAN_MILLISECONDS = re.compile(r"\d{1,12}", re.ASCII)
 _VIDEO = ("video", "observation id", "media file name", "media file path", "file", "file name", "file path")
 _LABEL = ("label", "class", "behavior", "behaviour", "annotation")
 _SPANS = (
@@ -74,6 +75,7 @@ def read_text_labels(path: Path, table: SegmentTable) -> None:
 def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: SegmentTable) -> None:
     """Read `<start> <end> <class>` or `<first>-<last> <class>` a line."""
     breakfast = pattern is _BREAKFAST
+    shift: int | None = None
     unit = Unit.SECONDS if table.settings.seconds and not breakfast else Unit.FRAMES
     video = normal(path.stem)
     table.mention(video, 1, path)
@@ -83,9 +85,11 @@ def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: Se
             expected = "first-last class" if breakfast else "start end class"
             table.error(path, line, f"expected {expected}, but found {brief(repr(text))}.")
             continue
-        # Breakfast counts frames from 1 and includes the last one.
-        start = str(int(match[1]) - 1) if breakfast and int(match[1]) else match[1]
-        _add(table, video, line, match[3].strip(), (start, match[2]), unit)
+        start, end = match[1], match[2]
+        if breakfast:  # which counts frames from 1, and includes the last one
+            shift = min(int(start), 1) if shift is None else shift
+            start, end = str(max(int(start) - shift, 0)), str(int(end) - shift + 1)
+        _add(table, video, line, match[3].strip(), (start, end), unit)
 
 
 def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iterator[Row]:
@@ -199,13 +203,21 @@ def _tier_column(path: Path, header: list[str], rows: Sequence[Row], table: Segm
 
 def _find_unnamed(first: list[str], settings: LabelSettings) -> _Columns | None:
     """Return the columns of a table without names: ELAN's text, or start, end and class."""
-    for pattern in (_ELAN_CLOCK, _ELAN_SECONDS):
+    for pattern in (_ELAN_CLOCK, _ELAN_SECONDS, _ELAN_MILLISECONDS):
         times = [place for place, text in enumerate(first) if pattern.fullmatch(text)]
         if len(first) > 3 and len(times) > 1 and times[0] > 0:
-            return _Columns(None, len(first) - 1, (times[0], times[1]), Unit.SECONDS, tier=0)
+            unit = Unit.MILLISECONDS if pattern is _ELAN_MILLISECONDS else Unit.SECONDS
+            if unit is Unit.SECONDS or (len(times) > 2 and _is_duration(first, times)):
+                return _Columns(None, len(first) - 1, (times[0], times[1]), unit, tier=0)
     if len(first) == 3 and all(parse_time(text, Unit.SECONDS) for text in first[:2]):
         return _Columns(None, 2, (0, 1), Unit.SECONDS if settings.seconds else Unit.FRAMES)
     return None
+
+
+def _is_duration(first: list[str], times: Sequence[int]) -> bool:
+    """Return whether the third number is the second less the first, as in ELAN's exports."""
+    start, end, duration = (int(first[place]) for place in times[:3])
+    return duration == end - start
 
 
 def _read_rows(path: Path, width: int, rows: Sequence[Row], columns: _Columns, table: SegmentTable) -> None:

@@ -46,6 +46,7 @@ def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
         "label,start,end\ncut,0,5\nstir,5,9\n",  # of the video that the file is named after
         "0,5,cut\n5,9,stir\n",
         "1-5 cut\n6-9 stir\n",
+        "0-4 cut\n5-8 stir\n",  # counted from 0
     ],
 )
 def test_columns_are_found_by_name(tmp_path: Path, text: str | bytes) -> None:
@@ -68,6 +69,27 @@ def test_lists_of_start_end_and_class(tmp_path: Path, text: str, fps: float | No
     assert issues == []
     assert spans(table) == [("cut", 0, 5), ("stir it", 5, 9)]
     assert table.whole == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hands\t\t0\t500\t500\tcut\nhands\t\t500\t900\t400\tstir it\n",  # ELAN's export in milliseconds
+        "0.0\t0.5\tcut\n0.5\t0.9\tstir it\n0.7\t0.7\ta point in time\n",  # Audacity's labels
+    ],
+)
+def test_exports_without_names_of_columns(tmp_path: Path, text: str) -> None:
+    table, issues = read(tmp_path / "a.txt", text, 10.0)
+    assert [issue.severity for issue in issues] == ["warning"] * ("point" in text)
+    assert spans(table) == [("cut", 0, 5), ("stir it", 5, 9)]
+
+
+@pytest.mark.parametrize("offset", [1e308, -1e308])
+def test_absurd_times_are_no_overflow(tmp_path: Path, offset: float) -> None:
+    table, _ = read(
+        tmp_path / "s.csv", f"{HEADER}a,cut,0,5\na,stir,5,1e99\n", 10.0, offset=offset, label_fps=1e-9
+    )
+    assert table.segments.get("a", []) == []
 
 
 def test_exports_of_boris(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from g2l import files
 from g2l.config import DataConfig
 from g2l.datasets.convert.plan import ConversionPlan, plan_conversion, write_conversion
 from g2l.datasets.convert.request import ConversionRequest
@@ -17,7 +19,7 @@ from g2l.datasets.convert.segments import Segment, SegmentTable
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.errors import DataError
 from g2l.datasets.validation import validate_dataset
-from g2l.errors import InputError
+from g2l.errors import DiskFullError, InputError
 
 TOLERANCE = DataConfig.length_tolerance
 LENGTHS = {"S1_A": 20, "S1_B": 24, "S2_A": 30, "S2.b_B": 12, "S3_A": 27}
@@ -177,6 +179,26 @@ def test_features_that_are_not_finite_leave_nothing_behind(source: Source) -> No
     with pytest.raises(InputError, match=r"S3_A\.npy: features must be finite"):
         write_conversion(source.plan())
     assert list((source.root / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space"), OSError("30720 requested and 992 written")])
+def test_a_full_disk_leaves_nothing_behind(
+    source: Source, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = source.plan()
+    monkeypatch.setattr(np, "save", Mock(side_effect=error))
+    with pytest.raises(DiskFullError, match=r"data/mine: cannot write \(No space"):
+        write_conversion(plan)
+    assert list((source.root / "data").iterdir()) == []
+
+
+def test_an_error_while_writing_names_the_final_place(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = source.plan()
+    monkeypatch.setattr(files, "_sync", Mock(side_effect=OSError(28, "No space")))
+    with pytest.raises(DiskFullError, match=r"data/mine/mapping\.txt: cannot write"):
+        write_conversion(plan)
 
 
 def test_nothing_is_overwritten(source: Source) -> None:

@@ -1,0 +1,201 @@
+"""How much context three real data sets need, and what asking costs: `python -m benchmarks.context`.
+
+Each case is one `g2l context`. Its records are kept in `context.json`, its trainings in `--work`; a run that
+was stopped continues. The data sets are confirmation sets: the ranges that are expected come from windows of
+a ridge classifier in their README, the settings from the cost alone. `--page` only writes the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.datasets.batching import BatchSource
+from g2l.datasets.dataset import SegmentationDataset
+from g2l.evaluation import Budget
+from g2l.files import write_json, write_text
+from g2l.models.registry import build_backbone
+from g2l.pipeline.context import open_run
+from g2l.pipeline.context_curve import ContextTask, measure_context, structures_of
+from g2l.training.device import one_thread, resolve_device
+from g2l.training.loop import fit
+
+RECORDS = Path(__file__).with_suffix(".json")
+PAGE = Path(__file__).with_name("CONTEXT.md")
+LIMIT = 30.0
+"""CPU minutes: 15 minutes on 2 cores."""
+CHEAP = RecipeConfig(epochs=15, batch_size=1)
+"""About the optimiser steps of the default, each on a quarter of the frames."""
+MAPS = 32
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set as it is read, and the receptive fields in samples that are expected to be best."""
+
+    dataset: str
+    sample_rate: int
+    low: float
+    high: float
+    subjects: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Name in the records."""
+        return f"{self.dataset}/{self.sample_rate}"
+
+
+EYE = ("hmr_eye", 127, 2047, r"^(user_\d+)_")
+CASES = (
+    Case("finch_gy6or6", 1, 1, 511),
+    Case(EYE[0], 4, *EYE[1:]),
+    Case("apnea_ecg", 4, 2047, math.inf),
+    Case(EYE[0], 1, *EYE[1:]),
+    Case("apnea_ecg", 1, 2047, math.inf),
+)
+
+
+def task_of(case: Case, root: Path, *, cheap: bool) -> ContextTask:
+    """Return the measurement with the default settings, or those that were run."""
+    data = DataConfig(
+        data_root=root, dataset=case.dataset, sample_rate=case.sample_rate, group_pattern=case.subjects
+    )
+    if not cheap:
+        return ContextTask(data=data, backbone=BackboneConfig(), recipe=RecipeConfig())
+    return ContextTask(data=data, backbone=BackboneConfig(feature_maps=MAPS), recipe=CHEAP)
+
+
+def default_minutes(task: ContextTask) -> float:
+    """Return the CPU minutes of a measurement, from the second of two steps of its middle network."""
+    dataset = SegmentationDataset.open(task.data, quiet=True)
+    partitions = dataset.partitions(Selection.BEST)
+    structures = structures_of(task, dataset.longest(partitions.train))
+    model = build_backbone(
+        task.backbone,
+        structures[len(structures) // 2],
+        feature_dim=dataset.feature_dim,
+        num_classes=len(dataset.mapping.names),
+    )
+    source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=0)
+    recipe = task.recipe.replace(selection=Selection.LAST)
+    spent = []
+    for steps in (1, 2):
+        started = time.process_time()
+        fit(model, source, recipe, seed=0, device=resolve_device("cpu"), budget=Budget(steps, "steps"))
+        spent.append(time.process_time() - started)
+    step = spent[1] / 2
+    # A forward pass of a held-out video costs a third of a step of it.
+    epoch = step * (len(source) + len(partitions.holdout) / task.recipe.batch_size / 3)
+    return epoch * task.recipe.epochs * len(structures) * task.repeats / 60
+
+
+def measure(case: Case, root: Path, work: Path, records: dict[str, Any]) -> None:
+    """Measure what is missing of one case; CPU seconds add up over the runs that it took."""
+    record = records[case.key]
+    if "words" in record:
+        return
+    started = time.process_time()
+    try:
+        with open_run(work / case.key, device="cpu", resume=True) as context:
+            curve, suggested = measure_context(context, task_of(case, root, cheap=True))
+        record |= {
+            "points": [asdict(point) for point in curve.points],
+            "error": curve.error,
+            "needed": curve.needed,
+            "words": curve.words(),
+            "suggested": suggested.shape,
+        }
+    finally:
+        record["cpu_seconds"] += time.process_time() - started
+        write_json(RECORDS, records)
+    print(case.key, record["words"], f"{record['cpu_seconds'] / 60:.1f} CPU min", flush=True)
+
+
+def row(case: Case, record: dict[str, Any]) -> str:
+    """Return the line of a case."""
+    expected = f"{case.low:,} to {case.high:,}" if case.low > 1 else f"at most {case.high:,}"
+    if math.isinf(case.high):
+        expected = f"at least {case.low:,}"
+    start = f"| {case.dataset} | {case.sample_rate} | {expected} "
+    cost = f"| {record['default_minutes']:.0f} |" if "default_minutes" in record else "| |"
+    if "words" not in record:
+        return f"{start}| not measured | | | {cost}"
+    points = record["points"]
+    samples = [point["frames"] * case.sample_rate for point in points]
+    best = max(range(len(points)), key=lambda index: points[index]["scores"]["f1"])
+    found = [
+        f"{samples[index]:,} ({'as expected' if case.low <= samples[index] <= case.high else 'otherwise'})"
+        for index in (best, record["needed"])
+    ]
+    curve = " · ".join(
+        f"{size:,}: {point['scores']['f1']:.1f}" for size, point in zip(samples, points, strict=True)
+    )
+    minutes = record["cpu_seconds"] / 60
+    return f"{start}| {curve} (± {record['error']:.1f}) | {found[0]} | {found[1]} | {minutes:.0f} {cost}"
+
+
+def page(records: dict[str, Any], cases: Sequence[Case] = CASES) -> str:
+    """Return the page."""
+    words = [
+        f"- `{case.dataset}`, every {case.sample_rate}. frame: {records[case.key]['words']}"
+        if case.sample_rate > 1
+        else f"- `{case.dataset}`: {records[case.key]['words']}"
+        for case in cases
+        if "words" in records.get(case.key, {})
+    ]
+    return "\n".join(
+        [
+            "# How much context the data need",
+            "",
+            f"Made by `python -m benchmarks.context`: `g2l context --feature-maps {MAPS} --epochs "
+            f"{CHEAP.epochs} --batch-size {CHEAP.batch_size}` on fold 1, one CPU thread, 5 receptive fields, "
+            "2 trainings each. Receptive fields are in samples of the file. The interval is that of a "
+            "difference (90 %). *Needed* is the smallest receptive field whose loss is within it. CPU "
+            f"minutes should be at most {LIMIT:.0f} (15 minutes on 2 cores); the last column is the estimate "
+            "for the default settings (64 maps, 50 epochs, batch 4), from two of their steps. The expected "
+            "range is that of a ridge classifier on windows.",
+            "",
+            "| data set | every n-th frame | expected | hold-out F1 by receptive field | best | needed "
+            "| CPU minutes | by default |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            *(row(case, records.get(case.key, {})) for case in cases),
+            "",
+            "What the command prints:",
+            "",
+            *words,
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Measure what is missing, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data-root", type=Path, default=Path("data"))
+    parser.add_argument("--work", type=Path, default=Path("runs/benchmark-context"))
+    parser.add_argument("--cases", type=int, default=len(CASES), help="Only the first cases.")
+    parser.add_argument("--page", action="store_true", help="Only write the page.")
+    arguments = parser.parse_args()
+    records: dict[str, Any] = json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
+    if not arguments.page:
+        with one_thread():
+            for case in CASES:
+                if case.key not in records:
+                    minutes = default_minutes(task_of(case, arguments.data_root, cheap=False))
+                    records[case.key] = {"cpu_seconds": 0.0, "default_minutes": minutes}
+                    write_json(RECORDS, records)
+            for case in CASES[: arguments.cases]:
+                measure(case, arguments.data_root, arguments.work, records)
+                write_text(PAGE, page(records))
+    write_text(PAGE, page(records))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""How often a whole pipeline ships what it should: `python -m benchmarks.null_search`.
+
+Small but real searches: `g2l pipeline` with tiny networks on two kinds of synthetic data. Export, predictions
+and report are left out: they decide nothing.
+
+- **null**: frames with a label of their own, drawn independently. Only the frame itself tells its label and
+  all structures have as many weights, so none is better by more than luck. Anything but the hand-designed
+  structure is shipped wrongly, and the intervals of all comparisons should hold 0.
+- **lags**: the label depends on frames farther away than the hand-designed structure sees, and not farther
+  than the search space reaches (`g2l.datasets.synthetic.lags`). A searched structure should be shipped.
+
+Each pipeline is a record of `null_search.json`; a run that was stopped continues. `--page` only writes the
+page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from scipy import stats
+
+from g2l.config import (
+    FAST,
+    BackboneConfig,
+    Budget,
+    CandidateCheckpoints,
+    DataConfig,
+    GlobalSearchConfig,
+    LocalSearchConfig,
+    RecipeConfig,
+    Space,
+)
+from g2l.datasets.synthetic import (
+    SyntheticDataset,
+    SyntheticVideo,
+    lags,
+    subject_splits,
+    video_names,
+    write_dataset,
+)
+from g2l.files import read_json, write_json, write_text
+from g2l.pipeline import pipeline
+from g2l.pipeline.contest import HAND_DESIGNED
+from g2l.pipeline.context import open_run
+from g2l.pipeline.pipeline import SUMMARY, PipelineTask
+from g2l.training.device import one_thread
+
+RECORDS = Path(__file__).with_suffix(".json")
+PAGE = Path(__file__).with_name("NULL_SEARCH.md")
+NULL, LAGS = "null", "lags"
+VIDEOS, FRAMES, CLASSES, FEATURE_DIM = 24, 60, 4, 6
+NOISE = 0.9
+"""Standard deviation of the noise of a feature; the means of a class are standard normal."""
+LAG, LAG_FRAMES, LAG_FEATURES = 20, 120, 3
+"""The hand-designed structure sees 14 frames on either side."""
+BACKBONE = BackboneConfig(stages=2, layers=3, feature_maps=8, dropout=0.1)
+MAX_EXPONENT = 4
+SEEDS = 3
+
+
+def independent_frames(seed: int) -> SyntheticDataset:
+    """Return videos whose frames say nothing about each other."""
+    generator = np.random.default_rng([seed, 7])
+    prototypes = generator.standard_normal((CLASSES, FEATURE_DIM))
+    names = video_names("Null", VIDEOS)
+    videos = []
+    for name in names:
+        labels = generator.integers(CLASSES, size=FRAMES)
+        noise = NOISE * generator.standard_normal((FEATURE_DIM, FRAMES))
+        videos.append(SyntheticVideo(name, (prototypes[labels].T + noise).astype(np.float32), labels))
+    classes = tuple(f"class_{index}" for index in range(CLASSES))
+    return SyntheticDataset(classes, tuple(videos), subject_splits(names))
+
+
+def planted_lag(seed: int) -> SyntheticDataset:
+    """Return videos whose labels depend on frames out of sight of the hand-designed structure."""
+    generator = np.random.default_rng([seed, 8])
+    return lags(generator, (LAG,), videos=VIDEOS, frames=LAG_FRAMES, feature_dim=LAG_FEATURES)
+
+
+def task_of(kind: str, root: Path, seed: int) -> PipelineTask:
+    """Return a pipeline with the default rules and little of everything."""
+    return PipelineTask(
+        data=DataConfig(data_root=root, dataset=kind, seed=seed),
+        backbone=BACKBONE,
+        recipe=RecipeConfig(epochs=10, batch_size=2, learning_rate=1e-2),
+        global_search=GlobalSearchConfig.of_preset(FAST).replace(
+            space=Space.RATES,
+            trainings=8.0,
+            population=6,
+            generations=1,
+            max_exponent=MAX_EXPONENT,
+            candidate_checkpoints=CandidateCheckpoints.NONE,
+        ),
+        local_search=LocalSearchConfig.of_preset(FAST).replace(interval=Budget(4, "steps"), updates=5),
+        seeds=SEEDS,
+        seed=seed,
+    )
+
+
+def run_once(kind: str, seed: int) -> dict[str, Any]:
+    """Make a data set, run a pipeline on it, and return what it decided and reported."""
+    none = mock.Mock(return_value=Path())
+    started = time.process_time()
+    work = Path(tempfile.mkdtemp(prefix="g2l-null-"))
+    try:
+        write_dataset(work, kind, independent_frames(seed) if kind == NULL else planted_lag(seed))
+        left_out = mock.patch.multiple(pipeline, _export=none, _predict=none, write_report=none)
+        with left_out, open_run(work / "run", device="cpu") as context:
+            pipeline.run_pipeline(context, task_of(kind, work, seed), on_plan=lambda _: None)
+        summary = read_json(work / "run" / SUMMARY)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    contest = summary["contest"]
+    fields = ("estimate", "low", "high", "verdict")
+    duels = [
+        {
+            "pair": f"{duel['challenger']} − {duel['defender']}",
+            **{one: duel["comparison"][one] for one in fields},
+        }
+        for duel in contest["duels"]
+        if duel["comparison"] is not None
+    ]
+    test = {name: {one: found[one] for one in fields} for name, found in summary["difference"].items()}
+    searched = summary["searched"]["structure"] != summary[HAND_DESIGNED]["structure"]
+    return {
+        "shipped": contest["shipped"],
+        "searched": summary["searched"]["structure"],
+        "duels": duels,
+        "test": test if searched else {},
+        "accuracy": {name: summary[name]["test"]["accuracy"]["mean"] for name in (HAND_DESIGNED, "searched")},
+        "cpu_seconds": time.process_time() - started,
+    }
+
+
+def share(hits: int, count: int) -> str:
+    """Return a share in percent with its 95 % interval (Wilson)."""
+    if not count:
+        return "not measured"
+    low, high = stats.binomtest(hits, count).proportion_ci(method="wilson")
+    return (
+        f"{100 * hits / count:.0f} % ({hits} of {count}; 95 % interval {100 * low:.0f} to {100 * high:.0f})"
+    )
+
+
+def coverage(comparisons: Sequence[dict[str, Any]]) -> str:
+    """Return how many intervals hold 0."""
+    return share(sum(one["low"] <= 0 <= one["high"] for one in comparisons), len(comparisons))
+
+
+def mean_difference(comparisons: Sequence[dict[str, Any]]) -> str:
+    """Return the mean of the estimates with its standard error."""
+    if len(comparisons) < 2:
+        return "not measured"
+    estimates = [one["estimate"] for one in comparisons]
+    return f"{np.mean(estimates):+.2f} ± {np.std(estimates, ddof=1) / math.sqrt(len(estimates)):.2f}"
+
+
+def page(records: dict[str, Any]) -> str:
+    """Return the page."""
+    of = {kind: [one for key, one in records.items() if key.startswith(kind)] for kind in (NULL, LAGS)}
+    null, lagged = of[NULL], of[LAGS]
+    wrong = sum(one["shipped"] != HAND_DESIGNED for one in null)
+    right = sum(one["shipped"] != HAND_DESIGNED and one["test"]["f1"]["estimate"] > 0 for one in lagged)
+    rows = []
+    for name, found in (
+        ("global − hand-designed, hold-outs", _duels(null, "global")),
+        ("local − simpler, hold-outs", _duels(null, "local")),
+        ("searched − hand-designed, test F1", [one["test"]["f1"] for one in null if one["test"]]),
+        (
+            "searched − hand-designed, test accuracy",
+            [one["test"]["accuracy"] for one in null if one["test"]],
+        ),
+    ):
+        rows.append(f"| {name} | {coverage(found)} | {mean_difference(found)} |")
+    gains = [{"estimate": one["accuracy"]["searched"] - one["accuracy"][HAND_DESIGNED]} for one in lagged]
+    cost = {
+        kind: np.mean([one["cpu_seconds"] for one in found]) if found else math.nan
+        for kind, found in of.items()
+    }
+    return "\n".join(
+        [
+            "# Searches where nothing, or something, is to be found",
+            "",
+            "Made by `python -m benchmarks.null_search`: pipelines (global search of rates, local search, "
+            "contest, final trainings) with the default rules on synthetic data. "
+            f"{BACKBONE.stages} × {BACKBONE.layers} × {BACKBONE.feature_maps}, {VIDEOS} videos, "
+            f"{SEEDS} seeds.",
+            "",
+            "| data | what should happen | share | aim | CPU seconds of one |",
+            "| --- | --- | --- | --- | --- |",
+            f"| independent frames | hand-designed is shipped; share of others | {share(wrong, len(null))} "
+            f"| at most 5 % | {cost[NULL]:.0f} |",
+            f"| planted lag of {LAG} frames | a better structure is shipped | {share(right, len(lagged))} "
+            f"| at least 95 % | {cost[LAGS]:.0f} |",
+            "",
+            "Test accuracy on planted lags, searched minus hand-designed, mean ± standard error: "
+            f"{mean_difference(gains)} points.",
+            "",
+            "Independent frames: how many of the reported 95 % intervals hold 0 (aim: 93 to 97 %), and the "
+            "mean of the estimates ± its standard error. Pipelines whose searches end in the hand-designed "
+            "structure have nothing to compare.",
+            "",
+            "| comparison | intervals that hold 0 | mean difference |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _duels(records: Sequence[dict[str, Any]], challenger: str) -> list[dict[str, Any]]:
+    return [duel for one in records for duel in one["duels"] if duel["pair"].startswith(challenger)]
+
+
+def main() -> None:
+    """Run what is missing, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--null", type=int, default=40, help="Searches on independent frames.")
+    parser.add_argument("--lags", type=int, default=20, help="Searches on planted lags.")
+    parser.add_argument("--page", action="store_true", help="Only write the page.")
+    arguments = parser.parse_args()
+    records: dict[str, Any] = json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
+    wanted = [(NULL, seed) for seed in range(arguments.null)] + [
+        (LAGS, seed) for seed in range(arguments.lags)
+    ]
+    with one_thread():
+        for kind, seed in [] if arguments.page else wanted:
+            key = f"{kind}/{seed}"
+            if key not in records:
+                records[key] = run_once(kind, seed)
+                write_json(RECORDS, records)
+                print(key, records[key]["shipped"], f"{records[key]['cpu_seconds']:.0f} s", flush=True)
+    write_text(PAGE, page(records))
+
+
+if __name__ == "__main__":
+    main()
