@@ -128,7 +128,8 @@ def recorded(folder: Path) -> dict[str, Any]:
         tags = {
             name: value
             for name, value in run.data.tags.items()
-            if name.startswith("g2l.") and not any(part in name for part in ("folder", "_id", "record", "command"))
+            if name.startswith("g2l.")
+            and not any(part in name for part in ("folder", "_id", "record", "command"))
         }
         artifacts = sorted(_artifacts(client, run.info.run_id, ""))
         one = {"status": run.info.status, "params": run.data.params, "tags": tags}
@@ -157,7 +158,7 @@ def kill(folder: Path, command: list[str], seconds: float) -> int:
     """Run a command, killed up to three times, to its end; return how often it was killed."""
     for killed in range(3):
         process = start(folder, command, resume=killed > 0 and (folder / "out").exists())
-        time.sleep(random.uniform(0.2, 1) * seconds)
+        time.sleep(random.uniform(0.1, 0.6) * seconds)
         if process.poll() is not None:
             finish(process, folder)
             return killed

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
-from g2l.config import FAST, BackboneConfig, DataConfig, RecipeConfig
+from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 from g2l.errors import InputError
 
 from . import console
 from .inputs import check_backbone, open_model
-from .options import Uses
+from .options import Uses, uses_of
 from .session import run_context
 from .settings import ContextConfig, PublishedConfig, RunConfig
 
@@ -21,12 +22,18 @@ def context(
     data: DataConfig,
     context: ContextConfig,
     run: RunConfig,
-    recipe: Annotated[RecipeConfig, Uses(first=("epochs",), without=("selection",))],
-    backbone: Annotated[BackboneConfig, Uses(only=("name", "feature_maps", "dropout", "causal"))],
+    recipe: Annotated[
+        RecipeConfig,
+        Uses(first=("epochs",), without=("selection", "refit"), defaults={"epochs": 15, "batch_size": 1}),
+    ],
+    backbone: Annotated[
+        BackboneConfig,
+        Uses(only=("name", "feature_maps", "dropout", "causal"), defaults={"feature_maps": 32}),
+    ],
 ) -> None:
     """Measure how much context the data need, with small trainings; writes a suggested structure.json.
 
-    Example: g2l context --dataset gtea --split 1 --epochs 30
+    Example: g2l context --dataset gtea --split 1
     """
     from g2l.datasets.facts import resolve_config
     from g2l.pipeline.context_curve import ContextTask, measure_context
@@ -35,7 +42,7 @@ def context(
     check_backbone(backbone)
     session = None
     if context.model is not None:
-        _refuse_training_options(data, context, recipe, backbone)
+        _refuse_training_options(data, context, {"training": recipe, "backbone": backbone})
         session = open_model(context.model, PublishedConfig(), run.device)
     title = f"{data.dataset} split {data.split}, hold-out"
     with run_context(run, "context", f"{data.dataset}-split{data.split}") as opened:
@@ -59,17 +66,17 @@ def context(
 
 
 def _refuse_training_options(
-    data: DataConfig, context: ContextConfig, recipe: RecipeConfig, backbone: BackboneConfig
+    data: DataConfig, given: ContextConfig, configs: Mapping[str, RecipeConfig | BackboneConfig]
 ) -> None:
     """Raise `InputError` where options were given that are of no use with a model."""
+    usual = [uses.usual() for uses in uses_of(context).values()]
     used = {
-        "--repeats": context.repeats is not None,
+        "--repeats": given.repeats is not None,
         "--sample-rate": data.sample_rate is not None,
         "--normalize": data.normalize is not None,
-        "options of the training": recipe != RecipeConfig.of_preset(FAST),
-        "options of the backbone": backbone != BackboneConfig(),
+        **{f"options of the {name}": config not in usual for name, config in configs.items()},
     }
-    found = [name for name, given in used.items() if given]
+    found = [name for name, is_given in used.items() if is_given]
     if found:
         raise InputError(f"{', '.join(found)} cannot be given with --model, which sets them.")
 

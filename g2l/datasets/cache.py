@@ -42,12 +42,9 @@ class FeatureCache:
 
 
 class SharedFeatures:
-    """Features by video name, as `FeatureCache` but in files. Safe for several processes.
+    """Features by video name in files of a folder of their own. Safe for several processes.
 
     Mapped files do not count as memory of a process: the system reads and drops their pages as needed.
-
-    Args:
-        folder: Of these features alone; made when the first ones are put there.
     """
 
     def __init__(self, folder: Path) -> None:

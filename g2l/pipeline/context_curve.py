@@ -45,10 +45,10 @@ STAGES = 2
 SMALLEST, DEEPEST = 4, 11
 """Layers of a stage."""
 CONFIDENCE = 0.9
-LOST = 0.5
-"""F1 that a model may lose by what it is said not to need; its scores have no noise of training."""
 NOTICEABLE = 3.0
 """F1 that too short a context costs at least (METHOD, section 8); a larger interval tells nothing of it."""
+LOST = 0.5
+"""F1 that a model may lose by what it is said not to need; its scores have no noise of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class ContextCurve:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
         needed: Index of the smallest receptive field whose loss is within that interval and not noticeable
-            (of a model: from which on the loss is below `LOST`); of the largest one where nothing was learnt.
+            (of a model: from which on it is below `LOST`); of the largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
         rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
@@ -133,8 +133,6 @@ class ContextCurve:
                 f"The model gains less than {LOST} F1 from frames beyond {self._radius(point)} "
                 f"({1 - point.unchanged:.1%} of the labels change)"
             )
-            if self.needed == 0:
-                return f"{said}."
         elif self.needed == len(self.points) - 1:
             gain = self.points[-2].loss - point.loss
             said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
@@ -145,8 +143,8 @@ class ContextCurve:
                     f"Undecided: no gain beyond {self._radius(point)}, but differences below "
                     f"{self.error:.1f} F1 do not show; add --repeats"
                 )
-            if self.needed == 0:
-                return f"{said}{'.' if self.error > NOTICEABLE else ': the smallest context is enough.'}"
+        if self.needed == 0:
+            return f"{said}." if said.startswith("Undecided") else f"{said}: the smallest context is enough."
         below = self.points[self.needed - 1]
         joint = " With" if said.endswith(".") else "; with"
         late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
@@ -245,12 +243,11 @@ def curve_of(
             frames, scores, means, unchanged or (None,) * len(frames), strict=True
         )
     )
+    verdict = nothing_learnt(means.tolist()) if unchanged is None else None
     if unchanged is None:
-        verdict = nothing_learnt(means.tolist())
-        needed = next(index for index, one in enumerate(points) if one.loss <= min(error, NOTICEABLE))
-    else:  # a model is what it is: neither noise nor a shorter training than another's
-        verdict = None
-        needed = 1 + int(np.flatnonzero(means[-1] - means >= LOST).max(initial=-1))
+        needed = int((means.max() - means > min(error, NOTICEABLE)).argmin())
+    else:
+        needed = int(np.flatnonzero(means[-1] - means >= LOST).max(initial=-1)) + 1
     rises = [float(np.mean([one.get(RISE, 0.0) for one in of])) for of in scores]
     return ContextCurve(
         points=points,
@@ -258,7 +255,7 @@ def curve_of(
         needed=needed if verdict is None else len(points) - 1,
         seconds_per_frame=seconds_per_frame,
         verdict=verdict,
-        rising=needed > 0 and unchanged is None and 3 * rises[needed - 1] >= points[needed - 1].loss,
+        rising=unchanged is None and needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
     )
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from g2l.config import Budget
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.search.candidates import Candidate, Origin, Proposal
 from g2l.search.events import SearchPhase
 from g2l.structure import DilationStructure

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from search_landscapes import BUDGET, Landscape, evaluation
 
-from g2l.config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
+from g2l.config import Budget, CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget, EvaluationStatus
+from g2l.evaluation import EvaluationStatus
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search

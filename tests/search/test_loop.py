@@ -7,9 +7,9 @@ import pytest
 from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score, scored
 from small_searches import HAND, TARGET, config, search
 
-from g2l.config import Strategy
+from g2l.config import Budget, Strategy
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.search.candidates import Origin, nothing_learnt
 from g2l.search.events import SearchPhase
 from g2l.search.journal import Journal

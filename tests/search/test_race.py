@@ -12,9 +12,9 @@ from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, score
 from small_searches import HAND as HAND_DESIGNED
 from small_searches import TARGET, config, search
 
-from g2l.config import ProxyChoice
+from g2l.config import Budget, ProxyChoice
 from g2l.errors import InputError
-from g2l.evaluation import Budget, Evaluation
+from g2l.evaluation import Evaluation
 from g2l.search.race import BEYOND_NOISE, RaceResult, choose, next_round, race_results, seed_noise
 from g2l.structure import DilationStructure
 

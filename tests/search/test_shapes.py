@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from search_landscapes import Shuffled
 from small_shapes import FULL, HAND, RATES, SMALL, TINY, RatesToo, curves, shape_space
 
-from g2l.config import GlobalSearchConfig, Preference, ProxyChoice, Space
+from g2l.config import Budget, GlobalSearchConfig, Preference, ProxyChoice, Space
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
