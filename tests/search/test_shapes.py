@@ -230,22 +230,6 @@ def test_the_executor_does_not_matter(make):
         assert search(executor=executor) == expected
 
 
-def test_a_search_goes_on_from_any_line_of_its_journal(tmp_path):
-    def run(path):
-        with Journal(path, resume=True, identity={}) as journal:
-            return search(curves(noise=2.0), journal=journal)
-
-    whole = tmp_path / "whole.jsonl"
-    expected = run(whole)
-    content = whole.read_bytes()
-    lines = content.splitlines(keepends=True)
-    for count in range(len(lines)):
-        path = tmp_path / f"{count}.jsonl"
-        path.write_bytes(b"".join(lines[:count]) + lines[count][: len(lines[count]) // 2])
-        assert run(path) == expected
-        assert path.read_bytes() == content
-
-
 def test_another_space_is_another_search(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path, resume=False, identity={}) as journal:

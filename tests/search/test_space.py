@@ -43,13 +43,6 @@ def test_size_of_the_paper():
     assert space.size == 11**40
 
 
-def test_contains_needs_shape_and_rates():
-    space = SearchSpace(LayerTopology(), (2, 1), (1, 2, 4))
-    assert space.contains(DilationStructure(((4, 1), (2,))))
-    assert not space.contains(DilationStructure(((4, 3), (2,))))
-    assert not space.contains(DilationStructure(((4,), (2, 1))))
-
-
 def test_samples_are_uniform_over_exponents():
     space = SearchSpace.powers_of_two(LayerTopology(), (20,), max_exponent=10, longest=5000)
     generator = np.random.default_rng(0)
@@ -58,11 +51,6 @@ def test_samples_are_uniform_over_exponents():
     expected = len(drawn) / len(space.rates)
     chi_square = float(((counts - expected) ** 2 / expected).sum())
     assert chi_square < 25.2  # 99.5 % of chi-square with 10 degrees of freedom
-
-
-def test_hand_designed_is_clamped_to_the_largest_rate():
-    space = SearchSpace.powers_of_two(LayerTopology(), (10,), max_exponent=10, longest=100)
-    assert space.project(DilationStructure.hand_designed(1, 10)).rates == (1, 2, 4, 8, 16, 32, 64, 64, 64, 64)
 
 
 @given(st.lists(st.integers(1, 5000), min_size=3, max_size=3), st.integers(1, 3000))
