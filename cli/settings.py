@@ -205,7 +205,9 @@ class EvaluateConfig(JsonConfig):
 
     predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
     ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same format.", required=True)
-    background: tuple[str, ...] = _first(("background",), BACKGROUND_HELP, keeps_empty=True)
+    background: tuple[str, ...] | None = _first(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background", keeps_empty=True
+    )
     bundle: Path | None = _first(None, "Score only the videos of this bundle.")
     convention: str = _first(
         "mstcn",

@@ -131,14 +131,6 @@ def test_a_long_video_is_drawn_in_parts_by_their_most_frequent_class(runs):
         assert counts[parts[part]] == max(counts.values())
 
 
-def test_ten_hours_are_no_more_bars_than_ten_minutes(figure):
-    (axes,) = figure(np.random.default_rng(0).integers(0, 48, 1_080_000), fps=30.0).axes
-    assert axes.get_xlim() == (0, 36_000)
-    (bars,) = spans(axes).values()
-    assert len(bars) <= plots._COLUMNS
-    assert (bars[0][0], bars[-1][1]) == (0, 36_000)
-
-
 @pytest.mark.parametrize("name", ["$x$", "a$", "_hidden", "倒す", "{"])
 def test_any_class_name_can_be_drawn_without_a_warning(tmp_path, name):
     with warnings.catch_warnings():
