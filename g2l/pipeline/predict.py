@@ -265,7 +265,8 @@ class PredictionRecord:
             OperationalError: The disk refuses.
         """
         lines = (self._lines[video] for video in videos)
-        write_text(self._path, "".join(f"{canonical_json(line)}\n" for line in lines))
+        if self._path.exists():
+            write_text(self._path, "".join(f"{canonical_json(line)}\n" for line in lines))
 
     def add(
         self, video: str, features: Source | None, files: Iterable[Path], segments: Sequence[SegmentRow]
