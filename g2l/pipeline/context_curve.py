@@ -179,10 +179,13 @@ def measure_context(
     with context.stage(RunKind.CONTEXT, "context", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         structures = structures_of(task, dataset.longest(partitions.train))
-        scores = [
-            [_train(stage, task, structure, repeat) for repeat in range(task.repeats)]
-            for structure in structures
-        ]
+        scores: list[list[Mapping[str, float]]] = []
+        for structure in structures:
+            scores.append([])
+            for repeat in range(task.repeats):
+                number = (len(scores) - 1) * task.repeats + repeat + 1
+                stage.progress.stage(f"training {number} of {len(structures) * task.repeats}", None)
+                scores[-1].append(_train(stage, task, structure, repeat))
         fps = dataset.fps
         curve = curve_of(
             [task.backbone.topology.receptive_field(structure).frames for structure in structures],
