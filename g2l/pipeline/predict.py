@@ -130,7 +130,8 @@ def predict(
     if context.resume or overwrite:
         keep_edited(place)
     if overwrite:
-        remove_files(place, {*ours, *RECORDS, MANIFEST} if (place / MANIFEST).exists() else ())
+        # Not the manifest: after a kill it shows whose the other files are.
+        remove_files(place, {*ours, *RECORDS} if (place / MANIFEST).exists() else ())
     made_by = {
         "version": g2l.__version__,
         "model": session.fingerprint,
