@@ -11,6 +11,8 @@ from g2l.config import GlobalSearchConfig, Selection, Space
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
+from g2l.figures.results import Costed, HoldoutCurve, front, holdout_curves
+from g2l.figures.search import fitness_over_generations
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import metric_value
 from g2l.models.size import multiply_adds_per_frame
@@ -30,7 +32,6 @@ from g2l.pipeline.candidates import (
 from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
-from g2l.pipeline.figures import fitness_over_generations, save_figure, shapes_figure
 from g2l.pipeline.fitting import Training
 from g2l.pipeline.latency import latency
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns, shape_columns
@@ -294,7 +295,7 @@ def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, 
         write_table(stage.folder, "race", columns)
     if found.proof is not None:
         write_table(stage.folder, "shapes", shape_columns(found.proof, topology))
-        save_figure(stage.folder, "shapes", shapes_figure(found.proof, fitness))
+        _draw_shapes(stage, found.proof, fitness)
         return
     figure = fitness_over_generations(
         [generation.best for generation in found.generations],
@@ -302,7 +303,25 @@ def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, 
         hand_designed,
         fitness,
     )
-    save_figure(stage.folder, "fitness", figure)
+    stage.draw("fitness", figure)
+
+
+def _draw_shapes(stage: RunContext, proof: Proof, fitness: str) -> None:
+    points = [
+        Costed(
+            name=row.name, multiply_adds=row.multiply_adds, score=row.difference, low=row.low, high=row.high
+        )
+        for row in proof.rows
+    ]
+    best = [row.name for row in proof.front]
+    stage.draw("front", front(points, best, proof.winner.name, fitness))
+    curves = {
+        row.name: HoldoutCurve(curve, row.epochs, row.rising)
+        for row, curve in zip(proof.rows, proof.curves, strict=True)
+        if curve
+    }
+    if curves:
+        stage.draw("curves", holdout_curves(curves, fitness))
 
 
 def _run(

@@ -13,7 +13,7 @@ from g2l.files import read_json
 from g2l.models.artifact import load_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.records import figure_path, read_result
+from g2l.records import read_result
 from g2l.structure_files import read_structure
 from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import ATTENTION, BACKBONE, DUAL, RECIPE, global_task
@@ -56,7 +56,8 @@ def test_uneven_shapes_are_trained_and_reported(context, tiny, measured):
         assert metadata.structure.as_lists() == one["structure"]
     table = read_json(context.folder / "tables" / "shapes.json")
     assert len(table["data"]) == 3
-    assert figure_path(context.folder, "shapes").read_bytes().startswith(b"\x89PNG")
+    for name in ("front", "curves"):
+        assert (context.folder / "figures" / f"{name}.svg").read_bytes().startswith(b"<?xml")
     assert read_result(context.folder)["recorded"]["tags"]["g2l.reason_of_winner"] == outcome.reason
 
 
