@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -184,6 +186,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="Only write the page.")
     arguments = parser.parse_args()
     records: dict[str, Any] = json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the CPU time is kept
     if not arguments.page:
         with one_thread():
             for case in CASES:

@@ -2,55 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
+from g2l.errors import InputError
 
 from . import console
-from .inputs import check_backbone
-from .options import Uses
+from .inputs import check_backbone, open_model
+from .options import Uses, uses_of
 from .session import run_context
-from .settings import ContextConfig, RunConfig
+from .settings import ContextConfig, PublishedConfig, RunConfig
+
+if TYPE_CHECKING:
+    from g2l.pipeline.context_curve import ContextCurve
 
 
 def context(
     data: DataConfig,
     context: ContextConfig,
     run: RunConfig,
-    recipe: Annotated[RecipeConfig, Uses(first=("epochs",), without=("selection",))],
-    backbone: Annotated[BackboneConfig, Uses(only=("name", "feature_maps", "dropout", "causal"))],
+    recipe: Annotated[
+        RecipeConfig,
+        Uses(first=("epochs",), without=("selection", "refit"), defaults={"epochs": 15, "batch_size": 1}),
+    ],
+    backbone: Annotated[
+        BackboneConfig,
+        Uses(only=("name", "feature_maps", "dropout", "causal"), defaults={"feature_maps": 32}),
+    ],
 ) -> None:
     """Measure how much context the data need, with small trainings; writes a suggested structure.json.
 
-    Example: g2l context --dataset gtea --split 1 --epochs 30
+    Example: g2l context --dataset gtea --split 1
     """
     from g2l.datasets.facts import resolve_config
-    from g2l.pipeline.context_curve import METRICS, ContextTask, measure_context
+    from g2l.pipeline.context_curve import ContextTask, measure_context
+    from g2l.pipeline.context_of_model import ModelContextTask, measure_model_context
 
     check_backbone(backbone)
-    task = ContextTask(
-        data=resolve_config(data),
-        backbone=backbone,
-        recipe=recipe,
-        points=context.points,
-        repeats=context.repeats,
-        seed=run.seed,
-    )
+    session = None
+    if context.model is not None:
+        _refuse_training_options(data, context, {"training": recipe, "backbone": backbone})
+        session = open_model(context.model, PublishedConfig(), run.device)
+    title = f"{data.dataset} split {data.split}, hold-out"
     with run_context(run, "context", f"{data.dataset}-split{data.split}") as opened:
-        curve, suggested = measure_context(opened, task)
-        unit = curve.seconds_per_frame
-        rows = [
-            (
-                f"{point.frames:,}",
-                "–" if unit is None else f"{point.frames * unit:.3g}",
-                *(f"{point.scores[name]:.1f}" for name in METRICS),
-                f"{point.loss:.1f}",
+        if session is not None:
+            of_model = ModelContextTask(data=resolve_config(data), points=context.points or 12)
+            curve, suggested = measure_model_context(opened, session, of_model)
+        else:
+            task = ContextTask(
+                data=resolve_config(data),
+                backbone=backbone,
+                recipe=recipe,
+                points=context.points or 5,
+                repeats=context.repeats or 2,
+                seed=run.seed,
             )
-            for point in curve.points
-        ]
-        title = f"{data.dataset} split {data.split}, hold-out, {console.count(task.repeats, 'training')} each"
-        columns = ("receptive field\n(frames)", "(s)", "F1", "edit", "accuracy", "F1 below\nthe best")
-        console.table(title, columns, rows)
-        console.data(curve.words())
+            title += f", {console.count(task.repeats, 'training')} each"
+            curve, suggested = measure_context(opened, task)
+        _show(title, curve)
         layers = ", ".join(str(depth) for depth in suggested.shape)
-        console.data(f"Suggested: stages of {layers} rates ({opened.folder / 'structure.json'}).")
+        console.data(f"Suggested: stages of {layers} layers ({opened.folder / 'structure.json'}).")
+
+
+def _refuse_training_options(
+    data: DataConfig, given: ContextConfig, configs: Mapping[str, RecipeConfig | BackboneConfig]
+) -> None:
+    """Raise `InputError` where options were given that are of no use with a model."""
+    usual = [uses.usual() for uses in uses_of(context).values()]
+    used = {
+        "--repeats": given.repeats is not None,
+        "--sample-rate": data.sample_rate is not None,
+        "--normalize": data.normalize is not None,
+        **{f"options of the {name}": config not in usual for name, config in configs.items()},
+    }
+    found = [name for name, is_given in used.items() if is_given]
+    if found:
+        raise InputError(f"{', '.join(found)} cannot be given with --model, which sets them.")
+
+
+def _show(title: str, curve: ContextCurve) -> None:
+    from g2l.pipeline.context_curve import METRICS
+
+    unit = curve.seconds_per_frame
+    columns = ["receptive field\n(frames)", "(s)", "F1", "edit", "accuracy", "F1 below\nthe best"]
+    rows = [
+        [
+            f"{point.frames:,}",
+            "–" if unit is None else f"{point.frames * unit:.3g}",
+            *(f"{point.scores[name]:.1f}" for name in METRICS),
+            f"{point.loss:.1f}",
+        ]
+        for point in curve.points
+    ]
+    if curve.points[0].unchanged is not None:
+        columns.append("labels\nunchanged")
+        rows = [[*row, f"{point.unchanged:.1%}"] for row, point in zip(rows, curve.points, strict=True)]
+    console.table(title, columns, rows)
+    console.data(curve.words())

@@ -133,9 +133,10 @@ def _link(uses: Uses) -> str:
     fields = setting_fields(uses.config)
     names = [f"`--{fields[name].option}`" for name in uses.only]
     without = [f"`--{fields[name].option}`" for name in uses.without]
-    if names:
-        return f"{', '.join(names)} of {link}"
-    return f"{link} without {', '.join(without)}" if without else link
+    text = f"{', '.join(names)} of {link}" if names else link
+    text += f" without {', '.join(without)}" if without else ""
+    others = [f"`--{fields[name].option} {value}`" for name, value in uses.defaults.items()]
+    return text + (f" (by default {', '.join(others)})" if others else "")
 
 
 def _section(title: str, config: type[Settings]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -42,6 +42,7 @@ class Uses:
         rare: Settings that only `--help-all` of this command shows.
         adjust: Takes the given settings, the device and the preset; returns those that the configuration is
             made of.
+        defaults: Settings with another default in this command, whatever the preset.
         config: The class of the configuration, which the annotation has.
     """
 
@@ -51,13 +52,21 @@ class Uses:
     advanced: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
     adjust: Callable[[dict[str, Any], str, str], dict[str, Any]] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     config: type[Settings] = Settings
 
     def fields(self) -> Iterator[SettingField]:
         """Yield the settings that become options."""
         for name, one in setting_fields(self.config).items():
             if (not self.only or name in self.only) and name not in self.without:
+                if name in self.defaults:
+                    fixed = replace(one.setting, presets={}, default_text=None)
+                    one = replace(one, default=self.defaults[name], setting=fixed)
                 yield one
+
+    def usual(self, preset: str = FAST) -> Settings:
+        """Return the configuration where no option is given."""
+        return self.config.of_preset(preset).replace(**self.defaults)
 
     def rank(self, one: SettingField) -> Rank:
         """Return how prominent a setting is."""
@@ -128,7 +137,7 @@ def configurations(used: Mapping[str, Uses], values: Mapping[str, Any]) -> dict[
                 errors.append(str(error))
         if uses.adjust is not None and not errors:
             given = uses.adjust(given, values.get("device") or "auto", defaults)
-        configs[name] = uses.config.of_preset(defaults).replace(**given)
+        configs[name] = uses.usual(defaults).replace(**given)
         errors += [as_typed(error, uses.config) for error in configs[name].errors()]
     if errors:
         raise InputError(" ".join(dict.fromkeys(errors)))

@@ -20,7 +20,9 @@ def search_local(
     run: RunConfig,
     search: Annotated[LocalSearchConfig, Uses(advanced=("expansion_rate", "updates"))],
     backbone: BackboneConfig,
-    recipe: RecipeConfig,
+    recipe: Annotated[
+        RecipeConfig, Uses(without=("selection", "refit", "monitor"))
+    ],  # it keeps the last weights
 ) -> None:
     """Refine dilation rates while training; writes structure.json and the trained weights.
 

@@ -76,11 +76,19 @@ class StartConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextConfig(Settings):
-    """How finely the context that the data need is measured."""
+    """How finely the context that the data need, or that a model uses, is measured."""
 
-    points: int = _first(5, "Receptive fields to compare.", at_least=2)
-    repeats: int = _first(
-        2, "Trainings per receptive field, each with another hold-out and seed.", at_least=2
+    model: str | None = _first(
+        None, "Trained model (.onnx, .safetensors) to measure by hiding context from it, without training."
+    )
+    points: int | None = _first(
+        None, "Receptive fields to compare.", at_least=2, default_text="5; 12 of a model"
+    )
+    repeats: int | None = setting(
+        None,
+        "Trainings per receptive field, each with another hold-out and seed.",
+        at_least=2,
+        default_text="2",
     )
 
 
@@ -199,7 +207,9 @@ class EvaluateConfig(JsonConfig):
 
     predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
     ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same format.", required=True)
-    background: tuple[str, ...] = _first(("background",), BACKGROUND_HELP, keeps_empty=True)
+    background: tuple[str, ...] | None = _first(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background", keeps_empty=True
+    )
     bundle: Path | None = _first(None, "Score only the videos of this bundle.")
     convention: str = _first(
         "mstcn",

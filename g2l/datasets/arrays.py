@@ -2,7 +2,7 @@
 
 Nothing is unpickled, no link out of a file is followed, and an array that claims more numbers than its file
 can hold is refused before memory is allocated. MATLAB: Lea et al. (CVPR 2017) keep features in the matrices
-`X`, `A` or `S` and class numbers in `Y`, one file for each video, or in cell arrays with a cell a video.
+`X`, `A` or `S` and class numbers in `Y`, one file for each video.
 """
 
 from __future__ import annotations
@@ -47,18 +47,10 @@ _SMALL = 2**20
 
 @dataclass(frozen=True)
 class StoredArray:
-    """Facts of an array that are known before its numbers are read.
-
-    Attributes:
-        shape: As it will be read.
-        dtype: As it will be read, or a phrase for what cannot be read as numbers.
-        cell: Its place, from 1, where the variable is a cell array that holds one array for each video;
-            otherwise None.
-    """
+    """Shape and type of an array as it will be read; the type is a phrase where it cannot be."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | str
-    cell: int | None = None
 
     @property
     def matrix(self) -> tuple[int, int] | None:
@@ -162,40 +154,31 @@ def _tensors(path: Path) -> dict[str, Any]:
 
 def _list_hdf5(path: Path) -> dict[str, StoredArray]:
     with _open_hdf5(path) as (items, matlab):
-        return {
-            name: StoredArray((item.shape or ())[:: -1 if matlab else 1], item.dtype, cell)
-            for name, (item, cell) in items.items()
-        }
+        order = -1 if matlab else 1
+        return {name: StoredArray((item.shape or ())[::order], item.dtype) for name, item in items.items()}
 
 
 def _read_hdf5(path: Path, name: str) -> npt.NDArray[Any]:
     with _open_hdf5(path) as (items, matlab):
-        numbers = np.asarray(items[name][0][...])
+        numbers = np.asarray(items[name][...])
         return numbers.T if matlab else numbers  # version 7.3 stores MATLAB's columns as rows
 
 
 @contextmanager
-def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, tuple[Any, int | None]], bool]]:
-    """Yield the arrays of a file with the places of cells, and whether MATLAB wrote it; follow no links."""
+def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield the arrays of a file, and whether MATLAB wrote it; follow no links."""
     try:
         import h5py
     except ImportError:
         message = "cannot be read without the package h5py."
         raise DataError(path, None, message, hint="pip install 'g2l[hdf5]'.") from None
     matlab = _is_matlab_73(path)
-    found: dict[str, tuple[Any, int | None]] = {}
-
-    def is_own(item: Any) -> bool:
-        return isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
+    found: dict[str, Any] = {}
 
     def add(name: str, item: Any) -> None:
-        if not isinstance(name, str) or not is_own(item) or (matlab and name.startswith("#")):
-            return
-        if matlab and h5py.check_ref_dtype(item.dtype) is h5py.Reference:
-            cells = [item.file[reference] for reference in item[...].ravel()]
-            found.update((f"{name}{{{n}}}", (cell, n)) for n, cell in enumerate(cells, 1) if is_own(cell))
-        else:
-            found[name] = item, None
+        own = isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
+        if own and isinstance(name, str) and not (matlab and name.startswith("#")):
+            found[name] = item
 
     with h5py.File(path, "r") as file:
         file.visititems(add)  # which follows no soft or external links
@@ -206,14 +189,11 @@ def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, tuple[Any, int | None]], 
 
 
 def _list_mat(path: Path) -> dict[str, StoredArray]:
-    """Return the matrices of a file, those in cells as `X{1}`, `X{2}` and so on."""
     if _is_matlab_73(path):
         return _list_hdf5(path)
     return {
-        name: StoredArray(value.shape, value.dtype, cell)
-        if isinstance(value, np.ndarray)
-        else StoredArray((), value)
-        for name, (value, cell) in _load_mat(path, path.stat().st_mtime_ns).items()
+        name: StoredArray((), value) if isinstance(value, str) else StoredArray(value.shape, value.dtype)
+        for name, value in _load_mat(path, path.stat().st_mtime_ns).items()
     }
 
 
@@ -221,11 +201,11 @@ def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
     """Return one matrix of a file, with its axes in MATLAB's order."""
     if _is_matlab_73(path):
         return _read_hdf5(path, name)
-    return np.asarray(_load_mat(path, path.stat().st_mtime_ns)[name][0])
+    return np.asarray(_load_mat(path, path.stat().st_mtime_ns)[name])
 
 
-_Loaded = dict[str, tuple[npt.NDArray[Any] | str, int | None]]
-"""Array, or a word for another kind of variable, and place of the cell, by name."""
+_Loaded = dict[str, npt.NDArray[Any] | str]
+"""Array, or a phrase for another kind of variable, by name."""
 
 
 @lru_cache(maxsize=1)
@@ -258,18 +238,9 @@ def _by_scipy(path: Path, limit: int) -> _Loaded:
         if prod(shape) > limit:  # before memory is allocated
             raise ValueError(f"{name} claims more numbers than the file holds")
         kinds[name] = kind
-    wanted = [name for name, kind in kinds.items() if kind in _MATLAB_TYPES or kind == "cell"]
-    found: _Loaded = {name: (f"a {kind}", None) for name, kind in kinds.items() if name not in wanted}
-    for name, value in loadmat(path, variable_names=wanted).items() if wanted else ():
-        if name not in wanted:
-            continue
-        if kinds[name] != "cell":
-            found[name] = np.asarray(value), None
-            continue
-        for cell, inside in enumerate(value.ravel(order="F"), start=1):
-            array = np.asarray(inside)
-            found[f"{name}{{{cell}}}"] = (array if array.dtype.kind in "fiu" else str(array.dtype)), cell
-    return found
+    wanted = [name for name, kind in kinds.items() if kind in _MATLAB_TYPES]
+    read = loadmat(path, variable_names=wanted) if wanted else {}
+    return {name: np.asarray(read[name]) if name in wanted else f"a {kind}" for name, kind in kinds.items()}
 
 
 def _is_matlab_73(path: Path) -> bool:

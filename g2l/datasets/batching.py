@@ -22,15 +22,11 @@ LENGTH_JITTER = 0.3
 
 
 class VideoSource(Protocol):
-    """Anything that videos can be loaded from by name."""
+    """Anything that videos can be loaded from by name; `num_frames` is called often."""
 
-    def load(self, name: str) -> Video:
-        """Return one video."""
-        ...
+    def load(self, name: str) -> Video: ...  # noqa: D102
 
-    def num_frames(self, name: str) -> int:
-        """Return its number of frames, as cheaply as can be."""
-        ...
+    def num_frames(self, name: str) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,7 @@ class Batch:
 
 
 class BatchSource:
-    """The batches of a partition, epoch by epoch; `seed` fixes the order of every epoch.
-
-    Raises:
-        InputError: There is no video, or `batch_size` is below 1.
-    """
+    """The batches of a partition, epoch by epoch; `seed` fixes the order of every epoch."""
 
     def __init__(self, dataset: VideoSource, names: Sequence[str], *, batch_size: int, seed: int) -> None:
         if not names:
@@ -125,13 +117,9 @@ class BatchSource:
 
 
 def prefetched(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
-    """Yield the batches, each made in a thread of its own while the one before it is used.
+    """Yield the batches, each made in another thread while the one before it is used; never more than two.
 
-    There are never more than two: the one that is used and the next. An error of a batch is raised
-    when it is due. When whoever iterates stops, a batch that is being made is waited for.
-
-    Args:
-        batches: Used by no other thread meanwhile.
+    An error of a batch is raised when it is due.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="g2l-prefetch") as thread:
         upcoming = thread.submit(next, batches, None)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,19 +28,6 @@ _LARGEST_AXIS = 2**48
 """Python refuses to print numbers that are much larger."""
 
 
-class Stamp(NamedTuple):
-    """Fingerprint that changes when a file is written or replaced, unless clocks are set back."""
-
-    size: int
-    modified_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp of a file by its status."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
-
-
 @dataclass(frozen=True)
 class FeatureFile:
     """A feature file whose header was checked; its numbers stay on disk until `read`.
@@ -52,7 +39,7 @@ class FeatureFile:
         offset: Bytes before the first number.
         fortran_order: Whether columns are contiguous.
         frames_first: Whether it is stored as frames × feature_dim.
-        stamp: Of the file when its header was checked; None of a member of an archive.
+        stamp: Size, time and inode when the header was checked; None of a member of an archive.
     """
 
     path: Path
@@ -61,7 +48,7 @@ class FeatureFile:
     offset: int
     fortran_order: bool
     frames_first: bool = False
-    stamp: Stamp | None = None
+    stamp: tuple[int, int, int] | None = None
 
     @property
     def feature_dim(self) -> int:
@@ -78,9 +65,8 @@ class FeatureFile:
         """Notice for the user on how the file is read, or None."""
         if not self.frames_first:
             return None
-        return (
-            f"stored as {self.num_frames} frames × {self.feature_dim} features; read as feature_dim × frames."
-        )
+        size = f"{self.num_frames} frames × {self.feature_dim} features"
+        return f"stored as {size}; read as feature_dim × frames."
 
     def oriented(self, feature_dim: int, *, frames_first: bool = False) -> FeatureFile:
         """Return this file with the axis of length `feature_dim` taken as the features.
@@ -92,21 +78,12 @@ class FeatureFile:
         """
         rows, columns = self.shape
         if feature_dim not in self.shape:
-            message = (
-                f"expected feature_dim {feature_dim}, but its shape is {rows} × {columns} "
-                "(feature_dim × frames)."
-            )
-            raise DataError(self.path, None, message)
+            found = f"{rows} × {columns} (feature_dim × frames)"
+            raise DataError(self.path, None, f"expected feature_dim {feature_dim}, but its shape is {found}.")
         return replace(self, frames_first=frames_first if rows == columns else columns == feature_dim)
 
     def map_as_read(self) -> Features | None:
-        """Return the numbers memory-mapped if they are stored as `read` returns all of them, else None.
-
-        The map is writable but private: changes never reach the file.
-
-        Raises:
-            DataError: As of `read`.
-        """
+        """Return the numbers in a private map if they are stored as `read` returns all of them, else None."""
         if self.frames_first or self.fortran_order or self.dtype != np.dtype(np.float32):
             return None
         with reading(self.path):
@@ -127,33 +104,21 @@ class FeatureFile:
 
 
 def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
-    """Check the header of a feature file; no number is read.
+    """Check the header of a `.npy` file; no number is read.
 
-    Args:
-        path: A `.npy` file.
-        feature_dim: D it must have, either way round (see `FeatureFile.notice`); None takes the rows as D.
+    `feature_dim` is the D it must have, either way round (see `FeatureFile.notice`); None takes the rows.
 
     Raises:
         DataError: The file is missing, truncated or not a numpy array, its array is not numeric, not 2-D or
             empty, or neither axis has length `feature_dim`.
     """
-    with os.fdopen(open_regular(path), "rb") as stream, reading(path):
-        status = os.fstat(stream.fileno())
-        file = replace(parse_header(path, stream, status.st_size), stamp=Stamp.of(status))
-    return file if feature_dim is None else file.oriented(feature_dim)
-
-
-def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
-    """Check the header at the start of `stream`, a `.npy` file of `size` bytes; rows are taken as D.
-
-    Raises:
-        DataError: As of `open_features`.
-    """
-    try:
-        shape, fortran_order, dtype, offset = read_header(stream)
-    except Exception:  # numpy's parser raises half a dozen types, and OSError where reading fails
-        found = "is empty" if size == 0 else "has no such header"
-        raise DataError(path, None, f"expected a numpy array (.npy), but it {found}.") from None
+    with os.fdopen(open_regular(path), "rb") as stream:
+        size, *_ = stamp = _stamp(stream.fileno())
+        try:
+            shape, fortran_order, dtype, offset = read_header(stream)
+        except Exception:  # numpy's parser raises half a dozen types, and OSError where reading fails
+            found = "is empty" if size == 0 else "has no such header"
+            raise DataError(path, None, f"expected a numpy array (.npy), but it {found}.") from None
     if dtype.hasobject or dtype.kind not in "fiu":
         raise DataError(path, None, f"expected numbers, but found {dtype} instead.")
     matrix = as_matrix(shape)
@@ -164,7 +129,8 @@ def parse_header(path: Path, stream: IO[bytes], size: int) -> FeatureFile:
     expected = offset + matrix[0] * matrix[1] * dtype.itemsize
     if size < expected:
         raise DataError(path, None, f"is truncated: expected {expected} bytes, but found {size}.")
-    return FeatureFile(path, matrix, dtype, offset, fortran_order)
+    file = FeatureFile(path, matrix, dtype, offset, fortran_order, stamp=stamp)
+    return file if feature_dim is None else file.oriented(feature_dim)
 
 
 def as_matrix(shape: tuple[int, ...]) -> tuple[int, int] | None:
@@ -181,10 +147,7 @@ def feature_axis(files: Mapping[str, FeatureFile], lengths: Mapping[str, int]) -
     D is the length that occurs in the most files on either axis; between equals, the one that leaves the
     other axis nearest to the number of labels (`lengths`, as far as known); then the one on the rows.
     """
-    occurs: Counter[int] = Counter()
-    fits: Counter[int] = Counter()
-    rows: Counter[int] = Counter()
-    columns: Counter[int] = Counter()
+    occurs, fits, rows, columns = (Counter[int]() for _ in range(4))
     for name, file in files.items():
         first, last = file.shape
         occurs.update({first, last})
@@ -249,7 +212,7 @@ class FeatureReader:
 
     def require_unchanged(self) -> None:
         """Raise DataError if the file was written to, or replaced, since its header was checked."""
-        if self.file.stamp not in (None, Stamp.of(os.fstat(self._descriptor))):
+        if self.file.stamp not in (None, _stamp(self._descriptor)):
             raise DataError(self.file.path, None, "changed while it was read.")
 
     def read(self, first: int = 0, last: int | None = None, out: Features | None = None) -> Features:
@@ -313,6 +276,12 @@ class FeatureReader:
                 if count == 0:
                     raise EOFError("it was cut short meanwhile")
             view, offset = view[count:], offset + count
+
+
+def _stamp(descriptor: int) -> tuple[int, int, int]:
+    """Return what changes when a file is written or replaced, unless clocks are set back."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from g2l.errors import InputError
+from g2l.errors import InputError, brief
 
 SUBJECT_PATTERNS = (
     r"^([Ss]\d+)_",  # GTEA: S1_Cheese_C1
@@ -28,14 +28,12 @@ class HoldoutCut:
     Attributes:
         train: Videos to train on.
         holdout: Videos to select on.
-        grouped: Whether no subject is on both sides.
         rotations: Rotations until every group was held out.
-        notice: Why the cut is not grouped though it could have been expected to be, or None.
+        notice: Why subjects may be on both sides, or None where they are not or have no meaning.
     """
 
     train: tuple[str, ...]
     holdout: tuple[str, ...]
-    grouped: bool
     rotations: int
     notice: str | None = None
 
@@ -46,20 +44,20 @@ def group_of(name: str, pattern: str) -> str | None:
     Raises:
         InputError: The pattern is not a regular expression, or has no group.
     """
-    match = _compiled(pattern).search(name)
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InputError(
+            f"`group_pattern` must be a regular expression, but is {brief(repr(pattern))} instead ({error})."
+        ) from None
+    if not compiled.groups:
+        raise InputError(f"`group_pattern` must have a group for the subject, but is {pattern!r} instead.")
+    match = compiled.search(name)
     return match[1] if match else None
 
 
 def subjects_of(names: Sequence[str], pattern: str | None = None) -> dict[str, str]:
-    """Return the subject of every video; empty where names do not show at least two.
-
-    Args:
-        names: Of the videos.
-        pattern: As for `cut_holdout`.
-
-    Raises:
-        InputError: The pattern is not usable.
-    """
+    """Return the subject of every video, empty where names do not show at least two; as `cut_holdout`."""
     groups, _ = _groups(names, pattern)
     return {} if groups is None else dict(zip(names, groups, strict=True))
 
@@ -82,7 +80,6 @@ def cut_holdout(
         InputError: There are fewer than two videos, or the pattern is not usable.
     """
     groups, notice = _groups(names, pattern)
-    grouped = groups is not None
     if len(names) < 2:
         raise InputError(
             f"a hold-out needs at least 2 training videos, but the train bundle has {len(names)}.",
@@ -97,7 +94,7 @@ def cut_holdout(
     sides: tuple[list[str], list[str]] = [], []
     for name, owner in zip(names, owners, strict=True):
         sides[owner in held].append(name)
-    return HoldoutCut(tuple(sides[0]), tuple(sides[1]), grouped, -(-len(order) // count), notice)
+    return HoldoutCut(tuple(sides[0]), tuple(sides[1]), -(-len(order) // count), notice)
 
 
 def _groups(names: Sequence[str], pattern: str | None) -> tuple[list[str] | None, str | None]:
@@ -116,15 +113,3 @@ def _groups(names: Sequence[str], pattern: str | None) -> tuple[list[str] | None
         return None, "no subject is known from the video names: the hold-out is not grouped."
     missing = next(name for name in names if group_of(name, pattern) is None)
     return None, f"`group_pattern` {pattern!r} does not match {missing!r}: the hold-out is not grouped."
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InputError(
-            f"`group_pattern` must be a regular expression, but is {pattern!r} instead ({error})."
-        ) from None
-    if not compiled.groups:
-        raise InputError(f"`group_pattern` must have a group for the subject, but is {pattern!r} instead.")
-    return compiled

@@ -65,17 +65,15 @@ def normalize(
     *,
     out: Features | None = None,
 ) -> Features:
-    """Return standardised features.
+    """Return standardised features (D, T); rows with a deviation below `SMALLEST_STD` become 0.
 
     Args:
         features: Subsampled features, (D, T).
-        kind: `video` takes mean and deviation from these features, `train` those given.
+        kind: `video` takes mean and deviation from these features, `train` those given; `none` returns the
+            argument itself.
         mean: Row means over the training frames, length D; of `train` only.
         std: Row standard deviations, length D; of `train` only.
         out: Array for the result, which may be `features` itself, or None for a new one.
-
-    Returns:
-        (D, T) float32; rows with a deviation below `SMALLEST_STD` are 0. `none` returns the argument itself.
 
     Raises:
         InputError: `train` lacks a mean or deviation, or their length is not D.
@@ -101,11 +99,7 @@ def normalize(
 
 
 def pooled_statistics(matrices: Iterable[Features]) -> Statistics:
-    """Return row means and standard deviations over the frames of all matrices, one in memory at a time.
-
-    Args:
-        matrices: At least one; each (D, T).
-    """
+    """Return the statistics of the frames of at least one matrix (D, T), with one in memory at a time."""
     running = RunningStatistics()
     for features in matrices:
         running.add(features)

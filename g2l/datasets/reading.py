@@ -79,21 +79,19 @@ def present(path: Path) -> bool:
     return True
 
 
-def require_regular(path: Path) -> None:
-    """Check that a library may open `path`.
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder; DataError as of `present`."""
+    with reading(path):
+        return path.is_dir()
 
-    Raises:
-        DataError: As of `open_regular`.
-    """
+
+def require_regular(path: Path) -> None:
+    """Check that a library may open `path`; DataError as of `open_regular`."""
     os.close(open_regular(path))
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a regular file.
-
-    Raises:
-        DataError: The file is missing, not regular or not readable.
-    """
+    """Return the content of a regular file; DataError as of `open_regular`."""
     with os.fdopen(open_regular(path), "rb") as stream, reading(path):
         return stream.read()
 
@@ -103,9 +101,6 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
 
     Hashing all of 30 GB before a run would take minutes. A change in a large file that misses every block is
     not detected.
-
-    Raises:
-        DataError: The file cannot be read.
     """
     digest = hashlib.sha256()
     with os.fdopen(open_regular(path), "rb") as stream, reading(path):

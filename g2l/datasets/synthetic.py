@@ -175,7 +175,8 @@ def kitchen(
         noise += WHITE_NOISE * generator.standard_normal((feature_dim, length))
         features = SIGNAL * shared.prototypes[labels].T + noise  # (C, D)[(T,)] -> (D, T)
         made.append(SyntheticVideo(name, features.astype(np.float32), labels))
-    return SyntheticDataset(_class_names(classes), tuple(made), subject_splits(names))
+    class_names = (*_NAMES[:classes], *(f"action_{index}" for index in range(len(_NAMES), classes)))
+    return SyntheticDataset(class_names, tuple(made), subject_splits(names))
 
 
 def _draw_kitchen(generator: np.random.Generator, classes: int, feature_dim: int) -> _Kitchen:
@@ -208,19 +209,11 @@ def _draw_actions(generator: np.random.Generator, shared: _Kitchen, courses: int
                 actions.append(_BACKGROUND)
             choices = [one for one in range(len(shared.pairs) + len(shared.common)) if one != previous]
             previous = int(generator.choice(choices)) if choices else previous
-            actions.append(_variant(shared, previous, kinds[course], kinds[course + 1]))
+            if previous < len(shared.pairs):  # the marker before an even pair decides, after an odd one
+                actions.append(shared.pairs[previous][kinds[course + previous % 2]])
+            else:
+                actions.append(shared.common[previous - len(shared.pairs)])
     return [*actions, _MARKERS[kinds[courses]], _BACKGROUND]
-
-
-def _variant(shared: _Kitchen, action: int, before: int, after: int) -> int:
-    """Return the class of an action between two markers."""
-    if action >= len(shared.pairs):
-        return shared.common[action - len(shared.pairs)]
-    return shared.pairs[action][before if action % 2 == 0 else after]
-
-
-def _class_names(classes: int) -> tuple[str, ...]:
-    return (*_NAMES[:classes], *(f"action_{index}" for index in range(len(_NAMES), classes)))
 
 
 MAX_LAGS = 6
@@ -240,7 +233,7 @@ def lags(
     frames: int = 400,
     feature_dim: int = 8,
 ) -> SyntheticDataset:
-    """Return a data set with 2^n classes for n planted lags.
+    """Return a data set with 2^n classes for n planted lags, the first being the lowest bit.
 
     Args:
         generator: Source of randomness.
@@ -267,35 +260,20 @@ def lags(
     made = []
     for name in names:
         length = round(frames * generator.uniform(0.75, 1.25))
-        signals = _draw_signals(generator, planted, feature_dim, length)
-        bits = [lagged_sum(signals[row], lag) > 0 for row, lag in enumerate(planted)]
-        labels = sum((bit.astype(np.int64) << row for row, bit in enumerate(bits)), np.int64(0))
+        # The signal of each lag, then distracting ones as smooth as the first.
+        widths = [SMOOTHNESS * lag for lag in (*planted, *[planted[0]] * (feature_dim - len(planted)))]
+        signals = np.stack([smooth_noise(generator, length, width) for width in widths])
+        labels = np.zeros(length, np.int64)
+        for row, lag in enumerate(planted):
+            padded = np.pad(signals[row], lag)
+            labels |= (padded[:length] + padded[2 * lag :] > 0).astype(np.int64) << row
         features = mixture @ signals + LAG_NOISE * generator.standard_normal(signals.shape)
-        made.append(SyntheticVideo(name, features.astype(np.float32), np.asarray(labels)))
-    return SyntheticDataset(_lag_names(planted), tuple(made), subject_splits(names))
-
-
-def lagged_sum(signal: Signal, lag: int) -> Signal:
-    """Return s(t − lag) + s(t + lag) for every frame of a signal (T,) that is zero outside it."""
-    padded = np.pad(signal, lag)
-    total: Signal = padded[: len(signal)] + padded[2 * lag :]
-    return total
-
-
-def _draw_signals(
-    generator: np.random.Generator, planted: Sequence[int], feature_dim: int, length: int
-) -> Signal:
-    """Return the signal of each lag, then distracting ones as smooth as the first, (D, T)."""
-    smoothness = [*planted, *[planted[0]] * (feature_dim - len(planted))]
-    return np.concatenate([smooth_noise(generator, 1, length, SMOOTHNESS * lag) for lag in smoothness])
-
-
-def _lag_names(planted: Sequence[int]) -> tuple[str, ...]:
-    """Return names such as `lag41_high-lag7_low`, in index order; the first lag is the lowest bit."""
-    return tuple(
+        made.append(SyntheticVideo(name, features.astype(np.float32), labels))
+    class_names = tuple(
         "-".join(f"lag{lag}_{'high' if index >> row & 1 else 'low'}" for row, lag in enumerate(planted))
         for index in range(2 ** len(planted))
     )
+    return SyntheticDataset(class_names, tuple(made), subject_splits(names))
 
 
 def autoregressive_noise(
@@ -309,13 +287,12 @@ def autoregressive_noise(
     return noise
 
 
-def smooth_noise(generator: np.random.Generator, rows: int, frames: int, width: float) -> Signal:
-    """Return white noise (rows, frames) smoothed by a Gaussian, rescaled to unit variance.
+def smooth_noise(generator: np.random.Generator, frames: int, width: float) -> Signal:
+    """Return white noise (frames,) smoothed by a Gaussian, rescaled to unit variance.
 
     `width` is the Gaussian's standard deviation in frames; the autocorrelation is exp(−τ² / 4·width²).
     """
     reach = int(np.ceil(4 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     kernel /= np.sqrt(np.sum(kernel**2))
-    white = generator.standard_normal((rows, frames + 2 * reach))
-    return np.stack([np.convolve(row, kernel, mode="valid") for row in white])
+    return np.convolve(generator.standard_normal(frames + 2 * reach), kernel, mode="valid")

@@ -139,15 +139,18 @@ class RunContext:
         """Return the record of the stage that is to be resumed, None where there is none."""
         if not (place / RUN).exists():
             return None
+        record = RunRecord.read(place)
+        if record.kind is not kind:
+            raise InputError(
+                f"{place / RUN}: expected a {kind.value} run, but found {record.kind.value!r}.",
+                hint="choose another output folder.",
+            )
         if not self.resume:
             replaced = "--overwrite to replace it, " if kind is RunKind.PREDICT else ""
             raise InputError(
                 f"{place}: already holds a {kind.value} run.",
                 hint=f"add --resume to continue it, {replaced}or choose another folder.",
             )
-        record = RunRecord.read(place)
-        if record.kind is not kind:
-            raise InputError(f"{place / RUN}: expected a {kind.value} run, but found {record.kind.value!r}.")
         if read_json(place / RUN).get("schema") != SCHEMA:
             raise InputError(
                 f"{place}: was written by g2l 0.1.0, whose runs cannot be resumed.",

@@ -46,6 +46,8 @@ SMALLEST, DEEPEST = 4, 11
 CONFIDENCE = 0.9
 NOTICEABLE = 3.0
 """F1 that too short a context costs at least (METHOD, section 8); a larger interval tells nothing of it."""
+LOST = 0.5
+"""F1 that a model may lose by what it is said not to need; its scores have no noise of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +90,14 @@ class ContextPoint:
         frames: Of the receptive field, as the network sees them.
         scores: Mean hold-out metrics in percent.
         loss: F1 below that of the best receptive field.
+        unchanged: Share of the labels of a trained model that are those of its whole context; None where
+            networks were trained.
     """
 
     frames: int
     scores: Mapping[str, float]
     loss: float
+    unchanged: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +107,8 @@ class ContextCurve:
     Attributes:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
-        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable;
-            of the largest one where nothing was learnt.
+        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable
+            (of a model: from which on it is below `LOST`); of the largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
         rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
@@ -122,7 +127,12 @@ class ContextCurve:
         if self.verdict is not None:
             return self.verdict
         point = self.points[self.needed]
-        if self.needed == len(self.points) - 1:
+        if point.unchanged is not None:
+            said = (
+                f"The model gains less than {LOST} F1 from frames beyond {self._radius(point)} "
+                f"({1 - point.unchanged:.1%} of the labels change)"
+            )
+        elif self.needed == len(self.points) - 1:
             gain = self.points[-2].loss - point.loss
             said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
         else:
@@ -132,10 +142,10 @@ class ContextCurve:
                     f"Undecided: no gain beyond {self._radius(point)}, but differences below "
                     f"{self.error:.1f} F1 do not show; add --repeats"
                 )
-            if self.needed == 0:
-                return f"{said}{'.' if self.error > NOTICEABLE else ': the smallest context is enough.'}"
+        if self.needed == 0:
+            return f"{said}." if said.startswith("Undecided") else f"{said}: the smallest context is enough."
         below = self.points[self.needed - 1]
-        joint = " With" if self.needed == len(self.points) - 1 else "; with"
+        joint = " With" if said.endswith(".") else "; with"
         late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
         return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1{late}."
 
@@ -168,10 +178,13 @@ def measure_context(
     with context.stage(RunKind.CONTEXT, "context", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         structures = structures_of(task, dataset.longest(partitions.train))
-        scores = [
-            [_train(stage, task, structure, repeat) for repeat in range(task.repeats)]
-            for structure in structures
-        ]
+        scores: list[list[Mapping[str, float]]] = []
+        for structure in structures:
+            scores.append([])
+            for repeat in range(task.repeats):
+                number = (len(scores) - 1) * task.repeats + repeat + 1
+                stage.progress.stage(f"training {number} of {len(structures) * task.repeats}", None)
+                scores[-1].append(_train(stage, task, structure, repeat))
         fps = dataset.fps
         curve = curve_of(
             [task.backbone.topology.receptive_field(structure).frames for structure in structures],
@@ -180,7 +193,8 @@ def measure_context(
         )
         suggested = suggest(task.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
-            _write(stage, task, curve, suggested)
+            provenance = {"search": "context", "seed": task.seed}
+            write_curve(stage, curve, suggested, task.backbone, provenance)
     return curve, suggested
 
 
@@ -199,34 +213,43 @@ def curve_of(
     frames: Sequence[int],
     scores: Sequence[Sequence[Mapping[str, float]]],
     seconds_per_frame: float | None,
+    unchanged: Sequence[float] | None = None,
 ) -> ContextCurve:
     """Return the curve of scores.
 
     The noise is what is left of F1 after the mean of each receptive field and of each repeat is taken out:
-    all receptive fields of a repeat share hold-out and seed.
+    all receptive fields of a repeat share hold-out and seed, or the video.
 
     Args:
         frames: Of each receptive field, ascending.
-        scores: Metrics of each receptive field and repeat.
+        scores: Metrics of each receptive field and repeat, or video.
         seconds_per_frame: See `ContextCurve`.
+        unchanged: See `ContextPoint`.
     """
     f1 = np.array([[metric_value(one, "f1") for one in repeats] for repeats in scores])  # (fields, repeats)
     left = f1 - f1.mean(1, keepdims=True) - f1.mean(0, keepdims=True) + f1.mean()
     freedom = (f1.shape[0] - 1) * (f1.shape[1] - 1)
-    deviation = math.sqrt(float(np.square(left).sum()) / freedom)
-    error = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
+    error = 0.0
+    if freedom:
+        deviation = math.sqrt(float(np.square(left).sum()) / freedom)
+        error = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
     means = f1.mean(1)
     points = tuple(
         ContextPoint(
             frames=field,
             scores={name: float(np.mean([metric_value(one, name) for one in of])) for name in METRICS},
             loss=float(means.max() - mean),
+            unchanged=same,
         )
-        for field, of, mean in zip(frames, scores, means, strict=True)
+        for field, of, mean, same in zip(
+            frames, scores, means, unchanged or (None,) * len(frames), strict=True
+        )
     )
-    verdict = nothing_learnt(means.tolist())
-    enough = (index for index, point in enumerate(points) if point.loss <= min(error, NOTICEABLE))
-    needed = next(enough)
+    verdict = nothing_learnt(means.tolist()) if unchanged is None else None
+    if unchanged is None:
+        needed = int((means.max() - means > min(error, NOTICEABLE)).argmin())
+    else:
+        needed = int(np.flatnonzero(means[-1] - means >= LOST).max(initial=-1)) + 1
     rises = [float(np.mean([one.get(RISE, 0.0) for one in of])) for of in scores]
     return ContextCurve(
         points=points,
@@ -234,7 +257,7 @@ def curve_of(
         needed=needed if verdict is None else len(points) - 1,
         seconds_per_frame=seconds_per_frame,
         verdict=verdict,
-        rising=needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
+        rising=unchanged is None and needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
     )
 
 
@@ -286,13 +309,20 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
     return trained
 
 
-def _write(stage: RunContext, task: ContextTask, curve: ContextCurve, suggested: DilationStructure) -> None:
+def write_curve(
+    stage: RunContext,
+    curve: ContextCurve,
+    suggested: DilationStructure,
+    backbone: BackboneConfig,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the suggested structure, the table, the figure and the result of a measurement."""
     write_structure(
         stage.folder / STRUCTURE,
         suggested,
-        backbone=task.backbone.name,
-        causal=task.backbone.causal,
-        provenance={"search": "context", "seed": task.seed},
+        backbone=backbone.name,
+        causal=backbone.causal,
+        provenance=provenance,
     )
     columns: dict[str, list[Any]] = {
         "frames": [point.frames for point in curve.points],
@@ -303,6 +333,8 @@ def _write(stage: RunContext, task: ContextTask, curve: ContextCurve, suggested:
         **{name: [point.scores[name] for point in curve.points] for name in METRICS},
         "loss": [point.loss for point in curve.points],
     }
+    if curve.points[0].unchanged is not None:
+        columns["unchanged"] = [point.unchanged for point in curve.points]
     write_table(stage.folder, "context", columns)
     stage.draw("context", context_figure(curve))
     result = {**columns, "error": curve.error, "needed": curve.needed, "words": curve.words()}

@@ -39,8 +39,8 @@ def test_neighbouring_frames_say_nothing_about_a_frame():
     ],
 )
 def test_only_a_better_structure_counts_where_something_is_to_be_found(shipped, estimate, wrong, right):
-    records = {f"{kind}/0": record(shipped, -1.0, 1.0, estimate) for kind in ("null", "lags")}
-    null, lags = page(records).splitlines()[6:8]
+    records = {f"{kind}/24/0": record(shipped, -1.0, 1.0, estimate) for kind in ("null", "lags")}
+    lags, null = page(records).splitlines()[8:10]
     assert wrong in null
     assert right in lags
 

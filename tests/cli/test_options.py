@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from cli import main, options
 from cli.boundary import G2LCommand, G2LGroup
+from cli.context import context
 from cli.options import Uses, default_text, grouped, metavar, option_names, parse, uses_of
 from cli.search_global import search_global
 from g2l.config import Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig, Space
@@ -105,7 +106,7 @@ def test_every_option_reaches_its_setting(path, parameter, uses, one, option):
     if configs is None:  # it belongs to another option, which the error names
         assert re.search(rf"`--{option}`.* (needs|must be left out|must be false)", refused)
     else:
-        assert getattr(configs[parameter], one.name) != one.preset_value("fast")
+        assert getattr(configs[parameter], one.name) != getattr(uses.usual(), one.name)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,14 @@ def test_every_option_reaches_its_setting(path, parameter, uses, one, option):
 def test_options_of_one_space_choose_it(given, space, budget):
     search = options.configurations({"search": uses_of(search_global)["search"]}, given)["search"]
     assert (search.space, search.trainings) == (space, budget)
+
+
+def test_a_command_may_have_defaults_of_its_own():
+    used = uses_of(context)
+    assert options.configurations(used, {"dataset": "gtea"})["recipe"].epochs == 15
+    assert options.configurations(used, {"dataset": "gtea", "epochs": "50"})["recipe"].epochs == 50
+    (epochs,) = (one for one in used["recipe"].fields() if one.name == "epochs")
+    assert default_text(epochs) == "15"
 
 
 def test_options_that_configurations_share_are_the_same():

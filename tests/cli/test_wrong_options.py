@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_lines import GLOBAL, SEARCH, SMALL, TRAIN, Run, refusal
+from command_lines import DATA, GLOBAL, SEARCH, SMALL, TRAIN, Run, refusal
 
 PIPELINE = ("pipeline", *SMALL, *SEARCH)
 SHAPES = ("search-global", *SMALL, "--space", "shapes")
@@ -64,6 +64,10 @@ def wrote(workdir: Path) -> set[str]:
         (("evaluate", "--predictions", "a", "--ground-truth", "b"), ["error: a: no such folder."]),
         (("export", "--model", "data/tiny/mapping.txt"), ["does not name its classes", "--mapping"]),
         (("export", "--model", "m.onnx", "--alias", "best"), ["`--alias` needs `--register`"]),
+        (
+            ("context", *DATA, "--model", "m.onnx", "--repeats", "3", "--epochs", "1", "--feature-maps", "4"),
+            ["--repeats, options of the training, options of the backbone cannot be given with --model"],
+        ),
         (("export", "--model", "runs:/x"), ["runs:/x: expected runs:/<run_id>/<path>"]),
     ],
 )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import stat
 import zipfile
 from pathlib import Path
 
@@ -79,15 +78,6 @@ def test_a_server_that_ignores_ranges_sends_all_again(server: ArchiveServer, tmp
 def test_refusals_are_told_at_once(server: ArchiveServer, tmp_path: Path, status: int, reason: str) -> None:
     server.statuses = [status]
     with pytest.raises(OperationalError, match=rf"/file: answered {status} {reason}"):
-        download(server, tmp_path)
-    assert left(tmp_path) == []
-
-
-@pytest.mark.parametrize("offered", [len(CONTENT) - 1, len(CONTENT) + 1, 10])
-def test_lies_about_the_size(server: ArchiveServer, tmp_path: Path, offered: int) -> None:
-    server.offered = offered
-    message = rf"expected {len(CONTENT):,} bytes, but it offers {offered:,}\."
-    with pytest.raises(OperationalError, match=message):
         download(server, tmp_path)
     assert left(tmp_path) == []
 
@@ -177,14 +167,10 @@ def attempt(root: Path, content: bytes) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
-def with_member(
-    name: str, content: bytes = b"x", mode: int = 0, compression: int = zipfile.ZIP_STORED
-) -> bytes:
+def with_member(name: str) -> bytes:
     stream = io.BytesIO(zipped(MEMBERS))
     with zipfile.ZipFile(stream, "a") as archive:
-        member = zipfile.ZipInfo(name)
-        member.external_attr = mode << 16
-        archive.writestr(member, content, compression)
+        archive.writestr(name, b"x")
     return stream.getvalue()
 
 
@@ -210,15 +196,6 @@ def test_what_does_not_belong_is_not_written(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            with_member("data/gtea/features/b.npy", b"/etc/passwd", stat.S_IFLNK | 0o777),
-            "is a link or a device",
-        ),
-        (with_member("gtea/mapping.txt"), "'gtea/mapping.txt' is there twice"),
-        (
-            with_member("data/gtea/features/b.npy", bytes(2**25), 0, zipfile.ZIP_DEFLATED),
-            "would unpack to",
-        ),
         (zipped({name: b"" for name in MEMBERS if "splits" not in name}), "but it has no splits"),
         (
             zipped({"data/50salads/mapping.txt": b""}),
@@ -231,20 +208,3 @@ def test_hostile_archives(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(OperationalError, match=message):
         attempt(tmp_path, content)
     assert not (tmp_path / "out").exists()
-
-
-def test_encrypted_files(tmp_path: Path) -> None:
-    raw = bytearray(zipped(MEMBERS))
-    place = raw.index(b"PK\x01\x02")
-    raw[place + 8] |= 1
-    with pytest.raises(OperationalError, match="is encrypted"):
-        attempt(tmp_path, bytes(raw))
-
-
-def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path: Path) -> None:
-    content = with_member("data/gtea/features/ä.npy")
-    # The name before the file's content is spoilt, the one in the directory at the end is as it was.
-    spoilt = content.replace("ä".encode(), b"\xff\xff", 1)
-    assert spoilt != content
-    with pytest.raises(OperationalError, match=r"a.zip: cannot be unpacked \("):
-        attempt(tmp_path, spoilt)

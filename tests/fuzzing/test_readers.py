@@ -25,7 +25,7 @@ from cli.main import app
 from g2l.config import BackboneConfig, Normalization
 from g2l.datasets.convert.labels import read_labels_of
 from g2l.datasets.convert.segments import LabelSettings
-from g2l.datasets.convert.sources import open_sources
+from g2l.datasets.convert.sources import open_source
 from g2l.datasets.errors import strictly
 from g2l.datasets.facts import read_dataset_facts
 from g2l.datasets.features import open_features
@@ -75,8 +75,7 @@ def _read_npy(path):
 
 
 def _read_stored(path):
-    for source in open_sources(path, None).values():
-        assert np.isfinite(source.read()).all()
+    assert np.isfinite(open_source(path, None).read()).all()
 
 
 def _npz(array):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from g2l.datasets.arrays import MAT
 from g2l.datasets.convert.eaf import read_eaf_labels
 from g2l.datasets.convert.segments import LABEL_FORMATS, LabelSettings, SegmentTable, Unit
-from g2l.datasets.convert.sources import LABELS, files_below, variable_of
+from g2l.datasets.convert.sources import LABELS, files_below
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
-from g2l.datasets.reading import normal, open_regular, reading
+from g2l.datasets.reading import is_folder, normal, open_regular, present, reading
 
 _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 
@@ -22,10 +22,7 @@ _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 def read_labels_of(
     features: Path, path: Path | None, settings: LabelSettings, issues: list[DataError]
 ) -> SegmentTable:
-    """Return the segments of all videos, adding issues.
-
-    `path` is a file or a folder, as `LABEL_FORMATS` lists them; without it, the `.mat` files of the features
-    are read.
+    """Return the segments of all videos in `path` (see `LABEL_FORMATS`), or else in the features' .mat files.
 
     Raises:
         DataError: There are no such files, or they are of no known kind.
@@ -67,8 +64,8 @@ def read_labels_of(
 
 def _files(path: Path) -> list[Path]:
     """Return the file, or the files of the folder, all with the same suffix."""
-    if not path.is_dir():
-        if path.suffix.lower() not in _SUFFIXES and path.exists():
+    if not is_folder(path):
+        if path.suffix.lower() not in _SUFFIXES and present(path):
             raise DataError(path, None, f"expected {LABEL_FORMATS}.")
         return [path]
     found: dict[str, list[Path]] = {}
@@ -91,26 +88,18 @@ def _has_tabs(path: Path) -> bool:
 
 def _read_mat_labels(path: Path, table: SegmentTable) -> None:
     """Add the class numbers `Y` of a `.mat` file, one for every frame."""
-    found = False
-    for name, array in MAT.list_arrays(path).items():
-        if variable_of(name, array) != LABELS:
-            continue
-        found = True
-        numbers = MAT.read_array(path, name).ravel()
-        if numbers.dtype.kind not in "fiu" or not len(numbers) or not (np.mod(numbers, 1) == 0).all():
-            raise DataError(path, None, f"expected a whole number for each frame in {name}.")
-        video = normal(path.stem) + ("" if array.cell is None else f"_{array.cell}")
-        table.add_every_frame(video, path, _names(path, list(map(int, numbers)), table.settings.classes))
-    if not found:
+    array = MAT.list_arrays(path).get(LABELS)
+    if array is None:
         message = f"expected the labels in a variable `{LABELS}`, but there is none."
         raise DataError(path, None, message, hint=f"--segments names {LABEL_FORMATS}.")
-
-
-def _names(path: Path, numbers: Sequence[int], classes: Sequence[str] | None) -> list[str]:
-    if classes is None:
-        return [str(number) for number in numbers]
+    numbers = np.zeros(0) if array.matrix is None else MAT.read_array(path, LABELS).ravel()
+    if not len(numbers) or not (np.mod(numbers, 1) == 0).all():
+        raise DataError(path, None, f"expected a whole number for each frame in {LABELS}.")
+    classes: dict[Any, str] = dict(enumerate(table.settings.classes or ())) or {
+        n: str(n) for n in map(int, numbers)
+    }
     for frame, number in enumerate(numbers):
-        if not 0 <= number < len(classes):
-            message = f"class {number} of frame {frame} is not in the mapping of {len(classes)} classes."
+        if number not in classes:
+            message = f"class {number:g} of frame {frame} is not in the mapping of {len(classes)} classes."
             raise DataError(path, None, message)
-    return [classes[number] for number in numbers]
+    table.add_every_frame(normal(path.stem), path, [classes[number] for number in numbers])

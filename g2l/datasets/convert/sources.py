@@ -15,7 +15,7 @@ from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, Features, as_features, open_features
 from g2l.datasets.layout import name_error
-from g2l.datasets.reading import normal, present, reading
+from g2l.datasets.reading import is_folder, normal, present, reading
 from g2l.errors import brief, did_you_mean
 
 FEATURE_FORMATS = f".npy, {', '.join(BINARY_FORMATS)}, or numbers as text in {', '.join(TEXT_FORMATS)}"
@@ -51,7 +51,7 @@ class FeatureSource:
             return self.header.read(1, num_frames)
         path = self.header.path
         array = ARRAY_FORMATS[path.suffix.lower()].read_array(path, self.member)
-        with reading(path):
+        with reading(path):  # whose axes of length 1 are dropped
             array = array.reshape(self.header.shape)
         return as_features(path, (array.T if self.header.frames_first else array)[:, :num_frames])
 
@@ -73,9 +73,7 @@ def find_sources(
     Raises:
         DataError: There is no such folder, or no feature file in it.
     """
-    with reading(folder):
-        is_folder = folder.is_dir()
-    if not is_folder:
+    if not is_folder(folder):
         what = "a file" if present(folder) else "nothing"
         raise DataError(folder, None, f"expected a folder of feature files, but found {what}.")
     by_suffix: dict[str, list[Path]] = {}
@@ -90,50 +88,41 @@ def find_sources(
     sources: dict[str, FeatureSource | None] = {}
     origins: dict[str, Path] = {}
     for path in paths:
+        name = normal(path.stem)
         try:
-            _check_name(path)
-            found = open_sources(path, variable)
+            if (reason := name_error(path.stem)) or path.stem != path.stem.strip():
+                expected = "expected a file name that is the name of a video"
+                raise DataError(path, None, f"{expected}, but it {reason or 'has spaces around it'}.")
+            found = open_source(path, variable)
         except DataError as error:
             issues.append(error)
-            sources.setdefault(normal(path.stem), None)
+            sources.setdefault(name, None)
             continue
-        for name, source in found.items():
-            if name in origins:
-                other = origins[name]
-                message = f"video {name!r} must have one file, but has {other.relative_to(folder)} too."
-                if path.stem != other.stem:
-                    message = f"{message[:-1]}, whose name differs in its Unicode form alone."
-                issues.append(DataError(path, None, message))
-            else:
-                origins[name], sources[name] = path, source
+        if name in origins:
+            other = origins[name]
+            message = f"video {name!r} must have one file, but has {other.relative_to(folder)} too."
+            if path.stem != other.stem:
+                message = f"{message[:-1]}, whose name differs in its Unicode form alone."
+            issues.append(DataError(path, None, message))
+        else:
+            origins[name], sources[name] = path, found
     return sources
 
 
-def open_sources(path: Path, variable: str | None) -> dict[str, FeatureSource]:
-    """Return the videos of a file: one of its name, or one for each cell of a cell array, `<name>_<cell>`.
-
-    Of several arrays `variable` is taken; None takes the only one, of `.mat` files `X`.
+def open_source(path: Path, variable: str | None) -> FeatureSource:
+    """Return the features of a file: of several arrays `variable`, or else the only one, of `.mat` files `X`.
 
     Raises:
         DataError: The file cannot be read, or holds no such matrix of numbers.
     """
-    stem = normal(path.stem)
     if path.suffix.lower() == ".npy":
-        return {stem: FeatureSource(open_features(path))}
+        return FeatureSource(open_features(path))
     arrays = ARRAY_FORMATS[path.suffix.lower()].list_arrays(path)
-    chosen = _choose(path, arrays, variable)
-    return {
-        stem if array.cell is None else f"{stem}_{array.cell}": FeatureSource(
-            _header(path, name, array), name
-        )
-        for name, array in arrays.items()
-        if variable_of(name, array) == chosen
-    }
-
-
-def variable_of(name: str, array: StoredArray) -> str:
-    """Return the name of the variable that an array is, or is a cell of."""
-    return name if array.cell is None else name.rpartition("{")[0]
+    name = _choose(path, arrays, variable)
+    array, matrix = arrays[name], arrays[name].matrix
+    if matrix is None or min(matrix) < 1:
+        raise DataError(path, None, f"expected a matrix of numbers, but {name} is {array}.")
+    return FeatureSource(FeatureFile(path, matrix, np.dtype(array.dtype), 0, False), name)
 
 
 def find_layout(
@@ -150,18 +139,13 @@ def find_layout(
         for axis, length in zip(Layout, shape, strict=True):
             if layout in (None, axis) and feature_dim in (None, length):
                 counts[axis, length] += 1
+    example = f"{shapes[0][0]} × {shapes[0][1]}"
     if not counts:
         side = {None: "axis", Layout.DT: "first axis", Layout.TD: "second axis"}[layout]
-        example = f"{headers[0].path.name} is {shapes[0][0]} × {shapes[0][1]}"
-        message = (
-            f"expected feature_dim {feature_dim}, but the {side} of no file has this length ({example})."
-        )
-        raise DataError(folder, None, message)
-    common = [key for key, count in counts.items() if count == len(shapes)]
-    if len(common) > 1:
-        message = (
-            f"all files are {shapes[0][0]} × {shapes[0][1]}, so features and frames cannot be distinguished."
-        )
+        message = f"expected feature_dim {feature_dim}, but the {side} of no file has this length"
+        raise DataError(folder, None, f"{message} ({headers[0].path.name} is {example}).")
+    if len([key for key, count in counts.items() if count == len(shapes)]) > 1:
+        message = f"all files are {example}, so features and frames cannot be distinguished."
         hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
         raise DataError(folder, None, message, hint=hint)
     return max(counts, key=counts.__getitem__)
@@ -176,7 +160,7 @@ def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None)
     if not usable:
         shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items())) or "nothing"
         raise DataError(path, None, f"expected a matrix of numbers, but found {shown}.")
-    names = list(dict.fromkeys(variable_of(*item) for item in usable))
+    names = [name for name, _ in usable]
     if variable is None and path.suffix.lower() == ".mat":
         names = [name for name in names if name != LABELS]
         variable = _FEATURES if _FEATURES in names else None
@@ -191,18 +175,3 @@ def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None)
         message = f"expected one array, but found {shown}."
         hint = f"--variable chooses one: {brief(', '.join(names))}." if names else None
     raise DataError(path, None, message, hint=hint)
-
-
-def _header(path: Path, name: str, array: StoredArray) -> FeatureFile:
-    matrix = array.matrix
-    if matrix is None or min(matrix) < 1:
-        raise DataError(path, None, f"expected a matrix of numbers, but {name} is {array}.")
-    return FeatureFile(path, matrix, np.dtype(array.dtype), 0, False)
-
-
-def _check_name(path: Path) -> None:
-    if (reason := name_error(path.stem)) or path.stem != path.stem.strip():
-        message = (
-            f"expected a file name that is the name of a video, but it {reason or 'has spaces around it'}."
-        )
-        raise DataError(path, None, message)
