@@ -270,9 +270,9 @@ def _averages(splits: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:
 
 
 def _leaders(runs: Sequence[RunFacts]) -> Iterator[Block]:
-    """Yield the best structures of each global search with their hold-out fitness."""
+    """Yield the best structures of each search of rates with their hold-out fitness."""
     for run in runs:
-        if run.search is None or run.search.result is None:
+        if run.search is None or run.search.result is None or run.search.shapes:
             continue
         name = NAMES.get(run.search.fitness, run.search.fitness)
         yield Table(
@@ -280,7 +280,7 @@ def _leaders(runs: Sequence[RunFacts]) -> Iterator[Block]:
             columns=("structure", "fitness", "standard error", "seeds", "steps", "receptive field"),
             rows=tuple(
                 (
-                    "/".join(",".join(map(str, stage)) for stage in leader.structure.stages)
+                    leader.structure.key
                     + (f" ({HAND_DESIGNED})" if leader.structure == run.search.hand_designed else ""),
                     points(leader.fitness),
                     points(leader.standard_error),

@@ -17,7 +17,7 @@ from g2l.report.blocks import Matrix
 from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts, VideoFacts
 from g2l.report.origin import command_line, data, reproduce
 from g2l.report.predictions import chosen, predictions
-from g2l.report.progress import curves, fitness, shapes, thinned
+from g2l.report.progress import curves, fitness, shapes
 from g2l.report.reading import read_run
 from g2l.report.render import build_report
 from g2l.report.structures import paths, structure
@@ -276,9 +276,3 @@ def test_numbers_are_said_alike():
     assert (frames(1, None), frames(30, 0.5)) == ("1 frame", "30 frames (15.00 s)")
     whole = LayerTopology(whole_video=True)
     assert receptive_field(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
-
-
-def test_long_lists_are_thinned_but_keep_their_ends():
-    assert thinned([1, 2, 3]) == [1, 2, 3]
-    kept = thinned(list(range(1000)))
-    assert (len(kept), kept[0], kept[-1]) == (40, 0, 999)
