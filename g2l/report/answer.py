@@ -143,6 +143,8 @@ def _by_fitness(run: RunFacts) -> str:
     assert run.search is not None
     assert run.search.result is not None
     found, name = run.search.result, NAMES.get(run.search.fitness, run.search.fitness)
+    if run.search.shapes:
+        return f"On the hold-outs of {run.subject}: {found.reason}"
     if run.search.winner == run.search.hand_designed:
         return f"No structure beat the hand-designed one on the hold-out of {run.subject}. {found.reason}"
     return (
@@ -188,7 +190,7 @@ def _seen(run: RunFacts) -> str:
         seen = [receptive_field(topology, structure, run.seconds_per_frame)[0] for structure in structures]
         if len(structures) > 1 and structures[-1] != structures[0]:
             parts.append(f"Receptive field: {seen[-1]}; of the hand-designed structure: {seen[0]}.")
-        elif run.kind != "predict":
+        elif run.kind not in ("predict", "context"):
             parts.append(f"Receptive field: {seen[0]}.")
     trainings = full_trainings(run)
     if trainings is not None:

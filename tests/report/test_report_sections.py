@@ -74,6 +74,9 @@ def test_shapes_are_shown_with_their_intervals_and_curves(tmp_path):
     run = read_run(search_of_shapes(tmp_path / "run"))
     (picture,) = shapes([run]).blocks
     assert picture.alternative == "4,2,2 is shown to be as good."
+    assert (
+        result([run]).blocks[0].text == "On the hold-outs of kitchen split 1: 4,2,2 is shown to be as good."
+    )
     assert picture.table.rows[0] == (
         "4,2,2",
         "0.40 ×",
@@ -100,7 +103,7 @@ def test_curves_of_trainings_name_their_best_length(run):
 
 def test_context_is_its_sentence_and_its_scores(tmp_path):
     run = read_run(context(tmp_path / "run"))
-    assert result([run]).blocks[0].text == "Beyond ± 62 frames nothing is gained."
+    assert texts(result([run])) == "Beyond ± 62 frames nothing is gained."
     (picture,) = progress.context([run]).blocks
     assert picture.table.rows[1] == ("125", "60.0", "60.0", "70.0")
     assert picture.draw().axes[0].get_xlabel() == "receptive field (s)"
