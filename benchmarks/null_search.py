@@ -174,8 +174,8 @@ def page(records: dict[str, Any]) -> str:
     """Return the page."""
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for key, one in sorted(records.items()):
-        kind, budget, _ = key.split("/")
-        groups.setdefault((kind, int(budget)), []).append(one)
+        kind, text, _ = key.split("/")
+        groups.setdefault((kind, int(text)), []).append(one)
     null = [one for (kind, _), found in groups.items() if kind == NULL for one in found]
     test = [one["test"] for one in null if one["test"]]
     duels = [duel for one in null for duel in one["duels"]]

@@ -33,6 +33,7 @@ from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
 from g2l.pipeline.fitting import Training
+from g2l.pipeline.latency import latency
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns, shape_columns
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
@@ -220,6 +221,8 @@ def _search(
     on_plan(plan(search, stage.device))
     weights = CandidateWeights(stage.folder, task.search.candidate_checkpoints)
     found = _run(stage, search, (weights, StatusLog(stage.folder), *observers))
+    if found.proof is not None:
+        found = replace(found, proof=_timed(search, found.proof))
     scores = {
         "fitness": _score(found.best, task),
         "hand_designed_fitness": _score(found.hand_designed, task),
@@ -244,6 +247,7 @@ def _search(
         "full_steps": found.full_steps,
         "seconds": weights.seconds,
         "proxy_steps": found.proxy,
+        "frame_rate": search.dataset.fps and search.dataset.fps / search.dataset.sample_rate,
         "leaders": [leader.as_dict(task.backbone.topology) for leader in leaders],
         "shapes": [] if found.proof is None else [row.as_dict() for row in found.proof.rows],
         "reason": reason,
@@ -259,6 +263,27 @@ def _search(
         stage.folder, result, (STRUCTURE,), metrics=numbers | difference_metrics(compared), tags=tags
     )
     return result
+
+
+def _timed(search: PreparedSearch, proof: Proof) -> Proof:
+    """Return the same with the latency of the winner, the hand-designed structure and those on the front."""
+    dataset = search.dataset
+    few = {proof.winner.structure, proof.rows[0].structure, *(row.structure for row in proof.front)}
+    rows = tuple(
+        replace(
+            row,
+            latency=latency(
+                search.task.backbone,
+                row.structure,
+                feature_dim=dataset.feature_dim,
+                num_classes=len(dataset.mapping.names),
+            ),
+        )
+        if row.structure in few
+        else row
+        for row in proof.rows
+    )
+    return replace(proof, rows=rows)
 
 
 def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:

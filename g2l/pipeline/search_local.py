@@ -10,10 +10,17 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, LocalRule, LocalSearchConfig, RecipeConfig, Selection
+from g2l.config import (
+    BackboneConfig,
+    Budget,
+    DataConfig,
+    LocalRule,
+    LocalSearchConfig,
+    RecipeConfig,
+    Selection,
+)
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.evaluation import Budget
 from g2l.figures.search import rate_paths
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone

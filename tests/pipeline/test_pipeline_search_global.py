@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from g2l.config import CandidateCheckpoints
+from g2l.config import Budget, CandidateCheckpoints
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget
 from g2l.models.artifact import load_model
 from g2l.models.ms_tcn import MSTCN
 from g2l.models.registry import BACKBONES

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from safetensors.numpy import load_file
 
+from g2l.config import Budget
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.files import read_json, write_json
 from g2l.models.artifact import load_model
 from g2l.pipeline.context import RunContext

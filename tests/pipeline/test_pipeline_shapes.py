@@ -35,7 +35,7 @@ def evaluated(context):
     return [line["evaluation"] for line in lines if line["event"] == "evaluation"]
 
 
-def test_uneven_shapes_are_trained_and_reported(context, tiny):
+def test_uneven_shapes_are_trained_and_reported(context, tiny, measured):
     outcome, (plan,) = search(context, shapes_task(tiny, prefer=Preference.CHEAPEST, margin=100.0))
     assert outcome.structure.shape in {(2, 1), (1, 1)}
     assert read_structure(context.folder / "structure.json").structure == outcome.structure
@@ -44,6 +44,8 @@ def test_uneven_shapes_are_trained_and_reported(context, tiny):
     assert set(rows) == {(2, 2), (2, 1), (1, 1)}
     assert rows[2, 2].cost == 1 > rows[2, 1].cost > rows[1, 1].cost
     assert outcome.training_equivalents <= 8.0
+    assert rows[outcome.structure.shape].latency > 0 < rows[2, 2].latency
+    assert outcome.frame_rate is None
     assert "differences of" in plan.power
     assert plan.expected.training_equivalents == pytest.approx(8.0)
     for one in evaluated(context):

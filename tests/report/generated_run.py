@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
-from g2l.evaluation import Budget, Evaluation
+from g2l.config import BackboneConfig, Budget, DataConfig, GlobalSearchConfig, LocalSearchConfig, RecipeConfig
+from g2l.evaluation import Evaluation
 from g2l.files import canonical_json, write_json, write_text
 from g2l.metrics.comparison import compare
 from g2l.metrics.per_class import confusion, per_class_report

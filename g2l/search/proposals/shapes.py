@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class Row:
         high: Upper one.
         blocks: Paired trainings.
         shown: Whether it is shown to be within the margin.
+        latency: Milliseconds for 1,000 frames by onnxruntime; None where it was not measured.
     """
 
     structure: DilationStructure
@@ -73,6 +74,7 @@ class Row:
     high: float
     blocks: int
     shown: bool
+    latency: float | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as JSON values."""
