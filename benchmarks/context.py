@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, Budget, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.evaluation import Budget
 from g2l.files import write_json, write_text
 from g2l.models.registry import build_backbone
 from g2l.pipeline.context import open_run

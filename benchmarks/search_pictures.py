@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from g2l.config import GlobalSearchConfig, ProxyChoice, Strategy
-from g2l.evaluation import Budget, Evaluation, EvaluationTask
+from g2l.config import Budget, GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.search.candidates import GenerationSummary
 from g2l.search.events import EvaluationEvent, SearchPhase

@@ -19,9 +19,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, RecipeConfig, Strategy
+from g2l.config import BackboneConfig, Budget, DataConfig, GlobalSearchConfig, RecipeConfig, Strategy
 from g2l.datasets.synthetic import kitchen, write_dataset
-from g2l.evaluation import Budget
 from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import open_run
 from g2l.pipeline.search_global import prepare_search, search_globally

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import Ratio, paired
-from g2l.config import BackboneConfig, DataConfig, Normalization, RecipeConfig
+from g2l.config import BackboneConfig, Budget, DataConfig, Normalization, RecipeConfig
 from g2l.datasets.synthetic import kitchen, write_dataset
-from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
+from g2l.evaluation import EvaluationStatus, EvaluationTask
 from g2l.search.executors.process import ProcessExecutor
 from g2l.structure import DilationStructure
 from g2l.training.candidate import CandidateFitness

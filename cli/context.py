@@ -62,7 +62,7 @@ def context(
             curve, suggested = measure_context(opened, task)
         _show(title, curve)
         layers = ", ".join(str(depth) for depth in suggested.shape)
-        console.data(f"Suggested: stages of {layers} rates ({opened.folder / 'structure.json'}).")
+        console.data(f"Suggested: stages of {layers} layers ({opened.folder / 'structure.json'}).")
 
 
 def _refuse_training_options(

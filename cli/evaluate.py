@@ -20,15 +20,21 @@ def evaluate(config: EvaluateConfig) -> None:
     """
     from g2l.datasets.layout import read_bundle
     from g2l.files import write_json
-    from g2l.inference.evaluate import compare_predictions, evaluate_predictions
+    from g2l.inference.evaluate import compare_predictions, data_set_of, evaluate_predictions
     from g2l.metrics.segments import Convention
     from g2l.pipeline.output import refuse_foreign_file
     from g2l.pipeline.predict import record_evaluation
 
+    classes, facts = data_set_of(config.ground_truth)
+    known = facts.get("background", ("background",))
+    background = known if config.background is None else config.background
+    if "background" in facts and set(background) != set(known):
+        console.say(f"background of the data set is {', '.join(known)}, but the option is used instead.")
     score = partial(
         evaluate_predictions,
         ground_truth=config.ground_truth,
-        background=config.background,
+        background=background,
+        classes=classes,
         videos=None if config.bundle is None else read_bundle(config.bundle),
         convention=Convention(config.convention),
     )

@@ -35,8 +35,10 @@ def report(
     first = Path(runs[0])
     path = config.output or (first if len(runs) == 1 and first.is_dir() else Path()) / f"report.{form.value}"
     refuse_foreign_file(path, is_report)
-    write_report(folders, path, form)
+    figures = write_report(folders, path, form, plots=config.plots)
     console.say(f"report: {path}")
+    if figures is not None:
+        console.say(f"figures: {figures}")
 
 
 def find_run(run: str) -> Path:

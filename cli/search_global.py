@@ -144,7 +144,7 @@ def search_global(
         prepared = prepare_search(context.data, task)
         found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
         if found.shapes:
-            tables.shapes(found, search.fitness)
+            tables.shapes(found, search.fitness, backbone.topology)
         else:
             tables.best_structures(
                 f"The best structures, {subject}", found, search.fitness, backbone.topology

@@ -38,7 +38,12 @@ def run_context(options: RunConfig, command: str, subject: str) -> Iterator[RunC
     resolve_device(options.device)  # a wrong one is reported before anything is written
     folder = output_folder(options, command, subject)
     with open_folder(
-        folder, options.device, quiet=options.quiet, resume=options.resume, resumed_by=folder
+        folder,
+        options.device,
+        quiet=options.quiet,
+        resume=options.resume,
+        plots=options.plots,
+        resumed_by=folder,
     ) as context:
         yield context
 
@@ -50,6 +55,7 @@ def open_folder(
     *,
     quiet: bool,
     resume: bool = False,
+    plots: str = "svg",
     resumed_by: Path | None = None,
     scratch: bool = False,
 ) -> Iterator[RunContext]:
@@ -60,6 +66,7 @@ def open_folder(
         device: What runs the network.
         quiet: Whether to print only warnings and errors.
         resume: Whether to continue what the folder holds.
+        plots: Format of figures.
         resumed_by: Value of `--output-dir` that the line to resume with must have, or None.
         scratch: Whether the command leaves no run, and the folder is removed when everything was sent.
     """
@@ -78,6 +85,7 @@ def open_folder(
             progress=console.ConsoleProgress(),
             resume=resume,
             evaluations=_shared("evaluations"),
+            plots=plots,
             on_start=upload.start,
         ) as context:
             yield context

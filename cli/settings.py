@@ -15,6 +15,7 @@ from g2l.settings import Settings, seed_setting, setting
 _first = partial(setting, rank=FIRST)
 _run = partial(_first, changes_result=False)
 _print = partial(setting, False, changes_result=False)
+_plots = partial(setting, choices=("svg", "pdf", "png"), changes_result=False)
 
 MODEL_HELP = "Model file (.onnx, .safetensors, official .model), runs:/… or models:/…."
 
@@ -48,6 +49,7 @@ class RunConfig(ConsoleConfig):
     device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
     output_dir: Path | None = _run(None, "Output folder.", default_text="a new folder below runs/")
     resume: bool = _run(False, "Continue the run in --output-dir, else the latest one.")
+    plots: str = _plots("svg", "Format of figures.", rank=RARE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,7 @@ class PredictConfig(ConsoleConfig):
         None, "Transition weight of Viterbi smoothing.", at_least=0, default_text="1"
     )
     probabilities: bool = setting(False, "Also write <video>.probabilities.npy.")
-    plots: bool = setting(False, "Also write <video>.png: prediction above ground truth.")
+    plots: str | None = _plots(None, "Also draw each video in this format: prediction below ground truth.")
     max_memory: str | None = setting(
         None,
         "Memory limit such as 2GB; longer videos are tiled, with the same result.",
@@ -205,7 +207,9 @@ class EvaluateConfig(JsonConfig):
 
     predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
     ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same format.", required=True)
-    background: tuple[str, ...] = _first(("background",), BACKGROUND_HELP, keeps_empty=True)
+    background: tuple[str, ...] | None = _first(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background", keeps_empty=True
+    )
     bundle: Path | None = _first(None, "Score only the videos of this bundle.")
     convention: str = _first(
         "mstcn",
@@ -268,6 +272,7 @@ class ReportConfig(ConsoleConfig):
     format: str = _first(
         "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
     )
+    plots: str | None = _plots(None, "Also write the figures in this format, beside the report.", rank=FIRST)
     output: Path | None = _first(
         None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
     )

@@ -110,13 +110,22 @@ def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topolo
     console.table(title, columns, rows)
 
 
-def shapes(found: GlobalSearchOutcome, fitness: str) -> None:
+def shapes(found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:
     """Print what a search of shapes knows of each, the cheapest first."""
+
+    def look_ahead(structure: DilationStructure) -> str:
+        if topology.whole_video:
+            return "whole video"
+        frames = topology.receptive_field(structure).future
+        return f"{frames:,} frames" if found.frame_rate is None else f"{frames / found.frame_rate:.3g} s"
+
     rows = [
         (
             row.name,
             f"{row.cost:.2f} ×",
-            f"{row.epochs}{' (still rising)' if row.rising else ''}",
+            "" if row.latency is None else f"{row.latency:.1f}",
+            look_ahead(row.structure),
+            f"{row.epochs}\n(still rising)" if row.rising else str(row.epochs),
             f"{row.fitness:.1f}",
             "" if row.cost == 1 else f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})",
             str(row.blocks),
@@ -126,12 +135,14 @@ def shapes(found: GlobalSearchOutcome, fitness: str) -> None:
     ]
     columns = (
         "shape",
-        "multiply-adds",
+        "multiply-\nadds",
+        "ms per 1,000\nframes",
+        "look-ahead",
         "epochs",
-        f"hold-out {fitness}",
-        "difference (80 % interval)",
+        f"hold-out\n{fitness}",
+        "difference\n(80 % interval)",
         "pairs",
-        "within margin",
+        "within\nmargin",
     )
     console.table("Shapes against hand-designed", columns, rows)
 

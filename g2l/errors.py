@@ -74,6 +74,8 @@ def no_such_file(path: Path | str) -> InputError:
         path: What was asked for.
     """
     folder = Path(path).parent
+    if Path(path).exists():
+        return InputError(f"{path}: expected a regular file, but it is of another kind.")
     try:
         found = [item.name for item in folder.iterdir()]
     except OSError:

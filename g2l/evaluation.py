@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from g2l.config import Budget as Budget
+from g2l.config import Budget
 from g2l.structure import DilationStructure
 
 

@@ -33,7 +33,7 @@ from g2l.files import (
 RUN, STATUS, RESULT, DATASET = "run.json", "status.json", "result.json", "dataset.json"
 EPOCHS, UPDATES, METRICS, JOURNAL = "epochs.jsonl", "updates.jsonl", "metrics.jsonl", "journal.jsonl"
 TABLES, FIGURES = "tables", "figures"
-"""Folders of a stage: `tables/<name>.json` holds columns and rows, `figures/<name>.png` a picture."""
+"""Folders of a stage: `tables/<name>.json` holds columns and rows; figures are svg, pdf or png."""
 
 SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 
@@ -385,11 +385,6 @@ def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     table = {"columns": list(columns), "data": rows}
     write_text(folder / TABLES / f"{name}.json", json.dumps(finite(table), allow_nan=False))
-
-
-def figure_path(folder: Path, name: str) -> Path:
-    """Return where a figure of a stage is written."""
-    return folder / FIGURES / f"{name}.png"
 
 
 def _object(path: Path) -> dict[str, Any]:

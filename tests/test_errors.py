@@ -54,3 +54,7 @@ def test_what_is_repeated_of_a_file_stays_short_and_on_the_line():
     assert brief("a\n  b\tc") == "a b c"
     assert brief(ValueError("x" * 300)) == "x" * 300
     assert brief("x" * 301) == "x" * 300 + "…"
+
+
+def test_a_folder_in_place_of_a_file_is_not_called_missing(tmp_path: Path) -> None:
+    assert "expected a regular file" in no_such_file(tmp_path).message

@@ -11,6 +11,7 @@ import pytest
 
 from g2l.config import (
     BackboneConfig,
+    Budget,
     DataConfig,
     GlobalSearchConfig,
     LocalSearchConfig,
@@ -19,7 +20,6 @@ from g2l.config import (
     Strategy,
 )
 from g2l.datasets.synthetic import lags, write_dataset
-from g2l.evaluation import Budget
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.search.executors.serial import SerialExecutor

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.search_efficiency.problems import Problem, open_data, search_space
 from benchmarks.search_efficiency.search import GENETIC, RANDOM, Record, Records, read_records
-from g2l.evaluation import Budget, EvaluationTask
+from g2l.config import Budget
+from g2l.evaluation import EvaluationTask
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.structure import DilationStructure

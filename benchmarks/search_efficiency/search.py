@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.search_efficiency.problems import Problem, search_space
-from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Strategy
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.config import Budget, CandidateCheckpoints, GlobalSearchConfig, Strategy
+from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.search.budget import StepBudget, task_steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +15,24 @@ _LOGGER = logging.getLogger("g2l")
 
 
 class FeatureCache:
-    """Features by video name, within a budget in MiB; the least recently used leave first."""
+    """Features by video name, as many as fit into a budget in MiB.
+
+    None is dropped for another one: an epoch reads each video once, so those that are kept are as useful.
+    """
 
     def __init__(self, budget_mb: int) -> None:
-        self._budget = budget_mb * 2**20
-        self._used = 0
-        self._entries: OrderedDict[str, Features] = OrderedDict()
+        self._left = budget_mb * 2**20
+        self._entries: dict[str, Features] = {}
 
     def get(self, name: str) -> Features | None:
-        """Return the features of `name` and count them as used, or None."""
-        if name in self._entries:
-            self._entries.move_to_end(name)
+        """Return the features of `name`, or None."""
         return self._entries.get(name)
 
     def put(self, name: str, features: Features) -> Features:
-        """Keep and return `features`, dropping others until they fit; too large ones are not kept."""
-        if features.nbytes > self._budget:
-            return features
-        while self._used + features.nbytes > self._budget:
-            _, dropped = self._entries.popitem(last=False)
-            self._used -= dropped.nbytes
-        self._entries[name] = features
-        self._used += features.nbytes
+        """Return `features`, and keep them where there is room."""
+        if features.nbytes <= self._left:
+            self._entries[name] = features
+            self._left -= features.nbytes
         return features
 
 

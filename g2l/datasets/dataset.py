@@ -57,12 +57,7 @@ class SegmentationDataset:
 
     Attributes:
         config: How it is read, with the facts of the data set in the place of settings that were not given.
-        sample_rate: r.
-        normalize: Standardisation of each feature row.
-        background: Names of the background classes.
         fps: Frames per second of the feature files, or None.
-        mapping: Class names and indices, C of them.
-        feature_dim: D.
         background_indices: Indices of the configured background classes that exist, ascending.
         notices: What was odd about the data: one sentence each.
         statistics: Of the training frames under `normalize` train, once `standardized_on` was called.
@@ -97,11 +92,7 @@ class SegmentationDataset:
     def open(cls, config: DataConfig, *, quiet: bool = False) -> Self:
         """Open a split after checking the header of every feature file and all labels.
 
-        Notices are logged once per process.
-
-        Args:
-            config: What to open; settings that are None come from the data set's `dataset.json`.
-            quiet: Whether to log nothing, as in a worker.
+        Settings that are None come from `dataset.json`. Unless `quiet`, notices are logged once per process.
 
         Raises:
             InputError: The configuration is out of range, or the data set, the split or any file of it is
@@ -123,11 +114,7 @@ class SegmentationDataset:
         return cls(config, folder, inspection, background, quiet=quiet)
 
     def partitions(self, selection: Selection, rotation: int = 0) -> Partitions:
-        """Return who is on which side.
-
-        Args:
-            selection: `best` cuts a hold-out from the train bundle; `last` trains on all of it.
-            rotation: Which hold-out is cut, see `cut_holdout`.
+        """Return who is on which side: `best` cuts a hold-out from the train bundle, `last` trains on all.
 
         Raises:
             InputError: A hold-out is needed, but there is one training video, or `group_pattern` is unusable.
@@ -162,9 +149,8 @@ class SegmentationDataset:
     def shared_in(self, folder: Path) -> Self:
         """Return this data set, whose videos are read through maps that processes share, not kept in RAM.
 
-        Args:
-            folder: Where videos are put that are not stored as they are used, each by the first process
-                that needs it. Data sets and ways of reading them do not mix there.
+        Videos that are not stored as they are used are put into `folder` by the first process that needs
+        them. Data sets and ways of reading them do not mix there.
         """
         statistics = self.statistics and (self.statistics.mean.tolist(), self.statistics.std.tolist())
         other = copy(self)

@@ -103,11 +103,7 @@ def find_source(name: str) -> Source:
 
 
 def read_record(source: Source) -> Archive:
-    """Request the record of an archive.
-
-    Raises:
-        OperationalError: It is not available, or does not give size and checksum of the archive.
-    """
+    """Request the record of an archive; OperationalError if it lacks size and checksum of the archive."""
     try:
         with _request(source.record) as answer:
             value = json.loads(answer.read(_LARGEST_RECORD))
@@ -154,12 +150,7 @@ def archive_path(source: Source, archive: Archive, data_root: Path) -> Path:
 
 
 def unpack(path: Path, dataset: str, folder: DatasetFolder, progress: Progress) -> None:
-    """Write the files of a data set into `folder`.
-
-    Raises:
-        OperationalError: As of `find_members`, or the archive is damaged.
-        DiskFullError: There is no room for them.
-    """
+    """Write the files of a data set into `folder`; OperationalError if the archive is damaged."""
     try:
         with ZipFile(path) as archive:
             members = find_members(archive, path, dataset)

@@ -53,8 +53,7 @@ _FACTS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
 def resolve_config(config: DataConfig, *, quiet: bool = False) -> DataConfig:
     """Return `config` with every setting that is None taken from the data set's facts, or else its default.
 
-    A given setting wins; unless `quiet`, a warning is logged where the facts differ. Resolving twice changes
-    nothing.
+    A given setting wins; unless `quiet`, a warning is logged where the facts differ.
 
     Raises:
         InputError: There is no such data set, or its facts are invalid.
@@ -91,9 +90,7 @@ def background_indices(config: DataConfig, mapping: ClassMapping) -> tuple[int, 
 
 
 def read_dataset_facts(folder: Path) -> dict[str, Any]:
-    """Return the facts of a data set: settings as `DataConfig` has them, and `source`.
-
-    `fps` comes from `features.json` where `dataset.json` does not have it.
+    """Return the facts of a data set, as `DataConfig` has them; without an fps, that of `features.json`.
 
     Raises:
         DataError: A file of facts is unreadable, of another schema or holds an invalid value.
@@ -101,9 +98,7 @@ def read_dataset_facts(folder: Path) -> dict[str, Any]:
     path = folder / DATASET_NAME
     facts: dict[str, Any] = {}
     for name, value in (_read(path, DATASET_SCHEMA) or {}).items():
-        if name == "source":
-            facts[name] = value
-        elif name in _FACTS and value is not None:
+        if name in _FACTS and value is not None:
             _, valid, expected = _FACTS[name]
             if not valid(value):
                 message = f"`{name}` must be {expected}, but is {brief(repr(value))} instead."
@@ -122,11 +117,7 @@ def write_dataset_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_feature_facts(folder: Path) -> dict[str, Any] | None:
-    """Return the content of `features.json` in a folder of features, or None when there is none.
-
-    Raises:
-        DataError: `features.json` cannot be read, is of another schema or names no frame rate.
-    """
+    """Return the content of `features.json` in a folder, or None; DataError if it is invalid."""
     path = folder / FACTS_NAME
     facts = _read(path, FACTS_SCHEMA)
     if facts is not None and not _is_rate(facts.get("fps")):

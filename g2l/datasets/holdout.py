@@ -28,14 +28,12 @@ class HoldoutCut:
     Attributes:
         train: Videos to train on.
         holdout: Videos to select on.
-        grouped: Whether no subject is on both sides.
         rotations: Rotations until every group was held out.
-        notice: Why the cut is not grouped though it could have been expected to be, or None.
+        notice: Why subjects may be on both sides, or None where they are not or have no meaning.
     """
 
     train: tuple[str, ...]
     holdout: tuple[str, ...]
-    grouped: bool
     rotations: int
     notice: str | None = None
 
@@ -82,7 +80,6 @@ def cut_holdout(
         InputError: There are fewer than two videos, or the pattern is not usable.
     """
     groups, notice = _groups(names, pattern)
-    grouped = groups is not None
     if len(names) < 2:
         raise InputError(
             f"a hold-out needs at least 2 training videos, but the train bundle has {len(names)}.",
@@ -97,7 +94,7 @@ def cut_holdout(
     sides: tuple[list[str], list[str]] = [], []
     for name, owner in zip(names, owners, strict=True):
         sides[owner in held].append(name)
-    return HoldoutCut(tuple(sides[0]), tuple(sides[1]), grouped, -(-len(order) // count), notice)
+    return HoldoutCut(tuple(sides[0]), tuple(sides[1]), -(-len(order) // count), notice)
 
 
 def _groups(names: Sequence[str], pattern: str | None) -> tuple[list[str] | None, str | None]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from glob import escape
 from pathlib import Path
 
 from g2l.config import LONGEST_NAME, DataConfig
-from g2l.datasets.errors import DataError, strictly
-from g2l.datasets.reading import normal, numbered, present, read_lines, reading
+from g2l.datasets.errors import DataError, attempt, strictly
+from g2l.datasets.reading import is_folder, normal, numbered, present, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
-from g2l.files import ensure_folder, unwritable, write_text
+from g2l.files import ensure_folder, hold_folder, unwritable, write_text
 
 Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
 """Train and test videos of each split."""
@@ -74,20 +76,16 @@ def find_split_files(folder: Path) -> dict[tuple[str, int], Path]:
 
 
 def find_dataset(config: DataConfig) -> DatasetFolder:
-    """Return the folder of the configured data set.
-
-    Raises:
-        DataError: There is no such folder; data sets of a similar name are suggested.
-    """
+    """Return the folder of the configured data set, or raise DataError with data sets of similar names."""
     root = config.data_root
     path = root / config.dataset
-    with reading(path):
-        if path.is_dir():
-            return DatasetFolder(path)
-    if not root.is_dir():
+    if is_folder(path):
+        return DatasetFolder(path)
+    if not is_folder(root):
         hint = "give the folder that holds data sets with --data-root."
         raise DataError(root, None, "no such folder of data sets.", hint=hint)
-    known = sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
+    with reading(root):
+        known = sorted(one.name for one in root.iterdir() if one.is_dir() and not one.name.startswith("."))
     hint = did_you_mean(config.dataset, known) or (
         f"data sets here: {', '.join(known)}." if known else "make one with `g2l data synth`."
     )
@@ -95,11 +93,7 @@ def find_dataset(config: DataConfig) -> DatasetFolder:
 
 
 def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
-    """Return the train and the test bundle of a split.
-
-    Raises:
-        DataError: One of them does not exist; the splits that do are listed.
-    """
+    """Return the train and the test bundle of a split, or raise DataError with the splits that there are."""
     bundles = folder.bundles(split)
     for path in bundles:
         if not present(path):
@@ -137,16 +131,16 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
     return lines
 
 
-def both_sides(
-    train_path: Path, train: Mapping[str, int], test_path: Path, test: Mapping[str, int]
-) -> Iterator[DataError]:
-    """Yield an issue for each video that is trained on and tested on, with the lines that say so."""
+def parse_split(bundles: Iterable[Path], issues: list[DataError]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the video names of the train and the test bundle with their lines, adding what is wrong."""
+    train_path, test_path = bundles
+    train, test = (attempt(partial(parse_bundle, path, issues), issues) or {} for path in bundles)
     for name, line in test.items():
         if name in train:
             where = f"{train_path.name}:{train[name]}"
-            yield DataError(
-                test_path, line, f"test video {name!r} must not be trained on, but is in {where}."
-            )
+            message = f"test video {name!r} must not be trained on, but is in {where}."
+            issues.append(DataError(test_path, line, message))
+    return train, test
 
 
 def name_error(name: str) -> str | None:
@@ -241,8 +235,14 @@ def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
     """
     path = new_path(root, name)
     ensure_folder(root)
+    for stale in root.glob(f".{escape(name)}.*.tmp"):
+        with suppress(OperationalError, OSError), hold_folder(stale):  # of a process that was killed
+            shutil.rmtree(stale, ignore_errors=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".tmp", dir=root) as hidden:
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".tmp", dir=root) as hidden,
+            hold_folder(Path(hidden)),
+        ):
             made = DatasetFolder(Path(hidden) / name)
             (made.path / "features").mkdir(parents=True)
             yield made

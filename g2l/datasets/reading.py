@@ -79,6 +79,12 @@ def present(path: Path) -> bool:
     return True
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder; DataError as of `present`."""
+    with reading(path):
+        return path.is_dir()
+
+
 def require_regular(path: Path) -> None:
     """Check that a library may open `path`; DataError as of `open_regular`."""
     os.close(open_regular(path))

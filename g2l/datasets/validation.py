@@ -20,11 +20,10 @@ from g2l.datasets.labels import Labels, parse_labels
 from g2l.datasets.layout import (
     ClassMapping,
     DatasetFolder,
-    both_sides,
     find_bundles,
     find_dataset,
-    parse_bundle,
     parse_mapping,
+    parse_split,
 )
 from g2l.datasets.reading import normal, present, read_lines
 from g2l.errors import InputError, did_you_mean
@@ -47,9 +46,7 @@ class Inspection:
     """Contents of some splits; complete only when no issue is an error.
 
     Attributes:
-        folder: The data set.
         tolerance: Frames by which features and labels of a video may differ.
-        mapping: Class names.
         bundles: Train and test videos of each split.
         videos: Files of each video in any bundle.
         feature_dim: D, or 0 when no feature file is readable.
@@ -92,18 +89,17 @@ def inspect_dataset(folder: DatasetFolder, splits: Sequence[int], length_toleran
         # A network cannot learn classes that no training frame shows.
         counts = found.count_classes(train)
         absent = [repr(name) for name, count in zip(found.mapping.names, counts, strict=True) if not count]
-        if absent and all(name in found.videos for name in train):
+        if train and absent and all(name in found.videos for name in train):
             found.warn(folder.bundles(split)[0], f"no training frame is of class {', '.join(absent)}.")
     return found
 
 
 def _inspect_split(found: Inspection, split: int, mentions: dict[str, Mention]) -> None:
     paths = find_bundles(found.folder, split)
-    train, test = (parse_bundle(path, found.issues) for path in paths)
+    train, test = parse_split(paths, found.issues)
     for path, lines in zip(paths, (train, test), strict=True):
         for name, line in lines.items():
             mentions.setdefault(name, (path, line))
-    found.issues.extend(both_sides(paths[0], train, paths[1], test))
     found.bundles[split] = tuple(train), tuple(test)
 
 
@@ -167,7 +163,6 @@ class DatasetFacts:
 
     Attributes:
         videos: Videos in any bundle whose files fit together.
-        frames: Their frames.
         feature_dim: D, or 0 when no feature file is readable.
         longest: Frames of the longest video.
         class_counts: Frames of each class, in index order.
@@ -195,21 +190,12 @@ class ValidationReport:
 
     @property
     def errors(self) -> tuple[DataError, ...]:
-        """Faults that stop the reading of some split."""
+        """Issues that stop the reading of some split."""
         return tuple(issue for issue in self.issues if issue.severity == "error")
-
-    @property
-    def warnings(self) -> tuple[DataError, ...]:
-        """Faults that do not."""
-        return tuple(issue for issue in self.issues if issue.severity == "warning")
 
 
 def validate_dataset(config: DataConfig, progress: Progress | None = None) -> ValidationReport:
-    """Check all splits of a data set and every value in it; no error hides another.
-
-    Args:
-        config: Names the data set; its split does not matter, its tolerance and hold-out settings do.
-        progress: Counts the videos that were read.
+    """Check all splits of a data set, whatever `config.split` is, and all values; no error hides another.
 
     Raises:
         InputError: The configuration is out of range, or there is no such data set.

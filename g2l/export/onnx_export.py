@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -183,6 +184,8 @@ def exported_proto(
                 verbose=False,
             )
     except Exception as error:  # exporter, tracer and shape solver each raise their own
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise OperationalError(f"the network cannot be exported to ONNX: {reason}") from error
     if program is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from g2l.errors import InputError, no_such_file
+from g2l.errors import InputError
 from g2l.inference.devices import Device, confirm, plan_providers
 from g2l.inference.sessions import load_onnx, run_failed
 from g2l.inference.settings import ExtractionConfig, three_numbers
@@ -91,26 +90,6 @@ class Encoder:
                 hint="export the encoder with its pooling layer.",
             )
         return features.reshape(len(images), -1)[:count]
-
-
-def hash_encoder(path: Path) -> str:
-    """Return the SHA-256 of a `.onnx` file, and of the weights that exporters put beside it (`.onnx.data`).
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    digest = hashlib.sha256()
-    weights = path.with_name(f"{path.name}.data")
-    try:
-        for file in (path, weights) if weights.exists() else (path,):
-            with file.open("rb") as stream:
-                while block := stream.read(2**20):
-                    digest.update(block)
-    except FileNotFoundError:
-        raise no_such_file(path) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-    return digest.hexdigest()
 
 
 def _input(path: Path, values: list[Any], size: int | None, clip_frames: int | None) -> EncoderInput:

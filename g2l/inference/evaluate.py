@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from g2l.config import DataConfig
+from g2l.datasets.errors import DataError
+from g2l.datasets.facts import read_dataset_facts
+from g2l.datasets.features import open_features
 from g2l.datasets.holdout import subjects_of
 from g2l.datasets.labels import Labels
+from g2l.datasets.layout import read_mapping
 from g2l.datasets.reading import normal, require_regular
 from g2l.errors import InputError
 from g2l.files import write_json
@@ -25,6 +30,7 @@ from g2l.metrics.per_class import confusion, per_class_report
 from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, VideoScores
 from g2l.metrics.segments import Convention, segments
 from g2l.metrics.video_comparison import compare_videos
+from g2l.models.metadata import ModelMetadata
 
 _log = logging.getLogger("g2l")
 
@@ -44,6 +50,7 @@ class EvaluationReport:
     """Scores in percent.
 
     Attributes:
+        predictions: Folder of what was scored.
         metrics: Of all videos together.
         video_scores: What each video contributes, by name; input of `compare_videos`.
         per_class: Precision, recall, F1 score and support of every class, see `per_class_report`; the scores
@@ -56,6 +63,7 @@ class EvaluationReport:
         unsmoothed: Metrics of the same predictions before smoothing, or None where none was smoothed.
     """
 
+    predictions: Path
     metrics: dict[str, float]
     video_scores: dict[str, VideoScores]
     per_class: dict[str, Any]
@@ -147,9 +155,10 @@ def evaluate_predictions(
     ordered, frames = _confusion(pairs, reader.names, len(classes))
     place = {reader.names.index(name): number for number, name in enumerate(ordered)}
     return EvaluationReport(
+        predictions=predictions,
         metrics=metrics,
         video_scores=video_scores,
-        per_class=_without_absent(per_class_report(frames, ordered), frames),
+        per_class=per_class_report(frames, ordered),
         classes=ordered,
         background=tuple(background),
         confusion=frames.tolist(),
@@ -195,6 +204,10 @@ def compare_predictions(
     Raises:
         InputError: The folders hold different videos.
     """
+    for one, other in ((ours, theirs), (theirs, ours)):
+        _require(
+            list(one.video_scores), other.video_scores, other.predictions, "prediction", "compared video"
+        )
     subjects = subjects_of(sorted(ours.video_scores))
     metrics = {
         name: compare_videos(
@@ -217,12 +230,17 @@ def find_predictions(folder: Path) -> dict[str, Path]:
     """Return the prediction file of each video in a folder; `<video>.txt` wins over a recognition file.
 
     Raises:
-        InputError: The folder is missing or holds no prediction.
+        InputError: The folder is missing or holds no prediction, or one is not a regular file.
     """
     _require_folder(folder)
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    found = {path.name: path for path in files if path.suffix != ".txt" and is_recognition(path)}
-    found |= {path.stem: path for path in files if path.suffix == ".txt"}
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    found = {
+        path.name: path for path in files if path.suffix != ".txt" and path.is_file() and is_recognition(path)
+    }
+    labels = {path.stem: path for path in files if path.suffix == ".txt"}
+    for path in labels.values():
+        require_regular(path)
+    found |= labels
     if not found:
         raise InputError(f"{folder}: expected predictions (<video>.txt), but the folder holds none.")
     return dict(sorted(found.items()))
@@ -242,21 +260,45 @@ def find_truths(names: Sequence[str], folder: Path) -> dict[str, Path]:
     return truths
 
 
-def require_known_classes(truths: Iterable[Path], classes: Sequence[str]) -> None:
-    """Return if a model can predict every class of the ground truth.
+def data_set_of(ground_truth: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the classes of the data set that a ground truth belongs to, in order, and its facts.
+
+    Both are empty where the folder is not `groundTruth` beside a `mapping.txt`.
 
     Raises:
-        InputError: It lacks some; they are named.
+        InputError: `mapping.txt` or `dataset.json` is invalid.
     """
+    truths = ground_truth.resolve()
+    mapping = truths.with_name("mapping.txt")
+    if truths.name != "groundTruth" or not mapping.is_file():
+        return (), {}
+    return read_mapping(mapping).names, read_dataset_facts(truths.parent)
+
+
+def require_fitting(
+    videos: Iterable[Path], ground_truth: Path, metadata: ModelMetadata, length_tolerance: int
+) -> None:
+    """Return if predictions of feature files can be scored; files that cannot be read are passed over.
+
+    Raises:
+        InputError: A ground truth is missing, has classes that the model lacks, or differs in length by more
+            than the tolerance.
+    """
+    files = {path.stem: path for path in videos}
+    truths = find_truths(list(files), ground_truth)
+    classes = metadata.classes
     reader = FrameReader(classes)
-    for path in truths:
-        reader.read(path)
+    for name, path in truths.items():
+        labels = reader.read(path)
         if unknown := reader.names[len(classes) :]:
             raise InputError(
                 f"{path}: expected classes of the model, but found {listed(list(map(repr, unknown)))}.",
                 hint=f"the model has {listed(list(classes))}; "
                 "predict without --ground-truth and score with g2l evaluate.",
             )
+        with suppress(DataError):  # the video is reported by itself
+            frames = open_features(files[name], metadata.feature_dim).num_frames
+            _require_length(path, len(labels), files[name], frames, length_tolerance)
 
 
 def _by_name(names: Sequence[str], files: Mapping[str, Path]) -> dict[str, Path]:
@@ -268,7 +310,7 @@ def _by_name(names: Sequence[str], files: Mapping[str, Path]) -> dict[str, Path]
 
 def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder.")
+        raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}.")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -284,16 +326,18 @@ def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: s
 
 def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tolerance: int) -> _Pair:
     """Return the frames that prediction and truth of a video have in common; others are warned of."""
-    if abs(len(predicted) - len(truth)) > tolerance:
-        raise InputError(
-            f"{prediction}: expected {len(truth)} frames as in {file}, but found {len(predicted)} instead."
-        )
+    _require_length(prediction, len(predicted), file, len(truth), tolerance)
     if len(predicted) != len(truth):
         _log.warning(
             "%s: %d frames against %d; the common prefix is scored.", file, len(predicted), len(truth)
         )
     length = min(len(predicted), len(truth))
     return predicted[:length], truth[:length]
+
+
+def _require_length(path: Path, found: int, other: Path, expected: int, tolerance: int) -> None:
+    if abs(found - expected) > tolerance:
+        raise InputError(f"{path}: expected {expected} frames as in {other}, but found {found} instead.")
 
 
 def _strip(labels: Labels, place: Mapping[int, int]) -> list[list[int]]:
@@ -326,13 +370,3 @@ def _confusion(
     others = sorted((number for number in present if number >= known), key=names.__getitem__)
     order = [*range(known), *others]
     return tuple(names[number] for number in order), frames[np.ix_(order, order)]
-
-
-def _without_absent(report: dict[str, Any], frames: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Return a report in which classes that are neither true nor predicted have no scores."""
-    present = (frames.sum(axis=0) + frames.sum(axis=1) > 0).tolist()
-    rows = {
-        name: row if there else row | dict.fromkeys(("precision", "recall", "f1-score"))
-        for (name, row), there in zip(report["classes"].items(), present, strict=True)
-    }
-    return report | {"classes": rows}

@@ -20,7 +20,8 @@ from g2l.datasets.features import Features, open_features
 from g2l.datasets.layout import name_error
 from g2l.errors import InputError
 from g2l.files import atomic_path, ensure_folder, write_json
-from g2l.inference.encoder import Encoder, Image, fit, hash_encoder, to_batch
+from g2l.inference.encoder import Encoder, Image, fit, to_batch
+from g2l.inference.sessions import hash_onnx
 from g2l.inference.settings import ExtractionConfig
 from g2l.progress import NullProgress, Progress
 
@@ -78,9 +79,8 @@ def extract_features(
     config.validate()
     require_av()
     videos = _find_videos(config.videos)
-    digest = hash_encoder(config.encoder)
     encoder = Encoder(config)
-    facts = _resume(config.output, _new_facts(config, digest, encoder))
+    facts = _resume(config.output, _new_facts(config, hash_onnx(config.encoder), encoder))
     for name in videos:
         path = config.output / f"{name}.npy"
         if path.exists() and name not in facts["videos"]:

@@ -244,6 +244,8 @@ def check_formats(formats: Collection[Format], classes: Sequence[str], fps: floa
     for name in classes:
         if "\n" in name or "\r" in name or any("\ud800" <= character <= "\udfff" for character in name):
             raise InputError(f"class names must each fit on a line of text, but the model has {name!r}.")
+        if not name.strip() or classes.count(name) > 1:
+            raise InputError(f"class names must differ and not be blank, but the model has {name!r}.")
         if Format.MSTCN in formats and name.split() != [name]:
             raise InputError(
                 f"recognition files separate class names by spaces, so {name!r} cannot be written.",

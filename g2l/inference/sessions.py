@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from g2l.config import Normalization
 from g2l.datasets.features import Features
 from g2l.errors import InputError, OperationalError, brief, no_such_file
-from g2l.files import describe_file
 from g2l.inference.devices import CUDA_PROVIDER, Device, ProviderPlan, confirm, parse_device, plan_providers
 from g2l.machine import usable_cores
 from g2l.models.metadata import METADATA_KEY, STANDARDIZED, ModelMetadata
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 _VALUES = ("features", "probabilities")
 """Input and output of an ONNX graph."""
+_NOISE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/onnxruntime_src/.*?\)\s"
+    r"|\w+\.cc:\d+ \w+ |ONNX Runtime only .*? versions\. |The operator schemas .*? compatibility\. "
+)
+"""Parts of onnxruntime's messages: places in its source, and what follows from the rest."""
+_HINTS = {
+    "till opset": "export it with an older --opset, or update onnxruntime.",
+    "IR version": "export it with an older --ir-version, or update onnxruntime.",
+    "xternal": "keep the file of its weights beside it, or export it as one file.",
+}
+"""By a part of the message."""
 BATCH_FRAMES = 16_384
 """Of a batch on a GPU, padding included: 134 MB of features at feature_dim 2048."""
 
@@ -205,7 +216,7 @@ class OnnxSession(Session):
     @cached_property
     def fingerprint(self) -> str:
         """Identifies the file by its content."""
-        return str(describe_file(self._path)["sha256"])
+        return hash_onnx(self._path)
 
     def compute(self, features: FeatureBatch, lengths: Sequence[int]) -> ProbabilityBatch:
         """Run the graph by IO binding, so that the device reads the inputs from where they are."""
@@ -251,12 +262,42 @@ def load_onnx(
             content or path, settings, providers=list(plan.providers), enable_fallback=0
         )
     except Exception as error:  # onnxruntime's errors have no common base class
-        message = f"{path}: onnxruntime cannot load it ({brief(error)})."
+        reason = _NOISE.sub("", str(error))
+        message = f"{path}: onnxruntime cannot load it ({brief(reason)})."
         if plan.device is Device.CPU:
-            hint = "the file may be truncated, or not an ONNX model."
+            hints = [hint for part, hint in _HINTS.items() if part in reason]
+            hint = [*hints, "the file may be truncated, or not an ONNX model."][0]
             raise InputError(message, hint=hint) from None
         hint = "try --device cpu to distinguish a corrupted file from a failing device."
         raise OperationalError(message, hint=hint) from None
+
+
+def hash_onnx(path: Path) -> str:
+    """Return the SHA-256 of an ONNX file and of the files of weights that it names.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    import onnx
+
+    digest = hashlib.sha256()
+    try:
+        model = onnx.load(path, load_external_data=False)
+        external = [
+            one.value
+            for tensor in model.graph.initializer
+            for one in tensor.external_data
+            if one.key == "location"
+        ]
+        for file in (path, *(path.with_name(name) for name in dict.fromkeys(external))):
+            with file.open("rb") as stream:
+                while block := stream.read(2**20):
+                    digest.update(block)
+    except FileNotFoundError as error:
+        raise no_such_file(Path(error.filename)) from None
+    except Exception as error:  # protobuf's, of a file that is no model
+        raise InputError(f"{path}: expected an ONNX model, but it cannot be read ({brief(error)}).") from None
+    return digest.hexdigest()
 
 
 def run_failed(error: Exception) -> OperationalError:

@@ -16,9 +16,10 @@ import numpy as np
 from g2l.datasets.labels import Labels
 from g2l.datasets.layout import name_error
 from g2l.errors import InputError
+from g2l.figures.strips import GROUND_TRUTH, Video, strips
+from g2l.figures.style import save_figure, undrawable
 from g2l.files import atomic_path, ensure_folder
 from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
-from g2l.inference.plots import undrawable, write_plot
 from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segments import (
     WRITERS,
@@ -50,14 +51,14 @@ class Outputs:
     Attributes:
         formats: Formats of segments, see `Format`.
         probabilities: Also `<video>.probabilities.npy`, float32 (C, T).
-        plots: Also `<video>.png`.
+        plots: Also `<video>.svg`, `.pdf` or `.png`; None for no figures.
         smoothing: Of the labels; `unsmoothed/<video>.txt` keeps what they were.
         fps: Frames per second of the feature files, or None for the rate of the model.
     """
 
     formats: tuple[Format, ...] = ()
     probabilities: bool = False
-    plots: bool = False
+    plots: str | None = None
     smoothing: Smoothing = field(default_factory=Smoothing)
     fps: float | None = None
 
@@ -108,7 +109,7 @@ class PredictionWriter:
             ".txt",
             *(WRITERS[each][0] for each in self.outputs.formats if each in WRITERS),
             *([".probabilities.npy"] if self.outputs.probabilities else []),
-            *([".png"] if self.outputs.plots else []),
+            *([f".{self.outputs.plots}"] if self.outputs.plots else []),
         )
         if self.outputs.plots and (names := undrawable(metadata.classes)):
             _log.warning("plots: no installed font has the glyphs of %s.", ", ".join(names))
@@ -192,15 +193,10 @@ class PredictionWriter:
     def _plot(self, name: str, labels: Labels) -> None:
         reader = FrameReader(self._classes)
         truth = self.ground_truth and self.ground_truth / f"{name}.txt"
-        write_plot(
-            self._file(name, ".png"),
-            name,
-            labels,
-            truth=reader.read(truth) if truth and truth.is_file() else None,
-            classes=reader.names,
-            background=self._background,
-            fps=self.fps,
-        )
+        known = {GROUND_TRUTH: reader.read(truth)} if truth and truth.is_file() else {}
+        video = Video(name, known | {"prediction": labels})
+        figure = strips([video], reader.names, self._background, self.fps)
+        save_figure(self._file(name, f".{self.outputs.plots}"), figure)
 
 
 def _date(features: Path) -> datetime:

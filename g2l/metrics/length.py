@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 from g2l.errors import InputError
 
+RISING = 1.0
+"""Points that the last third of a curve must add for more epochs to be worth trying."""
+
 
 def smoothed(curve: Sequence[float]) -> list[float]:
     """Return the moving mean of a curve over a tenth of it on either side, less of it near the ends."""
@@ -32,3 +35,9 @@ def best_length(curves: Sequence[Sequence[float]]) -> int:
         raise InputError("`curves` must hold at least one score each, and as many in each, but do not.")
     means = smoothed([math.fsum(scores) / len(scores) for scores in zip(*curves, strict=True)])
     return max(range(len(means)), key=means.__getitem__) + 1
+
+
+def still_rising(curve: Sequence[float]) -> bool:
+    """Return whether more epochs are likely to be better: a smoothed curve is best near its end."""
+    best = max(range(len(curve)), key=curve.__getitem__) + 1
+    return curve[-1] - curve[len(curve) * 2 // 3 - 1] > RISING and best > 0.9 * len(curve)

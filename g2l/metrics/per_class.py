@@ -39,36 +39,22 @@ def confusion(predicted: LabelArray, truth: LabelArray, class_names: Sequence[st
 def per_class_report(frames: npt.NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:
     """Return precision, recall, F1 score and support of every class, frame by frame, in percent.
 
-    The scores and averages are those of scikit-learn's `classification_report`.
+    The scores are those of scikit-learn's `classification_report`.
 
     Args:
         frames: Confusion matrix (C, C), see `confusion`.
         class_names: Class names in index order, length C.
 
     Returns:
-        `{"classes": {name: row}, "macro avg": row, "weighted avg": row, "accuracy": percent}`, a row being
-        `{"precision", "recall", "f1-score", "support"}` with the support in frames. A class with neither true
-        nor predicted frames has zeros and is left out of the averages.
+        `{"classes": {name: {"precision", "recall", "f1-score", "support"}}}` with the support in frames. The
+        scores of a class with neither true nor predicted frames are None.
     """
     hits, true, predicted = np.diag(frames), frames.sum(axis=1), frames.sum(axis=0)
-    # (3, C): precision, recall, F1 score; 0 where the divisor is 0
-    scores = np.stack([_percent(hits, predicted), _percent(hits, true), _percent(2 * hits, true + predicted)])
-    present = (true + predicted) > 0
-    total = int(frames.sum())
-    macro = scores[:, present].mean(axis=1) if present.any() else np.zeros(3)
-    weighted = scores @ true / total if total else np.zeros(3)
-    return {
-        "classes": {name: _row(scores[:, index], int(true[index])) for index, name in enumerate(class_names)},
-        "macro avg": _row(macro, total),
-        "weighted avg": _row(weighted, total),
-        "accuracy": percentage(int(hits.sum()), total),
-    }
-
-
-def _percent(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return 100.0 * part / np.maximum(whole, 1)
-
-
-def _row(scores: npt.NDArray[np.float64], support: int) -> dict[str, float]:
-    precision, recall, f1 = map(float, scores)
-    return {"precision": precision, "recall": recall, "f1-score": f1, "support": support}
+    rows = {}
+    for name, hit, ours, theirs in zip(
+        class_names, hits.tolist(), predicted.tolist(), true.tolist(), strict=True
+    ):
+        scores = (percentage(hit, ours), percentage(hit, theirs), percentage(2 * hit, ours + theirs))
+        found = scores if ours or theirs else (None, None, None)
+        rows[name] = dict(zip(("precision", "recall", "f1-score"), found, strict=True)) | {"support": theirs}
+    return {"classes": rows}

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from g2l.config import (
     BackboneConfig,
+    Budget,
     CandidateCheckpoints,
     DataConfig,
     ExecutorKind,
@@ -20,7 +21,7 @@ from g2l.config import (
 )
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget, Evaluation, EvaluationTask, Fitness
+from g2l.evaluation import Evaluation, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
 from g2l.pipeline.output import link_or_copy
 from g2l.records import METRICS, LineLog, MetricsRecord

@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from g2l.config import DataConfig, GlobalSearchConfig
 from g2l.errors import G2LError, InputError, brief
+from g2l.figures.style import save_figure
 from g2l.files import ensure_folder, read_json, remove_torn
 from g2l.pipeline.data import DataSets
 from g2l.pipeline.output import LOCK, MANIFEST, locked, refuse_foreign_folder
 from g2l.progress import NullProgress, Progress
 from g2l.records import (
     DATASET,
+    FIGURES,
     RESULT,
     RUN,
     SCHEMA,
@@ -29,6 +31,9 @@ from g2l.records import (
 )
 from g2l.settings import setting_fields
 from g2l.tracking.environment import environment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _PLACEMENT = frozenset(
     name
@@ -54,6 +59,7 @@ class RunContext:
         progress: Where progress is shown.
         resume: Whether to continue what the folder holds.
         evaluations: Folder of candidate evaluations that runs share, or None to share none.
+        plots: Format of figures: svg, pdf or png.
         data: The data sets of the command, each opened once.
         on_start: Called with the folder of the command when its `run.json` is there, or None.
         run_id: Identifier of the open stage; empty while none is open.
@@ -66,6 +72,7 @@ class RunContext:
     progress: Progress = field(default_factory=NullProgress)
     resume: bool = False
     evaluations: Path | None = None
+    plots: str = "svg"
     data: DataSets = field(default_factory=DataSets, compare=False)
     on_start: Callable[[Path], None] | None = None
     run_id: str = ""
@@ -124,19 +131,26 @@ class RunContext:
                 status.write(place)
             raise
 
+    def draw(self, name: str, figure: Figure) -> None:
+        """Write a figure of the open stage."""
+        save_figure(self.folder / FIGURES / f"{name}.{self.plots}", figure)
+
     def _earlier(self, place: Path, kind: RunKind) -> RunRecord | None:
         """Return the record of the stage that is to be resumed, None where there is none."""
         if not (place / RUN).exists():
             return None
+        record = RunRecord.read(place)
+        if record.kind is not kind:
+            raise InputError(
+                f"{place / RUN}: expected a {kind.value} run, but found {record.kind.value!r}.",
+                hint="choose another output folder.",
+            )
         if not self.resume:
             replaced = "--overwrite to replace it, " if kind is RunKind.PREDICT else ""
             raise InputError(
                 f"{place}: already holds a {kind.value} run.",
                 hint=f"add --resume to continue it, {replaced}or choose another folder.",
             )
-        record = RunRecord.read(place)
-        if record.kind is not kind:
-            raise InputError(f"{place / RUN}: expected a {kind.value} run, but found {record.kind.value!r}.")
         if read_json(place / RUN).get("schema") != SCHEMA:
             raise InputError(
                 f"{place}: was written by g2l 0.1.0, whose runs cannot be resumed.",
@@ -153,6 +167,7 @@ def open_run(
     progress: Progress | None = None,
     resume: bool = False,
     evaluations: Path | None = None,
+    plots: str = "svg",
     on_start: Callable[[Path], None] | None = None,
 ) -> Iterator[RunContext]:
     """Own the output folder of a command until it ends, and yield the context that its stages run in.
@@ -163,6 +178,7 @@ def open_run(
         progress: Where progress is shown, or None.
         resume: Whether to continue what the folder holds.
         evaluations: Folder of candidate evaluations that runs share, or None to share none.
+        plots: Format of figures: svg, pdf or png.
         on_start: Called with the folder when `run.json` is there: starts an upload, say. Or None.
 
     Raises:
@@ -181,6 +197,7 @@ def open_run(
                 progress=progress or NullProgress(),
                 resume=resume,
                 evaluations=evaluations,
+                plots=plots,
                 on_start=on_start,
             )
     finally:

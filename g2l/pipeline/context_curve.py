@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +18,11 @@ from scipy import stats
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.errors import InputError
+from g2l.figures.results import context_curve
 from g2l.metrics.length import smoothed
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
-from g2l.pipeline.figures import save_figure
 from g2l.pipeline.fitting import CHECKPOINT, Training, fit_network
 from g2l.records import RunKind, write_result, write_table
 from g2l.search.candidates import nothing_learnt
@@ -179,10 +178,13 @@ def measure_context(
     with context.stage(RunKind.CONTEXT, "context", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         structures = structures_of(task, dataset.longest(partitions.train))
-        scores = [
-            [_train(stage, task, structure, repeat) for repeat in range(task.repeats)]
-            for structure in structures
-        ]
+        scores: list[list[Mapping[str, float]]] = []
+        for structure in structures:
+            scores.append([])
+            for repeat in range(task.repeats):
+                number = (len(scores) - 1) * task.repeats + repeat + 1
+                stage.progress.stage(f"training {number} of {len(structures) * task.repeats}", None)
+                scores[-1].append(_train(stage, task, structure, repeat))
         fps = dataset.fps
         curve = curve_of(
             [task.backbone.topology.receptive_field(structure).frames for structure in structures],
@@ -192,7 +194,7 @@ def measure_context(
         suggested = suggest(task.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
             provenance = {"search": "context", "seed": task.seed}
-            write_curve(stage.folder, curve, suggested, task.backbone, provenance)
+            write_curve(stage, curve, suggested, task.backbone, provenance)
     return curve, suggested
 
 
@@ -308,7 +310,7 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
 
 
 def write_curve(
-    folder: Path,
+    stage: RunContext,
     curve: ContextCurve,
     suggested: DilationStructure,
     backbone: BackboneConfig,
@@ -316,7 +318,7 @@ def write_curve(
 ) -> None:
     """Write the suggested structure, the table, the figure and the result of a measurement."""
     write_structure(
-        folder / STRUCTURE,
+        stage.folder / STRUCTURE,
         suggested,
         backbone=backbone.name,
         causal=backbone.causal,
@@ -333,30 +335,20 @@ def write_curve(
     }
     if curve.points[0].unchanged is not None:
         columns["unchanged"] = [point.unchanged for point in curve.points]
-    write_table(folder, "context", columns)
-    save_figure(folder, "context", picture(curve))
-    result = {**columns, "error": curve.error, "words": curve.words(), "suggested": suggested.as_lists()}
+    write_table(stage.folder, "context", columns)
+    stage.draw("context", context_figure(curve))
+    result = {**columns, "error": curve.error, "needed": curve.needed, "words": curve.words()}
+    result["suggested"] = suggested.as_lists()
     metrics = {"context/frames": float(curve.points[curve.needed].frames), "context/error": curve.error}
-    write_result(folder, result, (STRUCTURE,), metrics=metrics)
+    write_result(stage.folder, result, (STRUCTURE,), metrics=metrics)
 
 
-def picture(curve: ContextCurve) -> Figure:
-    """Return F1, edit and accuracy against receptive field, with the interval of F1."""
-    from matplotlib.figure import Figure
-
-    unit = curve.seconds_per_frame
-    fields = [point.frames * (unit or 1) for point in curve.points]
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    for name, mark in zip(METRICS, ("o-", "s--", "^:"), strict=True):
-        scores = [point.scores[name] for point in curve.points]
-        # Half of the interval of a difference is that of a mean, times √2.
-        bars = curve.error / math.sqrt(2) if name == "f1" else None
-        label = f"{name} (90 % interval)" if name == "f1" else name
-        axes.errorbar(fields, scores, yerr=bars, fmt=mark, capsize=3, label=label)
-    axes.axvline(fields[curve.needed], color="grey", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlabel(f"receptive field ({'frames' if unit is None else 's'})")
-    axes.set_ylabel("hold-out score (%)")
-    axes.legend()
-    return figure
+def context_figure(curve: ContextCurve) -> Figure:
+    """Return F1, edit and accuracy against receptive field."""
+    return context_curve(
+        [point.frames for point in curve.points],
+        {name: [point.scores[name] for point in curve.points] for name in METRICS},
+        error=curve.error / math.sqrt(2),  # half the interval of a difference is that of a mean, times √2
+        needed=curve.needed,
+        seconds_per_frame=curve.seconds_per_frame,
+    )

@@ -69,7 +69,7 @@ def measure_model_context(
         suggested = suggest(metadata.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
             provenance = {"search": "context", "model": session.fingerprint}
-            write_curve(stage.folder, curve, suggested, metadata.backbone, provenance)
+            write_curve(stage, curve, suggested, metadata.backbone, provenance)
     return curve, suggested
 
 

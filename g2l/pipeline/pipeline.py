@@ -378,7 +378,14 @@ def _predict(stage: RunContext, dataset: SegmentationDataset, model: Path) -> Pa
         videos = [root / "features" / f"{name}.npy" for name in dataset.partitions(Selection.LAST).test]
         session = open_session(model, stage.device)
         require_success(
-            predict(stage, session, videos, ground_truth=root / "groundTruth", folder=PREDICTIONS)
+            predict(
+                stage,
+                session,
+                videos,
+                ground_truth=root / "groundTruth",
+                length_tolerance=dataset.config.length_tolerance,
+                folder=PREDICTIONS,
+            )
         )
     return output
 

@@ -11,16 +11,25 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import g2l
+from g2l.config import DataConfig
 from g2l.errors import G2LError, InputError, OperationalError
-from g2l.files import append_line, canonical_json, fingerprint, read_lines, write_text
+from g2l.files import (
+    append_line,
+    canonical_json,
+    describe_file,
+    ensure_folder,
+    fingerprint,
+    read_json,
+    read_lines,
+    write_text,
+)
 from g2l.inference.evaluate import (
     EVALUATION_FILE,
     METRICS_FILE,
     EvaluationReport,
     evaluate_predictions,
-    find_truths,
     listed,
-    require_known_classes,
+    require_fitting,
 )
 from g2l.inference.extraction import extract_features
 from g2l.inference.loading import find_videos
@@ -39,6 +48,8 @@ logger = logging.getLogger("g2l")
 
 FEATURES = "features"
 """Folder of the features that were extracted of videos for a prediction."""
+EDITED = "edited"
+"""Folder of predictions that people have changed and that were made again."""
 Source: TypeAlias = Mapping[str, Any]
 """Identity of a feature file at one time: a JSON value."""
 
@@ -75,13 +86,14 @@ def predict(
     outputs: Outputs | None = None,
     max_memory: int | None = None,
     overwrite: bool = False,
+    length_tolerance: int = DataConfig.length_tolerance,
     folder: str = "",
 ) -> PredictOutcome:
     """Predict videos; a file that cannot be read does not stop the others.
 
     On resume, videos are left alone that this model predicted before, as far as neither their features nor
     their files have changed; `segments.csv` and scores are of all of them. Files of earlier predictions that
-    do not belong to these are removed.
+    do not belong to these are removed; edited ones are kept, see `keep_edited`.
 
     Args:
         context: Where it runs.
@@ -91,29 +103,32 @@ def predict(
         outputs: What else is written, and whether labels are smoothed.
         max_memory: Bytes that this process may have in memory, or None for a share of what is available.
         overwrite: Whether to replace earlier predictions: the files that `manifest.json` lists.
+        length_tolerance: Frames by which a video and its ground truth may differ in length.
         folder: Of the stage, below that of the context.
 
     Raises:
-        InputError: There is nothing to predict, a ground truth is missing or has classes that the model
-            lacks, `max_memory` is too small, the only video cannot be read, or the folder holds files that
-            g2l did not write.
+        InputError: There is nothing to predict, a ground truth is missing or does not fit (see
+            `require_fitting`), `max_memory` is too small, the only video cannot be read, or the folder holds
+            files that g2l did not write.
         OperationalError: None of the videos could be predicted, or the disk refuses.
     """
     place, metadata = context.folder / folder, session.metadata
     videos = find_videos(features)
     writer = PredictionWriter(
-        place, metadata, outputs, ground_truth=ground_truth, reserved=(*RECORDS, MANIFEST, FEATURES)
+        place, metadata, outputs, ground_truth=ground_truth, reserved=(*RECORDS, MANIFEST, FEATURES, EDITED)
     )
     refused = _refused(videos, writer)
     if ground_truth is not None:  # checked before hours of predicting
-        readable = [video.stem for video in videos if video.is_file() and video not in refused]
-        require_known_classes(find_truths(readable, ground_truth).values(), metadata.classes)
+        readable = [video for video in videos if video.is_file() and video not in refused]
+        require_fitting(readable, ground_truth, metadata, length_tolerance)
     predictor = Predictor(session, max_memory=max_memory, folder=place)
     scores = () if ground_truth is None else (METRICS_FILE, EVALUATION_FILE)
     names = {name for video in videos if video not in refused for name in writer.names(video.stem)}
     names |= {SEGMENTS_FILE, RECORD_FILE, *scores}
     ours = read_manifest(place) | {RECORD_FILE}
     refuse_foreign_names(place, names, ours)
+    if context.resume or overwrite:
+        keep_edited(place)
     if overwrite:
         remove_files(place, {*ours, *RECORDS, MANIFEST} if (place / MANIFEST).exists() else ())
     made_by = {
@@ -146,6 +161,7 @@ def predict(
                 background=metadata.background,
                 classes=metadata.classes,
                 videos=outcome.videos,
+                length_tolerance=length_tolerance,
             )
             report.write(place)
             outcome = replace(outcome, report=report)
@@ -217,8 +233,9 @@ def record_evaluation(context: RunContext, report: EvaluationReport) -> None:
 class PredictionRecord:
     """`predictions.jsonl`: of each video the model and options, its feature file, its files, its segments.
 
-    A video is done where all but the segments is as it was then. A line is on disk before the next video is
-    written. Of several lines of a video the last one counts.
+    A video is done where model, options and features are as they were then and its files are there; call
+    `keep_edited` before. A line is on disk before the next video is written. Of several lines of a video
+    the last one counts.
 
     Args:
         folder: Of the predictions.
@@ -229,23 +246,26 @@ class PredictionRecord:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         self._path = folder / RECORD_FILE
         self._made_by = fingerprint(settings)
-        self._lines: dict[str, Mapping[str, Any]] = {}
-        self._begun = False
-        if resume:
-            with suppress(InputError):  # behind a damaged line all videos are predicted again
-                for _, line in read_lines(self._path):
-                    self._lines[str(line.get("video"))] = line
+        self._lines = _read_record(self._path) if resume else {}
 
     def done(self, features: Path) -> list[SegmentRow] | None:
         """Return the segments of a video that is done, or None."""
         line = self._lines.get(features.stem, {})
         try:
-            files = {name: _stamp(self._path.parent / name) for name in line["files"]}
-            expected = (self._made_by, source(features), files)
-            same = (line["made_by"], line["features"], line["files"]) == expected
-            return [SegmentRow(*row) for row in line["segments"]] if files and same else None
-        except (OSError, KeyError, TypeError):  # a file is gone, or the line was not written by g2l
+            same = (line["made_by"], line["features"]) == (self._made_by, source(features))
+            there = line["files"] and all((self._path.parent / name).is_file() for name in line["files"])
+            return [SegmentRow(*row) for row in line["segments"]] if same and there else None
+        except (OSError, KeyError, TypeError):  # the line was not written by g2l
             return None
+
+    def keep(self, videos: Iterable[str]) -> None:
+        """Forget all other videos, whose files are about to be replaced.
+
+        Raises:
+            OperationalError: The disk refuses.
+        """
+        lines = (self._lines[video] for video in videos)
+        write_text(self._path, "".join(f"{canonical_json(line)}\n" for line in lines))
 
     def add(
         self, video: str, features: Source | None, files: Iterable[Path], segments: Sequence[SegmentRow]
@@ -255,23 +275,55 @@ class PredictionRecord:
         Raises:
             OperationalError: The disk refuses.
         """
-        if not self._begun:  # anew, without a line that was torn by a kill
-            write_text(self._path, "".join(f"{canonical_json(old)}\n" for old in self._lines.values()))
-            self._begun = True
         line = {
             "video": video,
             "made_by": self._made_by,
             "features": features,
-            "files": {str(path.relative_to(self._path.parent)): _stamp(path) for path in files},
+            "files": {str(path.relative_to(self._path.parent)): describe_file(path) for path in files},
             "segments": [list(vars(row).values()) for row in segments],
         }
         append_line(self._path, line)
 
 
+def _read_record(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the lines by video; behind a damaged line all videos are predicted again."""
+    lines = {}
+    with suppress(InputError):
+        for _, line in read_lines(path):
+            lines[str(line.get("video"))] = line
+    return lines
+
+
+def keep_edited(folder: Path) -> None:
+    """Move files of earlier predictions that differ from what was written to `edited/`.
+
+    People correct labels in place; a truncated file cannot be told from one that they have cut.
+
+    Raises:
+        InputError: `result.json` is damaged.
+        OperationalError: The disk refuses.
+    """
+    result = read_json(folder / RESULT) if (folder / RESULT).exists() else {}
+    records = [line.get("files") for line in _read_record(folder / RECORD_FILE).values()]
+    written: dict[str, Any] = {}
+    for files in (result.get("artifacts") if isinstance(result, dict) else None, *records):
+        written |= files if isinstance(files, dict) else {}
+    for name in sorted(read_manifest(folder) & written.keys()):
+        path, kept = folder / name, folder / EDITED / name
+        if not path.is_file() or describe_file(path) == written[name]:
+            continue
+        while kept.exists():
+            kept = kept.with_name(f"{kept.name}~")
+        ensure_folder(kept.parent)
+        path.rename(kept)
+        logger.warning("%s: was changed since g2l wrote it; it is kept as %s.", path, kept)
+
+
 def source(features: Path) -> Source | None:
     """Return what identifies the present content of a feature file; None where there is none."""
     try:
-        return {"path": str(features.resolve()), "stamp": _stamp(features)}
+        status = features.stat()
+        return {"path": str(features.resolve()), "stamp": [status.st_size, status.st_mtime_ns]}
     except OSError:
         return None
 
@@ -297,6 +349,7 @@ def predict_videos(
     failures: list[VideoFailure] = []
     done = {path: rows for path in videos if path not in refused and (rows := record.done(path)) is not None}
     todo = {path: source(path) for path in videos if path not in done and path not in refused}
+    record.keep(path.stem for path in done)
     with progress.task("predicting", len(videos)) as task, closing(predictor.results(list(todo))) as results:
         for path in videos:
             failure: VideoFailure | None = refused.get(path)
@@ -349,12 +402,6 @@ def _refused(videos: Sequence[Path], writer: PredictionWriter) -> dict[Path, Vid
         except InputError as error:
             refused[path] = VideoFailure(path.stem, path, error)
     return refused
-
-
-def _stamp(path: Path) -> list[int]:
-    """Return size in bytes and time of the last change in nanoseconds, which show that a file was changed."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _nothing(failures: Sequence[VideoFailure]) -> G2LError:

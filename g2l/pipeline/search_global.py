@@ -11,6 +11,8 @@ from g2l.config import GlobalSearchConfig, Selection, Space
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
+from g2l.figures.results import Costed, HoldoutCurve, front, holdout_curves
+from g2l.figures.search import fitness_over_generations
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import metric_value
 from g2l.models.size import multiply_adds_per_frame
@@ -30,8 +32,8 @@ from g2l.pipeline.candidates import (
 from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
-from g2l.pipeline.figures import fitness_over_generations, save_figure, shapes_figure
 from g2l.pipeline.fitting import Training
+from g2l.pipeline.latency import latency
 from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns, shape_columns
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
@@ -39,7 +41,7 @@ from g2l.search.budget import CostPlan, plan_search
 from g2l.search.events import SearchObserver
 from g2l.search.journal import Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
-from g2l.search.proposals.shapes import plan_shapes
+from g2l.search.proposals.shapes import Proof, plan_shapes
 from g2l.search.shapes import Shape, ShapeSpace, canonical_shapes, holdout_share
 from g2l.search.space import SearchSpace
 from g2l.search.store import EvaluationStore
@@ -219,6 +221,8 @@ def _search(
     on_plan(plan(search, stage.device))
     weights = CandidateWeights(stage.folder, task.search.candidate_checkpoints)
     found = _run(stage, search, (weights, StatusLog(stage.folder), *observers))
+    if found.proof is not None:
+        found = replace(found, proof=_timed(search, found.proof))
     scores = {
         "fitness": _score(found.best, task),
         "hand_designed_fitness": _score(found.hand_designed, task),
@@ -243,6 +247,7 @@ def _search(
         "full_steps": found.full_steps,
         "seconds": weights.seconds,
         "proxy_steps": found.proxy,
+        "frame_rate": search.dataset.fps and search.dataset.fps / search.dataset.sample_rate,
         "leaders": [leader.as_dict(task.backbone.topology) for leader in leaders],
         "shapes": [] if found.proof is None else [row.as_dict() for row in found.proof.rows],
         "reason": reason,
@@ -260,6 +265,27 @@ def _search(
     return result
 
 
+def _timed(search: PreparedSearch, proof: Proof) -> Proof:
+    """Return the same with the latency of the winner, the hand-designed structure and those on the front."""
+    dataset = search.dataset
+    few = {proof.winner.structure, proof.rows[0].structure, *(row.structure for row in proof.front)}
+    rows = tuple(
+        replace(
+            row,
+            latency=latency(
+                search.task.backbone,
+                row.structure,
+                feature_dim=dataset.feature_dim,
+                num_classes=len(dataset.mapping.names),
+            ),
+        )
+        if row.structure in few
+        else row
+        for row in proof.rows
+    )
+    return replace(proof, rows=rows)
+
+
 def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:
     """Write the table of the race or of the shapes, and the figures."""
     topology, fitness = search.task.backbone.topology, search.task.search.fitness
@@ -268,7 +294,7 @@ def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, 
         write_table(stage.folder, "race", columns)
     if found.proof is not None:
         write_table(stage.folder, "shapes", shape_columns(found.proof, topology))
-        save_figure(stage.folder, "shapes", shapes_figure(found.proof, fitness))
+        _draw_shapes(stage, found.proof, fitness)
         return
     figure = fitness_over_generations(
         [generation.best for generation in found.generations],
@@ -276,7 +302,25 @@ def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, 
         hand_designed,
         fitness,
     )
-    save_figure(stage.folder, "fitness", figure)
+    stage.draw("fitness", figure)
+
+
+def _draw_shapes(stage: RunContext, proof: Proof, fitness: str) -> None:
+    points = [
+        Costed(
+            name=row.name, multiply_adds=row.multiply_adds, score=row.difference, low=row.low, high=row.high
+        )
+        for row in proof.rows
+    ]
+    best = [row.name for row in proof.front]
+    stage.draw("front", front(points, best, proof.winner.name, fitness))
+    curves = {
+        row.name: HoldoutCurve(curve, row.epochs, row.rising)
+        for row, curve in zip(proof.rows, proof.curves, strict=True)
+        if curve
+    }
+    if curves:
+        stage.draw("curves", holdout_curves(curves, fitness))
 
 
 def _run(

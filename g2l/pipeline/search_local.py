@@ -10,15 +10,22 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, LocalRule, LocalSearchConfig, RecipeConfig, Selection
+from g2l.config import (
+    BackboneConfig,
+    Budget,
+    DataConfig,
+    LocalRule,
+    LocalSearchConfig,
+    RecipeConfig,
+    Selection,
+)
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.evaluation import Budget
+from g2l.figures.search import rate_paths
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
-from g2l.pipeline.figures import rate_map, save_figure
 from g2l.pipeline.fitting import CHECKPOINT, MODEL, epoch_log
 from g2l.receptive_field import Ending, SearchSchedule, describe
 from g2l.receptive_field.schedule import Limit
@@ -156,7 +163,7 @@ def _search(
     )
     save_model(stage.folder / MODEL, model, metadata)
     write_table(stage.folder, "updates", _columns(history))
-    save_figure(stage.folder, "rates", rate_map(history))
+    stage.draw("rates", rate_paths(history, task.structure.shape))
     result = {
         "structure": structure.as_lists(),
         "steps": trained.steps,

@@ -87,10 +87,21 @@ def shape_columns(proof: Proof, topology: LayerTopology) -> dict[str, list[Any]]
     """Return the table of a search of shapes: every structure, the cheapest first."""
     rows = sorted(proof.rows, key=lambda row: row.cost)
     reports = [topology.report(row.structure) for row in rows]
-    names = ("name", "cost", "multiply_adds", "epochs", "rising", "fitness", "difference", "low", "high")
+    names = (
+        "name",
+        "cost",
+        "multiply_adds",
+        "epochs",
+        "rising",
+        "fitness",
+        "difference",
+        "low",
+        "high",
+        "latency",
+    )
     return {
         "structure": [row.structure.key for row in rows],
-        **{name: [getattr(row, name) for row in rows] for name in (*names, "blocks", "shown")},
+        **{name: [getattr(row, name) for row in rows] for name in (*names, "blocks", "shown", "latency")},
         "front": [row in proof.front for row in rows],
         **{name: [report[name] for report in reports] for name in reports[0]},
     }
@@ -164,6 +175,7 @@ class GlobalSearchOutcome:
         full_steps: Optimiser steps of one full training.
         seconds: Time that training the candidates took.
         proxy_steps: Optimiser steps of one candidate.
+        frame_rate: Frames per second as the network sees them, or None.
         leaders: The best structures, best first.
         shapes: What is known of every shape, the cheapest first; empty for a search of rates.
         reason: Why the winner is the winner, in plain words.
@@ -183,6 +195,7 @@ class GlobalSearchOutcome:
     full_steps: int
     seconds: float
     proxy_steps: int
+    frame_rate: float | None = None
     leaders: tuple[Leader, ...]
     shapes: tuple[Row, ...] = ()
     reason: str

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from g2l.config import Selection
+from g2l.figures.results import HoldoutCurve, holdout_curves
 from g2l.metrics.length import best_length
 from g2l.metrics.scores import VideoScores, metric_value
 from g2l.metrics.summary import Summary, summarize
@@ -101,6 +102,8 @@ def select(
             steps=sum(one["steps"] for one in found),
         )
         if stage.result is None or stage.result["trainings"] < count:
+            curve = HoldoutCurve.of([one["curve"] for one in found])
+            stage.draw("curves", holdout_curves({training.origin: curve}, training.recipe.monitor))
             metrics = {f"holdout/{name}": score.mean for name, score in outcome.holdout.items()}
             result = {"epochs": epochs, "steps": outcome.steps, "trainings": count}
             write_result(stage.folder, result, metrics=metrics | {"epochs": epochs})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import nn
 
 from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
+from g2l.figures.results import HoldoutCurve, holdout_curves
 from g2l.files import write_json
 from g2l.metrics.scores import VideoScores, metric_value
 from g2l.metrics.summary import Summary, summarize
@@ -21,7 +22,7 @@ from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, MODEL, Training, fit_network, score_videos
 from g2l.pipeline.select import SelectionOutcome, select
 from g2l.receptive_field import describe
-from g2l.records import RunKind, write_result
+from g2l.records import RunKind, read_epochs, write_result
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.training.description import model_metadata
@@ -146,8 +147,21 @@ def train(
             run_id=stage.run_id,
         )
         if stage.result is None:
+            _draw(stage, seeds, training.recipe.monitor)
             _write_result(stage.folder, outcome)
     return outcome
+
+
+def _draw(stage: RunContext, seeds: Sequence[int], monitor: str) -> None:
+    """Draw the hold-out curves of the seeds, where something was held out."""
+    curves = {}
+    for seed in seeds:
+        epochs = read_epochs(stage.folder / f"seed-{seed}")
+        scores = [metric_value(one.metrics, monitor) for one in epochs if one.metrics]
+        if scores:
+            curves[f"seed {seed}"] = HoldoutCurve.of([scores])
+    if curves:
+        stage.draw("curves", holdout_curves(curves, monitor))
 
 
 def _write_result(folder: Path, outcome: TrainingOutcome) -> None:

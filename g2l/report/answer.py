@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from g2l.config import DataConfig
 from g2l.errors import InputError
+from g2l.figures.results import Costed, arrow
 from g2l.metrics.comparison import Comparison, compare
 from g2l.metrics.scores import MEAN_F1
 from g2l.metrics.video_comparison import Training, Trainings, compare_videos
 from g2l.progress import duration
-from g2l.report.blocks import Block, Heading, Paragraph, Section, Table, Warnings
+from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
 from g2l.report.facts import HAND_DESIGNED, LocalFacts, RunFacts, SeedFacts, TrainingFacts
 from g2l.report.words import (
     METRICS,
@@ -22,42 +26,85 @@ from g2l.report.words import (
     points,
     receptive_field,
     scores,
+    shape_name,
     spread,
 )
+from g2l.settings import setting_fields
 
 _COLUMNS = tuple(NAMES[name] for name in METRICS)
 PAPER_STRUCTURES, PAPER_EPOCHS, PAPER_FULL_EPOCHS = 5_800, 33_000, 65
 """Structures and epochs of a search by the settings of G2L, and epochs of a full training (section 4.1 and
 the released code: a population of 50, 100 generations, 5 epochs each; each tenth the best 8 for 50)."""
 PAPER_TRAININGS = PAPER_EPOCHS / PAPER_FULL_EPOCHS
-_WITHOUT_INFLUENCE = ("data_root", "cache_mb", "fps", "split")
+_POOLED = ("split", "fps")
+"""Settings of the data that may differ between trainings that are compared as one."""
 
 
 def result(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: the verdict, then the table of test scores."""
+    """Return the section: the verdict, the way from hand-designed to shipped, the table of test scores."""
     several = len(runs) > 1
     blocks: list[Block] = [
         Paragraph(compared(subject, difference, ours), lead=True)
         for subject, ours, difference in across(runs)
     ]
-    for run in runs:
-        if several:
-            blocks.append(Heading(run.label))
+    details: list[Block] = []
+    for number, run in enumerate(runs):
+        blocks += [Heading(run.label)] if several else []
+        shipped, _, why = run.reason.partition(". ")
+        blocks += [Paragraph(f"{shipped.rstrip('.')}.", lead=True)] if shipped else []
         blocks.append(Paragraph(_verdict(run), lead=True))
-        blocks += [Paragraph(run.shipped)] if run.shipped else []
-        seen = _seen(run)
-        blocks += [Paragraph(seen)] if seen else []
         blocks += [Warnings((run.unfinished,))] if run.unfinished else []
+        blocks += _arrow(run, f"arrow-{number}")
+        details += [Paragraph(text) for text in (why, _seen(run)) if text]
+        details += [
+            Paragraph(f"{run.subject}, {NAMES.get(name, name)}: {one.words()}.")
+            for name, one in run.differences.items()
+            if name != MEAN_F1
+        ]
     trained = [(run, training) for run in runs for training in run.trainings if training.seeds]
     blocks += _tables(trained, several=several)
     blocks += [table for table in (_over_splits(runs),) if table is not None]
-    for run in runs:
-        others = {name: one for name, one in run.differences.items() if name != MEAN_F1}
-        blocks += [
-            Paragraph(f"{run.subject}, {NAMES.get(name, name)}: {one.words()}.")
-            for name, one in others.items()
-        ]
-    return Section("result", "Result", (*blocks, *_leaders(runs)))
+    return Section("result", "Result", (*blocks, *details, *_leaders(runs)))
+
+
+def _arrow(run: RunFacts, key: str) -> list[Block]:
+    """Return the figure of test F1 against multiply-adds, where two structures were trained."""
+    trained = [training for training in run.trainings if training.seeds]
+    costs = [run.multiply_adds(training.structure) for training in trained]
+    if len(trained) != 2 or None in costs:
+        return []
+    shipped = "" if not run.shipped else ", not shipped" if run.shipped == HAND_DESIGNED else ", shipped"
+    means = [mean_of([seed.test for seed in training.seeds], MEAN_F1) or 0.0 for training in trained]
+    ends = [
+        Costed(
+            name=f"{training.origin} ({shape_name(training.structure)}{shipped if number else ''})",
+            multiply_adds=float(cost or 0),
+            score=mean,
+        )
+        for number, (training, cost, mean) in enumerate(zip(trained, costs, means, strict=True))
+    ]
+    difference = run.differences.get(MEAN_F1)
+    if difference is not None and difference.low is not None and difference.high is not None:
+        ends[1] = replace(ends[1], low=means[0] + difference.low, high=means[0] + difference.high)
+    seeds = [
+        replace(end, score=score)
+        for training, end in zip(trained, ends, strict=True)
+        for seed in training.seeds
+        if (score := metric(seed.test, MEAN_F1)) is not None
+    ]
+    times = ends[1].multiply_adds / ends[0].multiply_adds
+    words = (
+        f"From {points(means[0])} to {points(means[1])} in mean F1, at {times:.2f} × the multiply-adds. "
+        "The bar is the interval of the difference; small dots are seeds."
+    )
+    return [
+        Picture(
+            key=key,
+            caption=f"{run.subject}: test scores against computation",
+            alternative=words,
+            draw=partial(arrow, ends[0], ends[1], "mean F1", seeds),
+        )
+    ]
 
 
 def compared(subject: str, difference: Comparison, ours: str, name: str = MEAN_F1) -> str:
@@ -82,6 +129,8 @@ def _verdict(run: RunFacts) -> str:
         return compared(run.subject, difference, ours)
     if run.search is not None and run.search.result is not None:
         return _by_fitness(run)
+    if run.context is not None:
+        return run.context.words
     if run.local is not None:
         return _moved(run.local)
     trained = next((training for training in run.trainings if training.seeds), None)
@@ -104,9 +153,9 @@ def _by_fitness(run: RunFacts) -> str:
 
 
 def _moved(local: LocalFacts) -> str:
-    updates = max((len(path.steps) for path in local.paths), default=0)
-    moved = sum(path.rates[-1] != path.start for path in local.paths)
-    return f"In {counted(updates, 'update')} the local search moved {moved} of {len(local.paths)} rates."
+    paths = local.paths.values()
+    moved = sum(path[-1] != path[0] for path in paths)
+    return f"In {counted(len(local.updates), 'update')} the local search moved {moved} of {len(paths)} rates."
 
 
 def _trained(run: RunFacts, training: TrainingFacts) -> str:
@@ -152,17 +201,19 @@ def _tables(trained: Sequence[tuple[RunFacts, TrainingFacts]], *, several: bool)
         return []
     means = Table(
         caption="Test scores in percent: mean ± standard deviation over the seeds",
-        columns=("run", "structure", "seeds", *_COLUMNS),
+        columns=("run", "structure", "shape", "multiply-adds", "seeds", *_COLUMNS),
         rows=tuple(
             (
                 run.label,
                 training.origin,
+                shape_name(training.structure),
+                _times(run, training),
                 str(len(training.seeds)),
                 *spread(seed.test for seed in training.seeds),
             )
             for run, training in trained
         ),
-        words=2,
+        words=3,
     )
     each = Table(
         caption="Test scores of every split and seed in percent",
@@ -176,6 +227,13 @@ def _tables(trained: Sequence[tuple[RunFacts, TrainingFacts]], *, several: bool)
         folded=True,
     )
     return [table if several else table.without_first() for table in (means, each)]
+
+
+def _times(run: RunFacts, training: TrainingFacts) -> str:
+    """Return the multiply-adds of a structure against the hand-designed one."""
+    cost = run.multiply_adds(training.structure)
+    whole = None if run.backbone is None else run.multiply_adds(run.backbone.hand_designed())
+    return f"{cost / whole:.2f} ×" if cost and whole else "–"
 
 
 def _over_splits(runs: Sequence[RunFacts]) -> Table | None:
@@ -288,13 +346,17 @@ def _difference(ours: Mapping[Training, SeedFacts], theirs: Mapping[Training, Se
 def _alike(run: RunFacts) -> str:
     """Return what two trainings must share to be compared; where data lies and is cached does not matter."""
     data: Any = run.settings.get("data")
-    data = data if isinstance(data, Mapping) else {}
-    deciding = {name: one for name, one in data.items() if name not in _WITHOUT_INFLUENCE}
+    known = setting_fields(DataConfig)
+    deciding = {
+        name: one
+        for name, one in (data.items() if isinstance(data, Mapping) else ())
+        if name not in _POOLED and (name not in known or known[name].setting.changes_result)
+    }
     return repr((sorted(deciding.items()), run.settings.get("backbone"), run.settings.get("recipe")))
 
 
 def cost(runs: Sequence[RunFacts]) -> Section:
-    """Return the section, a sentence where nothing was searched."""
+    """Return the section: what was spent on searches."""
     rows, sentences = [], []
     for run in runs:
         full, total = full_steps(run), full_trainings(run)
@@ -305,7 +367,7 @@ def cost(runs: Sequence[RunFacts]) -> Section:
             rows.append((run.label, "total", "", spent, f"{total:.1f}", ""))
             sentences.append(_against_paper(run.label if len(runs) > 1 else "The search", total))
     if not rows:
-        return Section("cost", "Cost", (Paragraph("No search has finished in this run."),))
+        return Section("cost", "Cost", ())
     rows.append(
         ("G2L's settings", "G2L's settings", count(PAPER_STRUCTURES), "", f"{PAPER_TRAININGS:.0f}", "")
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from g2l.report.facts import RunFacts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,21 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure: what it shows, what can be seen in it in words, and its numbers where the text lacks them.
+    """A figure.
 
-    `draw` returns the markup of an `svg` element; it takes a second, which only a page needs.
+    Attributes:
+        key: Id on the page, and name of its file.
+        caption: What it shows.
+        alternative: What can be seen in it, in words.
+        draw: Draws it, which takes a moment.
+        table: Its numbers where the text lacks them, or None.
     """
 
     kind: ClassVar[str] = "picture"
+    key: str
     caption: str
     alternative: str
-    draw: Callable[[], str]
+    draw: Callable[[], Figure]
     table: Table | None = None
 
 
@@ -105,61 +114,6 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A segment of a strip: where it is, in percent of the time axis, and what it is."""
-
-    start: float
-    width: float
-    label: int
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strip:
-    """One video, why it is shown, and what is drawn below each other by name: prediction, truth."""
-
-    name: str
-    note: str
-    rows: tuple[tuple[str, tuple[Bar, ...]], ...]
-
-
-@dataclass(frozen=True)
-class Key:
-    """How a class is drawn: number, name, colour and pattern (0 for none)."""
-
-    number: int
-    name: str
-    color: str
-    pattern: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strips:
-    """Videos on one time axis.
-
-    Attributes:
-        caption: What they show.
-        key: Prefix of the ids, so that several can be on a page.
-        unit: Of the axis: seconds or frames.
-        ticks: (place in percent, text, level): level 0 is always shown, 1 and 2 from a zoom of 4 and 16.
-        strips: The videos.
-        keys: Classes that occur.
-    """
-
-    kind: ClassVar[str] = "strips"
-    caption: str
-    key: str
-    unit: str
-    ticks: tuple[tuple[float, str, int], ...]
-    strips: tuple[Strip, ...]
-    keys: tuple[Key, ...]
-
-    def style(self, label: int) -> Key:
-        """Return how a class is drawn."""
-        return next(key for key in self.keys if key.number == label)
-
-
-@dataclass(frozen=True)
 class Code:
     """Text to be copied as it is."""
 
@@ -168,23 +122,21 @@ class Code:
     text: str
 
 
-Block: TypeAlias = Paragraph | Warnings | Heading | Table | Picture | Matrix | Strips | Code
+Block: TypeAlias = Paragraph | Warnings | Heading | Table | Picture | Matrix | Code
 
 
-def of_each(
-    runs: Sequence[RunFacts], build: Callable[[int, RunFacts], Sequence[Block]], nothing: str
-) -> tuple[Block, ...]:
-    """Return the blocks of every run, below its label if there are several, else a sentence."""
+def of_each(runs: Sequence[RunFacts], build: Callable[[int, RunFacts], Sequence[Block]]) -> tuple[Block, ...]:
+    """Return the blocks of every run, below its label if there are several."""
     blocks: list[Block] = []
     for number, run in enumerate(runs):
         found = build(number, run)
         blocks += [Heading(run.label), *found] if found and len(runs) > 1 else found
-    return tuple(blocks) or (Paragraph(nothing),)
+    return tuple(blocks)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report by its id on the page; never empty: a section without data gives the reason."""
+    """A part of a report by its id on the page; one without blocks is left out."""
 
     key: str
     title: str

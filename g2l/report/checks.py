@@ -14,7 +14,7 @@ from g2l.structure import DilationStructure
 
 LARGEST = 10**12
 """Counts beyond it are not those of a run."""
-MOST_RATE, MOST_STAGES, MOST_LAYERS = 2**24, 64, 24
+MOST_RATE, MOST_STAGES, MOST_LAYERS, MOST_FRAMES = 2**24, 64, 24, 2**24
 
 Json = Mapping[str, Any]
 T = TypeVar("T")

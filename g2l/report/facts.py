@@ -6,26 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from g2l.config import BackboneConfig
+from g2l.config import FAMILIES, BackboneConfig
+from g2l.figures.results import HoldoutCurve
+from g2l.figures.search import Scored, path_of
 from g2l.metrics.comparison import Comparison
-from g2l.metrics.scores import VideoScores
-from g2l.records import DatasetRecord
+from g2l.metrics.scores import MEAN_F1, VideoScores
+from g2l.models.size import multiply_adds_per_frame
+from g2l.records import DatasetRecord, LocalSearchUpdate
 from g2l.structure import DilationStructure, LayerTopology
 
 HAND_DESIGNED = "hand-designed"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One score of a candidate, in points (None: failed), and the optimiser steps spent until it was known.
-
-    `fresh` scores are not comparable with those that select: of another seed, or with shared weights.
-    """
-
-    structure: DilationStructure
-    spent: int
-    fitness: float | None
-    fresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +45,28 @@ class GlobalResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShapeFacts:
+    """A shape of a search against the hand-designed structure; see `g2l.search.proposals.shapes.Row`."""
+
+    structure: DilationStructure
+    name: str
+    cost: float
+    multiply_adds: int
+    difference: float
+    low: float
+    high: float
+    blocks: int
+    shown: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class GlobalFacts:
     """A global search: all scores in the order in which they became known; no winner while it runs.
 
-    `hand_designed` is the 2^l structure as it is in the space that was searched.
+    Attributes:
+        hand_designed: The 2^l structure as it is in the space that was searched.
+        shapes: The hand-designed one first; empty for a search of rates.
+        curves: Hold-out curves by name of the shape.
     """
 
     strategy: str
@@ -67,40 +75,35 @@ class GlobalFacts:
     hand_designed: DilationStructure
     scores: tuple[Scored, ...]
     result: GlobalResult | None = None
-
-
-@dataclass(frozen=True)
-class BranchStep:
-    """One estimate of a rate: the branches, their weights, the expectation, and the rate it became."""
-
-    branches: tuple[int, ...]
-    weights: tuple[float, ...]
-    expectation: float
-    rate: int
-
-
-@dataclass(frozen=True)
-class LayerPath:
-    """The path of one rate: name of the layer, first rate, updates in order."""
-
-    name: str
-    start: int
-    steps: tuple[BranchStep, ...]
-
-    @property
-    def rates(self) -> tuple[int, ...]:
-        """The rate before the first update and after each."""
-        return (self.start, *(step.rate for step in self.steps))
+    shapes: tuple[ShapeFacts, ...] = ()
+    curves: Mapping[str, HoldoutCurve] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalFacts:
-    """A local search: the path of each layer in the order of the network; no result while it runs."""
+    """A local search; no result while it runs."""
 
     start: DilationStructure
     found: DilationStructure | None
-    paths: tuple[LayerPath, ...]
+    updates: tuple[LocalSearchUpdate, ...]
     steps: int | None = None
+
+    @property
+    def paths(self) -> dict[str, list[int]]:
+        """The rate of each layer before the first update and after each, in the order of the network."""
+        names = self.updates[0].layers if self.updates else ()
+        return {name: path_of(self.updates, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextFacts:
+    """Hold-out scores in percent against receptive fields in frames; see `g2l.pipeline.context_curve`."""
+
+    frames: tuple[int, ...]
+    scores: Mapping[str, tuple[float, ...]]
+    error: float
+    needed: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ class RunFacts:
         data: What `dataset.json` holds, or None.
         trainings: Full trainings, the hand-designed structure first.
         differences: Searched minus hand-designed on test, by metric.
-        shipped: Which structure a pipeline exported, and why, in words; else empty.
+        shipped: Name of the structure that a pipeline exported; else empty.
+        reason: Why it was, in words.
+        curves: Hold-out curves of trainings by what was trained.
         unfinished: Why the numbers are not final, or None.
     """
 
@@ -199,6 +204,9 @@ class RunFacts:
     trainings: tuple[TrainingFacts, ...] = ()
     differences: Mapping[str, Comparison] = field(default_factory=dict)
     shipped: str = ""
+    reason: str = ""
+    curves: Mapping[str, HoldoutCurve] = field(default_factory=dict)
+    context: ContextFacts | None = None
     predictions: PredictionFacts | None = None
     unfinished: str | None = None
 
@@ -206,6 +214,21 @@ class RunFacts:
     def topology(self) -> LayerTopology | None:
         """How the convolutions of the network are connected, where that is known."""
         return None if self.backbone is None else self.backbone.topology
+
+    @property
+    def monitor(self) -> str:
+        """The metric of the hold-out curves."""
+        recipe = self.settings.get("recipe")
+        return str(recipe.get("monitor", MEAN_F1)) if isinstance(recipe, Mapping) else MEAN_F1
+
+    def multiply_adds(self, structure: DilationStructure) -> int | None:
+        """Return the multiply-adds per frame of a network with these rates, where that is known."""
+        if self.backbone is None or self.data is None or self.backbone.name not in FAMILIES:
+            return None
+        if not self.backbone.topology.suits(structure):
+            return None
+        size = {"feature_dim": self.data.feature_dim, "num_classes": len(self.data.class_frames)}
+        return multiply_adds_per_frame(self.backbone, structure, **size)
 
     @property
     def seconds_per_frame(self) -> float | None:

@@ -26,7 +26,7 @@ def data(runs: Sequence[RunFacts]) -> Section:
         checked = Warnings(notices) if notices else Paragraph("The files were checked without warnings.")
         return [checked, _facts(run.data), _partitions(run.data), _classes(run.data)]
 
-    return Section("data", "Data", of_each(runs, build, "No data set was read in this run."))
+    return Section("data", "Data", of_each(runs, build))
 
 
 def _facts(facts: DatasetRecord) -> Table:
@@ -85,7 +85,7 @@ def reproduce(runs: Sequence[RunFacts]) -> Section:
         command = known or Paragraph("The command was not recorded.")
         return [command, _versions(run), _configuration(run)]
 
-    return Section("reproduce", "Reproduce", of_each(runs, build, ""))
+    return Section("reproduce", "Reproduce", of_each(runs, build))
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -1,35 +1,47 @@
-"""Predictions over ground truth on one time axis, and the scores of each class."""
+"""Predictions below ground truth on one time axis, and the scores of each class."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
+import numpy as np
+
+from g2l.figures.strips import GROUND_TRUTH, Video, strips
 from g2l.metrics.scores import MEAN_F1
-from g2l.palette import Style, styles
-from g2l.report.blocks import Bar, Block, Key, Matrix, Section, Strip, Strips, Table, of_each
+from g2l.metrics.segments import LabelArray
+from g2l.report.blocks import Block, Heading, Matrix, Picture, Section, Table, of_each
 from g2l.report.facts import PredictionFacts, RunFacts, VideoFacts
 from g2l.report.words import METRICS, NAMES, count, metric, points, scores
 
-MOST_BARS = 3000
-"""Segments of a strip that are drawn; what is shorter then is less than a pixel wide at the largest zoom."""
-_TICKS = (8, 32, 128)
-"""Ticks of the axis at least, of each level of zoom."""
 _SHOWN_WITHOUT_TRUTH = 3
 
 
-def strips(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: the best, the median and the worst video of each run."""
+def predictions(runs: Sequence[RunFacts]) -> Section:
+    """Return the section: the best, the median and the worst video, and the scores of all.
 
-    def build(number: int, run: RunFacts) -> list[Block]:
-        found = run.predictions
-        if found is None or not found.videos:
-            return []
-        shown = _strips(found, run.fps, f"strips-{number}")
-        return [shown, _all_videos(found)] if found.metrics else [shown]
+    Runs that predicted the same videos share a figure, each with a strip of its own.
+    """
+    groups: dict[object, list[RunFacts]] = {}
+    for run in runs:
+        if run.predictions is not None and run.predictions.videos:
+            groups.setdefault(_videos(run.predictions), []).append(run)
+    blocks: list[Block] = []
+    for number, group in enumerate(groups.values()):
+        blocks += [Heading(", ".join(run.label for run in group))] if len(groups) > 1 else []
+        blocks.append(_strips(group, f"strips-{number}"))
+        blocks += [_all_videos(run, several=len(group) > 1) for run in group if _found(run).metrics]
+    return Section("strips", "Predictions and ground truth", tuple(blocks))
 
-    nothing = "Nothing was predicted in this run."
-    return Section("strips", "Predictions over ground truth", of_each(runs, build, nothing))
+
+def _found(run: RunFacts) -> PredictionFacts:
+    assert run.predictions is not None
+    return run.predictions
+
+
+def _videos(found: PredictionFacts) -> object:
+    """Return the classes and the videos with their truth; without truth, with their length."""
+    return found.classes, tuple((one.name, one.truth or one.prediction[-1][1]) for one in found.videos)
 
 
 def chosen(videos: Sequence[VideoFacts]) -> list[tuple[str, VideoFacts]]:
@@ -46,106 +58,49 @@ def chosen(videos: Sequence[VideoFacts]) -> list[tuple[str, VideoFacts]]:
     return list(found.items())
 
 
-def _strips(found: PredictionFacts, fps: float | None, key: str) -> Strips:
-    shown = chosen(found.videos)
-    longest = max(row[-1][1] for _, video in shown for row in _rows(video).values())
-    labels = sorted({label for _, video in shown for row in _rows(video).values() for label, _ in row})
-    keys = _keys(found.classes, found.background)
-    return Strips(
-        caption="Prediction above ground truth; numbers are those of the classes in the legend",
-        key=key,
-        unit="frames" if fps is None else "seconds",
-        ticks=_axis(longest / (fps or 1.0)),
-        strips=tuple(
-            Strip(
-                name=video.name,
-                note=_note(what, video),
-                rows=tuple(
-                    (name, _bars(row, longest, found.classes, fps)) for name, row in _rows(video).items()
-                ),
-            )
-            for what, video in shown
-        ),
-        keys=tuple(keys[label] for label in labels),
-    )
-
-
-def _rows(video: VideoFacts) -> dict[str, tuple[tuple[int, int], ...]]:
-    rows = {"prediction": video.prediction}
-    return rows if video.truth is None else rows | {"truth": video.truth}
-
-
-def _note(what: str, video: VideoFacts) -> str:
-    if not what:
-        return f"{count(video.prediction[-1][1])} frames"
-    mean, accuracy = metric(video.metrics, MEAN_F1), metric(video.metrics, "accuracy")
-    return f"{what}: mean F1 {points(mean)}, accuracy {points(accuracy)}"
-
-
-def _bars(
-    row: Sequence[tuple[int, int]], longest: int, classes: Sequence[str], fps: float | None
-) -> tuple[Bar, ...]:
-    """Return the segments of a strip; of too many the shortest are joined with the one before."""
-    starts = [0, *(end for _, end in row[:-1])]
-    spans = [(label, start, end) for (label, end), start in zip(row, starts, strict=True)]
-    if len(spans) > MOST_BARS:
-        shortest = sorted(end - start for _, start, end in spans)[-MOST_BARS]
-        spans = _joined(spans, shortest)
-    return tuple(
-        Bar(
-            start=100 * start / longest,
-            width=100 * (end - start) / longest,
-            label=label,
-            title=f"{classes[label]}: {_time(start, fps)} to {_time(end, fps)}",
-        )
-        for label, start, end in spans
-    )
-
-
-def _joined(spans: Sequence[tuple[int, int, int]], shortest: int) -> list[tuple[int, int, int]]:
-    kept: list[tuple[int, int, int]] = []
-    for label, start, end in spans:
-        if kept and end - start <= shortest:
-            kept[-1] = (kept[-1][0], kept[-1][1], end)
-        else:
-            kept.append((label, start, end))
-    return kept
-
-
-def _time(frame: int, fps: float | None) -> str:
-    return f"frame {frame:,}" if fps is None else f"{frame / fps:,.2f} s"
-
-
-def _keys(classes: Sequence[str], background: Sequence[str]) -> list[Key]:
-    """Return how each class is drawn: as in the pictures of `g2l predict --plots`."""
-    drawn: list[Style] = styles(classes, background)
-    return [
-        Key(number, name, style.color, style.pattern)
-        for number, (name, style) in enumerate(zip(classes, drawn, strict=True))
+def _strips(runs: Sequence[RunFacts], key: str) -> Picture:
+    """Return the videos that are the best, the median and the worst of the first run."""
+    first = _found(runs[0])
+    shown = chosen(first.videos)
+    methods = ["prediction"] if len(runs) == 1 else [run.label for run in runs]
+    known = [{video.name: video for video in _found(run).videos} for run in runs]
+    videos = [
+        Video(_title(what, video), _rows(video, dict(zip(methods, known, strict=True))))
+        for what, video in shown
     ]
+    above = "Ground truth, below it the prediction" if shown[0][1].truth is not None else "Predictions"
+    return Picture(
+        key=key,
+        caption=f"{above}; numbers are those of the classes in the legend",
+        alternative="; ".join(video.title for video in videos) + ".",
+        draw=partial(strips, videos, first.classes, first.background, runs[0].fps),
+    )
 
 
-def _axis(length: float) -> tuple[tuple[float, str, int], ...]:
-    """Return ticks at round numbers, those of a finer level where no coarser one is."""
-    ticks: dict[float, tuple[float, str, int]] = {}
-    for level, least in enumerate(_TICKS):
-        step = _round_step(length / least)
-        for number in range(math.floor(length / step) + 1):
-            value = round(number * step, 6)
-            ticks.setdefault(value, (100 * value / length, f"{value:,.6g}", level))
-    return tuple(ticks[value] for value in sorted(ticks))
+def _rows(video: VideoFacts, methods: Mapping[str, Mapping[str, VideoFacts]]) -> dict[str, LabelArray]:
+    truth = {} if video.truth is None else {GROUND_TRUTH: _labels(video.truth)}
+    return truth | {name: _labels(videos[video.name].prediction) for name, videos in methods.items()}
 
 
-def _round_step(step: float) -> float:
-    """Return the largest of 1, 2 and 5 times a power of ten that is not above `step`."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return power * max(factor for factor in (1, 2, 5) if factor * power <= step * (1 + 1e-9))
+def _labels(row: Sequence[tuple[int, int]]) -> LabelArray:
+    """Return the class index of every frame, (T,)."""
+    labels, ends = zip(*row, strict=True)
+    return np.repeat(labels, np.diff([0, *ends]))
 
 
-def _all_videos(found: PredictionFacts) -> Table:
+def _title(what: str, video: VideoFacts) -> str:
+    if not what:
+        return f"{video.name}: {count(video.prediction[-1][1])} frames"
+    mean, accuracy = metric(video.metrics, MEAN_F1), metric(video.metrics, "accuracy")
+    return f"{video.name} ({what}): mean F1 {points(mean)}, accuracy {points(accuracy)}"
+
+
+def _all_videos(run: RunFacts, *, several: bool) -> Table:
+    found = _found(run)
     ordered = sorted(found.videos, key=lambda video: (metric(video.metrics, MEAN_F1) or 0.0, video.name))
+    whose = f" of {run.label}" if several else ""
     return Table(
-        caption=f"All {len(ordered)} videos in percent, the worst first",
+        caption=f"All {len(ordered)} videos{whose} in percent, the worst first",
         columns=("video", *(NAMES[name] for name in METRICS), "frames"),
         rows=tuple((video.name, *scores(video.metrics), count(video.prediction[-1][1])) for video in ordered),
         folded=True,
@@ -153,15 +108,13 @@ def _all_videos(found: PredictionFacts) -> Table:
 
 
 def classes(runs: Sequence[RunFacts]) -> Section:
-    """Return the section, a sentence where no prediction was scored."""
+    """Return the section: the scores of each class, and which classes are confused."""
 
     def build(_: int, run: RunFacts) -> list[Block]:
         found = run.predictions
         return [] if found is None or not found.per_class else [_class_table(found), _matrix(found)]
 
-    predicted = any(run.predictions is not None for run in runs)
-    reason = "no ground truth was given." if predicted else "nothing was predicted in this run."
-    return Section("classes", "Classes", of_each(runs, build, f"No scores of classes: {reason}"))
+    return Section("classes", "Classes", of_each(runs, build))
 
 
 def _class_table(found: PredictionFacts) -> Table:

@@ -12,10 +12,12 @@ from typing import Any
 
 from g2l.config import BackboneConfig
 from g2l.errors import InputError, brief
+from g2l.figures.results import HoldoutCurve
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import VideoScores, metric_value
 from g2l.records import (
     DATASET,
+    EPOCHS,
     JOURNAL,
     RESULT,
     RUN,
@@ -26,18 +28,16 @@ from g2l.records import (
     RunRecord,
     RunStatus,
     StatusRecord,
-    read_updates,
+    read_epochs,
 )
 from g2l.report.checks import (
-    LARGEST,
+    MOST_FRAMES,
     MOST_LAYERS,
-    MOST_RATE,
     MOST_STAGES,
     Json,
     as_list,
     as_metrics,
     as_object,
-    as_rate,
     as_structure,
     build,
     named,
@@ -48,27 +48,18 @@ from g2l.report.checks import (
 )
 from g2l.report.facts import (
     HAND_DESIGNED,
-    BranchStep,
     ClassScores,
-    GlobalFacts,
-    GlobalResult,
-    LayerPath,
-    LeaderFacts,
-    LocalFacts,
     PredictionFacts,
     RunFacts,
-    Scored,
     SeedFacts,
     TrainingFacts,
     VideoFacts,
 )
-from g2l.report.words import NAMES
-from g2l.search.journal import JournalContent, read_journal
-from g2l.structure import DilationStructure
+from g2l.report.searches import STRUCTURE, read_context, read_global_search, read_local_search
 
-STRUCTURE, SUMMARY = "structure.json", "summary.json"
+SUMMARY = "summary.json"
 EVALUATION, SEGMENTS = "evaluation.json", "segments.csv"
-WANTED = (RUN, STATUS, RESULT, DATASET, JOURNAL, UPDATES, STRUCTURE, SUMMARY, EVALUATION, SEGMENTS)
+WANTED = (RUN, STATUS, RESULT, DATASET, EPOCHS, JOURNAL, UPDATES, STRUCTURE, SUMMARY, EVALUATION, SEGMENTS)
 """Everything that a report reads of a run, by name of the file."""
 
 _ORIGINS = {"winner": "searched"}
@@ -111,8 +102,9 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
             hint="give the folder that search-global, search-local, train, pipeline or predict wrote to.",
         )
     kind = RunKind.PREDICT if record is None else record.kind
-    searches = [_global(path, one) for path, one in _of_kind(stages, RunKind.SEARCH_GLOBAL)]
-    local = [_local(path, one) for path, one in _of_kind(stages, RunKind.SEARCH_LOCAL)]
+    searches = [read_global_search(path, one) for path, one in _of_kind(stages, RunKind.SEARCH_GLOBAL)]
+    local = [read_local_search(path, one) for path, one in _of_kind(stages, RunKind.SEARCH_LOCAL)]
+    contexts = [read_context(path) for path, _ in _of_kind(stages, RunKind.CONTEXT)]
     run = RunFacts(
         label=folder.name,
         source=str(folder) if source is None else source,
@@ -123,7 +115,9 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
         local=local[0] if local else None,
         trainings=_trainings(stages),
         differences=_differences(stages),
-        shipped=_shipped(folder),
+        curves=_curves(stages),
+        context=contexts[0] if contexts else None,
+        **_contest(folder),
         predictions=_predictions(stages),
         unfinished=_unfinished(folder, kind),
     )
@@ -213,9 +207,11 @@ def _data(stages: Mapping[Path, RunRecord | None]) -> DatasetRecord | None:
     return next((facts for facts in known if facts.frames.get("holdout")), known[0] if known else None)
 
 
-def _shipped(folder: Path) -> str:
+def _contest(folder: Path) -> dict[str, Any]:
+    """Return what a pipeline exported, and why."""
     with named(folder / SUMMARY):
-        return str(as_object(optional(folder / SUMMARY).get("contest") or {}, "contest").get("reason", ""))
+        found = as_object(optional(folder / SUMMARY).get("contest") or {}, "contest")
+        return {name: str(found.get(name, "")) for name in ("shipped", "reason")}
 
 
 def _differences(stages: Mapping[Path, RunRecord | None]) -> dict[str, Comparison]:
@@ -266,91 +262,24 @@ def _seeds(folders: Sequence[Path]) -> Iterator[SeedFacts]:
             )
 
 
-def _global(folder: Path, record: RunRecord) -> GlobalFacts:
-    path = folder / JOURNAL
-    content = read_journal(path) if path.is_file() else JournalContent()
-    result = optional(folder / RESULT)
-    with named(folder / RUN):
-        settings = record.settings
-        search = as_object(settings.get("search") or settings["global_search"], "search")
-        fitness, strategy = str(search["fitness"]), str(search.get("strategy", "genetic"))
-        if fitness not in NAMES:
-            raise ValueError(f"expected `fitness` to be one of {', '.join(NAMES)}, found {fitness!r}")
-        seed = whole(settings["seed"], "seed")
-    with named(path):
-        header = as_object((content.header or {}).get("settings", {}), "settings")
-        hand_designed = as_structure(header.get("hand_designed") or [[1]])
-        seed = whole(header.get("seed", seed), "seed")  # that of the trainings
-        scores = tuple(_scores(content, fitness, seed))
-    with named(folder / RESULT):
-        outcome = _global_result(result) if result else None
-        hand_designed = as_structure(result["hand_designed"]) if result else hand_designed
-    return GlobalFacts(
-        strategy=strategy,
-        fitness=fitness,
-        winner=_structure_file(folder),
-        hand_designed=hand_designed,
-        scores=scores,
-        result=outcome,
-    )
+def _curves(stages: Mapping[Path, RunRecord | None]) -> dict[str, HoldoutCurve]:
+    """Return the mean hold-out curve of what was trained, by its name."""
+    found = {}
+    for kind, below in ((RunKind.SELECT, "holdout-*"), (RunKind.TRAIN, "seed-*"), (RunKind.SEED, "")):
+        for folder, record in _of_kind(stages, kind):
+            with named(folder / RUN):
+                monitor = str(as_object(record.settings["recipe"], "recipe")["monitor"])
+                origin = str(record.settings["origin"])
+            curves = [_curve(path, monitor) for path in (sorted(folder.glob(below)) if below else [folder])]
+            if origin not in found and any(curves):
+                found[origin] = HoldoutCurve.of([curve for curve in curves if curve])
+    return found
 
 
-def _scores(content: JournalContent, fitness: str, seed: int) -> Iterator[Scored]:
-    """Yield the scores with what had been spent, as the search itself has charged for them."""
-    spent = 0
-    for evaluation, _ in content.evaluations.values():
-        spent += content.steps[evaluation.task]
-        score = metric_value(evaluation.metrics, fitness) if evaluation.metrics else None
-        fresh = evaluation.seed != seed
-        yield Scored(
-            as_structure(evaluation.structure.as_lists()),
-            whole(spent, "steps"),
-            None if score is None else percent(score, fitness),
-            fresh,
-        )
-
-
-def _global_result(value: Json) -> GlobalResult:
-    leaders = [as_object(leader, "leaders") for leader in as_list(value["leaders"], "leaders")]
-    return build(
-        GlobalResult,
-        value,
-        full_steps=whole(value["full_steps"], "full_steps", 1),
-        seconds=real(value["seconds"], "seconds", 0, LARGEST),
-        leaders=tuple(build(LeaderFacts, one, structure=as_structure(one["structure"])) for one in leaders),
-        reason=str(value.get("reason", "")),
-    )
-
-
-def _local(folder: Path, record: RunRecord) -> LocalFacts:
-    result = optional(folder / RESULT)
-    with named(folder / RUN):
-        start = as_structure(record.settings["structure"])
-    path = folder / (UPDATES if (folder / UPDATES).exists() else JOURNAL)
-    updates = read_updates(folder)
-    with named(path):
-        names = list(updates[0].layers) if updates else []
-        paths = tuple(
-            LayerPath(
-                name,
-                as_rate(updates[0].layers[name].rate_before),
-                tuple(_step(update.layers[name]) for update in updates),
-            )
-            for name in names
-        )
-    with named(folder / RESULT):
-        steps = whole(result["steps"], "steps") if result else None
-    return LocalFacts(start=start, found=_structure_file(folder), paths=paths, steps=steps)
-
-
-def _step(layer: Any) -> BranchStep:
-    branches = tuple(as_rate(branch) for branch in as_list(layer.branches, "branches"))
-    weights = tuple(real(weight, "weights", 0, 1 + 1e-6) for weight in as_list(layer.weights, "weights"))
-    if len(branches) != len(weights):
-        raise ValueError("expected a weight for each of `branches`")
-    return BranchStep(
-        branches, weights, real(layer.expectation, "expectation", 0, MOST_RATE), as_rate(layer.rate_after)
-    )
+def _curve(folder: Path, monitor: str) -> list[float]:
+    epochs = read_epochs(folder)
+    with named(folder / EPOCHS):
+        return [percent(metric_value(one.metrics, monitor), monitor) for one in epochs if one.metrics]
 
 
 def _predictions(stages: Mapping[Path, RunRecord | None]) -> PredictionFacts | None:
@@ -408,7 +337,7 @@ def _video(name: str, value: Json, classes: int) -> VideoFacts:
 def _strip(value: Any, what: str, classes: int) -> tuple[tuple[int, int], ...]:
     """Return the segments of a video as (class index, end), ends rising."""
     found = tuple(
-        (whole(label, what, 0, classes - 1), whole(end, what, 1))
+        (whole(label, what, 0, classes - 1), whole(end, what, 1, MOST_FRAMES))
         for label, end in (as_list(segment, what) for segment in as_list(value, what))
     )
     if not found or any(later[1] <= earlier[1] for earlier, later in itertools.pairwise(found)):
@@ -437,12 +366,6 @@ def _from_segments(path: Path) -> PredictionFacts:
                 for name, ends in sorted(videos.items())
             ),
         )
-
-
-def _structure_file(folder: Path) -> DilationStructure | None:
-    value = optional(folder / STRUCTURE)
-    with named(folder / STRUCTURE):
-        return as_structure(value["stages"]) if value else None
 
 
 def _backbone(value: Any) -> BackboneConfig | None:

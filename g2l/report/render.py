@@ -11,19 +11,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from g2l.figures.style import save_figure, svg_element
 from g2l.files import write_text
 from g2l.report.answer import cost, result
-from g2l.report.blocks import Report
+from g2l.report.blocks import Picture, Report
 from g2l.report.facts import RunFacts
 from g2l.report.origin import data, reproduce
-from g2l.report.predictions import classes, strips
-from g2l.report.progress import fitness
+from g2l.report.predictions import classes, predictions
+from g2l.report.progress import context, curves, fitness, shapes
 from g2l.report.reading import read_runs
 from g2l.report.structures import paths, structure
 
-SECTIONS = (result, structure, strips, classes, fitness, paths, cost, data, reproduce)
-"""In the order of the page: the answer first, then pictures, then where the numbers come from."""
-
+SECTIONS = (
+    result, context, shapes, predictions, curves, structure, classes, fitness, paths, cost, data, reproduce,
+)  # fmt: skip
+"""In the order of the page: the answer first, then figures, then where the numbers come from."""
 
 MARK = "made by g2l report"
 """Mark near the start of a report that identifies it."""
@@ -36,19 +38,37 @@ class ReportFormat(StrEnum):
     MD = "md"
 
 
-def write_report(folders: Mapping[str, Path], output: Path, form: ReportFormat = ReportFormat.HTML) -> None:
+def write_report(
+    folders: Mapping[str, Path],
+    output: Path,
+    form: ReportFormat = ReportFormat.HTML,
+    *,
+    plots: str | None = None,
+) -> Path | None:
     """Write the report of one run, or of several side by side, as one file.
 
     Args:
         folders: Folder of each run by what was asked for: a path or a run id.
         output: The file.
         form: Its format.
+        plots: Also write the figures as svg, pdf or png; None for no files.
+
+    Returns:
+        The folder of the figures, None where none were asked for.
 
     Raises:
         InputError: A folder is not that of a run, or a file in it is damaged.
         OperationalError: The disk refuses.
     """
-    write_text(output, RENDERERS[form](build_report(read_runs(folders))))
+    report = build_report(read_runs(folders))
+    write_text(output, RENDERERS[form](report))
+    if plots is None:
+        return None
+    folder = output.with_name(f"{output.stem}-figures")
+    for picture in (block for section in report.sections for block in section.blocks):
+        if isinstance(picture, Picture):
+            save_figure(folder / f"{picture.key}.{plots}", picture.draw())
+    return folder
 
 
 def is_report(path: Path) -> bool:
@@ -63,7 +83,8 @@ def build_report(runs: Sequence[RunFacts]) -> Report:
     """Return the report of at least one run; the labels of several differ."""
     title = runs[0].subject if len(runs) == 1 else f"{len(runs)} runs compared"
     subtitle = ", ".join(run.label for run in runs)
-    return Report(f"G2L: {title}", subtitle, tuple(section(runs) for section in SECTIONS))
+    sections = tuple(found for section in SECTIONS if (found := section(runs)).blocks)
+    return Report(f"G2L: {title}", subtitle, sections)
 
 
 def html(report: Report) -> str:
@@ -105,7 +126,11 @@ def _render(template: str, report: Report, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(report=report, mark=MARK, **values)
+    return environment.get_template(template).render(report=report, mark=MARK, svg=_svg, **values)
+
+
+def _svg(picture: Picture) -> str:
+    return svg_element(picture.draw(), picture.key, picture.caption, picture.alternative)
 
 
 def _source(name: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from functools import partial
+from itertools import accumulate, zip_longest
 
+from g2l.figures.results import receptive_fields
+from g2l.figures.search import rate_paths, rates_by_stage
 from g2l.report.blocks import Block, Paragraph, Picture, Section, Table, Warnings, of_each
-from g2l.report.facts import LayerPath, LocalFacts, RunFacts
-from g2l.report.figures import markup, rate_paths, rates_by_stage
+from g2l.report.facts import LocalFacts, RunFacts
 from g2l.report.words import count, counted, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -19,10 +21,8 @@ _BRANCHED = (
 
 
 def structure(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: layers × rates of each stage beside the hand-designed ones, and what they see."""
-    return Section(
-        "structure", "The structure", of_each(runs, _structure, "The network of this run is not known.")
-    )
+    """Return the section: what the network sees, and the rates beside the hand-designed ones."""
+    return Section("structure", "The structure", of_each(runs, _structure))
 
 
 def _structure(number: int, run: RunFacts) -> list[Block]:
@@ -31,7 +31,7 @@ def _structure(number: int, run: RunFacts) -> list[Block]:
     if topology is None or not shown:
         return []
     blocks: list[Block] = [
-        _receptive_field(shown, topology, run),
+        _receptive_field(shown, topology, run, f"field-{number}"),
         _rates(shown, topology, f"structure-{number}"),
     ]
     if run.ending != "single":
@@ -41,20 +41,41 @@ def _structure(number: int, run: RunFacts) -> list[Block]:
     return blocks
 
 
-def _receptive_field(shown: Mapping[str, DilationStructure], topology: LayerTopology, run: RunFacts) -> Table:
+def _receptive_field(
+    shown: Mapping[str, DilationStructure], topology: LayerTopology, run: RunFacts, key: str
+) -> Picture:
     seconds = run.seconds_per_frame
     stages = _stages(shown)
-    return Table(
+    alone = {name: topology.stage_receptive_fields(one) for name, one in shown.items()}
+    table = Table(
         caption="What the label of a frame depends on, and the receptive field of each stage by itself",
         columns=("structure", "receptive field", "look-ahead", *(f"stage {n + 1} (frames)" for n in stages)),
         rows=tuple(
             (
                 name,
                 *receptive_field(topology, one, seconds),
-                *_padded([count(seen.frames) for seen in topology.stage_receptive_fields(one)], stages),
+                *_padded([count(seen.frames) for seen in alone[name]], stages),
             )
             for name, one in shown.items()
         ),
+    )
+    fields = {
+        name: list(
+            zip(
+                accumulate(seen.past for seen in found),
+                accumulate(seen.future for seen in found),
+                strict=True,
+            )
+        )
+        for name, found in alone.items()
+    }
+    words = [f"{name}: {receptive_field(topology, one, seconds)[0]}" for name, one in shown.items()]
+    return Picture(
+        key=key,
+        caption="Receptive field: the frames that the label of one frame depends on",
+        alternative="; ".join(words) + ".",
+        draw=partial(receptive_fields, fields, seconds),
+        table=table,
     )
 
 
@@ -82,12 +103,8 @@ def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key:
         ),
         words=1 + len(names),
     )
-    caption = "Dilation rate of every layer"
-
-    def draw() -> str:
-        return markup(rates_by_stage(shown, topology), key, caption, words)
-
-    return Picture(caption=caption, alternative=words, draw=draw, table=table)
+    draw = partial(rates_by_stage, shown, topology)
+    return Picture(key=key, caption="Dilation rate of every layer", alternative=words, draw=draw, table=table)
 
 
 def _stages(shown: Mapping[str, DilationStructure]) -> range:
@@ -104,48 +121,46 @@ def paths(runs: Sequence[RunFacts]) -> Section:
     """Return the section: every rate through the local search, with the weights of its branches."""
 
     def build(number: int, run: RunFacts) -> list[Block]:
-        return [_paths(run.local, f"paths-{number}")] if run.local is not None and run.local.paths else []
+        return [_paths(run.local, f"paths-{number}")] if run.local is not None and run.local.updates else []
 
-    searching = any(run.local is not None for run in runs)
-    reason = "The local search has not moved a rate yet." if searching else "No local search in this run."
-    return Section("paths", "Rates through the local search", of_each(runs, build, reason))
+    return Section("paths", "Rates through the local search", of_each(runs, build))
 
 
 def _paths(local: LocalFacts, key: str) -> Picture:
-    moved = [path for path in local.paths if path.rates[-1] != path.start]
+    known, last = local.paths, local.updates[-1].layers
+    moved = {name: path for name, path in known.items() if path[-1] != path[0]}
     words = (
-        f"{counted(len(local.paths[0].steps), 'update')} of {counted(len(local.paths), 'layer')}; "
+        f"{counted(len(local.updates), 'update')} of {counted(len(known), 'layer')}; "
         f"{counted(len(moved), 'rate')} ended elsewhere than {'it' if len(moved) == 1 else 'they'} started."
     )
     if moved:
-        furthest = max(moved, key=lambda path: abs(math.log(path.rates[-1] / path.start)))
-        where = _place(local.paths.index(furthest), local.start.shape) or furthest.name
-        words += f" Furthest, in proportion, went {where}: {_arrow(furthest)}."
+        furthest = max(moved, key=lambda name: abs(math.log(moved[name][-1] / moved[name][0])))
+        where = _place(list(known).index(furthest), local.start.shape) or furthest
+        words += f" Furthest, in proportion, went {where}: {_arrow(moved[furthest])}."
     table = Table(
         caption="Path of every rate, and the weights of the branches before the last update",
         columns=("layer", "rates", "last branches", "their weights", "expectation"),
         rows=tuple(
             (
-                path.name,
+                name,
                 _arrow(path),
-                " ".join(map(str, path.steps[-1].branches)),
-                " ".join(f"{weight:.2f}" for weight in path.steps[-1].weights),
-                f"{path.steps[-1].expectation:.2f}",
+                " ".join(map(str, last[name].branches)),
+                " ".join(f"{weight:.2f}" for weight in last[name].weights),
+                f"{last[name].expectation:.2f}",
             )
-            for path in local.paths
+            for name, path in known.items()
         ),
         words=4,
         folded=True,
     )
-    caption = (
-        "Rate of every layer over the updates, its number at the right; dots are the branches before each "
-        "update, the larger the more weight"
+    return Picture(
+        key=key,
+        caption="Rate of every layer over the updates, its number at the right; dots are the branches before "
+        "each update, the larger the more weight",
+        alternative=words,
+        draw=partial(rate_paths, local.updates, local.start.shape),
+        table=table,
     )
-
-    def draw() -> str:
-        return markup(rate_paths(local.paths, local.start.shape), key, caption, words)
-
-    return Picture(caption=caption, alternative=words, draw=draw, table=table)
 
 
 def _place(number: int, shape: Sequence[int]) -> str:
@@ -157,5 +172,5 @@ def _place(number: int, shape: Sequence[int]) -> str:
     return ""
 
 
-def _arrow(path: LayerPath) -> str:
-    return " → ".join(map(str, path.rates))
+def _arrow(path: Sequence[int]) -> str:
+    return " → ".join(map(str, path))

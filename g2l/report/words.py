@@ -81,3 +81,9 @@ def receptive_field(
     seen = topology.receptive_field(structure)
     field, ahead = frames(seen.frames, seconds_per_frame), frames(seen.future, seconds_per_frame)
     return (f"whole video [{field}]", f"whole video [{ahead}]") if topology.whole_video else (field, ahead)
+
+
+def shape_name(structure: DilationStructure) -> str:
+    """Return the shape in short: `4×10`, or `8,5,5` for stages that differ."""
+    first, *others = structure.shape
+    return f"{len(others) + 1}×{first}" if set(others) <= {first} else ",".join(map(str, structure.shape))

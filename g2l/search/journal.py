@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from g2l.config import Budget
 from g2l.errors import InputError, OperationalError, at, brief
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus, EvaluationTask
+from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
 from g2l.files import canonical_json, ensure_folder, unwritable
 from g2l.records import now
 from g2l.structure import DilationStructure

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from g2l.errors import InputError
-from g2l.evaluation import Budget
+from g2l.config import Budget
 from g2l.search.candidates import Candidate, Origin, Proposal
 from g2l.search.events import SearchPhase
 from g2l.structure import DilationStructure
@@ -167,9 +166,6 @@ def choose(race: Sequence[RaceResult], hand_designed: DilationStructure) -> Choi
     Args:
         race: The results, best first, the hand-designed structure among them.
         hand_designed: The hand-designed structure.
-
-    Raises:
-        InputError: The hand-designed structure is not in the race.
     """
     reference = _find(race, hand_designed)
     rivals = [one for one in race if one is not reference and not one.failed and one.scores]
@@ -191,11 +187,8 @@ def next_round(race: Sequence[RaceResult], hand_designed: DilationStructure) -> 
     stays as long as the race goes on, since the winner is compared with it.
 
     Args:
-        race: The results so far, best first.
+        race: The results so far, best first, the hand-designed structure among them.
         hand_designed: The hand-designed structure.
-
-    Raises:
-        InputError: The hand-designed structure is not in the race.
     """
     reference = _find(race, hand_designed)
     rounds = max(len(one.scores) for one in race)
@@ -222,10 +215,7 @@ def seed_noise(scores: NDArray[np.float64]) -> tuple[float, int]:
 
 
 def _find(race: Sequence[RaceResult], structure: DilationStructure) -> RaceResult:
-    for one in race:
-        if one.structure == structure:
-            return one
-    raise InputError(f"`race` must hold the hand-designed structure {structure}, but does not.")
+    return next(one for one in race if one.structure == structure)
 
 
 def _behind(one: RaceResult, leader: RaceResult, race: Sequence[RaceResult]) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from g2l.config import Budget
 from g2l.errors import InputError
-from g2l.evaluation import Budget, EvaluationTask
+from g2l.evaluation import EvaluationTask
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
 

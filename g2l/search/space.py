@@ -2,7 +2,7 @@
 
 A genome is the list of all rates. Its span is Σ over the layers of the largest rate side by side
 (`g2l.structure`): where no rates are side by side, the sum of all. A limit of the receptive field or the
-look-ahead is a limit of the span; the functions at the end count, draw and repair genomes within it.
+look-ahead is a limit of the span; `lower` repairs genomes that exceed it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from g2l.config import BackboneConfig, GlobalSearchConfig, LocalSearchConfig
 from g2l.errors import InputError
@@ -114,10 +111,8 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """Number of structures in the space; see `count` for its digits where there is a limit."""
-        if self.max_span is None:
-            return int(len(self.rates) ** self.genes)
-        return count(self.rates, self.layers, self.max_span)
+        """Number of structures without the limits: no search evaluates more."""
+        return int(len(self.rates) ** self.genes)
 
     @property
     def max_span(self) -> int | None:
@@ -134,16 +129,18 @@ class SearchSpace:
         )
 
     def sample(self, generator: np.random.Generator) -> DilationStructure:
-        """Return a random structure; each one of the space is equally likely.
+        """Return a random structure, every allowed rate equally likely in every layer.
 
-        So without a limit every allowed rate is equally likely in every layer. Deviation (METHOD, section 3,
-        fix 3): uniform over the exponents, where the released code is uniform over numbers, which makes the
-        two largest rates take 62 % of the draws.
+        Where it exceeds the limits, it is drawn again without the largest rate, and so on: lowering its rates
+        instead would make most draws alike. Deviation (METHOD, section 3, fix 3): uniform over the exponents;
+        the released code is uniform over numbers, so that the two largest rates take 62 % of the draws.
         """
-        if self.max_span is not None:
-            return self.from_rates(draw(self.rates, self.layers, self.max_span, generator))
-        indices = generator.integers(len(self.rates), size=self.genes)
-        return self.from_rates([self.rates[index] for index in indices])
+        for choices in range(len(self.rates), 1, -1):
+            drawn = [self.rates[index] for index in generator.integers(choices, size=self.genes)]
+            structure = DilationStructure.from_rates(drawn, self.shape)
+            if self.contains(structure):
+                return structure
+        return DilationStructure.from_rates([self.rates[0]] * self.genes, self.shape)
 
     def project(self, structure: DilationStructure) -> DilationStructure:
         """Return `structure` with each rate lowered to the nearest allowed one, and fitted to the limits.
@@ -208,44 +205,6 @@ Layers = tuple[tuple[int, ...], ...]
 """Of each layer, the places of its rates in a genome (`LayerTopology.layers`)."""
 
 
-def count(rates: tuple[int, ...], layers: Layers, limit: int) -> int:
-    """Return the number of genomes with a span of at most `limit`; from about 10^15 on to 15 digits.
-
-    Args:
-        rates: Allowed rates, ascending and distinct.
-        layers: Which rates are side by side; one layer or more.
-        limit: Largest span, at least that of the smallest rates.
-    """
-    table, exponent = _counts(rates, tuple(map(len, layers)), limit)
-    return int(Fraction(float(table[-1, limit])) * 2**exponent)
-
-
-def draw(rates: tuple[int, ...], layers: Layers, limit: int, generator: np.random.Generator) -> list[int]:
-    """Return a random genome; each one within the limit is equally likely.
-
-    Drawing without the limit and lowering what exceeds it would crowd the draws at the edge, with all rates
-    nearly alike: of 40 rates up to 1024 hardly any sum is small by chance.
-
-    Args:
-        rates: Allowed rates, ascending and distinct.
-        layers: Which rates are side by side; one layer or more.
-        limit: Largest span, at least that of the smallest rates.
-        generator: Source of randomness.
-    """
-    table, _ = _counts(rates, tuple(map(len, layers)), limit)
-    genome = [0] * sum(map(len, layers))
-    room = limit
-    for remaining, layer in zip(reversed(range(len(layers))), layers, strict=True):
-        # A rate is as likely to be the largest of a layer as there are genomes that continue from it.
-        ways = np.array([table[remaining, room - rate] if rate <= room else 0.0 for rate in rates])
-        ways *= _combinations(len(rates), len(layer))
-        largest = int(generator.choice(len(rates), p=ways / ways.sum()))
-        for place, index in zip(layer, _side_by_side(len(layer), largest, generator), strict=True):
-            genome[place] = rates[index]
-        room -= rates[largest]
-    return genome
-
-
 def lower(genome: Sequence[int], rates: tuple[int, ...], layers: Layers, limit: int) -> list[int]:
     """Return the genome with its largest rates lowered, one step at a time, until it keeps to the limit.
 
@@ -270,47 +229,3 @@ def lower(genome: Sequence[int], rates: tuple[int, ...], layers: Layers, limit: 
         excess -= largest[number] - below
         largest[number] = below
     return lowered
-
-
-def _side_by_side(width: int, largest: int, generator: np.random.Generator) -> list[int]:
-    """Return random indices whose maximum is `largest`; each combination is equally likely."""
-    if width == 1:
-        return [largest]
-    while True:
-        indices: list[int] = generator.integers(largest + 1, size=width).tolist()
-        if max(indices) == largest:
-            return indices
-
-
-def _combinations(choices: int, width: int) -> NDArray[np.float64]:
-    """Return how many combinations of w rates side by side have rates[j] as their maximum, shape (choices,).
-
-    These are (j + 1)^w − j^w.
-    """
-    return np.array([(index + 1) ** width - index**width for index in range(choices)], dtype=np.float64)
-
-
-@lru_cache(maxsize=4)
-def _counts(rates: tuple[int, ...], widths: tuple[int, ...], limit: int) -> tuple[NDArray[np.float64], int]:
-    """Return the number of genomes of the last k layers with a span of at most s.
-
-    Args:
-        rates: Allowed rates.
-        widths: Rates side by side in each layer.
-        limit: Largest span.
-
-    Returns:
-        Shape (layers + 1, limit + 1), each row divided by a power of two so that hundreds of layers fit a
-        float; and the exponent of the last row.
-    """
-    table = np.zeros((len(widths) + 1, limit + 1))
-    table[0] = 1.0
-    exponent = 0
-    for row, width in enumerate(reversed(widths), start=1):
-        for rate, ways in zip(rates, _combinations(len(rates), width), strict=True):
-            if rate <= limit:
-                table[row, rate:] += table[row - 1, : limit + 1 - rate] * ways
-        shift = int(np.frexp(table[row].max())[1])
-        table[row] = np.ldexp(table[row], -shift)
-        exponent += shift
-    return table, exponent

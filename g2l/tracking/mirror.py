@@ -259,7 +259,7 @@ def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterat
         inside = not Path(name).is_absolute() and ".." not in Path(name).parts
         if inside and name not in STABLE and (folder / name).is_file():
             yield Artifact(path=name, file=folder / name)
-    for below, pattern in ((TABLES, "*.json"), (FIGURES, "*.png")):
+    for below, pattern in ((TABLES, "*.json"), (FIGURES, "*.*")):
         for path in sorted((folder / below).rglob(pattern)):
             name = path.relative_to(folder / below).as_posix()
             yield Artifact(path=name, file=path, stable=True, table=below == TABLES)

@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, Budget, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import G2LError, InputError
-from g2l.evaluation import Budget, Evaluation, EvaluationTask
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone

@@ -16,9 +16,8 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from g2l.config import RecipeConfig
+from g2l.config import Budget, RecipeConfig
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.files import atomic_path, fingerprint
 from g2l.records import EpochRecord
 from g2l.training.device import random_states, set_random_states

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from g2l.config import ClassWeights, RecipeConfig, Selection
+from g2l.config import Budget, ClassWeights, RecipeConfig, Selection
 from g2l.datasets.batching import IGNORE_INDEX, Batch, BatchSource, prefetched
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget
 from g2l.metrics.scores import metric_value
 from g2l.progress import NullProgress, Progress, Task
 from g2l.records import EpochRecord

@@ -184,7 +184,7 @@ def test_export(exported: tuple[Path, Result]) -> None:
 @pytest.mark.parametrize("kind", ["onnx", "safetensors"])
 def test_predict_a_folder(run: Run, model: Path, exported: tuple[Path, Result], kind: str) -> None:
     file = exported[0] if kind == "onnx" else model
-    options = ("--format", "mstcn", "--probabilities", "--plots")
+    options = ("--format", "mstcn", "--probabilities", "--plots", "png")
     line = (
         "predict",
         "--model",

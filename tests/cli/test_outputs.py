@@ -52,7 +52,7 @@ def test_formats_beside_the_table(run: Run, model: Path, options: str) -> None:
 
 def test_mlflow_sends_flags_as_values(run: Run, model: Path) -> None:
     """The parameters of `mlflow run . -e predict`, as MLproject passes them."""
-    line = "--fps '' --format mstcn --probabilities false --plots false --smooth none"
+    line = "--fps '' --format mstcn --probabilities false --plots '' --smooth none"
     line += " --device auto --max-memory '' --resume false"
     told = run(*predict(model, f"{line} --min-duration '' --median-window '' --transition-weight ''"))
     assert told.exit_code == 0, told.stderr

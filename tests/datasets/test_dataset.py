@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from g2l.config import DataConfig, Normalization, Selection
-from g2l.datasets.dataset import SegmentationDataset
+from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.datasets.errors import DataError
 from g2l.errors import InputError
 from tests.datasets.conftest import LENGTHS, TEST, TRAIN, TinyDataset, random_features
@@ -21,18 +21,10 @@ def test_a_sound_data_set_opens_without_notices(tiny: TinyDataset) -> None:
     assert dataset.feature_dim == 4
     assert dataset.background_indices == (0,)
     assert dataset.notices == ()
-    assert dataset.partitions(Selection.LAST).train == TRAIN
-    assert dataset.partitions(Selection.LAST).holdout == ()
-    assert dataset.partitions(Selection.LAST).test == TEST
+    assert dataset.partitions(Selection.LAST) == Partitions(TRAIN, (), TEST)
+    assert dataset.partitions(Selection.BEST).test == TEST
     assert dataset.longest(TRAIN) == 30
     assert dataset.longest(()) == 0
-
-
-def test_the_hold_out_comes_from_train_by_subject_and_leaves_test_alone(tiny: TinyDataset) -> None:
-    parts = tiny.open().partitions(Selection.BEST)
-    assert sorted(parts.train + parts.holdout) == sorted(TRAIN)
-    assert not {name[:2] for name in parts.train} & {name[:2] for name in parts.holdout}
-    assert parts.test == TEST
 
 
 @pytest.mark.parametrize("rate", [1, 2, 3, 40])
@@ -72,23 +64,6 @@ def test_train_statistics_are_those_of_the_given_videos(tiny: TinyDataset) -> No
     np.testing.assert_allclose(fitted.load("S4_A").features, expected, rtol=1e-3, atol=1e-5)
     assert dataset.statistics is None
     assert tiny.open().standardized_on(TRAIN).statistics is None
-
-
-@pytest.mark.parametrize("difference", [-3, 3])
-def test_lengths_that_differ_a_little_use_the_common_prefix_and_warn_once(
-    tiny: TinyDataset, difference: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    features = random_features("S2_A", 30 + difference)
-    tiny.features("S2_A", features)
-    with caplog.at_level(logging.WARNING, "g2l"):
-        dataset = tiny.open()
-    frames = min(30, 30 + difference)
-    assert dataset.load("S2_A").features.shape == (4, frames)
-    assert len(dataset.ground_truth("S2_A")) == frames == dataset.num_frames("S2_A")
-    assert [record.name for record in caplog.records] == ["g2l"]
-    (notice,) = dataset.notices
-    assert f"has {30 + difference} frames, but " in notice
-    assert f"S2_A.txt has 30 labels; the first {frames} are used." in notice
 
 
 def test_lengths_that_differ_too_much_name_both_files_and_lengths(tiny: TinyDataset) -> None:
@@ -217,7 +192,11 @@ def test_many_lengths_that_differ_are_one_line_once_in_a_process(
         dataset = tiny.open()
         tiny.open()
         tiny.open(quiet=True)
-    (record,) = caplog.records
+    assert len(caplog.records) == 1
+    assert dataset.load("S4_A").features.shape == (4, 21)
+    tiny.features("S4_A", random_features("S4_A", 18))
+    assert tiny.open().load("S4_A").features.shape == (4, 18)
+    record = caplog.records[0]
     assert "S1_B.npy: has 25 frames, but " in record.getMessage()
     assert "are used. 3 more like it: `g2l data validate` lists all." in record.getMessage()
     assert len(dataset.notices) == 4

@@ -27,25 +27,14 @@ def _read(folder: Path, text: str) -> list[int]:
     return labels.tolist()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "cut\npour milk\nbackground\n",
-        "cut\r\npour milk\r\nbackground\r\n",
-        "cut \n\n\tpour milk\n   \nbackground\n\n",
-    ],
-)
-def test_line_ends_marks_and_blank_lines_do_not_matter(tmp_path: Path, text: str) -> None:
-    assert _read(tmp_path, text) == [1, 2, 0]
-
-
 def test_a_class_outside_the_mapping_is_named_with_its_line_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"video\.txt:3: class 'cutt' is not in the mapping\.") as caught:
         _read(tmp_path, "cut\n\ncutt\ncut\n")
     assert caught.value.hint == "did you mean cut?"
+    assert _read(tmp_path, "cut \r\n\n\tpour milk\n   \nbackground\n\n") == [1, 2, 0]
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", " \r\n"])
+@pytest.mark.parametrize("text", ["", "\n \r\n"])
 def test_an_empty_file_is_an_input_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"video\.txt: expected one class name a line, but it is empty\."):
         _read(tmp_path, text)

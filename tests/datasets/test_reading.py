@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.reading import normal, numbered, open_regular, present, read_lines, reading
+from g2l.datasets.reading import is_folder, normal, numbered, open_regular, present, read_lines, reading
 from g2l.errors import InputError
 
 _LINE = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1)
@@ -106,6 +106,9 @@ def test_a_folder_that_may_not_be_entered_is_one_line(
     monkeypatch.setattr(Path, "lstat", Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(InputError, match=r"none: cannot be read \(Permission denied\)"):
         present(tmp_path / "none")
+    monkeypatch.setattr(Path, "is_dir", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(InputError, match=r"none: cannot be read \(Permission denied\)"):
+        is_folder(tmp_path / "none")
 
 
 def test_zero_bytes_are_another_encoding(tmp_path: Path) -> None:

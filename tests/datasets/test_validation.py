@@ -65,7 +65,7 @@ def test_warnings_stop_nothing(tiny: TinyDataset) -> None:
     report = validate_dataset(tiny.config())
     assert report.errors == ()
     tiny.open()
-    warnings = "\n".join(map(str, report.warnings))
+    warnings = "\n".join(map(str, report.issues))
     for text in (
         "features/S1_A.npy: has 19 frames, but ",
         "features/S1_A.npy: all frames have the same features.",
@@ -74,7 +74,7 @@ def test_warnings_stop_nothing(tiny: TinyDataset) -> None:
         "train.split3.bundle: a hold-out needs at least 2 training videos",
     ):
         assert text in warnings
-    assert len(report.warnings) == 5
+    assert len(report.issues) == 5
 
 
 def test_frames_first_files_and_absent_classes_are_warnings(tiny: TinyDataset) -> None:
@@ -83,7 +83,7 @@ def test_frames_first_files_and_absent_classes_are_warnings(tiny: TinyDataset) -
         tiny.features(name, random_features(name, frames).T)
     report = validate_dataset(tiny.config())
     assert report.errors == ()
-    assert ["turned round" in str(report.warnings[0]), "'never'" in str(report.warnings[1])] == [True, True]
+    assert ["turned round" in str(report.issues[0]), "'never'" in str(report.issues[1])] == [True, True]
     assert report.facts.class_counts["never"] == 0
 
 

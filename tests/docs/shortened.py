@@ -23,6 +23,7 @@ GLOBAL = {
 LOCAL = {"--updates": "1", "--interval-steps": "2"}
 SMALL = {
     "data synth": {"--videos": "8", "--frames": "60"},
+    "context": {"--feature-maps": "4", "--epochs": "1", "--points": "2"},
     "train": NETWORK,
     "search-global": NETWORK | GLOBAL,
     "search-local": NETWORK | LOCAL,

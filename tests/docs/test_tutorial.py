@@ -28,4 +28,4 @@ def test_the_tutorial_leads_from_videos_to_a_report(tmp_path):
         rows = list(csv.DictReader(file))
     assert {row["label"] for row in rows} == {"rest", "pour", "stir", "cut"}
     assert len({row["video"] for row in rows}) == 12
-    assert all((tmp_path / "labels" / f"{row['video']}.png").stat().st_size > 1000 for row in rows)
+    assert all((tmp_path / "labels" / f"{row['video']}.svg").stat().st_size > 1000 for row in rows)

@@ -51,5 +51,7 @@ def test_classes_are_compared_by_their_frames(reports):
 
 def test_other_videos_cannot_be_compared(reports, tmp_path):
     (tmp_path / "bad" / "v3.txt").unlink()
-    with pytest.raises(InputError, match="differ in v3"):
-        compare_predictions(reports[0], evaluate_predictions(tmp_path / "bad", tmp_path / "truth"))
+    fewer = evaluate_predictions(tmp_path / "bad", tmp_path / "truth")
+    for pair in ((reports[0], fewer), (fewer, reports[0])):
+        with pytest.raises(InputError, match=r"bad: expected the prediction of every compared video.* v3"):
+            compare_predictions(*pair)

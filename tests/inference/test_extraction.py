@@ -127,14 +127,6 @@ def test_facts_say_how_features_were_made(request_: ExtractionConfig) -> None:
     assert open_features(request_.output / "a.npy").shape == (3, 3)
 
 
-def test_weights_beside_the_encoder_count(request_: ExtractionConfig) -> None:
-    write_video(request_.videos / "a.mkv", 6)
-    extract_features(request_)
-    request_.encoder.with_name("encoder.onnx.data").write_bytes(b"weights")
-    with pytest.raises(InputError, match=r"were made with `encoder\.sha256` [0-9a-f]{64} instead of"):
-        extract_features(request_)
-
-
 def test_what_is_done_is_kept(request_: ExtractionConfig) -> None:
     write_video(request_.videos / "a.mkv", 6)
     write_video(request_.videos / "b.mkv", 8)

@@ -92,9 +92,6 @@ def test_the_file_has_the_columns_of_the_contract_and_quotes_names(tmp_path):
     assert table.iloc[1].tolist()[:3] == ["video", 1, "background"]
 
 
-names = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=8)
-
-
 FPS = 29.97
 NAMES = ["background", 'cut "thin" & <b>fine</b>', "pour, stir; {\\an8}", "切る 🥒", "1 --> 2", "-"]
 
@@ -219,7 +216,8 @@ def test_formats_that_count_time_need_the_frame_rate():
     ("each", "name", "message"),
     [
         (Format.MSTCN, "cut bread", "separate class names by spaces, so 'cut bread' cannot"),
-        (Format.MSTCN, "", "separate class names by spaces, so '' cannot"),
+        (Format.CSV, "", "must differ and not be blank, but the model has ''"),
+        (Format.CSV, "cut", "must differ and not be blank, but the model has 'cut'"),
         (Format.CSV, "a\nb", "must each fit on a line of text, but the model has 'a"),
         (Format.CSV, "a\r", "must each fit on a line of text, but the model has 'a"),
         (Format.CSV, "\udc80", "must each fit on a line of text, but the model has '"),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,20 +147,6 @@ def alive():
 def test_items_come_in_order_and_the_thread_ends(depth, count):
     assert list(ahead((number for number in range(count)), depth, "worker")) == list(range(count))
     assert not alive()
-
-
-@pytest.mark.parametrize("depth", [0, 2])
-def test_no_more_than_the_depth_is_computed_ahead(depth):
-    started = []
-
-    def items():
-        for number in range(20):
-            started.append(number)
-            yield number
-
-    for number in ahead(items(), depth, "worker"):
-        time.sleep(0.002)  # for a thread that would not wait
-        assert len(started) <= number + depth + 2
 
 
 @pytest.mark.parametrize("depth", [0, 3])

@@ -94,6 +94,48 @@ def test_garbage_is_an_input_error_in_one_line(tmp_path, suffix, content, capfd)
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("field", "reason", "hint"),
+    [
+        ("opset", r"Opset 99 .* till opset \d+", "--opset"),
+        ("ir_version", "IR version: 99, max supported", "--ir-version"),
+    ],
+)
+def test_a_model_that_is_too_new_is_refused_with_both_versions(files, tmp_path, field, reason, hint):
+    model = onnx.load(files / "model.onnx")
+    if field == "opset":
+        model.opset_import[0].version = 99
+    else:
+        model.ir_version = 99
+    onnx.save(model, tmp_path / "new.onnx")
+    with pytest.raises(InputError, match=rf"new\.onnx: .*{reason}") as caught:
+        open_session(tmp_path / "new.onnx", "cpu")
+    assert hint in caught.value.hint
+    assert "onnxruntime_src" not in caught.value.message
+
+
+def test_weights_in_another_file_count_as_content_of_the_model(files, tmp_path):
+    onnx.save(
+        onnx.load(files / "model.onnx"),
+        tmp_path / "m.onnx",
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=128,
+    )
+    session = open_session(tmp_path / "m.onnx", "cpu")
+    np.testing.assert_array_equal(
+        session.probabilities(features(9)),
+        open_session(files / "model.onnx", "cpu").probabilities(features(9)),
+    )
+    before, weights = session.fingerprint, (tmp_path / "weights.bin").read_bytes()
+    (tmp_path / "weights.bin").write_bytes(bytes(len(weights)))
+    assert open_session(tmp_path / "m.onnx", "cpu").fingerprint != before
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match=r"m\.onnx: .*weights\.bin") as caught:
+        open_session(tmp_path / "m.onnx", "cpu")
+    assert "beside it" in caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["none.onnx", "none.safetensors", "none.model"])
 def test_a_missing_file_is_named(tmp_path, name):
     with pytest.raises(InputError, match=rf"{name}: no such file"):

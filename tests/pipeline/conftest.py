@@ -16,6 +16,18 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def _no_latency(request, monkeypatch):
+    """The export of a network takes seconds; `measured` is asked for where its latency is tested."""
+    if "measured" not in request.fixturenames:
+        monkeypatch.setattr("g2l.pipeline.search_global.latency", lambda *_, **__: None)
+
+
+@pytest.fixture
+def measured():
+    """Let searches of shapes measure latencies."""
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """The data set; tests only read it."""

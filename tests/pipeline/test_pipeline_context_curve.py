@@ -12,7 +12,7 @@ from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.pipeline import context_curve
 from g2l.pipeline.context_curve import ContextTask, curve_of, measure_context, structures_of, suggest
-from g2l.records import RunKind, RunRecord, figure_path, read_result
+from g2l.records import RunKind, RunRecord, read_result
 from g2l.structure_files import read_structure
 from tests.pipeline.tiny_pipeline import RECIPE
 
@@ -137,7 +137,7 @@ def test_an_interrupted_measurement_goes_on_with_what_is_missing(context, plante
     assert RunRecord.read(context.folder).kind is RunKind.CONTEXT
     result = read_result(context.folder)
     assert result["words"] == curve.words()
-    assert figure_path(context.folder, "context").read_bytes().startswith(b"\x89PNG")
+    assert (context.folder / "figures" / "context.svg").read_bytes().startswith(b"<?xml")
     table = read_json(context.folder / "tables" / "context.json")
     assert [row[0] for row in table["data"]] == [point.frames for point in curve.points]
 

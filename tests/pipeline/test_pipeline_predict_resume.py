@@ -122,18 +122,12 @@ def test_an_interrupted_prediction_ends_as_an_uninterrupted_one(data, work, monk
     assert content(data / "out") == expected
 
 
-def touch(path):
-    os.utime(path, ns=(1, 1))
-
-
 def rewrite(path):
     np.save(path, np.ones((5, 40), np.float32))
 
 
 CHANGES = {
     "a file is gone": lambda data: (data / "out" / "b.txt").unlink(),
-    "a file was edited": lambda data: (data / "out" / "b.txt").write_text("cut\n"),
-    "a file was touched": lambda data: touch(data / "out" / "b.txt"),
     "the features changed": lambda data: rewrite(data / "features" / "b.npy"),
 }
 
@@ -144,6 +138,42 @@ def test_a_change_makes_a_video_be_done_again_and_no_other(data, work, change):
     CHANGES[change](data)
     assert work()[1] == ["b"]
     assert work()[1] == []
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("name", ["b.json", "b.txt", "segments.csv"])
+def test_what_somebody_has_edited_is_kept_and_made_again(data, work, name, resume, caplog):
+    outputs = Outputs(formats=(Format.JSON,))
+    work(resume=False, outputs=outputs)
+    before = content(data / "out")
+    for text, kept in (("corrected", name), ("corrected again", f"{name}~")):
+        (data / "out" / name).write_text(text)
+        work(resume=resume, outputs=outputs)
+        before[f"edited/{kept}"] = text.encode()
+        assert content(data / "out") == before
+        assert f"{name}: was changed since g2l wrote it" in caplog.text
+    work(outputs=outputs, features=[data / "features" / "a.npy"])
+    assert (data / "out" / "edited" / name).read_text() == "corrected"
+
+
+def test_a_file_that_was_only_touched_or_copied_is_left_alone(data, work):
+    work(resume=False)
+    os.utime(data / "out" / "b.txt", ns=(1, 1))
+    assert work()[1] == []
+
+
+def test_a_kill_while_a_video_is_replaced_is_no_edit(data, work, monkeypatch):
+    work(resume=False)
+    rewrite(data / "features" / "b.npy")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("g2l.pipeline.predict.append_line", killed)
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    assert work()[1] == ["b"]
 
 
 def test_another_model_or_other_outputs_do_all_again(data, work):

@@ -5,16 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from g2l.config import CandidateCheckpoints
+from g2l.config import Budget, CandidateCheckpoints
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget
 from g2l.models.artifact import load_model
 from g2l.models.ms_tcn import MSTCN
 from g2l.models.registry import BACKBONES
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, figure_path, read_result
+from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, read_result
 from g2l.structure_files import read_structure
 from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, RECIPE, global_task
@@ -82,7 +81,7 @@ def test_the_stage_leaves_its_result_and_a_figure(context, tiny):
     recorded = result["recorded"]
     assert recorded["metrics"]["fitness"] == outcome.fitness
     assert recorded["tags"]["g2l.reason_of_winner"] == outcome.reason
-    assert figure_path(context.folder, "fitness").read_bytes().startswith(b"\x89PNG")
+    assert (context.folder / "figures" / "fitness.svg").read_bytes().startswith(b"<?xml")
     assert len([line for line in journal(context) if line["event"] == "generation"]) == GLOBAL.generations + 1
     frames = DatasetRecord.read(context.folder).frames
     assert all(frames[name] for name in ("train", "holdout", "test"))

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 from safetensors.numpy import load_file
 
+from g2l.config import Budget
 from g2l.errors import InputError
-from g2l.evaluation import Budget
 from g2l.files import read_json, write_json
 from g2l.models.artifact import load_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import search_locally
 from g2l.receptive_field import branch_layers, structure
-from g2l.records import DatasetRecord, RunRecord, figure_path, read_epochs, read_result, read_updates
+from g2l.records import DatasetRecord, RunRecord, read_epochs, read_result, read_updates
 from g2l.search.local_search import LocalSearch
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_structure, write_structure
@@ -61,7 +61,7 @@ def test_epochs_updates_and_figures_are_recorded(context, tiny):
     assert [epoch.epoch for epoch in read_epochs(context.folder)] == [1, 2, 3]
     result = read_result(context.folder)
     assert set(result["artifacts"]) == {"structure.json", "model.safetensors", "last.ckpt"}
-    assert figure_path(context.folder, "rates").read_bytes().startswith(b"\x89PNG")
+    assert (context.folder / "figures" / "rates.svg").read_bytes().startswith(b"<?xml")
     table = read_json(context.folder / "tables" / "updates.json")
     assert len(table["data"]) == len(LAYERS) * LOCAL.updates
     record = DatasetRecord.read(context.folder)

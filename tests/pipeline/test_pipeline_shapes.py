@@ -13,7 +13,7 @@ from g2l.files import read_json
 from g2l.models.artifact import load_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_global import prepare_search, search_globally
-from g2l.records import figure_path, read_result
+from g2l.records import read_result
 from g2l.structure_files import read_structure
 from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import ATTENTION, BACKBONE, DUAL, RECIPE, global_task
@@ -35,7 +35,7 @@ def evaluated(context):
     return [line["evaluation"] for line in lines if line["event"] == "evaluation"]
 
 
-def test_uneven_shapes_are_trained_and_reported(context, tiny):
+def test_uneven_shapes_are_trained_and_reported(context, tiny, measured):
     outcome, (plan,) = search(context, shapes_task(tiny, prefer=Preference.CHEAPEST, margin=100.0))
     assert outcome.structure.shape in {(2, 1), (1, 1)}
     assert read_structure(context.folder / "structure.json").structure == outcome.structure
@@ -44,6 +44,8 @@ def test_uneven_shapes_are_trained_and_reported(context, tiny):
     assert set(rows) == {(2, 2), (2, 1), (1, 1)}
     assert rows[2, 2].cost == 1 > rows[2, 1].cost > rows[1, 1].cost
     assert outcome.training_equivalents <= 8.0
+    assert rows[outcome.structure.shape].latency > 0 < rows[2, 2].latency
+    assert outcome.frame_rate is None
     assert "differences of" in plan.power
     assert plan.expected.training_equivalents == pytest.approx(8.0)
     for one in evaluated(context):
@@ -54,7 +56,8 @@ def test_uneven_shapes_are_trained_and_reported(context, tiny):
         assert metadata.structure.as_lists() == one["structure"]
     table = read_json(context.folder / "tables" / "shapes.json")
     assert len(table["data"]) == 3
-    assert figure_path(context.folder, "shapes").read_bytes().startswith(b"\x89PNG")
+    for name in ("front", "curves"):
+        assert (context.folder / "figures" / f"{name}.svg").read_bytes().startswith(b"<?xml")
     assert read_result(context.folder)["recorded"]["tags"]["g2l.reason_of_winner"] == outcome.reason
 
 

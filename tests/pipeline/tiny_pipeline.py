@@ -15,6 +15,7 @@ from torch import nn
 
 from g2l.config import (
     BackboneConfig,
+    Budget,
     CandidateCheckpoints,
     DataConfig,
     ExecutorKind,
@@ -25,7 +26,6 @@ from g2l.config import (
     Strategy,
 )
 from g2l.datasets.synthetic import kitchen, write_dataset
-from g2l.evaluation import Budget
 from g2l.inference.devices import Device
 from g2l.inference.segments import Format
 from g2l.inference.sessions import TorchSession

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from g2l.errors import InputError
+from g2l.figures.search import Scored
 from g2l.metrics.scores import F1Counts, VideoScores
 from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord
-from g2l.report.facts import Scored
 from g2l.report.reading import read_run, read_runs
 from g2l.report.render import build_report, markdown
-from tests.report.generated_run import BACKBONE, HAND_DESIGNED, write_run
+from tests.report.generated_run import BACKBONE, HAND_DESIGNED, context, epochs, search_of_shapes, write_run
 
 
 def test_a_pipeline_is_read_whole(generated):
@@ -35,8 +35,7 @@ def test_a_pipeline_is_read_whole(generated):
 def test_scores_of_candidates_come_with_what_was_spent(generated):
     search = read_run(generated).search
     assert [score.spent for score in search.scores] == [120 * number for number in range(1, 13)]
-    assert search.scores[0].structure == search.hand_designed == HAND_DESIGNED
-    assert search.winner == max(search.scores, key=lambda score: score.fitness).structure
+    assert search.hand_designed == HAND_DESIGNED
 
 
 def test_a_training_that_goes_on_is_paid_once_and_failures_and_fresh_seeds_are_told_apart(tmp_path):
@@ -52,7 +51,7 @@ def test_a_training_that_goes_on_is_paid_once_and_failures_and_fresh_seeds_are_t
     scores = read_run(folder).search.scores
     assert [score.spent for score in scores] == [120, 300, 420, 540]
     assert [score.fresh for score in scores] == [False, False, True, False]
-    assert scores[3] == Scored(scores[3].structure, 540, None)
+    assert scores[3] == Scored(540, None)
 
 
 def test_a_class_that_does_not_occur_has_no_scores(tmp_path):
@@ -69,13 +68,40 @@ def test_a_class_that_does_not_occur_has_no_scores(tmp_path):
 
 def test_paths_of_rates_start_where_the_search_did(generated):
     local = read_run(generated).local
-    assert len(local.paths) == 40
-    assert [path.start for path in local.paths] == list(local.start.rates)
-    assert [path.rates[-1] for path in local.paths] == list(local.found.rates)
-    step = local.paths[0].steps[0]
-    assert sum(step.weights) == pytest.approx(1)
-    mean = sum(weight * branch for weight, branch in zip(step.weights, step.branches, strict=True))
-    assert step.expectation == pytest.approx(mean)
+    assert (len(local.paths), len(local.updates)) == (40, 10)
+    assert [path[0] for path in local.paths.values()] == list(local.start.rates)
+    assert [path[-1] for path in local.paths.values()] == list(local.found.rates)
+
+
+def test_hold_out_curves_of_trainings_are_read(generated, tmp_path):
+    run = read_run(generated)
+    assert list(run.curves) == ["hand-designed", "searched"]
+    assert (run.curves["searched"].best, run.curves["searched"].rising) == (6, False)
+    folder = shutil.copytree(generated / "train-searched", tmp_path / "run")
+    (folder / "select" / "holdout-0").mkdir(parents=True)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "select" / "run.json").write_text(json.dumps(record | {"kind": "select"}))
+    epochs(folder / "select" / "holdout-0", [float(epoch) for epoch in range(10, 40)])
+    assert read_run(folder).curves["searched"].rising
+
+
+def test_a_search_of_shapes_is_read_with_its_curves(tmp_path):
+    search = read_run(search_of_shapes(tmp_path / "run")).search
+    assert [(one.name, one.difference, one.shown) for one in search.shapes] == [
+        ("4×10 (hand-designed)", 0, False),
+        ("4,2,2", -1, True),
+    ]
+    assert {name: curve.scores for name, curve in search.curves.items()} == {
+        "4×10 (hand-designed)": (56.5, 57.5, 58.5, 59.5, 60.5, 59.5),
+        "4,2,2": (55.5, 56.5, 57.5, 58.5, 59.5, 58.5),
+    }
+
+
+def test_a_measurement_of_context_is_read(tmp_path):
+    run = read_run(context(tmp_path / "run"))
+    assert (run.kind, run.context.frames, run.context.needed) == ("context", (29, 125, 509), 1)
+    (tmp_path / "run" / "result.json").unlink()
+    assert read_run(tmp_path / "run").context is None
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,19 @@ from benchmarks.comparison_coverage import simulate
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.video_comparison import compare_videos
 from g2l.progress import duration
+from g2l.report import progress
 from g2l.report.answer import PAPER_TRAININGS, across, compared, cost, full_trainings, result
 from g2l.report.blocks import Matrix
-from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts
+from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts, VideoFacts
 from g2l.report.origin import command_line, data, reproduce
-from g2l.report.predictions import strips
-from g2l.report.progress import fitness, thinned
+from g2l.report.predictions import chosen, predictions
+from g2l.report.progress import curves, fitness, shapes, thinned
 from g2l.report.reading import read_run
-from g2l.report.render import SECTIONS, build_report
+from g2l.report.render import build_report
 from g2l.report.structures import paths, structure
 from g2l.report.words import count, frames, points, receptive_field
 from g2l.structure import DilationStructure, LayerTopology
-from tests.report.generated_run import metrics
+from tests.report.generated_run import context, metrics, search_of_shapes
 
 EMPTY = RunFacts(label="nothing", source="nothing", kind="predict", settings={})
 ONES = DilationStructure(((1, 1),))
@@ -42,22 +43,67 @@ def tables(section) -> list:
     return [block for block in (*section.blocks, *inner) if getattr(block, "kind", "") == "table"]
 
 
-def test_the_result_is_the_verdict_then_the_table(run):
-    lead, seen, means, seeds, accuracy, leaders = result([run]).blocks
-    assert lead.lead
+def test_the_result_is_the_verdict_then_the_figure_then_the_table(run):
+    shipped, lead, picture, means, seeds, reason, seen, accuracy, leaders = result([run]).blocks
+    assert (shipped.text, shipped.lead) == ("The local structure is shipped: shown to be better.", True)
+    assert (reason.text, reason.lead) == ("It was tried.", False)
     assert lead.text.startswith(
         "Searched structure, compared with the hand-designed structure in mean F1 on the test videos of "
         "kitchen split 1: better by 2.0 (95 % interval "
     )
+    assert picture.alternative.startswith("From 60.5 to 62.5 in mean F1, at 1.00 × the multiply-adds.")
+    names = [text.get_text() for text in picture.draw().axes[0].texts]
+    assert names[1:] == ["hand-designed (4×10)", "searched (4×10, shipped)"]
     assert (
         "of the hand-designed structure: 8,185 frames (545.67 s). The search cost as much as 5.1 full"
         in seen.text
     )
-    assert means.rows[1] == ("searched", "2", "72.5 ± 0.7", "63.5 ± 0.7", "65.5 ± 0.7", *means.rows[1][5:])
-    assert means.rows[0][-1] == "60.5 ± 0.7"
+    assert means.rows[1][:4] == ("searched", "4×10", "1.00 ×", "2")
+    assert means.rows[1][4:7] == ("72.5 ± 0.7", "63.5 ± 0.7", "65.5 ± 0.7")
     assert seeds.rows[3] == ("searched", "1", "73.0", "64.0", "66.0", "63.0", "60.0", "63.0")
     assert accuracy.text.startswith("kitchen split 1, accuracy: better by 2.0")
     assert (leaders.folded, len(leaders.rows)) == (True, 1)
+
+
+def test_the_size_of_a_network_of_another_kind_is_not_guessed(run):
+    other = replace(run, backbone=replace(run.backbone, name="custom"))
+    assert [block.kind for block in result([other]).blocks][:3] == ["paragraph", "paragraph", "table"]
+
+
+def test_shapes_are_shown_with_their_intervals_and_curves(tmp_path):
+    run = read_run(search_of_shapes(tmp_path / "run"))
+    (picture,) = shapes([run]).blocks
+    assert picture.alternative == "4,2,2 is shown to be as good."
+    assert picture.table.rows[0] == (
+        "4,2,2",
+        "0.40 ×",
+        "−1.0",
+        "−1.4",
+        "+0.5",
+        "2",
+        "shown",
+    )
+    assert "chosen" in [text.get_text() for text in picture.draw().legends[0].get_texts()]
+    (picture,) = curves([run]).blocks
+    assert picture.alternative.endswith("4,2,2: best at epoch 5 of 6 (59.5).")
+    assert fitness([run]).blocks == ()
+
+
+def test_curves_of_trainings_name_their_best_length(run):
+    (picture,) = curves([run]).blocks
+    assert picture.alternative == (
+        "hand-designed: best at epoch 6 of 10 (59.3). searched: best at epoch 6 of 10 (61.3)."
+    )
+    (axes,) = picture.draw().axes
+    assert axes.lines[1].get_xydata().tolist() == [[6, pytest.approx(59 + 1 / 3)]]
+
+
+def test_context_is_its_sentence_and_its_scores(tmp_path):
+    run = read_run(context(tmp_path / "run"))
+    assert result([run]).blocks[0].text == "Beyond ± 62 frames nothing is gained."
+    (picture,) = progress.context([run]).blocks
+    assert picture.table.rows[1] == ("125", "60.0", "60.0", "70.0")
+    assert picture.draw().axes[0].get_xlabel() == "receptive field (s)"
 
 
 def test_a_difference_is_said_as_the_command_says_it():
@@ -136,31 +182,30 @@ def test_splits_of_one_data_set_are_averaged_each_with_the_same_weight():
 
 def test_a_random_search_is_drawn_as_the_line_to_beat(run):
     chance = replace(run, label="by chance", search=replace(run.search, strategy="random"))
-    assert "There is no line of a random search here" in texts(fitness([run]))
-    section = fitness([run, chance])
-    assert "random search here" not in texts(section)
-    (picture,) = [block for block in section.blocks if block.kind == "picture"]
-    assert "by chance: best so far (random)" in picture.draw()
+    assert "--strategy random" in texts(fitness([run]))
+    (picture,) = fitness([run, chance]).blocks
+    labels = [text.get_text() for text in picture.draw().legends[0].get_texts()]
+    assert "by chance: best so far (random)" in labels
     assert "by chance (random): 12 scores" in picture.alternative
 
 
 def test_the_structure_is_shown_beside_the_hand_designed_one(run):
-    reaches, picture = structure([run]).blocks
-    assert reaches.rows[0][:4] == (
+    field, rates = structure([run]).blocks
+    assert field.table.rows[0][:4] == (
         "hand-designed",
         "8,185 frames (545.67 s)",
         "4,092 frames (272.80 s)",
         "2,047",
     )
-    assert picture.table.rows[0][1] == "1 2 4 8 16 32 64 128 256 512"
-    without_rate = replace(run, fps=None)
-    assert "no frame rate was given" in texts(structure([without_rate]))
+    bars = field.draw().axes[0].patches
+    assert min(bar.get_x() for bar in bars) == pytest.approx(-4092 / 15)
+    assert rates.table.rows[0][1] == "1 2 4 8 16 32 64 128 256 512"
+    assert "no frame rate was given" in texts(structure([replace(run, fps=None)]))
 
 
 def test_branches_that_were_kept_are_told(run):
     kept = replace(run, ending="multiple")
     assert structure([kept]).blocks[2].items[0].startswith("The network that was kept has several branches")
-    assert [block.kind for block in structure([run]).blocks] == ["table", "picture"]
 
 
 def test_paths_name_the_layer_that_went_furthest(run):
@@ -171,11 +216,32 @@ def test_paths_name_the_layer_that_went_furthest(run):
     assert (row[0], row[1].count("→"), len(row[3].split())) == ("stage1.layers.0.conv_dilated", 10, 3)
 
 
-def test_strips_have_the_unit_of_the_frame_rate(run):
-    shown, every = strips([run]).blocks
-    assert (shown.unit, len(shown.strips), every.caption[:12]) == ("seconds", 3, "All 4 videos")
-    assert shown.strips[0].note == "best: mean F1 90.0, accuracy 100.0"
-    assert strips([replace(run, fps=None)]).blocks[0].unit == "frames"
+def test_strips_show_the_truth_above_the_predictions_of_all_runs(run):
+    shown, every = predictions([run]).blocks
+    axes = shown.draw().axes
+    assert [text.get_text() for text in axes[0].get_yticklabels()] == ["ground truth", "prediction"]
+    assert (axes[-1].get_xlabel(), len(axes), every.caption[:12]) == ("seconds", 3, "All 4 videos")
+    assert axes[0].get_title(loc="left") == "S0_Salad (best): mean F1 90.0, accuracy 100.0"
+    other = replace(run, label="other")
+    shown, _, _ = predictions([run, other]).blocks
+    rows = [text.get_text() for text in shown.draw().axes[0].get_yticklabels()]
+    assert rows == ["ground truth", "pipeline of kitchen split 1", "other"]
+    fewer = replace(run.predictions, videos=run.predictions.videos[1:])
+    blocks = predictions([run, replace(other, predictions=fewer)]).blocks
+    assert [block.kind for block in blocks] == ["heading", "picture", "table"] * 2
+
+
+def test_the_best_the_median_and_the_worst_video_are_shown():
+    values = (("a", 3), ("b", 9), ("c", 5), ("d", 1), ("e", 7))
+    videos = [VideoFacts(name, metrics(value), ((0, 4),), ((0, 4),)) for name, value in values]
+    assert [(what, one.name) for what, one in chosen(videos)] == [
+        ("best", "b"),
+        ("median", "c"),
+        ("worst", "d"),
+    ]
+    assert [(what, one.name) for what, one in chosen(videos[:1])] == [("best", "a")]
+    assert [(what, one.name) for what, one in chosen(videos[:2])] == [("best", "b"), ("worst", "a")]
+    assert chosen([replace(one, metrics={}) for one in videos])[0] == ("", replace(videos[0], metrics={}))
 
 
 def test_confusions_are_sorted_by_frames():
@@ -195,17 +261,8 @@ def test_data_and_command_are_told(run):
     assert command_line(["script.py", "x"]) == "script.py x"
 
 
-def test_a_run_of_nothing_says_in_every_section_why_it_is_empty():
-    report = build_report([EMPTY])
-    assert [section.key for section in report.sections] == [
-        *("result", "structure", "strips", "classes", "fitness"),
-        *("paths", "cost", "data", "reproduce"),
-    ]
-    assert len(report.sections) == len(SECTIONS)
-    assert all(section.blocks for section in report.sections)
-    said = " ".join(map(texts, report.sections))
-    assert "No global search in this run." in said
-    assert "No local search in this run." in said
+def test_sections_without_data_are_left_out():
+    assert [section.key for section in build_report([EMPTY]).sections] == ["result", "reproduce"]
 
 
 def test_numbers_are_said_alike():

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from g2l.evaluation import Budget, Evaluation, EvaluationTask
+from g2l.config import Budget
+from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.search.executors.contract import attempt
 from g2l.structure import DilationStructure
 

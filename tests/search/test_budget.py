@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from search_landscapes import Landscape
 
-from g2l.config import PRESETS, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.config import PRESETS, Budget, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
-from g2l.evaluation import Budget, EvaluationTask
+from g2l.evaluation import EvaluationTask
 from g2l.search.budget import (
     StepBudget,
     expected_evaluations,

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from search_landscapes import BUDGET, Landscape, evaluation
 
-from g2l.config import CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
+from g2l.config import Budget, CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget, EvaluationStatus
+from g2l.evaluation import EvaluationStatus
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search
@@ -72,26 +72,6 @@ def test_resume_after_every_line_gives_the_same_result(whole, tmp_path):
         assert len(set(fitness.calls)) == result.evaluations - recorded
         # The generation lines hold the state of the random generator.
         assert path.read_bytes().splitlines(keepends=True) == lines
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_resume_after_a_kill_in_the_middle_of_a_line(whole, tmp_path, data):
-    result, lines, broken = whole
-    content = b"".join(lines)
-    cut = data.draw(st.integers(0, len(content)))
-    path = tmp_path / "torn.jsonl"
-    path.write_bytes(content[:cut])
-    assert search(path, resume=True, fitness=Landscape(TARGET, broken=broken)) == result
-    assert path.read_bytes() == content
-
-
-def test_resume_twice_and_without_a_file(whole, tmp_path):
-    result, lines, broken = whole
-    path = tmp_path / "folder" / "journal.jsonl"
-    for _ in range(3):
-        assert search(path, resume=True, fitness=Landscape(TARGET, broken=broken)) == result
-    assert path.read_bytes() == b"".join(lines)
 
 
 def test_a_last_line_of_garbage_is_dropped(whole, tmp_path):
@@ -188,29 +168,6 @@ def test_a_journal_that_does_not_replay_is_told(whole, tmp_path):
     path.write_bytes(b"".join([*lines[:5], edited, *lines[6:]]))
     with pytest.raises(InputError, match=r"journal.jsonl:6: replaying generation 0 gives another result"):
         search(path, resume=True, fitness=Landscape(TARGET, broken=broken))
-
-
-@pytest.mark.parametrize("strategy", list(Strategy))
-def test_every_strategy_resumes(tmp_path, strategy):
-    settings = CONFIG.replace(strategy=strategy, trainings=6.0)
-
-    def run(path):
-        return search(path, resume=True, config=settings, full_steps=4 * BUDGET.amount)
-
-    result = run(tmp_path / "whole.jsonl")
-    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
-    for count in range(0, len(lines), -(-len(lines) // 16)):
-        path = tmp_path / f"{count}.jsonl"
-        path.write_bytes(b"".join(lines[:count]))
-        assert run(path) == result
-        assert path.read_bytes() == b"".join(lines)
-
-
-def test_a_journal_of_another_strategy_is_refused(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    search(path)
-    with pytest.raises(InputError, match=r"`config\.strategy` \('genetic' there, 'random' now\)"):
-        search(path, resume=True, config=CONFIG.replace(strategy=Strategy.RANDOM))
 
 
 def test_two_searches_cannot_use_one_journal(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score, scored
 from small_searches import HAND, TARGET, config, search
 
-from g2l.config import Strategy
+from g2l.config import Budget, Strategy
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget, Evaluation, EvaluationStatus
+from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.search.candidates import Origin, nothing_learnt
 from g2l.search.events import SearchPhase
 from g2l.search.journal import Journal
@@ -69,19 +69,9 @@ def test_completion_order_does_not_matter(order):
     assert search(executor=Shuffled(Landscape(TARGET), order)) == search()
 
 
-def test_seeds_give_other_searches():
-    assert search(seed=1).population != search(seed=2).population
-
-
 def test_rates_above_the_cap_are_projected():
     result = search(space=SearchSpace(LayerTopology(), (4, 4), (1, 2)), hand_designed=HAND)
     assert result.hand_designed.structure.rates == (1, 2, 2, 2) * 2
-
-
-def test_a_tie_goes_to_the_hand_designed():
-    result = search(lambda task: evaluation(task.structure, 50.0))
-    assert result.best.structure == HAND
-    assert result.best == result.hand_designed
 
 
 def test_all_scores_zero_is_survived():

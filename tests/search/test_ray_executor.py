@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from search_landscapes import BUDGET, Landscape, Scripted, scored
+from small_shapes import curves
 from test_executors import TARGET, TASKS, alive, pids, run, wait_for
 from test_search_kills import Full
+from test_shapes import search
 
 from g2l.errors import DiskFullError, InputError
 from g2l.evaluation import EvaluationTask
@@ -171,12 +173,13 @@ def test_ray_ends_with_its_parent(tmp_path, sent):
     wait_for(lambda: not any(alive(pid) for pid in pids(tmp_path)))
 
 
-def test_a_long_temporary_folder_is_no_obstacle(tmp_path, monkeypatch):
+def test_shapes_are_searched_on_ray_from_a_long_temporary_folder(tmp_path, monkeypatch):
     """The sockets of Ray must fit 107 characters, which the TMPDIR of a batch job may not leave."""
     long = tmp_path / ("slurm_jobdir_" * 8)
     long.mkdir()
     monkeypatch.setenv("TMPDIR", str(long))
     monkeypatch.setattr("tempfile.tempdir", None)
-    with RayExecutor(Landscape(TARGET), workers=1) as executor:
-        (found,) = run(executor, TASKS[:1])
-    assert found == scored(TASKS[0], TARGET)
+    with RayExecutor(curves(noise=2.0), workers=1) as executor:
+        found = search(executor=executor)
+    assert found == search(curves(noise=2.0))
+    assert found.evaluations > 3

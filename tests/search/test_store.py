@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from search_landscapes import BUDGET, evaluation
 
-from g2l.evaluation import Budget, EvaluationStatus, EvaluationTask
+from g2l.config import Budget
+from g2l.evaluation import EvaluationStatus, EvaluationTask
 from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 

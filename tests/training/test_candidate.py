@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from g2l.config import Normalization
+from g2l.config import Budget, Normalization
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.evaluation import Budget, EvaluationStatus
+from g2l.evaluation import EvaluationStatus
 from g2l.models.artifact import load_model
 from g2l.training import candidate as candidate_module
 from g2l.training.evaluate import evaluate_model

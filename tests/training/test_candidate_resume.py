@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from g2l.config import RecipeConfig
+from g2l.config import Budget, RecipeConfig
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget, EvaluationTask
+from g2l.evaluation import EvaluationTask
 from g2l.training import candidate as candidate_module
 from g2l.training.loop import Training
 from tests.training.tiny_fitness import LARGE, evaluate

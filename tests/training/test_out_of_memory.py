@@ -7,9 +7,8 @@ import logging
 import pytest
 import torch
 
-from g2l.config import Selection
+from g2l.config import Budget, Selection
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget
 from tests.training.tiny_training import RECIPE, Recorder, tiny_fit, tiny_model
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from g2l.config import ClassWeights, Selection
+from g2l.config import Budget, ClassWeights, Selection
 from g2l.errors import OperationalError
-from g2l.evaluation import Budget
 from g2l.records import EpochRecord
 from g2l.training import loop
 from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model

@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from g2l.config import LocalSearchConfig, Selection
+from g2l.config import Budget, LocalSearchConfig, Selection
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import Budget
 from g2l.receptive_field import SearchSchedule
 from g2l.search.local_search import LocalSearch, give_branches
 from g2l.training.loop import adam

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from g2l.datasets.convert.segments import LABEL_FORMATS, LabelSettings, SegmentT
 from g2l.datasets.convert.sources import LABELS, files_below
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
-from g2l.datasets.reading import normal, open_regular, reading
+from g2l.datasets.reading import is_folder, normal, open_regular, present, reading
 
 _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 
@@ -21,10 +22,7 @@ _SUFFIXES = (".eaf", ".csv", ".tsv", ".txt")
 def read_labels_of(
     features: Path, path: Path | None, settings: LabelSettings, issues: list[DataError]
 ) -> SegmentTable:
-    """Return the segments of all videos, adding issues.
-
-    `path` is a file or a folder, as `LABEL_FORMATS` lists them; without it, the `.mat` files of the features
-    are read.
+    """Return the segments of all videos in `path` (see `LABEL_FORMATS`), or else in the features' .mat files.
 
     Raises:
         DataError: There are no such files, or they are of no known kind.
@@ -66,8 +64,8 @@ def read_labels_of(
 
 def _files(path: Path) -> list[Path]:
     """Return the file, or the files of the folder, all with the same suffix."""
-    if not path.is_dir():
-        if path.suffix.lower() not in _SUFFIXES and path.exists():
+    if not is_folder(path):
+        if path.suffix.lower() not in _SUFFIXES and present(path):
             raise DataError(path, None, f"expected {LABEL_FORMATS}.")
         return [path]
     found: dict[str, list[Path]] = {}
@@ -97,7 +95,9 @@ def _read_mat_labels(path: Path, table: SegmentTable) -> None:
     numbers = np.zeros(0) if array.matrix is None else MAT.read_array(path, LABELS).ravel()
     if not len(numbers) or not (np.mod(numbers, 1) == 0).all():
         raise DataError(path, None, f"expected a whole number for each frame in {LABELS}.")
-    classes = dict(enumerate(table.settings.classes or ())) or {n: str(n) for n in map(int, numbers)}
+    classes: dict[Any, str] = dict(enumerate(table.settings.classes or ())) or {
+        n: str(n) for n in map(int, numbers)
+    }
     for frame, number in enumerate(numbers):
         if number not in classes:
             message = f"class {number:g} of frame {frame} is not in the mapping of {len(classes)} classes."

@@ -23,14 +23,14 @@ from g2l.datasets.labels import write_labels
 from g2l.datasets.layout import (
     ClassMapping,
     Splits,
-    both_sides,
     find_split_files,
     new_dataset,
     new_path,
-    parse_bundle,
     parse_mapping,
+    parse_split,
     write_index,
 )
+from g2l.datasets.reading import is_folder
 from g2l.datasets.validation import DatasetFacts
 from g2l.errors import brief, did_you_mean
 from g2l.files import write_json
@@ -47,15 +47,10 @@ class ConversionPlan:
     """Files to write, as far as errors do not hide them.
 
     Attributes:
-        request: What it was made for.
         path: Folder that will be made.
         sources: Features of each video that has segments.
         timelines: Its classes; where every frame has a label they may end a little before the features do.
         filled: Frames that no segment covers.
-        facts: Contents of the data set; its classes are those of the mapping, or the background and the
-            others sorted.
-        splits: Train and test videos.
-        issues: Errors and warnings in the order found.
     """
 
     request: ConversionRequest
@@ -152,19 +147,15 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
             bar.advance()
         if facts.extraction is not None:
             write_json(folder.path / FACTS_NAME, facts.extraction)
+        origin = {"features": str(request.features), "segments": request.segments and str(request.segments)}
         named = request.background != "background" and request.background in facts.class_counts
-        segments = None if request.segments is None else str(request.segments)
-        source_facts = {
-            "made_by": "g2l data convert",
-            "features": str(request.features),
-            "segments": segments,
-        }
         kept: dict[str, Any] = {
             "fps": facts.fps,
             "group_pattern": request.group_pattern,
-            "source": source_facts,
+            "background": [request.background] if named else None,
+            "source": {"made_by": "g2l data convert", **origin},
         }
-        write_dataset_facts(folder.path, kept | ({"background": [request.background]} if named else {}))
+        write_dataset_facts(folder.path, kept)
     return plan.path
 
 
@@ -211,12 +202,10 @@ def _split(request: ConversionRequest, names: list[str], issues: list[DataError]
     if request.bundles is not None:
         return _given_splits(request.bundles, names, issues)
     if len(names) < 2:
-        message = (
-            f"a split into train and test needs at least 2 videos with segments, but found {len(names)}."
-        )
-        raise DataError(request.features, None, message)
+        needed = "a split into train and test needs at least 2 videos with segments"
+        raise DataError(request.features, None, f"{needed}, but found {len(names)}.")
     cut = cut_holdout(names, request.test_fraction, request.seed, request.group_pattern)
-    if not cut.grouped and request.group_pattern != "":
+    if cut.notice:
         message = "train and test may show the same people: the names of the videos do not identify subjects."
         hint = "--group-pattern finds the subject in a name; '' when there is none."
         issues.append(DataWarning(request.features, None, message, hint=hint))
@@ -224,7 +213,7 @@ def _split(request: ConversionRequest, names: list[str], issues: list[DataError]
 
 
 def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -> Splits:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(folder, None, "no such folder of bundles.")
     files = find_split_files(folder)
     if not files:
@@ -234,13 +223,12 @@ def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -
         paths = [
             files.get((side, number), folder / f"{side}.split{number}.bundle") for side in ("train", "test")
         ]
-        train, test = (attempt(partial(parse_bundle, path, issues), issues) or {} for path in paths)
+        train, test = parse_split(paths, issues)
         for path, lines in zip(paths, (train, test), strict=True):
             for name in (name for name in lines if name not in names):
                 hint = did_you_mean(name, names)
                 message = f"video {name!r} has no features with segments."
                 issues.append(DataError(path, lines[name], message, hint=hint))
-        issues.extend(both_sides(paths[0], train, paths[1], test))
         splits[number] = (tuple(train), tuple(test))
     return splits
 
@@ -270,11 +258,7 @@ def _facts(
     fps: float | None,
     extraction: Mapping[str, Any] | None,
 ) -> DatasetFacts:
-    """Return the contents of the data set.
-
-    `first` holds all classes of a given mapping, which are kept whether or not there are frames of them, or
-    the background alone, which comes first if there are.
-    """
+    """Return the contents of the data set; `first` holds the given classes, or the background."""
     counts: Counter[str] = Counter(dict.fromkeys(first, 0) if len(first) > 1 else {})
     for runs in timelines.values():
         for label, frames in runs:

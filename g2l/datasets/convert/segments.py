@@ -92,8 +92,6 @@ class SegmentTable:
 
     Attributes:
         path: The file, or the folder of files.
-        settings: How labels are read.
-        issues: Errors and warnings in the order found.
         segments: Segments of each video, in the order of the rows.
         mentions: The first line of each video that has a row, valid or not.
         files: The file of each video that has one of its own.
@@ -113,7 +111,7 @@ class SegmentTable:
     label_frames: int = 0
 
     def file(self, video: str) -> Path:
-        """Return the file that holds the segments of a video."""
+        """Return the file of labels of a video."""
         return self.files.get(video, self.path)
 
     def error(self, path: Path, line: int | None, reason: str, *, hint: str | None = None) -> None:
@@ -168,11 +166,7 @@ class SegmentTable:
             self.whole.discard(video)
 
     def choose_tier(self, path: Path, counts: dict[str, int]) -> str:
-        """Return the requested tier, or the only one that has annotations; `counts` has those of each tier.
-
-        Raises:
-            DataError: There is no such tier, or there are several with annotations, or none.
-        """
+        """Return the requested tier, or the only one with annotations (`counts`), or raise DataError."""
         tier = self.settings.tier
         shown = ", ".join(f"{name!r} with {count} annotations" for name, count in counts.items()) or "none"
         if tier is not None:
@@ -218,34 +212,29 @@ class SegmentTable:
             covered = max(covered, end)
         for segment in ordered:
             self._check_end(path, segment, num_frames, tolerance)
-        if covered < num_frames and whole:
-            self._check_length(path, covered, num_frames, tolerance)
-        elif covered < num_frames:
+        if covered < num_frames and not whole:
             runs.append((background, num_frames - covered))
             filled += num_frames - covered
+        elif num_frames - covered > tolerance:
+            message = f"has labels of {covered} frames, but the video has {num_frames} frames"
+            hint = "--label-fps sets another rate of the labels, --length-tolerance allows more."
+            if 2 * covered < num_frames:
+                hint = f"each line was read as the class of a frame; labels can be {LABEL_FORMATS}."
+            self.error(path, None, f"{message}; they may differ by at most {tolerance}.", hint=hint)
+        elif covered < num_frames:
+            message = f"has labels of {covered} frames, but the video has {num_frames} frames"
+            self.warn(path, None, f"{message}; the first {covered} are used.")
         return runs, filled
 
     def _check_end(self, path: Path, segment: Segment, num_frames: int, tolerance: int) -> None:
-        if segment.end <= num_frames:
-            return
         message = f"{segment.label!r} ends at frame {segment.end}, but the video has {num_frames} frames"
         if segment.end > num_frames + tolerance:
             hint = "--fps and --label-fps give the rates of features and labels."
             message += f"; a segment may end at most {tolerance} frames later."
             self.error(path, segment.line, message, hint=hint)
-        else:
+        elif segment.end > num_frames:
             lost = "is left out" if segment.start >= num_frames else "is clipped"
             self.warn(path, segment.line, f"{message}: it {lost}.")
-
-    def _check_length(self, path: Path, covered: int, num_frames: int, tolerance: int) -> None:
-        message = f"has labels of {covered} frames, but the video has {num_frames} frames"
-        if num_frames - covered > tolerance:
-            hint = "--label-fps sets another rate of the labels, --length-tolerance allows more."
-            if 2 * covered < num_frames:
-                hint = f"each line was read as the class of a frame; labels can be {LABEL_FORMATS}."
-            self.error(path, None, f"{message}; they may differ by at most {tolerance}.", hint=hint)
-        else:
-            self.warn(path, None, f"{message}; the first {covered} are used.")
 
 
 def parse_time(text: str, unit: Unit) -> tuple[float, Unit] | None:

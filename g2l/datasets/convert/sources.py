@@ -15,7 +15,7 @@ from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, Features, as_features, open_features
 from g2l.datasets.layout import name_error
-from g2l.datasets.reading import normal, present, reading
+from g2l.datasets.reading import is_folder, normal, present, reading
 from g2l.errors import brief, did_you_mean
 
 FEATURE_FORMATS = f".npy, {', '.join(BINARY_FORMATS)}, or numbers as text in {', '.join(TEXT_FORMATS)}"
@@ -51,7 +51,7 @@ class FeatureSource:
             return self.header.read(1, num_frames)
         path = self.header.path
         array = ARRAY_FORMATS[path.suffix.lower()].read_array(path, self.member)
-        with reading(path):
+        with reading(path):  # whose axes of length 1 are dropped
             array = array.reshape(self.header.shape)
         return as_features(path, (array.T if self.header.frames_first else array)[:, :num_frames])
 
@@ -73,9 +73,7 @@ def find_sources(
     Raises:
         DataError: There is no such folder, or no feature file in it.
     """
-    with reading(folder):
-        is_folder = folder.is_dir()
-    if not is_folder:
+    if not is_folder(folder):
         what = "a file" if present(folder) else "nothing"
         raise DataError(folder, None, f"expected a folder of feature files, but found {what}.")
     by_suffix: dict[str, list[Path]] = {}
@@ -141,18 +139,13 @@ def find_layout(
         for axis, length in zip(Layout, shape, strict=True):
             if layout in (None, axis) and feature_dim in (None, length):
                 counts[axis, length] += 1
+    example = f"{shapes[0][0]} × {shapes[0][1]}"
     if not counts:
         side = {None: "axis", Layout.DT: "first axis", Layout.TD: "second axis"}[layout]
-        example = f"{headers[0].path.name} is {shapes[0][0]} × {shapes[0][1]}"
-        message = (
-            f"expected feature_dim {feature_dim}, but the {side} of no file has this length ({example})."
-        )
-        raise DataError(folder, None, message)
-    common = [key for key, count in counts.items() if count == len(shapes)]
-    if len(common) > 1:
-        message = (
-            f"all files are {shapes[0][0]} × {shapes[0][1]}, so features and frames cannot be distinguished."
-        )
+        message = f"expected feature_dim {feature_dim}, but the {side} of no file has this length"
+        raise DataError(folder, None, f"{message} ({headers[0].path.name} is {example}).")
+    if len([key for key, count in counts.items() if count == len(shapes)]) > 1:
+        message = f"all files are {example}, so features and frames cannot be distinguished."
         hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
         raise DataError(folder, None, message, hint=hint)
     return max(counts, key=counts.__getitem__)

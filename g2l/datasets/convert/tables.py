@@ -31,18 +31,22 @@ _LISTED = re.compile(rf"({_TIME})\s+({_TIME})\s+(\S.*)", re.ASCII)
 _ELAN_CLOCK = re.compile(r"\d+:\d\d:\d\d[.,]\d+", re.ASCII)
 _ELAN_SECONDS = re.compile(r"\d+[.,]\d+", re.ASCII)
 _ELAN_MILLISECONDS = re.compile(r"\d{1,12}", re.ASCII)
-_VIDEO = ("video", "observation id", "media file name", "media file path", "file", "file name", "file path")
-_LABEL = ("label", "class", "behavior", "behaviour", "annotation")
+_VIDEO = (
+    *("video", "video id", "video name", "observation id", "media file name", "media file path"),
+    *("file", "filename", "file name", "file path"),
+)
+_LABEL = ("label", "class", "behavior", "behaviour", "annotation", "action", "activity", "event")
 _SPANS = (
-    ("start_frame", "end_frame", Unit.FRAMES),
-    ("start", "end", Unit.FRAMES),
-    ("start_s", "end_s", Unit.SECONDS),
+    ("start frame", "end frame", Unit.FRAMES),
+    *((start, end, Unit.FRAMES) for start in ("start", "begin") for end in ("end", "stop")),
+    ("onset", "offset", Unit.FRAMES),
+    *((f"start{unit}", f"end{unit}", Unit.SECONDS) for unit in (" s", " sec", " (s)", " time", " seconds")),
     ("start (s)", "stop (s)", Unit.SECONDS),
     ("begin time - ss.msec", "end time - ss.msec", Unit.SECONDS),
     ("begin time - hh:mm:ss.ms", "end time - hh:mm:ss.ms", Unit.SECONDS),
     ("begin time - msec", "end time - msec", Unit.MILLISECONDS),
 )
-"""Accepted pairs of columns; frames come first, but where --fps is given seconds do."""
+"""Accepted pairs of columns; frames come first, but with --fps seconds do. `_` counts as a space."""
 _EVENTS = (("time", "behavior type"), ("time", "status"), ("time", "type"))
 """Columns of BORIS's tabular events: a row where a behavior starts, a row where it stops."""
 _NO_LABEL = ("begin time", "end time", "duration", "tier", "participant", *_VIDEO)
@@ -111,15 +115,11 @@ def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iter
 
 @dataclass(frozen=True)
 class _Columns:
-    """Positions of the columns of a table.
+    """Positions of the columns of a table, None where there is none.
 
     Attributes:
-        video: Name of the video, or None where the file's name is it.
-        label: Class.
         times: Start and end, or time and type of an event.
-        unit: Unit of the times.
         events: Whether rows are events: a start or a stop.
-        tier: Name of ELAN's tier, or None.
         sparse: Whether rows without a class belong to other tiers.
     """
 
@@ -136,11 +136,8 @@ def _read_table(path: Path, rows: list[Row], table: SegmentTable) -> None:
     for place, (_, header) in enumerate(rows[:_PREAMBLE]):
         below = rows[place + 1 :]
         if columns := _find_columns(path, header, below, table):
-            if (
-                columns.video is None
-                and table.settings.videos
-                and normal(path.stem) not in table.settings.videos
-            ):
+            known = table.settings.videos
+            if columns.video is None and known and normal(path.stem) not in known:
                 message = f"expected a column `video`, but found {brief(header)}."
                 hint = "without one, the name of the file must be that of a video."
                 raise DataError(path, None, message, hint=hint)
@@ -158,7 +155,8 @@ def _read_table(path: Path, rows: list[Row], table: SegmentTable) -> None:
 def _find_columns(path: Path, header: list[str], rows: Sequence[Row], table: SegmentTable) -> _Columns | None:
     """Return the columns by their names, or None when these are not names of columns."""
     settings = table.settings
-    place = {name.casefold(): position for position, name in reversed(list(enumerate(header)))}
+    names = [name.casefold().replace("_", " ") for name in header]
+    place = {name: position for position, name in reversed(list(enumerate(names)))}
     spans = [span for span in _SPANS if span[0] in place and span[1] in place]
     events = next((pair for pair in _EVENTS if pair[0] in place and pair[1] in place), None)
     label = next((place[name] for name in _LABEL if name in place), None)
@@ -180,8 +178,8 @@ def _find_columns(path: Path, header: list[str], rows: Sequence[Row], table: Seg
     if label is None:
         label = _tier_column(path, header, rows, table)
     plain = bool(rows) and len(rows[0][1]) == len(header) and ":" not in rows[0][1][place[start]]
-    if start == "start" and settings.seconds and plain:
-        message = "`start` and `end` may be frames or seconds, and --fps is given."
+    if unit is Unit.FRAMES and "frame" not in start and settings.seconds and plain:
+        message = f"`{start}` and `{end}` may be frames or seconds, and --fps is given."
         hint = "name them start_s and end_s (seconds) or start_frame and end_frame (frames of the features)."
         raise DataError(path, None, message, hint=hint)
     return _Columns(video, label, (place[start], place[end]), unit, tier=place.get("tier"), sparse=sparse)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from scipy import special
 from g2l.config import CandidateCheckpoints, GlobalSearchConfig, Preference
 from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask
-from g2l.metrics.length import smoothed
+from g2l.metrics.length import smoothed, still_rising
 from g2l.metrics.scores import metric_value
 from g2l.search.budget import FINAL_COMPARISON, CostPlan, SearchCost, plan_search
 from g2l.search.candidates import FLOOR, Origin, nothing_learnt, ranked
@@ -38,8 +38,6 @@ FOCUS = 2
 """Structures that are proved at a time, beside the hand-designed one."""
 HOPELESS = 0.3
 """Probability of being good enough below which a structure is dropped."""
-RISING = 1.0
-"""Points that a smoothed curve gains in its last third where more epochs are worth their cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +58,7 @@ class Row:
         high: Upper one.
         blocks: Paired trainings.
         shown: Whether it is shown to be within the margin.
+        latency: Milliseconds for 1,000 frames by onnxruntime; None where it was not measured.
     """
 
     structure: DilationStructure
@@ -75,6 +74,7 @@ class Row:
     high: float
     blocks: int
     shown: bool
+    latency: float | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as JSON values."""
@@ -166,9 +166,7 @@ class Scores:
 
     def rising(self, structure: DilationStructure) -> bool:
         """Return whether more epochs are likely to be better."""
-        curve = self.curve(structure)
-        gain = curve[-1] - curve[len(curve) * 2 // 3 - 1]
-        return bool(gain > RISING and self.length(structure) > 0.9 * len(curve))
+        return still_rising(self.curve(structure).tolist())
 
     def table(self, structures: Sequence[DilationStructure], blocks: int) -> NDArray[np.float64]:
         """Return the scores, shape (structures, blocks), NaN where there is none."""

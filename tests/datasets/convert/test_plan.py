@@ -126,11 +126,11 @@ def test_faults_of_given_bundles(source: Source) -> None:
     bundles = source.bundles(train1="S1_A S1_C", test1="S2_A S1_A", train2="S1_B")
     plan = source.plan(bundles=bundles)
     assert texts(plan.issues) == [
-        "train.split1.bundle:2: video 'S1_C' has no features with segments.",
         "test.split1.bundle:2: test video 'S1_A' must not be trained on, but is in train.split1.bundle:1.",
+        "train.split1.bundle:2: video 'S1_C' has no features with segments.",
         "test.split2.bundle:None: no such file.",
     ]
-    assert "did you mean S1_" in (plan.issues[0].hint or "")
+    assert "did you mean S1_" in (plan.issues[1].hint or "")
 
 
 def test_all_faults_are_found_at_once_and_nothing_is_written(source: Source) -> None:
@@ -199,6 +199,16 @@ def test_an_error_while_writing_names_the_final_place(
     monkeypatch.setattr(files, "_sync", Mock(side_effect=OSError(28, "No space")))
     with pytest.raises(DiskFullError, match=r"data/mine/mapping\.txt: cannot write"):
         write_conversion(plan)
+
+
+def test_what_a_killed_process_has_left_is_removed(source: Source) -> None:
+    plan = source.plan()
+    for name in (".mine.killed.tmp", ".mine.running.tmp", ".other.killed.tmp"):
+        (source.root / "data" / name / "features").mkdir(parents=True)
+    with files.hold_folder(source.root / "data/.mine.running.tmp"):
+        write_conversion(plan)
+    left = sorted(path.name for path in (source.root / "data").iterdir())
+    assert left == [".mine.running.tmp", ".other.killed.tmp", "mine"]
 
 
 def test_nothing_is_overwritten(source: Source) -> None:

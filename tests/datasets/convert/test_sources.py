@@ -187,11 +187,3 @@ def test_names_of_files(tmp_path: Path) -> None:
     assert {name for name, source in sources.items() if source} == {"a.1"}
     assert sorted(issue.path.name for issue in issues) == [" b.npy", "a.1.npz", "c\n.npy"]
     assert any("must have one file, but has a.1.npy too" in issue.reason for issue in issues)
-
-
-def test_an_archive_with_a_name_in_no_encoding_is_refused(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez(path, ä=np.ones((2, 3), np.float32))  # not ASCII: its name is marked as UTF-8
-    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xff\xff"))
-    with pytest.raises(DataError, match=r"a.npz: cannot be read as a numpy archive"):
-        open_source(path, None)
