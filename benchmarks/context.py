@@ -16,15 +16,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from g2l.config import BackboneConfig, Budget, DataConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json, write_text
+from g2l.metrics.length import smoothed
+from g2l.metrics.scores import metric_value
 from g2l.models.registry import build_backbone
 from g2l.pipeline.context import open_run
 from g2l.pipeline.context_curve import ContextTask, measure_context, structures_of
+from g2l.records import EPOCHS, EpochRecord, read_records
 from g2l.training.device import one_thread, resolve_device
 from g2l.training.loop import fit
 
@@ -108,6 +112,7 @@ def measure(case: Case, root: Path, work: Path, records: dict[str, Any]) -> None
             curve, suggested = measure_context(context, task_of(case, root, cheap=True))
         record |= {
             "points": [asdict(point) for point in curve.points],
+            "rises": [rise(work / case.key / f"field-{point.frames}") for point in curve.points],
             "error": curve.error,
             "needed": curve.needed,
             "words": curve.words(),
@@ -117,6 +122,16 @@ def measure(case: Case, root: Path, work: Path, records: dict[str, Any]) -> None
         record["cpu_seconds"] += time.process_time() - started
         write_json(RECORDS, records)
     print(case.key, record["words"], f"{record['cpu_seconds'] / 60:.1f} CPU min", flush=True)
+
+
+def rise(folder: Path) -> float:
+    """Return what the smoothed F1 of a receptive field gains in the last third of its epochs."""
+    gains = []
+    for log in sorted(folder.glob(f"repeat-*/{EPOCHS}")):
+        epochs = read_records(log, EpochRecord)
+        curve = smoothed([metric_value(epoch.metrics, "f1") for epoch in epochs])
+        gains.append(curve[-1] - curve[len(curve) * 2 // 3 - 1])
+    return fmean(gains)
 
 
 def row(case: Case, record: dict[str, Any]) -> str:
@@ -136,7 +151,8 @@ def row(case: Case, record: dict[str, Any]) -> str:
         for index in (best, record["needed"])
     ]
     curve = " · ".join(
-        f"{size:,}: {point['scores']['f1']:.1f}" for size, point in zip(samples, points, strict=True)
+        f"{size:,}: {point['scores']['f1']:.1f} ({gain:+.1f})"
+        for size, point, gain in zip(samples, points, record["rises"], strict=True)
     )
     minutes = record["cpu_seconds"] / 60
     return f"{start}| {curve} (± {record['error']:.1f}) | {found[0]} | {found[1]} | {minutes:.0f} {cost}"
@@ -157,7 +173,9 @@ def page(records: dict[str, Any], cases: Sequence[Case] = CASES) -> str:
             "",
             f"Made by `python -m benchmarks.context`: `g2l context --feature-maps {MAPS} --epochs "
             f"{CHEAP.epochs} --batch-size {CHEAP.batch_size}` on fold 1, one CPU thread, 5 receptive fields, "
-            "2 trainings each. Receptive fields are in samples of the file. The interval is that of a "
+            "2 trainings each. Receptive fields are in samples of the file. In brackets: what F1 gained in "
+            "the last third of the epochs; a network that still gains is not trained to its end, and its score "
+            "says little of the context. The interval is that of a "
             "difference (90 %). *Needed* is the smallest receptive field whose loss is within it. CPU "
             f"minutes should be at most {LIMIT:.0f} (15 minutes on 2 cores); the last column is the estimate "
             "for the default settings (64 maps, 50 epochs, batch 4), from two of their steps. The expected "

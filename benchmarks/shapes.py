@@ -84,13 +84,8 @@ CASES = (
 
 def search(data: DataConfig, seed: int, work: Path) -> tuple[dict[str, Any], DilationStructure]:
     """Run the default search; return what it found, and what it ships."""
-    task = GlobalSearchTask(
-        data=data,
-        backbone=BACKBONE,
-        recipe=RECIPE,
-        search=GlobalSearchConfig.of_preset(FAST).replace(candidate_checkpoints=CandidateCheckpoints.NONE),
-        seed=seed,
-    )
+    config = GlobalSearchConfig.of_preset(FAST).replace(candidate_checkpoints=CandidateCheckpoints.NONE)
+    task = GlobalSearchTask(data=data, backbone=BACKBONE, recipe=RECIPE, search=config, seed=seed)
     started = time.process_time()
     with open_run(work, device="cpu", resume=True) as context:
         found = search_globally(context, prepare_search(context.data, task), on_plan=lambda _: None)
@@ -146,14 +141,8 @@ def train(
 def measure(case: Case, key: str, root: Path, work: Path, cells: dict[str, Any]) -> None:
     """Search and train for a cell."""
     fold, seed = map(int, key.split("/")[1:])
-    data = DataConfig(
-        data_root=root,
-        dataset=case.dataset,
-        split=fold,
-        sample_rate=case.sample_rate,
-        normalize=case.normalize,
-        group_pattern=case.subjects,
-    )
+    read = {"sample_rate": case.sample_rate, "normalize": case.normalize, "group_pattern": case.subjects}
+    data = DataConfig(data_root=root, dataset=case.dataset, split=fold).replace(**read)
     found, shipped = search(data, seed, work / key)
     dataset = SegmentationDataset.open(data, quiet=True)
     epochs = found["epochs"]

@@ -13,6 +13,7 @@ def record(*f1: float, needed: int) -> dict[str, Any]:
     points = [{"frames": 10 ** (index + 1), "scores": {"f1": one}} for index, one in enumerate(f1)]
     return {
         "points": points,
+        "rises": [0.5] * len(f1),
         "error": 1.0,
         "needed": needed,
         "words": "Some.",
