@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from g2l.config import BackboneConfig
+from g2l.config import BackboneConfig, DataConfig
 from g2l.errors import InputError
 
 from .settings import PublishedConfig, StartConfig
@@ -80,12 +81,16 @@ def check_backbone(backbone: BackboneConfig) -> None:
     find_backbone(backbone.name)
 
 
-def chosen_structure(backbone: BackboneConfig, start: StartConfig) -> tuple[DilationStructure, str]:
-    """Return the structure to start from, and a name for it in tables.
+def chosen_structure(
+    backbone: BackboneConfig, start: StartConfig, data: DataConfig, folds: Sequence[int]
+) -> tuple[DilationStructure, str]:
+    """Return the structure to start from in some folds, and a name for it in tables.
 
     Raises:
-        InputError: Both or neither were given, the file is invalid, or it does not fit the backbone.
+        InputError: Both or neither were given, the file is invalid, it does not fit the backbone, or was
+            searched on test videos of the folds.
     """
+    from g2l.pipeline.folds import refuse_leaks
     from g2l.structure_files import read_structure
     from g2l.tracking.resolve import resolve_artifact
 
@@ -100,6 +105,7 @@ def chosen_structure(backbone: BackboneConfig, start: StartConfig) -> tuple[Dila
     path = resolve_artifact(start.structure)
     found = read_structure(path)
     backbone.fit(found.structure, str(path))
+    refuse_leaks(path, found.provenance, data, folds)
     before, now = _kind(found.backbone, found.causal), _kind(backbone.name, backbone.causal)
     if found.backbone is not None and before != now:
         logger.warning("%s: was found for %s, but is used for %s.", path, before, now)

@@ -20,7 +20,7 @@ from .inputs import check_backbone
 from .options import Uses
 from .search_global import adjust_search
 from .session import run_context
-from .settings import PresetConfig, RunConfig, SeedsConfig
+from .settings import FoldsConfig, PresetConfig, RunConfig, SeedsConfig
 
 if TYPE_CHECKING:
     from g2l.pipeline.context import RunContext
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
 
 def pipeline(
-    data: DataConfig,
+    data: Annotated[DataConfig, Uses(without=("split",))],
+    folds: FoldsConfig,
     preset: PresetConfig,
     seeds: SeedsConfig,
     global_search: Annotated[
         GlobalSearchConfig,
-        Uses(without=("final_seeds",), adjust=adjust_search),  # its own end compares with --seeds trainings
+        Uses(
+            without=("final_seeds",), rare=("space",), adjust=adjust_search
+        ),  # its own end compares with --seeds trainings
     ],
     run: RunConfig,
     backbone: BackboneConfig,
@@ -46,9 +49,11 @@ def pipeline(
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
     from g2l.datasets.facts import resolve_config
+    from g2l.pipeline.folds import chosen_folds
     from g2l.pipeline.pipeline import PipelineTask
 
     check_backbone(backbone)
+    chosen = chosen_folds(data, folds.split)
     task = PipelineTask(
         data=resolve_config(data),
         backbone=backbone,
@@ -59,8 +64,9 @@ def pipeline(
         seeds=seeds.seeds,
         seed=run.seed,
     )
-    with run_context(run, "pipeline", f"{data.dataset}-split{data.split}") as context:
-        _run(context, task, f"{data.dataset} split {data.split}, test partition")
+    with run_context(run, "pipeline", f"{data.dataset}-split{folds.split}") as context:
+        title = f"{data.dataset} split {folds.split}, test partition"
+        _run(context, task, chosen, title, search_per_fold=folds.search_per_fold)
 
 
 def demo(run: RunConfig) -> None:
@@ -87,15 +93,32 @@ def demo(run: RunConfig) -> None:
             seeds=2,
             seed=run.seed,
         )
-        _run(context, task, "Synthetic kitchen, test partition, 2 seeds")
+        _run(context, task, (1,), "Synthetic kitchen, test partition, 2 seeds")
 
 
-def _run(context: RunContext, task: PipelineTask, title: str) -> None:
-    from g2l.pipeline.pipeline import run_pipeline
+def _run(
+    context: RunContext,
+    task: PipelineTask,
+    folds: tuple[int, ...],
+    title: str,
+    *,
+    search_per_fold: bool = False,
+) -> None:
+    from g2l.pipeline.pipeline_folds import run_folds
 
-    outcome = run_pipeline(
-        context, task, on_plan=tables.cost_plan, observers=[tables.SearchView(context.progress.show)]
+    outcome = run_folds(
+        context,
+        task,
+        folds,
+        search_per_fold=search_per_fold,
+        on_plan=tables.cost_plan,
+        observers=[tables.SearchView(context.progress.show)],
     )
-    tables.comparison(title, outcome, task.backbone.topology)
-    console.say(f"model: {outcome.model} · predictions: {outcome.predictions}")
+    if len(folds) == 1:
+        tables.comparison(title, outcome.folds[folds[0]], task.backbone.topology)
+    else:
+        tables.fold_comparison(title, outcome)
+    for fold, one in outcome.folds.items():
+        of_fold = f" of fold {fold}" if len(folds) > 1 else ""
+        console.say(f"model{of_fold}: {one.model} · predictions: {one.predictions}")
     console.say(f"report: {outcome.report}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from g2l.config import (
     PRESETS,
@@ -20,7 +21,11 @@ from . import console, tables
 from .inputs import check_backbone
 from .options import Uses, option_list
 from .session import run_context
-from .settings import PresetConfig, SearchRunConfig
+from .settings import FoldsConfig, PresetConfig, SearchRunConfig
+
+if TYPE_CHECKING:
+    from g2l.pipeline.context import RunContext
+    from g2l.pipeline.search_outcome import GlobalSearchOutcome
 
 ONLY_FOR = {
     Space.SHAPES: ("shapes", "prefer", "max_epochs"),
@@ -109,12 +114,10 @@ def adjust_search(given: dict[str, Any], device: str, preset: str) -> dict[str, 
 
 
 def search_global(
-    data: DataConfig,
+    data: Annotated[DataConfig, Uses(without=("split",))],
+    folds: FoldsConfig,
     preset: PresetConfig,
-    search: Annotated[
-        GlobalSearchConfig,
-        Uses(adjust=adjust_search),
-    ],
+    search: Annotated[GlobalSearchConfig, Uses(rare=("space",), adjust=adjust_search)],
     run: SearchRunConfig,
     backbone: BackboneConfig,
     recipe: RecipeConfig,
@@ -126,29 +129,39 @@ def search_global(
     from g2l.datasets.facts import resolve_config
     from g2l.pipeline.candidates import GlobalSearchTask
     from g2l.pipeline.data import DataSets
+    from g2l.pipeline.folds import chosen_folds, common_data, fold_data, search_folds
     from g2l.pipeline.search_global import plan, prepare_search, search_globally
 
     check_backbone(backbone)
+    chosen = chosen_folds(data, folds.split)
     task = GlobalSearchTask(
         data=resolve_config(data), backbone=backbone, recipe=recipe, search=search, seed=run.seed
     )
-    subject = f"{data.dataset} split {data.split}"
+    places = fold_data(task.data, chosen) if folds.search_per_fold else (common_data(task.data, chosen),)
     if run.dry_run:
         console.configure(quiet=run.quiet)
-        tables.dry_run(
-            f"A search on {subject} would cost", plan(prepare_search(DataSets(), task), run.device)
-        )
+        plans = []
+        for place in places:
+            prepared = prepare_search(DataSets(), replace(task, data=place))
+            plans.append(plan(prepared, run.device))
+            tables.dry_run(f"A search on {data.dataset} split {place.fold_names} would cost", plans[-1])
+        if len(plans) > 1:
+            tables.dry_run_of_all(plans)
         return
-    with run_context(run, "search-global", f"{data.dataset}-split{data.split}") as context:
+
+    def work(context: RunContext, place: DataConfig, folder: str) -> GlobalSearchOutcome:
         view = tables.SearchView(context.progress.show)
-        prepared = prepare_search(context.data, task)
-        found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view])
+        prepared = prepare_search(context.data, replace(task, data=place))
+        found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view], folder=folder)
         if found.shapes:
             tables.shapes(found, search.fitness, backbone.topology)
         else:
-            tables.best_structures(
-                f"The best structures, {subject}", found, search.fitness, backbone.topology
-            )
+            title = f"The best structures, {data.dataset} split {place.fold_names}"
+            tables.best_structures(title, found, search.fitness, backbone.topology)
         for line in tables.search_summary(found, trainings=search.trainings):
             console.data(line)
-        console.say(f"structure: {context.folder / 'structure.json'}")
+        console.say(f"structure: {context.folder / folder / 'structure.json'}")
+        return found
+
+    with run_context(run, "search-global", f"{data.dataset}-split{folds.split}") as context:
+        search_folds(context, "search-global", task, places, work)

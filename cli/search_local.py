@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig
 
@@ -10,11 +11,16 @@ from . import console
 from .inputs import chosen_structure
 from .options import Uses
 from .session import run_context
-from .settings import PresetConfig, RunConfig, StartConfig
+from .settings import FoldsConfig, PresetConfig, RunConfig, StartConfig
+
+if TYPE_CHECKING:
+    from g2l.pipeline.context import RunContext
+    from g2l.pipeline.search_local import LocalSearchOutcome
 
 
 def search_local(
-    data: DataConfig,
+    data: Annotated[DataConfig, Uses(without=("split",))],
+    folds: FoldsConfig,
     start: StartConfig,
     preset: PresetConfig,
     run: RunConfig,
@@ -29,9 +35,11 @@ def search_local(
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """
     from g2l.datasets.facts import resolve_config
+    from g2l.pipeline.folds import chosen_folds, common_data, fold_data, search_folds
     from g2l.pipeline.search_local import LocalSearchTask, search_locally
 
-    structure, _ = chosen_structure(backbone, start)
+    chosen = chosen_folds(data, folds.split)
+    structure, _ = chosen_structure(backbone, start, data, chosen)
     task = LocalSearchTask(
         data=resolve_config(data),
         backbone=backbone,
@@ -40,6 +48,12 @@ def search_local(
         structure=structure,
         seed=run.seed,
     )
-    with run_context(run, "search-local", f"{data.dataset}-split{data.split}") as context:
-        found = search_locally(context, task)
-        console.say(f"{context.folder / 'structure.json'}: {found.structure}")
+    places = fold_data(task.data, chosen) if folds.search_per_fold else (common_data(task.data, chosen),)
+
+    def work(context: RunContext, place: DataConfig, folder: str) -> LocalSearchOutcome:
+        found = search_locally(context, replace(task, data=place), folder=folder)
+        console.say(f"{context.folder / folder / 'structure.json'}: {found.structure}")
+        return found
+
+    with run_context(run, "search-local", f"{data.dataset}-split{folds.split}") as context:
+        search_folds(context, "search-local", task, places, work)

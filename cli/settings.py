@@ -60,6 +60,16 @@ class SearchRunConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldsConfig(Settings):
+    """Which folds a command runs in, and where structures are searched."""
+
+    split: str = _first("1", "Fold k of splits/train.split<k>.bundle; several: 1,3; or all.")
+    search_per_fold: bool = setting(
+        False, "Search in each of several folds; else once, on videos that no fold tests on."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PresetConfig(Settings):
     """Which defaults the settings of the stages have."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import PipelineOutcome
+    from g2l.pipeline.pipeline_folds import FoldsOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.budget import CostPlan, SearchCost
     from g2l.search.candidates import GenerationSummary
@@ -29,6 +30,24 @@ def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
     """Print test metrics, one row per structure."""
     cells = [(name, *(str(summary[metric]) for metric in METRICS)) for name, summary in rows.items()]
     console.table(title, ("structure", *METRICS.values()), cells)
+
+
+def fold_scores(title: str, folds: Mapping[int, Mapping[str, Mapping[str, Summary]]]) -> None:
+    """Print test metrics by fold and structure, and the means over several folds."""
+    from g2l.metrics.summary import mean_over_folds
+
+    if len(folds) == 1:
+        (rows,) = folds.values()
+        scores(title, rows)
+        return
+    names = next(iter(folds.values()))
+    means = {name: mean_over_folds([rows[name] for rows in folds.values()]) for name in names}
+    cells = [
+        (place, name, *(str(summary[metric]) for metric in METRICS))
+        for place, rows in {**{str(fold): rows for fold, rows in folds.items()}, "mean": means}.items()
+        for name, summary in rows.items()
+    ]
+    console.table(title, ("fold", "structure", *METRICS.values()), cells)
 
 
 def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) -> None:
@@ -53,6 +72,22 @@ def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) ->
         return
     for metric, difference in outcome.differences.items():
         console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
+
+
+def fold_comparison(title: str, outcome: FoldsOutcome) -> None:
+    """Print both structures in every fold, the means, whether they differ, and what each fold exports."""
+    folds = {
+        fold: {name: contestant.test for name, contestant in one.contestants.items()}
+        for fold, one in outcome.folds.items()
+    }
+    fold_scores(title, folds)
+    if all(one.trainings["searched"] is one.trainings["hand-designed"] for one in outcome.folds.values()):
+        console.data("The search kept the hand-designed structure in every fold.")
+    else:
+        for metric, difference in outcome.differences.items():
+            console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
+    for fold, one in outcome.folds.items():
+        console.data(f"Fold {fold}: {one.contest.reason}")
 
 
 def evaluation(title: str, report: EvaluationReport) -> None:
@@ -225,6 +260,20 @@ def dry_run(title: str, plan: CostPlan) -> None:
         console.data(plan.power)
     kept = "" if expected.bytes is None else f" Checkpoints take {_mebibytes(expected.bytes)} while it runs."
     console.data(full + kept)
+
+
+def dry_run_of_all(plans: Sequence[CostPlan]) -> None:
+    """Print what the searches of several folds would cost together."""
+    expected, most = (
+        sum(cost.training_equivalents for cost in costs)
+        for costs in ([plan.expected for plan in plans], [plan.maximal for plan in plans])
+    )
+    times = [plan.expected.seconds for plan in plans]
+    seconds = [time for time in times if time is not None]
+    about = f", about {duration(sum(seconds))}" if len(seconds) == len(times) else ""
+    console.data(
+        f"All {len(plans)} folds: {expected:.1f} full trainings{about}; at most {most:.1f} full trainings."
+    )
 
 
 def _share_of_time(cost: SearchCost, steps: int) -> str:

@@ -10,11 +10,12 @@ from . import console, tables
 from .inputs import chosen_structure
 from .options import Uses
 from .session import run_context
-from .settings import PresetConfig, RunConfig, SeedsConfig, StartConfig
+from .settings import FoldsConfig, PresetConfig, RunConfig, SeedsConfig, StartConfig
 
 
 def train(
-    data: Annotated[DataConfig, Uses(advanced=("data_root",))],
+    data: Annotated[DataConfig, Uses(advanced=("data_root",), without=("split",))],
+    folds: Annotated[FoldsConfig, Uses(only=("split",))],
     start: StartConfig,
     preset: PresetConfig,
     seeds: SeedsConfig,
@@ -25,13 +26,15 @@ def train(
 ) -> None:
     """Train one structure and score it on the test partition.
 
-    Example: g2l train --dataset gtea --split 1 --hand-designed --seeds 3
+    Example: g2l train --dataset gtea --split all --hand-designed --seeds 3
     """
     from g2l.datasets.facts import resolve_config
     from g2l.pipeline.fitting import Training
-    from g2l.pipeline.train import train as train_stage
+    from g2l.pipeline.folds import chosen_folds
+    from g2l.pipeline.train import train_folds
 
-    structure, origin = chosen_structure(backbone, start)
+    chosen = chosen_folds(data, folds.split)
+    structure, origin = chosen_structure(backbone, start, data, chosen)
     training = Training(
         data=resolve_config(data),
         backbone=backbone,
@@ -40,9 +43,8 @@ def train(
         origin=origin,
         branching=None if branching.ending is Ending.SINGLE else branching,
     )
-    with run_context(run, "train", f"{data.dataset}-split{data.split}") as context:
-        outcome = train_stage(context, training, run.seed, seeds.seeds)
-        tables.scores(
-            f"{data.dataset} split {data.split}, test partition, {console.count(seeds.seeds, 'seed')}",
-            {origin: outcome.test()},
-        )
+    with run_context(run, "train", f"{data.dataset}-split{folds.split}") as context:
+        found = train_folds(context, training, chosen, run.seed, seeds.seeds)
+        rows = {fold: {origin: outcome.test()} for fold, outcome in found.items()}
+        count = console.count(seeds.seeds, "seed")
+        tables.fold_scores(f"{data.dataset} split {folds.split}, test partition, {count}", rows)

@@ -11,34 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self
 
 from g2l.errors import InputError
 from g2l.receptive_field import Ending as Ending
+from g2l.settings import Budget as Budget
 from g2l.settings import Rank, Settings, is_folder_name, seed_setting, setting
-from g2l.structure import DilationStructure, LayerTopology
+from g2l.structure import FAMILIES as FAMILIES
+from g2l.structure import BackboneFamily, DilationStructure, LayerTopology
+from g2l.structure import topology_of as topology_of
 
 FIRST, RARE = Rank.FIRST, Rank.RARE
 FAST, PAPER, DEMO = "fast", "paper", "demo"
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long a training runs: a number >= 1 of epochs or of optimiser steps, else InputError."""
-
-    amount: int
-    unit: Literal["epochs", "steps"] = "epochs"
-
-    def __post_init__(self) -> None:
-        if self.unit not in ("epochs", "steps"):
-            raise InputError(f"`unit` must be epochs or steps, but is {self.unit!r} instead.")
-        if self.amount < 1:
-            raise InputError(f"`amount` must be >= 1, but is {self.amount} instead.")
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.unit}"
 
 
 class Normalization(StrEnum):
@@ -129,7 +115,8 @@ class DataConfig(Settings):
     """Which data, and how it is read.
 
     Where `sample_rate`, `normalize`, `background`, `group_pattern` or `fps` is None, the data set's
-    `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`).
+    `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`). Of
+    several folds in `common`, `split` the first, the videos that all train on and none tests on are read.
     """
 
     dataset: str = setting("", "Data set folder below --data-root.", required=True, rank=FIRST)
@@ -176,49 +163,29 @@ class DataConfig(Settings):
         changes_result=False,
     )
     seed: int = seed_setting()
+    common: tuple[int, ...] = ()
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """All folds that are read: one, or those of `common`."""
+        return self.common or (self.split,)
+
+    @property
+    def fold_names(self) -> str:
+        """The folds for people and folders, such as `1` or `1,3`."""
+        return ",".join(map(str, self.folds))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON values; `split` is a text such as `1,3` where there are several."""
+        known = super().as_dict()
+        del known["common"]
+        return known | {"split": self.fold_names if self.common else self.split}
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
         if not is_folder_name(self.dataset):
             yield f"`dataset` must be a folder name below the data root, but is {self.dataset!r:.99} instead."
         yield from super().errors()
-
-
-@dataclass(frozen=True)
-class BackboneFamily:
-    """Facts of a backbone that its settings depend on.
-
-    Attributes:
-        dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
-            layer more than the others (MS-TCN++, section 4.1).
-        causal: Whether there is a causal variant.
-        whole_video: See `g2l.structure.LayerTopology`.
-    """
-
-    dual_prediction: bool = False
-    causal: bool = False
-    whole_video: bool = False
-
-
-FAMILIES = {
-    "ms-tcn": BackboneFamily(causal=True),
-    "ms-tcn++": BackboneFamily(causal=True, dual_prediction=True),
-    # Instance normalisation over time makes every frame depend on all others.
-    "asformer": BackboneFamily(whole_video=True),
-}
-"""Our own backbones; a user's own one (`package.module:factory`) is like MS-TCN, without a causal variant."""
-
-
-def topology_of(backbone: str, *, causal: bool = False) -> LayerTopology:
-    """Return how the dilated convolutions of a backbone are connected.
-
-    Args:
-        backbone: One of `FAMILIES`, or `package.module:factory`.
-        causal: Whether its convolutions are causal.
-    """
-    family = FAMILIES.get(backbone, BackboneFamily())
-    parallel = 2 if family.dual_prediction else 1
-    return LayerTopology(parallel=parallel, causal=causal, whole_video=family.whole_video)
 
 
 @dataclass(frozen=True, kw_only=True)

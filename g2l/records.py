@@ -32,6 +32,7 @@ from g2l.files import (
 )
 
 RUN, STATUS, RESULT, DATASET = "run.json", "status.json", "result.json", "dataset.json"
+FOLDS = "folds.json"
 EPOCHS, UPDATES, METRICS, JOURNAL = "epochs.jsonl", "updates.jsonl", "metrics.jsonl", "journal.jsonl"
 TABLES, FIGURES = "tables", "figures"
 """Folders of a stage: `tables/<name>.json` holds columns and rows; figures are svg, pdf or png."""
@@ -44,6 +45,7 @@ SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 class RunKind(StrEnum):
     """Kind of a run."""
 
+    FOLDS = "folds"
     PIPELINE = "pipeline"
     SEARCH_GLOBAL = "search-global"
     SEARCH_LOCAL = "search-local"
@@ -185,6 +187,38 @@ class DatasetRecord:
         """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
         path = folder / DATASET
         return _build(cls, _object(path), at(path)) if path.exists() else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsRecord:
+    """`folds.json`: the folds of a run, and exactly which videos each choice has seen.
+
+    Attributes:
+        folds: Numbers of the folds; the stages of fold k are in `fold-<k>`.
+        search: Videos that a search done once for all folds has seen; None where there is none.
+        train: By fold: videos that its own choices and its trainings have seen.
+        test: By fold: videos that it is scored on, which none of its choices has seen.
+    """
+
+    folds: Sequence[int]
+    search: Sequence[str] | None
+    train: Mapping[str, Sequence[str]]
+    test: Mapping[str, Sequence[str]]
+
+    def write(self, folder: Path) -> None:
+        """Write `folds.json`."""
+        write_json(folder / FOLDS, {"schema": "g2l.folds/1", **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read `folds.json`; None where there is none. A damaged file is an InputError."""
+        path = folder / FOLDS
+        return _build(cls, _object(path), at(path)) if path.exists() else None
+
+
+def fold_folder(fold: int) -> str:
+    """Return the name of the folder of a fold."""
+    return f"fold-{fold}"
 
 
 @dataclass(frozen=True)

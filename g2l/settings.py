@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any, Final, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from g2l.errors import InputError
 
@@ -42,6 +42,27 @@ class Rank(StrEnum):
     ADVANCED = "advanced"
     RARE = "rare"
     """Only in `--help-all` and the documentation."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a training runs: a number of epochs or of optimiser steps.
+
+    Raises:
+        InputError: The amount is below 1 or the unit is unknown.
+    """
+
+    amount: int
+    unit: Literal["epochs", "steps"] = "epochs"
+
+    def __post_init__(self) -> None:
+        if self.unit not in ("epochs", "steps"):
+            raise InputError(f"`unit` must be epochs or steps, but is {self.unit!r} instead.")
+        if self.amount < 1:
+            raise InputError(f"`amount` must be >= 1, but is {self.amount} instead.")
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}"
 
 
 # ------------------------------------------------------------------------------------------- a setting

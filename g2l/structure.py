@@ -205,3 +205,40 @@ class LayerTopology:
 
 def _span(columns: Sequence[Sequence[int]]) -> int:
     return sum(map(max, zip(*columns, strict=True)))
+
+
+@dataclass(frozen=True)
+class BackboneFamily:
+    """Facts of a backbone that its settings depend on.
+
+    Attributes:
+        dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
+            layer more than the others (MS-TCN++, section 4.1).
+        causal: Whether there is a causal variant.
+        whole_video: See `LayerTopology`.
+    """
+
+    dual_prediction: bool = False
+    causal: bool = False
+    whole_video: bool = False
+
+
+FAMILIES = {
+    "ms-tcn": BackboneFamily(causal=True),
+    "ms-tcn++": BackboneFamily(causal=True, dual_prediction=True),
+    # Instance normalisation over time makes every frame depend on all others.
+    "asformer": BackboneFamily(whole_video=True),
+}
+"""Our own backbones; a user's own one (`package.module:factory`) is like MS-TCN, without a causal variant."""
+
+
+def topology_of(backbone: str, *, causal: bool = False) -> LayerTopology:
+    """Return how the dilated convolutions of a backbone are connected.
+
+    Args:
+        backbone: One of `FAMILIES`, or `package.module:factory`.
+        causal: Whether its convolutions are causal.
+    """
+    family = FAMILIES.get(backbone, BackboneFamily())
+    parallel = 2 if family.dual_prediction else 1
+    return LayerTopology(parallel=parallel, causal=causal, whole_video=family.whole_video)

@@ -1,4 +1,4 @@
-"""One split of a data set, checked when opened and read video by video."""
+"""One split of a data set, or what several have in common, checked when opened and read video by video."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from g2l.datasets.facts import (
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.labels import Labels
-from g2l.datasets.layout import ClassMapping, DatasetFolder, find_bundles, find_dataset
+from g2l.datasets.layout import ClassMapping, DatasetFolder, common_videos, find_bundles, find_dataset
 from g2l.datasets.normalize import Statistics, normalize, pooled_statistics
 from g2l.datasets.reading import file_fingerprint
 from g2l.datasets.validation import Inspection, VideoFiles, inspect_dataset
@@ -85,7 +85,7 @@ class SegmentationDataset:
         self._folder = folder
         self._inspection = inspection
         self._quiet = quiet
-        self._train, self._test = inspection.bundles[config.split]
+        self._train, self._test = common_videos([inspection.bundles[fold] for fold in config.folds])
         self._cache: FeatureCache | SharedFeatures = FeatureCache(config.cache_mb)
 
     @classmethod
@@ -101,8 +101,9 @@ class SegmentationDataset:
         given = config.validate()
         config = resolve_config(given, quiet=quiet).validate()
         folder = find_dataset(config)
-        find_bundles(folder, config.split)
-        inspection = inspect_dataset(folder, (config.split,), config.length_tolerance)
+        for fold in config.folds:
+            find_bundles(folder, fold)
+        inspection = inspect_dataset(folder, config.folds, config.length_tolerance)
         for error in inspection.issues:
             if error.severity == "error":
                 raise DataError(error.path, error.line, error.reason, hint=error.hint or _VALIDATE_HINT)
@@ -111,7 +112,15 @@ class SegmentationDataset:
                 more = f" {others} more like it: `g2l data validate` lists all." if others else ""
                 log_once(f"{notice}{more}")
         background = background_indices(given, inspection.mapping)
-        return cls(config, folder, inspection, background, quiet=quiet)
+        found = cls(config, folder, inspection, background, quiet=quiet)
+        if config.common and len(found._train) < 2:  # of which one is held out
+            raise InputError(
+                f"{folder.path / 'splits'}: expected at least 2 videos that all of the folds "
+                f"{config.fold_names} train on and none tests on, found {len(found._train)}; any other video "
+                "would show the search what a fold is tested on.",
+                hint="search in each fold by itself with --search-per-fold, or choose fewer folds.",
+            )
+        return found
 
     def partitions(self, selection: Selection, rotation: int = 0) -> Partitions:
         """Return who is on which side: `best` cuts a hold-out from the train bundle, `last` trains on all.
@@ -213,6 +222,12 @@ class SegmentationDataset:
             }
         )
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a structure records of the data that it was searched on."""
+        split = self.config.as_dict()["split"]
+        return {"dataset": self.config.dataset, "split": split, "data": self.fingerprint}
+
     @cached_property
     def files(self) -> dict[Path, dict[str, Any]]:
         """Size and SHA-256 (see `file_fingerprint`) of every file that was read."""
@@ -220,7 +235,8 @@ class SegmentationDataset:
         facts = [path for name in _FACTS if (path := folder.path / name).is_file()]
         features = [files.features.path for files in videos.values()]
         labels = [folder.ground_truth(name) for name in videos]
-        paths = (folder.mapping, *facts, *folder.bundles(self.config.split), *features, *labels)
+        bundles = [path for fold in self.config.folds for path in folder.bundles(fold)]
+        paths = (folder.mapping, *facts, *bundles, *features, *labels)
         return {path: file_fingerprint(path) for path in paths}
 
     def _cut(self, rotation: int = 0) -> HoldoutCut:
@@ -250,5 +266,6 @@ class SegmentationDataset:
         except KeyError:
             hint = did_you_mean(name, list(self._inspection.videos))
             raise InputError(
-                f"video {name!r} is not in split {self.config.split} of {self.config.dataset}.", hint=hint
+                f"video {name!r} is not in split {self.config.fold_names} of {self.config.dataset}.",
+                hint=hint,
             ) from None

@@ -19,8 +19,9 @@ from g2l.errors import InputError, OperationalError, brief, did_you_mean
 from g2l.files import ensure_folder, hold_folder, unwritable, write_text
 from g2l.settings import LONGEST_NAME
 
-Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
-"""Train and test videos of each split."""
+Sides = tuple[tuple[str, ...], tuple[str, ...]]
+"""Train and test videos of a split."""
+Splits = Mapping[int, Sides]
 
 _SIDES = ("train", "test")
 _BUNDLE = re.compile(r"(train|test)\.split(\d{1,9})\.bundle", re.ASCII)
@@ -130,6 +131,23 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
     if not rows:
         issues.append(DataError(path, None, "expected one `<video>.txt` a line, but the bundle is empty."))
     return lines
+
+
+def read_folds(folder: DatasetFolder, folds: Sequence[int]) -> dict[int, Sides]:
+    """Return train and test videos of some folds; DataError as of `find_bundles` and `parse_bundle`."""
+    found = {}
+    for fold in folds:
+        train, test = find_bundles(folder, fold)
+        found[fold] = read_bundle(train), read_bundle(test)
+    return found
+
+
+def common_videos(folds: Sequence[Sides]) -> Sides:
+    """Return the videos that every fold trains on and none tests on, and the test videos of all folds."""
+    test = tuple(dict.fromkeys(name for _, tested in folds for name in tested))
+    others = [set(train) for train, _ in folds]
+    train = (name for name in folds[0][0] if name not in test and all(name in one for one in others))
+    return tuple(train), test
 
 
 def parse_split(bundles: Iterable[Path], issues: list[DataError]) -> tuple[dict[str, int], dict[str, int]]:

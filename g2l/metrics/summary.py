@@ -27,6 +27,19 @@ class Summary:
         return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
 
 
+def mean_over_folds(folds: Sequence[Mapping[str, Summary]]) -> dict[str, Summary]:
+    """Return the mean over folds of the means over seeds of each score, as publications report it.
+
+    Args:
+        folds: Metrics of each fold; all with the same keys. Numbers of videos and frames are left out.
+    """
+    return {
+        name: Summary(fmean(fold[name].mean for fold in folds), None, sum(fold[name].runs for fold in folds))
+        for name in folds[0]
+        if name not in ("videos", "frames")
+    }
+
+
 def summarize(runs: Sequence[Mapping[str, float]]) -> dict[str, Summary]:
     """Return mean and spread of each metric.
 

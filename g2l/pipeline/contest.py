@@ -226,21 +226,22 @@ class Contestant:
 
 
 def differences(
-    searched: TrainingOutcome, baseline: TrainingOutcome, group_pattern: str | None = None
+    folds: Mapping[int, tuple[TrainingOutcome, TrainingOutcome]], group_pattern: str | None = None
 ) -> dict[str, Comparison]:
-    """Return searched minus hand-designed on test, by metric, over the seeds that both were trained with.
+    """Return searched minus hand-designed on test, by metric, paired by fold, seed and video.
 
     Args:
-        searched: One training per seed.
-        baseline: Of the hand-designed structure, under the same seeds.
+        folds: By fold: the searched and the hand-designed structure, trained under the same seeds.
         group_pattern: Finds the subject in a video name, see `DataConfig`.
     """
-    pairs = list(zip(searched.seeds, baseline.seeds, strict=True))
+    pairs = [pair for both in folds.values() for pair in zip(*(one.seeds for one in both), strict=True)]
     if pairs and all(seed.videos for pair in pairs for seed in pair):
         sides: list[Trainings] = [
-            {(0, one.seed): one.videos for one in side.seeds} for side in (searched, baseline)
+            {(fold, one.seed): one.videos for fold, both in folds.items() for one in both[side].seeds}
+            for side in (0, 1)
         ]
-        subjects = subjects_of(sorted(pairs[0][0].videos), group_pattern)
+        videos = {video for ours, _ in pairs for video in ours.videos}
+        subjects = subjects_of(sorted(videos), group_pattern)
         return {
             metric: compare_videos(sides[0], sides[1], metric=metric, subjects=subjects)
             for metric in COMPARED

@@ -19,6 +19,7 @@ from g2l.progress import NullProgress, Progress
 from g2l.records import (
     DATASET,
     FIGURES,
+    FOLDS,
     RESULT,
     RUN,
     SCHEMA,
@@ -43,7 +44,7 @@ _PLACEMENT = frozenset(
 )
 """Settings that change no result, so that a resumed run may change them."""
 
-RECORDS = (RUN, STATUS, RESULT, DATASET, "tracking.json")
+RECORDS = (RUN, STATUS, RESULT, DATASET, FOLDS, "tracking.json")
 """Files that describe a stage; those of an earlier run are removed with what they describe."""
 
 _log = logging.getLogger("g2l")

@@ -93,7 +93,7 @@ def dataset_record(dataset: SegmentationDataset, partitions: Partitions) -> Data
     cut = dataset.holdout_notice if partitions.holdout else None
     return DatasetRecord(
         name=dataset.config.dataset,
-        split=dataset.config.split,
+        split=dataset.config.split if not dataset.config.common else dataset.config.fold_names,
         fingerprint=dataset.fingerprint,
         feature_dim=dataset.feature_dim,
         sample_rate=dataset.sample_rate,

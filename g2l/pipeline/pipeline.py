@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from g2l.config import (
     BackboneConfig,
@@ -101,6 +101,7 @@ class PipelineOutcome:
     Attributes:
         contestants: `hand-designed` and `searched`, by the same recipe and seeds.
         differences: Searched minus hand-designed on test, by metric, paired by seed.
+        trainings: Of both, one for each seed.
         contest: Which of them is shipped, and why.
         model: The exported network of that structure.
         predictions: Folder of its predictions on the test partition.
@@ -111,6 +112,7 @@ class PipelineOutcome:
 
     contestants: Mapping[str, Contestant]
     differences: Mapping[str, Comparison]
+    trainings: Mapping[str, TrainingOutcome] = field(repr=False)
     contest: ContestOutcome
     model: Path
     predictions: Path
@@ -119,12 +121,18 @@ class PipelineOutcome:
     run_id: str
 
 
+Searches: TypeAlias = tuple[GlobalSearchOutcome, LocalSearchOutcome]
+"""Results of the global search, and of the local one that goes on from it."""
+
+
 def run_pipeline(
     context: RunContext,
     task: PipelineTask,
     *,
     on_plan: Callable[[CostPlan], None],
     observers: Sequence[SearchObserver] = (),
+    folder: str = "",
+    searched: Searches | None = None,
 ) -> PipelineOutcome:
     """Search, train, export and predict; each finished stage is skipped on resume.
 
@@ -133,26 +141,21 @@ def run_pipeline(
         task: What is done.
         on_plan: Called with the cost of all stages before the first one starts.
         observers: Called with every evaluation and generation of the global search.
+        folder: Of the stage, below that of the context.
+        searched: What was found on no test video of this fold; None to search here.
 
     Raises:
         InputError: Data or settings are wrong.
         OperationalError: A stage failed.
     """
     # Wrong inputs are reported before anything is written.
-    for config in (task.global_search, task.local_search):
-        check_limits(config, task.backbone, task.backbone.hand_designed().shape)
-    search = prepare_search(context.data, _global_task(task))
+    search = prepare(context, task)
     task = replace(task, data=search.dataset.config)  # with the facts of the data set
     name = f"pipeline {task.data.dataset} split {task.data.split}"
-    with context.stage(RunKind.PIPELINE, name, task.settings()) as stage:
-        stages = _Stages(stage.progress)
-
-        def on_search(plan: CostPlan) -> None:
-            on_plan(stages.plan(plan, task, search))
-
-        found = search_globally(stage, search, on_plan=on_search, observers=observers, folder="search-global")
-        stages.begin(LOCAL_SEARCH)
-        refined = search_locally(stage, _local_task(task, found.structure), folder="search-local")
+    settings = task.settings() | ({} if searched is None else {"searched": "once for several folds"})
+    with context.stage(RunKind.PIPELINE, name, settings, folder) as stage:
+        stages = Stages(stage.progress, fold=folder)
+        found, refined = searched or search_structures(stage, task, search, stages, on_plan, observers)
         structures = {
             HAND_DESIGNED: task.backbone.hand_designed(),
             "global": found.structure,
@@ -167,20 +170,24 @@ def run_pipeline(
         if stage.result is None:
             _write_structure(stage.folder, task, structures[contest.shipped], contest, search.dataset)
         stages.begin(FINAL)
-        baseline = searched = _train(stage, task, HAND_DESIGNED, contest)
+        baseline = ours = _train(stage, task, HAND_DESIGNED, contest)
         if structures[contest.searched] != baseline.structure or _branching(task, contest.searched):
-            searched = _train(stage, task, contest.searched, contest)
-        shipped = baseline if contest.shipped == HAND_DESIGNED else searched
+            ours = _train(stage, task, contest.searched, contest)
+        shipped = baseline if contest.shipped == HAND_DESIGNED else ours
         stages.begin(EXPORTED)
         model = _export(stage, task, shipped)
         predictions = _predict(stage, search.dataset, model)
         outcome = PipelineOutcome(
-            contestants=_contestants(found, refined, contest, baseline, searched),
-            differences=differences(searched, baseline, task.data.group_pattern),
+            contestants={
+                HAND_DESIGNED: _contestant(baseline, 0),
+                "searched": _contestant(ours, found.steps + refined.steps + contest.steps, search.full_steps),
+            },
+            differences=differences({task.data.split: (ours, baseline)}, task.data.group_pattern),
+            trainings={HAND_DESIGNED: baseline, "searched": ours},
             contest=contest,
             model=model,
             predictions=predictions,
-            costs=_costs(search, found, refined, contest, baseline, searched),
+            costs=_costs(search, found, refined, contest, baseline, ours),
             report=stage.folder / REPORT,
             run_id=stage.run_id,
         )
@@ -189,6 +196,35 @@ def run_pipeline(
         if stage.result is None or not outcome.report.exists():
             write_report({str(stage.folder): stage.folder}, outcome.report)
     return outcome
+
+
+def prepare(context: RunContext, task: PipelineTask) -> PreparedSearch:
+    """Return the global search of a pipeline, validated with all other settings.
+
+    Raises:
+        InputError: Data or settings are wrong.
+    """
+    for config in (task.global_search, task.local_search):
+        check_limits(config, task.backbone, task.backbone.hand_designed().shape)
+    return prepare_search(context.data, _global_task(task))
+
+
+def search_structures(
+    stage: RunContext,
+    task: PipelineTask,
+    search: PreparedSearch,
+    stages: Stages,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver],
+) -> Searches:
+    """Search globally, then locally; the arguments are those of `run_pipeline`."""
+
+    def on_search(plan: CostPlan) -> None:
+        on_plan(stages.plan(plan, task, search))
+
+    found = search_globally(stage, search, on_plan=on_search, observers=observers, folder="search-global")
+    stages.begin(LOCAL_SEARCH)
+    return found, search_locally(stage, _local_task(task, found.structure), folder="search-local")
 
 
 SEARCH, LOCAL_SEARCH, HOLD_OUTS, FINAL, EXPORTED = STAGES = (
@@ -200,23 +236,31 @@ SEARCH, LOCAL_SEARCH, HOLD_OUTS, FINAL, EXPORTED = STAGES = (
 )
 
 
-class _Stages:
+class Stages:
     """Shows which stage of the pipeline is running, and how long all may still take.
 
     Args:
         progress: Where it is shown.
+        fold: Folder of the fold, empty without one.
+        folds: Number of folds that the search is done for.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, fold: str = "", folds: int = 1) -> None:
         self._progress = progress
+        self._prefix = f"{fold}, " if fold else ""
+        self._folds = folds
         self._seconds: Mapping[str, float] | None = None
 
     def plan(self, plan: CostPlan, task: PipelineTask, search: PreparedSearch) -> CostPlan:
         """Return the cost of all stages, given that of the global search, and begin that one."""
         # Two structures are usual: hand-designed and what the local search made of the winner.
         workers = search.config.workers
-        expected = plan.expected.followed_by(_following(task, search, plan.expected, 2), workers=workers)
-        maximal = plan.maximal.followed_by(_following(task, search, plan.maximal, 3), workers=workers)
+        expected = plan.expected.followed_by(
+            _following(task, search, plan.expected, 2, self._folds), workers=workers
+        )
+        maximal = plan.maximal.followed_by(
+            _following(task, search, plan.maximal, 3, self._folds), workers=workers
+        )
         if expected.seconds is not None:
             each = (expected.seconds - (plan.expected.seconds or 0)) / (
                 expected.total_steps - plan.expected.total_steps
@@ -230,11 +274,11 @@ class _Stages:
         """Show a stage."""
         number = STAGES.index(name)
         left = None if self._seconds is None else sum(self._seconds.get(one, 0.0) for one in STAGES[number:])
-        self._progress.stage(f"stage {number + 1} of {len(STAGES)}: {name}", left)
+        self._progress.stage(f"{self._prefix}stage {number + 1} of {len(STAGES)}: {name}", left)
 
 
 def _following(
-    task: PipelineTask, search: PreparedSearch, cost: SearchCost, structures: int
+    task: PipelineTask, search: PreparedSearch, cost: SearchCost, structures: int, folds: int
 ) -> dict[str, int]:
     """Return the optimiser steps of what follows the global search."""
     full, seeds = cost.full_steps, task.seeds
@@ -245,8 +289,8 @@ def _following(
     held_out = steps_on_holdouts(search.task, search.dataset)
     return {
         LOCAL_SEARCH: max(full, updates),
-        HOLD_OUTS: round(seeds * structures * longer * held_out),
-        FINAL: seeds * min(2, structures) * full,
+        HOLD_OUTS: round(folds * seeds * structures * longer * held_out),
+        FINAL: folds * seeds * min(2, structures) * full,
     }
 
 
@@ -280,7 +324,7 @@ def _write_structure(
         structure,
         backbone=task.backbone.name,
         causal=task.backbone.causal,
-        provenance={"search": contest.shipped, "seed": task.seed, "data": dataset.fingerprint},
+        provenance={"search": contest.shipped, "seed": task.seed, **dataset.provenance},
     )
 
 
@@ -390,23 +434,13 @@ def _predict(stage: RunContext, dataset: SegmentationDataset, model: Path) -> Pa
     return output
 
 
-def _contestants(
-    found: GlobalSearchOutcome,
-    refined: LocalSearchOutcome,
-    contest: ContestOutcome,
-    baseline: TrainingOutcome,
-    searched: TrainingOutcome,
-) -> dict[str, Contestant]:
-    rows = ((HAND_DESIGNED, baseline, 0), ("searched", searched, found.steps + refined.steps + contest.steps))
-    return {
-        name: Contestant(
-            structure=outcome.structure,
-            test=outcome.test(),
-            training_equivalents=steps / found.full_steps,
-            epochs=outcome.epochs,
-        )
-        for name, outcome, steps in rows
-    }
+def _contestant(outcome: TrainingOutcome, steps: int, full_steps: int = 1) -> Contestant:
+    return Contestant(
+        structure=outcome.structure,
+        test=outcome.test(),
+        training_equivalents=steps / full_steps,
+        epochs=outcome.epochs,
+    )
 
 
 def _write_result(folder: Path, task: PipelineTask, outcome: PipelineOutcome) -> None:

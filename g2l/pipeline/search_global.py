@@ -228,7 +228,7 @@ def _search(
         "fitness": _score(found.best, task),
         "hand_designed_fitness": _score(found.hand_designed, task),
     }
-    provenance = {"search": "global", "data": search.dataset.fingerprint, "seed": task.seed}
+    provenance = {"search": "global", **search.dataset.provenance, "seed": task.seed}
     write_structure(
         stage.folder / STRUCTURE,
         found.winner,
@@ -378,7 +378,8 @@ def _compare(
         for origin, structure in (("winner", winner), ("hand-designed", hand_designed))
     ]
     steps = sum(contestant.steps for contestant in contestants)
-    return differences(contestants[0], contestants[1], task.data.group_pattern), steps
+    both = contestants[0], contestants[1]
+    return differences({task.data.split: both}, task.data.group_pattern), steps
 
 
 def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:

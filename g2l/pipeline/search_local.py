@@ -146,7 +146,7 @@ def _search(
         causal=task.backbone.causal,
         provenance={
             "search": "local",
-            "data": dataset.fingerprint,
+            **dataset.provenance,
             "seed": task.seed,
             "start": task.structure.as_lists(),
         },

@@ -10,16 +10,17 @@ from typing import Any
 
 from torch import nn
 
-from g2l.config import Selection
+from g2l.config import DataConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.figures.results import HoldoutCurve, holdout_curves
 from g2l.files import write_json
 from g2l.metrics.scores import VideoScores, metric_value
-from g2l.metrics.summary import Summary, summarize
+from g2l.metrics.summary import Summary, mean_over_folds, summarize
 from g2l.models.artifact import save_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, MODEL, Training, fit_network, score_videos
+from g2l.pipeline.folds import in_each_fold, open_folds
 from g2l.pipeline.select import SelectionOutcome, select
 from g2l.receptive_field import describe
 from g2l.records import RunKind, read_epochs, write_result
@@ -150,6 +151,38 @@ def train(
             _draw(stage, seeds, training.recipe.monitor)
             _write_result(stage.folder, outcome)
     return outcome
+
+
+def train_folds(
+    context: RunContext, training: Training, folds: tuple[int, ...], seed: int, count: int
+) -> dict[int, TrainingOutcome]:
+    """Train a structure in some folds; a single one is the run itself.
+
+    Args:
+        context: Where it runs.
+        training: What is trained; the folds replace its split.
+        folds: Their numbers.
+        seed: Of the run, the same in every fold.
+        count: Number of trainings in each fold.
+
+    Raises:
+        InputError: Data, structure or settings are wrong.
+        OperationalError: The loss diverged.
+    """
+
+    def in_fold(context: RunContext, data: DataConfig, folder: str) -> TrainingOutcome:
+        return train(context, replace(training, data=data), seed, count, folder=folder)
+
+    if len(folds) == 1:
+        return {folds[0]: in_fold(context, training.data.replace(split=folds[0]), "")}
+    name, settings = f"train {training.origin}", training.settings() | {"seed": seed, "count": count}
+    with open_folds(context, name, training.data, folds, settings) as stage:
+        found = in_each_fold(stage, training.data, folds, in_fold)
+        if stage.result is None:
+            means = mean_over_folds([outcome.test() for outcome in found.values()])
+            metrics = {f"test/{name}": score.mean for name, score in means.items()}
+            write_result(stage.folder, {"mean": metrics}, metrics=metrics)
+    return found
 
 
 def _draw(stage: RunContext, seeds: Sequence[int], monitor: str) -> None:

@@ -15,7 +15,7 @@ from g2l.metrics.scores import MEAN_F1
 from g2l.metrics.video_comparison import Training, Trainings, compare_videos
 from g2l.progress import duration
 from g2l.report.blocks import Block, Heading, Paragraph, Picture, Section, Table, Warnings
-from g2l.report.facts import HAND_DESIGNED, LocalFacts, RunFacts, SeedFacts, TrainingFacts
+from g2l.report.facts import HAND_DESIGNED, LocalFacts, RunFacts, SeedFacts, TrainingFacts, one_run
 from g2l.report.words import (
     METRICS,
     NAMES,
@@ -45,7 +45,7 @@ def result(runs: Sequence[RunFacts]) -> Section:
     several = len(runs) > 1
     blocks: list[Block] = [
         Paragraph(compared(subject, difference, ours), lead=True)
-        for subject, ours, difference in across(runs)
+        for subject, ours, difference in (() if runs[0].differences and one_run(runs) else across(runs))
     ]
     details: list[Block] = []
     for number, run in enumerate(runs):
@@ -125,7 +125,7 @@ def compared(subject: str, difference: Comparison, ours: str, name: str = MEAN_F
 def _verdict(run: RunFacts) -> str:
     difference = run.differences.get(MEAN_F1)
     if difference is not None:
-        ours = "Searched structure" if run.kind == "pipeline" else "Winner of the search"
+        ours = "Searched structure" if run.kind in ("pipeline", "folds") else "Winner of the search"
         return compared(run.subject, difference, ours)
     if run.search is not None and run.search.result is not None:
         return _by_fitness(run)
@@ -133,6 +133,8 @@ def _verdict(run: RunFacts) -> str:
         return run.context.words
     if run.local is not None:
         return _moved(run.local)
+    if run.kind == "folds":
+        return f"The folds of {run.subject} and their means are below."
     trained = next((training for training in run.trainings if training.seeds), None)
     if trained is not None:
         return _trained(run, trained)
@@ -242,7 +244,7 @@ def _over_splits(runs: Sequence[RunFacts]) -> Table | None:
     """Return means over the splits of a data set, each split with the same weight; None of single splits."""
     groups: dict[tuple[str, str], dict[object, list[Mapping[str, float]]]] = {}
     for run in runs:
-        for training in run.trainings:
+        for training in (*run.trainings, *_kept(run)):
             splits = groups.setdefault((run.dataset or run.label, training.origin), {})
             tests = [seed.test for seed in training.seeds]
             if tests:
@@ -260,6 +262,12 @@ def _over_splits(runs: Sequence[RunFacts]) -> Table | None:
         rows=tuple(rows),
         words=2,
     )
+
+
+def _kept(run: RunFacts) -> list[TrainingFacts]:
+    """Return the searched structure of a pipeline that kept the hand-designed one, which is trained once."""
+    kept = run.kind == "pipeline" and bool(run.differences) and len(run.trainings) == 1
+    return [replace(run.trainings[0], origin="searched")] if kept else []
 
 
 def _averages(splits: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:

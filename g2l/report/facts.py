@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,7 +180,7 @@ class RunFacts:
         trainings: Full trainings, the hand-designed structure first.
         differences: Searched minus hand-designed on test, by metric.
         shipped: Name of the structure that a pipeline exported; else empty.
-        reason: Why it was, in words.
+        reason: Why it was, in words; of several folds, what each exported and which videos choices have seen.
         curves: Hold-out curves of trainings by what was trained.
         unfinished: Why the numbers are not final, or None.
     """
@@ -237,8 +237,10 @@ class RunFacts:
 
     @property
     def subject(self) -> str:
-        """The data set and its split, or the label where there is no data set."""
-        return self.label if self.dataset is None else f"{self.dataset} split {self.split}"
+        """The data set and its split or splits, or the label where there is no data set."""
+        if self.dataset is None:
+            return self.label
+        return f"{self.dataset} split{'s' if ',' in str(self.split) else ''} {self.split}"
 
     @property
     def structures(self) -> dict[str, DilationStructure]:
@@ -258,3 +260,9 @@ class RunFacts:
             if training.structure not in found.values():
                 found[training.origin] = training.structure
         return found
+
+
+def one_run(runs: Sequence[RunFacts]) -> bool:
+    """Whether runs are one, or one of several folds with its folds."""
+    first, *others = runs
+    return all(first.kind == "folds" and one.source.startswith(f"{first.source}/") for one in others)

@@ -18,16 +18,19 @@ from g2l.metrics.scores import VideoScores, metric_value
 from g2l.records import (
     DATASET,
     EPOCHS,
+    FOLDS,
     JOURNAL,
     RESULT,
     RUN,
     STATUS,
     UPDATES,
     DatasetRecord,
+    FoldsRecord,
     RunKind,
     RunRecord,
     RunStatus,
     StatusRecord,
+    fold_folder,
     named,
     read_epochs,
 )
@@ -59,7 +62,10 @@ from g2l.report.searches import STRUCTURE, read_context, read_global_search, rea
 
 SUMMARY = "summary.json"
 EVALUATION, SEGMENTS = "evaluation.json", "segments.csv"
-WANTED = (RUN, STATUS, RESULT, DATASET, EPOCHS, JOURNAL, UPDATES, STRUCTURE, SUMMARY, EVALUATION, SEGMENTS)
+WANTED = (
+    *(RUN, STATUS, RESULT, DATASET, FOLDS, EPOCHS, JOURNAL, UPDATES),
+    *(STRUCTURE, SUMMARY, EVALUATION, SEGMENTS),
+)
 """Everything that a report reads of a run, by name of the file."""
 
 _ORIGINS = {"winner": "searched"}
@@ -67,7 +73,7 @@ _ORIGINS = {"winner": "searched"}
 
 
 def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
-    """Read runs that are compared in one report.
+    """Read runs that are compared in one report; a run of several folds is followed by its folds.
 
     Args:
         folders: Folder of each run by what was asked for: a path or a run id.
@@ -75,7 +81,10 @@ def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
     Raises:
         InputError: A folder is not that of a run, or a file in it is damaged.
     """
-    runs = [read_run(folder, source) for source, folder in folders.items()]
+    runs = []
+    for source, folder in folders.items():
+        runs.append(read_run(folder, source))
+        runs += [read_run(folder / name, f"{source}/{name}") for name in _folds(folder)]
     times = Counter(run.label for run in runs)
     return tuple(
         run if times[run.label] == 1 else replace(run, label=f"{run.label} ({Path(run.source).name})")
@@ -93,7 +102,11 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
     Raises:
         InputError: It is not such a folder, or a file in it is damaged.
     """
+    folds = FoldsRecord.read(folder)
     stages = _stages(folder)
+    stages = {
+        path: stage for path, stage in stages.items() if path.name not in (folds.train if folds else ())
+    }
     record = stages.get(folder)
     if not stages:
         raise InputError(
@@ -117,7 +130,7 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
         differences=_differences(stages),
         curves=_curves(stages),
         context=contexts[0] if contexts else None,
-        **_contest(folder),
+        **(_contest(folder) if folds is None else {"reason": _of_folds(folder, folds)}),
         predictions=_predictions(stages),
         unfinished=_unfinished(folder, kind),
     )
@@ -212,6 +225,33 @@ def _contest(folder: Path) -> dict[str, Any]:
     with named(folder / SUMMARY):
         found = as_object(optional(folder / SUMMARY).get("contest") or {}, "contest")
         return {name: str(found.get(name, "")) for name in ("shipped", "reason")}
+
+
+def _folds(folder: Path) -> list[str]:
+    """Return the folders of the folds of a run that have been started."""
+    record = FoldsRecord.read(folder)
+    with named(folder / FOLDS):
+        names = [] if record is None else [fold_folder(whole(fold, "folds")) for fold in record.folds]
+    return [name for name in names if (folder / name / RUN).is_file()]
+
+
+def _of_folds(folder: Path, record: FoldsRecord) -> str:
+    """Return which model each fold of a pipeline exported, and which videos the choices have seen."""
+    words = []
+    with named(folder / SUMMARY):
+        found = as_object(optional(folder / SUMMARY).get("folds") or {}, "folds")
+        exported = {fold: as_object(one, fold) for fold, one in found.items()}
+    if exported:
+        models = [f"fold {fold} {one.get('shipped')} ({one.get('model')})" for fold, one in exported.items()]
+        words.append(f"Each fold exports its own model: {', '.join(models)}.")
+    if record.search is not None:
+        videos = {name for side in (record.train, record.test) for names in side.values() for name in names}
+        words.append(
+            f"One search for all folds has seen {len(record.search)} of {len(videos)} videos, those that "
+            f"every fold trains on and none tests on: {', '.join(map(str, record.search))}."
+        )
+    choices = "Choices" if record.search is None else "Other choices"
+    return " ".join((*words, f"{choices} in a fold have seen its train videos only ({FOLDS} lists them)."))
 
 
 def _differences(stages: Mapping[Path, RunRecord | None]) -> dict[str, Comparison]:

@@ -15,7 +15,7 @@ from g2l.figures.style import save_figure, svg_element
 from g2l.files import write_text
 from g2l.report.answer import cost, result
 from g2l.report.blocks import Picture, Report
-from g2l.report.facts import RunFacts
+from g2l.report.facts import RunFacts, one_run
 from g2l.report.origin import data, reproduce
 from g2l.report.predictions import classes, predictions
 from g2l.report.progress import context, curves, fitness, shapes
@@ -81,7 +81,7 @@ def is_report(path: Path) -> bool:
 
 def build_report(runs: Sequence[RunFacts]) -> Report:
     """Return the report of at least one run; the labels of several differ."""
-    title = runs[0].subject if len(runs) == 1 else f"{len(runs)} runs compared"
+    title = runs[0].subject if one_run(runs) else f"{len(runs)} runs compared"
     subtitle = ", ".join(run.label for run in runs)
     sections = tuple(found for section in SECTIONS if (found := section(runs)).blocks)
     return Report(f"G2L: {title}", subtitle, sections)

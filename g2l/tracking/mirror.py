@@ -17,6 +17,7 @@ from g2l.records import (
     DATASET,
     EPOCHS,
     FIGURES,
+    FOLDS,
     JOURNAL,
     METRICS,
     RESULT,
@@ -57,7 +58,7 @@ from g2l.tracking.state import (
     shorten,
 )
 
-STABLE = (RUN, DATASET, "structure.json")
+STABLE = (RUN, DATASET, FOLDS, "structure.json")
 """Files of a stage that are sent while it runs; they change rarely."""
 FINAL = (
     RESULT, "summary.json", "metrics.json", "evaluation.json", "segments.csv", "report.html", "manifest.json",

@@ -57,6 +57,10 @@ def model_metadata(
         metrics=metrics,
         run_id=run_id,
         layers=layers or {},
-        dataset={"name": config.dataset, "split": config.split, "fingerprint": dataset.fingerprint},
+        dataset={
+            "name": config.dataset,
+            "split": config.common or config.split,
+            "fingerprint": dataset.fingerprint,
+        },
         transitions=count_transitions(trained_on, len(dataset.mapping.names)),
     )

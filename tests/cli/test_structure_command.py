@@ -11,7 +11,7 @@ from command_lines import SMALL, Run, refusal
 
 from cli.inputs import chosen_structure
 from cli.settings import StartConfig
-from g2l.config import BackboneConfig
+from g2l.config import BackboneConfig, DataConfig
 from g2l.errors import InputError
 from g2l.structure_files import read_structure
 
@@ -99,17 +99,18 @@ def test_a_structure_of_another_network_is_used_with_a_warning(run: Run) -> None
     value = {"schema": "g2l.structure/1", "stages": [[1, 2]], "backbone": "ms-tcn", "causal": True}
     Path("s.json").write_text(json.dumps(value))
     backbone, start = BackboneConfig(stages=1, layers=2), StartConfig(structure="s.json")
+    here = DataConfig(dataset="tiny"), (1,)
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
         patch.setattr("cli.inputs.logger.warning", lambda text, *values: said.append(text % values))
-        chosen_structure(backbone, start)
-        chosen_structure(replace(backbone, causal=True), start)
+        chosen_structure(backbone, start, *here)
+        chosen_structure(replace(backbone, causal=True), start, *here)
         Path("s.json").write_text(json.dumps(value | {"backbone": None}))
-        chosen_structure(backbone, start)
+        chosen_structure(backbone, start, *here)
     assert said == ["s.json: was found for causal ms-tcn, but is used for ms-tcn."]
     Path("s.json").write_text(json.dumps({"schema": "g2l.structure/1", "stages": [[1, 2, 4], [1]]}))
     with pytest.raises(InputError, match=r"s.json: expected 2 rates for each layer .* but found 3 rates"):
-        chosen_structure(replace(backbone, name="ms-tcn++"), start)
+        chosen_structure(replace(backbone, name="ms-tcn++"), start, *here)
 
 
 def test_causal_is_an_option_wherever_a_network_is_built(run: Run) -> None:

@@ -24,6 +24,7 @@ def outcome(searched):
     }
     return PipelineOutcome(
         contestants=contestants,
+        trainings={},
         differences={
             "f1": Comparison(2.1, 0.8, 0.6, 3.4, 5),
             "accuracy": Comparison(0.2, 0.8, -1.0, 1.4, 5),

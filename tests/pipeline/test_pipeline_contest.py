@@ -38,7 +38,8 @@ def outcome(*scores):
 
 
 def test_seeds_are_paired():
-    found = differences(outcome((70.0, 80.0), (60.0, 81.0)), outcome((68.0, 80.0), (59.0, 82.0)))
+    both = outcome((70.0, 80.0), (60.0, 81.0)), outcome((68.0, 80.0), (59.0, 82.0))
+    found = differences({1: both})
     assert found == {
         "f1": compare([67.0, 57.0], [65.0, 56.0]),
         "accuracy": compare([80.0, 81.0], [80.0, 82.0]),
@@ -48,7 +49,7 @@ def test_seeds_are_paired():
 
 def test_trainings_with_other_numbers_of_seeds_do_not_pair():
     with pytest.raises(ValueError, match="zip"):
-        differences(outcome((70.0, 80.0)), outcome((68.0, 80.0), (59.0, 82.0)))
+        differences({1: (outcome((70.0, 80.0)), outcome((68.0, 80.0), (59.0, 82.0)))})
 
 
 def test_an_interval_is_tracked_where_there_is_one():
@@ -61,16 +62,18 @@ def test_an_interval_is_tracked_where_there_is_one():
     }
 
 
-def test_known_videos_are_compared_instead_of_whole_trainings():
-    ours, theirs = simulate(np.random.default_rng(0), seeds=2, folds=1, videos=6, seed_points=1.0)
+@pytest.mark.parametrize("folds", [1, 3])
+def test_known_videos_are_compared_instead_of_whole_trainings(folds):
+    ours, theirs = simulate(np.random.default_rng(0), seeds=2, folds=folds, videos=6, seed_points=1.0)
     plain = outcome((70.0, 80.0), (60.0, 81.0))
-    sides = [
-        replace(plain, seeds=tuple(replace(seed, videos=side[0, seed.seed]) for seed in plain.seeds))
-        for side in (ours, theirs)
-    ]
-    found = differences(*sides)
+
+    def trained(side, fold):
+        seeds = tuple(replace(seed, videos=side[fold, seed.seed]) for seed in plain.seeds)
+        return replace(plain, seeds=seeds)
+
+    found = differences({fold: (trained(ours, fold), trained(theirs, fold)) for fold in range(folds)})
     assert found["f1"] == compare_videos(ours, theirs)
-    assert (found["accuracy"].seeds, found["accuracy"].videos) == (2, 6)
+    assert (found["accuracy"].folds, found["accuracy"].seeds) == (folds, 2 * folds)
 
 
 def candidates(generator, points, *, between_seeds=1.5, same=()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from g2l.pipeline.context import RunContext, open_run
 from g2l.pipeline.export import export_model
 from g2l.pipeline.fitting import Training
 from g2l.pipeline.pipeline import PipelineTask, run_pipeline
+from g2l.pipeline.pipeline_folds import run_folds
 from g2l.pipeline.predict import predict
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
@@ -74,6 +76,16 @@ def write_tiny(root: Path, name: str = "tiny") -> DataConfig:
     """Write the data set and return how it is read: 5 training videos of 4 subjects, 3 test videos."""
     data = kitchen(np.random.default_rng(5), videos=8, frames=60, classes=5, feature_dim=4)
     write_dataset(root, name, data)
+    return DataConfig(data_root=root, dataset=name)
+
+
+def write_folds(root: Path, name: str = "folds") -> DataConfig:
+    """Write a data set of three folds that test on 3 of 14 videos each; 5 are in the train part of all."""
+    data = kitchen(np.random.default_rng(5), videos=14, frames=60, classes=5, feature_dim=4)
+    names = [video.name for video in data.videos]
+    sides = {fold: tuple(names[3 * fold - 3 : 3 * fold]) for fold in (1, 2, 3)}
+    splits = {fold: (tuple(one for one in names if one not in test), test) for fold, test in sides.items()}
+    write_dataset(root, name, replace(data, splits=splits))
     return DataConfig(data_root=root, dataset=name)
 
 
@@ -117,6 +129,10 @@ def pipeline_task(data: DataConfig, backbone=BACKBONE) -> PipelineTask:
         seeds=1,
         seed=0,
     )
+
+
+def folds_task(data: DataConfig) -> PipelineTask:
+    return replace(pipeline_task(data), seeds=len(SEEDS))
 
 
 def network_of(data: DataConfig) -> tuple[nn.Module, ModelMetadata]:
@@ -180,6 +196,8 @@ def _run_stage(
     elif stage == "export":
         if read_result(context.folder) is None:
             export_model(context, *network_of(data), context.folder.with_suffix(".onnx"))
+    elif stage == "folds":
+        run_folds(context, folds_task(data), (1, 2, 3), on_plan=lambda plan: None)
     else:
         run_pipeline(context, pipeline_task(data, backbone), on_plan=lambda plan: None)
 

@@ -1,0 +1,206 @@
+"""Several folds in one run: each is a stage of its own in `fold-<k>`, one after the other.
+
+A search is done in each fold, or once for all of them, as in the paper. Done once it sees the videos that
+every fold trains on and none tests on (deviation: the paper applies what it searched on one fold, whose train
+part holds test videos of the others).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from g2l.config import DataConfig
+from g2l.datasets.layout import common_videos, find_dataset, read_folds
+from g2l.errors import InputError
+from g2l.pipeline.context import RunContext
+from g2l.pipeline.data import DataSets
+from g2l.records import FoldsRecord, RunKind, fold_folder, write_result
+from g2l.structure import DilationStructure
+
+ALL = "all"
+_FOLDS = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", re.ASCII)
+
+_log = logging.getLogger("g2l")
+
+
+class SearchTask(Protocol):
+    """What is searched."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Data set and how it is read."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved configuration as JSON values."""
+
+
+class SearchOutcome(Protocol):
+    """Result of a search."""
+
+    @property
+    def structure(self) -> DilationStructure:
+        """What was found."""
+
+
+T = TypeVar("T")
+Found = TypeVar("Found", bound=SearchOutcome)
+Work = Callable[[RunContext, DataConfig, str], T]
+"""Takes the context of a fold, its data and its folder below that of the context."""
+
+
+def chosen_folds(data: DataConfig, text: str) -> tuple[int, ...]:
+    """Return the folds that `--split` names: one, several such as `1,3`, or all of the data set.
+
+    Args:
+        data: The data set.
+        text: What was given.
+
+    Raises:
+        InputError: The text names no folds, one of them twice, or one that the data set lacks.
+    """
+    folder = find_dataset(data)
+    if text.strip().lower() == ALL:
+        folds = folder.splits()
+        if not folds:
+            raise InputError(f"{folder.path / 'splits'}: expected train.split<k>.bundle, found none.")
+    elif _FOLDS.fullmatch(text):
+        folds = tuple(map(int, text.split(",")))
+    else:
+        raise InputError(f"`--split` must be a fold, several such as 1,3, or all, but is {text!r} instead.")
+    if len(set(folds)) < len(folds):
+        raise InputError(f"`--split` must name each fold once, but is {text!r} instead.")
+    read_folds(folder, folds)
+    return folds
+
+
+def fold_data(data: DataConfig, folds: Sequence[int]) -> tuple[DataConfig, ...]:
+    """Return how the data of each fold is read."""
+    return tuple(data.replace(split=fold, common=()) for fold in folds)
+
+
+def common_data(data: DataConfig, folds: Sequence[int]) -> DataConfig:
+    """Return how the data of one search for several folds is read."""
+    return data.replace(split=folds[0], common=tuple(folds) if len(folds) > 1 else ())
+
+
+def refuse_leaks(path: Path, provenance: Mapping[str, Any], data: DataConfig, folds: Sequence[int]) -> None:
+    """Raise `InputError` if a structure was searched on test videos of one of several folds.
+
+    Args:
+        path: File of the structure.
+        provenance: What it records of its search; one that does not name a split is not checked.
+        data: The data set.
+        folds: Folds that the structure is for.
+    """
+    text = str(provenance.get("split"))
+    if len(folds) == 1 or provenance.get("dataset") != data.dataset or not _FOLDS.fullmatch(text):
+        return
+    folder = find_dataset(data)
+    seen, _ = common_videos(list(read_folds(folder, list(map(int, text.split(",")))).values()))
+    for fold, (_, test) in read_folds(folder, folds).items():
+        if leaked := [name for name in test if name in seen]:
+            raise InputError(
+                f"{path}: was searched on split {text}, which has seen {len(leaked)} of the {len(test)} test "
+                f"videos of fold {fold}, such as {leaked[0]}.",
+                hint=f"search once for these folds: g2l search-global --split {','.join(map(str, folds))}.",
+            )
+
+
+@contextmanager
+def open_folds(
+    context: RunContext,
+    name: str,
+    data: DataConfig,
+    folds: Sequence[int],
+    settings: Mapping[str, Any],
+    *,
+    common: bool = False,
+) -> Iterator[RunContext]:
+    """Open the run that several folds belong to; record and log which videos each choice sees.
+
+    Args:
+        context: Where it runs.
+        name: What is done in each fold.
+        data: The data set.
+        folds: Their numbers.
+        settings: The resolved configuration as JSON values.
+        common: Whether there is one search for all folds.
+
+    Raises:
+        InputError: A bundle cannot be read, or the folder holds another run.
+    """
+    joined = common_data(data, folds)
+    sides = read_folds(find_dataset(data), folds)
+    known = {**settings, "data": joined.as_dict(), "one_search": common}
+    with context.stage(RunKind.FOLDS, f"{name} {data.dataset} splits {joined.fold_names}", known) as stage:
+        if FoldsRecord.read(stage.folder) is None:
+            FoldsRecord(
+                folds=folds,
+                search=common_videos(list(sides.values()))[0] if common else None,
+                train={fold_folder(fold): train for fold, (train, _) in sides.items()},
+                test={fold_folder(fold): test for fold, (_, test) in sides.items()},
+            ).write(stage.folder)
+        if common:
+            log_common(joined)
+        what = "All other choices" if common else "All choices"
+        _log.info("%s in a fold see its train videos only, which folds.json lists.", what)
+        yield stage
+
+
+def log_common(data: DataConfig) -> None:
+    """Log which videos one search for several folds sees."""
+    sides = read_folds(find_dataset(data), data.folds)
+    videos = {name for side in sides.values() for part in side for name in part}
+    common, _ = common_videos(list(sides.values()))
+    _log.info(
+        "One search for folds %s sees the %d of %d videos that each of them trains on and none tests on: %s.",
+        *(data.fold_names, len(common), len(videos), ", ".join(common)),
+    )
+
+
+def in_each_fold(stage: RunContext, data: DataConfig, folds: Sequence[int], work: Work[T]) -> dict[int, T]:
+    """Return what `work` returns in each fold, one after the other.
+
+    Args:
+        stage: The run that they belong to.
+        data: The data set.
+        folds: Their numbers.
+        work: Done in each.
+    """
+    found = {}
+    for number, one in enumerate(fold_data(data, folds), start=1):
+        _log.info("Fold %d (%d of %d).", one.split, number, len(folds))
+        # Videos that a fold keeps in memory go with its data sets.
+        found[one.split] = work(replace(stage, data=DataSets()), one, fold_folder(one.split))
+    return found
+
+
+def search_folds(
+    context: RunContext, name: str, task: SearchTask, places: Sequence[DataConfig], work: Work[Found]
+) -> None:
+    """Search in one fold or once for several, which is the run itself, or in each of several.
+
+    Args:
+        context: Where it runs.
+        name: Of the search.
+        task: What is searched.
+        places: Data of each search.
+        work: Searches.
+    """
+    if len(places) == 1:
+        if places[0].common:
+            log_common(places[0])
+        work(context, places[0], "")
+        return
+    folds = [place.split for place in places]
+    with open_folds(context, name, task.data, folds, task.settings()) as stage:
+        found = in_each_fold(stage, task.data, folds, work)
+        if stage.result is None:
+            structures = {fold_folder(fold): one.structure.as_lists() for fold, one in found.items()}
+            write_result(stage.folder, {"structures": structures})
