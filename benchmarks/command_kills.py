@@ -113,12 +113,17 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """Return status, parameters, tags, metrics with their steps, and artifacts of every run."""
+    """Return status, parameters, tags, metrics with their steps, and artifacts of every run.
+
+    Runs that were killed and not resumed are left out: `export` starts anew.
+    """
     client = load_mlflow().MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
     names = {run.info.run_id: run.info.run_name for run in runs}
     found: dict[str, Any] = {}
     for run in runs:
+        if run.info.status == "KILLED":
+            continue
         parent = names.get(run.data.tags.get("mlflow.parentRunId", ""), "")
         metrics = {
             key: [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, key)]

@@ -17,6 +17,7 @@ from g2l.config import Budget, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.search.candidates import GenerationSummary
+from g2l.search.engine import Search
 from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
@@ -75,8 +76,8 @@ def course(strategy: Strategy) -> Course:
     config = GlobalSearchConfig(
         strategy=strategy, trainings=20.0, proxy=ProxyChoice.FIXED, budget=Budget(PROXY, "steps"), leaders=3
     )
-    run_global_search(SPACE, config, SerialExecutor(Toy()), seed=0, hand_designed=HAND_DESIGNED,
-                      full_steps=FULL_STEPS, observers=[seen])  # fmt: skip
+    run_global_search(Search(SPACE, config, SerialExecutor(Toy()), seed=0, hand_designed=HAND_DESIGNED,
+                      full_steps=FULL_STEPS, observers=[seen]))  # fmt: skip
     return seen
 
 

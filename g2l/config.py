@@ -6,7 +6,6 @@ A configuration holds what the user chose, never results. `validate()` reports a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,26 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
-from g2l.errors import InputError, brief
+from g2l.errors import InputError
 from g2l.receptive_field import Ending as Ending
-from g2l.settings import Rank, Settings, seed_setting, setting
+from g2l.settings import Rank, Settings, is_folder_name, seed_setting, setting
 from g2l.structure import DilationStructure, LayerTopology
 
 FIRST, RARE = Rank.FIRST, Rank.RARE
 FAST, PAPER, DEMO = "fast", "paper", "demo"
 
-LONGEST_NAME = 230
-"""Bytes of the name of a video or a data set: file systems allow 255, and temporary files have suffixes."""
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a training runs: a number of epochs or of optimiser steps.
-
-    Raises:
-        InputError: The amount is below 1 or the unit is unknown.
-    """
+    """How long a training runs: a number >= 1 of epochs or of optimiser steps, else InputError."""
 
     amount: int
     unit: Literal["epochs", "steps"] = "epochs"
@@ -186,10 +179,8 @@ class DataConfig(Settings):
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
-        name = self.dataset
-        a_name = name.strip() == name != "" and name.isprintable() and len(os.fsencode(name)) <= LONGEST_NAME
-        if not a_name or Path(name).name != name or name in (".", ".."):
-            yield f"`dataset` must be a folder name below the data root, but is {brief(repr(name))} instead."
+        if not is_folder_name(self.dataset):
+            yield f"`dataset` must be a folder name below the data root, but is {self.dataset!r:.99} instead."
         yield from super().errors()
 
 

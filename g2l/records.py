@@ -10,7 +10,8 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -35,6 +36,8 @@ EPOCHS, UPDATES, METRICS, JOURNAL = "epochs.jsonl", "updates.jsonl", "metrics.js
 TABLES, FIGURES = "tables", "figures"
 """Folders of a stage: `tables/<name>.json` holds columns and rows; figures are svg, pdf or png."""
 
+LARGEST = 2**63
+"""Integers from it on are refused: no number of a run is so large, and databases take none."""
 SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 
 
@@ -358,6 +361,24 @@ def write_result(
     write_json(folder / RESULT, finite(value))
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordedNumbers:
+    """Numbers and facts that the tracked run shows of a result; see `write_result`."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 0
+    at: int = 0
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Self:
+        """Return those of a result; a value of another kind is an InputError."""
+        recorded = result.get("recorded", {})
+        if not isinstance(recorded, dict):
+            raise InputError(f"expected `recorded` to be an object, found {brief(repr(recorded))}.")
+        return _build(cls, recorded, "recorded")
+
+
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Return what a finished stage found; None where it has not finished or one of its artifacts differs.
 
@@ -385,6 +406,27 @@ def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     table = {"columns": list(columns), "data": rows}
     write_text(folder / TABLES / f"{name}.json", json.dumps(finite(table), allow_nan=False))
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Name the file where its content is not what the stages write.
+
+    Raises:
+        InputError: Something in it is missing or of another kind.
+    """
+    hint = "make the run again, or report it with the version that wrote it."
+    try:
+        yield
+    except InputError as error:  # of a structure or of settings, which do not know the file
+        text = str(error)
+        raise (
+            error if text.startswith(str(path.parent)) else InputError(f"{path}: {text}", hint=hint)
+        ) from None
+    except KeyError as error:
+        raise InputError(f"{path}: expected `{error.args[0]}`, found none.", hint=hint) from None
+    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        raise InputError(f"{path}: {brief(error).rstrip('.')}.", hint=hint) from None
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -439,7 +481,6 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
         return {key: _checked(inner[1], item, name, place) for key, item in value.items()}
     if kind in (tuple, Sequence):
         return (tuple if kind is tuple else list)(_checked(inner[0], item, name, place) for item in value)
-    try:
-        return float(value) if kind is float else value
-    except OverflowError:
-        raise InputError(f"{place}: expected `{name}` to be float, found a larger number.") from None
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise InputError(f"{place}: expected `{name}` to be below 2^63, found a larger number.")
+    return float(value) if kind is float else value

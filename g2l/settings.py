@@ -7,6 +7,7 @@ dependency, and most of our checks concern several settings at once, which are m
 from __future__ import annotations
 
 import math
+import os
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -18,6 +19,9 @@ from g2l.errors import InputError
 
 LARGEST_SEED = 2**31 - 1
 """Largest seed that torch, numpy and scikit-learn accept, with room for the seeds after it."""
+
+LONGEST_NAME = 230
+"""Bytes of the name of a video or a data set: file systems allow 255, and temporary files have suffixes."""
 
 
 class Unset(Enum):
@@ -257,3 +261,9 @@ def _plain(value: Any) -> Any:
 def seed_setting() -> Any:
     """Return the field of the seed, which several configurations share."""
     return setting(0, "Random seed.", at_least=0, at_most=LARGEST_SEED)
+
+
+def is_folder_name(name: str) -> bool:
+    """Return whether `name` can be that of one folder, without spaces around it."""
+    plain = name.strip() == name and name.isprintable() and name not in ("", ".", "..")
+    return plain and Path(name).name == name and len(os.fsencode(name)) <= LONGEST_NAME

@@ -22,6 +22,7 @@ from g2l.config import (
 from g2l.datasets.synthetic import lags, write_dataset
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
+from g2l.search.engine import Search
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
@@ -85,10 +86,10 @@ def test_the_global_search_beats_random_search_at_equal_budget_on_two_lags(two_l
     genetic, random = [], []
     for seed in range(10):
         shared = {"seed": seed, "hand_designed": DilationStructure(((1, 2),))}
-        ours = run_global_search(space, config, SerialExecutor(two_lags), **shared)
+        ours = run_global_search(Search(space, config, SerialExecutor(two_lags), **shared))
         equal = config.replace(strategy=Strategy.RANDOM, trainings=float(ours.evaluations))
         theirs = run_global_search(
-            space, equal, SerialExecutor(two_lags), full_steps=config.budget.amount, **shared
+            Search(space, equal, SerialExecutor(two_lags), full_steps=config.budget.amount, **shared)
         )
         genetic.append(ours.best)
         random.append(theirs.best)

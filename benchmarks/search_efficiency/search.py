@@ -17,6 +17,7 @@ from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.search.budget import StepBudget, task_steps
 from g2l.search.candidates import GenerationSummary
+from g2l.search.engine import Search
 from g2l.search.events import EvaluationEvent, SearchPhase
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import GlobalSearchResult, run_global_search
@@ -100,14 +101,16 @@ def _search(problem: Problem, config: GlobalSearchConfig, seed: int, work: Path)
     observer = _Observer(config.fitness)
     with SerialExecutor(fitness) as executor:
         result = run_global_search(
-            search_space(problem),
-            config,
-            executor,
-            seed=seed,
-            hand_designed=problem.backbone.hand_designed(),
-            full_steps=problem.full_steps,
-            store=EvaluationStore(work / "evaluations", problem.identity()),
-            observers=[observer],
+            Search(
+                search_space(problem),
+                config,
+                executor,
+                seed=seed,
+                hand_designed=problem.backbone.hand_designed(),
+                full_steps=problem.full_steps,
+                store=EvaluationStore(work / "evaluations", problem.identity()),
+                observers=[observer],
+            )
         )
     return observer.record(result) | {"seconds": round(time.perf_counter() - started, 1)}
 

@@ -31,19 +31,11 @@ class VideoSource(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Videos padded to the longest of them.
+    """B videos padded to the longest of them; where none is `padded`, a network needs no mask."""
 
-    Attributes:
-        features: (B, D, T), 0 in the padding.
-        targets: (B, T), `IGNORE_INDEX` in the padding.
-        frame_mask: (B, 1, T) float32, 1 on frames and 0 in the padding.
-        names: Video names, B of them.
-        padded: Whether there is any padding; where not, a network needs no mask.
-    """
-
-    features: Tensor
-    targets: Tensor
-    frame_mask: Tensor
+    features: Tensor  # (B, D, T), 0 in the padding
+    targets: Tensor  # (B, T), IGNORE_INDEX in the padding
+    frame_mask: Tensor  # (B, 1, T) float32, 1 on frames and 0 in the padding
     names: tuple[str, ...]
     padded: bool = True
 

@@ -51,27 +51,16 @@ _ZIP_ERRORS = (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError,
 
 @dataclass(frozen=True)
 class Source:
-    """One data set of an archive.
+    """One data set of an archive."""
 
-    Attributes:
-        dataset: Its name, and that of its folder in the archive.
-        terms: Of the data set, as far as they are known.
-        cite: Whom to cite.
-        fps: Frames per second of the features.
-        record: URL of the JSON that gives size and checksum of the files of a Zenodo record.
-        url: URL of the archive.
-        file: Name of the archive in that record.
-        page: Page for people to read.
-    """
-
-    dataset: str
-    terms: str
+    dataset: str  # its name, and that of its folder in the archive
+    terms: str  # of the data set, as far as they are known
     cite: str
     fps: float
-    record: str = "https://zenodo.org/api/records/3625992"
+    record: str = "https://zenodo.org/api/records/3625992"  # JSON with size and checksum of `file`
     url: str = "https://zenodo.org/api/records/3625992/files/data.zip/content"
     file: str = "data.zip"
-    page: str = "https://zenodo.org/records/3625992"
+    page: str = "https://zenodo.org/records/3625992"  # for people to read
 
 
 _UNKNOWN = "its authors state no licence that is known here; ask them before any use beyond research."

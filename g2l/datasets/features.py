@@ -30,25 +30,15 @@ _LARGEST_AXIS = 2**48
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """A feature file whose header was checked; its numbers stay on disk until `read`.
-
-    Attributes:
-        path: The file.
-        shape: As stored, without axes of length 1 that a matrix does not need.
-        dtype: As stored: floating point or integer, of any width and byte order.
-        offset: Bytes before the first number.
-        fortran_order: Whether columns are contiguous.
-        frames_first: Whether it is stored as frames × feature_dim.
-        stamp: Size, time and inode when the header was checked; None of a member of an archive.
-    """
+    """A feature file whose header was checked; its numbers stay on disk until `read`."""
 
     path: Path
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    offset: int
+    shape: tuple[int, int]  # as stored, without axes of length 1 that a matrix does not need
+    dtype: np.dtype[Any]  # floating point or integer, of any width and byte order
+    offset: int  # bytes before the first number
     fortran_order: bool
-    frames_first: bool = False
-    stamp: tuple[int, int, int] | None = None
+    frames_first: bool = False  # stored as frames × feature_dim
+    stamp: tuple[int, int, int] | None = None  # when the header was checked; None of a member of an archive
 
     @property
     def feature_dim(self) -> int:

@@ -23,19 +23,12 @@ SUBJECT_PATTERNS = (
 
 @dataclass(frozen=True)
 class HoldoutCut:
-    """The train bundle in two parts, each in the bundle's order.
-
-    Attributes:
-        train: Videos to train on.
-        holdout: Videos to select on.
-        rotations: Rotations until every group was held out.
-        notice: Why subjects may be on both sides, or None where they are not or have no meaning.
-    """
+    """The train bundle in two parts, each in the bundle's order."""
 
     train: tuple[str, ...]
     holdout: tuple[str, ...]
-    rotations: int
-    notice: str | None = None
+    rotations: int  # until every group was held out
+    notice: str | None = None  # why subjects may be on both sides, where they should not
 
 
 def group_of(name: str, pattern: str) -> str | None:

@@ -12,11 +12,12 @@ from functools import cached_property, partial
 from glob import escape
 from pathlib import Path
 
-from g2l.config import LONGEST_NAME, DataConfig
+from g2l.config import DataConfig
 from g2l.datasets.errors import DataError, attempt, strictly
 from g2l.datasets.reading import is_folder, normal, numbered, present, read_lines, reading
 from g2l.errors import InputError, OperationalError, brief, did_you_mean
 from g2l.files import ensure_folder, hold_folder, unwritable, write_text
+from g2l.settings import LONGEST_NAME
 
 Splits = Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]]
 """Train and test videos of each split."""

@@ -167,8 +167,7 @@ class DatasetFacts:
         longest: Frames of the longest video.
         class_counts: Frames of each class, in index order.
         splits: Number of train and of test videos of each split.
-        fps: Frames per second of the features, or None.
-        extraction: How the features were made, as `features.json` says it, or None.
+        extraction: How the features were made, as in `features.json`, or None.
     """
 
     videos: int

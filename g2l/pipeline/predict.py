@@ -130,7 +130,8 @@ def predict(
     if context.resume or overwrite:
         keep_edited(place)
     if overwrite:
-        remove_files(place, {*ours, *RECORDS, MANIFEST} if (place / MANIFEST).exists() else ())
+        # Not the manifest: after a kill it shows whose the other files are.
+        remove_files(place, {*ours, *RECORDS} if (place / MANIFEST).exists() else ())
     made_by = {
         "version": g2l.__version__,
         "model": session.fingerprint,
@@ -265,7 +266,8 @@ class PredictionRecord:
             OperationalError: The disk refuses.
         """
         lines = (self._lines[video] for video in videos)
-        write_text(self._path, "".join(f"{canonical_json(line)}\n" for line in lines))
+        if self._path.exists():
+            write_text(self._path, "".join(f"{canonical_json(line)}\n" for line in lines))
 
     def add(
         self, video: str, features: Source | None, files: Iterable[Path], segments: Sequence[SegmentRow]

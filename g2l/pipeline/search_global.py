@@ -38,6 +38,7 @@ from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_co
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
 from g2l.search.budget import CostPlan, plan_search
+from g2l.search.engine import Search
 from g2l.search.events import SearchObserver
 from g2l.search.journal import Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
@@ -331,16 +332,18 @@ def _run(
     fitness = candidate_fitness(task, search.dataset, stage.device, folder=stage.folder)
     with journal, make_executor(task.search, fitness) as executor:
         return run_global_search(
-            search.space,
-            search.config,
-            executor,
-            seed=SeedPlan(task.seed).search,
-            hand_designed=task.backbone.hand_designed(),
-            full_steps=search.full_steps,
-            journal=journal,
-            store=None if stage.evaluations is None else EvaluationStore(stage.evaluations, depends_on),
-            observers=observers,
-            progress=stage.progress,
+            Search(
+                search.space,
+                search.config,
+                executor,
+                seed=SeedPlan(task.seed).search,
+                hand_designed=task.backbone.hand_designed(),
+                full_steps=search.full_steps,
+                journal=journal,
+                store=None if stage.evaluations is None else EvaluationStore(stage.evaluations, depends_on),
+                observers=observers,
+                progress=stage.progress,
+            )
         )
 
 

@@ -143,6 +143,8 @@ def _by_fitness(run: RunFacts) -> str:
     assert run.search is not None
     assert run.search.result is not None
     found, name = run.search.result, NAMES.get(run.search.fitness, run.search.fitness)
+    if run.search.shapes:
+        return f"On the hold-outs of {run.subject}: {found.reason}"
     if run.search.winner == run.search.hand_designed:
         return f"No structure beat the hand-designed one on the hold-out of {run.subject}. {found.reason}"
     return (
@@ -188,7 +190,7 @@ def _seen(run: RunFacts) -> str:
         seen = [receptive_field(topology, structure, run.seconds_per_frame)[0] for structure in structures]
         if len(structures) > 1 and structures[-1] != structures[0]:
             parts.append(f"Receptive field: {seen[-1]}; of the hand-designed structure: {seen[0]}.")
-        elif run.kind != "predict":
+        elif run.kind not in ("predict", "context"):
             parts.append(f"Receptive field: {seen[0]}.")
     trainings = full_trainings(run)
     if trainings is not None:
@@ -270,9 +272,9 @@ def _averages(splits: Sequence[Sequence[Mapping[str, float]]]) -> list[str]:
 
 
 def _leaders(runs: Sequence[RunFacts]) -> Iterator[Block]:
-    """Yield the best structures of each global search with their hold-out fitness."""
+    """Yield the best structures of each search of rates with their hold-out fitness."""
     for run in runs:
-        if run.search is None or run.search.result is None:
+        if run.search is None or run.search.result is None or run.search.shapes:
             continue
         name = NAMES.get(run.search.fitness, run.search.fitness)
         yield Table(
@@ -280,7 +282,7 @@ def _leaders(runs: Sequence[RunFacts]) -> Iterator[Block]:
             columns=("structure", "fitness", "standard error", "seeds", "steps", "receptive field"),
             rows=tuple(
                 (
-                    "/".join(",".join(map(str, stage)) for stage in leader.structure.stages)
+                    leader.structure.key
                     + (f" ({HAND_DESIGNED})" if leader.structure == run.search.hand_designed else ""),
                     points(leader.fitness),
                     points(leader.standard_error),

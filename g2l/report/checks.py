@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from g2l.errors import InputError, brief
+from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.structure import DilationStructure
 
@@ -18,27 +17,6 @@ MOST_RATE, MOST_STAGES, MOST_LAYERS, MOST_FRAMES = 2**24, 64, 24, 2**24
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
-
-
-@contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Name the file where its content is not what the stages write.
-
-    Raises:
-        InputError: Something in it is missing or of another kind.
-    """
-    hint = "make the run again, or report it with the version that wrote it."
-    try:
-        yield
-    except InputError as error:  # of a structure or of settings, which do not know the file
-        text = str(error)
-        raise (
-            error if text.startswith(str(path.parent)) else InputError(f"{path}: {text}", hint=hint)
-        ) from None
-    except KeyError as error:
-        raise InputError(f"{path}: expected `{error.args[0]}`, found none.", hint=hint) from None
-    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        raise InputError(f"{path}: {brief(error).rstrip('.')}.", hint=hint) from None
 
 
 def optional(path: Path) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from g2l.figures.results import Costed, context_curve, front, holdout_curves
 from g2l.figures.search import best_so_far, fitness_over_budget
@@ -13,10 +11,6 @@ from g2l.report.answer import full_steps
 from g2l.report.blocks import Block, Paragraph, Picture, Section, Table, of_each
 from g2l.report.facts import GlobalFacts, RunFacts
 from g2l.report.words import NAMES, count, counted, points
-
-_Item = TypeVar("_Item")
-_ROWS = 40
-"""Improvements that a table shows at most, evenly spread."""
 
 
 def context(runs: Sequence[RunFacts]) -> Section:
@@ -133,37 +127,26 @@ def fitness(runs: Sequence[RunFacts]) -> Section:
 
 def _by_fitness(runs: Sequence[RunFacts], name: str) -> list[Block]:
     called = NAMES.get(name, name)
-    searches, sentences, rows = {}, [], []
+    searches, sentences = {}, []
     for run in runs:
         assert run.search is not None
         full = full_steps(run) or run.search.scores[-1].spent or 1
         searches[run.label] = (run.search.strategy, run.search.scores, float(full))
         sentences.append(_sentence(run.label, run.search, full, called))
-        spent, best = best_so_far(run.search.scores)
-        rows += [
-            (run.label, count(steps), f"{steps / full:.1f}", points(value))
-            for steps, value in thinned(list(zip(spent, best, strict=True)))
-        ]
     known = [
         run.search.result.hand_designed_fitness
         for run in runs
         if run.search is not None and run.search.result is not None
     ]
     line = known[0] if len(set(known)) == 1 and len(known) == len(runs) else None
-    key, caption = (
-        f"budget-{name.replace('@', '-')}",
-        f"Hold-out {called} of the candidates over what was spent",
-    )
-    words = " ".join(sentences)
-    draw = partial(fitness_over_budget, searches, line, called)
-    table = Table(
-        caption=f"Whenever a candidate with a better {called} was found",
-        columns=("run", "steps spent", "full trainings", "best so far"),
-        rows=tuple(rows),
-        folded=True,
-    )
-    table = table if len(runs) > 1 else replace(table.without_first(), words=0)
-    return [Picture(key=key, caption=caption, alternative=words, draw=draw, table=table)]
+    return [
+        Picture(
+            key=f"budget-{name.replace('@', '-')}",
+            caption=f"Hold-out {called} of the candidates over what was spent",
+            alternative=" ".join(sentences),
+            draw=partial(fitness_over_budget, searches, line, called),
+        )
+    ]
 
 
 def _sentence(label: str, search: GlobalFacts, full: float, name: str) -> str:
@@ -178,11 +161,3 @@ def _sentence(label: str, search: GlobalFacts, full: float, name: str) -> str:
         f"{scores}; the best {name} rose from {points(best[0])} to {points(best[-1])}, which was known after "
         f"{spent[-1] / full:.1f} of {search.scores[-1].spent / full:.1f} full trainings."
     )
-
-
-def thinned(items: Sequence[_Item]) -> list[_Item]:
-    """Return at most `_ROWS` of the items, evenly spread, the first and the last among them."""
-    if len(items) <= _ROWS:
-        return list(items)
-    places = sorted({round(place * (len(items) - 1) / (_ROWS - 1)) for place in range(_ROWS)})
-    return [items[place] for place in places]

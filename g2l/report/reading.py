@@ -28,6 +28,7 @@ from g2l.records import (
     RunRecord,
     RunStatus,
     StatusRecord,
+    named,
     read_epochs,
 )
 from g2l.report.checks import (
@@ -40,7 +41,6 @@ from g2l.report.checks import (
     as_object,
     as_structure,
     build,
-    named,
     optional,
     percent,
     real,

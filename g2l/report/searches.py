@@ -9,7 +9,7 @@ from typing import Any
 from g2l.figures.results import HoldoutCurve
 from g2l.figures.search import Scored
 from g2l.metrics.scores import metric_value
-from g2l.records import JOURNAL, RESULT, RUN, UPDATES, LayerUpdate, RunRecord, read_updates
+from g2l.records import JOURNAL, RESULT, RUN, UPDATES, LayerUpdate, RunRecord, named, read_updates
 from g2l.report.checks import (
     LARGEST,
     MOST_RATE,
@@ -19,7 +19,6 @@ from g2l.report.checks import (
     as_rate,
     as_structure,
     build,
-    named,
     optional,
     percent,
     real,

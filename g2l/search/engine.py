@@ -29,16 +29,21 @@ from g2l.structure import DilationStructure
 class Search:
     """A running search. Its construction validates the settings and opens the journal.
 
-    Args: As `run_global_search`.
+    Args:
+        space: Allowed structures: rates of one network, or shapes.
+        config: Strategy, budget of a candidate in steps, fitness and chances.
+        executor: Trains the candidates; entered and left by the caller.
+        seed: Seed of the search and of every training in it, >= 0.
+        hand_designed: Structure that is evaluated first; projected onto a space of rates.
+        full_steps: Optimiser steps of one final training; needed where the settings count in trainings.
+        journal: Record to write and to resume from, or None.
+        store: Evaluations shared across runs, or None.
+        observers: Notified of every evaluation and generation.
+        progress: Draws bars, or None.
 
     Attributes:
-        space: Allowed structures.
-        config: Settings of the search.
-        seed: Seed of every training whose score selects.
-        hand_designed: The hand-designed structure, projected onto the space.
         generator: The only source of randomness of the search.
-        full_steps: Optimiser steps of one final training of the hand-designed structure, or None.
-        training_steps: Those of the structure whose rates are searched.
+        training_steps: Optimiser steps of a full training of the structure whose rates are searched.
         proxy: Optimiser steps of one candidate.
         allowed: Optimiser steps that may be spent in the present part of the search, or None for no limit.
         planned: Expected steps of search and race in all, or None when unknown.
@@ -47,7 +52,6 @@ class Search:
         generations: Summaries of the closed generations.
         evaluations: Scores so far, those of other runs included.
         cache_hits: Those of other runs.
-        progress: Draws bars.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -61,11 +65,11 @@ class Search:
         *,
         seed: int,
         hand_designed: DilationStructure,
-        full_steps: int | None,
-        journal: Journal | None,
-        store: EvaluationStore | None,
-        observers: Sequence[SearchObserver],
-        progress: Progress | None,
+        full_steps: int | None = None,
+        journal: Journal | None = None,
+        store: EvaluationStore | None = None,
+        observers: Sequence[SearchObserver] = (),
+        progress: Progress | None = None,
     ) -> None:
         config.validate()
         if seed < 0:
@@ -219,19 +223,15 @@ class Search:
         assert isinstance(self.space, SearchSpace)  # shapes are not bred
         return Breeder(self.space, self._orders, self.generator)
 
-    def first_proposals(self, count: int) -> list[Proposal]:
-        """Return the hand-designed structure and random ones, `count` in all."""
-        breeder = self.breeder()
-        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
-        return [hand_designed, *breeder.random(count - 1)]
-
     def evaluate_first(self, count: int) -> tuple[Candidate, ...]:
-        """Return the first `count` candidates, evaluated.
+        """Return the hand-designed structure and random ones, evaluated, `count` in all.
 
         Raises:
             OperationalError: None could be trained.
         """
-        candidates = self.evaluate(self.first_proposals(count))
+        breeder = self.breeder()
+        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
+        candidates = self.evaluate([hand_designed, *breeder.random(count - 1)])
         self.require_one(candidates)
         return candidates
 

@@ -13,25 +13,19 @@ the hand-designed structure is evaluated first, and it wins all ties.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from g2l.config import GlobalSearchConfig, Strategy
+from g2l.config import Strategy
 from g2l.evaluation import Evaluation
-from g2l.progress import Progress
 from g2l.search.budget import allowed_steps
 from g2l.search.candidates import Candidate, GenerationSummary, nothing_learnt, ranked
 from g2l.search.engine import Search
-from g2l.search.events import SearchObserver
-from g2l.search.executors.contract import Executor
-from g2l.search.journal import Journal
 from g2l.search.proposals.genetic import search_genetically
 from g2l.search.proposals.random import search_randomly
 from g2l.search.proposals.shapes import Proof, search_shapes
 from g2l.search.race import Race, run_race
 from g2l.search.shapes import ShapeSpace
-from g2l.search.space import SearchSpace
-from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
 
@@ -73,63 +67,29 @@ class GlobalSearchResult:
     verdict: str | None
 
 
-def run_global_search(
-    space: SearchSpace | ShapeSpace,
-    config: GlobalSearchConfig,
-    executor: Executor,
-    *,
-    seed: int,
-    hand_designed: DilationStructure,
-    full_steps: int | None = None,
-    journal: Journal | None = None,
-    store: EvaluationStore | None = None,
-    observers: Sequence[SearchObserver] = (),
-    progress: Progress | None = None,
-) -> GlobalSearchResult:
-    """Search the space.
+def run_global_search(search: Search) -> GlobalSearchResult:
+    """Run a search.
 
-    The result is a function of `space`, `config`, `seed`, `hand_designed`, `full_steps` and the scores
-    alone: neither the executor, nor the order of completion, nor an interruption and resume change it.
-
-    Args:
-        space: Allowed structures: rates of one network, or shapes.
-        config: Strategy, budget of a candidate in steps, fitness and chances.
-        executor: Trains the candidates; entered and left by the caller.
-        seed: Seed of the search and of every training in it, >= 0.
-        hand_designed: Structure that is evaluated first; projected onto a space of rates.
-        full_steps: Optimiser steps of one final training; needed where the settings count in trainings.
-        journal: Record to write and to resume from, or None.
-        store: Evaluations shared across runs, or None.
-        observers: Notified of every evaluation and generation.
-        progress: Draws bars, or None.
+    The result is a function of its space, settings, seed, hand-designed structure, length of a full training
+    and the scores alone: neither the executor, nor the order of completion, nor an interruption and resume
+    change it.
 
     Raises:
-        InputError: The settings are out of range, or the journal is damaged or of another search.
+        InputError: The settings leave too little for a search, or the journal is of another one.
         OperationalError: None of the first candidates could be trained, or a file cannot be written.
     """
-    search = Search(
-        space,
-        config,
-        executor,
-        seed=seed,
-        hand_designed=hand_designed,
-        full_steps=full_steps,
-        journal=journal,
-        store=store,
-        observers=observers,
-        progress=progress,
-    )
     first, proof, race = search.first_task, None, None
-    if isinstance(space, ShapeSpace):
-        proof = search_shapes(search, space)
+    if isinstance(search.space, ShapeSpace):
+        then_rates = search.space.rates is not None
+        proof = search_shapes(search, search.space)
         population = ranked(search.candidate(one) for one in proof.tasks)
         winner, verdict = proof.winner.structure, proof.verdict
         best = next(one for one in population if one.structure == winner)
-        if space.rates is not None and verdict is None:
+        if then_rates and verdict is None:
             proof, race = _go_on_with_rates(search, proof)
             winner = proof.winner.structure
     else:
-        search.allowed = allowed_steps(config, search.proxy, full_steps)
+        search.allowed = allowed_steps(search.config, search.proxy, search.full_steps)
         winner, population, race, verdict = _search_rates(search)
         best = next((one for one in population if one.structure == winner), search.first)
     search.end(winner)

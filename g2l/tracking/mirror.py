@@ -28,10 +28,12 @@ from g2l.records import (
     EpochRecord,
     LocalSearchUpdate,
     MetricsRecord,
+    RecordedNumbers,
     RunKind,
     RunRecord,
     RunStatus,
     StatusRecord,
+    named,
     read_epochs,
     read_metrics,
     read_updates,
@@ -114,9 +116,24 @@ class Mirror:
     def _stage(
         self, folder: Path, record: RunRecord, parent: str | None, root: str, over: bool
     ) -> Iterator[MirroredRun]:
+        try:
+            with named(folder / RUN):
+                yield from self._runs(folder, record, parent, root, over)
+        except InputError as error:
+            self.problems.append(error.message)
+            return
+        if record.kind not in _LEAVES:
+            for below in sorted(path.parent for path in folder.glob(f"*/{RUN}")):
+                stage = self._take(below / RUN, partial(RunRecord.read, below))
+                if stage is not None:
+                    yield from self._stage(below, stage, record.id, root, over)
+
+    def _runs(
+        self, folder: Path, record: RunRecord, parent: str | None, root: str, over: bool
+    ) -> list[MirroredRun]:
         status = self._status(folder, record, over)
         result = self._take(folder / RESULT, lambda: _result(folder)) or {}
-        recorded = result.get("recorded", {})
+        recorded = RecordedNumbers.of(result)
         data = self._take(folder / DATASET, lambda: DatasetRecord.read(folder))
         tags = {
             KIND_TAG: record.kind.value,
@@ -124,7 +141,7 @@ class Mirror:
             ROOT_TAG: root,
             FOLDER_TAG: folder.name,
             **_environment_tags(record.environment or {}),
-            **{str(name): str(value) for name, value in recorded.get("tags", {}).items()},
+            **{str(name): str(value) for name, value in recorded.tags.items()},
         }
         if status.reason is not None:
             tags[REASON_TAG] = status.reason
@@ -146,18 +163,21 @@ class Mirror:
             mlflow_run_id=record.mlflow_run_id,
         )
         if record.kind is RunKind.SEARCH_GLOBAL:
-            path = folder / JOURNAL
-            lines = self._take(path, lambda: [line for _, line in read_lines(path)]) or []
-            candidates = Candidates(run, record.settings, lines)
-            yield candidates.search()
-            yield from candidates.runs()
-        else:
-            yield run
-        if record.kind not in _LEAVES:
-            for below in sorted(path.parent for path in folder.glob(f"*/{RUN}")):
-                stage = self._take(below / RUN, partial(RunRecord.read, below))
-                if stage is not None:
-                    yield from self._stage(below, stage, record.id, root, over)
+            return self._with_candidates(folder / JOURNAL, run, record.settings)
+        return [run]
+
+    def _with_candidates(
+        self, path: Path, run: MirroredRun, settings: Mapping[str, Any]
+    ) -> list[MirroredRun]:
+        lines = self._take(path, lambda: [line for _, line in read_lines(path)]) or []
+        try:
+            with named(path.with_name(RUN)):
+                candidates = Candidates(run, settings, lines)
+            with named(path):
+                return [candidates.search(), *candidates.runs()]
+        except InputError as error:
+            self.problems.append(error.message)
+            return [run]
 
     def _status(self, folder: Path, record: RunRecord, over: bool) -> StatusRecord:
         found = self._take(folder / STATUS, lambda: StatusRecord.read(folder))
@@ -168,14 +188,12 @@ class Mirror:
             return StatusRecord(status=RunStatus.KILLED, reason=_DEAD, at=_latest(folder))
         return found
 
-    def _metrics(
-        self, folder: Path, record: RunRecord, recorded: Mapping[str, Any]
-    ) -> dict[str, list[Metric]]:
+    def _metrics(self, folder: Path, record: RunRecord, recorded: RecordedNumbers) -> dict[str, list[Metric]]:
         first = record.started_at
         local = record.kind is RunKind.SEARCH_LOCAL
         epochs = self._take(folder / EPOCHS, lambda: _epochs(read_epochs(folder), first)) or []
         updates = folder / (UPDATES if (folder / UPDATES).exists() else JOURNAL)
-        last = named_metrics(recorded.get("metrics", {}), recorded.get("at", first), recorded.get("step", 0))
+        last = named_metrics(recorded.metrics, recorded.at or first, recorded.step)
         known = {(one.name, one.step, one.value) for one in epochs}
         found = {
             EPOCHS: epochs,
@@ -246,7 +264,7 @@ def _datasets(data: DatasetRecord | None, settings: Mapping[str, Any]) -> list[D
 
 def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterator[Artifact]:
     # A prediction has thousands of files, one of each video; `segments.csv` holds the same.
-    more = {} if record.kind is RunKind.PREDICT else result.get("artifacts", {})
+    more = {} if record.kind is RunKind.PREDICT else result.get("artifacts") or {}
     finals = dict.fromkeys((*FINAL, *more))
     if record.kind is RunKind.TRAIN and "structure" in record.settings:
         text = json_text(record.settings["structure"], indent=2)
@@ -274,9 +292,15 @@ def _model(folder: Path, kind: RunKind, result: Mapping[str, Any]) -> OnnxModel 
 
 
 def _result(folder: Path) -> dict[str, Any]:
+    """Return the result of a stage, as far as it is mirrored of the right kinds."""
     value = read_json(folder / RESULT)
     if not isinstance(value, dict):
         raise InputError(f"{folder / RESULT}: expected a JSON object, found {type(value).__name__}.")
+    with named(folder / RESULT):
+        RecordedNumbers.of(value)
+        for name in ("artifacts", "register"):
+            if not isinstance(value.get(name) or {}, dict):
+                raise ValueError(f"expected `{name}` to be an object, found {value[name]!r}")
     return value
 
 

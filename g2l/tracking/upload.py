@@ -395,7 +395,15 @@ def read_tracking(folder: Path) -> dict[str, Any]:
     except InputError:
         return {}
     stores = value.get("stores") if isinstance(value, dict) and value.get("schema") == SCHEMA else None
-    return stores if isinstance(stores, dict) else {}
+    return {uri: sent for uri, sent in stores.items() if _usable(sent)} if isinstance(stores, dict) else {}
+
+
+def _usable(sent: Any) -> bool:
+    """Return whether what was sent to a store can be read; else it is sent again, which changes nothing."""
+    runs = sent.get("runs") if isinstance(sent, dict) else None
+    return isinstance(runs, dict) and all(
+        isinstance(run, dict) and isinstance(run.get("run_id"), str) for run in runs.values()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

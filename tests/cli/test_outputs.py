@@ -14,6 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import Result
 
+from g2l.datasets.facts import write_dataset_facts
+
 TRUTH = ("--ground-truth", "data/tiny/groundTruth")
 
 
@@ -125,3 +127,13 @@ def test_a_model_that_lacks_something_says_so_and_predicts_without(run: Run, old
 )
 def test_options_that_do_not_fit(run: Run, options: str, message: str) -> None:
     assert message in refusal(run(*predict(Path("none.onnx"), options)))
+
+
+def test_evaluate_takes_the_background_of_the_data_set_unless_it_is_given(run: Run) -> None:
+    name = Path("data/tiny/mapping.txt").read_text().splitlines()[1].split()[1]
+    write_dataset_facts(Path("data/tiny"), {"background": [name]})
+    line = ("evaluate", "--predictions", "data/tiny/groundTruth", *TRUTH)
+    told = run(*line)
+    assert told.exit_code == 0, told.stderr
+    assert "background of the data set" not in told.stderr
+    assert f"background of the data set is {name}" in run(*line, "--background", "background").stderr

@@ -52,21 +52,6 @@ def test_a_broken_download_goes_on_where_it_stopped(server: ArchiveServer, tmp_p
     assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
 
 
-def test_the_next_call_goes_on_too(
-    server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.breaks = [1000, *[0] * 5]
-    with pytest.raises(
-        OperationalError, match=rf"broke off after 1,000 of {len(CONTENT):,} bytes \("
-    ) as error:
-        download(server, tmp_path)
-    assert error.value.hint == "run the command again: it goes on from there."
-    assert [name.endswith("-data.zip.part") for name in left(tmp_path)] == [True]
-    server.asked.clear()
-    download(server, tmp_path)
-    assert server.asked == ["bytes=1000-"]
-
-
 def test_a_server_that_ignores_ranges_sends_all_again(server: ArchiveServer, tmp_path: Path) -> None:
     server.ranges = False
     server.breaks = [1000, 1200, None]

@@ -34,12 +34,6 @@ def test_a_class_outside_the_mapping_is_named_with_its_line_in_the_file(tmp_path
     assert _read(tmp_path, "cut \r\n\n\tpour milk\n   \nbackground\n\n") == [1, 2, 0]
 
 
-@pytest.mark.parametrize("text", ["", "\n \r\n"])
-def test_an_empty_file_is_an_input_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"video\.txt: expected one class name a line, but it is empty\."):
-        _read(tmp_path, text)
-
-
 VIDEOS = st.lists(st.lists(st.integers(0, 3), max_size=20), max_size=5)
 
 

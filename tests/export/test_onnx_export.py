@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -200,3 +201,13 @@ def test_an_export_that_differs_is_refused(difference, message):
     with pytest.raises(OperationalError, match=message):
         report.require_parity()
     replace(report, parity=Parity(((1, 1),), 2e-5, 98.0)).require_parity()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOMEM, "Cannot allocate memory"), MemoryError()])
+def test_an_export_without_memory_is_no_fault_of_the_network(tmp_path, network, metadata, monkeypatch, error):
+    def export(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    with pytest.raises(type(error)):
+        export_onnx(network, metadata, tmp_path / "model.onnx")

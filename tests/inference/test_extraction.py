@@ -49,13 +49,6 @@ def test_frames_are_those_on_the_screen(request_: ExtractionConfig, rate: int, f
     assert (result.frames, result.feature_dim) == (expected.shape[1], 3)
 
 
-def test_a_codec_that_loses_a_little(request_: ExtractionConfig) -> None:
-    write_video(request_.videos / "a.mp4", 40, codec="libx264")
-    extract_features(request_)
-    expected = colours(40)[::2].T / 255
-    np.testing.assert_allclose(features(request_, "a"), expected, atol=0.03)
-
-
 def test_frames_of_uneven_length(request_: ExtractionConfig) -> None:
     write_video(request_.videos / "a.mkv", 4, rate=10, times=[0, 1, 5, 6])
     extract_features(replace(request_, fps=10))

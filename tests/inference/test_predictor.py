@@ -12,7 +12,7 @@ import pytest
 from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
 from g2l.inference.loading import prepare
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction, ahead
+from g2l.inference.predictor import Predictor, ahead
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,23 +27,6 @@ def test_predictions_come_in_order_at_full_rate(fake_session, video):
     for result in results:
         assert result.probabilities.shape == (3, len(result.labels))
         assert result.probabilities[result.labels, np.arange(len(result.labels))].min() == 1
-
-
-def test_a_bad_video_does_not_stop_the_others(fake_session, video):
-    good, bad, last = video("good", [1, 1]), video("bad", [0, 1]), video("last", [2])
-    np.save(bad, np.full((6, 2), np.nan, np.float32))
-    wrong = video("wrong", [0])
-    np.save(wrong, np.zeros((7, 3), np.float32))
-    results = list(Predictor(fake_session()).predict([bad, good, wrong, last]))
-    assert [type(result) for result in results] == [
-        VideoFailure,
-        VideoPrediction,
-        VideoFailure,
-        VideoPrediction,
-    ]
-    assert isinstance(results[0].error, InputError)
-    assert "features must be finite" in results[0].error.message
-    assert "expected feature_dim 6" in results[2].error.message
 
 
 def test_a_failing_runtime_and_nan_are_failures_of_the_video(fake_session, video):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import mmap
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -134,15 +132,6 @@ def random_session(structure, **changes):
     return TorchSession(network, replace(metadata, **changes), Device.CPU)
 
 
-def test_probabilities_of_tiles_lie_in_a_file_without_a_name(tmp_path):
-    session = random_session(DilationStructure(((2, 5),)))
-    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((DIM, 90), np.float32))
-    (found,) = tiled(session, 30, folder=tmp_path).predict([tmp_path / "v.npy"])
-    assert isinstance(found.probabilities.base.base.obj, mmap.mmap)
-    assert found.probabilities.shape == (4, 90)
-    assert [path.name for path in tmp_path.iterdir()] == ["v.npy"]
-
-
 def test_a_tile_that_cannot_be_read_gives_its_video_up_and_no_other(tmp_path):
     session = random_session(DilationStructure(((2, 5),)))
     values = np.random.default_rng(1).standard_normal((DIM, 300), np.float32)
@@ -184,26 +173,6 @@ def test_a_network_that_sees_everything_says_what_it_would_need(tmp_path):
             result.error.message
         )
         assert "--max-memory" in result.error.hint
-
-
-def test_statistics_are_taken_while_another_tile_is_computed_without_touching_it(fake_session, video):
-    """With `normalize` video a file is read once more, at a time when buffers are in use."""
-    generator = np.random.default_rng(0)
-    paths = [video(f"v{number}", [0]) for number in range(4)]
-    for number, path in enumerate(paths):
-        np.save(path, generator.standard_normal((6, 150), np.float32) + number)
-    session = fake_session(sample_rate=1, normalize=Normalization.VIDEO)
-    expected = [result.probabilities for result in Predictor(session).predict(paths)]
-    patient = session.probabilities
-
-    def compute(features):
-        time.sleep(0.005)  # for a reader that would write where it must not
-        return patient(features)
-
-    session.probabilities = compute
-    found = [result.probabilities for result in tiled(session, 40).predict(paths)]
-    for one, other in zip(expected, found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
 @given(

@@ -43,10 +43,6 @@ def test_background_counts_for_accuracy_only():
     assert computed == {"videos": 1, "frames": 4, **ZERO, "accuracy": 75.0}
 
 
-def test_an_empty_video():
-    assert metrics_of([([], [])]).compute() == {"videos": 1, "frames": 0, **ZERO, "edit": 100.0}
-
-
 def test_convention_changes_f1_only():
     video = ([1, 1, 1, 1, 1, 2], [1, 1, 1, 1, 2, 2])
     mstcn, g2l = (metrics_of([video], convention=each).compute() for each in Convention)

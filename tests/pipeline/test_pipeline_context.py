@@ -150,8 +150,9 @@ def test_other_settings_are_a_new_run_where_they_need_not_be_the_same(context, r
 
 def test_a_run_of_another_kind_is_refused(context, resumed):
     run_once(context)
-    with pytest.raises(InputError, match=r"run\.json: expected a seed run, but found 'train'"):
-        run_once(resumed, kind=RunKind.SEED)
+    for again in (context, resumed):
+        with pytest.raises(InputError, match=r"run\.json: expected a seed run, but found 'train'"):
+            run_once(again, kind=RunKind.SEED)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from g2l.inference.devices import Device
 from g2l.inference.sessions import TorchSession
 from g2l.models.metadata import ModelMetadata
 from g2l.pipeline.context_of_model import ModelContextTask, labels_within, measure_model_context
-from g2l.records import RunKind, RunRecord, figure_path, read_result
+from g2l.records import RunKind, RunRecord, read_result
 from g2l.structure import DilationStructure
 
 LAG = 24
@@ -92,7 +92,7 @@ def test_the_measurement_is_recorded_like_one_of_trainings(context, lagged):
     assert (result["words"], result["suggested"]) == (curve.words(), suggested.as_lists())
     table = read_json(context.folder / "tables" / "context.json")
     assert table["columns"][-1] == "unchanged"
-    assert figure_path(context.folder, "context").read_bytes().startswith(b"\x89PNG")
+    assert (context.folder / "figures" / "context.svg").read_bytes().startswith(b"<?xml")
     assert measure_model_context(replace(context, resume=True), session_of(lagged), task)[0] == curve
 
 

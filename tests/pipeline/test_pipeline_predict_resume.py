@@ -24,6 +24,7 @@ from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
+from g2l.pipeline.output import refuse_foreign_folder
 from g2l.pipeline.predict import predict, require_success
 from g2l.structure import DilationStructure
 
@@ -174,6 +175,23 @@ def test_a_kill_while_a_video_is_replaced_is_no_edit(data, work, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             work()
     assert work()[1] == ["b"]
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_kill_while_files_are_removed_leaves_a_folder_that_is_known(data, work, monkeypatch, count):
+    work(resume=False)
+
+    def killed(folder, names):
+        for name in sorted(names, reverse=True)[:count]:
+            (folder / name).unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("g2l.pipeline.predict.remove_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            work(resume=False)
+    refuse_foreign_folder(data / "out")
+    assert work(resume=False)[0].videos == NAMES
 
 
 def test_another_model_or_other_outputs_do_all_again(data, work):

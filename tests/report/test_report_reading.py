@@ -178,6 +178,8 @@ def test_a_damaged_file_is_named(generated, tmp_path, file, content, message):
 
 JSON_FILES = (
     "run.json",
+    "shapes/search-global/result.json",
+    "context/result.json",
     "summary.json",
     "search-global/run.json",
     "search-global/result.json",
@@ -189,7 +191,12 @@ JSON_FILES = (
     "train-searched/seed-0/result.json",
     "predictions/evaluation.json",
 )
-LINE_FILES = ("search-global/journal.jsonl", "search-local/journal.jsonl")
+LINE_FILES = (
+    "search-global/journal.jsonl",
+    "search-local/journal.jsonl",
+    "shapes/search-global/journal.jsonl",
+    "train-searched/seed-0/epochs.jsonl",
+)
 OTHER_KINDS = st.sampled_from(
     [None, True, -1, 0, 2.5, 1e308, -1e308, 10**400, "", "text", "\x00", [], [1], {}, {"a": 1}, [[]]]
 )
@@ -204,13 +211,18 @@ def places(value, path=()):
 
 
 @pytest.mark.parametrize("file", JSON_FILES + LINE_FILES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.data())
 def test_a_value_of_another_kind_is_one_line_that_names_the_file_or_a_report(
     generated, tmp_path, file, drawn
 ):
     """Whatever stands where a number, a list or a name should be: an `InputError` or a whole page."""
-    text = (generated / file).read_text()
+    source = tmp_path / "source"
+    if not source.exists():
+        shutil.copytree(generated, source)
+        search_of_shapes(source / "shapes")
+        context(source / "context")
+    text = (source / file).read_text()
     lines = text.splitlines() if file in LINE_FILES else [text]
     number = drawn.draw(st.integers(0, len(lines) - 1))
     value = json.loads(lines[number])
@@ -226,11 +238,13 @@ def test_a_value_of_another_kind_is_one_line_that_names_the_file_or_a_report(
     lines[number] = json.dumps(value)
     folder = tmp_path / "run"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(generated, folder)
+    shutil.copytree(source, folder)
+    first = file.partition("/")[0]
+    asked = folder / {"shapes": "shapes/search-global", "context": "context"}.get(first, "")
     (folder / file).write_text("\n".join(lines) + "\n")
     message = f"{folder / file}: # G2L: "
     try:
-        message += markdown(build_report(read_runs({"run": folder})))[:7].strip()
+        message += markdown(build_report(read_runs({"run": asked})))[:7].strip()
     except InputError as error:
         message = str(error)
     assert str(folder / file) in message
@@ -262,3 +276,22 @@ def test_scores_of_test_videos_are_read(generated, tmp_path):
     path = folder / "train-searched" / "seed-0" / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_videos": {"a": scores.as_dict()}}))
     assert read_run(folder).trainings[1].seeds[0].videos == {"a": scores}
+
+
+def test_a_line_that_was_cut_anywhere_is_left_out_or_named(generated, tmp_path):
+    """A kill or a full disk ends a file anywhere; what is there before is shown."""
+    folder = shutil.copytree(generated, tmp_path / "run")
+    for name in (
+        "search-global/journal.jsonl",
+        "search-local/journal.jsonl",
+        "train-searched/seed-0/epochs.jsonl",
+    ):
+        whole = (folder / name).read_bytes()
+        for end in (0, 1, 40, len(whole) // 2, len(whole) - 2, len(whole) - 1):
+            (folder / name).write_bytes(whole[:end])
+            try:
+                found = read_run(folder).source
+            except InputError as error:
+                found = str(error)
+            assert found == str(folder) or str(folder / name) in found
+        (folder / name).write_bytes(whole)

@@ -17,7 +17,7 @@ from g2l.report.blocks import Matrix
 from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts, VideoFacts
 from g2l.report.origin import command_line, data, reproduce
 from g2l.report.predictions import chosen, predictions
-from g2l.report.progress import curves, fitness, shapes, thinned
+from g2l.report.progress import curves, fitness, shapes
 from g2l.report.reading import read_run
 from g2l.report.render import build_report
 from g2l.report.structures import paths, structure
@@ -74,6 +74,9 @@ def test_shapes_are_shown_with_their_intervals_and_curves(tmp_path):
     run = read_run(search_of_shapes(tmp_path / "run"))
     (picture,) = shapes([run]).blocks
     assert picture.alternative == "4,2,2 is shown to be as good."
+    assert (
+        result([run]).blocks[0].text == "On the hold-outs of kitchen split 1: 4,2,2 is shown to be as good."
+    )
     assert picture.table.rows[0] == (
         "4,2,2",
         "0.40 ×",
@@ -100,7 +103,7 @@ def test_curves_of_trainings_name_their_best_length(run):
 
 def test_context_is_its_sentence_and_its_scores(tmp_path):
     run = read_run(context(tmp_path / "run"))
-    assert result([run]).blocks[0].text == "Beyond ± 62 frames nothing is gained."
+    assert texts(result([run])) == "Beyond ± 62 frames nothing is gained."
     (picture,) = progress.context([run]).blocks
     assert picture.table.rows[1] == ("125", "60.0", "60.0", "70.0")
     assert picture.draw().axes[0].get_xlabel() == "receptive field (s)"
@@ -276,9 +279,3 @@ def test_numbers_are_said_alike():
     assert (frames(1, None), frames(30, 0.5)) == ("1 frame", "30 frames (15.00 s)")
     whole = LayerTopology(whole_video=True)
     assert receptive_field(whole, ONES, None) == ("whole video [5 frames]", "whole video [2 frames]")
-
-
-def test_long_lists_are_thinned_but_keep_their_ends():
-    assert thinned([1, 2, 3]) == [1, 2, 3]
-    kept = thinned(list(range(1000)))
-    assert (len(kept), kept[0], kept[-1]) == (40, 0, 999)

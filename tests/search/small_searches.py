@@ -5,6 +5,7 @@ from __future__ import annotations
 from search_landscapes import BUDGET, TARGET, Landscape
 
 from g2l.config import GlobalSearchConfig, Strategy
+from g2l.search.engine import Search
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
@@ -30,10 +31,12 @@ def random_search(fitness, *, evaluations, **options):
 def search(fitness=None, *, space=SPACE, seed=0, executor=None, **options):
     settings = options.pop("config", config())
     return run_global_search(
-        space,
-        settings,
-        executor or SerialExecutor(fitness or Landscape(TARGET)),
-        seed=seed,
-        hand_designed=options.pop("hand_designed", HAND),
-        **options,
+        Search(
+            space,
+            settings,
+            executor or SerialExecutor(fitness or Landscape(TARGET)),
+            seed=seed,
+            hand_designed=options.pop("hand_designed", HAND),
+            **options,
+        )
     )

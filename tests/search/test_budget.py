@@ -13,6 +13,7 @@ from g2l.search.budget import (
     plan_search,
     task_steps,
 )
+from g2l.search.engine import Search
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
@@ -98,7 +99,7 @@ def test_real_searches_stay_within_the_plan(population, chance, margin):
     )
     hand = DilationStructure.hand_designed(4, 10)
     fitness = Landscape(SPACE.from_rates([64] * 40))
-    result = run_global_search(SPACE, config, SerialExecutor(fitness), seed=0, hand_designed=hand)
+    result = run_global_search(Search(SPACE, config, SerialExecutor(fitness), seed=0, hand_designed=hand))
     assert result.evaluations <= maximal_evaluations(config)
     if chance in (0.0, 1.0) and margin == 1000.0:
         assert result.evaluations == pytest.approx(expected_evaluations(config), abs=result.cache_hits)

@@ -12,6 +12,7 @@ from search_landscapes import BUDGET, Landscape, evaluation
 from g2l.config import Budget, CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import EvaluationStatus
+from g2l.search.engine import Search
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search
@@ -29,13 +30,15 @@ IDENTITY = {"data": "f00d", "recipe": {"epochs": 5}}
 def search(path, *, resume=False, fitness=None, config=CONFIG, seed=3, identity=IDENTITY, **options):
     with Journal(path, resume=resume, identity=identity) as journal:
         return run_global_search(
-            SPACE,
-            config,
-            SerialExecutor(fitness or Landscape(TARGET)),
-            seed=seed,
-            hand_designed=HAND,
-            journal=journal,
-            **options,
+            Search(
+                SPACE,
+                config,
+                SerialExecutor(fitness or Landscape(TARGET)),
+                seed=seed,
+                hand_designed=HAND,
+                journal=journal,
+                **options,
+            )
         )
 
 

@@ -19,6 +19,7 @@ from small_shapes import HAND as FOUR_BY_TEN
 from g2l.config import GlobalSearchConfig, Space, Strategy
 from g2l.errors import DiskFullError
 from g2l.evaluation import EvaluationTask
+from g2l.search.engine import Search
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal
@@ -39,14 +40,16 @@ def search(path, strategy, *, store=None, fitness=None):
         return search_shapes(path, store, fitness, then_rates=strategy == RATES_AFTER)
     with Journal(path, resume=True, identity=IDENTITY) as journal:
         return run_global_search(
-            SPACE,
-            CONFIG.replace(strategy=strategy, trainings=40.0),
-            SerialExecutor(fitness or Landscape(TARGET)),
-            seed=3,
-            hand_designed=HAND,
-            full_steps=4 * BUDGET.amount,
-            journal=journal,
-            store=None if store is None else EvaluationStore(store, IDENTITY),
+            Search(
+                SPACE,
+                CONFIG.replace(strategy=strategy, trainings=40.0),
+                SerialExecutor(fitness or Landscape(TARGET)),
+                seed=3,
+                hand_designed=HAND,
+                full_steps=4 * BUDGET.amount,
+                journal=journal,
+                store=None if store is None else EvaluationStore(store, IDENTITY),
+            )
         )
 
 
@@ -56,14 +59,16 @@ def search_shapes(path, store, fitness, *, then_rates):
     usual = RatesToo(32) if then_rates else curves(noise=3.0)
     with Journal(path, resume=True, identity=IDENTITY) as journal:
         return run_global_search(
-            space,
-            config,
-            SerialExecutor(fitness or usual),
-            seed=3,
-            hand_designed=FOUR_BY_TEN,
-            full_steps=FULL,
-            journal=journal,
-            store=None if store is None else EvaluationStore(store, IDENTITY),
+            Search(
+                space,
+                config,
+                SerialExecutor(fitness or usual),
+                seed=3,
+                hand_designed=FOUR_BY_TEN,
+                full_steps=FULL,
+                journal=journal,
+                store=None if store is None else EvaluationStore(store, IDENTITY),
+            )
         )
 
 

@@ -13,6 +13,7 @@ from small_shapes import FULL, HAND, RATES, SMALL, TINY, RatesToo, curves, shape
 
 from g2l.config import Budget, GlobalSearchConfig, Preference, ProxyChoice, Space
 from g2l.errors import InputError
+from g2l.search.engine import Search
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
@@ -80,13 +81,15 @@ def test_the_share_of_a_holdout():
 def search(fitness=None, where=None, *, executor=None, journal=None, seed=5, **changes):
     config = GlobalSearchConfig(space=Space.SHAPES, trainings=20.0).replace(**changes)
     return run_global_search(
-        where or shape_space(),
-        config,
-        executor or SerialExecutor(fitness or curves()),
-        seed=seed,
-        hand_designed=HAND,
-        full_steps=FULL,
-        journal=journal,
+        Search(
+            where or shape_space(),
+            config,
+            executor or SerialExecutor(fitness or curves()),
+            seed=seed,
+            hand_designed=HAND,
+            full_steps=FULL,
+            journal=journal,
+        )
     )
 
 

@@ -125,6 +125,44 @@ def test_a_damaged_record_is_named_and_the_rest_is_mirrored(folder):
     ]
 
 
+OTHER_KINDS = [None, True, -1, 2.5, 10**400, "text", [], [1], {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("seed-0/result.json", ("recorded",)),
+        ("seed-0/result.json", ("recorded", "metrics")),
+        ("seed-0/result.json", ("recorded", "metrics", "test/accuracy")),
+        ("seed-0/result.json", ("recorded", "at")),
+        ("seed-0/result.json", ("artifacts",)),
+        ("run.json", ("settings", "data")),
+        ("run.json", ("environment", "versions")),
+        ("search-global/run.json", ("settings", "search")),
+        ("search-global/journal.jsonl", ("evaluation", "metrics")),
+        ("search-global/journal.jsonl", ("evaluation", "structure")),
+        ("search-global/journal.jsonl", ("at",)),
+    ],
+)
+def test_a_value_of_another_kind_is_named_and_stops_no_upload(folder, file, path):
+    """Before, it ended the uploader: nothing of the run was recorded."""
+    found = next(one for one in folder.rglob(file.rpartition("/")[2]) if str(one).endswith(file))
+    lines = found.read_text().splitlines() if file.endswith("l") else [found.read_text()]
+    place = next(number for number, line in enumerate(lines) if f'"{path[0]}"' in line)
+    for other in OTHER_KINDS:
+        value = json.loads(lines[place])
+        inner = value
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = other
+        found.write_text("\n".join([*lines[:place], json.dumps(value), *lines[place + 1 :]]) + "\n")
+        mirror = Mirror(folder)
+        runs = {run.name for run in mirror.runs(over=True)}
+        assert all(str(found) in problem and "\n" not in problem for problem in mirror.problems)
+        assert file == "run.json" or {"run", "search-local"} <= runs
+        assert mirror.problems or "seed-0" in runs
+
+
 def test_a_file_that_did_not_change_is_read_once(folder, monkeypatch):
     mirror = Mirror(folder)
     before = mirror.runs(over=True)

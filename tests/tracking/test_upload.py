@@ -22,7 +22,7 @@ from g2l.errors import InputError
 from g2l.records import METRICS, RUN, LineLog, MetricsRecord, RunKind, RunRecord, RunStatus, StatusRecord
 from g2l.tracking.environment import target
 from g2l.tracking.store import StoreUnavailableError
-from g2l.tracking.upload import TRACKING, Uploader
+from g2l.tracking.upload import SCHEMA, TRACKING, Uploader, read_tracking
 
 
 @pytest.fixture
@@ -249,6 +249,13 @@ def test_an_answer_that_is_lost_makes_no_second_run(folder, client, monkeypatch)
             uploader.step(over=True)
     assert uploader.step(over=True)
     assert len(held(client)) == 10
+
+
+@pytest.mark.parametrize("sent", [3, [], {"runs": 3}, {"runs": {"a": 3}}, {"runs": {"a": {"run_id": 3}}}])
+def test_a_list_of_what_was_sent_with_values_of_another_kind_is_made_anew(folder, sent):
+    value = {"schema": SCHEMA, "stores": {"sqlite:///mlflow.db": sent}}
+    (folder / TRACKING).write_text(json.dumps(value))
+    assert read_tracking(folder) == {}
 
 
 def test_a_folder_without_a_readable_run_never_counts_as_recorded(folder, workdir):

@@ -35,25 +35,15 @@ class Unit(Enum):
 
 @dataclass(frozen=True)
 class LabelSettings:
-    """How labels are read, and how their times become frames of the features.
+    """How labels are read, and how their times become frames of the features."""
 
-    Attributes:
-        fps: Rate of the features, or None when it is unknown.
-        label_fps: Rate at which labels count frames, or None: that of the features.
-        offset: Seconds to add to each time.
-        tier: Tier to read from files that have several, or None.
-        seconds: Whether plain times are seconds: a frame rate was given, and no rate of the labels.
-        videos: Names of the videos that have features.
-        classes: Names of the classes by number, or None.
-    """
-
-    fps: float | None = None
-    label_fps: float | None = None
-    offset: float = 0.0
-    tier: str | None = None
-    seconds: bool = False
-    videos: Collection[str] = ()
-    classes: Sequence[str] | None = None
+    fps: float | None = None  # of the features, where it is known
+    label_fps: float | None = None  # rate at which labels count frames; None is that of the features
+    offset: float = 0.0  # seconds to add to each time
+    tier: str | None = None  # to read from files that have several
+    seconds: bool = False  # plain times are seconds: a frame rate was given, and no rate of the labels
+    videos: Collection[str] = ()  # those that have features
+    classes: Sequence[str] | None = None  # names by number
 
     def require(self, path: Path, unit: Unit) -> None:
         """Raise DataError if times in `unit` need the rate of the features, and it is unknown."""

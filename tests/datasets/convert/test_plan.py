@@ -220,22 +220,6 @@ def test_nothing_is_overwritten(source: Source) -> None:
         write_conversion(plan)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"feature_dim": 0}, "`feature_dim` must be >= 1, but is 0 instead"),
-        ({"fps": float("nan")}, "`fps` must be > 0 and finite, but is nan instead"),
-        ({"test_fraction": 1.0}, r"`test_fraction` must be in \(0, 1\), but is 1.0 instead"),
-        ({"background": "a\nb"}, "`background` must be a class name"),
-        ({"dataset": "a/b"}, "`dataset` must be a folder name"),
-        ({"group_pattern": "("}, "`group_pattern` must be a regular expression"),
-    ],
-)
-def test_settings_out_of_range(source: Source, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        source.plan(**settings)
-
-
 def naive_frames(segments: list[Segment], num_frames: int) -> list[str]:
     labels = ["background"] * num_frames
     for segment in segments:
