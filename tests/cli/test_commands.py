@@ -83,7 +83,7 @@ def test_search_global_then_local_then_train(run: Run) -> None:
     told = run(*GLOBAL, "--output-dir", "global")
     assert told.exit_code == 0, told.stderr
     for text in (
-        "The search will cost",
+        "This will cost",
         "expected",
         "evaluations",
         "generation 0 · best",
@@ -149,7 +149,7 @@ def test_pipeline(run: Run) -> None:
         assert text in told.stdout
     assert "model: out/model.onnx · predictions: out/predictions" in told.stderr
     summary = load("out/summary.json")
-    assert summary.keys() == {"hand-designed", "searched", "difference", "contest"}
+    assert summary.keys() == {"hand-designed", "searched", "difference", "contest", "costs"}
     if summary["searched"]["structure"] != summary["hand-designed"]["structure"]:
         said = summary["difference"]["f1"]["words"]
         assert f"Searched against hand-designed, mean F1: {said}." in told.stdout
