@@ -12,12 +12,10 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -25,20 +23,17 @@ from g2l.files import (
     cut_torn_line,
     describe_file,
     finite,
-    read_json,
     read_lines,
     write_json,
     write_text,
 )
+from g2l.typed_json import build, read_object
 
 RUN, STATUS, RESULT, DATASET = "run.json", "status.json", "result.json", "dataset.json"
 FOLDS = "folds.json"
 EPOCHS, UPDATES, METRICS, JOURNAL = "epochs.jsonl", "updates.jsonl", "metrics.jsonl", "journal.jsonl"
 TABLES, FIGURES = "tables", "figures"
 """Folders of a stage: `tables/<name>.json` holds columns and rows; figures are svg, pdf or png."""
-
-LARGEST = 2**63
-"""Integers from it on are refused: no number of a run is so large, and databases take none."""
 SCHEMA, FIRST_SCHEMA = "g2l.run/2", "g2l.run/1"
 
 
@@ -109,7 +104,7 @@ class RunRecord:
             InputError: The file is missing, damaged, or has another schema.
         """
         path = folder / RUN
-        value = _object(path)
+        value = read_object(path)
         if value.get("schema") not in (SCHEMA, FIRST_SCHEMA):
             raise InputError(f"{path}: expected `schema` to be {SCHEMA}, found {value.get('schema')!r}.")
         if value["schema"] == FIRST_SCHEMA:
@@ -118,7 +113,7 @@ class RunRecord:
             started_at = path.stat().st_mtime_ns // 1_000_000
             value |= {"id": run_id or place, "name": folder.name, "started_at": started_at}
             value["mlflow_run_id"] = run_id
-        return _build(cls, value, at(path))
+        return build(cls, value, at(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +138,7 @@ class StatusRecord:
     def read(cls, folder: Path) -> Self | None:
         """Read `status.json`; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
         path = folder / STATUS
-        return _build(cls, _object(path), at(path)) if path.exists() else None
+        return build(cls, read_object(path), at(path)) if path.exists() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +181,7 @@ class DatasetRecord:
     def read(cls, folder: Path) -> Self | None:
         """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
         path = folder / DATASET
-        return _build(cls, _object(path), at(path)) if path.exists() else None
+        return build(cls, read_object(path), at(path)) if path.exists() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +208,7 @@ class FoldsRecord:
     def read(cls, folder: Path) -> Self | None:
         """Read `folds.json`; None where there is none. A damaged file is an InputError."""
         path = folder / FOLDS
-        return _build(cls, _object(path), at(path)) if path.exists() else None
+        return build(cls, read_object(path), at(path)) if path.exists() else None
 
 
 def fold_folder(fold: int) -> str:
@@ -315,7 +310,7 @@ class LocalSearchUpdate:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Return the update that `as_dict` gave, also after a passage through JSON."""
-        return _build(cls, value, UPDATES)
+        return build(cls, value, UPDATES)
 
 
 T = TypeVar("T")
@@ -350,7 +345,7 @@ class LineLog:
 
 def read_records(path: Path, kind: type[T]) -> list[T]:
     """Return the records of a `.jsonl` file, none where there is no file; damage is an InputError."""
-    return [_build(kind, {"at": 0, **value}, at(path, number)) for number, value in read_lines(path)]
+    return [build(kind, {"at": 0, **value}, at(path, number)) for number, value in read_lines(path)]
 
 
 def read_epochs(folder: Path) -> list[EpochRecord]:
@@ -410,7 +405,7 @@ class RecordedNumbers:
         recorded = result.get("recorded", {})
         if not isinstance(recorded, dict):
             raise InputError(f"expected `recorded` to be an object, found {brief(repr(recorded))}.")
-        return _build(cls, recorded, "recorded")
+        return build(cls, recorded, "recorded")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -422,7 +417,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     path = folder / RESULT
     if not path.exists():
         return None
-    value = _object(path)
+    value = read_object(path)
     artifacts = value.get("artifacts", {})  # 0.1.0 kept none
     if not isinstance(artifacts, dict):
         raise InputError(f"{path}: expected `artifacts` to be an object, found {artifacts!r}.")
@@ -461,60 +456,3 @@ def named(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: expected `{error.args[0]}`, found none.", hint=hint) from None
     except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise InputError(f"{path}: {brief(error).rstrip('.')}.", hint=hint) from None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}.")
-    return value
-
-
-def _build(kind: type[T], values: Mapping[str, Any], place: str) -> T:
-    """Return a record of JSON values; other names are left out.
-
-    Raises:
-        InputError: A value is missing or of another kind; `place` begins the message.
-    """
-    found = {}
-    for name, (hint, required) in _hints(cast(Any, kind)).items():
-        if name in values:
-            found[name] = _checked(hint, values[name], name, place)
-        elif required:
-            raise InputError(f"{place}: expected `{name}`, found none.")
-    return kind(**found)
-
-
-@lru_cache
-def _hints(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Return the type of each field, and whether it has no default."""
-    hints = get_type_hints(kind)
-    return {
-        one.name: (hints[one.name], one.default is one.default_factory is MISSING) for one in fields(kind)
-    }
-
-
-def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
-    """Return a JSON value as its annotation asks for; JSON has no NaN, no tuples and no enumerations."""
-    if isinstance(hint, UnionType):
-        return None if value is None else _checked(get_args(hint)[0], value, name, place)
-    kind, inner = get_origin(hint) or hint, get_args(hint)
-    if kind is Any:
-        return value
-    if kind is float and value is None:
-        return float("nan")
-    if is_dataclass(kind) and isinstance(value, dict):
-        return _build(cast(Any, kind), value, place)
-    if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
-        return kind(value)
-    json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
-    if not isinstance(value, json_kind) or isinstance(value, bool):
-        expected = getattr(kind, "__name__", kind).lower()
-        raise InputError(f"{place}: expected `{name}` to be {expected}, found {brief(repr(value))}.")
-    if kind is Mapping and inner[1] is not Any:
-        return {key: _checked(inner[1], item, name, place) for key, item in value.items()}
-    if kind in (tuple, Sequence):
-        return (tuple if kind is tuple else list)(_checked(inner[0], item, name, place) for item in value)
-    if isinstance(value, int) and abs(value) >= LARGEST:
-        raise InputError(f"{place}: expected `{name}` to be below 2^63, found a larger number.")
-    return float(value) if kind is float else value

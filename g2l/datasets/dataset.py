@@ -224,7 +224,7 @@ class SegmentationDataset:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a structure records of the data that it was searched on."""
+        """Facts that a structure records of the data that it was searched on."""
         split = self.config.as_dict()["split"]
         return {"dataset": self.config.dataset, "split": split, "data": self.fingerprint}
 

@@ -295,7 +295,7 @@ def hash_onnx(path: Path) -> str:
                     digest.update(block)
     except FileNotFoundError as error:
         raise no_such_file(Path(error.filename)) from None
-    except Exception as error:  # protobuf's, of a file that is no model
+    except Exception as error:  # protobuf's, of a file of another kind
         raise InputError(f"{path}: expected an ONNX model, but it cannot be read ({brief(error)}).") from None
     return digest.hexdigest()
 

@@ -119,7 +119,7 @@ def labels_within(session: Session, features: Features, radius: int, block: int)
     labels = np.empty(frames, dtype=np.int64)
     for start in range(0, frames, block):
         stop = min(frames, start + block)
-        # What lies beyond the receptive field of the block changes nothing in it.
+        # Frames beyond the receptive field of the block change nothing in it.
         first, last = (0, frames) if whole else (max(0, start - field.past), min(frames, stop + field.future))
         low, high = max(first, start - radius), min(last, stop + radius)
         hidden = np.repeat(mean, last - first, axis=1)

@@ -30,7 +30,7 @@ _log = logging.getLogger("g2l")
 
 
 class SearchTask(Protocol):
-    """What is searched."""
+    """A global or a local search."""
 
     @property
     def data(self) -> DataConfig:
@@ -45,7 +45,7 @@ class SearchOutcome(Protocol):
 
     @property
     def structure(self) -> DilationStructure:
-        """What was found."""
+        """Its rates."""
 
 
 T = TypeVar("T")
