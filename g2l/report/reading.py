@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from g2l.config import BackboneConfig
+from g2l.config import FITNESS_METRICS, BackboneConfig
 from g2l.errors import InputError, brief
 from g2l.figures.results import HoldoutCurve
 from g2l.metrics.comparison import Comparison
@@ -308,7 +308,9 @@ def _curves(stages: Mapping[Path, RunRecord | None]) -> dict[str, HoldoutCurve]:
     for kind, below in ((RunKind.SELECT, "holdout-*"), (RunKind.TRAIN, "seed-*"), (RunKind.SEED, "")):
         for folder, record in _of_kind(stages, kind):
             with named(folder / RUN):
-                monitor = str(as_object(record.settings["recipe"], "recipe")["monitor"])
+                monitor = as_object(record.settings["recipe"], "recipe")["monitor"]
+                if monitor not in FITNESS_METRICS:
+                    raise ValueError(f"expected `monitor` to be a metric, found {brief(repr(monitor))}")
                 origin = str(record.settings["origin"])
             curves = [_curve(path, monitor) for path in (sorted(folder.glob(below)) if below else [folder])]
             if origin not in found and any(curves):
