@@ -171,18 +171,18 @@ def page(records: dict[str, Any], cases: Sequence[Case] = CASES) -> str:
         [
             "# How much context the data need",
             "",
-            f"Made by `python -m benchmarks.context`: `g2l context --feature-maps {MAPS} --epochs "
-            f"{CHEAP.epochs} --batch-size {CHEAP.batch_size}` on fold 1, one CPU thread, 5 receptive fields, "
-            "2 trainings each. Receptive fields are in samples of the file. In brackets: what F1 gained in "
-            "the last third of the epochs; a network that still gains is not trained to its end, and its "
-            "score says little of the context. The interval is that of a difference (90 %). "
-            "*Needed* is the smallest receptive field whose loss is within it. CPU "
-            f"minutes should be at most {LIMIT:.0f} (15 minutes on 2 cores); the last column is the estimate "
-            "for the default settings (64 maps, 50 epochs, batch 4), from two of their steps. The expected "
-            "range is that of a ridge classifier on windows.",
+            "Made by `python -m benchmarks.context`: `g2l context` with its defaults on fold 1, one CPU thread. "
+            "Receptive fields are in samples of the file. In brackets: what F1 gained in the last third of "
+            "the epochs; a network that still gains is not trained to its end, and its score says little of "
+            "the context. The interval is that of a difference (90 %). *Needed* is the smallest receptive "
+            f"field whose loss is within it. CPU minutes should be at most {LIMIT:.0f} (15 minutes on 2 "
+            "cores). The defaults were chosen by cost alone: the last column is the estimate for networks of "
+            "the size and length of `g2l train` (64 maps, 50 epochs, batch 4), from two of their steps. The "
+            "expected range is that of a ridge classifier on windows; the limit for finch was 127 before "
+            "partial results were seen.",
             "",
             "| data set | every n-th frame | expected | hold-out F1 by receptive field | best | needed "
-            "| CPU minutes | by default |",
+            "| CPU minutes | at full size |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
             *(row(case, records.get(case.key, {})) for case in cases),
             "",

@@ -24,6 +24,8 @@ PAGES = {
     "benchmarks/BACKBONES.md": "benchmarks/backbones.md",
     "benchmarks/COMPARISON.md": "benchmarks/comparison.md",
     "benchmarks/REFIT.md": "benchmarks/refit.md",
+    "benchmarks/NULL_SEARCH.md": "benchmarks/null-search.md",
+    "benchmarks/CONTEXT.md": "benchmarks/context.md",
     f"{RESULTS}/CORRELATION.md": "benchmarks/correlation.md",
     f"{RESULTS}/EFFICIENCY.md": "benchmarks/efficiency.md",
 }
