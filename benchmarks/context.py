@@ -171,7 +171,7 @@ def page(records: dict[str, Any], cases: Sequence[Case] = CASES) -> str:
         [
             "# How much context the data need",
             "",
-            "Made by `python -m benchmarks.context`: `g2l context` with its defaults on fold 1, one CPU thread. "
+            "Made by `python -m benchmarks.context`: `g2l context` with defaults on fold 1, one CPU thread. "
             "Receptive fields are in samples of the file. In brackets: what F1 gained in the last third of "
             "the epochs; a network that still gains is not trained to its end, and its score says little of "
             "the context. The interval is that of a difference (90 %). *Needed* is the smallest receptive "
