@@ -280,6 +280,8 @@ def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterat
             yield Artifact(path=name, file=folder / name)
     for below, pattern in ((TABLES, "*.json"), (FIGURES, "*.*")):
         for path in sorted((folder / below).rglob(pattern)):
+            if path.name.startswith("."):  # it is being written
+                continue
             name = path.relative_to(folder / below).as_posix()
             yield Artifact(path=name, file=path, stable=True, table=below == TABLES)
 

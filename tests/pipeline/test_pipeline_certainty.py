@@ -45,8 +45,8 @@ def found(context, tiny):
 def test_it_costs_what_was_said_at_most(found):
     context, outcome, (plan,) = found
     assert outcome.full_steps == 6 * 3  # all of train: three batches an epoch
-    assert plan.maximal.training_equivalents == TRAININGS_ALLOWED + 2 * 2
-    assert 4 < outcome.training_equivalents <= TRAININGS_ALLOWED + 2 * 2
+    assert plan.maximal.training_equivalents <= TRAININGS_ALLOWED + 2 * 2
+    assert 4 < outcome.training_equivalents <= plan.maximal.training_equivalents
     assert not (context.folder / TRAININGS).exists()
 
 

@@ -181,6 +181,17 @@ def test_the_files_of_single_videos_stay_where_they_are(tmp_path):
     assert found == ["run.json", "result.json", "segments.csv"]
 
 
+@pytest.mark.parametrize("below", ["figures/rates.svg", "tables/updates.json"])
+def test_a_file_that_is_being_written_is_no_artifact(folder, below):
+    place = folder / "search-local" / below
+    place.parent.mkdir(exist_ok=True)
+    place.write_text('{"columns": [], "data": []}')
+    place.with_name(f".{place.name}.abcd1234.tmp").write_text("")
+    found = [one.path for one in mirrored(folder)["search-local"].artifacts]
+    assert place.name in found
+    assert not [path for path in found if "tmp" in path]
+
+
 def test_no_name_in_a_result_leads_out_of_the_folder(folder):
     (folder / "secret").write_text("")
     outside = {"../secret": {}, str(folder / "secret"): {}}
