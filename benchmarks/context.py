@@ -154,6 +154,9 @@ def row(case: Case, record: dict[str, Any]) -> str:
         f"{size:,}: {point['scores']['f1']:.1f} ({gain:+.1f})"
         for size, point, gain in zip(samples, points, record["rises"], strict=True)
     )
+    for verdict in ("Undecided", "Nothing was learnt"):
+        if record["words"].startswith(verdict):
+            found = ["–", verdict.lower()]
     minutes = record["cpu_seconds"] / 60
     return f"{start}| {curve} (± {record['error']:.1f}) | {found[0]} | {found[1]} | {minutes:.0f} {cost}"
 
