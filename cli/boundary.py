@@ -24,6 +24,8 @@ EXIT_OK, EXIT_OPERATIONAL, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KEEPS_EMPTY = {"--background", "--group-pattern"}
 """Options for which an empty value is a value: no background class, no grouping."""
+BARE = {"--plots": "svg"}
+"""Options that may stand without a value, and the value that this means; `true` and `false` as for a flag."""
 OUT_OF_MEMORY = ("cannot allocate memory", "failed to map segment", "not enough memory", "out of memory")
 """Parts of the messages of loaders and allocators without memory."""
 
@@ -75,6 +77,11 @@ def translate_arguments(args: Sequence[str], flags: Collection[str]) -> list[str
         if argument in flags and following in ("true", "false", ""):
             remaining.pop(0)
             result += [argument] if following == "true" else []
+        elif argument in BARE and following in ("true", "false"):
+            remaining.pop(0)
+            result += [argument, BARE[argument]] if following == "true" else []
+        elif argument in BARE and (following is None or following.startswith("-")):
+            result += [argument, BARE[argument]]
         elif following == "" and argument.startswith("--") and argument not in KEEPS_EMPTY:
             remaining.pop(0)
         else:

@@ -147,7 +147,7 @@ class PredictConfig(ConsoleConfig):
         None, "Transition weight of Viterbi smoothing.", at_least=0, default_text="1"
     )
     probabilities: bool = setting(False, "Also write <video>.probabilities.npy.")
-    plots: str | None = _plots(None, "Also draw each video in this format: prediction below ground truth.")
+    plots: str | None = _plots(None, "Also draw each video: prediction below ground truth; alone: svg.")
     max_memory: str | None = setting(
         None,
         "Memory limit such as 2GB; longer videos are tiled, with the same result.",
@@ -282,7 +282,7 @@ class ReportConfig(ConsoleConfig):
     format: str = _first(
         "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
     )
-    plots: str | None = _plots(None, "Also write the figures in this format, beside the report.", rank=FIRST)
+    plots: str | None = _plots(None, "Also write the figures beside the report; alone: svg.", rank=FIRST)
     output: Path | None = _first(
         None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
     )
