@@ -90,7 +90,7 @@ def read_structure(path: Path) -> StructureFile:
         structure, named = _read_stages(path, value), None
     else:
         structure, named = _read_layers(path, dialect, value[_SECTIONS[dialect]])
-    about = {name: value.get(name) for name in _ABOUT if value.get(name) is not None}
+    about: dict[str, Any] = {name: value.get(name) for name in _ABOUT if value.get(name) is not None}
     for name, found in about.items():
         kind, expected = _ABOUT[name]
         if not isinstance(found, kind):

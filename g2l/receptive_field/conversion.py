@@ -221,9 +221,9 @@ def _restore(layer: Convolution, found: Mapping[str, Any]) -> None:
     set_padding(layer, padding if padding in ("same", "valid") else _numbers(padding, axes, smallest=0))
     if "geometry" not in found:
         return
-    geometry = Geometry(
-        **{name: value if name == "follows" else tuple(value) for name, value in found["geometry"].items()}
-    )
+    geometry = found["geometry"]
+    axes_of = {name: tuple(geometry[name]) for name in ("taps", "anchors", "before", "after")}
+    geometry = Geometry(**axes_of, follows=bool(geometry["follows"]))
     if "branches" not in found:
         settle(layer, geometry, rates)
         return

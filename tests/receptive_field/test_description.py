@@ -75,8 +75,8 @@ def test_another_network_is_refused():
         ({"dilation": [True]}, "expected 1 integers from 1"),
         ({"padding": [-1]}, "expected 1 integers from 0"),
         ({"padding": "some"}, "expected 1 integers from 0 .* but found some"),
-        ({"geometry": {"taps": [3]}}, "missing"),
-        ({"geometry": 3}, "object"),
+        ({"geometry": {"taps": [3]}}, "KeyError"),
+        ({"geometry": 3}, "TypeError"),
     ],
 )
 def test_a_damaged_description_is_refused(changes, message):
