@@ -295,11 +295,12 @@ def page(cells: Mapping[str, Any]) -> str:
             "# Networks by search and by hand on eight data sets",
             "",
             "Made by `python -m benchmarks.study` from `study.jsonl`. Mean test scores in percent; F1 is the "
-            "mean of F1@10, 25 and 50. Every network is trained on all of train, for the number of epochs that "
-            "a hold-out chooses where nothing else is said, batch 4, Adam 5e-4, one CPU thread; *n* counts "
-            "pairs of fold and seed, each with its own search. Differences are to 4×10 on the same folds and seeds, paired by video (95 % "
-            f"interval; margin {MARGIN} points). Multiply-adds and parameters are relative to 4×10. Seconds "
-            "are those of one final training. A search counts in full trainings of 4×10.",
+            "mean of F1@10, 25 and 50. Every network is trained on all of train, for the number of epochs "
+            "that a hold-out chooses where nothing else is said, batch 4, Adam 5e-4, one CPU thread; *n* "
+            "counts pairs of fold and seed, each with its own search. Differences are to 4×10 on the same "
+            f"folds and seeds, paired by video (95 % interval; margin {MARGIN} points). Multiply-adds and "
+            "parameters are relative to 4×10. Seconds are those of one final training. A search counts in "
+            "full trainings of 4×10.",
             "",
             f"{len(cells)} cells of {wanted * len(METHODS)} are measured; what is missing is not shown.",
             "",
