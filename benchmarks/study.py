@@ -385,7 +385,7 @@ def main() -> None:
         cell = (
             floor(case, fold, root) if method.name == FLOOR else measure(case, fold, seed, method, root, work)
         )
-        cell = {"name": name, "method": method.name, "commit": commit} | cell
+        cell |= {"name": name, "method": method.name, "commit": commit}
         with CELLS.open("a") as lines:
             lines.write(json.dumps(cell, ensure_ascii=False, sort_keys=True) + "\n")
         print(name, f"{metric_value(cell['test'], MEAN_F1):.1f}", flush=True)
