@@ -333,8 +333,10 @@ def draw(cells: Mapping[str, Any]) -> Figure:
         axes.margins(y=0.3)
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
-    figure.supxlabel("multiply-adds per frame, relative to 4×10", fontsize=8)
-    figure.supylabel("test F1 (%)", fontsize=8)
+    for axes in grid.flat[max(0, len(shown) - 4) : len(shown)]:
+        axes.set_xlabel("multiply-adds / 4×10", fontsize=7)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("test F1 (%)")
     legend_below(figure)
     return figure
 
@@ -352,8 +354,8 @@ def page(cells: Mapping[str, Any]) -> str:
             "that a hold-out chooses where nothing else is said, batch 4, Adam 5e-4, one CPU thread; *n* "
             "counts pairs of fold and seed, each with its own search. Differences are to 4×10 on the same "
             f"folds and seeds, paired by video (95 % interval; margin {MARGIN} points). Multiply-adds and "
-            "parameters are relative to 4×10. Seconds are those of one final training, beside other work on the "
-            "machine, so only their order of magnitude counts. A search counts in full trainings of 4×10.",
+            "parameters are relative to 4×10. Seconds are those of one final training, beside other work on "
+            "the machine, so they are only rough. A search counts in full trainings of 4×10.",
             "",
             "![Test F1 against multiply-adds, 4×10 and shipped](../docs/figures/study.svg)",
             "",
