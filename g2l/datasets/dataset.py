@@ -58,7 +58,6 @@ class SegmentationDataset:
     Attributes:
         config: How it is read, with the facts of the data set in the place of settings that were not given.
         fps: Frames per second of the feature files, or None.
-        background_indices: Indices of the configured background classes that exist, ascending.
         notices: What was odd about the data: one sentence each.
         statistics: Of the training frames under `normalize` train, once `standardized_on` was called.
     """
@@ -93,10 +92,7 @@ class SegmentationDataset:
         """Open a split after checking the header of every feature file and all labels.
 
         Settings that are None come from `dataset.json`. Unless `quiet`, notices are logged once per process.
-
-        Raises:
-            InputError: The configuration is out of range, or the data set, the split or any file of it is
-                missing or invalid; file and line are named.
+        InputError, naming file and line, if anything is missing or invalid.
         """
         given = config.validate()
         config = resolve_config(given, quiet=quiet).validate()
@@ -123,11 +119,7 @@ class SegmentationDataset:
         return found
 
     def partitions(self, selection: Selection, rotation: int = 0) -> Partitions:
-        """Return who is on which side: `best` cuts a hold-out from the train bundle, `last` trains on all.
-
-        Raises:
-            InputError: A hold-out is needed, but there is one training video, or `group_pattern` is unusable.
-        """
+        """Return who is on which side: `best` cuts a hold-out from the train bundle, `last` trains on all."""
         if selection is Selection.LAST:
             return Partitions(self._train, (), self._test)
         cut = self._cut(rotation)
@@ -144,10 +136,7 @@ class SegmentationDataset:
         return self._cut().notice
 
     def standardized_on(self, names: Collection[str]) -> Self:
-        """Return this data set with the statistics of `names`, the training partition, bound to it.
-
-        Only `normalize` train needs them; other kinds return the data set itself.
-        """
+        """Return this data set with statistics of the training videos `names` if `normalize` is train."""
         if self.normalize is not Normalization.TRAIN:
             return self
         other = copy(self)
@@ -158,8 +147,7 @@ class SegmentationDataset:
     def shared_in(self, folder: Path) -> Self:
         """Return this data set, whose videos are read through maps that processes share, not kept in RAM.
 
-        Videos that are not stored as they are used are put into `folder` by the first process that needs
-        them. Data sets and ways of reading them do not mix there.
+        Those that are not stored as they are used are put into `folder` by the first process that needs them.
         """
         statistics = self.statistics and (self.statistics.mean.tolist(), self.statistics.std.tolist())
         other = copy(self)
@@ -167,11 +155,7 @@ class SegmentationDataset:
         return other
 
     def load(self, name: str) -> Video:
-        """Return one video, from RAM or mapped where the cache has it.
-
-        Raises:
-            InputError: The features hold NaN or infinity, or the name is not in this split.
-        """
+        """Return one video, from RAM or mapped where the cache has it; InputError if it is not finite."""
         targets = self._files(name).labels[:: self.sample_rate]
         features = self._cache.get(name)
         if features is None:
@@ -192,10 +176,9 @@ class SegmentationDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits for all that training and scoring depend on, and nothing else.
+        """16 hex digits for all that training and scoring depend on, the same in every folder.
 
-        It is the same on every machine and in every folder. All labels count; of features, see
-        `file_fingerprint`.
+        All labels count; of features, see `file_fingerprint`.
         """
         try:
             holdout: tuple[str, ...] = self._cut().holdout

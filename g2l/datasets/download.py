@@ -112,12 +112,8 @@ def download_dataset(
 ) -> Path:
     """Download an archive, check it, unpack one data set of it, all or nothing, and return its folder.
 
-    An archive that is there already is checked and used; an interrupted one is completed.
-
-    Raises:
-        InputError: There is a data set of that name already.
-        OperationalError: The server fails, or its answer does not match the record.
-        DiskFullError: There is no room; this is found before anything is downloaded.
+    An archive that is there already is checked and used; an interrupted one is completed. InputError if the
+    data set exists; OperationalError if the server fails or its answer does not match the record.
     """
     new_path(data_root, source.dataset)
     ensure_folder(data_root / ARCHIVES)
@@ -157,13 +153,7 @@ def unpack(path: Path, dataset: str, folder: DatasetFolder, progress: Progress) 
 
 
 def find_members(archive: ZipFile, path: Path, dataset: str) -> dict[str, ZipInfo]:
-    """Return the files of a data set by their place in it; all else in the archive is passed over.
-
-    The data set is a folder at the top of the archive or in one folder, such as `data/`.
-
-    Raises:
-        OperationalError: It holds no such data set.
-    """
+    """Return the files of a data set, `<dataset>/…` or `<folder>/<dataset>/…`, by their place in it."""
     places = ((_place(member, dataset), member) for member in archive.infolist())
     found = {place: member for place, member in places if place is not None}
     missing = [part for part in (*_PARTS, _MAPPING) if not any(place.startswith(part) for place in found)]
@@ -231,7 +221,6 @@ def _download(source: Source, archive: Archive, path: Path, progress: Progress) 
 
 
 def _continue(url: str, size: int, partial: Path, bar: Task) -> None:
-    """Append what is missing, until the end or until the connection is lost."""
     start = _size(partial)
     with _request(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
         try:
@@ -277,10 +266,7 @@ def _md5(path: Path) -> str:
 
 
 def _place(member: ZipInfo, dataset: str) -> str | None:
-    """Return where a file belongs in the data set, such as `features/a.npy`, or None where it does not.
-
-    Only such places are ever written, so that no name can lead anywhere else.
-    """
+    """Return where a file belongs in the data set, or None; only such places are ever written."""
     parts = member.filename.split("/")
     inside = parts[parts.index(dataset) + 1 :] if dataset in parts[:2] else []
     if inside == [_MAPPING]:

@@ -15,7 +15,7 @@ import scipy.sparse
 import torch
 from scipy.io import savemat
 
-from g2l.datasets.arrays import MAT
+from g2l.datasets.arrays import open_arrays
 from g2l.datasets.convert.request import Layout
 from g2l.datasets.convert.sources import find_sources, open_source
 from g2l.datasets.errors import DataError
@@ -218,8 +218,9 @@ def test_a_corrupted_mat_file_never_ends_the_process(tmp_path: Path) -> None:
         path = tmp_path / f"{place}.mat"
         path.write_bytes(damaged)
         try:
-            for name in MAT.list_arrays(path):
-                MAT.read_array(path, name)
+            with open_arrays(path) as arrays:
+                for array in arrays.values():
+                    array.read()
         except DataError as error:
             refused[path] = error
     assert refused

@@ -47,7 +47,6 @@ class ConversionPlan:
     """Files to write, as far as errors do not hide them.
 
     Attributes:
-        path: Folder that will be made.
         sources: Features of each video that has segments.
         timelines: Its classes; where every frame has a label they may end a little before the features do.
         filled: Frames that no segment covers.
@@ -71,8 +70,7 @@ class ConversionPlan:
 def plan_conversion(request: ConversionRequest) -> ConversionPlan:
     """Check headers and all labels; nothing is written, no feature is read, and no error hides another.
 
-    Raises:
-        InputError: A setting is out of range, or the data set exists already.
+    InputError if a setting is out of range, or the data set exists already.
     """
     request.validate()
     path = new_path(request.data_root, request.dataset)
@@ -129,9 +127,7 @@ def plan_conversion(request: ConversionRequest) -> ConversionPlan:
 def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> Path:
     """Write the data set, all of it or nothing, and return its folder.
 
-    Raises:
-        InputError: The plan has an error, a feature is not finite, or the data set exists by now.
-        OperationalError: Writing failed.
+    InputError if the plan has an error, a feature is not finite, or the data set exists by now.
     """
     for error in plan.errors:
         raise error
@@ -162,7 +158,6 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
 def _lay_out(
     request: ConversionRequest, layout: Layout | None, found: Sources, issues: list[DataError]
 ) -> tuple[dict[str, FeatureSource], int]:
-    """Return the sources that agree on D, with their axes known, and D."""
     usable = {name: source for name, source in found.items() if source is not None}
     if not usable:
         return {}, 0
@@ -186,7 +181,6 @@ def _lay_out(
 
 
 def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
-    """Add an error for each video with labels and no features, a warning for the reverse."""
     for name, line in table.mentions.items():
         if name not in found:
             hint = did_you_mean(name, sorted(found))
@@ -198,7 +192,7 @@ def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
 
 
 def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
-    """Return the given bundles, or one split, with no subject on both sides where names contain subjects."""
+    """Return the given bundles, or one split with no subject on both sides."""
     if request.bundles is not None:
         return _given_splits(request.bundles, names, issues)
     if len(names) < 2:
@@ -236,7 +230,6 @@ def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -
 def _check_classes(
     path: Path, mapping: ClassMapping, table: SegmentTable, background: str, filled: int
 ) -> None:
-    """Add an error for each class that a given mapping does not hold, at its first segment."""
     seen: set[str] = set(mapping.names)
     for video, segments in table.segments.items():
         for segment in segments:
@@ -258,7 +251,7 @@ def _facts(
     fps: float | None,
     extraction: Mapping[str, Any] | None,
 ) -> DatasetFacts:
-    """Return the contents of the data set; `first` holds the given classes, or the background."""
+    """Return the contents; `first` holds the given classes, or the background."""
     counts: Counter[str] = Counter(dict.fromkeys(first, 0) if len(first) > 1 else {})
     for runs in timelines.values():
         for label, frames in runs:

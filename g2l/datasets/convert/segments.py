@@ -81,8 +81,6 @@ class SegmentTable:
     """The valid segments of all videos, and the issues of the others.
 
     Attributes:
-        path: The file, or the folder of files.
-        segments: Segments of each video, in the order of the rows.
         mentions: The first line of each video that has a row, valid or not.
         files: The file of each video that has one of its own.
         whole: Videos of which each frame has a label, so that none may be filled in.
@@ -177,8 +175,8 @@ class SegmentTable:
     ) -> tuple[list[tuple[str, int]], int]:
         """Return class and number of frames of each run, and the number of frames that no segment covers.
 
-        Segments that overlap, or end more than `tolerance` frames after the features, are errors. Where every
-        frame has a label, none is filled in: the runs may end up to `tolerance` frames before the features.
+        Overlaps, and ends more than `tolerance` frames after the features, are errors. Where every frame has a
+        label, none is added: the runs may end up to `tolerance` frames before the features.
         """
         path, whole = self.file(video), video in self.whole
         ordered = sorted(self.segments[video], key=lambda segment: (segment.start, segment.line))

@@ -55,11 +55,7 @@ _PREAMBLE = 60
 
 
 def read_text_labels(path: Path, table: SegmentTable) -> None:
-    """Add the segments of a `.csv`, `.tsv` or `.txt` file; its name is the video where no column names it.
-
-    Raises:
-        DataError: The file cannot be read, or is in no known format.
-    """
+    """Add the segments of a text file, named after its video where no column names it."""
     lines = read_lines(path)
     first = next((line for _, line in numbered(lines)), "")
     listed = path.suffix.lower() == ".txt" and "\t" not in first
@@ -77,7 +73,6 @@ def read_text_labels(path: Path, table: SegmentTable) -> None:
 
 
 def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: SegmentTable) -> None:
-    """Read `<start> <end> <class>` or `<first>-<last> <class>` a line."""
     breakfast = pattern is _BREAKFAST
     shift: int | None = None
     unit = Unit.SECONDS if table.settings.seconds and not breakfast else Unit.FRAMES
@@ -97,7 +92,7 @@ def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: Se
 
 
 def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iterator[Row]:
-    """Yield the first line and the fields of each row that is not blank."""
+    """Yield line and fields of each row that is not blank."""
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     # Ends of lines are put back, for a quoted field may hold some.
     reader = csv.reader(
@@ -117,10 +112,8 @@ def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iter
 class _Columns:
     """Positions of the columns of a table, None where there is none.
 
-    Attributes:
-        times: Start and end, or time and type of an event.
-        events: Whether rows are events: a start or a stop.
-        sparse: Whether rows without a class belong to other tiers.
+    `times` are start and end, or of `events` time and type; in `sparse` tables, rows without a class belong
+    to other tiers.
     """
 
     video: int | None
@@ -213,7 +206,6 @@ def _find_unnamed(first: list[str], settings: LabelSettings) -> _Columns | None:
 
 
 def _is_duration(first: list[str], times: Sequence[int]) -> bool:
-    """Return whether the third number is the second less the first, as in ELAN's exports."""
     start, end, duration = (int(first[place]) for place in times[:3])
     return duration == end - start
 
@@ -262,7 +254,6 @@ def _named(text: str, settings: LabelSettings) -> str:
 
 
 def _add(table: SegmentTable, video: str, line: int, label: str, texts: tuple[str, str], unit: Unit) -> None:
-    """Add a segment whose times are text."""
     path = table.file(video)
     start, end = (parse_time(text, unit) for text in texts)
     if start is not None and end is not None and start[1] is end[1]:
