@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -10,16 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from g2l.config import DataConfig, Normalization, Selection
-from g2l.datasets.cache import FeatureCache, SharedFeatures
 from g2l.datasets.errors import DataError, condense
-from g2l.datasets.facts import (
-    DATASET_NAME,
-    FACTS_NAME,
-    background_indices,
-    log_once,
-    resolve_config,
-)
+from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, background_indices, log_once, resolve_config
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.labels import Labels
@@ -27,9 +23,10 @@ from g2l.datasets.layout import ClassMapping, DatasetFolder, common_videos, find
 from g2l.datasets.normalize import Statistics, normalize, pooled_statistics
 from g2l.datasets.reading import file_fingerprint
 from g2l.datasets.validation import Inspection, VideoFiles, inspect_dataset
-from g2l.errors import InputError, did_you_mean
-from g2l.files import fingerprint
+from g2l.errors import G2LError, InputError, did_you_mean
+from g2l.files import atomic_path, fingerprint
 
+_LOGGER = logging.getLogger("g2l")
 _VALIDATE_HINT = "`g2l data validate` lists every error of the data set."
 _FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
 
@@ -50,6 +47,61 @@ class Partitions:
     train: tuple[str, ...]
     holdout: tuple[str, ...]
     test: tuple[str, ...]
+
+
+class FeatureCache:
+    """Features by video name, as many as fit into a budget in MiB; none is dropped for another one."""
+
+    def __init__(self, budget_mb: int) -> None:
+        self._left = budget_mb * 2**20
+        self._entries: dict[str, Features] = {}
+
+    def get(self, name: str) -> Features | None:
+        """Return the features of `name`, or None."""
+        return self._entries.get(name)
+
+    def put(self, name: str, features: Features) -> Features:
+        """Return `features`, and keep them where there is room."""
+        if features.nbytes <= self._left:
+            self._entries[name] = features
+            self._left -= features.nbytes
+        return features
+
+
+class SharedFeatures:
+    """Features by video name in mapped files of a folder of their own. Safe for several processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mapped: dict[str, Features] = {}
+
+    def get(self, name: str) -> Features | None:
+        """Return the features of `name`, memory-mapped, or None if no process has put them there."""
+        if name not in self._mapped:
+            try:
+                self._mapped[name] = self._map(name)
+            except OSError:
+                return None
+        return self._mapped[name]
+
+    def put(self, name: str, features: Features) -> Features:
+        """Return `features` memory-mapped after writing them, unless they are, or cannot be written."""
+        if not isinstance(features, np.memmap):
+            try:
+                with atomic_path(self._path(name)) as temporary, temporary.open("wb") as stream:
+                    np.lib.format.write_array(stream, features, allow_pickle=False)
+                features = self._map(name)
+            except (G2LError, OSError) as error:
+                _LOGGER.warning("video %r cannot be shared between processes: %s", name, error)
+                return features
+        self._mapped[name] = features
+        return features
+
+    def _map(self, name: str) -> Any:
+        return np.load(self._path(name), mmap_mode="c", allow_pickle=False)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{fingerprint(name)}.npy"
 
 
 class SegmentationDataset:
@@ -247,8 +299,5 @@ class SegmentationDataset:
         try:
             return self._inspection.videos[name]
         except KeyError:
-            hint = did_you_mean(name, list(self._inspection.videos))
-            raise InputError(
-                f"video {name!r} is not in split {self.config.fold_names} of {self.config.dataset}.",
-                hint=hint,
-            ) from None
+            message = f"video {name!r} is not in split {self.config.fold_names} of {self.config.dataset}."
+            raise InputError(message, hint=did_you_mean(name, list(self._inspection.videos))) from None

@@ -27,7 +27,7 @@ class DataError(InputError):
 
 
 class DataWarning(DataError):  # noqa: N818 - never raised
-    """One thing that is odd and does not stop the reading; never raised."""
+    """One thing that is odd and does not stop the reading."""
 
     severity = "warning"
 

@@ -59,7 +59,7 @@ class FeatureFile:
         return f"stored as {size}; read as feature_dim × frames."
 
     def oriented(self, feature_dim: int, *, frames_first: bool = False) -> FeatureFile:
-        """Return this file with the axis of length `feature_dim` as the features; `frames_first` if it is square."""
+        """Return this file with D = `feature_dim`; `frames_first` decides where it is square."""
         rows, columns = self.shape
         if feature_dim not in self.shape:
             found = f"{rows} × {columns} (feature_dim × frames)"
@@ -77,7 +77,7 @@ class FeatureFile:
         return mapped
 
     def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
-        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T')."""
+        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), (D, T')."""
         with FeatureReader(self, sample_rate) as reader:
             last = None if num_frames is None else min(reader.num_frames, -(-num_frames // sample_rate))
             return reader.read(0, last)
@@ -190,7 +190,7 @@ class FeatureReader:
             raise DataError(self.file.path, None, "changed while it was read.")
 
     def read(self, first: int = 0, last: int | None = None, out: Features | None = None) -> Features:
-        """Return frames [first, last), (D, last - first), in `out`, whose rows are contiguous, or a new array."""
+        """Return frames [first, last), (D, last - first), in `out`, of contiguous rows, or a new array."""
         last = self.num_frames if last is None else last
         if out is None:
             out = np.empty((self.file.feature_dim, last - first), np.float32)

@@ -32,7 +32,7 @@ class HoldoutCut:
 
 
 def group_of(name: str, pattern: str) -> str | None:
-    """Return what the first group of `pattern` finds in a name, or None; InputError if it is no such pattern."""
+    """Return what the first group of `pattern` finds in a name, or None; InputError if it has none."""
     try:
         compiled = re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:

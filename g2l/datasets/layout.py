@@ -231,7 +231,7 @@ def new_path(root: Path, name: str) -> Path:
 
 @contextmanager
 def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
-    """Yield a hidden folder with `features/` in it; it becomes `<root>/<name>` at the end (see `new_path`)."""
+    """Yield a hidden folder with `features/` in it; it becomes `<root>/<name>` at the end."""
     path = new_path(root, name)
     ensure_folder(root)
     for stale in root.glob(f".{escape(name)}.*.tmp"):

@@ -67,8 +67,8 @@ def normalize(
 ) -> Features:
     """Return standardised features (D, T); rows with a deviation below `SMALLEST_STD` become 0.
 
-    `video` takes mean and deviation from these features, `train` those given, each of length D; `none` returns
-    the argument itself. `out`, for the result, may be `features`. InputError if `train` lacks fitting values.
+    `video` takes mean and deviation from these features, `train` those given, each of length D; `none`
+    returns the argument. `out`, for the result, may be `features`. InputError if values do not fit.
     """
     if kind is Normalization.NONE:
         return features

@@ -25,7 +25,7 @@ BLOCK_BYTES = 4096
 
 @contextmanager
 def reading(path: Path, kind: str | None = None) -> Iterator[None]:
-    """Turn any exception of a library that reads `path`, as `kind`, into one DataError that names the file."""
+    """Turn any exception of a library that reads `path` (as `kind`) into one DataError."""
     wanted = f" as {kind}" if kind else ""
     try:
         yield

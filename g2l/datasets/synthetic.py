@@ -140,7 +140,7 @@ def kitchen(
     classes: int = 10,
     feature_dim: int = 16,
 ) -> SyntheticDataset:
-    """Return a synthetic kitchen of C `classes`; videos have 0.75 to 1.25 times `frames`, D = `feature_dim`."""
+    """Return a synthetic kitchen; videos have 0.75 to 1.25 times `frames`."""
     check_sizes(
         videos=(videos, MIN_VIDEOS),
         frames=(frames, MIN_FRAMES),

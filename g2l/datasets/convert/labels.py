@@ -135,11 +135,11 @@ def _read_eaf_labels(path: Path, table: SegmentTable) -> None:
     tier: list[_Element] = []
     for element in _parse(path):
         match element.name:
-            case "HEADER" if (
-                units := element.attributes.get("TIME_UNITS", "milliseconds")
-            ) != "milliseconds":
-                message = f"expected times in milliseconds, but `TIME_UNITS` is {units!r}."
-                raise DataError(path, None, message)
+            case "HEADER":
+                units = element.attributes.get("TIME_UNITS", "milliseconds")
+                if units != "milliseconds":
+                    message = f"expected times in milliseconds, but `TIME_UNITS` is {units!r}."
+                    raise DataError(path, None, message)
             case "MEDIA_DESCRIPTOR":
                 origins.append(element.attributes.get("TIME_ORIGIN", "0"))
             case "TIME_SLOT":
@@ -155,19 +155,18 @@ def _read_eaf_labels(path: Path, table: SegmentTable) -> None:
     found = len(table.issues)
     for annotation in tiers[table.choose_tier(path, {name: len(of) for name, of in tiers.items()})]:
         label = normal(annotation.text.strip())
+        line = annotation.line
         if annotation.name == "REF_ANNOTATION":
             message = f"{label!r} refers to another tier and has no time: choose that tier with --tier."
-            table.error(path, annotation.line, message)
+            table.error(path, line, message)
             continue
         slots = tuple(annotation.attribute(f"TIME_SLOT_REF{end}") for end in (1, 2))
         known = [int(time) for slot in slots if (time := times.get(slot)) and _MILLISECONDS.fullmatch(time)]
-        if len(known) < 2:
-            message = f"{label!r} must start and end at a time, but a time slot of {slots} has none."
-            table.error(path, annotation.line, message)
+        if len(known) == 2:
+            table.add(video, line, label, (known[0] + origin, known[1] + origin), Unit.MILLISECONDS)
         else:
-            table.add(
-                video, annotation.line, label, (known[0] + origin, known[1] + origin), Unit.MILLISECONDS
-            )
+            message = f"{label!r} must start and end at a time, but a time slot of {slots} has none."
+            table.error(path, line, message)
     if not table.segments[video] and len(table.issues) == found:
         table.error(path, None, "has no annotation that can be used.")
 

@@ -37,7 +37,6 @@ from g2l.files import write_json
 from g2l.progress import NullProgress, Progress
 
 Sources = Mapping[str, FeatureSource | None]
-"""Features by video; None where they cannot be used."""
 Runs = Sequence[tuple[str, int]]
 """Class and number of frames, in order."""
 
@@ -145,12 +144,9 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
             write_json(folder.path / FACTS_NAME, facts.extraction)
         origin = {"features": str(request.features), "segments": request.segments and str(request.segments)}
         named = request.background != "background" and request.background in facts.class_counts
-        kept: dict[str, Any] = {
-            "fps": facts.fps,
-            "group_pattern": request.group_pattern,
-            "background": [request.background] if named else None,
-            "source": {"made_by": "g2l data convert", **origin},
-        }
+        kept = {"fps": facts.fps, "group_pattern": request.group_pattern}
+        kept["background"] = [request.background] if named else None
+        kept["source"] = {"made_by": "g2l data convert", **origin}
         write_dataset_facts(folder.path, kept)
     return plan.path
 
@@ -162,20 +158,19 @@ def _lay_out(
     if not usable:
         return {}, 0
     headers = [source.header for source in usable.values()]
-    look = partial(find_layout, request.features, headers, layout, request.feature_dim)
-    if (axes := attempt(look, issues)) is None:
+    try:
+        layout, feature_dim = find_layout(request.features, headers, layout, request.feature_dim)
+    except DataError as error:
+        issues.append(error)
         return {}, 0
-    layout, feature_dim = axes
     sources = {}
     for name, source in usable.items():
         laid_out = source.laid_out(layout)
         if laid_out.header.feature_dim == feature_dim:
             sources[name] = laid_out
         else:
-            rows, columns = source.header.shape
-            message = (
-                f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {rows} × {columns}."
-            )
+            shape = "{} × {}".format(*source.header.shape)
+            message = f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {shape}."
             issues.append(DataError(source.header.path, None, message))
     return sources, feature_dim
 
@@ -214,15 +209,14 @@ def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -
         raise DataError(folder, None, "expected train.split<k>.bundle and test.split<k>.bundle.")
     splits = {}
     for number in sorted({number for _, number in files}):
-        paths = [
-            files.get((side, number), folder / f"{side}.split{number}.bundle") for side in ("train", "test")
-        ]
+        sides = ("train", "test")
+        paths = [files.get((side, number), folder / f"{side}.split{number}.bundle") for side in sides]
         train, test = parse_split(paths, issues)
         for path, lines in zip(paths, (train, test), strict=True):
-            for name in (name for name in lines if name not in names):
-                hint = did_you_mean(name, names)
-                message = f"video {name!r} has no features with segments."
-                issues.append(DataError(path, lines[name], message, hint=hint))
+            for name, line in lines.items():
+                if name not in names:
+                    message = f"video {name!r} has no features with segments."
+                    issues.append(DataError(path, line, message, hint=did_you_mean(name, names)))
         splits[number] = (tuple(train), tuple(test))
     return splits
 
