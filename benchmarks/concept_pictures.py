@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from g2l.figures.style import BLUE, GREY, ORANGE, PAGE, canvas, save_figure, styled
 from g2l.receptive_field import SearchSchedule, convert, parameter_groups
 from g2l.receptive_field.schedule import Update
 
@@ -25,10 +26,11 @@ PATTERNS = {
 LAG, START = 41, 32
 
 
+@styled
 def receptive_fields() -> Figure:
     """Return which frames one label sees through four layers of kernel 3, for some patterns of rates."""
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    axes = figure.subplots(len(PATTERNS), 1, sharex=True)
+    figure, grid = canvas(PAGE, 4.2, rows=len(PATTERNS), sharex=True)
+    axes = grid[:, 0]
     for axis, (title, rates) in zip(axes, PATTERNS.items(), strict=True):
         _draw_pattern(axis, title, rates)
     axes[-1].set_xlabel("frames before (−) and after (+) the one that is labelled")
@@ -43,15 +45,15 @@ def _draw_pattern(axis: Axes, title: str, rates: tuple[int, ...]) -> None:
         for frame in seen:
             for shift in (-rate, 0, rate):
                 axis.plot([frame, frame + shift], [height, height - 1], color="0.75", linewidth=0.6, zorder=1)
-        axis.scatter(sorted(seen), [height] * len(seen), s=14, color="#0072B2", zorder=2)
+        axis.scatter(sorted(seen), [height] * len(seen), s=6, color=BLUE, zorder=2)
         seen = below
-    axis.scatter(sorted(seen), [0] * len(seen), s=14, color="#D55E00", zorder=2)
+    axis.scatter(sorted(seen), [0] * len(seen), s=6, color=ORANGE, zorder=2)
     reach = sum(rates)
     axis.set_title(
         f"{title}: receptive field {2 * reach + 1} frames, {len(seen)} of them looked at", loc="left"
     )
     axis.set_yticks(range(len(rates) + 1), ["features", *(f"layer {n + 1}" for n in range(len(rates)))])
-    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(visible=False)
 
 
 def signals(videos: int, frames: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -83,18 +85,18 @@ def searched() -> list[Update]:
     return list(schedule.history)
 
 
+@styled
 def local_search(updates: list[Update]) -> Figure:
     """Return the branches at each update, as large as their weights, and the rate that follows."""
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axis = figure.subplots()
+    figure, ((axis,),) = canvas(PAGE, 3.0)
     for update in updates:
         (found,) = update.layers.values()
         branches = [rate for (rate,) in found.branches]
-        sizes = [600 * weight**2 for weight in found.weights]
-        axis.scatter([update.number] * len(branches), branches, s=sizes, color="#56B4E9", edgecolor="0.3")
+        sizes = [300 * weight**2 for weight in found.weights]
+        axis.scatter([update.number] * len(branches), branches, s=sizes, color="none", edgecolor=GREY)
     rates = [START, *(rate for update in updates for (rate,) in update.rates.values())]
-    axis.step(range(1, len(rates) + 1), rates, where="mid", color="#0072B2", label="rate")
-    axis.axhline(LAG, color="#D55E00", linestyle="--", label=f"planted lag: {LAG} frames")
+    axis.step(range(1, len(rates) + 1), rates, where="mid", color=BLUE, label="rate")
+    axis.axhline(LAG, color=ORANGE, linestyle="--", label=f"planted lag: {LAG} frames")
     axis.set_xticks(range(1, len(rates) + 1, 2))
     axis.set_xlabel("update")
     axis.set_ylabel("dilation rate (frames)")
@@ -108,7 +110,7 @@ def main() -> None:
         "receptive-field": receptive_fields(),
         "local-search": local_search(searched()),
     }.items():
-        figure.savefig(FIGURES / f"{name}.png", dpi=120)
+        save_figure(FIGURES / f"{name}.svg", figure)
 
 
 if __name__ == "__main__":

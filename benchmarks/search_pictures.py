@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from g2l.config import Budget, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.evaluation import Evaluation, EvaluationTask
+from g2l.figures.style import PAGE, canvas, save_figure, styled
 from g2l.files import fingerprint
 from g2l.search.candidates import GenerationSummary
 from g2l.search.engine import Search
@@ -81,10 +82,10 @@ def course(strategy: Strategy) -> Course:
     return seen
 
 
+@styled
 def draw_course(seen: Course) -> Figure:
     """Return every evaluation of a search as a point: when, how it scored, and how long it was trained."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.add_subplot()
+    figure, ((axes,),) = canvas(PAGE, 2.6)
     for marker, race, label in (("o", False, "search"), ("^", True, "race under fresh seeds")):
         chosen = [
             (spent / FULL_STEPS, finding.evaluation.metrics["f1@10"], finding.evaluation.budget.amount)
@@ -98,41 +99,39 @@ def draw_course(seen: Course) -> Figure:
     axes.set_xlabel("spent so far (full trainings)")
     axes.set_ylabel("score (points)")
     axes.set_ylim(0, 100)
-    axes.legend(loc="lower right", fontsize="small")
+    axes.legend(loc="lower right")
     figure.colorbar(points, ax=axes, label="steps of the training")
     return figure
 
 
+@styled
 def draw_noise() -> Figure:
     """Return what the best of many scores under one seed promises, and what it is worth."""
     generator = np.random.default_rng(0)
     counts = [2, 5, 10, 20, 50, 100]
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    for number, (name, (spread, seeds)) in enumerate(SPREADS.items()):
+    figure, grid = canvas(PAGE, 2.6, columns=len(SPREADS))
+    for axes, (name, (spread, seeds)) in zip(grid[0], SPREADS.items(), strict=True):
         worth = generator.normal(0, spread, (RUNS, max(counts)))
         scores = worth + generator.normal(0, seeds, worth.shape)
         leaders = [scores[:, :count].argmax(axis=1) for count in counts]
         rows = np.arange(RUNS)
-        axes = figure.add_subplot(1, 2, number + 1)
         axes.plot(counts, [scores[rows, one].mean() for one in leaders], marker="o", label="its score")
         axes.plot(counts, [worth[rows, one].mean() for one in leaders], marker="s", label="its worth")
         axes.set_xscale("log")
-        axes.set_title(
-            f"{name}:\n{spread} points between structures, {seeds} between seeds", fontsize="x-small"
-        )
+        axes.set_title(f"{name}:\n{spread} points between structures, {seeds} between seeds")
         axes.set_xlabel("candidates")
         axes.set_ylabel("points above the mean")
-        axes.legend(fontsize="small")
+        axes.legend()
     return figure
 
 
+@styled
 def draw_race() -> Figure:
     """Return how often a race replaces the hand-designed structure, and what that is worth."""
     generator = np.random.default_rng(0)
     spreads = [0.0, 0.5, 1.0, 2.0, 3.0, 5.0]
     found = np.array([[_race(generator, spread) for _ in range(RUNS // 4)] for spread in spreads])
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    replaced, worth = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
+    figure, ((replaced, worth),) = canvas(PAGE, 2.6, columns=2)
     replaced.plot(spreads, 100 * found[:, :, 2].mean(axis=1), marker="o", label="replaced")
     replaced.plot(spreads, 100 * (found[:, :, 1] < 0).mean(axis=1), marker="s", label="by a worse one")
     replaced.set_ylabel("races (%)")
@@ -141,7 +140,7 @@ def draw_race() -> Figure:
     worth.set_ylabel("points above hand-designed")
     for axes in (replaced, worth):
         axes.set_xlabel("points between structures")
-        axes.legend(fontsize="small")
+        axes.legend()
     return figure
 
 
@@ -161,10 +160,10 @@ def _race(generator: np.random.Generator, spread: float) -> tuple[float, float, 
 def main() -> None:
     """Draw all pictures."""
     FIGURES.mkdir(parents=True, exist_ok=True)
-    draw_noise().savefig(FIGURES / "noise.png", dpi=110)
-    draw_race().savefig(FIGURES / "race.png", dpi=110)
+    save_figure(FIGURES / "noise.svg", draw_noise())
+    save_figure(FIGURES / "race.svg", draw_race())
     for strategy in Strategy:
-        draw_course(course(strategy)).savefig(FIGURES / f"strategy-{strategy}.png", dpi=110)
+        save_figure(FIGURES / f"strategy-{strategy}.svg", draw_course(course(strategy)))
 
 
 if __name__ == "__main__":

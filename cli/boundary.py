@@ -133,6 +133,9 @@ def _report(error: Exception) -> tuple[int, str, str | None]:
             message = lines[0].strip() if lines else str(one) or "out of memory"
             hint = "raise the limit of memory or address space (`ulimit -v`), or close other programs."
             return EXIT_OPERATIONAL, f"not enough memory: {message}", hint
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return EXIT_OPERATIONAL, f"{place}{error.strerror}", "`--debug` shows where it happened."
     message = f"internal error: {type(error).__name__}: {error}"
     return EXIT_OPERATIONAL, message, "this is a bug in g2l; please report it."
 

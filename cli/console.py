@@ -14,19 +14,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import ControlType, Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -192,13 +195,35 @@ class _Bars(Progress):
     stage: _Stage | None = None
     status: Sequence[str] = ()
 
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self._output = console
+        self._shown: tuple[int, Sequence[RenderableType]] = (0, ())
+        super().__init__(*columns, console=console, transient=True)
+
     def get_renderables(self) -> Iterator[RenderableType]:
         """Yield the stage, the bars, then the lines."""
-        if self.stage is not None:
-            yield Text(str(self.stage))
-        yield self.make_tasks_table(self.tasks)
+        width = self._output.width
+        self._erase_wrapped(width)
+        parts: list[RenderableType] = [] if self.stage is None else [Text(str(self.stage))]
+        parts.append(self.make_tasks_table(self.tasks))
         if self.status:
-            yield Text("\n".join(wrapped(self.status, self.console.width)))
+            parts.append(Text("\n".join(wrapped(self.status, width))))
+        self._shown = (width, parts)
+        yield from parts
+
+    def _erase_wrapped(self, width: int) -> None:
+        """Erase the lines that a terminal adds when it becomes too narrow for what was shown last.
+
+        Rich erases as many lines as it wrote; terminals that became narrower have wrapped some of them.
+        """
+        before, parts = self._shown
+        if width >= before:
+            return
+        options = self._output.options.update(width=before)
+        lines = self._output.render_lines(Group(*parts), options, pad=False)
+        added = sum((max(Segment.get_line_length(line), 1) - 1) // width for line in lines)
+        erase = ((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
+        self._output.control(Control(ControlType.CARRIAGE_RETURN, *erase * added))
 
 
 class _RichTask:
@@ -275,13 +300,12 @@ class ConsoleProgress:
             self._live = _Bars(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=console,
-                transient=True,
             )
             self._live.status, self._live.stage = self._status, self._stage
             self._live.start()

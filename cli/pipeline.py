@@ -66,7 +66,7 @@ def pipeline(
     )
     with run_context(run, "pipeline", f"{data.dataset}-split{folds.split}") as context:
         title = f"{data.dataset} split {folds.split}, test partition"
-        _run(context, task, chosen, title, search_per_fold=folds.search_per_fold)
+        _run(context, task, chosen, title, folds)
 
 
 def demo(run: RunConfig) -> None:
@@ -93,16 +93,11 @@ def demo(run: RunConfig) -> None:
             seeds=2,
             seed=run.seed,
         )
-        _run(context, task, (1,), "Synthetic kitchen, test partition, 2 seeds")
+        _run(context, task, (1,), "Synthetic kitchen, test partition, 2 seeds", FoldsConfig())
 
 
 def _run(
-    context: RunContext,
-    task: PipelineTask,
-    folds: tuple[int, ...],
-    title: str,
-    *,
-    search_per_fold: bool = False,
+    context: RunContext, task: PipelineTask, folds: tuple[int, ...], title: str, chosen: FoldsConfig
 ) -> None:
     from g2l.pipeline.pipeline_folds import run_folds
 
@@ -110,7 +105,8 @@ def _run(
         context,
         task,
         folds,
-        search_per_fold=search_per_fold,
+        search_per_fold=chosen.search_per_fold,
+        workers=chosen.fold_workers,
         on_plan=tables.cost_plan,
         observers=[tables.SearchView(context.progress.show)],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from g2l.config import (
@@ -129,8 +130,8 @@ def search_global(
     from g2l.datasets.facts import resolve_config
     from g2l.pipeline.candidates import GlobalSearchTask
     from g2l.pipeline.data import DataSets
-    from g2l.pipeline.folds import chosen_folds, common_data, fold_data, search_folds
-    from g2l.pipeline.search_global import plan, prepare_search, search_globally
+    from g2l.pipeline.folds import Ahead, chosen_folds, common_data, fold_data, search_folds
+    from g2l.pipeline.search_global import plan, prepare_search, search_fold
 
     check_backbone(backbone)
     chosen = chosen_folds(data, folds.split)
@@ -149,10 +150,11 @@ def search_global(
             tables.dry_run_of_all(plans)
         return
 
+    searched = partial(search_fold, task=task)
+
     def work(context: RunContext, place: DataConfig, folder: str) -> GlobalSearchOutcome:
         view = tables.SearchView(context.progress.show)
-        prepared = prepare_search(context.data, replace(task, data=place))
-        found = search_globally(context, prepared, on_plan=tables.cost_plan, observers=[view], folder=folder)
+        found = searched(context, place, folder, on_plan=tables.cost_plan, observers=[view])
         if found.shapes:
             tables.shapes(found, search.fitness, backbone.topology)
         else:
@@ -164,4 +166,4 @@ def search_global(
         return found
 
     with run_context(run, "search-global", f"{data.dataset}-split{folds.split}") as context:
-        search_folds(context, "search-global", task, places, work)
+        search_folds(context, "search-global", task, places, work, Ahead(searched, folds.fold_workers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig
@@ -35,8 +35,8 @@ def search_local(
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """
     from g2l.datasets.facts import resolve_config
-    from g2l.pipeline.folds import chosen_folds, common_data, fold_data, search_folds
-    from g2l.pipeline.search_local import LocalSearchTask, search_locally
+    from g2l.pipeline.folds import Ahead, chosen_folds, common_data, fold_data, search_folds
+    from g2l.pipeline.search_local import LocalSearchTask, search_fold
 
     chosen = chosen_folds(data, folds.split)
     structure, _ = chosen_structure(backbone, start, data, chosen)
@@ -50,10 +50,12 @@ def search_local(
     )
     places = fold_data(task.data, chosen) if folds.search_per_fold else (common_data(task.data, chosen),)
 
+    searched = partial(search_fold, task=task)
+
     def work(context: RunContext, place: DataConfig, folder: str) -> LocalSearchOutcome:
-        found = search_locally(context, replace(task, data=place), folder=folder)
+        found = searched(context, place, folder)
         console.say(f"{context.folder / folder / 'structure.json'}: {found.structure}")
         return found
 
     with run_context(run, "search-local", f"{data.dataset}-split{folds.split}") as context:
-        search_folds(context, "search-local", task, places, work)
+        search_folds(context, "search-local", task, places, work, Ahead(searched, folds.fold_workers))

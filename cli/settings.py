@@ -67,6 +67,9 @@ class FoldsConfig(Settings):
     search_per_fold: bool = setting(
         False, "Search in each of several folds; else once, on videos that no fold tests on."
     )
+    fold_workers: int = setting(
+        1, "Folds that run at once, each in its own process.", at_least=1, changes_result=False, rank=RARE
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

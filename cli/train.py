@@ -15,7 +15,7 @@ from .settings import FoldsConfig, PresetConfig, RunConfig, SeedsConfig, StartCo
 
 def train(
     data: Annotated[DataConfig, Uses(advanced=("data_root",), without=("split",))],
-    folds: Annotated[FoldsConfig, Uses(only=("split",))],
+    folds: Annotated[FoldsConfig, Uses(only=("split", "fold_workers"))],
     start: StartConfig,
     preset: PresetConfig,
     seeds: SeedsConfig,
@@ -44,7 +44,7 @@ def train(
         branching=None if branching.ending is Ending.SINGLE else branching,
     )
     with run_context(run, "train", f"{data.dataset}-split{folds.split}") as context:
-        found = train_folds(context, training, chosen, run.seed, seeds.seeds)
+        found = train_folds(context, training, chosen, run.seed, seeds.seeds, folds.fold_workers)
         rows = {fold: {origin: outcome.test()} for fold, outcome in found.items()}
         count = console.count(seeds.seeds, "seed")
         tables.fold_scores(f"{data.dataset} split {folds.split}, test partition, {count}", rows)

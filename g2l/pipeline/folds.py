@@ -1,4 +1,4 @@
-"""Several folds in one run: each is a stage of its own in `fold-<k>`, one after the other.
+"""Several folds in one run: each is a stage of its own in `fold-<k>`.
 
 A search is done in each fold, or once for all of them, as in the paper. Done once it sees the videos that
 every fold trains on and none tests on (deviation: the paper applies what it searched on one fold, whose train
@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from g2l.config import DataConfig
 from g2l.datasets.layout import common_videos, find_dataset, read_folds
-from g2l.errors import InputError
+from g2l.errors import InputError, OperationalError
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets
+from g2l.progress import NullProgress
 from g2l.records import FoldsRecord, RunKind, fold_folder, write_result
+from g2l.search.executors.process import WorkerProcess
 from g2l.structure import DilationStructure
 
 ALL = "all"
@@ -164,15 +169,37 @@ def log_common(data: DataConfig) -> None:
     )
 
 
-def in_each_fold(stage: RunContext, data: DataConfig, folds: Sequence[int], work: Work[T]) -> dict[int, T]:
-    """Return what `work` returns in each fold, one after the other.
+@dataclass(frozen=True)
+class Ahead:
+    """Folds that run at once, each in a process of its own, before they are gone through one by one.
+
+    Attributes:
+        work: Does the same as the work of this process, and prints nothing; picklable.
+        workers: Number of processes; 1 for none.
+    """
+
+    work: Work[object]
+    workers: int = 1
+
+
+def in_each_fold(
+    stage: RunContext, data: DataConfig, folds: Sequence[int], work: Work[T], ahead: Ahead
+) -> dict[int, T]:
+    """Return what `work` returns in each fold, one after the other, or from what was done ahead of it.
 
     Args:
         stage: The run that they belong to.
         data: The data set.
         folds: Their numbers.
         work: Done in each.
+        ahead: What processes of their own do before.
+
+    Raises:
+        OperationalError: Such a process died.
     """
+    if ahead.workers > 1 and stage.result is None:
+        _run_ahead(stage, fold_data(data, folds), ahead)
+        stage = replace(stage, resume=True)
     found = {}
     for number, one in enumerate(fold_data(data, folds), start=1):
         _log.info("Fold %d (%d of %d).", one.split, number, len(folds))
@@ -181,8 +208,48 @@ def in_each_fold(stage: RunContext, data: DataConfig, folds: Sequence[int], work
     return found
 
 
+def _run_ahead(stage: RunContext, places: Sequence[DataConfig], ahead: Ahead) -> None:
+    """Do the work of several folds at once; as many threads each as this process has, for the same bits."""
+    import torch
+
+    silent = replace(stage, progress=NullProgress(), on_start=None)
+    waiting, running = deque(places), dict[Future[None], tuple[WorkerProcess, DataConfig]]()
+    _log.info("%d folds, %d at once.", len(places), min(ahead.workers, len(places)))
+    try:
+        with stage.progress.task("folds", len(places)) as bar:
+            while waiting or running:
+                while waiting and len(running) < ahead.workers:
+                    worker, place = WorkerProcess(torch.get_num_threads()), waiting.popleft()
+                    running[worker.submit(_run_one, ahead.work, silent, place)] = (worker, place)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    worker, place = running.pop(future)
+                    worker.end()
+                    try:
+                        future.result()
+                    except BrokenProcessPool:
+                        raise OperationalError(
+                            f"fold {place.split}: its process died (killed, or out of memory).",
+                            hint="go on with --resume, and fewer --fold-workers.",
+                        ) from None
+                    bar.advance()
+    finally:
+        for worker, _ in running.values():
+            worker.terminate()
+        for worker, _ in running.values():
+            worker.end()
+
+
+def _run_one(work: Work[object], context: RunContext, place: DataConfig) -> None:
+    work(replace(context, data=DataSets()), place, fold_folder(place.split))
+
+
 def search_folds(
-    context: RunContext, name: str, task: SearchTask, places: Sequence[DataConfig], work: Work[Found]
+    context: RunContext,
+    name: str,
+    task: SearchTask,
+    places: Sequence[DataConfig],
+    work: Work[Found],
+    ahead: Ahead,
 ) -> None:
     """Search in one fold or once for several, which is the run itself, or in each of several.
 
@@ -192,6 +259,7 @@ def search_folds(
         task: What is searched.
         places: Data of each search.
         work: Searches.
+        ahead: What processes of their own do before.
     """
     if len(places) == 1:
         if places[0].common:
@@ -200,7 +268,7 @@ def search_folds(
         return
     folds = [place.split for place in places]
     with open_folds(context, name, task.data, folds, task.settings()) as stage:
-        found = in_each_fold(stage, task.data, folds, work)
+        found = in_each_fold(stage, task.data, folds, work, ahead)
         if stage.result is None:
             structures = {fold_folder(fold): one.structure.as_lists() for fold, one in found.items()}
             write_result(stage.folder, {"structures": structures})

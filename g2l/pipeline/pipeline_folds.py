@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from g2l.config import DataConfig
@@ -12,12 +13,13 @@ from g2l.metrics.comparison import Comparison
 from g2l.metrics.summary import Summary, mean_over_folds
 from g2l.pipeline.contest import HAND_DESIGNED, difference_metrics, differences
 from g2l.pipeline.context import RunContext
-from g2l.pipeline.folds import common_data, in_each_fold, open_folds
+from g2l.pipeline.folds import Ahead, common_data, in_each_fold, open_folds
 from g2l.pipeline.pipeline import (
     REPORT,
     SUMMARY,
     PipelineOutcome,
     PipelineTask,
+    Searches,
     Stages,
     prepare,
     run_pipeline,
@@ -54,6 +56,7 @@ def run_folds(
     folds: tuple[int, ...],
     *,
     search_per_fold: bool = False,
+    workers: int = 1,
     on_plan: Callable[[CostPlan], None],
     observers: Sequence[SearchObserver] = (),
 ) -> FoldsOutcome:
@@ -64,6 +67,7 @@ def run_folds(
         task: What is done.
         folds: Their numbers.
         search_per_fold: Whether each fold has a search of its own, instead of one search for all.
+        workers: Folds that run at once, after the search that they share.
         on_plan: Called with the cost of a global search before it starts.
         observers: Called with every evaluation and generation of a global search.
 
@@ -86,17 +90,14 @@ def run_folds(
             stages = Stages(stage.progress, folds=len(folds))
             searched = search_structures(stage, shared, search, stages, on_plan, observers)
 
-        def in_fold(context: RunContext, data: DataConfig, folder: str) -> PipelineOutcome:
-            return run_pipeline(
-                context,
-                replace(task, data=data),
-                on_plan=on_plan,
-                observers=observers,
-                folder=folder,
-                searched=searched,
-            )
-
-        found = in_each_fold(stage, task.data, folds, in_fold)
+        work = partial(_run_fold, task=task, searched=searched)
+        found = in_each_fold(
+            stage,
+            task.data,
+            folds,
+            partial(work, on_plan=on_plan, observers=observers),
+            Ahead(partial(work, on_plan=_say_nothing), workers),
+        )
         pairs = {
             fold: (one.trainings["searched"], one.trainings[HAND_DESIGNED]) for fold, one in found.items()
         }
@@ -110,6 +111,30 @@ def run_folds(
         if stage.result is None or not outcome.report.exists():
             write_report({str(stage.folder): stage.folder}, outcome.report)
     return outcome
+
+
+def _run_fold(
+    context: RunContext,
+    data: DataConfig,
+    folder: str,
+    *,
+    task: PipelineTask,
+    searched: Searches | None,
+    on_plan: Callable[[CostPlan], None],
+    observers: Sequence[SearchObserver] = (),
+) -> PipelineOutcome:
+    return run_pipeline(
+        context,
+        replace(task, data=data),
+        on_plan=on_plan,
+        observers=observers,
+        folder=folder,
+        searched=searched,
+    )
+
+
+def _say_nothing(_: CostPlan) -> None:
+    """Tell nobody what a search will cost."""
 
 
 def _write_folds(folder: Path, outcome: FoldsOutcome) -> None:

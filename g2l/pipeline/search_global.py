@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from g2l.config import GlobalSearchConfig, Selection, Space
+from g2l.config import DataConfig, GlobalSearchConfig, Selection, Space
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
@@ -210,6 +210,22 @@ def search_globally(
         describe_data(stage.folder, dataset, dataset.partitions(Selection.BEST), resume=stage.resume)
         result = stage.result or _search(stage, search, on_plan, observers)
         return GlobalSearchOutcome.from_result(result, stage.run_id)
+
+
+def search_fold(
+    context: RunContext,
+    data: DataConfig,
+    folder: str,
+    *,
+    task: GlobalSearchTask,
+    on_plan: Callable[[CostPlan], None] | None = None,
+    observers: Sequence[SearchObserver] = (),
+) -> GlobalSearchOutcome:
+    """Search in one of several folds, or once for all of them; see `search_globally`."""
+    search = prepare_search(context.data, replace(task, data=data))
+    return search_globally(
+        context, search, on_plan=on_plan or (lambda _: None), observers=observers, folder=folder
+    )
 
 
 def _search(

@@ -132,6 +132,13 @@ def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = 
         )
 
 
+def search_fold(
+    context: RunContext, data: DataConfig, folder: str, *, task: LocalSearchTask
+) -> LocalSearchOutcome:
+    """Search in one of several folds, or once for all of them; see `search_locally`."""
+    return search_locally(context, replace(task, data=data), folder=folder)
+
+
 def _search(
     stage: RunContext, task: LocalSearchTask, dataset: SegmentationDataset, partitions: Partitions
 ) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from g2l.models.artifact import save_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, MODEL, Training, fit_network, score_videos
-from g2l.pipeline.folds import in_each_fold, open_folds
+from g2l.pipeline.folds import Ahead, in_each_fold, open_folds
 from g2l.pipeline.select import SelectionOutcome, select
 from g2l.receptive_field import describe
 from g2l.records import RunKind, read_epochs, write_result
@@ -154,7 +155,7 @@ def train(
 
 
 def train_folds(
-    context: RunContext, training: Training, folds: tuple[int, ...], seed: int, count: int
+    context: RunContext, training: Training, folds: tuple[int, ...], seed: int, count: int, workers: int = 1
 ) -> dict[int, TrainingOutcome]:
     """Train a structure in some folds; a single one is the run itself.
 
@@ -164,25 +165,29 @@ def train_folds(
         folds: Their numbers.
         seed: Of the run, the same in every fold.
         count: Number of trainings in each fold.
+        workers: Folds that run at once.
 
     Raises:
         InputError: Data, structure or settings are wrong.
         OperationalError: The loss diverged.
     """
-
-    def in_fold(context: RunContext, data: DataConfig, folder: str) -> TrainingOutcome:
-        return train(context, replace(training, data=data), seed, count, folder=folder)
-
+    work = partial(_train_fold, training=training, seed=seed, count=count)
     if len(folds) == 1:
-        return {folds[0]: in_fold(context, training.data.replace(split=folds[0]), "")}
+        return {folds[0]: work(context, training.data.replace(split=folds[0]), "")}
     name, settings = f"train {training.origin}", training.settings() | {"seed": seed, "count": count}
     with open_folds(context, name, training.data, folds, settings) as stage:
-        found = in_each_fold(stage, training.data, folds, in_fold)
+        found = in_each_fold(stage, training.data, folds, work, Ahead(work, workers))
         if stage.result is None:
             means = mean_over_folds([outcome.test() for outcome in found.values()])
             metrics = {f"test/{name}": score.mean for name, score in means.items()}
             write_result(stage.folder, {"mean": metrics}, metrics=metrics)
     return found
+
+
+def _train_fold(
+    context: RunContext, data: DataConfig, folder: str, *, training: Training, seed: int, count: int
+) -> TrainingOutcome:
+    return train(context, replace(training, data=data), seed, count, folder=folder)
 
 
 def _draw(stage: RunContext, seeds: Sequence[int], monitor: str) -> None:

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 15.0
 SYNC_SECONDS = 60.0
 """The same of `g2l sync`, which does nothing else."""
 _PROBLEM_SECONDS = 10.0
-"""The same where the store has reported a problem; it is asked again meanwhile."""
+"""The same where the last request has failed; it is repeated meanwhile."""
 _INTERRUPTED_SECONDS, _INTERRUPTED_AT_MOST = 5.0, 10.0
 _START_SECONDS = 30.0
 """How long MLflow may take to be imported on a busy machine."""
@@ -53,7 +53,7 @@ class Upload:
         self._joins = joins
         self._folder: Path | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._arrived = False
+        self._arrived = self._failing = False
         self._ended = threading.Event()
         self._seen = self._late = 0.0
         """When the last sign of progress was seen, and until when the next one may take."""
@@ -134,7 +134,7 @@ class Upload:
             latest, end = max(self._seen, begin), max(self._late, begin) + patience
             if interrupted:
                 end = min(latest + _INTERRUPTED_SECONDS, begin + _INTERRUPTED_AT_MOST)
-            elif self.problem is not None:
+            elif self._failing:
                 end = min(end, latest + _PROBLEM_SECONDS)
             if time.monotonic() > end:
                 return
@@ -145,8 +145,10 @@ class Upload:
             for text in process.stdout:
                 line = json.loads(text)
                 if "allow" in line:
-                    self._seen = time.monotonic()
-                    self._late = self._seen + line["allow"]
+                    self._failing = self._failing and line["allow"] > 0  # 0: a request has succeeded
+                    if not self._failing:
+                        self._seen = time.monotonic()
+                        self._late = self._seen + line["allow"]
                 elif "arrived" in line:
                     self._arrived = True
                 elif "note" in line:
@@ -154,7 +156,7 @@ class Upload:
                 elif self._folder is not None and (self._folder / RUN).exists():
                     if self.problem is None and self._joins:
                         self._tell(f"{line['problem'].rstrip('.')}; the records wait in the run's folder.")
-                    self.problem, self.hint = line["problem"], line["hint"]
+                    self.problem, self.hint, self._failing = line["problem"], line["hint"], True
         self._ended.set()
 
 

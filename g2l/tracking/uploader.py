@@ -108,7 +108,7 @@ def record_run(folder: Path, control: Control, *, joins: bool) -> None:
                 wait = max(INTERVAL_SECONDS, _SHARE * (time.monotonic() - started))
                 progress_at = time.monotonic()
             except OperationalError as error:  # of the store, or of the disk that holds the run
-                control.tell_once(problem=error.message, hint=error.hint)
+                control.tell(problem=error.message, hint=error.hint)
                 wait = min(2 * wait, _LONGEST_WAIT)
                 if control.dead and time.monotonic() > progress_at + _PATIENCE_SECONDS:
                     raise

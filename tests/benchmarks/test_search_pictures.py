@@ -22,5 +22,5 @@ def test_every_strategy_has_a_course_within_its_money(strategy):
 def test_every_picture_of_a_strategy_is_in_the_page():
     page = (search_pictures.FIGURES.parent / "searching.md").read_text(encoding="utf-8")
     for name in ("noise", "race", *(f"strategy-{strategy}" for strategy in Strategy)):
-        assert f"(figures/{name}.png)" in page
-        assert (search_pictures.FIGURES / f"{name}.png").exists()
+        assert f"(figures/{name}.svg)" in page
+        assert (search_pictures.FIGURES / f"{name}.svg").exists()

@@ -104,6 +104,13 @@ def test_a_lack_of_memory_is_not_a_bug(error, capsys):
     assert "Traceback" not in told
 
 
+def test_what_the_system_refuses_is_not_a_bug(capsys):
+    assert exit_code(lambda: fail(PermissionError(13, "Permission denied", "a/b")), debug=False) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: a/b: Permission denied\n")
+    assert "internal error" not in told
+
+
 def test_a_memory_error_behind_an_import_error_counts(capsys):
     try:
         raise ImportError("numpy could not be imported") from MemoryError("no room")

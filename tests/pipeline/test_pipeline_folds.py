@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
+import time
+from functools import partial
 from statistics import fmean
 
 import pytest
 
 from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.errors import InputError
+from g2l.errors import InputError, OperationalError
 from g2l.files import read_json
 from g2l.metrics.scores import metric_value
 from g2l.pipeline import pipeline
 from g2l.pipeline.context import RunContext
-from g2l.pipeline.folds import chosen_folds, common_data, refuse_leaks
+from g2l.pipeline.folds import (
+    Ahead,
+    chosen_folds,
+    common_data,
+    fold_data,
+    in_each_fold,
+    refuse_leaks,
+    search_folds,
+)
 from g2l.pipeline.pipeline_folds import run_folds
+from g2l.pipeline.search_global import search_fold as search_fold_globally
+from g2l.pipeline.search_local import search_fold as search_fold_locally
 from g2l.pipeline.train import train_folds
 from g2l.records import FoldsRecord, RunKind, RunRecord, read_result
 from g2l.report.render import ReportFormat, write_report
 from tests.pipeline.test_pipeline_kill import assert_same, finish, outcome, server
-from tests.pipeline.tiny_pipeline import SEEDS, folds_task, pipeline_task, run_stage, training, write_folds
+from tests.pipeline.tiny_pipeline import (
+    SEEDS,
+    folds_task,
+    global_task,
+    local_task,
+    pipeline_task,
+    run_stage,
+    training,
+    write_folds,
+)
 
 __all__ = ["server"]
 FOLDS = (1, 2, 3)
@@ -33,6 +55,15 @@ SIDES = ("hand-designed", "searched")
 def data(tmp_path_factory):
     """Three folds; tests only read it."""
     return write_folds(tmp_path_factory.mktemp("data"))
+
+
+def wait_for(condition):
+    """Wait, a minute at most, until something is so."""
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("has not happened")
 
 
 def sides(data, fold):
@@ -257,6 +288,52 @@ def test_a_single_fold_is_the_run_itself(data, context):
     assert RunRecord.read(context.folder).settings["data"]["split"] == 2
     assert found[2].seeds[0].model == context.folder / "seed-0" / "model.safetensors"
     assert not (context.folder / "folds.json").exists()
+
+
+def test_folds_at_once_change_nothing_though_a_run_is_killed(start, finished, tmp_path):
+    whole, folder = finished[0].folder, tmp_path / "run"
+    process = start(folder, workers=2)
+    wait_for(lambda: len(list(folder.glob("fold-*/select-hand-designed"))) == 2)
+    process.kill()
+    process.join()
+    finish(start(folder, workers=3), 0)
+    assert_same(folder, outcome(whole))
+
+
+@pytest.mark.parametrize("search", [search_fold_globally, search_fold_locally])
+def test_searches_of_folds_at_once_are_found_again(data, context, search):
+    task = (global_task if search is search_fold_globally else local_task)(data)
+    alone, seen = partial(search, task=task), []
+
+    def work(context, place, folder):
+        seen.append(read_result(context.folder / folder) is not None)
+        return alone(context, place, folder)
+
+    search_folds(context, "search", task, fold_data(data, (1, 3)), work, Ahead(alone, 2))
+    assert seen == [True, True]
+    structures = read_result(context.folder)["structures"]
+    assert structures.keys() == {"fold-1", "fold-3"}
+
+
+def test_the_death_of_a_fold_is_reported(data, context):
+    with pytest.raises(OperationalError, match="fold 1: its process died") as died:
+        in_each_fold(context, data, (1, 2), die, Ahead(die, 2))
+    assert "--resume" in died.value.hint
+
+
+def test_an_error_in_a_fold_is_the_error_of_the_run(data, context):
+    with pytest.raises(InputError, match=r"bundle.*fold 2|fold-2") as refused:
+        in_each_fold(context, data, (1, 2), refuse, Ahead(refuse, 2))
+    assert refused.value.hint == "write it again"
+
+
+def die(context, place, folder):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(context, place, folder):
+    if place.split == 2:
+        raise InputError(f"{folder}: wrong bundle", hint="write it again")
 
 
 def test_killed_at_random_five_times(start, finished, tmp_path):

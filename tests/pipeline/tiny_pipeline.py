@@ -197,7 +197,7 @@ def _run_stage(
         if read_result(context.folder) is None:
             export_model(context, *network_of(data), context.folder.with_suffix(".onnx"))
     elif stage == "folds":
-        run_folds(context, folds_task(data), (1, 2, 3), on_plan=lambda plan: None)
+        run_folds(context, folds_task(data), (1, 2, 3), workers=workers or 1, on_plan=lambda plan: None)
     else:
         run_pipeline(context, pipeline_task(data, backbone), on_plan=lambda plan: None)
 

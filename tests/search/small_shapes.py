@@ -30,11 +30,15 @@ def shape_space(*others, allowed=20.0, **changes):
 
 @dataclass(frozen=True)
 class Curves:
-    """Scores that rise to a level of each structure within `peak` epochs and fall after; seeds shift all."""
+    """Scores that rise to a level of each structure within `peak` epochs and fall after; seeds shift all.
+
+    Before epoch `learns` all scores are 0.
+    """
 
     levels: tuple[tuple[DilationStructure, float], ...]
     peak: int = 7
     noise: float = 0.3
+    learns: int = 0
 
     def __call__(self, task):
         level = dict(self.levels)[task.structure]
@@ -42,7 +46,7 @@ class Curves:
             raise RuntimeError("no memory")
         wobble = self.noise * math.sin(task.seed * 7 + len(task.structure.rates))
         curve = tuple(
-            max(0.0, level - abs(epoch - self.peak) + task.seed % 5 + wobble)
+            max(0.0, level - abs(epoch - self.peak) + task.seed % 5 + wobble) * (epoch >= self.learns)
             for epoch in range(1, task.budget.amount + 1)
         )
         names = ("f1@10", "f1@25", "f1@50")

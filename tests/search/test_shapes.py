@@ -168,6 +168,13 @@ def test_curves_at_the_floor_are_no_evidence():
     assert TINY not in {one.structure for one in some.proof.rows}
 
 
+def test_training_goes_on_where_all_are_at_the_floor():
+    result = search(curves(peak=20, learns=12))
+    assert result.verdict is None
+    assert row(result, HAND).epochs == 20
+    assert "below the floor" in search(curves(learns=21)).verdict
+
+
 def test_a_structure_that_fails_is_left_out():
     result = search(curves(small=math.nan))
     assert result.winner == HAND

@@ -16,6 +16,7 @@ from generated_run import close_stage, held, open_stage, write_run
 from g2l.errors import OperationalError
 from g2l.files import hold_folder
 from g2l.records import RUN, RunKind, RunStatus, StatusRecord
+from g2l.tracking import process
 from g2l.tracking.environment import load_mlflow
 from g2l.tracking.process import Upload, record
 
@@ -118,6 +119,28 @@ def test_a_problem_is_told_once_while_the_run_goes_on(workdir, client):
     (line,) = told
     assert "experiment 'g2l' is deleted" in line
     assert "experiment 'g2l' is deleted" in late
+
+
+FAILS_AGAIN_AND_AGAIN = """
+import json, time
+for _ in range(200):
+    print(json.dumps({"allow": 60.0}), flush=True)
+    print(json.dumps({"problem": "database or disk is full", "hint": None}), flush=True)
+    time.sleep(0.1)
+print(json.dumps({"arrived": True}), flush=True)
+"""
+
+
+def test_a_request_that_fails_again_and_again_is_no_progress(workdir, monkeypatch):
+    folder, start = write_run(workdir / "run"), subprocess.Popen
+    monkeypatch.setattr(process, "_PROBLEM_SECONDS", 1.0)
+    monkeypatch.setattr(
+        subprocess,
+        "Popen",
+        lambda _, **options: start([sys.executable, "-c", FAILS_AGAIN_AND_AGAIN], **options),
+    )
+    _, late = finished(folder)
+    assert late == f"database or disk is full; not recorded yet: run `g2l sync {folder}`"
 
 
 KILLED = """

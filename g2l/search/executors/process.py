@@ -12,13 +12,13 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from typing import Self
+from typing import Self, TypeVar
 
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation, EvaluationTask, Fitness
@@ -26,6 +26,8 @@ from g2l.machine import usable_cores
 from g2l.search.executors.contract import WORKER_DIED, attempt, failed
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+T = TypeVar("T")
 
 _log = logging.getLogger("g2l")
 
@@ -50,8 +52,8 @@ class ProcessExecutor:
         self._fitness = fitness
         self._workers = workers
         self._waiting: deque[EvaluationTask] = deque()
-        self._pool: list[_Worker] = []
-        self._running: dict[Future[Evaluation], tuple[_Worker, EvaluationTask]] = {}
+        self._pool: list[WorkerProcess] = []
+        self._running: dict[Future[Evaluation], tuple[WorkerProcess, EvaluationTask]] = {}
 
     @property
     def slots(self) -> int:
@@ -97,9 +99,9 @@ class ProcessExecutor:
         busy = [worker for worker, _ in self._running.values()]
         idle = [worker for worker in self._pool if worker not in busy]
         if not idle:
-            idle = [_Worker(self._fitness, max(1, usable_cores() // self._workers))]
+            idle = [WorkerProcess(max(1, usable_cores() // self._workers), _keep, self._fitness)]
             self._pool += idle
-        self._running[idle[0].submit(task)] = (idle[0], task)
+        self._running[idle[0].submit(_evaluate, task)] = (idle[0], task)
 
     def _gather(self, until: str) -> tuple[list[Evaluation], list[EvaluationTask]]:
         """Return the evaluations that are found until then, and the tasks whose workers died."""
@@ -131,27 +133,34 @@ class ProcessExecutor:
         self._running.clear()
 
 
-class _Worker:
-    """One process, started with its first task, in an executor of its own.
+class WorkerProcess:
+    """One process, started with its first task, in an executor of its own; it ends with this one.
 
     An executor of several processes can break while it starts another one, and takes down the tasks beside
     the one whose process died.
+
+    Args:
+        threads: That its numerical libraries may use.
+        prepare: Called in the process before its first task; picklable.
+        arguments: Of `prepare`.
     """
 
-    def __init__(self, fitness: Fitness, threads: int) -> None:
+    def __init__(
+        self, threads: int, prepare: Callable[..., object] | None = None, *arguments: object
+    ) -> None:
         context = get_context("spawn")  # CUDA cannot be used in forked processes
         worker_end, self._lifeline = context.Pipe(duplex=False)
         self._executor = ProcessPoolExecutor(
-            1, mp_context=context, initializer=_initialise, initargs=(fitness, threads, worker_end)
+            1, mp_context=context, initializer=_initialise, initargs=(threads, worker_end, prepare, arguments)
         )
 
-    def submit(self, task: EvaluationTask) -> Future[Evaluation]:
+    def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """Start a task; the process must be idle. The future raises BrokenProcessPool if the process dies."""
         try:
             with block_signals():
-                return self._executor.submit(_evaluate, task)
+                return self._executor.submit(function, *arguments)
         except BrokenProcessPool as error:  # it died while it was idle
-            lost: Future[Evaluation] = Future()
+            lost: Future[T] = Future()
             lost.set_exception(error)
             return lost
 
@@ -208,23 +217,31 @@ _fitness: Fitness | None = None
 """Kept between tasks, so that its data sets stay open."""
 
 
-def _initialise(fitness: Fitness, threads: int, lifeline: Connection) -> None:
+def _initialise(
+    threads: int, lifeline: Connection, prepare: Callable[..., object] | None, arguments: Sequence[object]
+) -> None:
     """Prepare a worker process.
 
     Args:
-        fitness: Trains and scores candidates.
         threads: Threads that its numerical libraries may use.
         lifeline: Read end of a pipe that the parent never writes to: it ends when the parent closes it, or
             when the parent has died, in whatever way.
+        prepare: Called at the end, or None.
+        arguments: Of `prepare`.
     """
-    global _fitness
-    _fitness = fitness
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the worker too
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     torch = sys.modules.get("torch")
     if torch is not None:  # imported by the main module of a script: too late for the variables
         torch.set_num_threads(threads)
+    if prepare is not None:
+        prepare(*arguments)
+
+
+def _keep(fitness: Fitness) -> None:
+    global _fitness
+    _fitness = fitness
 
 
 def _evaluate(task: EvaluationTask) -> Evaluation:

@@ -150,11 +150,15 @@ class Scores:
 
     def __init__(self) -> None:
         self.curves: dict[DilationStructure, dict[int, NDArray[np.float64]]] = {}
+        self.at_floor: list[DilationStructure] = []
 
     def add(self, structure: DilationStructure, block: int, curve: Sequence[float]) -> None:
         """Keep a curve; one at the floor proves nothing."""
+        self.at_floor = [one for one in self.at_floor if one != structure]
         if max(curve) >= FLOOR:
             self.curves.setdefault(structure, {})[block] = np.array(smoothed(curve))
+        else:
+            self.at_floor.append(structure)
 
     def curve(self, structure: DilationStructure) -> NDArray[np.float64]:
         """Return the mean over the blocks; smoothing and averaging may change places."""
@@ -203,9 +207,9 @@ def search_shapes(search: Search, space: ShapeSpace, rule: Rule = shrunken) -> P
         if block == 0:
             search.require_one(found)
             first = tuple(one.evaluation.task for one in found)
-            verdict = nothing_learnt([one.fitness for one in found if not one.failed])
-            if verdict is None and hand_designed in scores.curves:
-                _extend(search, space, scores, lengths)
+            latest = {one.structure: one.fitness for one in found if not one.failed}
+            latest |= _extend(search, space, scores, lengths)
+            verdict = nothing_learnt(list(latest.values()))
         search.close_generation(ranked(found))
         if verdict is not None or hand_designed not in scores.curves:
             break
@@ -333,21 +337,29 @@ def _train(
     return found
 
 
-def _extend(search: Search, space: ShapeSpace, scores: Scores, lengths: dict[DilationStructure, int]) -> None:
-    """Train on what still rises in the first block, half a training at a time, while the budget allows."""
-    step = max(1, space.epochs // 2)
+def _extend(
+    search: Search, space: ShapeSpace, scores: Scores, lengths: dict[DilationStructure, int]
+) -> dict[DilationStructure, float]:
+    """Train on what still rises or is at the floor in the first block, half a training at a time.
+
+    Returns:
+        Fitness of what was trained on, which ends when the budget does.
+    """
+    step, fitness = max(1, space.epochs // 2), dict[DilationStructure, float]()
     while True:
         rising = [one for one in scores.curves if scores.rising(one) and lengths[one] < space.max_epochs]
+        rising += [one for one in scores.at_floor if lengths[one] < space.max_epochs]
         longer = lengths | {one: min(space.max_epochs, lengths[one] + step) for one in rising}
         cost = sum(search.budget.cost(space.task(one, search.seed, 0, longer[one])) for one in rising)
         # A full training takes longer, too, so the same number of trainings allows more.
         allowed = space.allowed(longer[search.hand_designed])
         if not rising or (allowed is not None and search.budget.spent + cost > allowed):
-            return
+            return fitness
         search.allowed = allowed
         search.planned = space.planned(longer[search.hand_designed])
         search.full_steps = space.full_training(longer[search.hand_designed])
-        _train(search, space, scores, rising, longer, 0)
+        found = _train(search, space, scores, rising, longer, 0)
+        fitness |= {one.structure: one.fitness for one in found if not one.failed}
         lengths.update(longer)
 
 
