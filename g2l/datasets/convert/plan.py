@@ -144,7 +144,7 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
             write_json(folder.path / FACTS_NAME, facts.extraction)
         origin = {"features": str(request.features), "segments": request.segments and str(request.segments)}
         named = request.background != "background" and request.background in facts.class_counts
-        kept = {"fps": facts.fps, "group_pattern": request.group_pattern}
+        kept: dict[str, Any] = {"fps": facts.fps, "group_pattern": request.group_pattern}
         kept["background"] = [request.background] if named else None
         kept["source"] = {"made_by": "g2l data convert", **origin}
         write_dataset_facts(folder.path, kept)
