@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from g2l.config import DataConfig, Normalization, Selection
-from g2l.datasets.dataset import FeatureCache, Partitions, SegmentationDataset
+from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.datasets.errors import DataError
 from g2l.datasets.reading import WHOLE_BYTES
 from g2l.errors import InputError
@@ -69,26 +69,6 @@ def test_train_statistics_are_those_of_the_given_videos(tiny: TinyDataset) -> No
     np.testing.assert_allclose(fitted.load("S4_A").features, expected, rtol=1e-3, atol=1e-5)
     assert dataset.statistics is None
     assert tiny.open().standardized_on(TRAIN).statistics is None
-
-
-def test_lengths_that_differ_too_much_name_both_files_and_lengths(tiny: TinyDataset) -> None:
-    tiny.features("S2_A", random_features("S2_A", 35))
-    message = r"S2_A\.npy: has 35 frames, but .*S2_A\.txt has 30 labels; they may differ by at most 4\."
-    with pytest.raises(InputError, match=message):
-        tiny.open(length_tolerance=4)
-    assert tiny.open(length_tolerance=5).num_frames("S2_A") == 30
-
-
-def test_a_video_that_is_absent_is_named_with_its_line_in_the_bundle(tiny: TinyDataset) -> None:
-    tiny.bundle("train", ["S1_A", "S1_b"])
-    message = r"train\.split1\.bundle:2: video 'S1_b' has no features/S1_b\.npy\."
-    with pytest.raises(InputError, match=message) as caught:
-        tiny.open()
-    assert caught.value.hint is not None
-    assert "S1_B" in caught.value.hint
-    (tiny.path / "groundTruth/S1_A.txt").unlink()
-    with pytest.raises(InputError, match=r"bundle:1: video 'S1_A' has no groundTruth/S1_A\.txt\."):
-        tiny.open()
 
 
 def test_a_missing_data_set_suggests_similar_ones(tiny: TinyDataset) -> None:
@@ -173,16 +153,6 @@ def test_many_lengths_that_differ_are_one_line_once_in_a_process(
     assert "S1_B.npy: has 25 frames, but " in record.getMessage()
     assert "are used. 3 more like it: `g2l data validate` lists all." in record.getMessage()
     assert len(dataset.notices) == 4
-
-
-QUARTER = np.zeros((64, 1024), np.float32)  # 0.25 MiB
-
-
-def test_what_does_not_fit_is_not_kept_and_drops_nothing() -> None:
-    cache = FeatureCache(1)
-    for name in "abcde":
-        assert cache.put(name, QUARTER) is QUARTER
-    assert [cache.get(name) is QUARTER for name in "abcde"] == [True] * 4 + [False]
 
 
 STORED = {

@@ -99,35 +99,6 @@ def test_every_way_of_storing_is_copied_to_the_same_numbers(
     np.testing.assert_array_equal(read, numbers)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-@pytest.mark.parametrize("suffix", ["npy", "npz"])
-def test_numbers_that_are_not_finite_are_named(tmp_path: Path, value: float, suffix: str) -> None:
-    features = np.zeros((9, 4))
-    features[7, 2] = value
-    (np.save if suffix == "npy" else np.savez)(tmp_path / f"a.{suffix}", features)
-    source, _ = only(tmp_path)
-    message = rf"a\.{suffix}: features must be finite, but row 2 of frame 7 is (nan|inf) instead"
-    with pytest.raises(DataError, match=message):
-        source.laid_out(Layout.TD).read()
-
-
-def test_archives_that_hold_not_one_array(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", rgb=np.zeros((2, 3)), flow=np.zeros((2, 3)))
-    (tmp_path / "b.npz").write_bytes(b"no archive")
-    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
-        archive.writestr("notes.txt", "no array")
-    with zipfile.ZipFile(tmp_path / "d.npz", "w"):
-        pass
-    issues: list[DataError] = []
-    find_sources(tmp_path, None, issues)
-    assert [str(issue).removeprefix(f"{tmp_path}/") for issue in issues] == [
-        "a.npz: expected one array, but found 2 (rgb, flow).",
-        "b.npz: cannot be read as a numpy archive (.npz) (File is not a zip file).",
-        "c.npz: expected a matrix of numbers, but found nothing.",
-        "d.npz: expected a matrix of numbers, but found nothing.",
-    ]
-
-
 def test_facts_beside_the_features_are_passed_over(tmp_path: Path) -> None:
     numbers = np.arange(12, dtype=np.float32).reshape(3, 4)
     others = (np.float64(25), np.array("a"), np.array({}), np.zeros((2, 3, 4)))
