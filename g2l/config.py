@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from g2l.errors import InputError
-from g2l.receptive_field import Ending as Ending
 from g2l.settings import Budget as Budget
 from g2l.settings import Rank, Settings, is_folder_name, seed_setting, setting
 from g2l.structure import FAMILIES as FAMILIES
 from g2l.structure import BackboneFamily, DilationStructure, LayerTopology
+from g2l.structure import Ending as Ending
 from g2l.structure import topology_of as topology_of
 
 FIRST, RARE = Rank.FIRST, Rank.RARE

@@ -19,18 +19,16 @@ class LayerNames:
     """Names of the dilated convolutions of one backbone.
 
     A column is a list of consecutive names: each later stage is one, and so is the first stage, unless its
-    layers have several convolutions side by side, as in MS-TCN++.
-
-    Attributes:
-        first: Of the first stage, one for each convolution side by side, with a place for the layer.
-        later: Of the other stages, with places for stage and layer, both from 0.
+    layers have several convolutions side by side, as in MS-TCN++. Stages and layers count from 0.
     """
 
     first: tuple[str, ...]
+    """Names in the first stage, one for each convolution side by side."""
     later: str
+    """Name in the other stages."""
 
     def name(self, column: int, layer: int) -> str:
-        """Return the name of a convolution; both numbers count from 0."""
+        """Return the name of a convolution."""
         if column < len(self.first):
             return self.first[column].format(layer=layer)
         return self.later.format(stage=column - len(self.first), layer=layer)
@@ -44,8 +42,11 @@ class LayerNames:
         return None
 
     @cached_property
-    def _patterns(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(_pattern(name) for name in (*self.first, self.later))
+    def _patterns(self) -> list[re.Pattern[str]]:
+        places = {"stage": r"(?P<stage>\d{1,3})", "layer": r"(?P<layer>\d{1,4})"}
+        texts = (name.replace(".", r"\.").format(**places) for name in (*self.first, self.later))
+        # torch's parallel wrappers prepend `module.`
+        return [re.compile(rf"(?:module\.)?{text}", re.ASCII) for text in texts]
 
 
 LAYER_NAMES = {
@@ -65,12 +66,7 @@ LAYER_NAMES = {
 def named_rates(backbone: str | None, structure: DilationStructure) -> Iterator[tuple[str, int]]:
     """Yield name and rate of every dilated convolution, in the order of the structure.
 
-    Args:
-        backbone: None, or a user's own one, has the names of MS-TCN.
-        structure: The rates.
-
-    Raises:
-        InputError: The layers of the first stage have two rates each, but its number of rates is odd.
+    Without a backbone, and for a user's own one, names are those of MS-TCN.
     """
     names = LAYER_NAMES.get(backbone or DEFAULT_BACKBONE, LAYER_NAMES[DEFAULT_BACKBONE])
     stages = topology_of(backbone or DEFAULT_BACKBONE).columns(structure)
@@ -80,15 +76,5 @@ def named_rates(backbone: str | None, structure: DilationStructure) -> Iterator[
 
 def backbone_of(names: Iterable[str]) -> str | None:
     """Return the backbone of which one of the names is, or None."""
-    for name in names:
-        for backbone, known in LAYER_NAMES.items():
-            if known.find(name) is not None:
-                return backbone
-    return None
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    text = re.escape(name)
-    for field, digits in (("stage", r"\d{1,3}"), ("layer", r"\d{1,4}")):
-        text = text.replace(re.escape(f"{{{field}}}"), rf"(?P<{field}>{digits})")
-    return re.compile(rf"(?:module\.)?{text}", re.ASCII)  # torch's parallel wrappers prepend `module.`
+    known = ((name, backbone) for name in names for backbone in LAYER_NAMES)
+    return next((backbone for name, backbone in known if LAYER_NAMES[backbone].find(name)), None)

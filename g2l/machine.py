@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/")
+"""Where `/proc` and `/sys` are."""
 
 
 def usable_cores(root: Path = ROOT) -> int:
@@ -15,9 +16,6 @@ def usable_cores(root: Path = ROOT) -> int:
 
     That is the fewest of the cores there are, those it may run on (affinity) and those whose time a container
     grants it (the quotas of its cgroups, in whole cores).
-
-    Args:
-        root: Where `/proc` and `/sys` are.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([cores, *(int(quota) for quota in _cpu_quotas(root))]))
@@ -36,10 +34,7 @@ def share_cores() -> None:
 def usable_memory(root: Path = ROOT) -> tuple[int, int] | None:
     """Return how many bytes are available without swapping and how many there are in all.
 
-    Inside a container they are those of its limit. None is returned where the system does not tell.
-
-    Args:
-        root: Where `/proc` and `/sys` are.
+    Inside a container they are those of its limit. None is returned where the system does not report them.
     """
     lines = _lines(root / "proc" / "meminfo")
     kibibytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
@@ -52,11 +47,7 @@ def usable_memory(root: Path = ROOT) -> tuple[int, int] | None:
 
 
 def resident_memory(root: Path = ROOT) -> int:
-    """Return how many bytes of this process are in memory, 0 where the system does not report it.
-
-    Args:
-        root: Where `/proc` is.
-    """
+    """Return how many bytes of this process are in memory, 0 where the system does not report it."""
     numbers = " ".join(_lines(root / "proc" / "self" / "statm")).split()
     return int(numbers[1]) * os.sysconf("SC_PAGE_SIZE") if len(numbers) > 1 else 0
 
@@ -84,7 +75,7 @@ def _cpu_quotas(root: Path) -> Iterator[float]:
 
 
 def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:
-    """Yield limit and use in bytes of each cgroup with a limit; what the kernel would drop is not in use."""
+    """Yield limit and use of each cgroup with a limit; what the kernel would drop is not in use."""
     for folder in _cgroups(root, "memory"):
         names = ("memory.max", "memory.current", "inactive_file")
         if not (folder / names[0]).exists():

@@ -1,9 +1,10 @@
-"""The dilation structure: the rate of every layer of every stage."""
+"""The dilation structure: the rate of every layer of every stage, and what a network of it sees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from g2l.errors import InputError
 
@@ -11,18 +12,27 @@ KERNEL_SIZE = 3
 """Taps of the dilated convolutions of MS-TCN (METHOD: MS-TCN, section 3.1)."""
 
 
+class Ending(StrEnum):
+    """Form of a layer after the local search (RF-Next, section 3.4)."""
+
+    SINGLE = "single"
+    """One rate is left: the expectation."""
+    MULTIPLE = "multiple"
+    """The branches stay where they are; their weights are reset and trained further."""
+    MERGE = "merge"
+    """The branches become one dense kernel with the same output."""
+
+
 @dataclass(frozen=True)
 class DilationStructure:
     """The dilation rates of a network; immutable and hashable.
-
-    Args:
-        stages: One tuple of rates per stage, first layer first; every rate is an integer >= 1.
 
     Raises:
         InputError: There is no stage, a stage is empty, or a rate is not an integer >= 1.
     """
 
     stages: tuple[tuple[int, ...], ...]
+    """One tuple of rates per stage, first layer first."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(tuple(stage) for stage in self.stages))
@@ -44,11 +54,7 @@ class DilationStructure:
 
     @classmethod
     def from_rates(cls, rates: Sequence[int], shape: Sequence[int]) -> DilationStructure:
-        """Return the structure whose concatenated stages are `rates`; `shape` is layers per stage.
-
-        Raises:
-            InputError: The number of rates is not the sum of the shape.
-        """
+        """Return the structure whose concatenated stages are `rates`; `shape` is layers per stage."""
         if len(rates) != sum(shape):
             raise InputError(f"`rates` must hold {sum(shape)} rates, but holds {len(rates)} instead.")
         remaining = iter(rates)
@@ -79,15 +85,11 @@ class DilationStructure:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The frames that the label of one frame depends on, beside that frame itself.
-
-    Attributes:
-        past: Earlier frames.
-        future: Later frames: the look-ahead, and the delay of a network that labels a stream.
-    """
+    """The frames that the label of one frame depends on, beside that frame itself."""
 
     past: int
     future: int
+    """Later frames: the look-ahead, and the delay of a network that labels a stream."""
 
     @property
     def frames(self) -> int:
@@ -108,27 +110,22 @@ class LayerTopology:
         causal: Whether convolutions read only the present and earlier frames.
         whole_video: Whether something beside the convolutions, such as a normalisation over time, sees all
             frames; the receptive field is then that of the convolutions alone.
-        kernel_size: Taps k of a convolution, odd.
+
+    Raises:
+        InputError: By all methods but `suits`, for a structure whose first stage has not `parallel` rates for
+            each of its layers.
     """
 
     parallel: int = 1
     causal: bool = False
     whole_video: bool = False
-    kernel_size: int = KERNEL_SIZE
 
     def suits(self, structure: DilationStructure) -> bool:
         """Return whether a network with these rates can be connected so."""
         return len(structure.stages[0]) % self.parallel == 0
 
     def layers(self, shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """Return, for each layer of all stages, the places of its rates among `DilationStructure.rates`.
-
-        Args:
-            shape: Rates per stage.
-
-        Raises:
-            InputError: The first stage has not `parallel` rates for each of its layers.
-        """
+        """Return, for each layer of all stages, the places of its rates among `DilationStructure.rates`."""
         places, first = [], 0
         for number, rates in enumerate(shape):
             depth = self._depth(rates) if number == 0 else rates
@@ -137,40 +134,22 @@ class LayerTopology:
         return tuple(places)
 
     def columns(self, structure: DilationStructure) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """Return the rates of each stage: those of its layers' first convolutions, then of the second ones.
-
-        Raises:
-            InputError: See `layers`.
-        """
+        """Return the rates of each stage: first those of its layers' first convolutions."""
         first, *later = structure.stages
         depth = self._depth(len(first))
         columns = tuple(first[start : start + depth] for start in range(0, len(first), depth))
         return (columns, *((stage,) for stage in later))
 
     def receptive_field(self, structure: DilationStructure) -> ReceptiveField:
-        """Return the receptive field of the whole network.
-
-        Raises:
-            InputError: See `layers`.
-        """
+        """Return the receptive field of the whole network."""
         return self._receptive_field(self.span(structure))
 
     def stage_receptive_fields(self, structure: DilationStructure) -> tuple[ReceptiveField, ...]:
-        """Return the receptive field of each stage alone.
-
-        Raises:
-            InputError: See `layers`.
-        """
+        """Return the receptive field of each stage alone."""
         return tuple(self._receptive_field(_span(columns)) for columns in self.columns(structure))
 
     def report(self, structure: DilationStructure) -> dict[str, int]:
-        """Return receptive field and look-ahead of the whole network, in frames, as JSON values.
-
-        With `whole_video`, the numbers are those of the convolutions alone.
-
-        Raises:
-            InputError: See `layers`.
-        """
+        """Return receptive field and look-ahead of the whole network, in frames, as JSON values."""
         field = self.receptive_field(structure)
         found = {"receptive_field": field.frames, "look_ahead": field.future}
         return found | ({"whole_video": True} if self.whole_video else {})
@@ -183,18 +162,16 @@ class LayerTopology:
         """Return the largest `span` that keeps to both limits, in frames of the whole network, or None."""
         spans = []
         if max_receptive_field is not None:
-            spans.append((max_receptive_field - 1) // (self.kernel_size - 1))
+            spans.append((max_receptive_field - 1) // (KERNEL_SIZE - 1))
         if max_look_ahead is not None and not self.causal:
-            spans.append(max_look_ahead // (self.kernel_size // 2))
+            spans.append(max_look_ahead // (KERNEL_SIZE // 2))
         return min(spans, default=None)
 
     def _receptive_field(self, span: int) -> ReceptiveField:
-        if self.causal:
-            return ReceptiveField((self.kernel_size - 1) * span, 0)
-        return ReceptiveField(self.kernel_size // 2 * span, self.kernel_size // 2 * span)
+        future = 0 if self.causal else KERNEL_SIZE // 2 * span
+        return ReceptiveField((KERNEL_SIZE - 1) * span - future, future)
 
     def _depth(self, rates: int) -> int:
-        """Return the layers of a first stage with so many rates."""
         if rates % self.parallel:
             raise InputError(
                 f"`stages[0]` must hold {self.parallel} rates for each layer, whose {self.parallel} "
@@ -209,18 +186,15 @@ def _span(columns: Sequence[Sequence[int]]) -> int:
 
 @dataclass(frozen=True)
 class BackboneFamily:
-    """Facts of a backbone that its settings depend on.
-
-    Attributes:
-        dual_prediction: Whether the first stage has two convolutions side by side in each layer, and one
-            layer more than the others (MS-TCN++, section 4.1).
-        causal: Whether there is a causal variant.
-        whole_video: See `LayerTopology`.
-    """
+    """Facts of a backbone that its settings depend on."""
 
     dual_prediction: bool = False
+    """Whether the first stage has two convolutions side by side in each layer, and one layer more than the
+    others (MS-TCN++, section 4.1)."""
     causal: bool = False
+    """Whether there is a causal variant."""
     whole_video: bool = False
+    """As in `LayerTopology`."""
 
 
 FAMILIES = {
@@ -233,12 +207,7 @@ FAMILIES = {
 
 
 def topology_of(backbone: str, *, causal: bool = False) -> LayerTopology:
-    """Return how the dilated convolutions of a backbone are connected.
-
-    Args:
-        backbone: One of `FAMILIES`, or `package.module:factory`.
-        causal: Whether its convolutions are causal.
-    """
+    """Return how the dilated convolutions of a backbone are connected."""
     family = FAMILIES.get(backbone, BackboneFamily())
     parallel = 2 if family.dual_prediction else 1
     return LayerTopology(parallel=parallel, causal=causal, whole_video=family.whole_video)

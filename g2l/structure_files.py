@@ -1,7 +1,6 @@
 """Structure files in three dialects: ours, the official G2L one, and that of mmcv's rfsearch.
 
-The last two map the name of each layer to its rate, so they can hold those of any network: see
-`read_layer_rates` and `write_layer_rates`.
+The last two map layer names to rates, so they can hold those of any network (`read_layer_rates`).
 """
 
 from __future__ import annotations
@@ -41,6 +40,13 @@ class Dialect(StrEnum):
 _SECTIONS = {Dialect.OFFICIAL: "model", Dialect.MMCV: "structure"}
 """Fields of the two dialects that map layers to rates."""
 
+_ABOUT: dict[str, tuple[type, str]] = {
+    "backbone": (str, "a name"),
+    "causal": (bool, "true or false"),
+    "provenance": (dict, "an object"),
+}
+"""What a file of any dialect may hold beside its rates."""
+
 _WRAPPER = "module."
 """Prefix of mmcv's names: those of the model inside its parallel wrapper."""
 
@@ -60,22 +66,16 @@ _OFFICIAL_SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class StructureFile:
-    """The content of a structure file.
-
-    Attributes:
-        structure: Dilation rates.
-        dialect: Format of the file.
-        backbone: Name of the backbone it was found for, inferred from the names of its layers where the file
-            does not name it; None where neither does.
-        causal: Whether it was found for the causal variant.
-        provenance: How it was found, as JSON values; empty when the file does not record it.
-    """
+    """The content of a structure file."""
 
     structure: DilationStructure
     dialect: Dialect = Dialect.G2L
     backbone: str | None = None
+    """Backbone it was found for, inferred from the names of its layers where the file does not name it."""
     causal: bool = False
+    """Whether it was found for the causal variant."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    """How it was found, as JSON values."""
 
     @property
     def topology(self) -> LayerTopology:
@@ -84,37 +84,28 @@ class StructureFile:
 
 
 def read_structure(path: Path) -> StructureFile:
-    """Read a structure file of any dialect.
-
-    Raises:
-        InputError: The file is missing, too large, not JSON, of none of the dialects, or a rate or layer
-            in it is wrong; the field is named.
-    """
+    """Read a structure file of any dialect; errors name the field."""
     value, dialect = _read(path)
     if dialect is Dialect.G2L:
         structure, named = _read_stages(path, value), None
     else:
         structure, named = _read_layers(path, dialect, value[_SECTIONS[dialect]])
-    backbone = named if value.get("backbone") is None else value["backbone"]
-    causal, provenance = value.get("causal", False), value.get("provenance", {})
-    if backbone is not None and not isinstance(backbone, str):
-        raise InputError(f"{path}: `backbone` must be a name, but is {_shown(backbone)} instead.")
+    about: dict[str, Any] = {name: value.get(name) for name in _ABOUT if value.get(name) is not None}
+    for name, found in about.items():
+        kind, expected = _ABOUT[name]
+        if not isinstance(found, kind):
+            raise InputError(f"{path}: `{name}` must be {expected}, but is {_shown(found)} instead.")
+    backbone = about.setdefault("backbone", named)
     if named is not None and backbone in LAYER_NAMES and backbone != named:
         raise InputError(
             f"{path}: `backbone` is {backbone!r}, but the layers are named as those of {named!r}."
         )
-    if not isinstance(causal, bool):
-        raise InputError(f"{path}: `causal` must be true or false, but is {_shown(causal)} instead.")
-    if not isinstance(provenance, dict):
-        raise InputError(f"{path}: `provenance` must be an object, but is {_shown(provenance)} instead.")
-    found = StructureFile(
-        structure=structure, dialect=dialect, backbone=backbone, causal=causal, provenance=provenance
-    )
+    file = StructureFile(structure=structure, dialect=dialect, **about)
     try:
-        found.topology.columns(structure)
+        file.topology.columns(structure)
     except InputError as error:
         raise InputError(f"{path}: {error.message}") from None
-    return found
+    return file
 
 
 def write_structure(
@@ -126,21 +117,7 @@ def write_structure(
     causal: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a structure file atomically.
-
-    Args:
-        path: The file.
-        structure: Dilation rates.
-        dialect: Format; other programs that read the other dialects ignore the arguments below.
-        backbone: Name of the backbone it was found for; None, and a user's own one, has the layer names of
-            MS-TCN.
-        causal: Whether it was found for the causal variant.
-        provenance: How it was found, as JSON values, or None.
-
-    Raises:
-        InputError: The structure cannot be of this backbone.
-        G2LError: The file cannot be written.
-    """
+    """Write a structure file atomically; the keywords are those of `StructureFile`."""
     if dialect is Dialect.G2L:
         body: dict[str, Any] = {"schema": SCHEMA, "stages": structure.as_lists()}
     else:
@@ -153,9 +130,6 @@ def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the rates per axis of the layers of any network, as an official or an mmcv file names them.
 
     They are in the order of the file; the prefix of mmcv's parallel wrapper, `module.`, is removed.
-
-    Raises:
-        InputError: The file is missing, too large, not JSON, of another dialect, or a rate in it is wrong.
     """
     value, dialect = _read(path)
     if dialect is Dialect.G2L:
@@ -174,13 +148,7 @@ def read_layer_rates(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def write_layer_rates(path: Path, rates: Mapping[str, tuple[int, ...]], dialect: Dialect) -> None:
-    """Write the rates per axis of the layers of any network atomically, in the official or mmcv dialect.
-
-    Raises:
-        InputError: The dialect is that of g2l, which holds stages only; there is no layer; or a rate is not
-            an integer >= 1.
-        G2LError: The file cannot be written.
-    """
+    """Write the rates per axis of the layers of any network atomically, in the official or mmcv dialect."""
     if dialect is Dialect.G2L:
         raise InputError("`dialect` must be official or mmcv, but is g2l instead.")
     for name, axes in _named_values(path, "rates", dict(rates)).items():
@@ -233,12 +201,11 @@ def _read_layers(path: Path, dialect: Dialect, layers: Any) -> tuple[DilationStr
     """Return the structure of a map of layer names to rates, in any order, and the backbone named so."""
     section = _SECTIONS[dialect]
     values = _named_values(path, section, layers)
-    backbone = backbone_of(values)
-    names = LAYER_NAMES[backbone or DEFAULT_BACKBONE]
+    names_of = backbone_of(values) or DEFAULT_BACKBONE
+    names = LAYER_NAMES[names_of]
     rates: dict[tuple[int, int], int] = {}
     for name, value in values.items():
-        place = names.find(name)
-        if place is None or backbone is None:
+        if (place := names.find(name)) is None:
             raise InputError(
                 f"{path}: `{section}` must hold layers such as {names.name(0, 0)} and "
                 f"{names.name(len(names.first), 0)}, but holds {_shown(name)}.",
@@ -253,24 +220,17 @@ def _read_layers(path: Path, dialect: Dialect, layers: Any) -> tuple[DilationStr
                 hint="our networks have one axis; g2l.structure_files.read_layer_rates reads others.",
             )
         rates[place] = axes[0]
-    depths: dict[int, int] = {}
+    width = len(names.first)
+    depths = [1] * max(width, max(rates)[0] + 1)
     for column, layer in rates:
-        depths[column] = max(depths.get(column, 0), layer + 1)
-    # The columns of the first stage are side by side, so they are equally deep.
-    side_by_side = range(len(names.first))
-    deepest = max((depths.get(column, 0) for column in side_by_side), default=0)
-    stages: list[tuple[int, ...]] = [()]
-    for column in range(max(len(names.first), max(depths) + 1)):
-        depth = max(deepest if column in side_by_side else depths.get(column, 0), 1)
-        missing = next((layer for layer in range(depth) if (column, layer) not in rates), None)
-        if missing is not None:
-            raise InputError(f"{path}: `{section}` lacks {names.name(column, missing)}.")
-        stage = tuple(rates[column, layer] for layer in range(depth))
-        if column in side_by_side:
-            stages[0] += stage
-        else:
-            stages.append(stage)
-    return DilationStructure(tuple(stages)), backbone or DEFAULT_BACKBONE
+        depths[column] = max(depths[column], layer + 1)
+    depths[:width] = [max(depths[:width])] * width  # side by side, so they are equally deep
+    places = [(column, layer) for column, depth in enumerate(depths) for layer in range(depth)]
+    for place in places:
+        if place not in rates:
+            raise InputError(f"{path}: `{section}` lacks {names.name(*place)}.")
+    shape = (sum(depths[:width]), *depths[width:])
+    return DilationStructure.from_rates([rates[place] for place in places], shape), names_of
 
 
 def _named_values(path: Path, section: str, layers: Any) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
         return kind(value)
     json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
-    if not isinstance(value, json_kind) or isinstance(value, bool):
+    if not isinstance(value, json_kind) or (isinstance(value, bool) and kind is not bool):
         expected = getattr(kind, "__name__", kind).lower()
         raise InputError(f"{place}: expected `{name}` to be {expected}, found {brief(repr(value))}.")
     if kind is Mapping and inner[1] is not Any:

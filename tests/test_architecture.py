@@ -47,14 +47,15 @@ ALLOWED = {
     "settings": {"errors"},
     "seeds": set(),
     "shipping": {"settings"},
-    "config": {"errors", "structure", "settings", "receptive_field"},  # the names of its endings
+    "config": {"errors", "structure", "settings"},
     "layer_names": {"structure", "config"},
     "structure_files": {"errors", "files", "structure", "config", "layer_names"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "machine", "progress", "config", "settings"},
     "kernels": set(),
-    "receptive_field": {"errors", "kernels"},
-    "models": {"errors", "files", "structure", "config", "kernels", "receptive_field"},
+    "receptive_field": {"errors", "structure", "kernels"},
+    "models": {"errors", "files", "typed_json", "structure", "config"}
+    | {"layer_names", "kernels", "receptive_field"},
     "tracking": {"errors", "files", "records", "structure", "config", "metrics"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},

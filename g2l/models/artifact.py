@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -19,13 +18,7 @@ from g2l.receptive_field import restore
 
 
 def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
-    """Write weights and metadata to `path` atomically.
-
-    Raises:
-        InputError: The weights do not fit the network that `metadata` describes: the file could not be loaded
-            again.
-        OperationalError: The file cannot be written.
-    """
+    """Write weights and metadata to `path` atomically; refuse weights that could not be loaded again."""
     # Copies, since safetensors refuses tensors that share memory.
     weights = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
     rebuild(metadata, weights, str(path))
@@ -35,25 +28,15 @@ def save_model(path: Path, model: nn.Module, metadata: ModelMetadata) -> None:
 
 
 def read_metadata(path: Path) -> ModelMetadata:
-    """Return the metadata of a model file; only its header is read.
-
-    Raises:
-        InputError: The file is missing, is not a safetensors file, is truncated, or was not written by g2l.
-    """
+    """Return the metadata of a model file; only its header is read."""
     return _read(path, weights=False)[0]
 
 
 def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, ModelMetadata]:
     """Return the network in evaluation mode on the CPU, and the metadata.
 
-    Args:
-        path: A `model.safetensors`.
-        backbone: The `package.module:factory` that the caller expects. Code is never imported by a name that
-            only the file gives.
-
-    Raises:
-        InputError: As `read_metadata`, or the weights do not fit the network it describes, or it names a
-            backbone that is neither ours nor the one expected.
+    `backbone` is the `package.module:factory` that the caller expects: code is never imported by a name that
+    only the file gives.
     """
     metadata, weights = _read(path, weights=True)
     name = metadata.backbone.name
@@ -69,9 +52,7 @@ def load_model(path: Path, *, backbone: str | None = None) -> tuple[nn.Module, M
 def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) -> nn.Module:
     """Return the network of `metadata` with the state dict `weights`; torch's random state is unchanged.
 
-    Raises:
-        InputError: A weight is missing, is not part of the network, or has another shape; `source`, a file
-            name, is named.
+    Weights that do not fit raise InputError, which names `source`, a file.
     """
     metadata.backbone.fit(metadata.structure, source)
     if metadata.backbone.name in BACKBONES:
@@ -90,7 +71,6 @@ def rebuild(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str)
 
 
 def _build(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) -> nn.Module:
-    """Return a newly initialised network, whose shapes must be those of `weights`."""
     with torch.random.fork_rng(devices=[]):
         network = build_backbone(
             metadata.backbone,
@@ -99,41 +79,37 @@ def _build(metadata: ModelMetadata, weights: Mapping[str, Tensor], source: str) 
             num_classes=len(metadata.classes),
         )
     if metadata.layers:
-        _restore_layers(network, metadata.layers, weights, source)
-    difference = _difference(network.state_dict(), weights)
-    if difference is not None:
+        for name, layer in metadata.layers.items():
+            found = weights.get(f"{name}.weight")
+            # Before anything is made: a corrupted file may describe a kernel that does not fit into memory.
+            if found is None or layer["kernel_size"] != list(found.shape[2:]):
+                raise InputError(
+                    f"{source}: its metadata describes {name} with another kernel than its weights."
+                )
+        try:
+            restore(network, metadata.layers)
+        except InputError as error:
+            raise InputError(f"{source}: {brief(error.message)}") from None
+    _compare(network.state_dict(), weights, source)
+    return network
+
+
+def _compare(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str) -> None:
+    """Refuse a state dict of other names or shapes than those expected."""
+    for name in (*expected, *weights):
+        if name not in weights:
+            difference = f"`{name}` is missing"
+        elif name not in expected:
+            difference = f"`{brief(name)}` is not part of it"
+        elif weights[name].shape != expected[name].shape:
+            shapes = [tuple(one[name].shape) for one in (expected, weights)]
+            difference = f"`{name}` must have shape {shapes[0]}, but has {shapes[1]} instead"
+        else:
+            continue
         raise InputError(
             f"{source}: its weights do not fit the network: {difference}.",
             hint="check that structure, backbone settings, classes and weights belong together.",
         )
-    return network
-
-
-def _restore_layers(
-    network: nn.Module, layers: Mapping[str, Any], weights: Mapping[str, Tensor], source: str
-) -> None:
-    """Give a network the branches or the dense kernels that its weights belong to."""
-    for name, layer in layers.items():
-        found = weights.get(f"{name}.weight")
-        taps = layer.get("kernel_size") if isinstance(layer, dict) else None
-        # Before anything is made: a corrupted file may describe a kernel that does not fit into memory.
-        if found is None or taps != list(found.shape[2:]):
-            raise InputError(f"{source}: its metadata describes {name} with another kernel than its weights.")
-    try:
-        restore(network, layers)
-    except InputError as error:
-        raise InputError(f"{source}: {brief(error.message)}") from None
-
-
-def _difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str | None:
-    """Return the first difference between the names and shapes of two state dicts."""
-    for name, value in expected.items():
-        if name not in weights:
-            return f"`{name}` is missing"
-        shape, found = tuple(value.shape), tuple(weights[name].shape)
-        if found != shape:
-            return f"`{name}` must have shape {shape}, but has {found} instead"
-    return next((f"`{brief(name)}` is not part of it" for name in weights if name not in expected), None)
 
 
 def _read(path: Path, *, weights: bool) -> tuple[ModelMetadata, dict[str, Tensor]]:

@@ -66,14 +66,9 @@ class ASFormer(nn.Module):
         )
 
     def forward(self, features: Tensor, frame_mask: Tensor | None = None) -> Tensor:
-        """Return the logits of encoder and decoders.
+        """Return the logits of encoder and decoders, (S, B, C, T); values at padded frames mean nothing.
 
-        Args:
-            features: (B, D, T).
-            frame_mask: (B, 1, T), 1 for valid frames and 0 for padding; None when all are valid.
-
-        Returns:
-            (S, B, C, T). Values at padded frames mean nothing.
+        `features` is (B, D, T); `frame_mask` (B, 1, T), 1 for valid frames and 0 for padding, or None.
         """
         videos = Videos(features, frame_mask)
         latest, maps = self.encoder(features, None, videos)
@@ -161,9 +156,7 @@ class FeedForward(nn.Module):
     @property
     def rate(self) -> int:
         """The present dilation rate, in frames; of a dense kernel, the centre of what it was merged from."""
-        conv = self.layer[0]
-        assert isinstance(conv, nn.Conv1d)
-        return centre(conv)[0]
+        return centre(self.layer[0])[0]  # type: ignore[arg-type]
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (B, F, T) to (B, F, T)."""

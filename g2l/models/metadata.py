@@ -12,6 +12,7 @@ from g2l.config import BackboneConfig, Normalization
 from g2l.errors import InputError, brief
 from g2l.files import canonical_json
 from g2l.structure import KERNEL_SIZE, DilationStructure, ReceptiveField
+from g2l.typed_json import build
 
 SCHEMA = "g2l.model/1"
 METADATA_KEY = "g2l"
@@ -23,7 +24,7 @@ STANDARDIZED = "standardized_features"
 """The value in an ONNX graph up to which it only normalises."""
 _LARGEST_SAMPLE_RATE = 2**16
 """Predictions are repeated so often: half an hour of video at 30 frames per second."""
-_CORRUPTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+_CORRUPTED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, InputError)
 """Raised while reading where a value has another type than it should have."""
 
 
@@ -82,75 +83,54 @@ class ModelMetadata:
 
     def to_json(self) -> str:
         """Return the one JSON text that model files hold."""
-        value = asdict(self)
-        value |= {
-            "schema": SCHEMA,
-            "structure": self.structure.as_lists(),
-            "backbone": self.backbone.as_dict(),
-        }
-        value["normalize"] = self.normalize.value
-        return canonical_json(value)
+        value = asdict(self) | {"schema": SCHEMA, "structure": self.structure.as_lists()}
+        return canonical_json(
+            value | {"backbone": self.backbone.as_dict(), "normalize": self.normalize.value}
+        )
 
     @classmethod
     def from_json(cls, text: str, source: str) -> ModelMetadata:
-        """Parse what `to_json` returned.
-
-        Raises:
-            InputError: The text is not metadata of this schema; `source`, a file, and the field are named.
-        """
+        """Parse what `to_json` returned; errors name `source`, a file, and the field."""
         try:
             value = json.loads(text)
             canonical_json(value)  # refuses NaN and infinity, wherever they are
-            if value.pop("schema") != SCHEMA:
+            if value["schema"] != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
-            metadata = cls(
-                **value
-                | {
-                    "structure": DilationStructure(tuple(map(tuple, value["structure"]))),
-                    "backbone": _backbone(value["backbone"]),
-                    "normalize": Normalization(value["normalize"]),
-                    "classes": _names(value["classes"]),
-                    "background": _names(value["background"]),
-                    "mean": _numbers(value["mean"]),
-                    "std": _numbers(value["std"]),
-                    "transitions": _transitions(value.get("transitions"), len(value["classes"])),
-                }
-            )
+            value["structure"] = {"stages": value["structure"]}
+            metadata = build(cls, value, "in it")
             metadata._check()
-        except (*_CORRUPTED, InputError) as error:
+        except _CORRUPTED as error:
             reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-            reason = brief(reason.rstrip("."))
             raise InputError(
-                f"{source}: its `{METADATA_KEY}` metadata cannot be read ({reason}).",
+                f"{source}: its `{METADATA_KEY}` metadata cannot be read ({brief(reason.rstrip('.'))}).",
                 hint="the file was not written by g2l, or by a newer version.",
             ) from None
         return metadata
 
     def _check(self) -> None:
         """Raise ValueError for values that no network or preprocessing can have."""
-        for name in ("feature_dim", "sample_rate"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"`{name}` must be an integer >= 1, but is {value!r} instead")
-        fps = self.fps
-        if fps is not None and not (type(fps) in (int, float) and 0 < fps < math.inf):
-            raise ValueError(f"`fps` must be > 0 and finite, but is {fps!r} instead")
-        if self.sample_rate > _LARGEST_SAMPLE_RATE:
-            raise ValueError(f"`sample_rate` must be <= {_LARGEST_SAMPLE_RATE}, but is {self.sample_rate}")
+        self.backbone.validate()
         if self.layers and len(self.layers) != len(self.structure.rates):
             raise ValueError(f"`layers` must describe {len(self.structure.rates)} layers")
         _ = self.receptive_field  # reads all of them
-        if not self.classes:
-            raise ValueError("`classes` must hold at least one name, but is empty instead")
-        if self.precision is not None and not isinstance(self.precision, dict):
-            raise ValueError(f"`precision` must be an object, but is {self.precision!r} instead")
-        if self.normalize is Normalization.TRAIN:
-            for name in ("mean", "std"):
-                found = len(getattr(self, name) or ())
-                if found != self.feature_dim:
-                    raise ValueError(
-                        f"`{name}` must hold {self.feature_dim} numbers, but holds {found} instead"
-                    )
+        statistics = (self.mean, self.std) if self.normalize is Normalization.TRAIN else ()
+        classes = range(len(self.classes))
+        checks = {
+            "feature_dim must be >= 1": self.feature_dim >= 1,
+            f"sample_rate must be 1 … {_LARGEST_SAMPLE_RATE}": 1 <= self.sample_rate <= _LARGEST_SAMPLE_RATE,
+            "fps must be > 0 and finite": self.fps is None or 0 < self.fps < math.inf,
+            "classes must hold at least one name": self.classes,
+            f"mean and std must hold {self.feature_dim} numbers": all(
+                len(row or ()) == self.feature_dim for row in statistics
+            ),
+            "transitions must hold pairs of classes and their counts": all(
+                before in classes and after in classes and count > 0
+                for before, after, count in self.transitions or ()
+            ),
+        }
+        for expected, holds in checks.items():
+            if not holds:
+                raise ValueError(expected)
 
 
 def _furthest(layer: Mapping[str, Any]) -> int:
@@ -158,33 +138,3 @@ def _furthest(layer: Mapping[str, Any]) -> int:
     (taps,), (rate,) = layer["kernel_size"], layer["dilation"]
     rates = [found for (found,) in layer["branches"]["rates"]] if "branches" in layer else [rate]
     return int((taps - 1) * max(rates) // (KERNEL_SIZE - 1))
-
-
-def _backbone(value: Any) -> BackboneConfig:
-    config = BackboneConfig(**value)
-    for name, default in BackboneConfig(prediction_layers=1).as_dict().items():
-        found = getattr(config, name)
-        if type(found) is not type(default) and not (name == "prediction_layers" and found is None):
-            raise ValueError(f"`{name}` of `backbone` must be like {default!r}, but is {found!r} instead")
-    return config.validate()
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError("expected a list of names")
-    return tuple(value)
-
-
-def _numbers(value: Any) -> tuple[float, ...] | None:
-    return None if value is None else tuple(float(item) for item in value)
-
-
-def _transitions(value: Any, num_classes: int) -> tuple[tuple[int, int, int], ...] | None:
-    if value is None:
-        return None
-    triples = tuple((before, after, count) for before, after, count in value)
-    for triple in triples:
-        whole = all(type(number) is int and number >= 0 for number in triple)
-        if not whole or max(triple[:2]) >= num_classes or not triple[2]:
-            raise ValueError(f"`transitions` must hold pairs of classes and their counts, not {triple}")
-    return triples

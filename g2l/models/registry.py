@@ -10,8 +10,7 @@ from torch import nn
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.models.asformer import ASFormer
-from g2l.models.ms_tcn import MSTCN
-from g2l.models.ms_tcn_plus_plus import MSTCNPlusPlus
+from g2l.models.ms_tcn import MSTCN, MSTCNPlusPlus
 from g2l.structure import DilationStructure
 
 
@@ -22,8 +21,7 @@ class BackboneFactory(Protocol):
     - The last of the S outputs is the prediction; logits of valid frames do not depend on padded ones.
     - Its convolutions with a kernel above 1 have the rates of the structure, in the order of its modules.
 
-    The last line is what the local search needs; without it a network may use its rates
-    in any way. Ours with a causal variant also take `causal`, which others are never given.
+    The last line is what the local search needs. Ours with a causal variant also take `causal`.
     """
 
     def __call__(
@@ -49,12 +47,7 @@ BACKBONES: dict[str, BackboneFactory] = {
 def build_backbone(
     config: BackboneConfig, structure: DilationStructure, *, feature_dim: int, num_classes: int
 ) -> nn.Module:
-    """Return a newly initialised network, in training mode, on the CPU.
-
-    Raises:
-        InputError: The structure cannot be of this backbone; the name is unknown, its module cannot be
-            imported, or the factory returns something else.
-    """
+    """Return a newly initialised network, in training mode, on the CPU."""
     config.fit(structure)
     variant = {"causal": True} if config.causal else {}
     network = find_backbone(config.name)(
@@ -74,11 +67,7 @@ def build_backbone(
 
 
 def find_backbone(name: str) -> BackboneFactory:
-    """Return the backbone of a name.
-
-    Raises:
-        InputError: The name is unknown, or its module cannot be imported.
-    """
+    """Return the backbone of a name; that of an unknown one is imported."""
     if name in BACKBONES:
         return BACKBONES[name]
     module_name, separator, attribute = name.partition(":")

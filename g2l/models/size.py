@@ -12,15 +12,12 @@ from g2l.structure import KERNEL_SIZE, DilationStructure
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Cost of a network.
-
-    Attributes:
-        parameters: Trained values.
-        multiply_adds: Multiply-adds per frame of one forward pass.
-    """
+    """Cost of a network."""
 
     parameters: int
+    """Trained values."""
     multiply_adds: int
+    """Multiply-adds per frame of one forward pass."""
 
 
 def network_size(
@@ -30,16 +27,7 @@ def network_size(
 
     Counted are the products of convolutions and attention, which are nearly all there is; taps that fall on
     padding count too. Per frame, the multiply-adds are exact for a video whose length is a multiple of all
-    attention windows of ASFormer, and for any length of the other two.
-
-    Args:
-        backbone: Name and feature maps; the stages are those of `structure`, which may differ in length.
-        structure: Rates.
-        feature_dim: D.
-        num_classes: C.
-
-    Raises:
-        InputError: The backbone is not one of ours, or has other stages than the structure.
+    attention windows of ASFormer, and for any length of the other two. The stages are those of `structure`.
     """
     if backbone.name not in FAMILIES:
         raise InputError(

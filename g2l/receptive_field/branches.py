@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -11,24 +11,9 @@ from torch import Tensor, nn
 
 from g2l.errors import InputError
 from g2l.kernels.taps import TapConvolution, by_products, convolve_by_taps, mixing_weights, tap_plan
-from g2l.receptive_field.geometry import Convolution, Geometry, Pads
-from g2l.receptive_field.padding import (
-    Derived,
-    PaddedLayer,
-    convolve,
-    convolve_transposed,
-    derive,
-    output_padding,
-    pad_outside,
-    restore_class,
-)
-from g2l.receptive_field.rates import (
-    Expansion,
-    Rates,
-    expectation,
-    expected_log_rate,
-    expected_rate,
-)
+from g2l.receptive_field.geometry import Convolution, Geometry
+from g2l.receptive_field.padding import PaddedConv, PaddedConvTranspose, PaddedLayer, derive, restore_class
+from g2l.receptive_field.rates import Expansion, Rates, expectation
 
 INITIAL_ALPHA = 0.01
 """Raw branch weight after every expansion, as in the released code."""
@@ -68,7 +53,7 @@ class Branches:
     frozen: bool = False
 
 
-class BranchLayer(Derived):
+class BranchLayer(PaddedLayer):
     """A convolution with branches: output Σ_i w_i conv_{d_i}(x), w_i = |α_i| / Σ|α_j|.
 
     It is the same module as before, with another class, a parameter `alpha` of shape (expansion.branches,)
@@ -81,19 +66,16 @@ class BranchLayer(Derived):
 
     Attributes:
         alpha: Raw branch weights.
-        geometry: What its taps read at any rate.
         branches: Its branches.
     """
 
     PREFIX = "Branch"
     alpha: nn.Parameter
-    geometry: Geometry
     branches: Branches
 
     def estimate(self) -> Estimate:
         """Return the estimate of the branch weights; changes nothing."""
-        rates, expansion = self.branches.rates, self.branches.expansion
-        expected = expected_log_rate if expansion.logarithmic else expected_rate
+        rates = self.branches.rates
         weights = mixing_weights(self.alpha[: len(rates)].tolist())
         axes = list(zip(*rates, strict=True))
         return Estimate(
@@ -102,7 +84,7 @@ class BranchLayer(Derived):
             weights=weights,
             expectation=tuple(expectation(axis, weights) for axis in axes),
             rates=tuple(
-                expected(axis, weights, max_rate=expansion.max_rate) if size > 1 else axis[0]
+                self.branches.expansion.expected_rate(axis, weights) if size > 1 else axis[0]
                 for axis, size in zip(axes, self.kernel_size, strict=True)
             ),
         )
@@ -117,11 +99,7 @@ class BranchLayer(Derived):
         self.set_branches(expansion.branch_rates(self.dilation, self.kernel_size))
 
     def set_branches(self, rates: Sequence[Rates]) -> None:
-        """Set the branches and reset `alpha`, which stays the same parameter.
-
-        Raises:
-            InputError: There is no branch, there are more than α has entries, or a rate is below 1.
-        """
+        """Set the branches and reset `alpha`, which stays the same parameter."""
         if not 1 <= len(rates) <= len(self.alpha) or min(map(min, rates)) < 1:
             raise InputError(
                 f"`rates` must hold 1 to {len(self.alpha)} branches with rates >= 1, but is {tuple(rates)} "
@@ -139,25 +117,9 @@ class BranchLayer(Derived):
         shares = magnitudes / torch.where(total > 0, total, 1.0)
         return torch.where(total > 0, shares, 1 / len(magnitudes))
 
-    def branch_pads(self) -> list[Pads]:
-        """Return what each branch adds around its input."""
-        return [self.geometry.pads(rates, self.dilation) for rates in self.branches.rates]
-
-    def sum_branches(self, branch: Callable[[Tensor, bool, Rates, Pads], Tensor], pads: list[Pads]) -> Tensor:
-        """Return Σ_i branch(w_i, whether i is the first, d_i, pads_i).
-
-        Each branch scales the weight rather than its output, because then the backward pass keeps only the
-        input. With 3 x 3 taps, mixing inputs instead takes 0.6 to 0.95 of the time on a CPU, but nine times
-        the memory, and in depthwise convolutions nearly twice the time (32 to 128 channels of 56 x 56).
-        """
-        shares = self.mixing_weights().unbind()
-        outputs = [
-            branch(share, number == 0, rates, around)
-            for number, (share, rates, around) in enumerate(
-                zip(shares, self.branches.rates, pads, strict=True)
-            )
-        ]
-        return sum(outputs[1:], start=outputs[0])
+    def terms(self) -> list[tuple[Tensor | None, Rates]]:
+        """Return mixing weight and rates of each branch."""
+        return list(zip(self.mixing_weights().unbind(), self.branches.rates, strict=True))
 
     def get_extra_state(self) -> Tensor:
         """Return the rates: shape (1 + size of α, axes); first the centre, then the branches, then zeros."""
@@ -176,18 +138,13 @@ class BranchLayer(Derived):
         return f"branches={self.branches.rates}"
 
 
-class BranchConv(BranchLayer):
+class BranchConv(BranchLayer, PaddedConv):
     """A convolution with branches."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if by_products(input) and (taps := self.as_taps(input, weight, bias)) is not None:
             return convolve_by_taps(input, *taps)
-        x, pads = pad_outside(input, self.branch_pads(), self.padding_mode)
-
-        def branch(share: Tensor, first: bool, rates: Rates, around: Pads) -> Tensor:
-            return convolve(self, x, share * weight, bias if first else None, rates, around)
-
-        return self.sum_branches(branch, pads)
+        return super()._conv_forward(input, weight, bias)
 
     def as_taps(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> TapConvolution | None:
         """Return what the tap products need, or None where they do not compute this convolution of `x`."""
@@ -201,20 +158,8 @@ class BranchConv(BranchLayer):
         return TapConvolution(weight, bias, alpha, tap_plan(rates, taps, anchor, x.shape[-1]))
 
 
-class BranchConvTranspose(BranchLayer):
+class BranchConvTranspose(BranchLayer, PaddedConvTranspose):
     """A transposed convolution with branches."""
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Return Σ_i conv_transpose(input, w_i·W); arguments and shapes are those of torch's module."""
-        pads = self.branch_pads()
-        extra = output_padding(self, input, output_size, pads[0], self.branches.rates[0])
-        whole, bias = self.weight, self.bias
-
-        def branch(share: Tensor, first: bool, rates: Rates, around: Pads) -> Tensor:
-            weight = share * whole
-            return convolve_transposed(self, input, weight, bias if first else None, rates, around, extra)
-
-        return self.sum_branches(branch, pads)
 
 
 def add_branches(conv: Convolution, geometry: Geometry, expansion: Expansion) -> BranchLayer:

@@ -1,4 +1,4 @@
-"""Giving the convolutions of any network branches, and describing and restoring what a search left."""
+"""Giving the convolutions of any network branches; describing and restoring what a search left."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from g2l.receptive_field.padding import PaddedLayer, restore_class, set_padding,
 from g2l.receptive_field.probe import UnclearError, surroundings
 from g2l.receptive_field.rates import Expansion
 
-RESERVED = ("alpha", "branches", "geometry")
-"""Names of what a layer with branches has in addition."""
-LARGEST = 2**31 - 1
+_LARGEST = 2**31 - 1
 """Of a kernel, rate or padding in a description: larger numbers mean a corrupted file."""
 
 
@@ -68,24 +66,24 @@ def convert(
         causal: Whether plain convolutions read nothing later along their first axis, being padded or cut
             outside of themselves; None to infer it from the padding, which is (K − 1)·d where the end is cut
             off afterwards. Subclasses that pad themselves are tried out instead.
-
-    Returns:
-        Converted and skipped layers.
-
-    Raises:
-        InputError: A number is out of range.
     """
     expansion = Expansion(expansion_rate=expansion_rate, branches=branches, max_rate=max_rate)
     patterns = [names] if isinstance(names, str) else names
+
+    def selected(name: str, module: Convolution) -> bool:
+        taps = module.kernel_size
+        same = taps[0] if len(set(taps)) == 1 else taps
+        return (
+            any(fnmatchcase(name, pattern) for pattern in patterns)
+            and (kernel_sizes is None or taps in kernel_sizes or same in kernel_sizes)
+            and (types is None or isinstance(module, tuple(types)))
+        )
+
     converted, skipped = [], {}
     for name, module in wide_layers(model).items():
         if isinstance(module, BranchLayer):
             skipped[name] = "has branches already"
-        elif not (
-            any(fnmatchcase(name, pattern) for pattern in patterns)
-            and (kernel_sizes is None or _has_kernel(module, kernel_sizes))
-            and (types is None or isinstance(module, tuple(types)))
-        ):
+        elif not selected(name, module):
             skipped[name] = "is not selected"
         elif isinstance(geometry := layer_geometry(module, causal), str):
             skipped[name] = geometry
@@ -96,10 +94,7 @@ def convert(
 
 
 def layer_geometry(module: Convolution, causal: bool | None) -> Geometry | str:
-    """Return what the taps of a convolution with a kernel above 1 read, or why it cannot have branches.
-
-    `causal` is that of `convert`.
-    """
+    """Return what the taps of a convolution read, or why it cannot have branches."""
     kind, taps = torch_class(module), module.kernel_size
     if isinstance(module, LazyModuleMixin):
         return "is lazy: its size is known after a first input"
@@ -108,7 +103,7 @@ def layer_geometry(module: Convolution, causal: bool | None) -> Geometry | str:
         return f"its kernel size {even[0]} is even"
     if isinstance(module, PaddedLayer):
         return module.geometry
-    taken = [name for name in RESERVED if hasattr(module, name)]
+    taken = [name for name in ("alpha", "branches", "geometry") if hasattr(module, name)]
     if taken:
         return f"has an attribute `{taken[0]}` of its own"
     if type(module).get_extra_state is not nn.Module.get_extra_state:
@@ -155,35 +150,24 @@ def _middle(taps: Sequence[int]) -> tuple[int, ...]:
 
 
 def _padding(module: Convolution) -> tuple[int, ...]:
-    """Return the padding of a convolution in numbers."""
-    taps, rates = module.kernel_size, module.dilation
     if isinstance(module.padding, tuple):
         return module.padding
-    if module.padding == "same":
-        return tuple(size // 2 * rate for size, rate in zip(taps, rates, strict=True))
-    return (0,) * len(taps)
-
-
-def _has_kernel(module: Convolution, sizes: Collection[int | tuple[int, ...]]) -> bool:
-    taps = module.kernel_size
-    return taps in sizes or (len(set(taps)) == 1 and taps[0] in sizes)
+    scale = 1 if module.padding == "same" else 0
+    return tuple(
+        scale * (size // 2) * rate for size, rate in zip(module.kernel_size, module.dilation, strict=True)
+    )
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
     """Return kernel, rate, padding and branches of every convolution with a kernel above 1, as JSON values.
 
-    With it and a state dict, `restore` recreates the network, in the middle of a search and after every
-    ending.
+    With it and a state dict, `restore` recreates the network, also in the middle of a search.
     """
     return {name: _describe(layer) for name, layer in wide_layers(model).items()}
 
 
 def restore(model: nn.Module, description: Mapping[str, Any]) -> None:
-    """Give a fresh network, as it was before `convert`, the layers of a description; then load its weights.
-
-    Raises:
-        InputError: The description is of another network, or corrupted.
-    """
+    """Give a fresh network, as it was before `convert`, the layers of a description, for its weights."""
     layers = wide_layers(model)
     if layers.keys() != description.keys():
         differing = ", ".join(sorted(layers.keys() ^ description.keys()))
@@ -237,7 +221,9 @@ def _restore(layer: Convolution, found: Mapping[str, Any]) -> None:
     set_padding(layer, padding if padding in ("same", "valid") else _numbers(padding, axes, smallest=0))
     if "geometry" not in found:
         return
-    geometry = Geometry(**{name: _frozen(value) for name, value in found["geometry"].items()})
+    geometry = found["geometry"]
+    axes_of = {name: tuple(geometry[name]) for name in ("taps", "anchors", "before", "after")}
+    geometry = Geometry(**axes_of, follows=bool(geometry["follows"]))
     if "branches" not in found:
         settle(layer, geometry, rates)
         return
@@ -248,12 +234,8 @@ def _restore(layer: Convolution, found: Mapping[str, Any]) -> None:
 
 
 def _numbers(values: Sequence[int], axes: int, *, smallest: int = 1) -> tuple[int, ...]:
-    if len(values) != axes or any(type(value) is not int or value < smallest for value in values):
-        raise ValueError(f"expected {axes} integers >= {smallest}, but found {values}")
-    if max(values) > LARGEST:
-        raise ValueError(f"expected integers <= {LARGEST}, but found {values}")
+    if len(values) != axes or any(
+        type(value) is not int or not smallest <= value <= _LARGEST for value in values
+    ):
+        raise ValueError(f"expected {axes} integers from {smallest} to {_LARGEST}, but found {values}")
     return tuple(values)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

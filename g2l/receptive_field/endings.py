@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
 from g2l.errors import InputError
 from g2l.receptive_field.branches import BranchLayer, take_branches
-from g2l.receptive_field.geometry import Convolution, Geometry
+from g2l.receptive_field.geometry import Convolution
 from g2l.receptive_field.layers import branch_layers, centre
 from g2l.receptive_field.padding import settle
-from g2l.receptive_field.rates import Ending, Rates
+from g2l.structure import Ending
 
 Replacement = dict[nn.Parameter, list[nn.Parameter]]
-"""Replacements of a parameter that the network loses; several where layers shared it."""
+"""What replaces a parameter that the network loses; several where layers shared it."""
 
 
 def finish(
@@ -28,10 +28,7 @@ def finish(
     `DistributedDataParallel` must be wrapped anew afterwards, since the wrapper would wait for the gradients
     of parameters that are gone.
 
-    Args:
-        model: The network.
-        mode: What becomes of the branches.
-        optimizer: Loses the parameters that are gone, and their moments, and gets those that are new.
+    The optimizer loses the parameters that are gone, with their moments, and gets those that are new.
 
     Raises:
         InputError: A weight to be merged is computed by a hook.
@@ -49,12 +46,7 @@ def end_layers(
 ) -> None:
     """End the search of some layers, as `finish` does of all.
 
-    Args:
-        layers: Layers with branches, by name.
-        rates: What becomes the rate of each layer, or the centre of its branches; branches that are merged
-            stay where they are.
-        mode: What becomes of the branches.
-        optimizer: As in `finish`.
+    `rates` become the rate of each layer, or the centre of its branches; merged branches stay where they are.
     """
     if mode is Ending.MULTIPLE:
         for name, layer in layers.items():
@@ -70,16 +62,18 @@ def end_layers(
         if mode is Ending.MERGE:
             _merge(layer, replaced)
         else:
-            geometry = take_branches(layer)
-            settle(layer, geometry, tuple(rates[name]))
-    if optimizer is not None:
-        _replace(optimizer, replaced)
+            settle(layer, take_branches(layer), tuple(rates[name]))
+    forget(list(replaced), optimizer)
+    # A group that this empties stays, because a scheduler holds one learning rate for each group.
+    for group in optimizer.param_groups if optimizer is not None else ():
+        group["params"] = [new for value in group["params"] for new in replaced.get(value, [value])]
 
 
 def forget(parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer | None) -> None:
     """Drop an optimizer's moments of some parameters."""
-    for parameter in parameters if optimizer is not None else ():
-        optimizer.state.pop(parameter, None)  # type: ignore[union-attr]
+    if optimizer is not None:
+        for parameter in parameters:
+            optimizer.state.pop(parameter, None)
 
 
 def _merge(layer: BranchLayer, replaced: Replacement) -> None:
@@ -88,35 +82,27 @@ def _merge(layer: BranchLayer, replaced: Replacement) -> None:
     It remembers the centre of its branches, which its `dilation` no longer shows.
     """
     branches = layer.branches.rates
-    with torch.no_grad():
-        dense = merged_weight(layer.weight, layer.mixing_weights(), branches, layer.geometry)
-    before = _weight_parameters(layer)
-    needs_gradient = any(parameter.requires_grad for parameter in before)
     largest = tuple(map(max, zip(*branches, strict=True)))
+    before = _weight_parameters(layer)
+    geometry = layer.geometry
+    with torch.no_grad():
+        weight = layer.weight  # (C_out, C_in / groups, *taps), or transposed
+        dense = weight.new_zeros(*weight.shape[:2], *geometry.merged(largest).taps)
+        for share, rates in zip(layer.mixing_weights(), branches, strict=True):
+            axes = zip(geometry.taps, geometry.anchors, rates, largest, strict=True)
+            places = tuple(
+                slice(anchor * (most - rate), anchor * (most - rate) + (size - 1) * rate + 1, rate)
+                for size, anchor, rate, most in axes
+            )
+            dense[:, :, *places] += share * weight
     layer.merged_centre = centre(layer)  # type: ignore[assignment]
-    geometry = take_branches(layer)
-    made = nn.Parameter(dense, requires_grad=needs_gradient)
+    take_branches(layer)
+    made = nn.Parameter(dense, requires_grad=any(parameter.requires_grad for parameter in before))
     set_dense(layer, made)
     settle(layer, geometry.merged(largest), (1,) * len(largest))
     for parameter in before:
         replaced.setdefault(parameter, [])
     replaced[before[0]].append(made)
-
-
-def merged_weight(weight: Tensor, shares: Tensor, branches: Sequence[Rates], geometry: Geometry) -> Tensor:
-    """Return the dense kernel that computes what all branches, with mixing weights `shares`, do together.
-
-    `weight` is (C_out, C_in / groups, *taps), or transposed.
-    """
-    largest = tuple(map(max, zip(*branches, strict=True)))
-    dense = weight.new_zeros(*weight.shape[:2], *geometry.merged(largest).taps)
-    for share, rates in zip(shares, branches, strict=True):
-        places = tuple(
-            slice(anchor * (most - rate), anchor * (most - rate) + (size - 1) * rate + 1, rate)
-            for size, anchor, rate, most in zip(geometry.taps, geometry.anchors, rates, largest, strict=True)
-        )
-        dense[:, :, *places] += share * weight
-    return dense
 
 
 def set_dense(conv: Convolution, weight: nn.Parameter) -> None:
@@ -145,10 +131,3 @@ def _refuse_hooks(layers: Mapping[str, BranchLayer]) -> None:
                 "hook computes it.",
                 hint="undo it first, for instance with torch.nn.utils.remove_weight_norm.",
             )
-
-
-def _replace(optimizer: torch.optim.Optimizer, replaced: Replacement) -> None:
-    forget(list(replaced), optimizer)
-    # A group that this empties stays, because a scheduler holds one learning rate for each group.
-    for group in optimizer.param_groups:
-        group["params"] = [new for value in group["params"] for new in replaced.get(value, [value])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from torch import Tensor, nn
@@ -31,12 +31,9 @@ def torch_class(conv: Convolution) -> type[Convolution]:
 
 
 class CausalConv1d(nn.Conv1d):
-    """`nn.Conv1d` whose last tap is at the present frame; zeros are read before the first frame.
+    """`nn.Conv1d` whose last tap is at the present frame; (B, in_channels, T) to (B, out_channels, T).
 
-    The padding follows from `dilation` at every call, so setting `dilation` changes the rate.
-
-    Shape:
-        (B, in_channels, T) to (B, out_channels, T).
+    Zeros are read before the first frame. The padding follows from `dilation` at every call.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1) -> None:
@@ -58,11 +55,9 @@ class Geometry:
     Attributes:
         taps: Kernel size K of each axis.
         anchors: a: K // 2 where the taps are centred, K − 1 where they read nothing later.
-        before: L: what the convolution adds before its input (or, negative, leaves out) beside the extent of
-            its taps.
+        before: L: what is added before the input (negative: left out) beside the extent of the taps.
         after: R, likewise.
-        follows: Whether the module itself pads its input by the extent of the taps at `dilation`, so that
-            only the difference is missing.
+        follows: Whether the module itself pads its input by the extent of the taps at `dilation`.
     """
 
     taps: tuple[int, ...]
@@ -101,10 +96,6 @@ class Geometry:
 
     def merged(self, rates: Rates) -> Geometry:
         """Return that of a kernel of rate 1 whose outermost taps are where those here are at `rates`."""
-        return Geometry(
-            taps=tuple(1 + (size - 1) * rate for size, rate in zip(self.taps, rates, strict=True)),
-            anchors=tuple(anchor * rate for anchor, rate in zip(self.anchors, rates, strict=True)),
-            before=self.before,
-            after=self.after,
-            follows=self.follows,
-        )
+        taps = tuple(1 + (size - 1) * rate for size, rate in zip(self.taps, rates, strict=True))
+        anchors = tuple(anchor * rate for anchor, rate in zip(self.anchors, rates, strict=True))
+        return replace(self, taps=taps, anchors=anchors)

@@ -40,10 +40,7 @@ def wide_layers(model: nn.Module) -> dict[str, Convolution]:
 
 
 def structure(model: nn.Module) -> dict[str, Rates]:
-    """Return the present rates, one per axis, of every convolution with a kernel above 1.
-
-    Those that are not searched are among them; a layer with branches has the rates of their centre.
-    """
+    """Return the present rates, one per axis, of every convolution with a kernel above 1."""
     return {name: layer.dilation for name, layer in wide_layers(model).items()}
 
 
@@ -59,21 +56,13 @@ def estimate(model: nn.Module) -> dict[str, Estimate]:
 
 
 def expand(model: nn.Module, rates: Mapping[str, Sequence[int]]) -> None:
-    """Set branches around new rates, one per axis for each searched layer, and reset their weights.
-
-    Raises:
-        InputError: `rates` names other layers than those that are searched.
-    """
+    """Set branches around new rates, one per axis for each searched layer, and reset their weights."""
     for name, layer in matching(model, rates).items():
         layer.expand(rates[name])
 
 
 def matching(model: nn.Module, named: Mapping[str, object]) -> dict[str, BranchLayer]:
-    """Return the searched layers.
-
-    Raises:
-        InputError: `named` has other names.
-    """
+    """Return the searched layers, which must be those named."""
     layers = searched_layers(model)
     if layers.keys() != named.keys():
         differing = ", ".join(sorted(layers.keys() ^ named.keys()))
@@ -93,13 +82,8 @@ def parameter_groups(
     """Return two groups for any optimizer of torch: the network's own parameters, then the branch weights α.
 
     α has its own learning rate, because in the few steps of an interval it would hardly move with that of
-    the network, and no weight decay, which would only change the size of the next step.
-
-    Args:
-        model: A network with branches.
-        learning_rate: Of the network.
-        branch_learning_rate: Of α.
-        weight_decay: Of the network; None for that of the optimizer.
+    the network, and no weight decay, which would only change the size of the next step. With
+    `weight_decay` None, that of the optimizer holds for the network.
     """
     alphas = [layer.alpha for layer in branch_layers(model).values()]
     chosen = {id(alpha) for alpha in alphas}

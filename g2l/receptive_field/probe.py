@@ -13,15 +13,12 @@ from g2l.receptive_field.geometry import Convolution
 
 
 class Surroundings(NamedTuple):
-    """Operations of a subclass's `forward` around its convolution.
-
-    Attributes:
-        earlier_only: Per axis, whether an output depends on no later input.
-        follows: Whether the positions that are added grow with `dilation` as the extent of the taps does.
-    """
+    """Operations of a subclass's `forward` around its convolution."""
 
     earlier_only: tuple[bool, ...]
+    """Per axis, whether an output depends on no later input."""
     follows: bool
+    """Whether the positions that are added grow with `dilation` as the extent of the taps does."""
 
 
 class _Trial(NamedTuple):
@@ -38,16 +35,13 @@ def surroundings(conv: Convolution, kind: type[Convolution]) -> Surroundings:
     """Try out a subclass of `kind`, a class of torch, on inputs of zeros and ones and with all weights one.
 
     Random state, parameters, buffers and mode of the module are left unchanged, and hooks are not called.
-
-    Raises:
-        UnclearError: It does not use the convolution of that class once, or depends on its rate otherwise.
     """
     taps, rates, stride = conv.kernel_size, conv.dilation, conv.stride
     shortest = [(size - 1) * (rate + 1) + 1 for size, rate in zip(taps, rates, strict=True)]
     with _at_rest(conv):
         earlier = tuple(
-            _reads_no_later(conv, kind, shortest, axis, taps[axis] * (rates[axis] + 1), stride[axis])
-            for axis in range(len(taps))
+            _reads_no_later(conv, kind, shortest, axis, size * (rate + 1), step)
+            for axis, (size, rate, step) in enumerate(zip(taps, rates, stride, strict=True))
         )
         now = _try(conv, kind, _ones(conv, shortest))
         conv.dilation = tuple(rate + 1 for rate in rates)

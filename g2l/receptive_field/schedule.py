@@ -25,7 +25,8 @@ from g2l.errors import InputError
 from g2l.receptive_field.branches import BranchLayer, Estimate
 from g2l.receptive_field.endings import end_layers, forget
 from g2l.receptive_field.layers import estimate, matching, searched_layers
-from g2l.receptive_field.rates import Ending, Rates
+from g2l.receptive_field.rates import Rates
+from g2l.structure import Ending
 
 FIRST_EXPANSION = 0.5
 """ρ of the first update with `evidence` (RF-Next, section 4)."""
@@ -43,8 +44,7 @@ class Update:
     Attributes:
         number: 1-based; the last one of a schedule ends it.
         call: Calls of `step` so far.
-        layers: What the branch weights of each layer said, by name, in the order of the network; `rates` are
-            those that the layer moved to.
+        layers: Estimate of each layer by name; `rates` are those that the layer moved to.
         position: What `step` was given, such as the epoch.
     """
 
@@ -74,9 +74,6 @@ class SearchSchedule:
         limit: Lowers the rates of an update, or None. Where branches stay, it binds their centre only.
         evidence: Whether rates move only for a reason; `observe` is then called after every optimizer step.
         warm_up: Calls of `step` before the search starts, with one branch per layer.
-
-    Raises:
-        InputError: A number is below 1, or no layer of the network is searched.
     """
 
     def __init__(
@@ -121,13 +118,12 @@ class SearchSchedule:
     def step(self, **position: int) -> Update | None:
         """Call after every epoch or iteration; return what was updated at the end of an interval.
 
-        Args:
-            position: Recorded with an update, such as `epoch=3`.
+        `position`, such as `epoch=3`, is recorded with the update.
         """
         self._calls += 1
         searched = self._calls - self.warm_up
         if searched == 0 and not self.finished:
-            self._move({name: layer.dilation for name, layer in searched_layers(self._model).items()})
+            self._start()
         if self.finished or searched <= 0 or searched % self.interval:
             return None
         layers = estimate(self._model)
@@ -159,10 +155,7 @@ class SearchSchedule:
         layers = list(searched_layers(self._model).values())
         alphas = torch.stack([layer.alpha.detach() for layer in layers])
         slopes = torch.stack(
-            [
-                torch.zeros_like(layer.alpha) if layer.alpha.grad is None else layer.alpha.grad
-                for layer in layers
-            ]
+            [torch.zeros_like(one.alpha) if one.alpha.grad is None else one.alpha.grad for one in layers]
         )
         # dL/dw_i − dL/dw_j = Σ|α| · (dL/d|α_i| − dL/d|α_j|), whatever the weights are
         used = [len(layer.branches.rates) for layer in layers]
@@ -207,15 +200,17 @@ class SearchSchedule:
         """Continue another schedule; call before the states of network and optimizer are loaded.
 
         A freshly converted network and its optimizer get the shape that they had then, ended if it was.
-
-        Raises:
-            InputError: The saved schedule was of other layers.
         """
         self._calls = saved["calls"]
-        self.history = [_update(values) for values in saved["history"]]
+        self.history = [
+            Update(
+                **values | {"layers": {name: Estimate(**layer) for name, layer in values["layers"].items()}}
+            )
+            for values in saved["history"]
+        ]
         self._pulls = [list(row) for row in saved.get("pulls", [])]
         if not self.history and self._calls >= self.warm_up > 0:
-            self._move({name: layer.dilation for name, layer in searched_layers(self._model).items()})
+            self._start()
         if self.history:
             last = self.history[-1].layers
             for name, layer in matching(self._model, last).items():
@@ -223,6 +218,9 @@ class SearchSchedule:
                 layer.dilation = last[name].centre
                 layer.set_branches(last[name].branches)
             self._move(self.history[-1].rates)
+
+    def _start(self) -> None:
+        self._move({name: layer.dilation for name, layer in searched_layers(self._model).items()})
 
     def _move(self, rates: Mapping[str, Rates]) -> None:
         """Set branches around new rates and reset the optimizer's moments of α, or end the search there."""
@@ -235,17 +233,3 @@ class SearchSchedule:
         for name, layer in layers.items():
             layer.expand(rates[name])
         forget([layer.alpha for layer in layers.values()], self._optimizer)
-
-
-def _update(values: Mapping[str, Any]) -> Update:
-    layers = {
-        name: Estimate(
-            centre=tuple(layer["centre"]),
-            branches=tuple(map(tuple, layer["branches"])),
-            weights=tuple(layer["weights"]),
-            expectation=tuple(layer["expectation"]),
-            rates=tuple(layer["rates"]),
-        )
-        for name, layer in values["layers"].items()
-    }
-    return Update(**{**values, "layers": layers})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,6 @@ from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
-from g2l.training.checkpoint import training_identity
 from g2l.training.description import model_metadata
 from g2l.training.device import one_thread, resolve_device, seed_everything
 from g2l.training.evaluate import evaluate_model
@@ -66,12 +65,7 @@ class CandidateFitness:
         return {**vars(self), "opened": None}
 
     def __call__(self, task: EvaluationTask) -> Evaluation:
-        """Return the evaluation of a task.
-
-        Raises:
-            InputError: The data cannot be read, the structure does not fit the backbone, or there is no GPU.
-            OperationalError: The loss is not finite, or memory runs out.
-        """
+        """Return the evaluation of a task."""
         started = time.perf_counter()
         found = []
         dataset = self.opened or open_dataset(self.data, Path.cwd())
@@ -123,17 +117,7 @@ class CandidateFitness:
 class CandidateTraining:
     """The training of one candidate on what a hold-out leaves; its weights are a function of the task alone.
 
-    Args:
-        task: What is trained.
-        dataset: As `candidate_dataset` returns it.
-        backbone: Kind of network and its feature maps.
-        recipe: How it is trained; its epochs and selection are ignored.
-        holdout: Number of the hold-out.
-        device: `auto`, `cpu` or `cuda`.
-        folder: Where trainings keep their checkpoints (`<key>/last.ckpt`), or None.
-
-    Raises:
-        InputError: See `CandidateFitness`.
+    `dataset` is as `candidate_dataset` returns it; trainings keep `<key>/last.ckpt` in `folder`, if any.
     """
 
     def __init__(
@@ -160,20 +144,20 @@ class CandidateTraining:
         )
         self._training = Training(self.model, source, recipe, seed=task.seed, device=resolve_device(device))
         # Steps, also where epochs are counted: a larger budget continues the training of a smaller one.
-        self._identity = training_identity(
-            self._training.state, recipe, Budget(self._last, "steps"), task.seed, source.names, ()
-        ) | {"scored": "epochs" if self._by_epoch else "end"}
+        self._identity = self._training.identity(Budget(self._last, "steps")) | {
+            "scored": "epochs" if self._by_epoch else "end"
+        }
         key = fingerprint([task.structure.as_lists(), task.seed, holdout, self._by_epoch])
         self._path = None if folder is None else folder / key / "last.ckpt"
         self._saved = time.monotonic()
 
     def scores(self) -> list[dict[str, float]]:
-        """Train to the end of the budget; return the hold-out metrics in percent, the last ones last.
-
-        Raises:
-            OperationalError: The loss is not finite, or memory runs out.
-        """
-        self._load()
+        """Train to the end of the budget; return the hold-out metrics in percent, the last ones last."""
+        if self._path is not None and self._path.exists():
+            try:
+                self._training.load(self._path, self._identity, self._last)
+            except InputError as error:
+                _log.warning("%s The candidate is trained from the start.", error)
         if self._training.state.step < self._last:
             self._training.advance(
                 self._last, score=self._score if self._by_epoch else None, on_record=self._save_sometimes
@@ -181,19 +165,10 @@ class CandidateTraining:
             self._save()
         if not self._by_epoch:
             return [self._score()]
-        return [dict(record.metrics) for record in self._training.so_far.history]
+        return [dict(record.metrics) for record in self._training.state.history]
 
     def _score(self) -> dict[str, float]:
         return evaluate_model(self.model, self.dataset, self._holdout, device=self._training.device)
-
-    def _load(self) -> None:
-        """Continue where an earlier training ended; a checkpoint that does not fit causes a warning."""
-        if self._path is None or not self._path.exists():
-            return
-        try:
-            self._training.load(self._path, self._identity, self._last)
-        except InputError as error:
-            _log.warning("%s The candidate is trained from the start.", error)
 
     def _save_sometimes(self, _: object) -> None:
         if time.monotonic() - self._saved > SAVE_SECONDS:
@@ -224,17 +199,11 @@ def open_dataset(config: DataConfig, working_folder: Path) -> SegmentationDatase
 def candidate_dataset(
     dataset: SegmentationDataset, holdout: int = 0, feature_folder: Path | None = None
 ) -> SegmentationDataset:
-    """Return a data set as the candidates of one hold-out see it: standardised on what they are trained on.
-
-    Args:
-        dataset: As it was opened.
-        holdout: Number of the hold-out.
-        feature_folder: Where processes share decoded features, or None to keep them in RAM.
-    """
+    """Return a data set as the candidates of one hold-out see it: standardised on their training videos."""
     dataset = dataset.standardized_on(dataset.partitions(Selection.BEST, holdout).train)
     return dataset if feature_folder is None else dataset.shared_in(feature_folder)
 
 
 def _digest(task: EvaluationTask) -> str:
-    facts: Sequence[Any] = [task.structure.as_lists(), str(task.budget), task.seed]
-    return fingerprint([*facts, list(task.holdouts)] if task.holdouts != (0,) else facts)
+    holdouts = [list(task.holdouts)] if task.holdouts != (0,) else []
+    return fingerprint([task.structure.as_lists(), str(task.budget), task.seed, *holdouts])

@@ -23,22 +23,11 @@ def model_metadata(
     run_id: str | None = None,
     layers: Mapping[str, Any] | None = None,
 ) -> ModelMetadata:
-    """Return the metadata of a model trained on `dataset`.
+    """Return the metadata of a model trained on `dataset`, standardised where `normalize` says so.
 
-    Args:
-        dataset: Its training data, standardised on the training partition where `normalize` says so.
-        backbone: Size of the network.
-        structure: Its rates.
-        selection: Which videos it was trained on.
-        seed: Seed of the training.
-        metrics: Metrics with the partition in each key (`holdout/edit`).
-        run_id: MLflow run that made it, or None.
-        layers: What `g2l.receptive_field.describe` says of a model with branches or dense kernels, or None.
+    `selection` tells which videos it was trained on; the others are fields of `ModelMetadata`.
     """
-    config = dataset.config
-    mean = std = None
-    if dataset.statistics is not None:
-        mean, std = (tuple(map(float, row)) for row in (dataset.statistics.mean, dataset.statistics.std))
+    config, statistics = dataset.config, dataset.statistics
     trained_on = (
         dataset.ground_truth(name)[:: dataset.sample_rate] for name in dataset.partitions(selection).train
     )
@@ -50,8 +39,8 @@ def model_metadata(
         feature_dim=dataset.feature_dim,
         sample_rate=dataset.sample_rate,
         normalize=dataset.normalize,
-        mean=mean,
-        std=std,
+        mean=None if statistics is None else tuple(map(float, statistics.mean)),
+        std=None if statistics is None else tuple(map(float, statistics.std)),
         fps=dataset.fps,
         seed=seed,
         metrics=metrics,

@@ -18,11 +18,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that `name` means here; `auto` is CUDA where there is a GPU.
-
-    Raises:
-        InputError: The name is unknown, or CUDA is asked for where torch finds no GPU.
-    """
+    """Return the device that `name` means here; `auto` is CUDA where there is a GPU."""
     if name not in DEVICES:
         raise InputError(f"`device` must be one of {', '.join(DEVICES)}, but is {name!r} instead.")
     if name == "auto":
@@ -64,12 +60,7 @@ def one_thread() -> Iterator[None]:
 
 
 def autocast(device: torch.device, enabled: bool) -> torch.autocast:
-    """Return the context of the forward pass: bfloat16 on a GPU that has it, float32 elsewhere.
-
-    Args:
-        device: Where the network is.
-        enabled: The user's `mixed_precision`.
-    """
+    """Return the context of the forward pass: bfloat16 on a GPU that has it, float32 elsewhere."""
     usable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled and usable)
 

@@ -17,14 +17,7 @@ from g2l.metrics.accumulator import SegmentationMetrics
 def evaluate_model(
     model: nn.Module, dataset: SegmentationDataset, names: Sequence[str], *, device: torch.device
 ) -> dict[str, float]:
-    """Return the metrics of `model` over the videos `names`, in percent.
-
-    Args:
-        model: Network on `device`; its training mode is as before afterwards.
-        dataset: Features and ground truth.
-        names: Videos of one partition.
-        device: Where the network is.
-    """
+    """Return the metrics of `model`, which is on `device`, over the videos `names`, in percent."""
     metrics = SegmentationMetrics(background=dataset.background_indices)
     for name in names:
         metrics.update(predict_labels(model, dataset, name, device), dataset.ground_truth(name))

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from g2l.config import Budget, ClassWeights, RecipeConfig, Selection
 from g2l.datasets.batching import IGNORE_INDEX, Batch, BatchSource, prefetched
 from g2l.errors import OperationalError
+from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.progress import NullProgress, Progress, Task
 from g2l.records import EpochRecord
-from g2l.training.checkpoint import load_checkpoint, save_checkpoint, training_identity
+from g2l.training.checkpoint import load_checkpoint, save_checkpoint
 from g2l.training.device import autocast, seed_everything
 from g2l.training.loss import LossCounts, class_weights, segmentation_loss
-from g2l.training.state import ResultSoFar, TrainingCallback, TrainingResult, TrainingState
+from g2l.training.state import TrainingCallback, TrainingResult, TrainingState
 
 _NO_PROGRESS = NullProgress()
 _COMPILER = ("torch._dynamo", "torch._inductor")
@@ -79,17 +80,17 @@ def fit(
     training = Training(
         model, source, recipe, seed=seed, device=device, optimizer=optimizer, callbacks=callbacks
     )
-    identity = training_identity(training.state, recipe, budget, seed, source.names, callbacks)
+    state, identity = training.state, training.identity(budget)
     if resume and checkpoint is not None and checkpoint.exists():
         training.load(checkpoint, identity, last_step)
     selects = recipe.selection is Selection.BEST and budget.unit == "epochs"
 
     def score() -> Mapping[str, float]:
-        if evaluate is None or not (selects or training.state.step == last_step):
+        if evaluate is None or not (selects or state.step == last_step):
             return {}
         metrics = {name: float(value) for name, value in evaluate(model).items()}
         if selects:
-            training.so_far.offer(model, training.state.epoch, metric_value(metrics, recipe.monitor))
+            state.offer(metric_value(metrics, recipe.monitor))
         return metrics
 
     def keep(record: EpochRecord) -> None:
@@ -99,21 +100,19 @@ def fit(
             training.save(checkpoint, identity)
 
     with progress.task("training", last_step) as bar:
-        bar.advance(training.state.step)
+        bar.advance(state.step)
         training.advance(last_step, score=score, on_record=keep, bar=bar)
-    history = training.so_far.history
-    if not history[-1].metrics:  # another budget ended elsewhere, and scored there
-        history[-1] = replace(history[-1], metrics=dict(score()))
-    return training.so_far.result(training.state)
+    if not state.history[-1].metrics:  # another budget ended elsewhere, and scored there
+        state.history[-1] = replace(state.history[-1], metrics=dict(score()))
+    return state.result()
 
 
 class Training:
     """A training that can be saved and continued between any two steps.
 
     Batches and learning rate of a step are functions of its number, so a training that stops after any step,
-    also in the middle of an epoch, continues with the bits of one that never stopped.
-
-    Args: As `fit`.
+    also in the middle of an epoch, continues with the bits of one that never stopped. Arguments are those of
+    `fit`.
     """
 
     def __init__(
@@ -136,7 +135,6 @@ class Training:
         if recipe.class_weights is not ClassWeights.NONE:
             weights = class_weights(_class_counts(source), recipe.class_weights)
             self.state.class_weights = None if weights is None else weights.to(device)
-        self.so_far = ResultSoFar()
         self.source, self.recipe, self.seed = source, recipe, seed
         self.device, self.callbacks = device, callbacks
 
@@ -150,11 +148,8 @@ class Training:
     ) -> None:
         """Train until `last_step` steps are completed, counted from the start.
 
-        Args:
-            last_step: May lie in the middle of an epoch, or be reached already.
-            score: Returns metrics of the model after each epoch.
-            on_record: Receives the record of each epoch, or of its part up to `last_step`.
-            bar: Advanced by each step.
+        It may lie in the middle of an epoch. `score` returns metrics of the model after each epoch;
+        `on_record` receives the record of each epoch, or of its part up to `last_step`.
         """
         state = self.state
         while state.step < last_step:
@@ -162,35 +157,52 @@ class Training:
             state.epoch, position = divmod(state.step, len(self.source))
             learning_rate = set_learning_rate(state, self.recipe)
             if position == 0:
-                self.so_far.losses.clear()
+                state.losses.clear()
             state.model.train()
             for batch in self._batches(position, position + last_step - state.step):
                 loss = train_step(state, batch, self.recipe, self.device)
                 del batch  # before the next one is made: it may be the largest object in memory
-                self.so_far.losses.append(loss)
+                state.losses.append(loss)
                 state.step += 1
                 for callback in self.callbacks:
                     callback.on_step_end(state)
                 if bar is not None:
                     bar.advance(note=f"loss {loss:.3f}")
             state.epoch += 1
-            loss = math.fsum(self.so_far.losses) / len(self.so_far.losses)
+            loss = math.fsum(state.losses) / len(state.losses)
             metrics = {} if score is None else dict(score())
             for callback in self.callbacks:
                 callback.on_epoch_end(state, {"loss": loss, "learning_rate": learning_rate, **metrics})
             seconds = time.perf_counter() - started
             record = EpochRecord(state.epoch, state.step, loss, learning_rate, metrics, seconds)
-            record = self.so_far.add(record)
+            record = state.add(record)
             if on_record is not None:
                 on_record(record)
 
+    def identity(self, budget: Budget) -> dict[str, Any]:
+        """Return the settings that a checkpoint must share with the training that resumes from it."""
+        model, optimizer, names = self.state.model, self.state.optimizer, list(self.source.names)
+        shapes = [(name, tuple(weight.shape)) for name, weight in model.state_dict().items()]
+        groups = [(group["lr"], len(group["params"])) for group in optimizer.param_groups]
+        return {
+            **self.recipe.as_dict(),
+            # Epochs are scored one by one, or once at the last; steps only at the end, wherever that is.
+            "budget": str(budget) if budget.unit == "epochs" else "steps",
+            "seed": self.seed,
+            "training videos": f"{len(names)} {fingerprint(names)}",
+            # Its text shows the dilation rates, which the shapes do not.
+            "model": f"{type(model).__name__} {fingerprint([repr(model), shapes])}",
+            "optimizer": f"{type(optimizer).__name__} {groups}",
+            "callbacks": ", ".join(type(callback).__name__ for callback in self.callbacks),
+        }
+
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Write everything to `path` atomically (see `save_checkpoint`)."""
-        save_checkpoint(path, identity, self.state, self.so_far, self.callbacks)
+        save_checkpoint(path, identity, self.state, self.callbacks)
 
     def load(self, path: Path, identity: Mapping[str, Any], last_step: int) -> None:
         """Continue from where `path` was saved (see `load_checkpoint`)."""
-        self.so_far = load_checkpoint(path, identity, self.state, self.callbacks, last_step)
+        load_checkpoint(path, identity, self.state, self.callbacks, last_step)
 
     def _batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield these batches of the present epoch; on a GPU they are made while it takes a step.
@@ -207,10 +219,7 @@ def adam(model: nn.Module, recipe: RecipeConfig) -> torch.optim.Optimizer:
 
 
 def set_learning_rate(state: TrainingState, recipe: RecipeConfig) -> float:
-    """Set each group to its own rate, decayed from epoch `decay_epoch` on; return that of the first.
-
-    A function of the epoch alone, so that there is no scheduler to save.
-    """
+    """Set each group's rate, a function of the epoch alone; return that of the first."""
     decayed = recipe.decay_epoch is not None and state.epoch >= recipe.decay_epoch
     for group in state.optimizer.param_groups:
         first = group.setdefault("initial_lr", group["lr"])
@@ -222,8 +231,7 @@ def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device:
     """Take one optimiser step and return its loss.
 
     Raises:
-        OperationalError: The loss is not finite or memory runs out; epoch, step and videos are named. Or the
-            network cannot be compiled.
+        OperationalError: The loss is not finite, memory runs out, or the network cannot be compiled.
     """
     try:
         loss = _gradient(state, batch, recipe, device)
@@ -260,13 +268,13 @@ def _gradient(state: TrainingState, batch: Batch, recipe: RecipeConfig, device: 
     batches of that size from then on.
     """
     counts = LossCounts.of(batch.targets, batch.frame_mask)
-    size = batch.targets.numel()
-    if len(batch.names) == 1:
-        return _accumulate(state, (batch,), counts, recipe, device)
-    if state.too_large is None or size < state.too_large:
+    size, divisible = batch.targets.numel(), len(batch.names) > 1
+    if not divisible or state.too_large is None or size < state.too_large:
         try:
             return _accumulate(state, (batch,), counts, recipe, device)
         except torch.OutOfMemoryError:
+            if not divisible:
+                raise
             state.too_large = size
             _log.warning(
                 "%s: %s has too little memory for all of them; batches of this size are halved from now on, "
@@ -287,29 +295,27 @@ def _accumulate(
     """Leave the gradient of the sum of the losses of `parts` in the model and return that sum."""
     state.optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for part in parts:
-        loss = _loss(state, part.to(device), recipe, counts)
+    for batch in parts:
+        part = batch.to(device)
+        with autocast(device, recipe.mixed_precision):
+            logits = state.model(part.features, part.frame_mask if part.padded else None)
+        loss = segmentation_loss(
+            logits,
+            part.targets,
+            part.frame_mask,
+            smoothing_weight=recipe.smoothing_weight,
+            smoothing_clamp=recipe.smoothing_clamp,
+            counts=counts,
+            weights=state.class_weights,
+        )
+        del logits
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
 
 
-def _loss(state: TrainingState, batch: Batch, recipe: RecipeConfig, counts: LossCounts) -> Tensor:
-    with autocast(batch.features.device, recipe.mixed_precision):
-        logits = state.model(batch.features, batch.frame_mask if batch.padded else None)
-    return segmentation_loss(
-        logits,
-        batch.targets,
-        batch.frame_mask,
-        smoothing_weight=recipe.smoothing_weight,
-        smoothing_clamp=recipe.smoothing_clamp,
-        counts=counts,
-        weights=state.class_weights,
-    )
-
-
 def _class_counts(source: BatchSource) -> Tensor:
-    """Return the frames of each class in the training videos, up to the last class that occurs."""
+    """Return the frames of each class in the training videos."""
     targets = [torch.as_tensor(source.dataset.load(name).targets) for name in source.names]
     frames = torch.cat(targets)
     return torch.bincount(frames[frames != IGNORE_INDEX])

@@ -17,13 +17,9 @@ EFFECTIVE_BETA = 0.9999
 def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor | None:
     """Return the weight of each class in the cross-entropy, None for equal weights.
 
-    They are scaled so that the mean weight of a frame is 1, which keeps the learning rate's meaning. A class
-    without frames has weight 0.
-
-    Args:
-        counts: Frames of each class, shape (C,).
-        kind: `inverse`: 1 / n. `effective`: (1 − β) / (1 − β^n) (Cui et al., Class-Balanced Loss, CVPR 2019,
-            equation 3), which rises less steeply for rare classes.
+    `counts` are the frames of each class, (C,). `inverse` is 1 / n; `effective` is (1 − β) / (1 − β^n)
+    (Cui et al., Class-Balanced Loss, CVPR 2019, equation 3), which rises less steeply for rare classes. The
+    mean weight of a frame is 1, which keeps the learning rate's meaning. A class without frames has weight 0.
     """
     if kind is ClassWeights.NONE:
         return None
@@ -35,12 +31,7 @@ def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor | None:
 
 @dataclass(frozen=True)
 class LossCounts:
-    """Denominators of the loss.
-
-    Attributes:
-        frames: Frames with a target, a scalar.
-        pairs: Valid pairs of neighbouring frames, a scalar.
-    """
+    """Denominators of the loss: frames with a target, and valid pairs of neighbouring frames; scalars."""
 
     frames: Tensor
     pairs: Tensor

@@ -126,7 +126,7 @@ def test_a_network_that_does_not_fit_into_memory_is_refused_before_it_is_made(
     described = replace(metadata, backbone=replace(metadata.backbone, feature_maps=maps))
     path = tmp_path / "model.safetensors"
     path.write_bytes(save(network.state_dict(), metadata={METADATA_KEY: described.to_json()}))
-    with pytest.raises(InputError, match=r"safetensors: its (weights do not fit|network cannot be built)"):
+    with pytest.raises(InputError, match=r"safetensors: its (weights do not fit|.* below 2\^63)"):
         load_model(path)
 
 

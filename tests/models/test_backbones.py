@@ -13,7 +13,7 @@ from g2l.config import FAMILIES, BackboneConfig
 from g2l.errors import InputError
 from g2l.models.artifact import load_model, save_model
 from g2l.models.metadata import ModelMetadata
-from g2l.models.ms_tcn_plus_plus import MSTCNPlusPlus
+from g2l.models.ms_tcn import MSTCNPlusPlus
 from g2l.models.registry import BACKBONES, build_backbone
 from g2l.structure import DilationStructure
 from g2l.training.loss import segmentation_loss

