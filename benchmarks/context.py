@@ -187,8 +187,8 @@ def page(records: dict[str, Any], cases: Sequence[Case] = CASES) -> str:
             "cores). The defaults were chosen by cost alone: the last column is the estimate for networks of "
             "the size and length of `g2l train` (64 maps, 50 epochs, batch 4), from two of their steps. The "
             "expected range is that of a ridge classifier on windows; the limit for finch was 127 before "
-            "partial results were seen. Networks that still improve are trained on, up to four times as long, "
-            "since a first run on these sets showed small receptive fields that were not trained to their "
+            "partial results were seen. Networks that still improve are trained on, up to four times as "
+            "long: a first run on these sets had shown small receptive fields that were not trained to their "
             "end. `apnea_ecg` is standardised, as its channels have different units.",
             "",
             "| data set | every n-th frame | expected | hold-out F1 by receptive field | best | needed "
