@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from g2l.config import BackboneConfig, Budget, DataConfig, RecipeConfig, Selection
+from g2l.config import BackboneConfig, Budget, DataConfig, Normalization, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import write_json, write_text
