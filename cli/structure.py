@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from g2l.errors import InputError
-from g2l.layer_names import DEFAULT_BACKBONE
 from g2l.structure import ReceptiveField
+from g2l.structure_files import DEFAULT_BACKBONE
 
 from . import console, tables
 from .settings import DialectConfig, ShowConfig

@@ -53,12 +53,6 @@ def test_whole_channels_of_features_are_masked_while_training():
     assert torch.equal(stage.eval()(features, None, Videos(features, None))[1], features)
 
 
-def test_without_dropout_nothing_is_random():
-    model = small(dropout=0.0)
-    features = torch.randn(1, 6, 40)
-    assert torch.equal(model(features), model.eval()(features))
-
-
 def test_a_local_search_moves_the_windows_too():
     searched = small().eval()
     report = convert(searched, max_rate=64)

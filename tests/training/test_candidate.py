@@ -96,13 +96,6 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
 
 
-def test_each_candidate_has_its_own_checkpoint(fitness, tmp_path):
-    fitness = replace(fitness, checkpoint_folder=tmp_path)
-    calls = [(SMALL, BUDGET, 0), (LARGE, BUDGET, 0), (LARGE, Budget(4, "epochs"), 0), (LARGE, BUDGET, 1)]
-    assert len({evaluate(fitness, *call).checkpoint for call in calls}) == 4
-    assert evaluate(fitness, *calls[0]).checkpoint == evaluate(fitness, *calls[0]).checkpoint
-
-
 def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypatch):
     opened = []
     open_dataset = SegmentationDataset.open
