@@ -24,14 +24,17 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
-from g2l.config import BackboneConfig, DataConfig, Normalization, Selection
+from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, Normalization, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.holdout import subjects_of
+from g2l.figures.style import BLUE, GREY, ORANGE, canvas, legend_below, save_figure, styled
+from g2l.figures.style import PAGE as WIDTH
 from g2l.files import write_text
 from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.comparison import MARGIN
+from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import MEAN_F1, VideoScores, metric_value
 from g2l.metrics.video_comparison import Trainings, compare_videos
 from g2l.models.size import network_size
@@ -39,8 +42,10 @@ from g2l.structure import DilationStructure
 
 CELLS = Path(__file__).with_suffix(".jsonl")
 PAGE = Path(__file__).with_name("STUDY.md")
+FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "study.svg"
 CHECKOUT = Path(__file__).parents[1]
 SEEDS = 3
+MARGIN = GlobalSearchConfig().margin
 BUDGET = 5
 HAND, SEARCH, FLOOR = "4×10", "default search", "frame classifier and Viterbi"
 
@@ -253,41 +258,87 @@ def trainings(
     }
 
 
-def row(case: Case, method: Method, cells: Mapping[str, Any]) -> str | None:
-    """Return the line of a method on a data set, against 4×10 on the same folds and seeds."""
+@dataclass(frozen=True)
+class Against:
+    """A method on a data set beside 4×10, on the folds and seeds where both were measured."""
+
+    ours: Sequence[Mapping[str, Any]]
+    hand: Sequence[Mapping[str, Any]]
+    difference: Comparison
+
+    def mean(self, field: str, *, hand: bool = False) -> float:
+        """Return the mean of a number of the cells, or of a test score; `f1` is the mean of three."""
+        cells = self.hand if hand else self.ours
+        if field == MEAN_F1:
+            return fmean(metric_value(cell["test"], MEAN_F1) for cell in cells)
+        return fmean(cell["test"][field] if field in cell["test"] else cell[field] for cell in cells)
+
+    def ratio(self, field: str) -> float:
+        """Return a mean relative to that of 4×10."""
+        return self.mean(field) / self.mean(field, hand=True)
+
+
+def against(case: Case, method: str, cells: Mapping[str, Any]) -> Against | None:
+    """Compare a method with 4×10; None where there is nothing to compare."""
     pairs = [
         (fold, seed)
         for fold in case.folds
         for seed in range(SEEDS)
-        if all(f"{case.dataset}/{fold}/{seed}/{name}" in cells for name in (method.name, HAND))
+        if all(f"{case.dataset}/{fold}/{seed}/{name}" in cells for name in (method, HAND))
     ]
     if not pairs:
         return None
-    ours = [cells[f"{case.dataset}/{fold}/{seed}/{method.name}"] for fold, seed in pairs]
-    hand = [cells[f"{case.dataset}/{fold}/{seed}/{HAND}"] for fold, seed in pairs]
-    f1 = fmean(metric_value(cell["test"], MEAN_F1) for cell in ours)
-    start = f"| {case.dataset} | {method.name} | {len(pairs)} | {f1:.1f} "
-    for metric in ("edit", "accuracy"):
-        start += f"| {fmean(cell['test'][metric] for cell in ours):.1f} "
-    if method.name == HAND:
-        difference = "–"
-    else:
-        subjects = subjects_of(sorted({video for cell in hand for video in cell["videos"]}), case.subjects)
-        arguments = (trainings(pairs, case.dataset, name, cells) for name in (method.name, HAND))
-        difference = compare_videos(*arguments, subjects=subjects, margin=MARGIN).words()
-    if method.name == FLOOR:
-        return f"{start}| {difference} | | | | | |"
-
-    def ratio(field: str) -> str:
-        return f"{fmean(cell[field] for cell in ours) / fmean(cell[field] for cell in hand):.2f}"
-
-    searches = [cell["steps"] / cell["full_steps"] for cell in ours if cell.get("full_steps")]
-    search = f"{fmean(searches):.1f}" if searches else ""
-    epochs = ", ".join(str(cell["epochs"]) for cell in ours)
-    return (
-        f"{start}| {difference} | {ratio('multiply_adds')} | {ratio('parameters')} | {epochs} "
-        f"| {fmean(cell['final_seconds'] for cell in ours):.0f} | {search} |"
+    ours, hand = (
+        [cells[f"{case.dataset}/{fold}/{seed}/{name}"] for fold, seed in pairs] for name in (method, HAND)
     )
+    subjects = subjects_of(sorted({video for cell in hand for video in cell["videos"]}), case.subjects)
+    sides = (trainings(pairs, case.dataset, name, cells) for name in (method, HAND))
+    return Against(ours, hand, compare_videos(*sides, subjects=subjects, margin=MARGIN))
+
+
+def row(case: Case, method: Method, cells: Mapping[str, Any]) -> str | None:
+    """Return the line of a method on a data set, against 4×10 on the same folds and seeds."""
+    found = against(case, method.name, cells)
+    if found is None:
+        return None
+    scores = " | ".join(f"{found.mean(metric):.1f}" for metric in (MEAN_F1, "edit", "accuracy"))
+    difference = "–" if method.name == HAND else found.difference.words()
+    start = f"| {case.dataset} | {method.name} | {len(found.ours)} | {scores} | {difference} "
+    if method.name == FLOOR:
+        return f"{start}| | | | | |"
+    searches = [cell["steps"] / cell["full_steps"] for cell in found.ours if cell.get("full_steps")]
+    search = f"{fmean(searches):.1f}" if searches else ""
+    epochs = ", ".join(str(cell["epochs"]) for cell in found.ours)
+    return (
+        f"{start}| {found.ratio('multiply_adds'):.2f} | {found.ratio('parameters'):.2f} | {epochs} "
+        f"| {found.mean('final_seconds'):.0f} | {search} |"
+    )
+
+
+@styled
+def draw(cells: Mapping[str, Any]) -> Figure:
+    """Return test F1 against multiply-adds: from 4×10 to what the default search shipped, per data set."""
+    shown = [(case, one) for case in CASES if (one := against(case, SEARCH, cells)) is not None]
+    figure, grid = canvas(WIDTH, 1.7 * -(-len(shown) // 4), rows=-(-len(shown) // 4), columns=4, sharex=True)
+    for axes, (case, one) in zip(grid.flat, shown, strict=False):
+        start, end = one.mean(MEAN_F1, hand=True), one.mean(MEAN_F1)
+        cost, found = one.ratio("multiply_adds"), one.difference
+        low, high = (found.estimate if limit is None else limit for limit in (found.low, found.high))
+        bars = [[max(0.0, found.estimate - low)], [max(0.0, high - found.estimate)]]
+        axes.annotate("", (cost, end), (1, start), arrowprops={"arrowstyle": "->", "color": GREY})
+        axes.plot(1, start, "s", color=BLUE, label="4×10, hand-designed")
+        axes.errorbar(cost, end, yerr=bars, fmt="o", color=ORANGE, label="shipped by the default search")
+        axes.set_title(f"{case.dataset} (n = {len(one.ours)})")
+        axes.set_xlim(0, 1.15)
+        axes.margins(y=0.3)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_visible(False)
+    for axes in grid.flat[max(0, len(shown) - 4) : len(shown)]:
+        axes.set_xlabel("multiply-adds / 4×10", fontsize=7)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("test F1 (%)")
+    legend_below(figure)
+    return figure
 
 
 def page(cells: Mapping[str, Any]) -> str:
@@ -303,8 +354,10 @@ def page(cells: Mapping[str, Any]) -> str:
             "that a hold-out chooses where nothing else is said, batch 4, Adam 5e-4, one CPU thread; *n* "
             "counts pairs of fold and seed, each with its own search. Differences are to 4×10 on the same "
             f"folds and seeds, paired by video (95 % interval; margin {MARGIN} points). Multiply-adds and "
-            "parameters are relative to 4×10. Seconds are those of one final training. A search counts in "
-            "full trainings of 4×10.",
+            "parameters are relative to 4×10. Seconds are those of one final training, beside other work on "
+            "the machine, so they are only rough. A search counts in full trainings of 4×10.",
+            "",
+            "![Test F1 against multiply-adds, 4×10 and shipped](../docs/figures/study.svg)",
             "",
             f"{len(cells)} cells of {wanted * len(METHODS)} are measured; what is missing is not shown.",
             "",
@@ -389,7 +442,9 @@ def main() -> None:
         with CELLS.open("a") as lines:
             lines.write(json.dumps(cell, ensure_ascii=False, sort_keys=True) + "\n")
         print(name, f"{metric_value(cell['test'], MEAN_F1):.1f}", flush=True)
-    write_text(PAGE, page(read_cells()))
+    cells = read_cells()
+    write_text(PAGE, page(cells))
+    save_figure(FIGURE, draw(cells))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def evaluate(config: EvaluateConfig) -> None:
         return
     tables.evaluation(str(config.predictions), report)
     if other is not None and compared is not None:
-        tables.predictions_compared(str(config.compare), report, other, compared)
+        tables.predictions_compared(str(config.predictions), str(config.compare), report, other, compared)
 
 
 def _is_scores(path: Path) -> bool:

@@ -55,12 +55,14 @@ def _say(report: ExportReport) -> None:
     facts = {
         "labels kept": f"{found.agreement:.2f} %",
         "F1 against segments of fp32": None if found.f1 is None else f"{found.f1:.1f}",
-        "F1 to the truth": None if found.f1_change is None else f"{found.f1_change:+.1f}",
-        "largest change of a probability": f"{found.max_difference:.3f}",
+        "change of F1 against the ground truth": None
+        if found.f1_change is None
+        else f"{found.f1_change:+.1f}",
+        "largest change of a probability": f"{found.max_difference:.2g}",
         "frames that are NaN": str(found.nan_frames) if found.nan_frames else None,
         "size of the file": f"{found.size:.0f} % of fp32",
-        "frames fitted to": str(found.calibration_frames) if found.calibration_frames else None,
-        "kept by --force": "yes" if found.forced else None,
+        "frames used for calibration": str(found.calibration_frames) if found.calibration_frames else None,
+        "limits missed": "written because of --force" if found.forced else None,
     }
     on = (
         console.count(found.videos, "video")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g2l.config import BackboneConfig, DataConfig
 from g2l.errors import InputError
 
+from .options import option_list
 from .settings import PublishedConfig, StartConfig
 
 if TYPE_CHECKING:
@@ -35,9 +38,14 @@ def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, Mo
 
     path = resolve_artifact(source)
     if path.suffix == ".onnx":
-        raise InputError(f"{path}: is already exported.", hint="give the .safetensors it was made from.")
+        raise InputError(
+            f"{path}: expected a model to export, but found an exported one.",
+            hint="give the .safetensors it was made from.",
+        )
     if path.suffix == ".safetensors":
-        return load_model(path, backbone=published.backbone)
+        _refuse_known(path, published)
+        network, metadata = load_model(path, backbone=published.backbone)
+        return network, replace(metadata, fps=published.fps or metadata.fps)
     if published.mapping is None:
         raise InputError(
             f"{path}: a state dict does not name its classes.", hint="give --mapping mapping.txt."
@@ -46,8 +54,8 @@ def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, Mo
         path,
         structure=None if published.structure is None else read_structure(published.structure).structure,
         classes=read_mapping(published.mapping).names,
-        background=published.background,
-        sample_rate=published.sample_rate,
+        background=("background",) if published.background is None else published.background,
+        sample_rate=published.sample_rate or 1,
         fps=published.fps,
     )
 
@@ -66,12 +74,28 @@ def open_model(source: str, published: PublishedConfig, device: str) -> Session:
     path = resolve_artifact(source)
     chosen = parse_device(device)
     if path.suffix == ".onnx":
+        _refuse_known(path, published)
         return open_session(path, device)
     from g2l.inference.sessions import TorchSession
     from g2l.machine import usable_cores
 
     network, metadata = load_network(str(path), published)
     return TorchSession(network, metadata, chosen, usable_cores())
+
+
+def _refuse_known(path: Path, published: PublishedConfig) -> None:
+    """Raise `InputError` if an option contradicts the metadata of a model file."""
+    given = [
+        name
+        for name in ("structure", "mapping", "sample_rate", "background")
+        if getattr(published, name) is not None
+    ]
+    if given:
+        options = option_list(PublishedConfig, given)
+        raise InputError(
+            f"{path}: these are options for state dicts, but the file holds its own values: {options}.",
+            hint=f"`g2l structure show {path}` prints what it holds.",
+        )
 
 
 def check_backbone(backbone: BackboneConfig) -> None:

@@ -44,7 +44,7 @@ def pipeline(
     local_search: LocalSearchConfig,
     contest: ContestConfig,
 ) -> None:
-    """Search globally, then locally, ship the better structure by hold-outs, export, predict on test.
+    """Search, choose between the result and the hand-designed structure on hold-outs, export, predict.
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """

@@ -55,8 +55,12 @@ def predict(config: PredictConfig, published: PublishedConfig) -> None:
         videos = console.count(len(outcome.videos), "video")
         if outcome.report is not None:
             tables.evaluation(videos, outcome.report)
-        before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-        rate = f"; {outcome.frames / outcome.seconds:,.0f} frames/s" if outcome.frames else ""
+        before = f" ({outcome.resumed} were already there)" if outcome.resumed else ""
+        rate = (
+            f"; {outcome.frames / outcome.seconds:,.0f} frames/s with reading and writing"
+            if outcome.frames
+            else ""
+        )
         console.say(f"{videos} written to {config.output}{before}{rate}")
         require_success(replace(outcome, failures=(*undecoded, *outcome.failures)))
 

@@ -118,8 +118,15 @@ class PublishedConfig(Settings):
 
     structure: Path | None = setting(None, "Structure of a state dict.", default_text="2^l")
     mapping: Path | None = setting(None, "mapping.txt of a state dict.")
-    sample_rate: int = setting(1, "Sample rate that a state dict was trained with.", at_least=1)
-    background: tuple[str, ...] = setting(("background",), BACKGROUND_HELP, keeps_empty=True)
+    sample_rate: int | None = setting(
+        None, "Sample rate that a state dict was trained with.", at_least=1, default_text="1"
+    )
+    background: tuple[str, ...] | None = setting(
+        None,
+        "Background class of a state dict, excluded from Edit and F1; repeatable; '' for none.",
+        keeps_empty=True,
+        default_text="background",
+    )
     fps: float | None = setting(None, FPS_HELP, above=0, default_text="from the model")
     backbone: str | None = setting(None, "Custom backbone of a .safetensors file: package.module:factory.")
 
@@ -150,7 +157,9 @@ class PredictConfig(ConsoleConfig):
         None, "Transition weight of Viterbi smoothing.", at_least=0, default_text="1"
     )
     probabilities: bool = setting(False, "Also write <video>.probabilities.npy.")
-    plots: str | None = _plots(None, "Also draw each video: prediction below ground truth; alone: svg.")
+    plots: str | None = _plots(
+        None, "Also draw each video: prediction below ground truth; without a value: svg."
+    )
     max_memory: str | None = setting(
         None,
         "Memory limit such as 2GB; longer videos are tiled, with the same result.",
@@ -285,7 +294,9 @@ class ReportConfig(ConsoleConfig):
     format: str = _first(
         "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
     )
-    plots: str | None = _plots(None, "Also write the figures beside the report; alone: svg.", rank=FIRST)
+    plots: str | None = _plots(
+        None, "Also write the figures beside the report; without a value: svg.", rank=FIRST
+    )
     output: Path | None = _first(
         None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from g2l.config import Normalization
 from g2l.errors import InputError
 from g2l.structure import ReceptiveField
 from g2l.structure_files import DEFAULT_BACKBONE
@@ -16,28 +17,42 @@ from . import console, tables
 from .settings import DialectConfig, ShowConfig
 
 if TYPE_CHECKING:
+    from g2l.models.metadata import ModelMetadata
     from g2l.structure_files import StructureFile
 
 
 def show(
     file: Annotated[
-        str, typer.Argument(help="Structure file (g2l, official or mmcv), runs:/… or models:/….")
+        str, typer.Argument(help="Structure (g2l, official or mmcv) or model file, runs:/… or models:/….")
     ],
     config: ShowConfig,
 ) -> None:
-    """Show the rates of a structure, its receptive field, and the size of its network.
+    """Show the rates of a structure or a model, its receptive field, and the size of its network.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
-    from g2l.structure_files import read_structure
+    from g2l.structure_files import StructureFile, read_structure
     from g2l.tracking.resolve import resolve_artifact
 
-    found = read_structure(resolve_artifact(file))
+    path = resolve_artifact(file)
+    model = _read_model(path)
+    if model is None:
+        found = read_structure(path)
+    else:
+        backbone = model.backbone
+        found = StructureFile(structure=model.structure, backbone=backbone.name, causal=backbone.causal)
+        config = config.replace(
+            fps=config.fps or model.fps,
+            feature_dim=model.feature_dim,
+            classes=len(model.classes),
+            feature_maps=backbone.feature_maps,
+        )
     topology, structure = found.topology, found.structure
     network, stages = topology.receptive_field(structure), topology.stage_receptive_fields(structure)
     size = _size(found, config)
     if config.json:
-        console.data_json(_values(found, network, stages, config.fps) | size)
+        model_values = {} if model is None else _facts(model)
+        console.data_json(_values(found, network, stages, config.fps) | size | model_values)
         return
 
     def cells(reach: ReceptiveField) -> list[str]:
@@ -59,6 +74,47 @@ def show(
             f"(feature_dim {config.feature_dim}, {config.classes} classes, "
             f"{config.feature_maps} feature maps)"
         )
+    if model is not None:
+        for name, value in _facts(model).items():
+            console.data(f"{name.replace('_', ' ')}: {_words(value)}")
+
+
+def _read_model(path: Path) -> ModelMetadata | None:
+    """Return the metadata of a model file, None of a file of another kind."""
+    if path.suffix == ".safetensors":
+        from g2l.models.artifact import read_metadata
+
+        return read_metadata(path)
+    if path.suffix == ".onnx":
+        from g2l.inference.sessions import open_session
+
+        return open_session(path, "cpu").metadata
+    return None
+
+
+def _facts(model: ModelMetadata) -> dict[str, Any]:
+    """Return the facts of a model that a user needs first, as JSON values."""
+    delay = model.receptive_field.future * model.sample_rate
+    whole = model.normalize is Normalization.VIDEO or model.backbone.topology.whole_video
+    return {
+        "features": f"{model.feature_dim} x frames",
+        "frames_per_second": model.fps,
+        "every_nth_frame": model.sample_rate,
+        "normalization_inside": model.normalize.value,
+        "classes": list(model.classes),
+        "background": list(model.background),
+        "delay_of_a_stream_in_frames": None if whole else delay,
+        "trained_on": model.dataset.get("name"),
+        "metrics": {name: round(value, 1) for name, value in model.metrics.items()},
+    }
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{name} {number:g}" for name, number in value.items()]
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return "unknown" if value is None else str(value)
 
 
 def convert(

@@ -111,21 +111,21 @@ def evaluation(title: str, report: EvaluationReport) -> None:
 
 
 def predictions_compared(
-    other: str, ours: EvaluationReport, theirs: EvaluationReport, found: PredictionComparison
+    one: str, other: str, ours: EvaluationReport, theirs: EvaluationReport, found: PredictionComparison
 ) -> None:
     """Print the difference of two folders of predictions by metric and by class."""
     rows = [
         (title, f"{ours.metrics[name]:.2f}", f"{theirs.metrics[name]:.2f}", found.metrics[name].words())
         for name, title in METRICS.items()
     ]
-    console.table(f"compared with {other}", ("", "here", "there", "difference"), rows)
+    console.table(f"A: {one}, B: {other}", ("", "A", "B", "A − B"), rows)
     classes = [
         (name, f"{here:.1f}", f"{there:.1f}", f"{here - there:+.1f}")
         for name, (here, there) in sorted(found.classes.items(), key=lambda one: one[1][0] - one[1][1])
     ]
-    console.table("F1 of the frames of each class (%)", ("class", "here", "there", "difference"), classes)
-    console.data(f"Mean F1, compared with {other}: {found.metrics['f1'].words()}.")
-    console.data("The interval holds for these two models on other videos; another seed is not contained.")
+    console.table("F1 of the frames of each class (%)", ("class", "A", "B", "A − B"), classes)
+    console.data(f"Mean F1 of A against B: {found.metrics['f1'].words()}.")
+    console.data("The intervals hold for these two models on other videos; they do not cover other seeds.")
 
 
 def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:

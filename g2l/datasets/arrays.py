@@ -1,8 +1,7 @@
 """Arrays in files of other formats: numpy archives, torch, HDF5, MATLAB and text.
 
 Nothing is unpickled, no link out of a file is followed, and an array that claims more numbers than its file
-can hold is refused before memory is allocated. MATLAB: Lea et al. (CVPR 2017) keep features in the matrices
-`X`, `A` or `S` and class numbers in `Y`, one file for each video.
+can hold is refused before memory is allocated.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ import pickle
 import signal
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from math import prod
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +29,6 @@ from g2l.datasets.features import as_matrix, read_header
 from g2l.datasets.reading import numbered, read_lines, reading, require_regular
 from g2l.errors import brief
 
-_SINGLE = "tensor"
-"""Name of the tensor of a file that holds nothing but one."""
 _MATLAB_TYPES = (
     "double",
     "single",
@@ -51,6 +48,7 @@ class StoredArray:
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | str
+    read: Callable[[], Any]  # while the file is open
 
     @property
     def matrix(self) -> tuple[int, int] | None:
@@ -62,80 +60,30 @@ class StoredArray:
         return f"{self.dtype} of shape {brief(self.shape)}"
 
 
-class ArrayFormat(NamedTuple):
-    """One format of files: what it is called, and how a file of it is listed and read."""
-
-    kind: str
-    list_all: Callable[[Path], Mapping[str, StoredArray]]
-    read_one: Callable[[Path, str], npt.NDArray[Any]]
-
-    def list_arrays(self, path: Path) -> dict[str, StoredArray]:
-        """Return the arrays of a file by name; one that claims more numbers than fit is marked as such.
-
-        Raises:
-            DataError: The file is not a regular one of this format.
-        """
-        require_regular(path)
-        with reading(path, self.kind):
-            limit = max(_DENSEST * path.stat().st_size, _SMALL)
-            found = self.list_all(path)
-        excess = "more numbers than the file holds"
-        return {
-            name: replace(array, dtype=excess) if prod(array.shape) > limit else array
-            for name, array in found.items()
-        }
-
-    def read_array(self, path: Path, name: str) -> npt.NDArray[Any]:
-        """Return one array of a file, or raise DataError."""
-        require_regular(path)
-        with reading(path, self.kind):
-            return np.asarray(self.read_one(path, name))
+Arrays = dict[str, StoredArray]
 
 
-def _list_npz(path: Path) -> dict[str, StoredArray]:
+@contextmanager
+def _open_npz(path: Path) -> Iterator[Arrays]:
     found = {}
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.filename.endswith(".npy"):
+        for member in archive.namelist():
+            if member.endswith(".npy"):
                 with archive.open(member) as stream:
                     shape, _, dtype, _ = read_header(stream)
-                found[member.filename.removesuffix(".npy")] = StoredArray(shape, dtype)
-    return found
+                found[member.removesuffix(".npy")] = StoredArray(
+                    shape, dtype, partial(_read_member, archive, member)
+                )
+        yield found
 
 
-def _read_npz(path: Path, name: str) -> npt.NDArray[Any]:
-    with np.load(path, allow_pickle=False) as archive:
-        return np.asarray(archive[name])
+def _read_member(archive: zipfile.ZipFile, member: str) -> Any:
+    with archive.open(member) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def _list_torch(path: Path) -> dict[str, StoredArray]:
-    return {
-        name: StoredArray(tuple(tensor.shape), _torch_type(tensor)) for name, tensor in _tensors(path).items()
-    }
-
-
-def _read_torch(path: Path, name: str) -> npt.NDArray[Any]:
-    import torch
-
-    tensor = _tensors(path)[name].resolve_neg()
-    # numpy has no bfloat16; float32 holds it exactly.
-    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
-
-
-def _torch_type(tensor: Any) -> np.dtype[Any] | str:
-    import torch
-
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        return "a tensor without plain numbers"
-    name = str(tensor.dtype).removeprefix("torch.")
-    try:
-        return np.dtype("float32" if name == "bfloat16" else name)
-    except TypeError:
-        return name
-
-
-def _tensors(path: Path) -> dict[str, Any]:
-    """Return the tensors of a file, memory-mapped where the file allows it."""
+@contextmanager
+def _open_torch(path: Path) -> Iterator[Arrays]:
     import torch
 
     expected = "expected a tensor or a dictionary of tensors"
@@ -146,62 +94,70 @@ def _tensors(path: Path) -> dict[str, Any]:
         message = f"{expected}, and other objects are never unpickled."
         hint = "save a tensor (`torch.from_numpy`), or arrays with `numpy.save`."
         raise DataError(path, None, message, hint=hint) from None
-    named = {_SINGLE: found} if isinstance(found, torch.Tensor) else found
+    named = {"tensor": found} if isinstance(found, torch.Tensor) else found
     if not isinstance(named, dict):
         raise DataError(path, None, f"{expected}, but found a {type(found).__name__}.")
-    return {str(name): one.detach() for name, one in named.items() if isinstance(one, torch.Tensor)}
+    yield {
+        str(name): _stored_tensor(tensor.detach())
+        for name, tensor in named.items()
+        if isinstance(tensor, torch.Tensor)
+    }
 
 
-def _list_hdf5(path: Path) -> dict[str, StoredArray]:
-    with _open_hdf5(path) as (items, matlab):
-        order = -1 if matlab else 1
-        return {name: StoredArray((item.shape or ())[::order], item.dtype) for name, item in items.items()}
+def _stored_tensor(tensor: Any) -> StoredArray:
+    import torch
 
+    dtype: np.dtype[Any] | str = str(tensor.dtype).removeprefix("torch.")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        dtype = "a tensor without plain numbers"
+    with suppress(TypeError):  # numpy has no bfloat16; float32 holds it exactly
+        dtype = np.dtype("float32" if dtype == "bfloat16" else dtype)
 
-def _read_hdf5(path: Path, name: str) -> npt.NDArray[Any]:
-    with _open_hdf5(path) as (items, matlab):
-        numbers = np.asarray(items[name][...])
-        return numbers.T if matlab else numbers  # version 7.3 stores MATLAB's columns as rows
+    def read() -> npt.NDArray[Any]:
+        plain = tensor.resolve_neg()
+        return np.asarray((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy())
+
+    return StoredArray(tuple(tensor.shape), dtype, read)
 
 
 @contextmanager
-def _open_hdf5(path: Path) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Yield the arrays of a file, and whether MATLAB wrote it; follow no links."""
+def _open_hdf5(path: Path) -> Iterator[Arrays]:
+    """Yield the arrays of a file, in MATLAB's order of axes where MATLAB wrote it; follow no links."""
     try:
         import h5py
     except ImportError:
         message = "cannot be read without the package h5py."
         raise DataError(path, None, message, hint="pip install 'g2l[hdf5]'.") from None
     matlab = _is_matlab_73(path)
-    found: dict[str, Any] = {}
+    found: Arrays = {}
 
     def add(name: str, item: Any) -> None:
         own = isinstance(item, h5py.Dataset) and not item.is_virtual and not item.external
         if own and isinstance(name, str) and not (matlab and name.startswith("#")):
-            found[name] = item
+            # Version 7.3 stores MATLAB's columns as rows.
+            shape = (item.shape or ())[:: -1 if matlab else 1]
+            found[name] = StoredArray(shape, item.dtype, lambda: item[...].T if matlab else item[...])
 
     with h5py.File(path, "r") as file:
         file.visititems(add)  # which follows no soft or external links
         if not found:
             message = "expected arrays, but found none; links and data in other files are not followed."
             raise DataError(path, None, message)
-        yield found, matlab
+        yield found
 
 
-def _list_mat(path: Path) -> dict[str, StoredArray]:
+@contextmanager
+def _open_mat(path: Path) -> Iterator[Arrays]:
     if _is_matlab_73(path):
-        return _list_hdf5(path)
-    return {
-        name: StoredArray((), value) if isinstance(value, str) else StoredArray(value.shape, value.dtype)
+        with _open_hdf5(path) as found:
+            yield found
+        return
+    yield {
+        name: StoredArray((), value, str)
+        if isinstance(value, str)
+        else StoredArray(value.shape, value.dtype, partial(np.asarray, value))
         for name, value in _load_mat(path, path.stat().st_mtime_ns).items()
     }
-
-
-def _read_mat(path: Path, name: str) -> npt.NDArray[Any]:
-    """Return one matrix of a file, with its axes in MATLAB's order."""
-    if _is_matlab_73(path):
-        return _read_hdf5(path, name)
-    return np.asarray(_load_mat(path, path.stat().st_mtime_ns)[name])
 
 
 _Loaded = dict[str, npt.NDArray[Any] | str]
@@ -212,12 +168,10 @@ _Loaded = dict[str, npt.NDArray[Any] | str]
 def _load_mat(path: Path, modified: int) -> _Loaded:
     """Return all arrays of a file of version 5, read in a process of its own.
 
-    Some corrupted files end the process in which scipy reads them. The last file is kept, because it is
-    listed and read.
+    Some corrupted files end the process in which scipy reads them. The last file is kept: it is opened twice.
     """
     try:
-        limit = max(_DENSEST * path.stat().st_size, _SMALL)
-        return _scipy_process().submit(_by_scipy, path.absolute(), limit).result()
+        return _scipy_process().submit(_by_scipy, path.absolute(), _limit(path)).result()
     except BrokenProcessPool:
         _scipy_process.cache_clear()
         raise ValueError("it is corrupted") from None
@@ -248,12 +202,13 @@ def _is_matlab_73(path: Path) -> bool:
         return file.read(len(_MATLAB_73)) == _MATLAB_73
 
 
-def _list_text(path: Path) -> dict[str, StoredArray]:
-    return {"numbers": StoredArray(_read_text(path, "").shape, np.dtype(np.float32))}
+def _limit(path: Path) -> int:
+    return max(_DENSEST * path.stat().st_size, _SMALL)
 
 
-def _read_text(path: Path, name: str) -> npt.NDArray[Any]:
-    """Return the numbers of a text file, a row a line, without a first line of names.
+@contextmanager
+def _open_text(path: Path) -> Iterator[Arrays]:
+    """Yield the numbers of a text file, a row a line, without a first line of names.
 
     Columns are separated by `;` (then numbers may have decimal commas), tabs, commas or spaces. A first
     column without a name numbers the rows, as pandas writes it, and is left out.
@@ -266,45 +221,58 @@ def _read_text(path: Path, name: str) -> npt.NDArray[Any]:
         plain = text.replace('"', "").rstrip(separator)
         return (plain.replace(",", ".") if separator == ";" else plain).split(separator)
 
+    def parse(texts: list[str]) -> npt.NDArray[np.float32]:
+        with np.errstate(over="ignore"):
+            return np.array(list(map(float, texts)), np.float32)
+
     names = [field.strip() for field in split(first)]
-    named = "" not in names[1:] and not all(map(_is_number, names))
-    index = named and names[0] == ""
+    named = False
+    try:
+        parse(names)
+    except ValueError:
+        named = "" not in names[1:]
     numbers: list[npt.NDArray[np.float32]] = []
     for line, text in rows[named:]:
         try:
-            with np.errstate(over="ignore"):
-                row = np.array(list(map(float, split(text)[index:])), np.float32)
+            numbers.append(parse(split(text)[named and names[0] == "" :]))
         except ValueError as error:
             raise DataError(path, line, f"expected a table of numbers ({brief(error)}).") from None
-        if numbers and len(row) != len(numbers[0]):
-            message = f"expected a table of numbers, {len(numbers[0])} in each row, but found {len(row)}."
-            raise DataError(path, line, message)
-        numbers.append(row)
+        if len(numbers[-1]) != len(numbers[0]):
+            found = f"{len(numbers[0])} in each row, but found {len(numbers[-1])}"
+            raise DataError(path, line, f"expected a table of numbers, {found}.")
     if not numbers:
         raise DataError(path, None, "expected a table of numbers, but it holds none.")
-    return np.stack(numbers)
+    matrix = np.stack(numbers)
+    yield {"numbers": StoredArray(matrix.shape, matrix.dtype, lambda: matrix)}
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-_BY_TORCH = ArrayFormat("a file of torch.save", _list_torch, _read_torch)
-_BY_HDF5 = ArrayFormat("an HDF5 file", _list_hdf5, _read_hdf5)
-_BY_TEXT = ArrayFormat("a table of numbers", _list_text, _read_text)
-MAT = ArrayFormat("a .mat file", _list_mat, _read_mat)
-BINARY_FORMATS = {
-    ".npz": ArrayFormat("a numpy archive (.npz)", _list_npz, _read_npz),
-    ".pt": _BY_TORCH,
-    ".pth": _BY_TORCH,
-    ".h5": _BY_HDF5,
-    ".hdf5": _BY_HDF5,
-    ".mat": MAT,
+_TORCH = ("a file of torch.save", _open_torch)
+_HDF5 = ("an HDF5 file", _open_hdf5)
+_TEXT = ("a table of numbers", _open_text)
+_Format = tuple[str, Callable[[Path], AbstractContextManager[Arrays]]]
+BINARY_FORMATS: dict[str, _Format] = {
+    ".npz": ("a numpy archive (.npz)", _open_npz),
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
+    ".mat": ("a .mat file", _open_mat),
 }
-TEXT_FORMATS = {".csv": _BY_TEXT, ".tsv": _BY_TEXT, ".txt": _BY_TEXT}
-ARRAY_FORMATS = BINARY_FORMATS | TEXT_FORMATS
-"""Every format but `.npy` by the end of the file's name, in lower case."""
+TEXT_FORMATS: dict[str, _Format] = {".csv": _TEXT, ".tsv": _TEXT, ".txt": _TEXT}
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Arrays]:
+    """Yield the arrays of a file of any format but `.npy`; one that claims more than fits is marked as such.
+
+    Raises:
+        DataError: The file is not a regular one of its format, or the block fails.
+    """
+    kind, opened = (BINARY_FORMATS | TEXT_FORMATS)[path.suffix.lower()]
+    require_regular(path)
+    with reading(path, kind), opened(path) as found:
+        excess, limit = "more numbers than the file holds", _limit(path)
+        yield {
+            name: StoredArray(array.shape, excess, array.read) if prod(array.shape) > limit else array
+            for name, array in found.items()
+        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -10,16 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from g2l.config import DataConfig, Normalization, Selection
-from g2l.datasets.cache import FeatureCache, SharedFeatures
 from g2l.datasets.errors import DataError, condense
-from g2l.datasets.facts import (
-    DATASET_NAME,
-    FACTS_NAME,
-    background_indices,
-    log_once,
-    resolve_config,
-)
+from g2l.datasets.facts import DATASET_NAME, FACTS_NAME, background_indices, log_once, resolve_config
 from g2l.datasets.features import Features
 from g2l.datasets.holdout import HoldoutCut, cut_holdout
 from g2l.datasets.labels import Labels
@@ -27,9 +23,10 @@ from g2l.datasets.layout import ClassMapping, DatasetFolder, common_videos, find
 from g2l.datasets.normalize import Statistics, normalize, pooled_statistics
 from g2l.datasets.reading import file_fingerprint
 from g2l.datasets.validation import Inspection, VideoFiles, inspect_dataset
-from g2l.errors import InputError, did_you_mean
-from g2l.files import fingerprint
+from g2l.errors import G2LError, InputError, did_you_mean
+from g2l.files import atomic_path, fingerprint
 
+_LOGGER = logging.getLogger("g2l")
 _VALIDATE_HINT = "`g2l data validate` lists every error of the data set."
 _FACTS = (DATASET_NAME, f"features/{FACTS_NAME}")
 
@@ -52,13 +49,67 @@ class Partitions:
     test: tuple[str, ...]
 
 
+class FeatureCache:
+    """Features by video name, as many as fit into a budget in MiB; none is dropped for another one."""
+
+    def __init__(self, budget_mb: int) -> None:
+        self._left = budget_mb * 2**20
+        self._entries: dict[str, Features] = {}
+
+    def get(self, name: str) -> Features | None:
+        """Return the features of `name`, or None."""
+        return self._entries.get(name)
+
+    def put(self, name: str, features: Features) -> Features:
+        """Return `features`, and keep them where there is room."""
+        if features.nbytes <= self._left:
+            self._entries[name] = features
+            self._left -= features.nbytes
+        return features
+
+
+class SharedFeatures:
+    """Features by video name in mapped files of a folder of their own. Safe for several processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mapped: dict[str, Features] = {}
+
+    def get(self, name: str) -> Features | None:
+        """Return the features of `name`, memory-mapped, or None if no process has put them there."""
+        if name not in self._mapped:
+            try:
+                self._mapped[name] = self._map(name)
+            except OSError:
+                return None
+        return self._mapped[name]
+
+    def put(self, name: str, features: Features) -> Features:
+        """Return `features` memory-mapped after writing them, unless they are, or cannot be written."""
+        if not isinstance(features, np.memmap):
+            try:
+                with atomic_path(self._path(name)) as temporary, temporary.open("wb") as stream:
+                    np.lib.format.write_array(stream, features, allow_pickle=False)
+                features = self._map(name)
+            except (G2LError, OSError) as error:
+                _LOGGER.warning("video %r cannot be shared between processes: %s", name, error)
+                return features
+        self._mapped[name] = features
+        return features
+
+    def _map(self, name: str) -> Any:
+        return np.load(self._path(name), mmap_mode="c", allow_pickle=False)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{fingerprint(name)}.npy"
+
+
 class SegmentationDataset:
     """One split of a data set. Not safe for several threads.
 
     Attributes:
         config: How it is read, with the facts of the data set in the place of settings that were not given.
         fps: Frames per second of the feature files, or None.
-        background_indices: Indices of the configured background classes that exist, ascending.
         notices: What was odd about the data: one sentence each.
         statistics: Of the training frames under `normalize` train, once `standardized_on` was called.
     """
@@ -93,10 +144,7 @@ class SegmentationDataset:
         """Open a split after checking the header of every feature file and all labels.
 
         Settings that are None come from `dataset.json`. Unless `quiet`, notices are logged once per process.
-
-        Raises:
-            InputError: The configuration is out of range, or the data set, the split or any file of it is
-                missing or invalid; file and line are named.
+        InputError, naming file and line, if anything is missing or invalid.
         """
         given = config.validate()
         config = resolve_config(given, quiet=quiet).validate()
@@ -123,11 +171,7 @@ class SegmentationDataset:
         return found
 
     def partitions(self, selection: Selection, rotation: int = 0) -> Partitions:
-        """Return who is on which side: `best` cuts a hold-out from the train bundle, `last` trains on all.
-
-        Raises:
-            InputError: A hold-out is needed, but there is one training video, or `group_pattern` is unusable.
-        """
+        """Return who is on which side: `best` cuts a hold-out from the train bundle, `last` trains on all."""
         if selection is Selection.LAST:
             return Partitions(self._train, (), self._test)
         cut = self._cut(rotation)
@@ -144,10 +188,7 @@ class SegmentationDataset:
         return self._cut().notice
 
     def standardized_on(self, names: Collection[str]) -> Self:
-        """Return this data set with the statistics of `names`, the training partition, bound to it.
-
-        Only `normalize` train needs them; other kinds return the data set itself.
-        """
+        """Return this data set with statistics of the training videos `names` if `normalize` is train."""
         if self.normalize is not Normalization.TRAIN:
             return self
         other = copy(self)
@@ -158,8 +199,7 @@ class SegmentationDataset:
     def shared_in(self, folder: Path) -> Self:
         """Return this data set, whose videos are read through maps that processes share, not kept in RAM.
 
-        Videos that are not stored as they are used are put into `folder` by the first process that needs
-        them. Data sets and ways of reading them do not mix there.
+        Those that are not stored as they are used are put into `folder` by the first process that needs them.
         """
         statistics = self.statistics and (self.statistics.mean.tolist(), self.statistics.std.tolist())
         other = copy(self)
@@ -167,11 +207,7 @@ class SegmentationDataset:
         return other
 
     def load(self, name: str) -> Video:
-        """Return one video, from RAM or mapped where the cache has it.
-
-        Raises:
-            InputError: The features hold NaN or infinity, or the name is not in this split.
-        """
+        """Return one video, from RAM or mapped where the cache has it; InputError if it is not finite."""
         targets = self._files(name).labels[:: self.sample_rate]
         features = self._cache.get(name)
         if features is None:
@@ -192,10 +228,9 @@ class SegmentationDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits for all that training and scoring depend on, and nothing else.
+        """16 hex digits for all that training and scoring depend on, the same in every folder.
 
-        It is the same on every machine and in every folder. All labels count; of features, see
-        `file_fingerprint`.
+        All labels count; of features, see `file_fingerprint`.
         """
         try:
             holdout: tuple[str, ...] = self._cut().holdout
@@ -264,8 +299,5 @@ class SegmentationDataset:
         try:
             return self._inspection.videos[name]
         except KeyError:
-            hint = did_you_mean(name, list(self._inspection.videos))
-            raise InputError(
-                f"video {name!r} is not in split {self.config.fold_names} of {self.config.dataset}.",
-                hint=hint,
-            ) from None
+            message = f"video {name!r} is not in split {self.config.fold_names} of {self.config.dataset}."
+            raise InputError(message, hint=did_you_mean(name, list(self._inspection.videos))) from None

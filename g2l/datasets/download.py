@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from lzma import LZMAError
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -43,8 +43,11 @@ _BLOCK = 2**20
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """Answers after which another attempt may succeed."""
 _LARGEST_RECORD = 2**22
-_PARTS = {"features": ".npy", "groundTruth": ".txt", "splits": ".bundle"}
-_MAPPING = "mapping.txt"
+_PLACE = re.compile(
+    r"(?:[^/]+/)?(?P<dataset>[^/]+)/"
+    r"(?P<place>mapping\.txt|features/[^/.][^/\\]*\.npy|groundTruth/[^/.][^/\\]*\.txt|splits/[^/.][^/\\]*\.bundle)"
+)
+"""Only files in such places are ever written, so that no name can lead anywhere else."""
 _ZIP_ERRORS = (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError, UnicodeError)
 """Errors of `zipfile` for damaged or encrypted archives and unknown compressions."""
 
@@ -100,11 +103,16 @@ def read_record(source: Source) -> Archive:
         raise OperationalError(f"{source.record}: {error}.", hint="is there a network, or a proxy?") from None
     except ValueError:
         raise OperationalError(f"{source.record}: expected JSON, but found something else.") from None
-    files = value.get("files") if isinstance(value, dict) else None
-    for file in files if isinstance(files, list) else []:
-        if isinstance(file, dict) and source.file in (file.get("key"), file.get("filename")):
-            return _archive(source, file, value.get("metadata"))
-    raise OperationalError(f"{source.record}: expected a file {source.file!r}, but it names none.")
+    try:
+        (file,) = (one for one in value["files"] if one["key"] == source.file)
+        size, checksum = int(file["size"]), str(file["checksum"])
+    except (LookupError, TypeError, ValueError):
+        size, checksum = 0, ""
+    if size < 1 or not re.fullmatch(r"md5:[0-9a-f]{32}", checksum):
+        raise OperationalError(f"{source.record}: expected size and MD5 of {source.file!r}, but found none.")
+    metadata = value.get("metadata")
+    licence = metadata.get("license") if isinstance(metadata, dict) else None
+    return Archive(size, checksum[4:], licence.get("id") if isinstance(licence, dict) else None)
 
 
 def download_dataset(
@@ -112,12 +120,8 @@ def download_dataset(
 ) -> Path:
     """Download an archive, check it, unpack one data set of it, all or nothing, and return its folder.
 
-    An archive that is there already is checked and used; an interrupted one is completed.
-
-    Raises:
-        InputError: There is a data set of that name already.
-        OperationalError: The server fails, or its answer does not match the record.
-        DiskFullError: There is no room; this is found before anything is downloaded.
+    An archive that is there already is checked and used; an interrupted one is completed. InputError if the
+    data set exists; OperationalError if the server fails or its answer does not match the record.
     """
     new_path(data_root, source.dataset)
     ensure_folder(data_root / ARCHIVES)
@@ -157,20 +161,17 @@ def unpack(path: Path, dataset: str, folder: DatasetFolder, progress: Progress) 
 
 
 def find_members(archive: ZipFile, path: Path, dataset: str) -> dict[str, ZipInfo]:
-    """Return the files of a data set by their place in it; all else in the archive is passed over.
-
-    The data set is a folder at the top of the archive or in one folder, such as `data/`.
-
-    Raises:
-        OperationalError: It holds no such data set.
-    """
-    places = ((_place(member, dataset), member) for member in archive.infolist())
-    found = {place: member for place, member in places if place is not None}
-    missing = [part for part in (*_PARTS, _MAPPING) if not any(place.startswith(part) for place in found)]
+    """Return the files of a data set, `<dataset>/…` or `<folder>/<dataset>/…`, by their place in it."""
+    matches = ((_PLACE.fullmatch(member.filename), member) for member in archive.infolist())
+    found = {
+        match["place"]: member
+        for match, member in matches
+        if match and match["dataset"] == dataset and member.filename.isprintable()
+    }
+    missing = {"features", "groundTruth", "splits", "mapping.txt"} - {place.split("/")[0] for place in found}
     if missing:
-        raise OperationalError(
-            f"{path}: expected a data set {dataset!r}, but it has no {', '.join(missing)}."
-        )
+        message = f"expected a data set {dataset!r}, but it has no {', '.join(sorted(missing))}."
+        raise OperationalError(f"{path}: {message}")
     return found
 
 
@@ -184,19 +185,6 @@ def check_room(path: Path, size: int, what: str) -> None:
 
 class _ConnectionLostError(Exception):
     """Another attempt may succeed."""
-
-
-def _archive(source: Source, file: dict[str, Any], metadata: Any) -> Archive:
-    size = file.get("size", file.get("filesize"))
-    digest = str(file.get("checksum", "")).removeprefix("md5:")
-    if not isinstance(size, int) or size < 1 or not re.fullmatch(r"[0-9a-f]{32}", digest):
-        raise OperationalError(
-            f"{source.record}: expected size and MD5 of {source.file}, but found {size!r} and "
-            f"{file.get('checksum')!r}."
-        )
-    licence = metadata.get("license") if isinstance(metadata, dict) else None
-    name = licence.get("id") if isinstance(licence, dict) else None
-    return Archive(size, digest, name if isinstance(name, str) else None)
 
 
 def _download(source: Source, archive: Archive, path: Path, progress: Progress) -> None:
@@ -231,7 +219,6 @@ def _download(source: Source, archive: Archive, path: Path, progress: Progress) 
 
 
 def _continue(url: str, size: int, partial: Path, bar: Task) -> None:
-    """Append what is missing, until the end or until the connection is lost."""
     start = _size(partial)
     with _request(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
         try:
@@ -251,9 +238,10 @@ def _request(url: str, headers: dict[str, str] | None = None) -> Iterator[Any]:
         answer = urlopen(Request(url, headers=headers or {}), timeout=TIMEOUT_S)
     except HTTPError as error:
         message = f"answered {error.code} {error.reason}"
-        if error.code in _TRANSIENT:
-            raise _ConnectionLostError(message) from None
-        raise OperationalError(f"{url}: {message}.") from None
+        transient = error.code in _TRANSIENT
+        raise (
+            _ConnectionLostError(message) if transient else OperationalError(f"{url}: {message}.")
+        ) from None
     except (OSError, HTTPException) as error:
         raise _ConnectionLostError(f"cannot be reached ({getattr(error, 'reason', None) or error})") from None
     with answer:
@@ -274,17 +262,3 @@ def _size(path: Path) -> int:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _place(member: ZipInfo, dataset: str) -> str | None:
-    """Return where a file belongs in the data set, such as `features/a.npy`, or None where it does not.
-
-    Only such places are ever written, so that no name can lead anywhere else.
-    """
-    parts = member.filename.split("/")
-    inside = parts[parts.index(dataset) + 1 :] if dataset in parts[:2] else []
-    if inside == [_MAPPING]:
-        return _MAPPING
-    if len(inside) != 2 or _PARTS.get(inside[0]) != PurePosixPath(inside[1]).suffix or inside[1][0] == ".":
-        return None
-    return None if "\\" in inside[1] or not inside[1].isprintable() else "/".join(inside)

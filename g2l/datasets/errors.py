@@ -14,13 +14,7 @@ _VARYING = re.compile(r"'[^']*'|\S*/\S*|\d[\d,.]*")
 
 
 class DataError(InputError):
-    """One thing that is wrong with a data set: raised by a reader, or collected in a list of issues.
-
-    Attributes:
-        path: The file or folder.
-        line: 1-based line number, or None where it is about the whole file.
-        reason: One sentence: what was expected and what was found.
-    """
+    """One thing that is wrong with a data set: raised by a reader, or collected in a list of issues."""
 
     severity: Literal["error", "warning"] = "error"
 
@@ -29,12 +23,11 @@ class DataError(InputError):
         self.path, self.line, self.reason = path, line, reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep all attributes when the error crosses a process boundary."""
         return _rebuild, (type(self), self.path, self.line, self.reason, self.hint)
 
 
 class DataWarning(DataError):  # noqa: N818 - never raised
-    """One thing that is odd and does not stop the reading; never raised."""
+    """One thing that is odd and does not stop the reading."""
 
     severity = "warning"
 

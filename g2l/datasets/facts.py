@@ -54,9 +54,6 @@ def resolve_config(config: DataConfig, *, quiet: bool = False) -> DataConfig:
     """Return `config` with every setting that is None taken from the data set's facts, or else its default.
 
     A given setting wins; unless `quiet`, a warning is logged where the facts differ.
-
-    Raises:
-        InputError: There is no such data set, or its facts are invalid.
     """
     folder = find_dataset(config).path
     facts = read_dataset_facts(folder)
@@ -74,8 +71,7 @@ def resolve_config(config: DataConfig, *, quiet: bool = False) -> DataConfig:
 def background_indices(config: DataConfig, mapping: ClassMapping) -> tuple[int, ...]:
     """Return the indices of the background classes that `config`, or else the facts, names, ascending.
 
-    Raises:
-        DataError: A name is not one of a class; only `background` may be absent.
+    DataError if a name is not one of a class; only `background` may be absent.
     """
     folder = find_dataset(config)
     names = resolve_config(config, quiet=True).background or ()
@@ -90,11 +86,7 @@ def background_indices(config: DataConfig, mapping: ClassMapping) -> tuple[int, 
 
 
 def read_dataset_facts(folder: Path) -> dict[str, Any]:
-    """Return the facts of a data set, as `DataConfig` has them; without an fps, that of `features.json`.
-
-    Raises:
-        DataError: A file of facts is unreadable, of another schema or holds an invalid value.
-    """
+    """Return the facts of a data set, as `DataConfig` has them; without an fps, that of `features.json`."""
     path = folder / DATASET_NAME
     facts: dict[str, Any] = {}
     for name, value in (_read(path, DATASET_SCHEMA) or {}).items():

@@ -59,13 +59,7 @@ class FeatureFile:
         return f"stored as {size}; read as feature_dim × frames."
 
     def oriented(self, feature_dim: int, *, frames_first: bool = False) -> FeatureFile:
-        """Return this file with the axis of length `feature_dim` taken as the features.
-
-        `frames_first` decides for a square matrix, whose shape does not tell.
-
-        Raises:
-            DataError: Neither axis has that length.
-        """
+        """Return this file with D = `feature_dim`; `frames_first` decides where it is square."""
         rows, columns = self.shape
         if feature_dim not in self.shape:
             found = f"{rows} × {columns} (feature_dim × frames)"
@@ -83,11 +77,7 @@ class FeatureFile:
         return mapped
 
     def read(self, sample_rate: int = 1, num_frames: int | None = None) -> Features:
-        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), C-contiguous (D, T').
-
-        Raises:
-            DataError: A number read is NaN or infinite in float32, or the file changed since it was opened.
-        """
+        """Return every `sample_rate`-th of the first `num_frames` frames (None: all), (D, T')."""
         with FeatureReader(self, sample_rate) as reader:
             last = None if num_frames is None else min(reader.num_frames, -(-num_frames // sample_rate))
             return reader.read(0, last)
@@ -97,10 +87,7 @@ def open_features(path: Path, feature_dim: int | None = None) -> FeatureFile:
     """Check the header of a `.npy` file; no number is read.
 
     `feature_dim` is the D it must have, either way round (see `FeatureFile.notice`); None takes the rows.
-
-    Raises:
-        DataError: The file is missing, truncated or not a numpy array, its array is not numeric, not 2-D or
-            empty, or neither axis has length `feature_dim`.
+    DataError unless it is a whole numeric matrix of that size.
     """
     with os.fdopen(open_regular(path), "rb") as stream:
         size, *_ = stamp = _stamp(stream.fileno())
@@ -152,7 +139,7 @@ def feature_axis(files: Mapping[str, FeatureFile], lengths: Mapping[str, int]) -
 
 
 def as_features(path: Path, numbers: npt.NDArray[Any]) -> Features:
-    """Return numbers of any type as finite float32, C-contiguous; DataError as of `require_finite`."""
+    """Return numbers of any type as finite float32, C-contiguous, or raise DataError."""
     with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes inf
         features = np.ascontiguousarray(numbers, np.float32)
     require_finite(path, features)
@@ -179,10 +166,7 @@ def require_finite(path: Path, features: Features, first: int = 0, rate: int = 1
 
 
 class FeatureReader:
-    """An open feature file, of which every `sample_rate`-th frame is read.
-
-    Frame t of the reader is frame t · sample_rate of the file.
-    """
+    """An open feature file; frame t of the reader is frame t · `sample_rate` of the file."""
 
     def __init__(self, file: FeatureFile, sample_rate: int = 1) -> None:
         self.file = file
@@ -206,16 +190,7 @@ class FeatureReader:
             raise DataError(self.file.path, None, "changed while it was read.")
 
     def read(self, first: int = 0, last: int | None = None, out: Features | None = None) -> Features:
-        """Return frames [first, last), (D, last - first).
-
-        Args:
-            first: First frame of the reader.
-            last: Frame after the last one, or None for all.
-            out: Array to put them into, whose rows are contiguous, or None for a new one.
-
-        Raises:
-            DataError: A number is NaN or infinite in float32, or the file was cut short or cannot be read.
-        """
+        """Return frames [first, last), (D, last - first), in `out`, of contiguous rows, or a new array."""
         last = self.num_frames if last is None else last
         if out is None:
             out = np.empty((self.file.feature_dim, last - first), np.float32)
@@ -257,7 +232,6 @@ class FeatureReader:
             out[:, left : left + width] = some[:: self._rate].T
 
     def _fill(self, values: npt.NDArray[Any], number: int) -> None:
-        """Read contiguous `values` that start at a number of the file."""
         view = values.view(np.uint8).data
         offset = self.file.offset + number * self.file.dtype.itemsize
         while view:

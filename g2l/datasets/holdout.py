@@ -32,11 +32,7 @@ class HoldoutCut:
 
 
 def group_of(name: str, pattern: str) -> str | None:
-    """Return what the first group of `pattern` finds in a video name, or None when it finds nothing.
-
-    Raises:
-        InputError: The pattern is not a regular expression, or has no group.
-    """
+    """Return what the first group of `pattern` finds in a name, or None; InputError if it has none."""
     try:
         compiled = re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
@@ -58,19 +54,16 @@ def subjects_of(names: Sequence[str], pattern: str | None = None) -> dict[str, s
 def cut_holdout(
     names: Sequence[str], fraction: float, seed: int, pattern: str | None, rotation: int = 0
 ) -> HoldoutCut:
-    """Cut the names in two, by subject where the names contain one; a function of the set of names.
+    """Cut at least two names in two, by subject where names contain one; a function of the set of names.
 
     Args:
-        names: The train bundle, at least two videos.
+        names: The train bundle.
         fraction: Share of the groups to hold out, in (0, 1); at least one group is on each side.
         seed: Fixes the cut.
         pattern: Regular expression whose first group is the subject; None tries `SUBJECT_PATTERNS`, "" means
             that every video is its own group.
         rotation: Which part is held out, modulo `HoldoutCut.rotations`. Parts of different rotations have no
             group in common, but the last one may share some with the first.
-
-    Raises:
-        InputError: There are fewer than two videos, or the pattern is not usable.
     """
     groups, notice = _groups(names, pattern)
     if len(names) < 2:

@@ -21,12 +21,9 @@ Transitions = tuple[tuple[int, int, int], ...]
 
 
 def parse_labels(path: Path, mapping: ClassMapping, issues: list[DataError]) -> Labels:
-    """Return the class index of every frame, shape (T,), appending what is wrong to `issues`.
+    """Return the class index of every frame, shape (T,), adding what is wrong to `issues`.
 
-    A class that is not in the mapping is reported once a file and stands as -1.
-
-    Raises:
-        DataError: The file cannot be read at all.
+    A class that is not in the mapping is reported once a file and stands as -1. DataError if unreadable.
     """
     lines = read_lines(path)
     index = mapping.index
@@ -58,10 +55,7 @@ def count_transitions(videos: Iterable[Labels], num_classes: int) -> Transitions
 def log_probabilities(
     transitions: Sequence[tuple[int, int, int]], num_classes: int
 ) -> npt.NDArray[np.float64]:
-    """Return ln P(next class | class), (C, C), class by row, from the result of `count_transitions`.
-
-    One is added to every count (Laplace), so that a pair that training never showed stays possible.
-    """
+    """Return ln P(next class | class), (C, C), class by row; one is added to every count (Laplace)."""
     counts = np.ones((num_classes, num_classes))
     for before, after, count in transitions:
         counts[before, after] += count

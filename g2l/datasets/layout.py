@@ -60,7 +60,7 @@ class DatasetFolder:
         return tuple(sorted({split for _, split in find_split_files(self.path / "splits")}))
 
     def _file(self, folder: str, name: str, suffix: str) -> Path:
-        """Return the file of a video; its name on disk may be in another Unicode form than in a bundle."""
+        """Return the file of a video; its name on disk may be in another Unicode form."""
         path = self.path / folder / f"{name}{suffix}"
         if name.isascii() or present(path):
             return path
@@ -106,16 +106,12 @@ def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
 
 
 def read_bundle(path: Path) -> tuple[str, ...]:
-    """Return the video names of a bundle; DataError as of `parse_bundle` at the first error."""
+    """Return the video names of a bundle; DataError at the first error."""
     return tuple(strictly(partial(parse_bundle, path)))
 
 
 def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
-    """Return the line of each video name in the bundle's order, appending what is wrong to `issues`.
-
-    Raises:
-        DataError: The file cannot be read at all.
-    """
+    """Return the line of each video name in the bundle's order, adding what is wrong to `issues`."""
     lines: dict[str, int] = {}
     rows = list(numbered(read_lines(path)))
     for number, text in rows:
@@ -134,7 +130,7 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
 
 
 def read_folds(folder: DatasetFolder, folds: Sequence[int]) -> dict[int, Sides]:
-    """Return train and test videos of some folds; DataError as of `find_bundles` and `parse_bundle`."""
+    """Return train and test videos of some folds, or raise DataError."""
     found = {}
     for fold in folds:
         train, test = find_bundles(folder, fold)
@@ -163,10 +159,7 @@ def parse_split(bundles: Iterable[Path], issues: list[DataError]) -> tuple[dict[
 
 
 def name_error(name: str) -> str | None:
-    """Return why `name` cannot be the name of a video, or None when it can.
-
-    File names are made of it, so it must not leave the folder of the data set or of the predictions.
-    """
+    """Return why `name` cannot name a video, or None; it must not leave the folder it is used in."""
     if "/" in name or "\\" in name:
         return "holds a path separator"
     if name in ("", ".", ".."):
@@ -193,16 +186,12 @@ class ClassMapping:
 
 
 def read_mapping(path: Path) -> ClassMapping:
-    """Return the mapping in `path`; DataError as of `parse_mapping` at the first error."""
+    """Return the mapping in `path`; DataError at the first error."""
     return strictly(partial(parse_mapping, path))
 
 
 def parse_mapping(path: Path, issues: list[DataError]) -> ClassMapping:
-    """Return the mapping of lines `<index> <class name>`, in any order, adding its errors to `issues`.
-
-    Raises:
-        DataError: The file cannot be read at all.
-    """
+    """Return the mapping of lines `<index> <class name>`, in any order, adding its errors to `issues`."""
     lines: dict[int, int] = {}
     names: dict[str, int] = {}
     rows = list(numbered(read_lines(path)))
@@ -232,11 +221,7 @@ def parse_mapping(path: Path, issues: list[DataError]) -> ClassMapping:
 
 
 def new_path(root: Path, name: str) -> Path:
-    """Return `<root>/<name>`, where nothing is yet.
-
-    Raises:
-        InputError: The name is not a folder name, or something of that name exists.
-    """
+    """Return `<root>/<name>`; InputError if that is not a folder name or exists."""
     DataConfig(data_root=root, dataset=name).validate()
     path = root / name
     if present(path):
@@ -246,12 +231,7 @@ def new_path(root: Path, name: str) -> Path:
 
 @contextmanager
 def new_dataset(root: Path, name: str) -> Iterator[DatasetFolder]:
-    """Yield a hidden folder with `features/` in it; it becomes `<root>/<name>` at the end.
-
-    Raises:
-        InputError: As of `new_path`.
-        OperationalError: Writing failed.
-    """
+    """Yield a hidden folder with `features/` in it; it becomes `<root>/<name>` at the end."""
     path = new_path(root, name)
     ensure_folder(root)
     for stale in root.glob(f".{escape(name)}.*.tmp"):

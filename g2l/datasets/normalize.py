@@ -67,16 +67,8 @@ def normalize(
 ) -> Features:
     """Return standardised features (D, T); rows with a deviation below `SMALLEST_STD` become 0.
 
-    Args:
-        features: Subsampled features, (D, T).
-        kind: `video` takes mean and deviation from these features, `train` those given; `none` returns the
-            argument itself.
-        mean: Row means over the training frames, length D; of `train` only.
-        std: Row standard deviations, length D; of `train` only.
-        out: Array for the result, which may be `features` itself, or None for a new one.
-
-    Raises:
-        InputError: `train` lacks a mean or deviation, or their length is not D.
+    `video` takes mean and deviation from these features, `train` those given, each of length D; `none`
+    returns the argument. `out`, for the result, may be `features`. InputError if values do not fit.
     """
     if kind is Normalization.NONE:
         return features

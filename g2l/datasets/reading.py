@@ -25,15 +25,7 @@ BLOCK_BYTES = 4096
 
 @contextmanager
 def reading(path: Path, kind: str | None = None) -> Iterator[None]:
-    """Turn any exception of a library that reads `path` into one line that names the file.
-
-    Args:
-        path: The file that is read inside the block; nothing else should be done there.
-        kind: What it should be, such as `a .mat file`, for the message.
-
-    Raises:
-        DataError: The block raised anything but one of our own errors.
-    """
+    """Turn any exception of a library that reads `path` (as `kind`) into one DataError."""
     wanted = f" as {kind}" if kind else ""
     try:
         yield
@@ -50,11 +42,7 @@ def reading(path: Path, kind: str | None = None) -> Iterator[None]:
 
 
 def open_regular(path: Path) -> int:
-    """Return a descriptor of a regular file, or of a link to one; a pipe would block and is refused.
-
-    Raises:
-        DataError: The file is missing, not regular or not readable.
-    """
+    """Return a descriptor of a regular file, or raise DataError; a pipe would block and is refused."""
     with reading(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     mode = os.fstat(descriptor).st_mode
@@ -66,11 +54,7 @@ def open_regular(path: Path) -> int:
 
 
 def present(path: Path) -> bool:
-    """Return whether there is a file, folder or link, be it broken.
-
-    Raises:
-        DataError: A folder above it may not be entered.
-    """
+    """Return whether there is a file, folder or link, be it broken; DataError where it cannot be seen."""
     with reading(path):
         try:
             path.lstat()
@@ -99,8 +83,7 @@ def read_bytes(path: Path) -> bytes:
 def file_fingerprint(path: Path) -> dict[str, Any]:
     """Return `size` and `sha256` of a file: of all bytes up to 1 MiB, else of 32 spread blocks of 4 KiB.
 
-    Hashing all of 30 GB before a run would take minutes. A change in a large file that misses every block is
-    not detected.
+    Hashing 30 GB would take minutes; a change in a large file that misses every block is not detected.
     """
     digest = hashlib.sha256()
     with os.fdopen(open_regular(path), "rb") as stream, reading(path):
@@ -115,14 +98,10 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[str]:
-    r"""Return the lines of a text file without their ends, in Unicode's normal form C.
+    r"""Return the lines of a text file without their ends, in Unicode's normal form C, or raise DataError.
 
     The text is UTF-8, or UTF-16 after a byte-order mark, which is dropped. `\n`, `\r\n` and `\r` end a line;
-    the last line need not be ended. Form feeds and Unicode separators do not end a line, unlike in
-    `str.splitlines`. The normal form lets names match that different systems compose differently.
-
-    Raises:
-        DataError: The file is missing, unreadable or not text.
+    form feeds and Unicode separators do not, unlike in `str.splitlines`.
     """
     raw = read_bytes(path)
     mark = next((mark for mark in _MARKS if raw.startswith(mark)), b"")

@@ -82,14 +82,7 @@ def check_sizes(**sizes: tuple[int, int]) -> None:
 def write_dataset(
     root: Path, name: str, data: SyntheticDataset, source: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write a data set to `<root>/<name>`, all or nothing, and return that folder.
-
-    `source` (how it was made) is kept in `dataset.json`.
-
-    Raises:
-        InputError: The name is not a folder name, or something of that name exists.
-        OperationalError: Writing failed.
-    """
+    """Write a data set, all or nothing, and return its folder; `source` (how it was made) is kept."""
     with new_dataset(root, name) as folder:
         write_index(folder, data.class_names, data.splits)
         for video in data.videos:
@@ -147,18 +140,7 @@ def kitchen(
     classes: int = 10,
     feature_dim: int = 16,
 ) -> SyntheticDataset:
-    """Return a synthetic kitchen.
-
-    Args:
-        generator: Source of randomness.
-        videos: Number of videos, six subjects taking turns.
-        frames: Mean T; videos have 0.75 to 1.25 times as many.
-        classes: C.
-        feature_dim: D.
-
-    Raises:
-        InputError: A size is too small.
-    """
+    """Return a synthetic kitchen; videos have 0.75 to 1.25 times `frames`."""
     check_sizes(
         videos=(videos, MIN_VIDEOS),
         frames=(frames, MIN_FRAMES),
@@ -198,7 +180,6 @@ def _draw_labels(generator: np.random.Generator, shared: _Kitchen, length: int) 
 
 
 def _draw_actions(generator: np.random.Generator, shared: _Kitchen, courses: int) -> list[int]:
-    """Return the classes of the segments of one video."""
     kinds = generator.integers(2, size=courses + 1)  # the last marker closes the last course
     actions = [_BACKGROUND]
     for course in range(courses):
@@ -233,17 +214,10 @@ def lags(
     frames: int = 400,
     feature_dim: int = 8,
 ) -> SyntheticDataset:
-    """Return a data set with 2^n classes for n planted lags, the first being the lowest bit.
+    """Return a data set with 2^n classes for n planted lags (frames), the first being the lowest bit.
 
-    Args:
-        generator: Source of randomness.
-        planted: Lags in frames, all different.
-        videos: Number of videos, six subjects taking turns.
-        frames: Mean T; videos have 0.75 to 1.25 times as many.
-        feature_dim: D; the signals and as many others as fit are mixed into all features.
-
-    Raises:
-        InputError: A size is too small, or the lags are not 1 to `MAX_LAGS` different integers >= 1.
+    Videos have 0.75 to 1.25 times `frames`. The signals, and as many others as fit, are mixed into all of
+    the `feature_dim` features.
     """
     if not 1 <= len(planted) <= MAX_LAGS or len(set(planted)) < len(planted) or min(planted) < 1:
         raise InputError(
@@ -288,10 +262,7 @@ def autoregressive_noise(
 
 
 def smooth_noise(generator: np.random.Generator, frames: int, width: float) -> Signal:
-    """Return white noise (frames,) smoothed by a Gaussian, rescaled to unit variance.
-
-    `width` is the Gaussian's standard deviation in frames; the autocorrelation is exp(−τ² / 4·width²).
-    """
+    """Return white noise (frames,) smoothed by a Gaussian of standard deviation `width`, of unit variance."""
     reach = int(np.ceil(4 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     kernel /= np.sqrt(np.sum(kernel**2))

@@ -47,10 +47,8 @@ class Inspection:
 
     Attributes:
         tolerance: Frames by which features and labels of a video may differ.
-        bundles: Train and test videos of each split.
         videos: Files of each video in any bundle.
         feature_dim: D, or 0 when no feature file is readable.
-        issues: Errors and warnings in the order found.
     """
 
     folder: DatasetFolder
@@ -162,7 +160,6 @@ class DatasetFacts:
     """Contents of a data set, as far as they can be read.
 
     Attributes:
-        videos: Videos in any bundle whose files fit together.
         feature_dim: D, or 0 when no feature file is readable.
         longest: Frames of the longest video.
         class_counts: Frames of each class, in index order.
@@ -194,11 +191,7 @@ class ValidationReport:
 
 
 def validate_dataset(config: DataConfig, progress: Progress | None = None) -> ValidationReport:
-    """Check all splits of a data set, whatever `config.split` is, and all values; no error hides another.
-
-    Raises:
-        InputError: The configuration is out of range, or there is no such data set.
-    """
+    """Check all splits of a data set, whatever `config.split` is, and all values; no error hides another."""
     config.validate()
     folder = find_dataset(config)
     splits = folder.splits()
@@ -233,7 +226,6 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
 
 
 def _check_values(found: Inspection, progress: Progress) -> None:
-    """Read all features, and look for what reading labels passes over."""
     with progress.task("reading features", len(found.videos)) as task:
         for name, files in found.videos.items():
             features = attempt(files.features.read, found.issues)

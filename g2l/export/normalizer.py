@@ -92,7 +92,7 @@ def describe_input(metadata: ModelMetadata) -> str:
     sampled = "every frame" if rate == 1 else f"frames 0, {rate}, {2 * rate}, ..."
     divided = "and divides by its deviation"
     inside = {
-        Normalization.NONE: "they are used as they are",
+        Normalization.NONE: "they are not normalised",
         Normalization.VIDEO: f"the graph subtracts the mean of each row over the frames of a video {divided}",
         Normalization.TRAIN: f"the graph subtracts the mean of each row over the training frames {divided}",
     }

@@ -134,7 +134,8 @@ class PrecisionReport:
         hint = "export with --precision fp32; --force writes it all the same."
         if self.precision is Precision.INT8:
             hint = (
-                "give --calibration videos like those it will see, or export with --precision fp16 or fp32."
+                "give --calibration videos like those it will see, or use --precision fp16 or fp32; labels "
+                "of a weak model change easily. --force writes it all the same."
             )
         raise OperationalError(f"{reasons}; nothing was written.", hint=hint)
 

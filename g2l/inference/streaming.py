@@ -45,7 +45,7 @@ class StreamingPredictor:
         session: Runs the model.
 
     Attributes:
-        delay: Frames, as they arrive, by which the label of a frame may come behind it.
+        delay: Number of frames by which a label may lag behind its frame.
 
     Raises:
         InputError: Labels of the model depend on all frames of a video, by its backbone or its normalisation.

@@ -92,7 +92,11 @@ class Comparison:
             return f"equal within ±{self.margin:.1f} ({estimate}, {interval}; {self.sample})"
         if verdict is not Verdict.UNDECIDED:
             return f"{verdict.value} by {abs(self.estimate):.1f} ({interval}; {self.sample})"
-        shown = "" if self.detectable is None else f", which show differences from {self.detectable:.1f}"
+        shown = (
+            ""
+            if self.detectable is None
+            else f", which can show differences of {self.detectable:.1f} or more"
+        )
         more = "" if self.more is None else f"; about {_counted(*self.more)} would decide"
         return f"undecided ({estimate}, {interval}; {self.sample}{shown}{more})"
 

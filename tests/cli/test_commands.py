@@ -245,7 +245,7 @@ def test_evaluate(run: Run) -> None:
     assert other["accuracy"] == everything["accuracy"]
     assert "`--convention` must be one of mstcn, g2l" in refusal(run(*line, "--convention", "tcn"))
     compared = run(*line, "--compare", "out")
-    assert "Mean F1, compared with out: equal within ±1.0" in compared.stdout
+    assert "Mean F1 of A against B: equal within ±1.0" in compared.stdout
     comparison = json.loads(run(*line, "--compare", "out", "--json").stdout)["comparison"]
     assert comparison["metrics"]["edit"]["verdict"] == "equal"
     Path("out", Path(bundle).read_text().split()[0]).unlink()

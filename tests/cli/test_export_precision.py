@@ -33,11 +33,11 @@ def test_int8_is_measured_kept_and_predicted_with(
     for name in (
         "labels kept",
         "F1 against segments of fp32",
-        "F1 to the truth",
+        "change of F1 against the ground truth",
         "size of the file",
     ):
         assert name in told.stderr
-    assert ("kept by --force" in told.stderr) is found["forced"]
+    assert ("limits missed" in told.stderr) is found["forced"]
     told = run("predict", "--model", "int8.onnx", "--features", "data/tiny/features", "--output", "out")
     assert told.exit_code == 0, told.stderr
     assert len(list(Path("out").glob("*.txt"))) == 8

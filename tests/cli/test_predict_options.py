@@ -36,11 +36,11 @@ def test_a_second_run_does_what_is_missing(run: Run, model: Path) -> None:
     Path("out/S1_Kitchen_V1.txt").unlink()
     told = run(*line, "--resume")
     assert told.exit_code == 0, told.stderr
-    assert "8 videos written to out (7 of them before)" in told.stderr
+    assert "8 videos written to out (7 were already there)" in told.stderr
     after = files()
     assert after.pop("predictions.jsonl") != before.pop("predictions.jsonl")
     assert after == before
-    assert "(8 of them before)" in run(*line, "--resume", "true").stderr
+    assert "(8 were already there)" in run(*line, "--resume", "true").stderr
 
 
 def test_little_memory_changes_nothing_but_the_tiles(

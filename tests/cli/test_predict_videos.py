@@ -47,7 +47,7 @@ def test_videos_are_labelled_as_their_features_would_be() -> None:
     assert "2 videos written to out" in told.stderr
     assert np.load("out/features/a.npy").shape == (3, 6)
     assert len(Path("out/a.txt").read_text().splitlines()) == 6
-    assert "(2 of them before)" in invoke(*LINE, *VIDEOS, "--resume").stderr
+    assert "(2 were already there)" in invoke(*LINE, *VIDEOS, "--resume").stderr
     assert invoke(*LINE[:-1], "again", "--features", "out/features").exit_code == 0
     for name in ("a.txt", "b.txt", "segments.csv"):
         assert Path("again", name).read_bytes() == Path("out", name).read_bytes()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_lines import SMALL, Run, refusal
+from typer.testing import Result
 
 from cli.inputs import chosen_structure
 from cli.settings import StartConfig
@@ -55,6 +56,26 @@ def test_structure_show_and_convert(run: Run) -> None:
         ["stage 2", "1 3 9", "27 frames = 13.5 s", "13 frames = 6.5 s"],
         ["network", "", "113 frames = 56.5 s", "56 frames = 28.0 s"],
     ]
+
+
+def test_show_describes_a_model(run: Run, model: Path, exported: tuple[Path, Result]) -> None:
+    found = [
+        json.loads(run("structure", "show", str(path), "--json").stdout) for path in (model, exported[0])
+    ]
+    assert found[0] == found[1]
+    expected = {
+        "features": "4 x frames",
+        "frames_per_second": 15.0,
+        "normalization_inside": "train",
+        "delay_of_a_stream_in_frames": found[0]["look_ahead"],
+        "look_ahead_s": found[0]["look_ahead"] / 15,
+        "trained_on": "tiny",
+    }
+    assert expected.items() <= found[0].items()
+    assert len(found[0]["classes"]) == 5
+    shown = run("structure", "show", str(model)).stdout
+    assert "normalization inside: train" in shown
+    assert ", 5 classes, " in shown
 
 
 def test_structure_show_knows_backbones_and_causality(run: Run) -> None:

@@ -12,6 +12,8 @@ from command_lines import Run, refusal
 from safetensors.torch import load_file
 from typer.testing import Result
 
+from g2l.inference.sessions import open_session
+
 FEATURES = ("--features", "data/tiny/features")
 OUTPUT = ("--output", "out")
 
@@ -91,9 +93,21 @@ def test_official_state_dicts(run: Run, official: str) -> None:
     assert len(list(Path("out").glob("*.txt"))) == 8
 
 
+def test_a_model_keeps_its_own_facts_but_for_the_frame_rate(run: Run, model: Path) -> None:
+    line = ("export", "--model", str(model), "--output", "out.onnx")
+    message = refusal(run(*line, "--sample-rate", "2", "--background", ""))
+    assert "model.safetensors" in message
+    assert "`--sample-rate`, `--background`" in message
+    assert not Path("out.onnx").exists()
+    assert run(*line, "--fps", "25").exit_code == 0
+    assert open_session(Path("out.onnx")).metadata.fps == 25
+    predict = ("predict", "--model", "out.onnx", "--features", "data/tiny/features", "--output", "out")
+    assert "`--mapping`" in refusal(run(*predict, "--mapping", "data/tiny/mapping.txt"))
+
+
 def test_export_refuses(run: Run, model: Path, exported: tuple[Path, Result]) -> None:
     line = ("export", "--model", str(model))
-    assert "is already exported." in refusal(run("export", "--model", str(exported[0])))
+    assert "but found an exported one." in refusal(run("export", "--model", str(exported[0])))
     assert "`output` must end in .onnx" in refusal(run(*line, "--output", "model.bin"))
     assert "`opset` must be in " in refusal(run(*line, "--opset", "3"))
     assert "`ir_version` must be in " in refusal(run(*line, "--opset", "18", "--ir-version", "3"))

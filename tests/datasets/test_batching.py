@@ -49,13 +49,6 @@ def test_padding_is_zero_ignored_and_masked() -> None:
     assert batch.frame_mask.dtype == torch.float32
 
 
-def test_subsampled_targets_which_are_not_contiguous_are_copied_silently() -> None:
-    video = Video("v", np.zeros((1, 3), np.float32), np.arange(6, dtype=np.int64)[::2])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert collate([video]).targets.tolist() == [[0, 2, 4]]
-
-
 @given(
     lengths=st.lists(st.integers(1, 500), min_size=1, max_size=25),
     size=st.integers(1, 30),
@@ -81,16 +74,6 @@ def test_batches_hold_videos_of_similar_length() -> None:
     source = BatchSource(videos, videos.names, batch_size=8, seed=0)
     padded = sum(max(map(videos.num_frames, batch)) * len(batch) for batch in source.plan(0))
     assert padded < 1.25 * sum(lengths)
-
-
-def test_an_epoch_follows_its_plan_and_reads_a_batch_when_it_is_due() -> None:
-    videos = Videos(5, 6, 7, 8, 9)
-    source = BatchSource(videos, videos.names, batch_size=2, seed=3)
-    whole = [batch.names for batch in source.epoch(4)]
-    assert tuple(whole) == source.plan(4)
-    videos.loaded.clear()
-    first = next(source.epoch(4))
-    assert videos.loaded == list(first.names) == list(whole[0])
 
 
 def test_prefetched_batches_are_those_of_the_epoch_and_one_ahead() -> None:
@@ -135,10 +118,3 @@ def test_features_that_torch_cannot_take_as_they_are_are_copied() -> None:
         batch = collate([Video("v", features, np.zeros(3, np.int64))])
     assert batch.features.dtype == torch.float32
     assert batch.features.tolist() == [features.tolist()]
-
-
-def test_faults_are_input_errors() -> None:
-    with pytest.raises(InputError, match="`names` must hold at least one video, but is empty instead"):
-        BatchSource(Videos(), (), batch_size=1, seed=0)
-    with pytest.raises(InputError, match="`batch_size` must be >= 1, but is 0 instead"):
-        BatchSource(Videos(1), ("v0",), batch_size=0, seed=0)

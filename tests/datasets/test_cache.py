@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from g2l.config import Normalization, Selection
-from g2l.datasets.cache import FeatureCache
-from g2l.datasets.dataset import SegmentationDataset
-from g2l.datasets.errors import DataError
+from g2l.datasets.dataset import FeatureCache, SegmentationDataset
 from tests.datasets.conftest import LENGTHS, TinyDataset, random_features
 
 QUARTER = np.zeros((64, 1024), np.float32)  # 0.25 MiB
@@ -64,19 +62,6 @@ def test_shared_features_are_bit_for_bit_those_in_ram(
             np.testing.assert_array_equal(video.targets, expected.targets)
     as_used = stored == "plain" and settings in ({}, {"normalize": Normalization.NONE})
     assert len(files(folder)) == (0 if as_used else len(LENGTHS))
-
-
-def test_what_is_written_to_a_map_does_not_reach_the_file(tiny: TinyDataset, tmp_path: Path) -> None:
-    tiny.open().shared_in(tmp_path / "shared").load("S1_A").features[:] = 0
-    assert tiny.open().load("S1_A").features.any()
-
-
-def test_features_that_are_not_finite_are_refused(tiny: TinyDataset, tmp_path: Path) -> None:
-    features = random_features("S1_A", 20)
-    features[1, 7] = np.nan
-    tiny.features("S1_A", features)
-    with pytest.raises(DataError, match="features must be finite, but row 1 of frame 7"):
-        tiny.open().shared_in(tmp_path / "shared").load("S1_A")
 
 
 def test_where_nothing_can_be_written_each_process_has_its_own(

@@ -74,27 +74,6 @@ def test_lengths_that_differ_too_much_name_both_files_and_lengths(tiny: TinyData
     assert tiny.open(length_tolerance=5).num_frames("S2_A") == 30
 
 
-def test_frames_first_files_are_turned_round_and_reported_once(tiny: TinyDataset) -> None:
-    expected = tiny.open().load("S1_A").features
-    for name, frames in LENGTHS.items():
-        tiny.features(name, random_features(name, frames).T)
-    dataset = tiny.open()
-    assert dataset.feature_dim == 4
-    np.testing.assert_array_equal(dataset.load("S1_A").features, expected)
-    (notice,) = dataset.notices
-    assert "features: 5 of 5 files are stored as frames × feature_dim and read turned round" in notice
-
-
-def test_names_with_dots_and_classes_with_spaces(tiny: TinyDataset) -> None:
-    tiny.bundle("test", ["S4.cam1.v2"])
-    tiny.write("mapping.txt", "0 background\r\n1 cut\r\n2 stir\r\n3 take cup")
-    tiny.features("S4.cam1.v2", random_features("x", 3))
-    tiny.labels("S4.cam1.v2", ["take cup"] * 3)
-    dataset = tiny.open()
-    assert dataset.load("S4.cam1.v2").targets.tolist() == [3, 3, 3]
-    assert "no training frame is of class 'take cup'." in dataset.notices[0]
-
-
 def test_a_video_that_is_absent_is_named_with_its_line_in_the_bundle(tiny: TinyDataset) -> None:
     tiny.bundle("train", ["S1_A", "S1_b"])
     message = r"train\.split1\.bundle:2: video 'S1_b' has no features/S1_b\.npy\."
@@ -157,17 +136,6 @@ def test_one_training_video_cannot_give_a_hold_out_but_can_be_trained_on(tiny: T
     with pytest.raises(InputError, match="at least 2 training videos"):
         dataset.partitions(Selection.BEST)
     assert len(dataset.fingerprint) == 16
-
-
-def test_an_ungrouped_hold_out_is_logged_once(tiny: TinyDataset, caplog: pytest.LogCaptureFixture) -> None:
-    tiny.bundle("train", ["S1_A", "S1_B"])
-    dataset = tiny.open(normalize=Normalization.TRAIN)
-    with caplog.at_level(logging.WARNING, "g2l"):
-        parts = dataset.partitions(Selection.BEST)
-        assert dataset.standardized_on(parts.train).partitions(Selection.BEST) == parts
-    assert [r.getMessage() for r in caplog.records] == [
-        "tiny: all training videos are of subject 'S1': the hold-out is not grouped."
-    ]
 
 
 def test_an_error_keeps_its_fault_across_processes(tiny: TinyDataset) -> None:

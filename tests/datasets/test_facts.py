@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from typing import Any
 
 import pytest
@@ -34,12 +33,6 @@ def test_what_is_not_given_comes_from_the_data_set(tiny: TinyDataset) -> None:
         sample_rate=2, normalize=Normalization.VIDEO, background=("stir",), group_pattern="^(S.)"
     )
     assert dataset.fingerprint == explicit.fingerprint
-
-
-def test_without_facts_there_are_defaults(tiny: TinyDataset) -> None:
-    dataset = tiny.open()
-    assert (dataset.fps, dataset.sample_rate, dataset.normalize) == (None, 1, Normalization.NONE)
-    assert dataset.background == ("background",)
 
 
 def test_what_is_given_wins_and_one_line_says_so(tiny: TinyDataset, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,14 +84,3 @@ def test_invalid_facts_are_one_line(tiny: TinyDataset, text: str, message: str) 
     assert "dataset.json" in caught.value.message
     (error,) = validate_dataset(tiny.config()).errors
     assert error.message == caught.value.message
-
-
-def test_an_editor_may_put_a_mark_before_the_facts(tiny: TinyDataset) -> None:
-    tiny.write("dataset.json", '\ufeff{"schema": "g2l.dataset/1", "fps": 15}')
-    assert tiny.open().fps == 15
-
-
-def test_facts_that_are_a_pipe_are_refused(tiny: TinyDataset) -> None:
-    os.mkfifo(tiny.path / "dataset.json")
-    with pytest.raises(InputError, match=r"dataset\.json: cannot be read \(expected a file"):
-        tiny.open()

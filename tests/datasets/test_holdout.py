@@ -5,7 +5,6 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import GroupShuffleSplit
 
 from g2l.datasets.holdout import SUBJECT_PATTERNS, cut_holdout, group_of
 from g2l.errors import InputError
@@ -83,10 +82,3 @@ def test_rotations_hold_out_every_group_once_before_any_twice(names):
     for one, other in combinations(held[:-1], 2):
         assert not set(one) & set(other)
     assert cut_holdout(names, 0.25, 3, None, rotations - 1).holdout != held[0]
-
-
-def test_the_first_rotation_is_the_cut_of_earlier_versions():
-    groups = [name[:2] for name in GTEA]
-    split = GroupShuffleSplit(n_splits=1, test_size=1, random_state=3).split(GTEA, groups=groups)
-    _, held = next(split)
-    assert cut_holdout(GTEA, 0.25, 3, None).holdout == tuple(GTEA[number] for number in held)

@@ -49,15 +49,6 @@ def test_train_without_statistics_or_of_another_length_is_an_input_error() -> No
         normalize(_features(), Normalization.TRAIN, [0.0, 0.0], [1.0, 1.0, 1.0])
 
 
-@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5))
-def test_pooled_statistics_are_those_of_all_frames_together(lengths: list[int]) -> None:
-    matrices = [_features(frames, seed) for seed, frames in enumerate(lengths)]
-    together = np.concatenate(matrices, axis=1).astype(np.float64)
-    statistics = pooled_statistics(matrices)
-    np.testing.assert_allclose(statistics.mean, together.mean(axis=1), rtol=1e-9)
-    np.testing.assert_allclose(statistics.std, together.std(axis=1), rtol=1e-6, atol=1e-12)
-
-
 @given(blocks=st.lists(st.integers(1, 3), min_size=1, max_size=3), rest=st.integers(0, BLOCK_FRAMES))
 @settings(max_examples=20, deadline=None)
 def test_statistics_have_the_same_bits_however_a_video_is_cut_between_blocks(
@@ -80,11 +71,3 @@ def test_statistics_have_the_same_bits_however_a_video_is_cut_between_blocks(
         axis=1,
     )
     np.testing.assert_array_equal(by_parts, normalize(features, Normalization.VIDEO))
-
-
-@pytest.mark.parametrize("kind", Normalization)
-def test_the_result_may_take_the_place_of_the_features(kind: Normalization) -> None:
-    features, statistics = _features(), ([1.0, 2.0, 3.0], [2.0, 4.0, 0.5])
-    expected = normalize(features.copy(), kind, *statistics)
-    assert normalize(features, kind, *statistics, out=features) is features
-    np.testing.assert_array_equal(features, expected)

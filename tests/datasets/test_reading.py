@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.reading import is_folder, normal, numbered, open_regular, present, read_lines, reading
+from g2l.datasets.reading import is_folder, normal, open_regular, present, read_lines, reading
 from g2l.errors import InputError
 
 _LINE = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1)
@@ -31,22 +31,11 @@ def test_lines_survive_any_line_end_byte_order_mark_and_missing_last_end(
         assert read_lines(path) == list(map(normal, lines))
 
 
-def test_numbers_are_those_of_the_file_when_blank_lines_are_skipped() -> None:
-    assert list(numbered(["", "a ", "  ", "\tb c"])) == [(2, "a"), (4, "b c")]
-
-
 def test_a_byte_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
     path.write_bytes(b"one\ntw\xe9\n")
     with pytest.raises(InputError, match=r"latin\.txt:2: expected UTF-8 text, but found byte 0xe9 instead\."):
         read_lines(path)
-
-
-def test_a_missing_file_and_a_folder_are_input_errors(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"absent\.txt: no such file\."):
-        read_lines(tmp_path / "absent.txt")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_lines(tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -117,8 +106,3 @@ def test_zero_bytes_are_another_encoding(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.csv:1: expected text, but found a zero byte") as caught:
         read_lines(path)
     assert "UTF-16 with a byte-order mark" in (caught.value.hint or "")
-
-
-def test_names_longer_than_a_file_name_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        open_regular(tmp_path / ("a" * 400))

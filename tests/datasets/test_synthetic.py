@@ -9,10 +9,8 @@ from g2l.config import DataConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.synthetic import (
     SyntheticDataset,
-    autoregressive_noise,
     kitchen,
     lags,
-    smooth_noise,
     write_dataset,
 )
 from g2l.datasets.validation import validate_dataset
@@ -71,13 +69,6 @@ def test_a_marker_far_away_decides_the_variant_of_an_ambiguous_action() -> None:
     assert {3, 4, 5, 6} <= seen
 
 
-@pytest.mark.parametrize("classes", [5, 11, 25])
-def test_any_number_of_classes_is_used(classes: int) -> None:
-    data = kitchen(np.random.default_rng(0), videos=30, classes=classes, feature_dim=1, frames=600)
-    assert len(set(data.class_names)) == classes
-    assert set(np.unique(np.concatenate([v.labels for v in data.videos]))) == set(range(classes))
-
-
 def test_sizes_that_are_too_small_are_all_named() -> None:
     message = r"`videos` must be >= 3, but is 1 instead\. .*`classes` must be >= 5, but is 2 instead\."
     with pytest.raises(InputError, match=message):
@@ -108,25 +99,7 @@ def test_a_kernel_of_the_planted_rate_solves_it_and_one_nearby_in_part(
     assert least <= _linear_accuracy(data, 0, rate) <= most
 
 
-def test_each_bit_of_the_class_needs_its_own_lag() -> None:
-    data = lags(np.random.default_rng(0), (41, 7), feature_dim=4)
-    assert data.class_names[1:3] == ("lag41_high-lag7_low", "lag41_low-lag7_high")
-    for bit, (right, other) in enumerate([(41, 7), (7, 41)]):
-        assert _linear_accuracy(data, bit, right) > 0.9
-        assert _linear_accuracy(data, bit, other) < 0.7
-
-
 @pytest.mark.parametrize("planted", [(), (5, 5), (0,), (1, 2, 3, 4, 5, 6, 7)])
 def test_lags_that_make_no_sense_are_input_errors(planted: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="`lags` must be 1 to 6 different integers >= 1, but is"):
         lags(np.random.default_rng(0), planted)
-
-
-def test_noise_has_unit_variance_and_the_stated_autocorrelation() -> None:
-    slow = autoregressive_noise(np.random.default_rng(0), 8, 4000, 0.9)
-    assert slow.std() == pytest.approx(1, abs=0.1)
-    assert slow[:, 0].std() > 0.3
-    assert np.mean(slow[:, 1:] * slow[:, :-1]) == pytest.approx(0.9, abs=0.1)
-    smooth = smooth_noise(np.random.default_rng(0), 60_000, 6.0)
-    assert smooth.std() == pytest.approx(1, abs=0.05)
-    assert np.mean(smooth[8:] * smooth[:-8]) == pytest.approx(np.exp(-64 / 144), abs=0.06)

@@ -49,13 +49,6 @@ def test_every_fault_is_listed_at_once(tiny: TinyDataset) -> None:
     assert len(errors) == len(expected)
 
 
-def test_a_broken_link_is_no_missing_file(tiny: TinyDataset) -> None:
-    (tiny.path / "features/S1_A.npy").unlink()
-    (tiny.path / "features/S1_A.npy").symlink_to("nowhere")
-    (error,) = validate_dataset(tiny.config()).errors
-    assert error.message.endswith("features/S1_A.npy: no such file.")
-
-
 def test_warnings_stop_nothing(tiny: TinyDataset) -> None:
     tiny.features("S1_A", np.ones((4, 19), np.float32))
     tiny.features("unused.v1", random_features("u", 3))

@@ -57,7 +57,7 @@ def test_the_file_is_complete_checked_and_says_what_the_network_says(network, me
     assert about.keys() == {METADATA_KEY, INPUT_KEY}
     assert ModelMetadata.from_json(about[METADATA_KEY], "model.onnx") == metadata
     assert "frames 0, 2, 4, ..." in about[INPUT_KEY]
-    assert "used as they are" in about[INPUT_KEY]
+    assert "not normalised" in about[INPUT_KEY]
     assert proto.opset_import[0].version == report.opset
     assert b".py" not in report.path.read_bytes()
 

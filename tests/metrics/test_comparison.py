@@ -28,13 +28,13 @@ def interval(estimate, low, high, **more) -> Comparison:
         (
             interval(0.3, -0.4, 0.9, margin=0.5),
             "undecided",
-            "undecided (+0.3, 95 % interval −0.4 to 0.9; 5 seeds, which show differences from 2.2)",
+            "undecided (+0.3, 95 % interval −0.4 to 0.9; 5 seeds, which can show differences of 2.2 or more)",
         ),
         (
             interval(0.3, -1.2, 1.9, folds=2, videos=24, more=(3, "folds")),
             "undecided",
-            "undecided (+0.3, 95 % interval −1.2 to 1.9; 2 folds, 5 seeds, 24 videos, which show differences "
-            "from 2.2; about 3 more folds would decide)",
+            "undecided (+0.3, 95 % interval −1.2 to 1.9; 2 folds, 5 seeds, 24 videos, which can show "
+            "differences of 2.2 or more; about 3 more folds would decide)",
         ),
         (Comparison(estimate=1.5), "undecided", "undecided (+1.5; one seed has no interval)"),
         (Comparison(estimate=-0.04, videos=1), "undecided", "undecided (+0.0; one video has no interval)"),

@@ -37,7 +37,6 @@ from g2l.files import write_json
 from g2l.progress import NullProgress, Progress
 
 Sources = Mapping[str, FeatureSource | None]
-"""Features by video; None where they cannot be used."""
 Runs = Sequence[tuple[str, int]]
 """Class and number of frames, in order."""
 
@@ -47,7 +46,6 @@ class ConversionPlan:
     """Files to write, as far as errors do not hide them.
 
     Attributes:
-        path: Folder that will be made.
         sources: Features of each video that has segments.
         timelines: Its classes; where every frame has a label they may end a little before the features do.
         filled: Frames that no segment covers.
@@ -71,8 +69,7 @@ class ConversionPlan:
 def plan_conversion(request: ConversionRequest) -> ConversionPlan:
     """Check headers and all labels; nothing is written, no feature is read, and no error hides another.
 
-    Raises:
-        InputError: A setting is out of range, or the data set exists already.
+    InputError if a setting is out of range, or the data set exists already.
     """
     request.validate()
     path = new_path(request.data_root, request.dataset)
@@ -129,9 +126,7 @@ def plan_conversion(request: ConversionRequest) -> ConversionPlan:
 def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> Path:
     """Write the data set, all of it or nothing, and return its folder.
 
-    Raises:
-        InputError: The plan has an error, a feature is not finite, or the data set exists by now.
-        OperationalError: Writing failed.
+    InputError if the plan has an error, a feature is not finite, or the data set exists by now.
     """
     for error in plan.errors:
         raise error
@@ -149,12 +144,9 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
             write_json(folder.path / FACTS_NAME, facts.extraction)
         origin = {"features": str(request.features), "segments": request.segments and str(request.segments)}
         named = request.background != "background" and request.background in facts.class_counts
-        kept: dict[str, Any] = {
-            "fps": facts.fps,
-            "group_pattern": request.group_pattern,
-            "background": [request.background] if named else None,
-            "source": {"made_by": "g2l data convert", **origin},
-        }
+        kept: dict[str, Any] = {"fps": facts.fps, "group_pattern": request.group_pattern}
+        kept["background"] = [request.background] if named else None
+        kept["source"] = {"made_by": "g2l data convert", **origin}
         write_dataset_facts(folder.path, kept)
     return plan.path
 
@@ -162,31 +154,28 @@ def write_conversion(plan: ConversionPlan, progress: Progress | None = None) -> 
 def _lay_out(
     request: ConversionRequest, layout: Layout | None, found: Sources, issues: list[DataError]
 ) -> tuple[dict[str, FeatureSource], int]:
-    """Return the sources that agree on D, with their axes known, and D."""
     usable = {name: source for name, source in found.items() if source is not None}
     if not usable:
         return {}, 0
     headers = [source.header for source in usable.values()]
-    look = partial(find_layout, request.features, headers, layout, request.feature_dim)
-    if (axes := attempt(look, issues)) is None:
+    try:
+        layout, feature_dim = find_layout(request.features, headers, layout, request.feature_dim)
+    except DataError as error:
+        issues.append(error)
         return {}, 0
-    layout, feature_dim = axes
     sources = {}
     for name, source in usable.items():
         laid_out = source.laid_out(layout)
         if laid_out.header.feature_dim == feature_dim:
             sources[name] = laid_out
         else:
-            rows, columns = source.header.shape
-            message = (
-                f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {rows} × {columns}."
-            )
+            shape = "{} × {}".format(*source.header.shape)
+            message = f"expected feature_dim {feature_dim} ({layout.value}), but its shape is {shape}."
             issues.append(DataError(source.header.path, None, message))
     return sources, feature_dim
 
 
 def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
-    """Add an error for each video with labels and no features, a warning for the reverse."""
     for name, line in table.mentions.items():
         if name not in found:
             hint = did_you_mean(name, sorted(found))
@@ -198,7 +187,7 @@ def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
 
 
 def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
-    """Return the given bundles, or one split, with no subject on both sides where names contain subjects."""
+    """Return the given bundles, or one split with no subject on both sides."""
     if request.bundles is not None:
         return _given_splits(request.bundles, names, issues)
     if len(names) < 2:
@@ -220,15 +209,14 @@ def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -
         raise DataError(folder, None, "expected train.split<k>.bundle and test.split<k>.bundle.")
     splits = {}
     for number in sorted({number for _, number in files}):
-        paths = [
-            files.get((side, number), folder / f"{side}.split{number}.bundle") for side in ("train", "test")
-        ]
+        sides = ("train", "test")
+        paths = [files.get((side, number), folder / f"{side}.split{number}.bundle") for side in sides]
         train, test = parse_split(paths, issues)
         for path, lines in zip(paths, (train, test), strict=True):
-            for name in (name for name in lines if name not in names):
-                hint = did_you_mean(name, names)
-                message = f"video {name!r} has no features with segments."
-                issues.append(DataError(path, lines[name], message, hint=hint))
+            for name, line in lines.items():
+                if name not in names:
+                    message = f"video {name!r} has no features with segments."
+                    issues.append(DataError(path, line, message, hint=did_you_mean(name, names)))
         splits[number] = (tuple(train), tuple(test))
     return splits
 
@@ -236,7 +224,6 @@ def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -
 def _check_classes(
     path: Path, mapping: ClassMapping, table: SegmentTable, background: str, filled: int
 ) -> None:
-    """Add an error for each class that a given mapping does not hold, at its first segment."""
     seen: set[str] = set(mapping.names)
     for video, segments in table.segments.items():
         for segment in segments:
@@ -258,7 +245,7 @@ def _facts(
     fps: float | None,
     extraction: Mapping[str, Any] | None,
 ) -> DatasetFacts:
-    """Return the contents of the data set; `first` holds the given classes, or the background."""
+    """Return the contents; `first` holds the given classes, or the background."""
     counts: Counter[str] = Counter(dict.fromkeys(first, 0) if len(first) > 1 else {})
     for runs in timelines.values():
         for label, frames in runs:

@@ -50,10 +50,8 @@ class LabelSettings:
         shifted = self.label_fps is not None or self.offset
         if self.fps is None and (unit is not Unit.FRAMES or shifted):
             what = "shifted or scaled" if unit is Unit.FRAMES else f"in {unit.name.lower()}"
-            hint = "give --fps, the frames per second of the features."
-            raise DataError(
-                path, None, f"times are {what}, and the frame rate of the features is unknown.", hint=hint
-            )
+            message = f"times are {what}, and the frame rate of the features is unknown."
+            raise DataError(path, None, message, hint="give --fps, the frames per second of the features.")
 
     def frame(self, time: float, unit: Unit) -> int:
         """Return the frame of the features at `time`; halves go up, so that neighbours stay together."""
@@ -81,8 +79,6 @@ class SegmentTable:
     """The valid segments of all videos, and the issues of the others.
 
     Attributes:
-        path: The file, or the folder of files.
-        segments: Segments of each video, in the order of the rows.
         mentions: The first line of each video that has a row, valid or not.
         files: The file of each video that has one of its own.
         whole: Videos of which each frame has a label, so that none may be filled in.
@@ -127,21 +123,20 @@ class SegmentTable:
             message = f"expected a class name, but {brief(repr(label))} {reason}."
         elif last < first or (last == first and unit is Unit.FRAMES):
             message = f"{label!r} must end after it starts, but starts at {first:g} and ends at {last:g}."
-        if message is not None:
+        if message:
             self.mentions.setdefault(video, line)
-            self.error(path, line, message)
-            return
+            return self.error(path, line, message)
         self.label_frames += round(last - first) if unit is Unit.FRAMES else 0
         start, end = (self.settings.frame(time, unit) for time in times)
         if start < 0:
             self.warn(path, line, f"{label!r} starts {-start} frames before the features: it is clipped.")
         if max(start, 0) < end:
-            self.mention(video, line).append(Segment(line, label, max(start, 0), end))
-            return
+            return self.mention(video, line).append(Segment(line, label, max(start, 0), end))
         self.left_out += 1
         if end > 0 and video not in self.whole:
             rate = f"{self.settings.fps} frames per second"
             self.warn(path, line, f"{label!r} lasts less than a frame at {rate} and is left out.")
+        return None
 
     def add_every_frame(self, video: str, path: Path, labels: Sequence[str]) -> None:
         """Add the labels of all frames of a video; the line of a segment is that of its first frame."""
@@ -177,14 +172,21 @@ class SegmentTable:
     ) -> tuple[list[tuple[str, int]], int]:
         """Return class and number of frames of each run, and the number of frames that no segment covers.
 
-        Segments that overlap, or end more than `tolerance` frames after the features, are errors. Where every
-        frame has a label, none is filled in: the runs may end up to `tolerance` frames before the features.
+        Overlaps and ends more than `tolerance` frames after the features are errors. Where every frame has a
+        label, none is added: the runs may end up to `tolerance` frames before the features.
         """
         path, whole = self.file(video), video in self.whole
         ordered = sorted(self.segments[video], key=lambda segment: (segment.start, segment.line))
         longest: Segment | None = None
         runs: list[tuple[str, int]] = []
         covered = filled = 0
+
+        def fill(until: int) -> int:
+            if whole or until <= covered:
+                return 0
+            runs.append((background, until - covered))
+            return until - covered
+
         for segment in ordered:
             if longest is not None and segment.start < longest.end:
                 message = (
@@ -194,26 +196,22 @@ class SegmentTable:
                 self.error(path, segment.line, message)
             longest = segment if longest is None or segment.end > longest.end else longest
             start, end = min(segment.start, num_frames), min(segment.end, num_frames)
-            if start > covered and not whole:
-                runs.append((background, start - covered))
-                filled += start - covered
+            filled += fill(start)
             if end > start:
                 runs.append((segment.label, end - start))
             covered = max(covered, end)
         for segment in ordered:
             self._check_end(path, segment, num_frames, tolerance)
-        if covered < num_frames and not whole:
-            runs.append((background, num_frames - covered))
-            filled += num_frames - covered
-        elif num_frames - covered > tolerance:
+        filled += fill(num_frames)
+        if whole and covered < num_frames:
             message = f"has labels of {covered} frames, but the video has {num_frames} frames"
-            hint = "--label-fps sets another rate of the labels, --length-tolerance allows more."
-            if 2 * covered < num_frames:
-                hint = f"each line was read as the class of a frame; labels can be {LABEL_FORMATS}."
-            self.error(path, None, f"{message}; they may differ by at most {tolerance}.", hint=hint)
-        elif covered < num_frames:
-            message = f"has labels of {covered} frames, but the video has {num_frames} frames"
-            self.warn(path, None, f"{message}; the first {covered} are used.")
+            if num_frames - covered <= tolerance:
+                self.warn(path, None, f"{message}; the first {covered} are used.")
+            else:
+                hint = "--label-fps sets another rate of the labels, --length-tolerance allows more."
+                if 2 * covered < num_frames:
+                    hint = f"each line was read as the class of a frame; labels can be {LABEL_FORMATS}."
+                self.error(path, None, f"{message}; they may differ by at most {tolerance}.", hint=hint)
         return runs, filled
 
     def _check_end(self, path: Path, segment: Segment, num_frames: int, tolerance: int) -> None:

@@ -1,38 +1,37 @@
-"""A folder of feature files of any origin: its videos, which axis is which, and copies in our own format."""
+"""A folder of feature files of any origin: its videos, which axis is which, and copies in our own format.
+
+MATLAB: Lea et al. (CVPR 2017) keep features in the matrices `X`, `A` or `S` and class numbers in `Y`, one
+file for each video.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from g2l.datasets.arrays import ARRAY_FORMATS, BINARY_FORMATS, TEXT_FORMATS, StoredArray
+from g2l.datasets.arrays import BINARY_FORMATS, TEXT_FORMATS, Arrays, open_arrays
 from g2l.datasets.convert.request import Layout
 from g2l.datasets.errors import DataError
 from g2l.datasets.features import FeatureFile, Features, as_features, open_features
 from g2l.datasets.layout import name_error
-from g2l.datasets.reading import is_folder, normal, present, reading
+from g2l.datasets.reading import is_folder, normal, present
 from g2l.errors import brief, did_you_mean
 
 FEATURE_FORMATS = f".npy, {', '.join(BINARY_FORMATS)}, or numbers as text in {', '.join(TEXT_FORMATS)}"
 LABELS = "Y"
-"""Variable of a `.mat` file that holds class numbers (Lea et al.)."""
+"""Variable of a `.mat` file that holds class numbers."""
 _FEATURES = "X"
 """Variable of a `.mat` file that holds features unless another one is asked for."""
 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """One video's features, whose header was checked.
-
-    Attributes:
-        header: Its `path` is the file; offsets count in `.npy` files only.
-        member: Name inside a file that can hold several arrays, or None.
-    """
+    """One video's features, whose header was checked; `member` is its name in a file of several arrays."""
 
     header: FeatureFile
     member: str | None = None
@@ -42,17 +41,12 @@ class FeatureSource:
         return replace(self, header=replace(self.header, frames_first=layout is Layout.TD))
 
     def read(self, num_frames: int | None = None) -> Features:
-        """Return the first `num_frames` frames (None: all), C-contiguous (D, T).
-
-        Raises:
-            DataError: A number is NaN or infinite in float32, or the file cannot be read any more.
-        """
+        """Return the first `num_frames` frames (None: all), (D, T), finite, or raise DataError."""
         if self.member is None:
             return self.header.read(1, num_frames)
         path = self.header.path
-        array = ARRAY_FORMATS[path.suffix.lower()].read_array(path, self.member)
-        with reading(path):  # whose axes of length 1 are dropped
-            array = array.reshape(self.header.shape)
+        with open_arrays(path) as arrays:
+            array = np.asarray(arrays[self.member].read()).reshape(self.header.shape)
         return as_features(path, (array.T if self.header.frames_first else array)[:, :num_frames])
 
 
@@ -69,57 +63,47 @@ def find_sources(
     """Return the source of each video below a folder, None with an issue added where it cannot be used.
 
     Numbers as text are read only where there are no other feature files: text files beside those are labels.
-
-    Raises:
-        DataError: There is no such folder, or no feature file in it.
+    Without any, DataError is raised.
     """
     if not is_folder(folder):
         what = "a file" if present(folder) else "nothing"
         raise DataError(folder, None, f"expected a folder of feature files, but found {what}.")
-    by_suffix: dict[str, list[Path]] = {}
-    for path in files_below(folder):
-        by_suffix.setdefault(path.suffix.lower(), []).append(path)
-    paths = [path for suffix in (".npy", *BINARY_FORMATS) for path in by_suffix.get(suffix, ())]
-    paths = sorted(paths or [path for suffix in TEXT_FORMATS for path in by_suffix.get(suffix, ())])
+    files = list(files_below(folder))
+    paths = [path for path in files if path.suffix.lower() in (".npy", *BINARY_FORMATS)]
+    paths = paths or [path for path in files if path.suffix.lower() in TEXT_FORMATS]
     if not paths:
-        others = " and ".join(f"{len(files)} {suffix or 'others'}" for suffix, files in by_suffix.items())
+        counts = Counter(path.suffix.lower() or "others" for path in files)
+        others = " and ".join(f"{count} {suffix}" for suffix, count in counts.items())
         message = f"expected feature files ({FEATURE_FORMATS}), but found {brief(others) or 'no files'}."
         raise DataError(folder, None, message)
     sources: dict[str, FeatureSource | None] = {}
-    origins: dict[str, Path] = {}
-    for path in paths:
+    for path in sorted(paths):
         name = normal(path.stem)
         try:
             if (reason := name_error(path.stem)) or path.stem != path.stem.strip():
                 expected = "expected a file name that is the name of a video"
                 raise DataError(path, None, f"{expected}, but it {reason or 'has spaces around it'}.")
             found = open_source(path, variable)
+            if other := sources.get(name):
+                same = other.header.path
+                message = f"video {name!r} must have one file, but has {same.relative_to(folder)} too."
+                if path.stem != same.stem:
+                    message = f"{message[:-1]}, whose name differs in its Unicode form alone."
+                raise DataError(path, None, message)
+            sources[name] = found
         except DataError as error:
             issues.append(error)
             sources.setdefault(name, None)
-            continue
-        if name in origins:
-            other = origins[name]
-            message = f"video {name!r} must have one file, but has {other.relative_to(folder)} too."
-            if path.stem != other.stem:
-                message = f"{message[:-1]}, whose name differs in its Unicode form alone."
-            issues.append(DataError(path, None, message))
-        else:
-            origins[name], sources[name] = path, found
     return sources
 
 
 def open_source(path: Path, variable: str | None) -> FeatureSource:
-    """Return the features of a file: of several arrays `variable`, or else the only one, of `.mat` files `X`.
-
-    Raises:
-        DataError: The file cannot be read, or holds no such matrix of numbers.
-    """
+    """Return the features of a file: of several arrays `variable`, else the only one, of `.mat` files `X`."""
     if path.suffix.lower() == ".npy":
         return FeatureSource(open_features(path))
-    arrays = ARRAY_FORMATS[path.suffix.lower()].list_arrays(path)
-    name = _choose(path, arrays, variable)
-    array, matrix = arrays[name], arrays[name].matrix
+    with open_arrays(path) as arrays:
+        name = _choose(path, arrays, variable)
+        array, matrix = arrays[name], arrays[name].matrix
     if matrix is None or min(matrix) < 1:
         raise DataError(path, None, f"expected a matrix of numbers, but {name} is {array}.")
     return FeatureSource(FeatureFile(path, matrix, np.dtype(array.dtype), 0, False), name)
@@ -128,50 +112,43 @@ def open_source(path: Path, variable: str | None) -> FeatureSource:
 def find_layout(
     folder: Path, headers: Sequence[FeatureFile], layout: Layout | None, feature_dim: int | None
 ) -> tuple[Layout, int]:
-    """Return which axis is first, and D: the axis that has the same length in all files, or else in most.
-
-    Raises:
-        DataError: Both axes have the same length in all files, or none has length `feature_dim`.
-    """
-    shapes = [header.shape for header in headers]
-    counts: Counter[tuple[Layout, int]] = Counter()
-    for shape in shapes:
-        for axis, length in zip(Layout, shape, strict=True):
-            if layout in (None, axis) and feature_dim in (None, length):
-                counts[axis, length] += 1
-    example = f"{shapes[0][0]} × {shapes[0][1]}"
+    """Return the first axis, and D: the axis of equal length in all files, or in most, or raise DataError."""
+    counts = Counter(
+        (axis, length)
+        for header in headers
+        for axis, length in zip(Layout, header.shape, strict=True)
+        if layout in (None, axis) and feature_dim in (None, length)
+    )
+    example = "{} × {}".format(*headers[0].shape)
     if not counts:
         side = {None: "axis", Layout.DT: "first axis", Layout.TD: "second axis"}[layout]
         message = f"expected feature_dim {feature_dim}, but the {side} of no file has this length"
         raise DataError(folder, None, f"{message} ({headers[0].path.name} is {example}).")
-    if len([key for key, count in counts.items() if count == len(shapes)]) > 1:
+    if list(counts.values()).count(len(headers)) > 1:
         message = f"all files are {example}, so features and frames cannot be distinguished."
         hint = "give --layout dt (feature_dim × frames) or --layout td (frames × feature_dim)."
         raise DataError(folder, None, message, hint=hint)
     return max(counts, key=counts.__getitem__)
 
 
-def _choose(path: Path, arrays: Mapping[str, StoredArray], variable: str | None) -> str:
-    """Return the name of the variable that holds the features."""
-    matrices = [item for item in arrays.items() if item[1].matrix is not None]
+def _choose(path: Path, arrays: Arrays, variable: str | None) -> str:
+    matrices = [name for name, array in arrays.items() if array.matrix is not None]
     # A single number beside others is a fact such as a frame rate.
-    usable = [item for item in matrices if max(item[1].shape) != 1] or matrices
-    usable = usable if variable is None else [*arrays.items()]
-    if not usable:
+    names = [name for name in matrices if max(arrays[name].shape) != 1] or matrices
+    names = list(arrays) if variable is not None else names
+    if not names:
         shown = brief(", ".join(f"{name}: {array}" for name, array in arrays.items())) or "nothing"
         raise DataError(path, None, f"expected a matrix of numbers, but found {shown}.")
-    names = [name for name, _ in usable]
     if variable is None and path.suffix.lower() == ".mat":
         names = [name for name in names if name != LABELS]
         variable = _FEATURES if _FEATURES in names else None
+    if variable in names:
+        return str(variable)
     if variable is None and len(names) == 1:
         return names[0]
-    if variable is not None and variable in names:
-        return variable
     shown = brief(f"{len(names)} ({', '.join(names)})")
     if variable is not None:
         message, hint = f"expected an array {variable!r}, but found {shown}.", did_you_mean(variable, names)
-    else:
-        message = f"expected one array, but found {shown}."
-        hint = f"--variable chooses one: {brief(', '.join(names))}." if names else None
-    raise DataError(path, None, message, hint=hint)
+        raise DataError(path, None, message, hint=hint)
+    choice = f"--variable chooses one: {brief(', '.join(names))}." if names else None
+    raise DataError(path, None, f"expected one array, but found {shown}.", hint=choice)

@@ -55,11 +55,7 @@ _PREAMBLE = 60
 
 
 def read_text_labels(path: Path, table: SegmentTable) -> None:
-    """Add the segments of a `.csv`, `.tsv` or `.txt` file; its name is the video where no column names it.
-
-    Raises:
-        DataError: The file cannot be read, or is in no known format.
-    """
+    """Add the segments of a text file, named after its video where no column names it."""
     lines = read_lines(path)
     first = next((line for _, line in numbered(lines)), "")
     listed = path.suffix.lower() == ".txt" and "\t" not in first
@@ -68,10 +64,10 @@ def read_text_labels(path: Path, table: SegmentTable) -> None:
     elif listed and _LISTED.fullmatch(first):
         _read_list(path, lines, _LISTED, table)
     elif listed and max(first.count(";"), first.count(",")) < 3:
-        labels = "\n".join(line.strip() for line in lines).rstrip("\n").split("\n")
-        if labels == [""]:
+        if not first:
             table.error(path, None, "expected one class name a line, but it is empty.")
-        table.add_every_frame(normal(path.stem), path, [] if labels == [""] else labels)
+        labels = "\n".join(line.strip() for line in lines).rstrip("\n").split("\n")
+        table.add_every_frame(normal(path.stem), path, labels if first else [])
     else:
         _read_table(path, list(_rows(path, lines, first, table)), table)
 
@@ -79,10 +75,9 @@ def read_text_labels(path: Path, table: SegmentTable) -> None:
 def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: SegmentTable) -> None:
     """Read `<start> <end> <class>` or `<first>-<last> <class>` a line."""
     breakfast = pattern is _BREAKFAST
-    shift: int | None = None
     unit = Unit.SECONDS if table.settings.seconds and not breakfast else Unit.FRAMES
-    video = normal(path.stem)
-    table.mention(video, 1, path)
+    table.mention(normal(path.stem), 1, path)
+    shift: int | None = None
     for line, text in numbered(lines):
         match = pattern.fullmatch(text)
         if match is None:
@@ -93,11 +88,11 @@ def _read_list(path: Path, lines: list[str], pattern: re.Pattern[str], table: Se
         if breakfast:  # which counts frames from 1, and includes the last one
             shift = min(int(start), 1) if shift is None else shift
             start, end = str(max(int(start) - shift, 0)), str(int(end) - shift + 1)
-        _add(table, video, line, match[3].strip(), (start, end), unit)
+        _add(table, normal(path.stem), line, match[3].strip(), (start, end), unit)
 
 
 def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iterator[Row]:
-    """Yield the first line and the fields of each row that is not blank."""
+    """Yield line and fields of each row that is not blank."""
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     # Ends of lines are put back, for a quoted field may hold some.
     reader = csv.reader(
@@ -117,10 +112,8 @@ def _rows(path: Path, lines: list[str], first: str, table: SegmentTable) -> Iter
 class _Columns:
     """Positions of the columns of a table, None where there is none.
 
-    Attributes:
-        times: Start and end, or time and type of an event.
-        events: Whether rows are events: a start or a stop.
-        sparse: Whether rows without a class belong to other tiers.
+    `times` are start and end, or of `events` time and type; in `sparse` tables, rows without a class belong
+    to other tiers.
     """
 
     video: int | None
@@ -133,23 +126,20 @@ class _Columns:
 
 
 def _read_table(path: Path, rows: list[Row], table: SegmentTable) -> None:
+    first = rows[0][1] if rows else []
     for place, (_, header) in enumerate(rows[:_PREAMBLE]):
-        below = rows[place + 1 :]
-        if columns := _find_columns(path, header, below, table):
+        if columns := _find_columns(path, header, rows[place + 1 :], table):
             known = table.settings.videos
             if columns.video is None and known and normal(path.stem) not in known:
                 message = f"expected a column `video`, but found {brief(header)}."
                 hint = "without one, the name of the file must be that of a video."
                 raise DataError(path, None, message, hint=hint)
-            return _read_rows(path, len(header), below, columns, table)
-    first = rows[0][1] if rows else []
-    columns = _find_unnamed(first, table.settings)
-    if columns is None:
-        found = brief(first) if first else "none"
-        message = f"expected columns video, label, start and end, but found {found}."
-        line = rows[0][0] if rows else None
-        raise DataError(path, line, message, hint=f"labels can be {LABEL_FORMATS}.")
-    return _read_rows(path, len(first), rows, columns, table)
+            return _read_rows(path, len(header), rows[place + 1 :], columns, table)
+    if columns := _find_unnamed(first, table.settings):
+        return _read_rows(path, len(first), rows, columns, table)
+    message = f"expected columns video, label, start and end, but found {brief(first) if first else 'none'}."
+    hint = f"labels can be {LABEL_FORMATS}."
+    raise DataError(path, rows[0][0] if rows else None, message, hint=hint)
 
 
 def _find_columns(path: Path, header: list[str], rows: Sequence[Row], table: SegmentTable) -> _Columns | None:
@@ -162,13 +152,10 @@ def _find_columns(path: Path, header: list[str], rows: Sequence[Row], table: Seg
     label = next((place[name] for name in _LABEL if name in place), None)
     if not spans and (events is None or label is None):
         return None
+    first = rows[0][1] if rows else []
     # Of several columns that may name videos, the one with names of features.
     videos = [place[name] for name in _VIDEO if name in place]
-    known = (
-        at
-        for at in videos
-        if rows and len(rows[0][1]) > at and _named(rows[0][1][at], settings) in settings.videos
-    )
+    known = (at for at in videos if len(first) > at and _named(first[at], settings) in settings.videos)
     video = next(known, videos[0] if videos else None)
     if not spans and events is not None and label is not None:
         return _Columns(video, label, (place[events[0]], place[events[1]]), Unit.SECONDS, events=True)
@@ -177,7 +164,7 @@ def _find_columns(path: Path, header: list[str], rows: Sequence[Row], table: Seg
     sparse = label is None
     if label is None:
         label = _tier_column(path, header, rows, table)
-    plain = bool(rows) and len(rows[0][1]) == len(header) and ":" not in rows[0][1][place[start]]
+    plain = len(first) == len(header) and ":" not in first[place[start]]
     if unit is Unit.FRAMES and "frame" not in start and settings.seconds and plain:
         message = f"`{start}` and `{end}` may be frames or seconds, and --fps is given."
         hint = "name them start_s and end_s (seconds) or start_frame and end_frame (frames of the features)."
@@ -205,17 +192,14 @@ def _find_unnamed(first: list[str], settings: LabelSettings) -> _Columns | None:
         times = [place for place, text in enumerate(first) if pattern.fullmatch(text)]
         if len(first) > 3 and len(times) > 1 and times[0] > 0:
             unit = Unit.MILLISECONDS if pattern is _ELAN_MILLISECONDS else Unit.SECONDS
-            if unit is Unit.SECONDS or (len(times) > 2 and _is_duration(first, times)):
-                return _Columns(None, len(first) - 1, (times[0], times[1]), unit, tier=0)
+            if unit is Unit.MILLISECONDS:  # ELAN's exports have the duration, too
+                numbers = [int(first[place]) for place in times[:3]]
+                if len(numbers) < 3 or numbers[2] != numbers[1] - numbers[0]:
+                    continue
+            return _Columns(None, len(first) - 1, (times[0], times[1]), unit, tier=0)
     if len(first) == 3 and all(parse_time(text, Unit.SECONDS) for text in first[:2]):
         return _Columns(None, 2, (0, 1), Unit.SECONDS if settings.seconds else Unit.FRAMES)
     return None
-
-
-def _is_duration(first: list[str], times: Sequence[int]) -> bool:
-    """Return whether the third number is the second less the first, as in ELAN's exports."""
-    start, end, duration = (int(first[place]) for place in times[:3])
-    return duration == end - start
 
 
 def _read_rows(path: Path, width: int, rows: Sequence[Row], columns: _Columns, table: SegmentTable) -> None:
@@ -262,7 +246,6 @@ def _named(text: str, settings: LabelSettings) -> str:
 
 
 def _add(table: SegmentTable, video: str, line: int, label: str, texts: tuple[str, str], unit: Unit) -> None:
-    """Add a segment whose times are text."""
     path = table.file(video)
     start, end = (parse_time(text, unit) for text in texts)
     if start is not None and end is not None and start[1] is end[1]:

@@ -11,10 +11,8 @@ import pytest
 from pympi.Elan import Eaf
 from scipy.io import savemat
 
-from g2l.config import DataConfig
 from g2l.datasets.convert.plan import ConversionPlan, plan_conversion, write_conversion
 from g2l.datasets.convert.request import ConversionRequest
-from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.facts import read_dataset_facts
 from g2l.errors import InputError
 from g2l.files import write_json
@@ -84,22 +82,6 @@ def written(plan: ConversionPlan) -> dict[str, list[str]]:
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
-
-
-def test_lists_a_little_shorter_than_the_features_are_not_filled(source: Source) -> None:
-    source.lists()
-    source.label("P1_a.txt", "cut\n" * 14)
-    source.label("P2_a.txt", "cut\n" * 43)
-    plan = source.plan()
-    assert [(issue.severity, issue.path.name, issue.reason) for issue in plan.issues] == [
-        (
-            "warning",
-            "P1_a.txt",
-            "has labels of 14 frames, but the video has 30 frames; the first 14 are used.",
-        ),
-        ("warning", "P2_a.txt", "'cut' ends at frame 43, but the video has 40 frames: it is clipped."),
-    ]
-    assert {name: len(labels) for name, labels in written(plan).items()} == {"P1_a": 14, "P2_a": 40}
 
 
 def test_faults_of_lists(source: Source) -> None:
@@ -210,25 +192,6 @@ def test_labels_of_every_frame_at_another_rate(source: Source) -> None:
     assert read_dataset_facts(plan.path)["fps"] == 10.0
 
 
-def test_labels_that_begin_later_leave_background(source: Source) -> None:
-    source.lists()
-    plan = source.plan(fps=10.0, offset=0.5)
-    assert written(plan)["P2_a"] == ["background"] * 5 + ["idle"] * 10 + ["cut"] * 25
-    (issue,) = source.plan(offset=0.5, dataset="other").errors
-    assert "times are shifted or scaled, and the frame rate of the features is unknown" in issue.reason
-
-
-def test_a_tolerance_of_ones_own_and_features_cut_to_their_labels(source: Source) -> None:
-    source.label("P1_a.txt", "cut\n" * 8)
-    source.label("P2_a.txt", "cut\n" * 40)
-    assert "they may differ by at most 16" in source.errors()[0]
-    plan = source.plan(length_tolerance=22)
-    assert plan.errors == ()
-    assert len(written(plan)["P1_a"]) == 8
-    assert np.load(plan.path / "features/P1_a.npy").shape == (3, 8)
-    assert SegmentationDataset.open(DataConfig(data_root=plan.path.parent, dataset="mine")).notices == ()
-
-
 def test_folders_of_tables_and_of_breakfasts_lists_in_folders(source: Source) -> None:
     for name in FRAMES:
         folder = source.root / "features" / name[:2]
@@ -241,16 +204,6 @@ def test_folders_of_tables_and_of_breakfasts_lists_in_folders(source: Source) ->
         (source.root / "labels" / f"{name}.txt").unlink()
         source.label(f"{name}.csv", f"start;end;label\n0;10;idle\n10;{FRAMES[name]};cut\n")
     assert written(source.plan(dataset="tables")) == LABELS
-
-
-def test_what_a_data_set_keeps(source: Source) -> None:
-    table = source.label("s.csv", "video,label,start_s,end_s\nP1_a,cut,0,2\nP2_a,cut,1,4\n")
-    plan = source.plan(segments=table, fps=10.0, background="idle", group_pattern="^(P.)")
-    write_conversion(plan)
-    facts = read_dataset_facts(plan.path)
-    assert (facts["fps"], facts["group_pattern"], facts["background"]) == (10.0, "^(P.)", ("idle",))
-    dataset = SegmentationDataset.open(DataConfig(data_root=plan.path.parent, dataset="mine"))
-    assert (dataset.fps, dataset.background) == (10.0, ("idle",))
 
 
 def test_elan_files_by_another_library(source: Source) -> None:

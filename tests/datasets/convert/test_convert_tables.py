@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from g2l.datasets.convert.segments import LabelSettings, Segment, SegmentTable
+from g2l.datasets.convert.segments import LabelSettings, SegmentTable
 from g2l.datasets.convert.tables import read_text_labels
 from g2l.datasets.errors import DataError
 
@@ -125,28 +125,6 @@ def test_labels_at_another_rate_and_offset(tmp_path: Path) -> None:
     assert "starts 5 frames before the features: it is clipped" in issues[0].message
 
 
-@pytest.mark.parametrize("columns", ["start_s,end_s", "Start Time,End Time", "start_sec,end_sec"])
-def test_columns_of_seconds(tmp_path: Path, columns: str) -> None:
-    text = f"file,event,{columns}\na,cut,0,0.5\na,stir,0.5,0.9\n"
-    table, issues = read(tmp_path / "s.csv", text, 10.0)
-    assert (issues, spans(table)) == ([], [("cut", 0, 5), ("stir", 5, 9)])
-
-
-def test_tabs_and_lines(tmp_path: Path) -> None:
-    table, issues = read(tmp_path / "s.TSV", "video\tlabel\tstart\tend\n\nb.1\tcut, fine\t3\t4\n")
-    assert issues == []
-    assert table.segments == {"b.1": [Segment(3, "cut, fine", 3, 4)]}
-    assert table.mentions == {"b.1": 3}
-
-
-def test_seconds_are_rounded_to_frames_and_neighbours_meet(tmp_path: Path) -> None:
-    rows = "a,cut,0,0.5\na,stir,0.5,1.26\na,cut,1.26,1.29\n"
-    table, issues = read(tmp_path / "s.csv", "video,label,start_s,end_s\n" + rows, fps=5)
-    assert [(s.start, s.end) for s in table.segments["a"]] == [(0, 3), (3, 6)]
-    assert [(issue.line, issue.severity) for issue in issues] == [(4, "warning")]
-    assert "lasts less than a frame at 5 frames per second and is left out" in issues[0].message
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -172,11 +150,6 @@ def test_every_refused_row_is_named(tmp_path: Path, row: str, message: str) -> N
     with pytest.raises(DataError, match=message):
         raise issues[0]
     assert [segment.label for segment in table.segments["a"]] == ["stir", "pour"]
-
-
-def test_lines_after_a_quoted_break_are_right(tmp_path: Path) -> None:
-    _, issues = read(tmp_path / "s.csv", f'{HEADER}a,"x\ny",z,q\na,,0,q\n')
-    assert [issue.line for issue in issues] == [2, 2, 4]
 
 
 @pytest.mark.parametrize(

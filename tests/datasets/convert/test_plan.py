@@ -92,16 +92,6 @@ def test_what_is_written_is_read_without_issues(source: Source) -> None:
     np.testing.assert_array_equal(dataset.load("S2.b_B").features, stored.astype(np.float32))
 
 
-def test_frames_first_seconds_and_a_background_of_ones_own(source: Source) -> None:
-    for name, frames in LENGTHS.items():
-        source.features(name, (frames, 3))
-    source.table(*(f"{name},cut,0.5,1" for name in LENGTHS), header="video,class,start_s,end_s")
-    path = write_conversion(source.plan(fps=10, background="Leerlauf"))
-    assert (path / "mapping.txt").read_text() == "0 Leerlauf\n1 cut\n"
-    assert (path / "groundTruth" / "S2.b_B.txt").read_text().split().count("cut") == 5
-    assert np.load(path / "features" / "S1_A.npy").shape == (3, 20)
-
-
 def test_no_subject_is_on_both_sides(source: Source) -> None:
     plan = source.plan(group_pattern=r"^S(\d)", test_fraction=0.3)
     train, test = plan.splits[1]
@@ -167,13 +157,6 @@ def test_a_video_whose_only_segments_vanish_is_left_out_everywhere(source: Sourc
     assert validate_dataset(DataConfig(data_root=path.parent, dataset="mine")).errors == ()
 
 
-def test_one_video_cannot_be_split(source: Source) -> None:
-    source.table(ROWS[0])
-    assert "S1_A" not in source.plan().splits
-    with pytest.raises(InputError, match="needs at least 2 videos with segments, but found 1"):
-        write_conversion(source.plan())
-
-
 def test_features_that_are_not_finite_leave_nothing_behind(source: Source) -> None:
     np.save(source.root / "features" / "S3_A.npy", np.full((3, 27), np.nan))
     with pytest.raises(InputError, match=r"S3_A\.npy: features must be finite"):
@@ -192,15 +175,6 @@ def test_a_full_disk_leaves_nothing_behind(
     assert list((source.root / "data").iterdir()) == []
 
 
-def test_an_error_while_writing_names_the_final_place(
-    source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = source.plan()
-    monkeypatch.setattr(files, "_sync", Mock(side_effect=OSError(28, "No space")))
-    with pytest.raises(DiskFullError, match=r"data/mine/mapping\.txt: cannot write"):
-        write_conversion(plan)
-
-
 def test_what_a_killed_process_has_left_is_removed(source: Source) -> None:
     plan = source.plan()
     for name in (".mine.killed.tmp", ".mine.running.tmp", ".other.killed.tmp"):
@@ -209,15 +183,6 @@ def test_what_a_killed_process_has_left_is_removed(source: Source) -> None:
         write_conversion(plan)
     left = sorted(path.name for path in (source.root / "data").iterdir())
     assert left == [".mine.running.tmp", ".other.killed.tmp", "mine"]
-
-
-def test_nothing_is_overwritten(source: Source) -> None:
-    plan = source.plan()
-    write_conversion(plan)
-    with pytest.raises(InputError, match=r"mine: already exists\."):
-        source.plan()
-    with pytest.raises(InputError, match=r"mine: already exists\."):
-        write_conversion(plan)
 
 
 def naive_frames(segments: list[Segment], num_frames: int) -> list[str]:
@@ -249,19 +214,6 @@ def test_timelines_are_what_painting_frame_by_frame_gives(
     assert filled == painted.count("background")
     assert all(issue.severity == "warning" for issue in table.issues)
     assert len(table.issues) == sum(segment.end > num_frames for segment in segments)
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), min_size=1, max_size=6),
-)
-def test_overlaps_are_found_exactly_where_there_are_some(spans: list[tuple[int, int]]) -> None:
-    segments = [
-        Segment(line, "cut", start, start + size) for line, (start, size) in enumerate(spans, start=2)
-    ]
-    table = SegmentTable(Path("s.csv"), segments={"a": segments})
-    table.timeline("a", 20, "background", TOLERANCE)
-    overlap = any(a is not b and a.start < b.end and b.start < a.end for a in segments for b in segments)
-    assert bool(table.issues) == overlap
 
 
 def test_ends_beyond_the_features(source: Source) -> None:

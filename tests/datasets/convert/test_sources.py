@@ -105,15 +105,6 @@ def test_numbers_that_are_not_finite_are_named(tmp_path: Path, value: float, suf
         source.laid_out(Layout.TD).read()
 
 
-def test_pickles_are_never_loaded(tmp_path: Path) -> None:
-    array = np.array([[print, 1]], dtype=object)
-    np.save(tmp_path / "a.npy", array)
-    np.savez(tmp_path / "b.npz", array)
-    issues: list[DataError] = []
-    assert find_sources(tmp_path, None, issues) == {"a": None, "b": None}
-    assert ["object" in issue.reason for issue in issues] == [True, True]
-
-
 def test_archives_that_hold_not_one_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", rgb=np.zeros((2, 3)), flow=np.zeros((2, 3)))
     (tmp_path / "b.npz").write_bytes(b"no archive")
@@ -145,36 +136,11 @@ def test_facts_beside_the_features_are_passed_over(tmp_path: Path) -> None:
         np.testing.assert_array_equal(source.read(), numbers)
 
 
-def test_names_in_capitals_and_files_of_other_kinds(tmp_path: Path) -> None:
-    np.save(tmp_path / "a", np.zeros((2, 3)))
-    (tmp_path / "a.npy").rename(tmp_path / "a.NPY")
-    (tmp_path / "b.CSV").write_text("1,2\n")
-    assert list(find_sources(tmp_path, None, [])) == ["a"]
-    (tmp_path / "a.NPY").rename(tmp_path / "a.pkl")
-    assert list(find_sources(tmp_path, None, [])) == ["b"]
-    (tmp_path / "b.CSV").unlink()
-    with pytest.raises(DataError, match=r"expected feature files \(.npy, .*, but found 1 .pkl\."):
-        find_sources(tmp_path, None, [])
-    with pytest.raises(DataError, match="expected a folder of feature files, but found a file"):
-        find_sources(tmp_path / "a.pkl", None, [])
-
-
 def test_two_files_of_one_name_in_two_unicode_forms(tmp_path: Path) -> None:
     for name in ("\u00e9", "e\u0301"):
         np.save(tmp_path / name, np.zeros((2, 3)))
     find_sources(tmp_path, None, issues := [])
     assert issues[0].reason.endswith("whose name differs in its Unicode form alone.")
-
-
-def test_an_archive_damaged_inside_is_refused_while_copying(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", np.ones((64, 64)))
-    raw = bytearray((tmp_path / "a.npz").read_bytes())
-    raw[len(raw) // 2] ^= 0xFF
-    (tmp_path / "a.npz").write_bytes(raw)
-    source, issues = only(tmp_path)
-    assert issues == []
-    with pytest.raises(DataError, match=r"a\.npz: cannot be read as a numpy archive.*Bad CRC-32"):
-        source.read()
 
 
 def test_names_of_files(tmp_path: Path) -> None:
