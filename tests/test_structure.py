@@ -87,10 +87,7 @@ def test_a_network_sees_what_its_taps_receptive_field(network):
     assert topology.stage_receptive_fields(structure) == tuple(stages)
     whole = ReceptiveField(sum(stage.past for stage in stages), sum(stage.future for stage in stages))
     assert topology.receptive_field(structure) == whole
-    assert topology.report(structure) == {
-        "receptive_field": whole.frames,
-        "look_ahead": whole.future,
-    }
+    assert topology.report(structure) == {"receptive_field": whole.frames, "look_ahead": whole.future}
 
 
 @given(networks(), st.integers(1, 5000), st.integers(0, 5000))

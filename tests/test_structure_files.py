@@ -26,7 +26,6 @@ STRUCTURES = st.lists(st.lists(st.integers(1, 5000), min_size=1, max_size=12), m
 TEXT = st.text(max_size=20)
 PROVENANCE = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=3)
 OFFICIAL = {"stage1.layers.0.conv_dilated": 1, "stage1.layers.1.conv_dilated": [3]}
-LATER = {"stages.0.layers.0.conv_dilated": [5], "stages.0.layers.1.conv_dilated": 7}
 
 
 def read(tmp_path, value):
@@ -120,13 +119,6 @@ def test_official_files_hold_what_the_official_code_reads(tmp_path):
     }
     needed = {"step", "max_step", "search_interval", "exp_rate", "init_alphas", "normlize", "mmin", "mmax"}
     assert set(value["global"]) == needed | {"finetune"}
-
-
-def test_official_files_take_numbers_lists_and_any_order(tmp_path):
-    layers = dict(reversed((OFFICIAL | LATER).items()))
-    found = read(tmp_path, {"global": {"step": 30}, "model": layers})
-    assert found.structure == DilationStructure(((1, 3), (5, 7)))
-    assert (found.dialect, found.backbone, found.provenance) == (Dialect.OFFICIAL, "ms-tcn", {})
 
 
 def test_mmcv_files_take_equal_axes_with_and_without_wrapper(tmp_path):

@@ -78,9 +78,3 @@ def test_a_merged_layer_keeps_the_window_of_its_branches():
     finish(model, Ending.MERGE)
     assert rates_of(model) == [[6] * 3] * 3
     torch.testing.assert_close(model(features), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_no_number_of_feature_maps_is_too_small():
-    model = ASFormer(DilationStructure(((1, 2),)), feature_dim=2, num_classes=3, feature_maps=1)
-    assert model(torch.randn(1, 2, 5)).isfinite().all()
-    assert model.encoder.layers[0].att_layer.query_conv.out_channels == 1

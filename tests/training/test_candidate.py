@@ -22,15 +22,7 @@ BUDGET = Budget(4, "steps")
 def test_the_same_call_gives_the_same_numbers(fitness):
     first, second = evaluate(fitness, LARGE, BUDGET, 3), evaluate(fitness, LARGE, BUDGET, 3)
     assert first.metrics == second.metrics
-    assert first.metrics.keys() == {
-        "videos",
-        "frames",
-        "accuracy",
-        "edit",
-        "f1@10",
-        "f1@25",
-        "f1@50",
-    }
+    assert first.metrics.keys() == {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
     assert (first.structure, first.budget, first.seed) == (LARGE, BUDGET, 3)
     assert first.status is EvaluationStatus.DONE
     assert first.seconds > 0

@@ -101,11 +101,6 @@ def test_best_weights_are_kept_and_the_earlier_of_equals_wins():
     assert not torch.equal(weights_of(model), scores.weights[2])
 
 
-def test_a_score_of_zero_is_a_score():
-    _, result = tiny_fit(evaluate=Scores(0.0, 0.0, 0.0, 0.0))
-    assert result.best_epoch == 1
-
-
 def test_last_weights_are_scored_once_at_the_end():
     scores = Scores(10.0)
     model, result = tiny_fit(recipe=RECIPE.replace(selection=Selection.LAST), evaluate=scores)
