@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -92,14 +93,10 @@ class BatchSource:
         lengths = np.array([self.dataset.num_frames(name) for name in self.names], dtype=np.float64)
         keys = np.log(lengths) + generator.uniform(0, LENGTH_JITTER, len(lengths))
         order = [self.names[position] for position in np.argsort(keys, kind="stable")]
-        incomplete = int(generator.integers(len(self)))
-        size = self.batch_size
-        short = len(order) - (len(self) - 1) * size
-        starts = [number * size - (size - short if number > incomplete else 0) for number in range(len(self))]
-        batches = [
-            tuple(order[start : start + (short if number == incomplete else size)])
-            for number, start in enumerate(starts)
-        ]
+        sizes = [self.batch_size] * len(self)
+        sizes[int(generator.integers(len(self)))] -= len(self) * self.batch_size - len(order)
+        ends = accumulate(sizes)
+        batches = [tuple(order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
         return tuple(batches[number] for number in generator.permutation(len(batches)))
 
     def epoch(self, number: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:

@@ -23,7 +23,7 @@ from g2l.datasets.reading import open_regular, reading
 Features = npt.NDArray[np.float32]
 """Shape (D, T)."""
 _BLOCK_BYTES = 2**22
-"""Read at a time where numbers are converted or transposed."""
+"""Read at a time where numbers are transposed."""
 _LARGEST_AXIS = 2**48
 """Python refuses to print numbers that are much larger."""
 
@@ -203,21 +203,16 @@ class FeatureReader:
         return out
 
     def _read_rows(self, first: int, out: Features) -> None:
-        """Rows are contiguous in the file: a few at a time, of each the frames asked for."""
+        """Rows are contiguous in the file: of each the frames asked for."""
         frames, dtype = self.file.num_frames, self.file.dtype
         as_stored = self._rate == 1 and dtype == np.dtype(np.float32)
         if as_stored and out.shape[1] == frames and out.flags.c_contiguous:
             return self._fill(out.reshape(-1), 0)
-        start = first * self._rate
-        length = (out.shape[1] - 1) * self._rate + 1
-        rows = max(1, _BLOCK_BYTES // (length * dtype.itemsize))
-        block = out if as_stored else np.empty((min(rows, len(out)), length), dtype)
-        for top in range(0, len(out), rows):
-            some = block[top : top + rows] if as_stored else block[: len(out) - top]
-            for row, values in enumerate(some, top):
-                self._fill(values, row * frames + start)
+        block = np.empty((out.shape[1] - 1) * self._rate + 1, dtype)
+        for row, values in enumerate(out):
+            self._fill(values if as_stored else block, row * frames + first * self._rate)
             if not as_stored:
-                out[top : top + len(some)] = some[:, :: self._rate]
+                values[:] = block[:: self._rate]
         return None
 
     def _read_frames(self, first: int, out: Features) -> None:

@@ -42,19 +42,17 @@ class RunningStatistics:
             block = features[:, first : first + BLOCK_FRAMES].astype(np.float64)
             mean = block.mean(axis=1)
             block -= mean[:, None]
-            self._merge(block.shape[1], mean, np.square(block, out=block).sum(axis=1))
+            squares = np.square(block, out=block).sum(axis=1)
+            # Merge the moments of two sets of frames; summing raw squares would cancel catastrophically.
+            count, delta = block.shape[1], mean - self._mean
+            total = self._count + count
+            self._mean = self._mean + delta * count / total
+            self._squares = self._squares + squares + delta**2 * self._count * count / total
+            self._count = total
 
     def compute(self) -> Statistics:
         """Return the statistics of all frames so far; of at least one."""
         return Statistics(self._mean, np.sqrt(self._squares / self._count))
-
-    def _merge(self, count: int, mean: npt.NDArray[np.float64], squares: npt.NDArray[np.float64]) -> None:
-        # Merge the moments of two sets of frames; summing raw squares would cancel catastrophically.
-        delta = mean - self._mean
-        total = self._count + count
-        self._mean = self._mean + delta * count / total
-        self._squares = self._squares + squares + delta**2 * self._count * count / total
-        self._count = total
 
 
 def normalize(

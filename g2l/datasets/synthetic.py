@@ -68,14 +68,10 @@ def subject_splits(names: Sequence[str]) -> dict[int, tuple[tuple[str, ...], tup
     return splits
 
 
-def check_sizes(**sizes: tuple[int, int]) -> None:
+def _check_sizes(**sizes: tuple[int, int]) -> None:
     """Raise InputError, naming all sizes that are too small; each is a value and its minimum."""
-    issues = [
-        f"`{name}` must be >= {smallest}, but is {value} instead."
-        for name, (value, smallest) in sizes.items()
-        if value < smallest
-    ]
-    if issues:
+    small = ((name, value, least) for name, (value, least) in sizes.items() if value < least)
+    if issues := [f"`{name}` must be >= {least}, but is {value} instead." for name, value, least in small]:
         raise InputError(" ".join(issues))
 
 
@@ -115,23 +111,6 @@ _NAMES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Kitchen:
-    """Content that all videos of one data set share.
-
-    Attributes:
-        pairs: Classes of the ambiguous actions: the variant after marker 0 and after marker 1.
-        common: Classes of the other actions.
-        durations: Mean frames of each class, (C,).
-        prototypes: Mean features of each class, (C, D); the two of a pair are equal.
-    """
-
-    pairs: tuple[tuple[int, int], ...]
-    common: tuple[int, ...]
-    durations: npt.NDArray[np.float64]
-    prototypes: npt.NDArray[np.float64]
-
-
 def kitchen(
     generator: np.random.Generator,
     *,
@@ -141,45 +120,40 @@ def kitchen(
     feature_dim: int = 16,
 ) -> SyntheticDataset:
     """Return a synthetic kitchen; videos have 0.75 to 1.25 times `frames`."""
-    check_sizes(
+    _check_sizes(
         videos=(videos, MIN_VIDEOS),
         frames=(frames, MIN_FRAMES),
         classes=(classes, MIN_CLASSES),
         feature_dim=(feature_dim, 1),
     )
-    shared = _draw_kitchen(generator, classes, feature_dim)
+    first = len(_MARKERS) + 1
+    # Each pair looks alike: the variant after marker 0, and the one after marker 1.
+    pairs = [(first + 2 * pair, first + 2 * pair + 1) for pair in range((classes - first + 1) // 3)]
+    prototypes = generator.standard_normal((classes, feature_dim))
+    for variant, other in pairs:
+        prototypes[other] = prototypes[variant]
+    mean_durations = generator.uniform(*MEAN_DURATIONS, classes)
     names = video_names("Kitchen", videos)
     made = []
     for name in names:
         length = round(frames * generator.uniform(0.75, 1.25))
-        labels = _draw_labels(generator, shared, length)
+        actions = _draw_actions(generator, pairs, classes, max(1, round(length / FRAMES_PER_COURSE)))
+        durations = mean_durations[actions] * generator.uniform(0.6, 1.4, len(actions))
+        ends = np.round(np.cumsum(durations) / durations.sum() * length).astype(np.int64)
+        labels = np.repeat(np.array(actions, dtype=np.int64), np.diff(ends, prepend=0))
         noise = SLOW_NOISE * autoregressive_noise(generator, feature_dim, length, SLOW_CORRELATION)
         noise += WHITE_NOISE * generator.standard_normal((feature_dim, length))
-        features = SIGNAL * shared.prototypes[labels].T + noise  # (C, D)[(T,)] -> (D, T)
+        features = SIGNAL * prototypes[labels].T + noise  # (C, D)[(T,)] -> (D, T)
         made.append(SyntheticVideo(name, features.astype(np.float32), labels))
     class_names = (*_NAMES[:classes], *(f"action_{index}" for index in range(len(_NAMES), classes)))
     return SyntheticDataset(class_names, tuple(made), subject_splits(names))
 
 
-def _draw_kitchen(generator: np.random.Generator, classes: int, feature_dim: int) -> _Kitchen:
-    first = len(_MARKERS) + 1
-    pairs = tuple((first + 2 * pair, first + 2 * pair + 1) for pair in range((classes - first + 1) // 3))
-    prototypes = generator.standard_normal((classes, feature_dim))
-    for variant, other in pairs:
-        prototypes[other] = prototypes[variant]
-    durations = generator.uniform(*MEAN_DURATIONS, classes)
-    return _Kitchen(pairs, tuple(range(first + 2 * len(pairs), classes)), durations, prototypes)
-
-
-def _draw_labels(generator: np.random.Generator, shared: _Kitchen, length: int) -> Labels:
-    """Return the classes of all frames, (T,): the drawn durations, scaled to fill the video exactly."""
-    actions = _draw_actions(generator, shared, max(1, round(length / FRAMES_PER_COURSE)))
-    durations = shared.durations[actions] * generator.uniform(0.6, 1.4, len(actions))
-    ends = np.round(np.cumsum(durations) / durations.sum() * length).astype(np.int64)
-    return np.repeat(np.array(actions, dtype=np.int64), np.diff(ends, prepend=0))
-
-
-def _draw_actions(generator: np.random.Generator, shared: _Kitchen, courses: int) -> list[int]:
+def _draw_actions(
+    generator: np.random.Generator, pairs: Sequence[tuple[int, int]], classes: int, courses: int
+) -> list[int]:
+    """Return the classes of the segments of one video."""
+    common = range(len(_MARKERS) + 1 + 2 * len(pairs), classes)
     kinds = generator.integers(2, size=courses + 1)  # the last marker closes the last course
     actions = [_BACKGROUND]
     for course in range(courses):
@@ -188,12 +162,12 @@ def _draw_actions(generator: np.random.Generator, shared: _Kitchen, courses: int
         for _ in range(generator.integers(*ACTIONS_PER_COURSE, endpoint=True)):
             if generator.random() < PAUSE_PROBABILITY:
                 actions.append(_BACKGROUND)
-            choices = [one for one in range(len(shared.pairs) + len(shared.common)) if one != previous]
+            choices = [one for one in range(len(pairs) + len(common)) if one != previous]
             previous = int(generator.choice(choices)) if choices else previous
-            if previous < len(shared.pairs):  # the marker before an even pair decides, after an odd one
-                actions.append(shared.pairs[previous][kinds[course + previous % 2]])
+            if previous < len(pairs):  # the marker before an even pair decides, after an odd one
+                actions.append(pairs[previous][kinds[course + previous % 2]])
             else:
-                actions.append(shared.common[previous - len(shared.pairs)])
+                actions.append(common[previous - len(pairs)])
     return [*actions, _MARKERS[kinds[courses]], _BACKGROUND]
 
 
@@ -223,7 +197,7 @@ def lags(
         raise InputError(
             f"`lags` must be 1 to {MAX_LAGS} different integers >= 1, but is {list(planted)} instead."
         )
-    check_sizes(
+    _check_sizes(
         videos=(videos, MIN_VIDEOS),
         frames=(frames, FRAMES_PER_LAG * max(planted)),
         feature_dim=(feature_dim, len(planted)),

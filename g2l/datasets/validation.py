@@ -43,20 +43,14 @@ class VideoFiles:
 
 @dataclass
 class Inspection:
-    """Contents of some splits; complete only when no issue is an error.
-
-    Attributes:
-        tolerance: Frames by which features and labels of a video may differ.
-        videos: Files of each video in any bundle.
-        feature_dim: D, or 0 when no feature file is readable.
-    """
+    """Contents of some splits; complete only when no issue is an error."""
 
     folder: DatasetFolder
-    tolerance: int
+    tolerance: int  # frames by which features and labels of a video may differ
     mapping: ClassMapping = field(default_factory=lambda: ClassMapping(()))
     bundles: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     videos: dict[str, VideoFiles] = field(default_factory=dict)
-    feature_dim: int = 0
+    feature_dim: int = 0  # 0 when no feature file is readable
     issues: list[DataError] = field(default_factory=list)
 
     def warn(self, path: Path, message: str) -> None:
@@ -157,24 +151,16 @@ def _lengths_agree(found: Inspection, file: FeatureFile, labels: Labels, name: s
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """Contents of a data set, as far as they can be read.
-
-    Attributes:
-        feature_dim: D, or 0 when no feature file is readable.
-        longest: Frames of the longest video.
-        class_counts: Frames of each class, in index order.
-        splits: Number of train and of test videos of each split.
-        extraction: How the features were made, as in `features.json`, or None.
-    """
+    """Contents of a data set, as far as they can be read."""
 
     videos: int
     frames: int
     feature_dim: int
-    longest: int
-    class_counts: Mapping[str, int]
-    splits: Mapping[int, tuple[int, int]]
+    longest: int  # frames
+    class_counts: Mapping[str, int]  # frames of each class, in index order
+    splits: Mapping[int, tuple[int, int]]  # numbers of train and of test videos
     fps: float | None = None
-    extraction: Mapping[str, Any] | None = None
+    extraction: Mapping[str, Any] | None = None  # how the features were made, as in `features.json`
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def nothing_learnt(scores: Sequence[float]) -> str | None:
     """
     if len(scores) < 2:
         return None
-    hint = "Train candidates longer, or raise the learning rate."
+    hint = "Train longer, raise the learning rate, or standardise the features (--normalize train)."
     if max(scores) < FLOOR:
         return (
             f"Nothing was learnt: the best of {len(scores)} structures scores {max(scores):.1f} points, "

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -108,13 +107,3 @@ def test_whoever_stops_early_leaves_no_thread() -> None:
     next(upcoming)
     upcoming.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("g2l-prefetch")]
-
-
-def test_features_that_torch_cannot_take_as_they_are_are_copied() -> None:
-    features = np.ones((2, 3))
-    features.flags.writeable = False
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        batch = collate([Video("v", features, np.zeros(3, np.int64))])
-    assert batch.features.dtype == torch.float32
-    assert batch.features.tolist() == [features.tolist()]

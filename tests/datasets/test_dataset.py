@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from g2l.config import DataConfig, Normalization, Selection
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.datasets.errors import DataError
+from g2l.datasets.reading import WHOLE_BYTES
 from g2l.errors import InputError
 from tests.datasets.conftest import LENGTHS, TEST, TRAIN, TinyDataset, random_features
 
@@ -64,26 +69,6 @@ def test_train_statistics_are_those_of_the_given_videos(tiny: TinyDataset) -> No
     np.testing.assert_allclose(fitted.load("S4_A").features, expected, rtol=1e-3, atol=1e-5)
     assert dataset.statistics is None
     assert tiny.open().standardized_on(TRAIN).statistics is None
-
-
-def test_lengths_that_differ_too_much_name_both_files_and_lengths(tiny: TinyDataset) -> None:
-    tiny.features("S2_A", random_features("S2_A", 35))
-    message = r"S2_A\.npy: has 35 frames, but .*S2_A\.txt has 30 labels; they may differ by at most 4\."
-    with pytest.raises(InputError, match=message):
-        tiny.open(length_tolerance=4)
-    assert tiny.open(length_tolerance=5).num_frames("S2_A") == 30
-
-
-def test_a_video_that_is_absent_is_named_with_its_line_in_the_bundle(tiny: TinyDataset) -> None:
-    tiny.bundle("train", ["S1_A", "S1_b"])
-    message = r"train\.split1\.bundle:2: video 'S1_b' has no features/S1_b\.npy\."
-    with pytest.raises(InputError, match=message) as caught:
-        tiny.open()
-    assert caught.value.hint is not None
-    assert "S1_B" in caught.value.hint
-    (tiny.path / "groundTruth/S1_A.txt").unlink()
-    with pytest.raises(InputError, match=r"bundle:1: video 'S1_A' has no groundTruth/S1_A\.txt\."):
-        tiny.open()
 
 
 def test_a_missing_data_set_suggests_similar_ones(tiny: TinyDataset) -> None:
@@ -168,3 +153,134 @@ def test_many_lengths_that_differ_are_one_line_once_in_a_process(
     assert "S1_B.npy: has 25 frames, but " in record.getMessage()
     assert "are used. 3 more like it: `g2l data validate` lists all." in record.getMessage()
     assert len(dataset.notices) == 4
+
+
+STORED = {
+    "plain": lambda features: features,
+    "float64": lambda features: features.astype(np.float64),
+    "big-endian": lambda features: features.astype(">f4"),
+    "columns contiguous": np.asfortranarray,
+    "frames first": lambda features: np.ascontiguousarray(features.T),
+    "longer than its labels": lambda features: np.concatenate([features, features[:, :2]], axis=1),
+}
+
+
+def standardized(tiny: TinyDataset, **settings: object) -> SegmentationDataset:
+    dataset = tiny.open(**settings)
+    return dataset.standardized_on(dataset.partitions(Selection.BEST).train)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize(
+    "settings", [{}, {"sample_rate": 3}, *({"normalize": kind} for kind in Normalization)], ids=str
+)
+def test_shared_features_are_bit_for_bit_those_in_ram(
+    tiny: TinyDataset, tmp_path: Path, stored: str, settings: dict[str, object]
+) -> None:
+    for name, frames in LENGTHS.items():
+        tiny.features(name, STORED[stored](random_features(name, frames)))
+    folder = tmp_path / "shared"
+    alone = standardized(tiny, **settings)
+    first, second = (standardized(tiny, **settings).shared_in(folder) for _ in range(2))
+    for name in LENGTHS:
+        expected = alone.load(name)
+        for dataset in (first, first, second):  # which writes, which has mapped, which finds
+            video = dataset.load(name)
+            assert video.features.tobytes() == expected.features.tobytes()
+            assert (video.features.shape, video.features.dtype) == (expected.features.shape, np.float32)
+            assert video.features.flags.c_contiguous
+            assert isinstance(video.features, np.memmap)
+            np.testing.assert_array_equal(video.targets, expected.targets)
+    as_used = stored == "plain" and settings in ({}, {"normalize": Normalization.NONE})
+    assert len(files(folder)) == (0 if as_used else len(LENGTHS))
+
+
+def test_where_nothing_can_be_written_each_process_has_its_own(
+    tiny: TinyDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "shared").write_text("a file")
+    with caplog.at_level(logging.WARNING, logger="g2l"):
+        video = tiny.open(sample_rate=2).shared_in(tmp_path / "shared").load("S1_A")
+    np.testing.assert_array_equal(video.features, random_features("S1_A", 20)[:, ::2])
+    assert "video 'S1_A' cannot be shared between processes" in caplog.text
+
+
+def test_the_folder_and_its_times_do_not_matter(
+    tiny: TinyDataset, make_tiny: Callable[[Path], TinyDataset], tmp_path: Path
+) -> None:
+    other = make_tiny(tmp_path / "elsewhere")
+    other.path.joinpath("mapping.txt").write_bytes(b"2 stir\r\n0 background\r\n1 cut")
+    assert other.open().fingerprint == tiny.open().fingerprint
+    assert len(tiny.open().fingerprint) == 16
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sample_rate": 2},
+        {"normalize": Normalization.VIDEO},
+        {"holdout_fraction": 0.6},
+        {"group_pattern": ""},
+        {"background": ("stir",)},
+    ],
+)
+def test_settings_that_change_data_or_scores_matter(tiny: TinyDataset, settings: dict[str, Any]) -> None:
+    assert tiny.open(**settings).fingerprint != tiny.open().fingerprint
+
+
+def _one_feature(tiny: TinyDataset) -> None:
+    features = random_features("S2_A", 30)
+    features[3, 17] += 1e-3
+    tiny.features("S2_A", features)
+
+
+def _one_label(tiny: TinyDataset) -> None:
+    tiny.labels("S2_A", ["cut"] + ["stir"] * 29)
+
+
+def _fewer_videos(tiny: TinyDataset) -> None:
+    tiny.bundle("train", TRAIN[:3])
+
+
+@pytest.mark.parametrize("change", [_one_feature, _one_label, _fewer_videos])
+def test_content_matters(tiny: TinyDataset, change: Callable[[TinyDataset], None]) -> None:
+    before = tiny.open().fingerprint
+    change(tiny)
+    assert tiny.open().fingerprint != before
+
+
+def test_large_files_are_sampled_from_the_first_to_the_last_byte(tiny: TinyDataset) -> None:
+    frames = WHOLE_BYTES // 8
+    features = np.zeros((4, frames), np.float32)
+    tiny.labels("S4_A", ["cut"] * frames)
+    tiny.features("S4_A", features)
+    prints = {tiny.open().fingerprint}
+    for row, frame in ((0, 0), (3, -1), (2, 0)):
+        features[row, frame] = 1
+        tiny.features("S4_A", features)
+        prints.add(tiny.open().fingerprint)
+    assert len(prints) >= 3
+    tiny.features("S4_A", features.astype(np.float64))
+    assert tiny.open().fingerprint not in prints
+
+
+def test_every_file_that_was_read_has_a_fingerprint(tiny: TinyDataset) -> None:
+    before = tiny.open().files
+    assert {path.relative_to(tiny.path).as_posix() for path in before} == {
+        "mapping.txt",
+        *(f"splits/{side}.split1.bundle" for side in ("train", "test")),
+        *(f"features/{name}.npy" for name in LENGTHS),
+        *(f"groundTruth/{name}.txt" for name in LENGTHS),
+    }
+    label = tiny.path / "groundTruth/S2_A.txt"
+    digest = hashlib.sha256(label.read_bytes()).hexdigest()
+    assert before[label] == {"size": label.stat().st_size, "sha256": digest}
+    label.touch()  # another time, the same content
+    assert tiny.open().files == before
+    _one_feature(tiny)
+    after = tiny.open().files
+    assert [path.name for path in before if before[path] != after[path]] == ["S2_A.npy"]

@@ -63,7 +63,6 @@ def test_extracted_features_know_their_rate(tiny: TinyDataset) -> None:
     [
         ("", r"^[^:]*dataset\.json:1: expected JSON"),
         (f'{{"schema": "g2l.dataset/1", "fps": {"9" * 400}}}', "`fps` must be a number > 0"),
-        ("[]", "expected the schema 'g2l.dataset/1'"),
         ('{"schema": "g2l.dataset/2"}', "expected the schema 'g2l.dataset/1'"),
         ('{"schema": "g2l.dataset/1", "fps": 0}', "`fps` must be a number > 0, but is 0 instead"),
         ('{"schema": "g2l.dataset/1", "sample_rate": 1.5}', "`sample_rate` must be a whole number >= 1"),

@@ -158,11 +158,6 @@ def test_the_length_that_most_files_share_is_feature_dim() -> None:
     assert feature_axis(_files((16, 300), (210, 16), (16, 90)), {}) == (16, False)
 
 
-def test_square_files_follow_the_others() -> None:
-    assert feature_axis(_files((16, 16), (300, 16), (200, 16)), {}) == (16, True)
-    assert feature_axis(_files((16, 16)), {"0": 16}) == (16, False)
-
-
 @pytest.mark.parametrize("shape", [(1, 3, 4), (3, 1, 1, 4), (3, 4, 1), (1, 3, 1, 4)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_axes_of_length_1_do_not_matter(tmp_path: Path, shape: tuple[int, ...], order: Any) -> None:

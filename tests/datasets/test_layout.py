@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.datasets.layout import DatasetFolder, name_error, read_bundle, read_mapping
+from g2l.datasets.layout import DatasetFolder, read_bundle, read_mapping
 from g2l.datasets.reading import normal
 from g2l.errors import InputError
 from tests.datasets.conftest import TRAIN, TinyDataset, random_features
@@ -44,7 +44,6 @@ def test_names_lose_their_suffix_and_keep_their_dots(
             "../../a.txt\n",
             r":1: expected the file name of a video, but '../../a\.txt' holds a path separator\.",
         ),
-        ("/etc/passwd\n", r"'/etc/passwd' holds a path separator\."),
         ("a.txt\n..\n", r":2: .* '\.\.' names a folder\."),
         ("a\x00b.txt\n", r":1: expected text, but found a zero byte\."),
         ("a\x01b.txt\n", r"holds a control character\."),
@@ -54,14 +53,6 @@ def test_names_lose_their_suffix_and_keep_their_dots(
 def test_faults_of_bundles_name_their_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         _bundle(tmp_path, text)
-
-
-@given(name=st.text(max_size=12))
-def test_a_name_without_fault_stays_in_its_folder(name: str) -> None:
-    if name_error(name) is None:
-        folder = Path("/data/features")
-        assert (folder / f"{name}.npy").resolve().parent == folder
-        assert (folder / name).parent == folder
 
 
 _NAME = st.text(st.characters(categories=["L", "N", "P"], include_characters=" "), min_size=1).map(str.strip)
@@ -88,7 +79,6 @@ def test_any_names_in_any_order_of_lines_come_back_in_index_order(names: list[st
         ("", r"mapping\.txt: expected one `<index> <class name>` a line, but it is empty\."),
         ("0 a\nb\n", r"mapping\.txt:2: expected `<index> <class name>`, but found 'b' instead\."),
         (f"{'9' * 5000} a\n", r":1: expected `<index> <class name>`, but found '9{299}… instead"),
-        ("0\n", r":1: expected `<index> <class name>`"),
         ("0 a\n0 b\n", r":2: index 0 must occur once, but is also in line 1\."),
         ("0 a\n1 a\n", r":2: class 'a' must occur once, but also has index 0\."),
         ("0 a\n2 b\n", r":2: indices must be 0 … 1 without a gap, but 1 is missing\."),

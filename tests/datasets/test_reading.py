@@ -98,11 +98,3 @@ def test_a_folder_that_may_not_be_entered_is_one_line(
     monkeypatch.setattr(Path, "is_dir", Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(InputError, match=r"none: cannot be read \(Permission denied\)"):
         is_folder(tmp_path / "none")
-
-
-def test_zero_bytes_are_another_encoding(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes("a;b\n".encode("utf-16-le"))
-    with pytest.raises(InputError, match=r"a\.csv:1: expected text, but found a zero byte") as caught:
-        read_lines(path)
-    assert "UTF-16 with a byte-order mark" in (caught.value.hint or "")

@@ -36,22 +36,6 @@ def test_what_is_written_is_read_without_issues(tmp_path: Path, kind: str) -> No
     assert {name[:2] for name in parts.holdout} == {parts.holdout[0][:2]}  # one subject of four
 
 
-def test_sizes_names_and_splits() -> None:
-    data = kitchen(np.random.default_rng(0))
-    assert len(data.class_names) == len(set(data.class_names)) == 10
-    names = [video.name for video in data.videos]
-    assert (len(names), names[0]) == (24, "S1_Kitchen_V1")
-    for video in data.videos:
-        assert 300 <= len(video.labels) <= 500
-        assert video.features.shape == (16, len(video.labels))
-        assert video.features.dtype == np.float32
-    for train, test in data.splits.values():
-        assert sorted(train + test) == sorted(names)
-        assert not {name[:2] for name in train} & {name[:2] for name in test}
-        assert (len(train), len(test)) == (16, 8)
-    assert not set(data.splits[1][1]) & set(data.splits[2][1])
-
-
 def test_a_marker_far_away_decides_the_variant_of_an_ambiguous_action() -> None:
     data = kitchen(np.random.default_rng(1), videos=12)
     seen: set[int] = set()

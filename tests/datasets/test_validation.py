@@ -80,16 +80,6 @@ def test_frames_first_files_and_absent_classes_are_warnings(tiny: TinyDataset) -
     assert report.facts.class_counts["never"] == 0
 
 
-def test_an_empty_folder_lists_what_is_missing(tiny: TinyDataset) -> None:
-    (tiny.root / "bare").mkdir()
-    report = validate_dataset(tiny.config().replace(dataset="bare"))
-    assert [issue.reason for issue in report.issues] == [
-        "no such file.",
-        "expected bundles of at least one split.",
-    ]
-    assert report.facts.videos == 0
-
-
 def test_issues_that_differ_in_names_and_numbers_are_of_one_kind() -> None:
     alike = [DataError(Path(f"{n}.npy"), n, f"has {n} frames, but f/{n}.txt has '{n}'.") for n in range(5)]
     other = DataWarning(Path("a"), None, alike[0].reason)

@@ -12,16 +12,7 @@ from hypothesis import strategies as st
 
 NUMBERS = (b"0", b"-1", b"1e308", b"NaN", b"Infinity", b"99999999999999999999", b"9" * 5000, b"true", b"1.5")
 NUISANCES = (
-    b"\x00",
-    b"\xff\xfe",
-    b"\xc3",
-    b"\xed\xa0\x80",
-    b"\r",
-    b"\n\n",
-    b"\xe2\x80\xa8",
-    b" ",
-    b'"',
-    b"/../",
+    *(b"\x00", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\r", b"\n\n", b"\xe2\x80\xa8", b" ", b'"', b"/../"),
 )
 SHAPES = (
     *("(4, 10)", "(10, 4)", "()", "(40,)", "(4, 10, 1)", "(0, 10)", "(-4, -10)", "(4, 11)", "(4, 10**9)"),

@@ -11,8 +11,15 @@ from g2l.datasets.synthetic import lags, write_dataset
 from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.pipeline import context_curve
-from g2l.pipeline.context_curve import ContextTask, curve_of, measure_context, structures_of, suggest
-from g2l.records import RunKind, RunRecord, read_result
+from g2l.pipeline.context_curve import (
+    ContextTask,
+    _learnt,
+    curve_of,
+    measure_context,
+    structures_of,
+    suggest,
+)
+from g2l.records import EpochRecord, RunKind, RunRecord, read_result
 from g2l.structure_files import read_structure
 from tests.pipeline.tiny_pipeline import RECIPE
 
@@ -87,6 +94,24 @@ def test_nothing_learnt_is_no_finding(rows, words):
     assert curve.words().startswith("Nothing was learnt: ")
     assert words in curve.words()
     assert curve.needed == 2  # no context is cut off on the strength of it
+
+
+@pytest.mark.parametrize(
+    ("scores", "trained"),
+    [
+        ([10.0 + epoch for epoch in range(40)], 40),  # still rises
+        ([10.0 + min(epoch, 5) for epoch in range(40)], 10),
+        ([10.0 + min(epoch, 14) for epoch in range(40)], 20),
+        ([9.8] * 40, 40),  # has learnt nothing yet
+    ],
+)
+def test_a_network_is_trained_while_it_improves(scores, trained):
+    history = [
+        EpochRecord(number, number, 1.0, 1e-3, {f"f1@{k}": score for k in (10, 25, 50)}, 0.1)
+        for number, score in enumerate(scores, start=1)
+    ]
+    ends = [epochs for epochs in range(1, 40) if _learnt(history[:epochs], 10)]
+    assert ([*ends, 40])[0] == trained
 
 
 def test_networks_differ_in_their_caps_alone():

@@ -43,19 +43,13 @@ Runs = Sequence[tuple[str, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionPlan:
-    """Files to write, as far as errors do not hide them.
-
-    Attributes:
-        sources: Features of each video that has segments.
-        timelines: Its classes; where every frame has a label they may end a little before the features do.
-        filled: Frames that no segment covers.
-    """
+    """Files to write, as far as errors do not hide them."""
 
     request: ConversionRequest
     path: Path
-    sources: Mapping[str, FeatureSource]
-    timelines: Mapping[str, Runs]
-    filled: int
+    sources: Mapping[str, FeatureSource]  # of each video that has segments
+    timelines: Mapping[str, Runs]  # where every frame has a label, they may end before the features do
+    filled: int  # frames that no segment covers
     splits: Splits
     facts: DatasetFacts
     issues: tuple[DataError, ...]

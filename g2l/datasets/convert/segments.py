@@ -76,25 +76,17 @@ class Segment:
 
 @dataclass
 class SegmentTable:
-    """The valid segments of all videos, and the issues of the others.
-
-    Attributes:
-        mentions: The first line of each video that has a row, valid or not.
-        files: The file of each video that has one of its own.
-        whole: Videos of which each frame has a label, so that none may be filled in.
-        left_out: Segments that lasted less than a frame.
-        label_frames: Frames of the labels, at their own rate.
-    """
+    """The valid segments of all videos, and the issues of the others."""
 
     path: Path
     settings: LabelSettings = field(default_factory=LabelSettings)
     issues: list[DataError] = field(default_factory=list)
     segments: dict[str, list[Segment]] = field(default_factory=dict)
-    mentions: dict[str, int] = field(default_factory=dict)
-    files: dict[str, Path] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)
-    left_out: int = 0
-    label_frames: int = 0
+    mentions: dict[str, int] = field(default_factory=dict)  # first line of each video, valid or not
+    files: dict[str, Path] = field(default_factory=dict)  # of videos that have one of their own
+    whole: set[str] = field(default_factory=set)  # videos of which each frame has a label
+    left_out: int = 0  # segments that lasted less than a frame
+    label_frames: int = 0  # frames of the labels, at their own rate
 
     def file(self, video: str) -> Path:
         """Return the file of labels of a video."""

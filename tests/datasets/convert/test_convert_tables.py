@@ -38,11 +38,9 @@ def spans(table: SegmentTable, video: str = "a") -> list[tuple[str, int, int]]:
         "video,label,start,end\na,cut,0,5\na,stir,5,9\n",
         "\ufeffvideo, Class ,start_frame,end_frame\na, cut ,0, 5\n\na,stir,5,9\n,,,\n",
         'video,label,start,end\n"a","cut","0","5"\na,stir,5.0,9.0\n',
-        "video;label;start;end\na;cut;0;5\na;stir;5;9,0\n",
         "\ufeffvideo;label;start;end\r\na;cut;0;5\r\na;stir;5;9\r\n".encode("utf-16-le"),
         "label,start,end\ncut,0,5\nstir,5,9\n",  # of the video that the file is named after
         "0,5,cut\n5,9,stir\n",
-        "Video_ID,Action,Begin,Stop\na,cut,0,5\na,stir,5,9\n",
         "1-5 cut\n6-9 stir\n",
         "0-4 cut\n5-8 stir\n",  # counted from 0
     ],
@@ -80,14 +78,6 @@ def test_exports_without_names_of_columns(tmp_path: Path, text: str) -> None:
     table, issues = read(tmp_path / "a.txt", text, 10.0)
     assert [issue.severity for issue in issues] == ["warning"] * ("point" in text)
     assert spans(table) == [("cut", 0, 5), ("stir it", 5, 9)]
-
-
-@pytest.mark.parametrize("offset", [1e308, -1e308])
-def test_absurd_times_are_no_overflow(tmp_path: Path, offset: float) -> None:
-    table, _ = read(
-        tmp_path / "s.csv", f"{HEADER}a,cut,0,5\na,stir,5,1e99\n", 10.0, offset=offset, label_fps=1e-9
-    )
-    assert table.segments.get("a", []) == []
 
 
 def test_exports_of_boris(tmp_path: Path) -> None:
@@ -131,12 +121,9 @@ def test_labels_at_another_rate_and_offset(tmp_path: Path) -> None:
         ("a,cut,5,5", "'cut' must end after it starts, but starts at 5 and ends at 5"),
         ("a,,0,5", "expected a class name, but '' is empty"),
         ('a,"cut\nbread",0,5', r"'cut\\nbread' holds a line break"),
-        ("a,cut\tbread,0,5", "holds a control character"),
         ("a,cut,x,5", r"`start` must be a whole number of frames >= 0 or hh:mm:ss, but is 'x' instead"),
         ("a,cut,-1,5", "`start` must be a whole number .* but is '-1' instead"),
         ("a,cut,0,5.5", "`end` must be a whole number .* but is '5.5' instead"),
-        ("a,cut,0,nan", "`end` must be .* but is 'nan' instead"),
-        ("a,cut,0,1_0", "`end` must be .* but is '1_0' instead"),
         ("a,cut,0,00:61", "`end` must be .* but is '00:61' instead"),
         ("a,cut,0,00:10", "must be in one unit, but are '0' and '00:10'"),
         (",cut,0,5", "`video` must not be empty"),
@@ -169,11 +156,6 @@ def test_files_that_are_no_table_say_what_is_read(
         read(tmp_path / name, text, fps)
     assert caught.value.path == tmp_path / name
     assert hint in (caught.value.hint or "")
-
-
-def test_a_table_without_a_column_of_videos_is_named_after_one(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected a column `video`"):
-        read(tmp_path / "s.csv", "label,start,end\ncut,0,5\n", videos=("a", "b"))
 
 
 def test_rows_that_cannot_be_told_apart_end_the_reading(tmp_path: Path) -> None:
