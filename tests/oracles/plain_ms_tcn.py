@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 
@@ -64,3 +65,22 @@ class PlainLayer(nn.Module):
         residual = self.dropout(self.conv_1x1(residual))
         masked: Tensor = (x + residual) * mask[:, 0:1, :]
         return masked
+
+
+def plain_loss(
+    outputs: list[Tensor], targets: Tensor, mask: Tensor, weight: float = 0.15, clamp: float = 4.0
+) -> Tensor:
+    """Sum over the stages of cross-entropy and truncated smoothing (paper, equations 5 to 10).
+
+    The smoothing is averaged over classes and over the valid frames that have a predecessor.
+    """
+    total = outputs[0].new_zeros(())
+    for logits in outputs:
+        num_classes = logits.shape[1]
+        flat = logits.transpose(1, 2).reshape(-1, num_classes)
+        total = total + F.cross_entropy(flat, targets.reshape(-1), ignore_index=-100)
+        now = F.log_softmax(logits[:, :, 1:], dim=1)
+        before = F.log_softmax(logits[:, :, :-1].detach(), dim=1)
+        squared = torch.clamp((now - before) ** 2, min=0, max=clamp**2) * mask[:, :, 1:]
+        total = total + weight * squared.sum() / mask[:, :, 1:].sum().clamp(min=1)
+    return total
