@@ -92,7 +92,14 @@ CASES = (
     Case("spsw_har", (1, 2), "confirmation", epochs=20, sample_rate=4, subjects=r"^(s\d+)_"),
     Case("finch_gy6or6", (1, 2), "confirmation", epochs=20, sample_rate=4, background="silence"),
     Case("hmr_eye", (1, 2), "confirmation", epochs=25, sample_rate=16, subjects=r"^(user_\d+)_"),
-    Case("apnea_ecg", (1, 2), "confirmation", epochs=20, sample_rate=16),
+    Case(
+        "apnea_ecg",
+        (1, 2),
+        "confirmation",
+        epochs=20,
+        sample_rate=16,
+        normalize=Normalization.TRAIN,  # beats per minute beside ratios
+    ),
 )
 
 RATES = ["--space", "rates", "--holdouts", "1", "--leaders", "0", "--population", "6", "--generations", "2"]
