@@ -10,8 +10,8 @@ import typer
 
 from g2l.config import Normalization
 from g2l.errors import InputError
-from g2l.layer_names import DEFAULT_BACKBONE
 from g2l.structure import ReceptiveField
+from g2l.structure_files import DEFAULT_BACKBONE
 
 from . import console, tables
 from .settings import DialectConfig, ShowConfig

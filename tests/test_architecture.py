@@ -48,14 +48,13 @@ ALLOWED = {
     "seeds": set(),
     "shipping": {"settings"},
     "config": {"errors", "structure", "settings"},
-    "layer_names": {"structure", "config"},
-    "structure_files": {"errors", "files", "structure", "config", "layer_names"},
+    "structure_files": {"errors", "files", "structure", "config"},
     "metrics": {"errors"},
     "datasets": {"errors", "files", "machine", "progress", "config", "settings"},
     "kernels": set(),
     "receptive_field": {"errors", "structure", "kernels"},
     "models": {"errors", "files", "typed_json", "structure", "config"}
-    | {"layer_names", "kernels", "receptive_field"},
+    | {"structure_files", "kernels", "receptive_field"},
     "tracking": {"errors", "files", "records", "structure", "config", "metrics"},
     # Search knows no training and training no search; what both need of metrics is the name of a fitness.
     "search": BASE | {"metrics", "receptive_field"},
@@ -67,9 +66,7 @@ ALLOWED = {
     # Of search it takes the journal, of models the size of a network; it trains nothing.
     "report": BASE | {"metrics", "search", "settings", "models"},
     "pipeline": BASE | STAGES | {"settings", "shipping", "structure_files", "tracking", "report"},
-    "cli": BASE
-    | STAGES
-    | {"shipping", "report", "settings", "layer_names", "structure_files", "tracking", "pipeline"},
+    "cli": BASE | STAGES | {"shipping", "report", "settings", "structure_files", "tracking", "pipeline"},
 }
 """What each package or top-level module may import of g2l; imports for types only count too."""
 

@@ -87,10 +87,7 @@ def test_a_network_sees_what_its_taps_receptive_field(network):
     assert topology.stage_receptive_fields(structure) == tuple(stages)
     whole = ReceptiveField(sum(stage.past for stage in stages), sum(stage.future for stage in stages))
     assert topology.receptive_field(structure) == whole
-    assert topology.report(structure) == {
-        "receptive_field": whole.frames,
-        "look_ahead": whole.future,
-    }
+    assert topology.report(structure) == {"receptive_field": whole.frames, "look_ahead": whole.future}
 
 
 @given(networks(), st.integers(1, 5000), st.integers(0, 5000))
@@ -114,26 +111,8 @@ def test_the_hand_designed_ms_tcn_sees_what_its_paper_says():
     assert config.topology.receptive_field(config.hand_designed()) == ReceptiveField(4092, 4092)
 
 
-def receptive_field(structure: str, **settings) -> ReceptiveField:
-    stages = tuple(tuple(map(int, stage.split(","))) for stage in structure.split("/"))
-    return LayerTopology(**settings).receptive_field(DilationStructure(stages))
-
-
-def test_of_rates_side_by_side_the_largest_counts():
-    # Two layers, (1 beside 4) and (2 beside 1), then one of rate 8.
-    assert receptive_field("1,2,4,1/8", parallel=2) == ReceptiveField(14, 14)
-
-
 def test_layers_name_the_places_of_their_rates():
     assert LayerTopology(parallel=2).layers((4, 2)) == ((0, 2), (1, 3), (4,), (5,))
-
-
-def test_limits_become_one_span():
-    topology = LayerTopology()
-    assert topology.largest_span(None, None) is None
-    assert topology.largest_span(31, None) == 15
-    assert topology.largest_span(31, 9) == 9
-    assert LayerTopology(causal=True).largest_span(None, 0) is None
 
 
 def test_ms_tcn_plus_plus_has_dual_layers_in_its_first_stage():
@@ -185,14 +164,3 @@ def test_dual_layers_have_two_rates_each():
     with pytest.raises(InputError, match=r"s\.json: expected 2 rates for each layer .* but found 5 rates"):
         BackboneConfig(name="ms-tcn++").fit(odd, "s.json")
     assert BackboneConfig(name="ms-tcn").fit(odd)
-
-
-@pytest.mark.parametrize(
-    ("name", "stages"),
-    [
-        ("ms-tcn", ((1, 2, 4), (1,), (1, 2))),
-        ("ms-tcn++", ((4, 2, 1, 1, 2, 4), (1,), (1, 2))),
-    ],
-)
-def test_hand_designed_stages_may_differ_in_length(name, stages):
-    assert BackboneConfig(name=name).hand_designed((3, 1, 2)).stages == stages

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from g2l.config import FAMILIES, topology_of
 from g2l.errors import InputError
-from g2l.layer_names import LAYER_NAMES
 from g2l.structure import DilationStructure
 from g2l.structure_files import (
     LARGEST_FILE,
+    LAYER_NAMES,
     Dialect,
     StructureFile,
     read_layer_rates,
@@ -26,7 +26,6 @@ STRUCTURES = st.lists(st.lists(st.integers(1, 5000), min_size=1, max_size=12), m
 TEXT = st.text(max_size=20)
 PROVENANCE = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(st.booleans(), max_size=2), max_size=3)
 OFFICIAL = {"stage1.layers.0.conv_dilated": 1, "stage1.layers.1.conv_dilated": [3]}
-LATER = {"stages.0.layers.0.conv_dilated": [5], "stages.0.layers.1.conv_dilated": 7}
 
 
 def read(tmp_path, value):
@@ -57,20 +56,6 @@ def test_every_dialect_is_read_as_it_was_written(tmp_path_factory, dialect, file
     assert read_structure(path) == StructureFile(
         structure=structure, dialect=dialect, backbone=told, causal=causal, provenance=provenance
     )
-
-
-@settings(max_examples=20)
-@given(file=files().filter(lambda file: file[1] is not None), path=st.permutations(list(Dialect)))
-def test_a_tour_through_all_dialects_changes_nothing(tmp_path_factory, file, path):
-    place = tmp_path_factory.mktemp("structures") / "s.json"
-    names = ("structure", "backbone", "causal", "provenance")
-    said = dict(zip(names, file, strict=True))
-    write_structure(place, **said)
-    for dialect in (*path, Dialect.G2L):
-        found = read_structure(place)
-        assert {name: getattr(found, name) for name in names} == said
-        write_structure(place, dialect=dialect, **{name: getattr(found, name) for name in names})
-    assert read_structure(place) == StructureFile(**said)
 
 
 def test_our_file(tmp_path):
@@ -136,13 +121,6 @@ def test_official_files_hold_what_the_official_code_reads(tmp_path):
     assert set(value["global"]) == needed | {"finetune"}
 
 
-def test_official_files_take_numbers_lists_and_any_order(tmp_path):
-    layers = dict(reversed((OFFICIAL | LATER).items()))
-    found = read(tmp_path, {"global": {"step": 30}, "model": layers})
-    assert found.structure == DilationStructure(((1, 3), (5, 7)))
-    assert (found.dialect, found.backbone, found.provenance) == (Dialect.OFFICIAL, "ms-tcn", {})
-
-
 def test_mmcv_files_take_equal_axes_with_and_without_wrapper(tmp_path):
     layers = {"module.stage1.layers.0.conv_dilated": [4, 4], "stage1.layers.1.conv_dilated": [2]}
     found = read(tmp_path, {"search": {"step": 3}, "structure": layers})
@@ -160,13 +138,10 @@ def test_mmcv_files_take_equal_axes_with_and_without_wrapper(tmp_path):
         ),
         ("structure", [4, 8], r"`structure.stage1.layers.0.conv_dilated` must hold one rate"),
         ("model", [], "`model.stage1.layers.0.conv_dilated` must hold one rate, but is empty"),
-        ("model", 0, r"`model.stage1.layers.0.conv_dilated` must be an integer in 1 … \d+, but is 0 instead"),
-        ("model", "2", "must be an integer in .*, but is '2' instead"),
-        ("model", 10**30, "must be an integer in .*, but is 10"),
+        ("model", 10**30, r"`model.stage1.layers.0.conv_dilated` must be an integer in 1 … \d+, but is 10"),
         ("model", [[[1]]], r"conv_dilated\[0\]\[0\]` must be an integer in .*, but is \[1\] instead"),
         ("model", [[1], [2]], r"conv_dilated` must hold one rate, but holds \[\[1\], \[2\]\] instead"),
         ("structure", [[4, 8]], r"conv_dilated` must hold one rate, but holds \[4, 8\] instead"),
-        ("structure", [[]], r"conv_dilated\[0\]` must hold one rate, but is empty"),
     ],
 )
 def test_wrong_rates_name_their_layer(tmp_path, section, value, message):
@@ -174,32 +149,17 @@ def test_wrong_rates_name_their_layer(tmp_path, section, value, message):
         read(tmp_path, {section: OFFICIAL | {"stage1.layers.0.conv_dilated": value}})
 
 
-def test_expanded_branches_are_explained(tmp_path):
-    with pytest.raises(InputError) as error:
-        read(tmp_path, {"model": OFFICIAL | {"stage1.layers.1.conv_dilated": [3, 4]}})
-    assert "branches expanded" in error.value.hint
-
-
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
         ({"stage1.layers.1.conv_dilated": 1}, "`model` lacks stage1.layers.0.conv_dilated"),
-        (OFFICIAL | {"stage1.layers.3.conv_dilated": 1}, "`model` lacks stage1.layers.2.conv_dilated"),
         (OFFICIAL | {"stages.1.layers.0.conv_dilated": 1}, "`model` lacks stages.0.layers.0.conv_dilated"),
         (OFFICIAL | {"module.stage1.layers.0.conv_dilated": 1}, "holds stage1.layers.0.conv_dilated twice"),
-        (OFFICIAL | {"stage1.layers.00.conv_dilated": 1}, "holds stage1.layers.0.conv_dilated twice"),
         (OFFICIAL | {"backbone.layer1.conv2": 1}, "but holds 'backbone.layer1.conv2'"),
-        (OFFICIAL | {"PG.conv_dilated_1.0": 1}, "but holds 'PG.conv_dilated_1.0'"),
         ({"layer1.conv2": 1}, "such as stage1.layers.0.conv_dilated and .*, but holds 'layer1.conv2'"),
         ({**DUAL_LAYERS, "PG.conv_dilated_2.2": 1}, "`model` lacks PG.conv_dilated_1.2"),
-        (
-            {"decoders.0.layers.0.feed_forward.layer.0": 1},
-            "`model` lacks encoder.layers.0.feed_forward.layer.0",
-        ),
-        (OFFICIAL | {"stage1.layers.-1.conv_dilated": 1}, "but holds 'stage1.layers.-1.conv_dilated'"),
         (OFFICIAL | {"stage1.layers.٣.conv_dilated": 1}, "`model` must hold layers such as"),
         ({"stages.999.layers.9999.conv_dilated": 1}, "`model` lacks stage1.layers.0.conv_dilated"),
-        ({}, "`model` must map layers to rates, but is {} instead"),
         (None, "`model` must map layers to rates, but is None instead"),
     ],
 )
@@ -215,10 +175,9 @@ def test_wrong_layers_are_named(tmp_path, layers, message):
             {"schema": "g2l.structure/2"},
             "`schema` must be 'g2l.structure/1', but is 'g2l.structure/2' instead",
         ),
-        ({"schema": None}, "`schema` must be 'g2l.structure/1', but is None instead"),
-        ({"stages": []}, r"`stages` must be a list of stages, but is \[\] instead"),
-        ({"stages": [[1], []]}, r"`stages\[1\]` must be a list of rates, but is \[\] instead"),
-        ({"stages": [[1, False]]}, r"`stages\[0\]\[1\]` must be an integer in .*, but is False instead"),
+        ({"stages": []}, "`stages` must hold at least one stage"),
+        ({"stages": 3}, "`stages` must be lists of rates, but is 3 instead"),
+        ({"stages": [[1], []]}, r"`stages\[1\]` must hold at least one rate"),
         ({"stages": [[1], [2.5]]}, r"`stages\[1\]\[0\]` must be an integer in .*, but is 2.5 instead"),
         ({"backbone": 3}, "`backbone` must be a name, but is 3 instead"),
         ({"causal": 1}, "`causal` must be true or false, but is 1 instead"),
@@ -244,7 +203,6 @@ def test_a_backbone_that_the_layer_names_contradict_is_refused(tmp_path):
         ("[1]", r"expected a JSON object, but found \[1\]"),
         ("{}", r"expected `schema` \(g2l\), `model` \(official\) or `structure` \(mmcv\), but found \[\]"),
         ('{"stages": [[1]]}', r"but found \['stages'\]"),
-        ('{"schema": ', "expected JSON"),
         (" " * (LARGEST_FILE + 1), "expected a structure file of at most 1048576 bytes"),
         ('{"schema": "g2l.structure/1", "stages": [[NaN]]}', "NaN is not JSON"),
         ('{"schema": ' + "[" * 900 + "]" * 900 + "}", "`schema` must be"),
@@ -331,11 +289,9 @@ def test_whatever_such_files_hold_is_read(tmp_path):
     ("value", "message"),
     [
         ({"schema": "g2l.structure/1", "stages": [[1]]}, r"expected `model` .*, but found `schema` \(g2l\)"),
-        ({"layers": {}}, "expected `schema`"),
         ({"model": {}}, "`model` must map layers to rates, but is {} instead"),
         ({"model": {"a": [2, 3]}}, r"`model.a` must hold one rate, but holds \[2, 3\] instead"),
         ({"structure": {"a": [[2, 3], [4, 6]]}}, r"`structure.a` must hold one rate, but holds \[\[2, 3\], "),
-        ({"structure": {"a": [2, 0]}}, r"`structure.a\[1\]` must be an integer in 1 … \d+, but is 0 instead"),
         ({"structure": {"a": 1, "module.a": 2}}, "`structure` holds 'a' twice"),
     ],
 )

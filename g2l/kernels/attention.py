@@ -28,11 +28,8 @@ class LocalAttention:
     an even window too.
 
     Deviation from the paper, which has a window around each frame: the window of the released weights is the
-    same for all frames of a block (see issue 2 of their repository); we follow the weights.
-
-    Args:
-        features: (B, D, T); only device and number format matter.
-        frame_mask: (B, 1, T) or None; padding counts as beyond the end.
+    same for all frames of a block (see issue 2 of their repository); we follow the weights. Of `features`,
+    (B, D, T), only device and number format matter; padding counts as beyond the end.
     """
 
     def __init__(self, features: Tensor, frame_mask: Tensor | None) -> None:

@@ -18,9 +18,6 @@ class Dropout(nn.Module):
     Same distribution as `nn.Dropout`. For p = 0.5 on a CPU the mask is made of the bits of random words from
     torch's default generator, so that restoring its state repeats it; torch draws a word per element there,
     which is a quarter of a training step. On a CPU a mask follows the order of the elements in memory.
-
-    Args:
-        p: Probability in [0, 1).
     """
 
     def __init__(self, p: float) -> None:

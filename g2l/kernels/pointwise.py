@@ -12,13 +12,8 @@ class PointwiseConv1d(nn.Conv1d):
     """`nn.Conv1d(in_channels, out_channels, 1)`, computed on a CPU without copying its input.
 
     torch rearranges the input of a convolution first; from many channels (2048 x 6000, two threads) that
-    takes longer than the product.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        by_frame: Whether the output lies frame by frame in memory, as the tap products want it. From many
-            channels (2048) that is quicker too, by a quarter; to few it is slower.
+    takes longer than the product. With `by_frame`, the output lies frame by frame in memory, as the tap
+    products want it. From many channels (2048) that is quicker too, by a quarter; to few it is slower.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, by_frame: bool = False) -> None:

@@ -23,8 +23,7 @@ def residual_layer(
         dilated: The dilated convolution, (B, F, T) to (B, H, T).
         weight: Of the 1x1 convolution, (F, H, 1).
         bias: Of the 1x1 convolution, (F,).
-        kept: What each element of the residual is multiplied by, broadcast to (B, F, T): dropout mask, frame
-            mask, or both; None for 1.
+        kept: Dropout mask, frame mask, or both, broadcast to (B, F, T); None for 1.
     """
     rows = maps.transpose(1, 2).contiguous()  # (B, F, T) -> (B, T, F)
     factors = None if kept is None else kept.transpose(1, 2)

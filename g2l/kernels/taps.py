@@ -29,31 +29,21 @@ class Piece(NamedTuple):
 
 
 class TapPlan(NamedTuple):
-    """Frames of a video that the taps of a convolution read.
-
-    Attributes:
-        anchor: The tap that reads frame t for frame t, in every branch.
-        others: The other taps that read something, each with the frames of the output that it adds to, and
-            its pieces, whose targets count from the first of these frames. The first piece covers them all.
-    """
+    """Frames of a video that the taps of a convolution read."""
 
     anchor: int
+    """The tap that reads frame t for frame t, in every branch."""
     others: tuple[tuple[int, slice, tuple[Piece, ...]], ...]
+    """The other taps that read something, each with the frames of the output that it adds to, and its pieces,
+    whose targets count from the first of these frames. The first piece covers them all."""
 
 
 class TapConvolution(NamedTuple):
-    """A convolution over time as these products need it.
+    """A convolution over time as these products need it."""
 
-    Attributes:
-        weight: (C_out, C_in, K).
-        bias: (C_out,) or None.
-        alpha: Raw branch weights, or None for a single branch.
-        plan: What the taps read.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-    alpha: Tensor | None
+    weight: Tensor  # (C_out, C_in, K)
+    bias: Tensor | None  # (C_out,)
+    alpha: Tensor | None  # raw branch weights; None for a single branch
     plan: TapPlan
 
 

@@ -13,7 +13,7 @@ from g2l.kernels.attention import LocalAttention
 from g2l.kernels.dropout import Dropout
 from g2l.kernels.pointwise import PointwiseConv1d
 from g2l.models.convolutions import convolve, dilated_convolution
-from g2l.receptive_field.layers import centre
+from g2l.receptive_field.branches import centre
 from g2l.structure import DilationStructure
 
 CHANNEL_MASKING = 0.3
@@ -82,8 +82,7 @@ class ASFormer(nn.Module):
 class Stage(nn.Module):
     """Encoder or decoder: 1x1 convolution in, layers, 1x1 convolution out (ASFormer, section 3).
 
-    `attention` is α, the weight of attention beside the convolution; `channel_masking` the probability of
-    dropping a channel of the inputs of a video while training.
+    `attention` is α; `channel_masking` the probability of dropping an input channel while training.
     """
 
     def __init__(

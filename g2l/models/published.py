@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from g2l.config import BackboneConfig
 from g2l.errors import InputError, brief, no_such_file
-from g2l.layer_names import LAYER_NAMES, backbone_of
 from g2l.models.artifact import rebuild
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
+from g2l.structure_files import LAYER_NAMES, backbone_of
 
 _logger = logging.getLogger("g2l")
 _REFUSED = re.compile(r"GLOBAL (\w[\w.]*\w)")

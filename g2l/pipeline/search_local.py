@@ -35,8 +35,8 @@ from g2l.search.space import SearchSpace, check_limits
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
-from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device, seed_everything
+from g2l.training.evaluate import model_metadata
 from g2l.training.loop import fit
 from g2l.training.state import TrainingResult
 

@@ -27,9 +27,8 @@ from g2l.receptive_field import describe
 from g2l.records import RunKind, read_epochs, write_result
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
-from g2l.training.description import model_metadata
 from g2l.training.device import resolve_device
-from g2l.training.evaluate import evaluate_model
+from g2l.training.evaluate import evaluate_model, model_metadata
 
 METRICS = "metrics.json"
 

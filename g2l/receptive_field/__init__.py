@@ -10,10 +10,10 @@ for epoch in range(50):
 ```
 """
 
+from g2l.receptive_field.branches import branch_layers, estimate, expand, parameter_groups, structure
 from g2l.receptive_field.conversion import ConversionReport, convert, describe, restore
 from g2l.receptive_field.endings import finish
 from g2l.receptive_field.geometry import CausalConv1d
-from g2l.receptive_field.layers import branch_layers, estimate, expand, parameter_groups, structure
 from g2l.receptive_field.schedule import SearchSchedule
 from g2l.structure import Ending
 

@@ -1,17 +1,18 @@
-"""Convolutions at several dilation rates at once, with one shared weight (G2L, section 3.3)."""
+"""Convolutions at several dilation rates at once, with one shared weight, and the networks that have them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from g2l.errors import InputError
 from g2l.kernels.taps import TapConvolution, by_products, convolve_by_taps, mixing_weights, tap_plan
-from g2l.receptive_field.geometry import Convolution, Geometry
+from g2l.receptive_field.geometry import Convolution, Geometry, is_wide
 from g2l.receptive_field.padding import PaddedConv, PaddedConvTranspose, PaddedLayer, derive, restore_class
 from g2l.receptive_field.rates import Expansion, Rates, expectation
 
@@ -21,36 +22,29 @@ INITIAL_ALPHA = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Estimate from the branch weights of one layer.
-
-    Attributes:
-        centre: Its present rates, which the branches are around.
-        branches: Its branches d_i, ascending, each with one rate per axis.
-        weights: Their mixing weights w_i, summing to 1.
-        expectation: Σ w_i d_i of each axis.
-        rates: The expectation, rounded and clamped.
-    """
+    """Estimate from the branch weights of one layer."""
 
     centre: Rates
+    """Its present rates, which the branches are around."""
     branches: tuple[Rates, ...]
+    """Its branches d_i, ascending, each with one rate per axis."""
     weights: tuple[float, ...]
+    """Their mixing weights w_i, summing to 1."""
     expectation: tuple[float, ...]
+    """Σ w_i d_i of each axis."""
     rates: Rates
+    """The expectation, rounded and clamped."""
 
 
 @dataclass(kw_only=True)
 class Branches:
-    """The branches of one layer.
-
-    Attributes:
-        rates: One rate per axis of each branch; at most as many as there are α.
-        expansion: How a rate becomes several.
-        frozen: Whether the search is over and the rates stay (RF-Next: `multiple`).
-    """
+    """The branches of one layer."""
 
     rates: tuple[Rates, ...]
+    """One rate per axis of each branch; at most as many as there are α."""
     expansion: Expansion
     frozen: bool = False
+    """Whether the search is over and the rates stay (RF-Next: `multiple`)."""
 
 
 class BranchLayer(PaddedLayer):
@@ -63,14 +57,11 @@ class BranchLayer(PaddedLayer):
 
     Deviation from the released 1-D code: branches are mixed before the ReLU, as in RF-Next, so that a
     branch convolution is a convolution with a sparse longer kernel.
-
-    Attributes:
-        alpha: Raw branch weights.
-        branches: Its branches.
     """
 
     PREFIX = "Branch"
     alpha: nn.Parameter
+    """Raw branch weights."""
     branches: Branches
 
     def estimate(self) -> Estimate:
@@ -183,3 +174,86 @@ def take_branches(conv: BranchLayer) -> Geometry:
     del conv.alpha, conv.branches, conv.geometry
     restore_class(conv)
     return geometry
+
+
+def inside(model: nn.Module) -> nn.Module:
+    """Return the network inside of data parallelism or `torch.compile`, which prefix its names."""
+    while True:
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        elif isinstance(compiled := getattr(model, "_orig_mod", None), nn.Module):
+            model = compiled
+        else:
+            return model
+
+
+def branch_layers(model: nn.Module) -> dict[str, BranchLayer]:
+    """Return the layers with branches by name, in the order of the network."""
+    return {name: module for name, module in inside(model).named_modules() if isinstance(module, BranchLayer)}
+
+
+def searched_layers(model: nn.Module) -> dict[str, BranchLayer]:
+    """Return those of the layers with branches whose search is not over."""
+    return {name: layer for name, layer in branch_layers(model).items() if not layer.branches.frozen}
+
+
+def wide_layers(model: nn.Module) -> dict[str, Convolution]:
+    """Return every convolution with a kernel above 1 by name, in the order of the network."""
+    return {name: module for name, module in inside(model).named_modules() if is_wide(module)}
+
+
+def structure(model: nn.Module) -> dict[str, Rates]:
+    """Return the present rates, one per axis, of every convolution with a kernel above 1."""
+    return {name: layer.dilation for name, layer in wide_layers(model).items()}
+
+
+def centre(layer: Convolution) -> Rates:
+    """Return the present rates of a convolution; of a merged one, those that its branches were around."""
+    rates: Rates = getattr(layer, "merged_centre", layer.dilation)
+    return rates
+
+
+def estimate(model: nn.Module) -> dict[str, Estimate]:
+    """Return the estimates of the branch weights of all searched layers (G2L, section 3.3)."""
+    return {name: layer.estimate() for name, layer in searched_layers(model).items()}
+
+
+def expand(model: nn.Module, rates: Mapping[str, Sequence[int]]) -> None:
+    """Set branches around new rates, one per axis for each searched layer, and reset their weights."""
+    for name, layer in matching(model, rates).items():
+        layer.expand(rates[name])
+
+
+def matching(model: nn.Module, named: Mapping[str, object]) -> dict[str, BranchLayer]:
+    """Return the searched layers, which must be those named."""
+    layers = searched_layers(model)
+    if layers.keys() != named.keys():
+        differing = ", ".join(sorted(layers.keys() ^ named.keys()))
+        raise InputError(
+            f"`rates` must name the {len(layers)} layers with branches, but differs in {differing}."
+        )
+    return layers
+
+
+def parameter_groups(
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    branch_learning_rate: float = 2e-3,
+    weight_decay: float | None = None,
+) -> list[dict[str, Any]]:
+    """Return two groups for any optimizer of torch: the network's own parameters, then the branch weights α.
+
+    α has its own learning rate, because in the few steps of an interval it would hardly move with that of
+    the network, and no weight decay, which would only change the size of the next step. With
+    `weight_decay` None, that of the optimizer holds for the network.
+    """
+    alphas = [layer.alpha for layer in branch_layers(model).values()]
+    chosen = {id(alpha) for alpha in alphas}
+    network: dict[str, Any] = {
+        "params": [value for value in model.parameters() if id(value) not in chosen],
+        "lr": learning_rate,
+    }
+    if weight_decay is not None:
+        network["weight_decay"] = weight_decay
+    return [network, {"params": alphas, "lr": branch_learning_rate, "weight_decay": 0.0}]

@@ -12,12 +12,17 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
 from g2l.errors import InputError
-from g2l.receptive_field.branches import BranchLayer, add_branches, take_branches
+from g2l.receptive_field.branches import BranchLayer, add_branches, centre, take_branches, wide_layers
 from g2l.receptive_field.endings import set_dense
 from g2l.receptive_field.geometry import TRANSPOSED, CausalConv1d, Convolution, Geometry, torch_class
-from g2l.receptive_field.layers import centre, wide_layers
-from g2l.receptive_field.padding import PaddedLayer, restore_class, set_padding, settle
-from g2l.receptive_field.probe import UnclearError, surroundings
+from g2l.receptive_field.padding import (
+    PaddedLayer,
+    UnclearError,
+    restore_class,
+    set_padding,
+    settle,
+    surroundings,
+)
 from g2l.receptive_field.rates import Expansion
 
 _LARGEST = 2**31 - 1

@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from g2l.errors import InputError
-from g2l.receptive_field.branches import BranchLayer, take_branches
+from g2l.receptive_field.branches import BranchLayer, branch_layers, centre, take_branches
 from g2l.receptive_field.geometry import Convolution
-from g2l.receptive_field.layers import branch_layers, centre
 from g2l.receptive_field.padding import settle
 from g2l.structure import Ending
 

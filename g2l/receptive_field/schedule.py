@@ -22,9 +22,8 @@ import torch
 from torch import nn
 
 from g2l.errors import InputError
-from g2l.receptive_field.branches import BranchLayer, Estimate
+from g2l.receptive_field.branches import BranchLayer, Estimate, estimate, matching, searched_layers
 from g2l.receptive_field.endings import end_layers, forget
-from g2l.receptive_field.layers import estimate, matching, searched_layers
 from g2l.receptive_field.rates import Rates
 from g2l.structure import Ending
 

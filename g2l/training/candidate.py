@@ -19,9 +19,8 @@ from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
-from g2l.training.description import model_metadata
 from g2l.training.device import one_thread, resolve_device, seed_everything
-from g2l.training.evaluate import evaluate_model
+from g2l.training.evaluate import evaluate_model, model_metadata
 from g2l.training.loop import Training
 
 SAVE_SECONDS = 60.0

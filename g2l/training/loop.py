@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from g2l.config import Budget, ClassWeights, RecipeConfig, Selection
 from g2l.datasets.batching import IGNORE_INDEX, Batch, BatchSource, prefetched
@@ -20,10 +20,15 @@ from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.progress import NullProgress, Progress, Task
 from g2l.records import EpochRecord
-from g2l.training.checkpoint import load_checkpoint, save_checkpoint
 from g2l.training.device import autocast, seed_everything
 from g2l.training.loss import LossCounts, class_weights, segmentation_loss
-from g2l.training.state import TrainingCallback, TrainingResult, TrainingState
+from g2l.training.state import (
+    TrainingCallback,
+    TrainingResult,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 _NO_PROGRESS = NullProgress()
 _COMPILER = ("torch._dynamo", "torch._inductor")
@@ -72,10 +77,6 @@ def fit(
         progress: Draws one bar of steps.
         on_epoch: Receives each record before it is saved, so that a kill may repeat one but loses none.
         enough: Ends the training early where it returns true of all epochs so far; a pure function.
-
-    Raises:
-        InputError: `checkpoint` is damaged, or of a training with other settings.
-        OperationalError: The loss is not finite, memory runs out, or the checkpoint cannot be written.
     """
     budget = budget or Budget(recipe.epochs)
     last_step = budget.amount if budget.unit == "steps" else budget.amount * len(source)
@@ -137,8 +138,10 @@ class Training:
             model.compile(dynamic=True)  # in place: names of weights, checkpoints and exports stay
         self.state = TrainingState(model, optimizer or adam(model, recipe))
         if recipe.class_weights is not ClassWeights.NONE:
-            weights = class_weights(_class_counts(source), recipe.class_weights)
-            self.state.class_weights = None if weights is None else weights.to(device)
+            targets = [torch.as_tensor(source.dataset.load(name).targets) for name in source.names]
+            frames = torch.cat(targets)
+            counts = torch.bincount(frames[frames != IGNORE_INDEX])
+            self.state.class_weights = class_weights(counts, recipe.class_weights).to(device)
         self.source, self.recipe, self.seed = source, recipe, seed
         self.device, self.callbacks = device, callbacks
 
@@ -218,7 +221,7 @@ class Training:
 
 
 def adam(model: nn.Module, recipe: RecipeConfig) -> torch.optim.Optimizer:
-    """Return Adam over all parameters, as one kernel instead of some ten per parameter."""
+    """Return Adam over all parameters, as one kernel."""
     return torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, fused=True)
 
 
@@ -232,11 +235,7 @@ def set_learning_rate(state: TrainingState, recipe: RecipeConfig) -> float:
 
 
 def train_step(state: TrainingState, batch: Batch, recipe: RecipeConfig, device: torch.device) -> float:
-    """Take one optimiser step and return its loss.
-
-    Raises:
-        OperationalError: The loss is not finite, memory runs out, or the network cannot be compiled.
-    """
+    """Take one optimiser step and return its loss."""
     try:
         loss = _gradient(state, batch, recipe, device)
     except torch.OutOfMemoryError as error:
@@ -316,13 +315,6 @@ def _accumulate(
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
-
-
-def _class_counts(source: BatchSource) -> Tensor:
-    """Return the frames of each class in the training videos."""
-    targets = [torch.as_tensor(source.dataset.load(name).targets) for name in source.names]
-    frames = torch.cat(targets)
-    return torch.bincount(frames[frames != IGNORE_INDEX])
 
 
 def _where(state: TrainingState, batch: Batch) -> str:

@@ -14,15 +14,13 @@ EFFECTIVE_BETA = 0.9999
 """β of the effective number of frames: classes of far more than 1 / (1 − β) frames weigh about the same."""
 
 
-def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor | None:
-    """Return the weight of each class in the cross-entropy, None for equal weights.
+def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor:
+    """Return the weight of each class in the cross-entropy.
 
     `counts` are the frames of each class, (C,). `inverse` is 1 / n; `effective` is (1 − β) / (1 − β^n)
     (Cui et al., Class-Balanced Loss, CVPR 2019, equation 3), which rises less steeply for rare classes. The
     mean weight of a frame is 1, which keeps the learning rate's meaning. A class without frames has weight 0.
     """
-    if kind is ClassWeights.NONE:
-        return None
     frames = counts.double()
     share = frames if kind is ClassWeights.INVERSE else 1 - EFFECTIVE_BETA**frames
     weights = torch.where(counts > 0, 1 / share.clamp(min=1e-12), 0.0)
@@ -39,7 +37,7 @@ class LossCounts:
     @classmethod
     def of(cls, targets: Tensor, frame_mask: Tensor) -> LossCounts:
         """Return those of a batch: targets (B, T), frame mask (B, 1, T)."""
-        return cls(_valid(targets).sum(), _pairs(frame_mask).sum())
+        return cls((targets != IGNORE_INDEX).sum(), _pairs(frame_mask).sum())
 
 
 def segmentation_loss(
@@ -62,14 +60,13 @@ def segmentation_loss(
     how videos are batched; here only valid pairs count. Without a valid pair (one frame) the term is zero.
 
     Args:
-        logits: Scores of all stages, shape (S, B, C, T).
-        targets: Class indices, -100 where there is none, shape (B, T).
-        frame_mask: 1 for frames of the video and 0 for padding, shape (B, 1, T).
-        smoothing_weight: λ, weight of the smoothing.
+        logits: Scores of all stages, (S, B, C, T).
+        targets: Class indices, -100 where there is none, (B, T).
+        frame_mask: 1 for frames of the video and 0 for padding, (B, 1, T).
+        smoothing_weight: λ.
         smoothing_clamp: τ, in nats; larger |Δ| are real boundaries and have no gradient.
-        counts: Those of the batch of which this is a part, so that the losses of all parts add up to its own;
-            None where it is the whole.
-        weights: Weight of each class in the cross-entropy, shape (C,), or None for equal weights.
+        counts: Those of the batch of which this is a part, so that the losses of all parts add up to its own.
+        weights: Weight of each class in the cross-entropy, (C,).
     """
     counts = counts or LossCounts.of(targets, frame_mask)
     precision = torch.promote_types(logits.dtype, torch.float32)
@@ -82,21 +79,16 @@ def segmentation_loss(
     return loss
 
 
-def _valid(targets: Tensor) -> Tensor:
-    return targets != IGNORE_INDEX
-
-
 def _pairs(frame_mask: Tensor) -> Tensor:
     return frame_mask[..., 1:] * frame_mask[..., :-1]  # (B, 1, T) -> (B, 1, T - 1)
 
 
 def _cross_entropy(log_probabilities: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-    stages = log_probabilities.shape[0]
-    index = targets.clamp(min=0).expand(stages, *targets.shape).unsqueeze(2)  # (B, T) -> (S, B, 1, T)
+    classes, frames = targets.clamp(min=0), targets != IGNORE_INDEX  # (B, T)
+    index = classes.expand(len(log_probabilities), *targets.shape).unsqueeze(2)  # (B, T) -> (S, B, 1, T)
     # Gather, not nll_loss: the latter has no deterministic form on CUDA.
     of_targets = log_probabilities.gather(2, index).squeeze(2)  # (S, B, 1, T) -> (S, B, T)
-    frames = _valid(targets) if weights is None else _valid(targets) * weights[targets.clamp(min=0)]  # (B, T)
-    return -(of_targets * frames).sum()
+    return -(of_targets * (frames if weights is None else frames * weights[classes])).sum()
 
 
 def _smoothing(log_probabilities: Tensor, frame_mask: Tensor, clamp: float) -> Tensor:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from g2l.kernels.attention import LocalAttention
@@ -35,34 +34,6 @@ def test_values_and_gradients_are_those_of_one_frame_after_the_other(frames, rat
     found = torch.autograd.grad(ours, (query, key, value), gradient)
     for mine, plain in zip(found, torch.autograd.grad(expected, (query, key, value), gradient), strict=True):
         torch.testing.assert_close(mine, plain)
-
-
-@settings(max_examples=30, deadline=None)
-@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=3), rate=st.integers(1, 25))
-def test_padding_is_as_if_the_video_had_ended(lengths, rate):
-    longest = max(lengths) + 2
-    videos = [inputs(frames) for frames in lengths]
-    frame_mask = torch.stack([(torch.arange(longest) < frames).double()[None] for frames in lengths])
-    query, key, value = (
-        torch.cat([functional.pad(video[kind], (0, longest - video[kind].shape[2])) for video in videos])
-        for kind in range(3)
-    )
-    garbage = 9 * (1 - frame_mask)
-    together = LocalAttention(query, frame_mask).attend(query + garbage, key, value + garbage, rate)
-    for row, video in enumerate(videos):
-        alone = LocalAttention(video[0], None).attend(*video, rate)
-        torch.testing.assert_close(together[row : row + 1, :, : lengths[row]], alone)
-
-
-def test_equal_keys_give_the_mean_of_the_window():
-    values = torch.arange(12.0).view(1, 1, 12)
-    still = torch.zeros(1, 2, 12)
-    means = LocalAttention(still, None).attend(still, still, values, 4)
-    # Blocks 0…3, 4…7, 8…11 see 2 frames before and 1 after them, as far as there are any.
-    expected = torch.tensor([[[2.0] * 4 + [5.0] * 4 + [8.5] * 4]])
-    torch.testing.assert_close(means, expected, rtol=1e-5, atol=0)
-    odd = LocalAttention(still, None).attend(still, still, values, 5)
-    torch.testing.assert_close(odd[0, 0, [0, 5, 10]], torch.tensor([3.0, 7.0, 9.5]), rtol=1e-5, atol=0)
 
 
 def operations(frames, rate):

@@ -58,15 +58,6 @@ def test_coins_fall_in_the_order_in_which_elements_lie_in_memory(p):
     assert torch.equal(first.flatten(), second.mT.flatten())
 
 
-def test_the_mask_is_what_features_are_multiplied_by():
-    dropout, features = Dropout(0.5).train(), torch.randn(2, 5, 9)
-    torch.manual_seed(0)
-    mask = dropout.mask(features)
-    torch.manual_seed(0)
-    assert torch.equal(dropout(features), features * mask)
-    assert dropout.eval().mask(features) is None
-
-
 def test_other_probabilities_have_their_own_scale():
     torch.manual_seed(0)
     kept = Dropout(0.2).train()(torch.ones(20_000))

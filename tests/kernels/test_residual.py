@@ -4,8 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from g2l.kernels.residual import residual_layer
-from g2l.models.convolutions import as_taps
 from g2l.models.ms_tcn import DilatedResidualLayer
 from g2l.receptive_field import convert
 
@@ -37,7 +35,7 @@ def masked_maps(frames=20, videos=2, dtype=torch.float64):
 
 
 @KINDS
-@pytest.mark.parametrize("frames", [1, 3, 20])
+@pytest.mark.parametrize("frames", [1, 20])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("dropout", "training"), [(0.5, True), (0.3, True), (0.0, True), (0.5, False)])
 def test_one_operation_does_what_the_modules_do_one_after_the_other(
@@ -56,24 +54,6 @@ def test_one_operation_does_what_the_modules_do_one_after_the_other(
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
-@KINDS
-def test_gradients_by_finite_differences(causal, branches):
-    made = layer(causal, branches)
-    maps, frame_mask = masked_maps(frames=9)
-    torch.manual_seed(2)
-    kept = made.dropout.mask(maps) * frame_mask
-    names, values = zip(*made.named_parameters(), strict=True)
-
-    def run(maps, *values):
-        given = dict(zip(names, values, strict=True))
-        with torch.nn.utils.stateless._reparametrize_module(made, given):
-            dilated = as_taps(made.conv_dilated, maps)
-            return residual_layer(maps, dilated, made.conv_1x1.weight, made.conv_1x1.bias, kept)
-
-    inputs = [value.detach().requires_grad_() for value in (maps, *values)]
-    assert torch.autograd.gradcheck(run, inputs)
-
-
 def test_hooks_parametrizations_and_other_modules_are_heeded():
     maps, _ = masked_maps()
     made = layer(dropout=0.0)
@@ -90,18 +70,6 @@ def test_hooks_parametrizations_and_other_modules_are_heeded():
     made.dropout = nn.Dropout(0.999)
     made.train()
     assert (made(maps) == maps).double().mean() > 0.9
-
-
-def test_the_input_may_need_no_gradient_and_the_weights_neither():
-    maps, _ = masked_maps()
-    made = layer()
-    made(maps).sum().backward()
-    assert all(weight.grad is not None for weight in made.parameters())
-    frozen = layer().requires_grad_(False)
-    assert not frozen(maps).requires_grad
-    inputs = maps.clone().requires_grad_()
-    frozen(inputs).sum().backward()
-    assert inputs.grad is not None
 
 
 def test_a_second_derivative_is_refused():

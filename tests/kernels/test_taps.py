@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2l.kernels.taps import Piece, convolve_by_taps, tap_plan
+from g2l.kernels.taps import convolve_by_taps, tap_plan
 from tests.oracles.naive_branch_conv import naive_branch_conv
 
 
@@ -65,23 +65,6 @@ def test_output_and_all_gradients_are_those_of_the_oracle(case):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
-def test_a_plan_says_what_is_read_for_which_frames():
-    assert tap_plan((2,), 3, 1, 10) == (
-        1,
-        (
-            (0, slice(2, 10), (Piece(0, slice(0, 8), slice(0, 8)),)),
-            (2, slice(0, 8), (Piece(0, slice(2, 10), slice(0, 8)),)),
-        ),
-    )
-
-
-def test_the_branch_that_reads_most_comes_first_and_those_beyond_the_video_are_left_out():
-    (_, early, first), (_, late, last) = tap_plan((7, 3, 12), 3, 1, 10).others
-    assert (early, late) == (slice(3, 10), slice(0, 7))
-    assert first == (Piece(1, slice(0, 7), slice(0, 7)), Piece(0, slice(0, 3), slice(4, 7)))
-    assert last == (Piece(1, slice(3, 10), slice(0, 7)), Piece(0, slice(7, 10), slice(0, 3)))
-
-
 @pytest.mark.parametrize("by_frame", [False, True])
 def test_the_result_lies_in_memory_as_the_input_does(by_frame):
     x = torch.randn(2, 4, 9)
@@ -89,21 +72,3 @@ def test_the_result_lies_in_memory_as_the_input_does(by_frame):
     found = convolve_by_taps(x, torch.randn(5, 4, 3), None, None, tap_plan((2,), 3, 1, 9))
     assert found.is_contiguous() is not by_frame
     assert found.mT.is_contiguous() is by_frame
-
-
-def test_gradients_by_finite_differences():
-    torch.manual_seed(0)
-    x, weight, bias = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 2, 7), (3, 2, 3), (3,)))
-    alpha = torch.tensor([0.2, -0.5, 0.4], dtype=torch.float64)
-    inputs = [value.requires_grad_() for value in (x, weight, bias, alpha)]
-    plan = tap_plan((1, 2, 4), 3, 1, 7)
-    assert torch.autograd.gradcheck(lambda *values: convolve_by_taps(*values, plan), inputs)
-
-
-def test_no_branch_weight_at_all_means_equal_ones():
-    x, weight, plan = torch.randn(1, 2, 9), torch.randn(2, 2, 3), tap_plan((1, 3), 3, 1, 9)
-    alpha = torch.zeros(2, requires_grad=True)
-    found = convolve_by_taps(x, weight, None, alpha, plan)
-    torch.testing.assert_close(found, convolve_by_taps(x, weight, None, torch.ones(2), plan))
-    found.sum().backward()
-    assert alpha.grad.tolist() == [0, 0]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ from torch import nn
 from g2l.config import Normalization
 from g2l.errors import InputError
 from g2l.models.artifact import load_model, read_metadata, save_model
-from g2l.models.metadata import METADATA_KEY, ModelMetadata
+from g2l.models.metadata import METADATA_KEY
 from g2l.receptive_field import Ending, convert, describe, finish, structure
 from g2l.structure import ReceptiveField
 
@@ -101,13 +100,11 @@ def test_files_of_another_kind(tmp_path, content, read):
         read(path)
 
 
-@pytest.mark.parametrize("kept", [4, 200, -1])
-def test_truncated_files(path, network, metadata, kept):
+def test_a_truncated_file(path, network, metadata):
     save_model(path, network, metadata)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match="expected a safetensors file") as error:
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="expected a safetensors file"):
         load_model(path)
-    assert "\n" not in error.value.message
 
 
 def test_a_file_alone_never_chooses_code_to_import(path, network, metadata):
@@ -156,18 +153,3 @@ def test_a_kernel_that_is_not_that_of_the_weights_is_refused(path, ended, metada
     with pytest.raises(InputError, match=r"describes stage1\.layers\.0\.conv_dilated with another kernel"):
         save_model(path, ended, replace(metadata, layers=layers))
     assert not path.exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda layers: layers.update({next(iter(layers)): {}}), "`kernel_size` is missing"),
-        (lambda layers: layers.update({next(iter(layers)): 5}), "metadata cannot be read"),
-        (lambda layers: next(iter(layers.values())).update(dilation=[1, 1]), "metadata cannot be read"),
-    ],
-)
-def test_corrupted_descriptions_of_layers_are_refused(ended, metadata, change, message):
-    value = json.loads(replace(metadata, layers=describe(ended)).to_json())
-    change(value["layers"])
-    with pytest.raises(InputError, match=message):
-        ModelMetadata.from_json(json.dumps(value), "m.safetensors")

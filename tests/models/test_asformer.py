@@ -53,12 +53,6 @@ def test_whole_channels_of_features_are_masked_while_training():
     assert torch.equal(stage.eval()(features, None, Videos(features, None))[1], features)
 
 
-def test_without_dropout_nothing_is_random():
-    model = small(dropout=0.0)
-    features = torch.randn(1, 6, 40)
-    assert torch.equal(model(features), model.eval()(features))
-
-
 def test_a_local_search_moves_the_windows_too():
     searched = small().eval()
     report = convert(searched, max_rate=64)
@@ -84,9 +78,3 @@ def test_a_merged_layer_keeps_the_window_of_its_branches():
     finish(model, Ending.MERGE)
     assert rates_of(model) == [[6] * 3] * 3
     torch.testing.assert_close(model(features), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_no_number_of_feature_maps_is_too_small():
-    model = ASFormer(DilationStructure(((1, 2),)), feature_dim=2, num_classes=3, feature_maps=1)
-    assert model(torch.randn(1, 2, 5)).isfinite().all()
-    assert model.encoder.layers[0].att_layer.query_conv.out_channels == 1

@@ -16,9 +16,8 @@ from g2l.models.metadata import ModelMetadata
 from g2l.models.ms_tcn import MSTCNPlusPlus
 from g2l.models.registry import BACKBONES, build_backbone
 from g2l.structure import DilationStructure
-from g2l.training.loss import segmentation_loss
 from tests.oracles.plain_asformer import PlainASFormer
-from tests.oracles.plain_ms_tcn import PlainMSTCN, plain_loss
+from tests.oracles.plain_ms_tcn import PlainMSTCN
 from tests.oracles.plain_ms_tcn_plus_plus import PlainMSTCNPlusPlus
 
 VARIANTS = [("ms-tcn", False), ("ms-tcn", True), ("ms-tcn++", False), ("ms-tcn++", True)]
@@ -65,7 +64,7 @@ ORACLES = {
 }
 
 
-@pytest.mark.parametrize("lengths", [(40,), (2,), (30, 11), (3, 31, 16)])
+@pytest.mark.parametrize("lengths", [(2,), (3, 31, 16)])
 @pytest.mark.parametrize("name", ORACLES)
 def test_names_values_and_gradients_are_those_of_the_oracle(name, lengths):
     stages, plain = ORACLES[name]
@@ -96,30 +95,6 @@ def test_names_values_and_gradients_are_those_of_the_oracle(name, lengths):
         torch.testing.assert_close(
             mine.grad, theirs.grad, msg=lambda text, weight=weight: f"{weight}: {text}"
         )
-
-
-def test_a_training_step_of_ms_tcn_is_that_of_the_oracle():
-    stages, _ = ORACLES["ms-tcn"]
-    config = BackboneConfig(stages=3, layers=2, feature_maps=4, dropout=0.0)
-    model = network(config, DilationStructure(stages)).train()
-    plain = PlainMSTCN(list(map(list, stages)), 3, 4, feature_maps=4, dropout=0.0).double().train()
-    plain.load_state_dict(model.state_dict())
-    frame_mask = torch.ones(2, 1, 30, dtype=torch.float64)
-    frame_mask[1, :, 11:] = 0
-    features = torch.randn(2, 3, 30, dtype=torch.float64) * frame_mask
-    targets = torch.randint(4, (2, 30)).masked_fill(frame_mask[:, 0] == 0, -100)
-    ours = segmentation_loss(
-        model(features, frame_mask), targets, frame_mask, smoothing_weight=0.15, smoothing_clamp=4.0
-    )
-    plain_mask = frame_mask.expand(-1, 4, -1)
-    theirs = plain_loss(plain(features, plain_mask), targets, plain_mask)
-    torch.testing.assert_close(ours, theirs)
-    for one, other in zip(
-        torch.autograd.grad(ours, list(model.parameters())),
-        torch.autograd.grad(theirs, list(plain.parameters())),
-        strict=True,
-    ):
-        torch.testing.assert_close(one, other)
 
 
 @every_variant
@@ -175,17 +150,6 @@ def test_padding_changes_no_valid_frame(name, causal, layers_and_rates, frames, 
         together = model(batch, frame_mask)
         torch.testing.assert_close(together[:, :1, :, :frames], model(video))
         torch.testing.assert_close(together[:, 1:], model(longer, torch.ones_like(longer[:, :1])))
-
-
-@every_backbone
-def test_rates_far_beyond_the_video(name, causal):
-    config = config_of(name, causal)
-    structure = structure_of(config, (2, 1), range(1000, 1012))
-    model = network(config, structure)
-    for frames in (1, 2, 7):
-        logits = model(torch.randn(2, 3, frames, dtype=torch.float64))
-        assert logits.shape == (2, 2, 4, frames)
-        assert logits.isfinite().all()
 
 
 @every_backbone

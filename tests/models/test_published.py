@@ -124,15 +124,6 @@ def test_old_serialisation(path):
     assert load(path)[1].feature_dim == D
 
 
-def test_what_describes_the_data_is_kept(path):
-    torch.save(weights(), path)
-    structure = CASES["ms-tcn"].structure
-    _, metadata = load_published(
-        path, structure=structure, classes=CLASSES, background=(), sample_rate=2, fps=30.0
-    )
-    assert (metadata.background, metadata.sample_rate, metadata.fps) == ((), 2, 30.0)
-
-
 @pytest.mark.parametrize(
     ("network", "name", "layers"),
     [
@@ -176,16 +167,7 @@ def one_module_for_all_stages(state):
             without("stages.0.layers.1"),
             "stages of 3, 1, 1 rates, .* one given has stages of 3, 2, 1",
         ),
-        (
-            "ms-tcn",
-            without("stage1.conv_1x1.weight"),
-            "network, but `stage1.conv_1x1.weight` is missing",
-        ),
-        (
-            "ms-tcn",
-            without("stage1.conv_out.weight"),
-            "network, but `stage1.conv_out.weight` is missing",
-        ),
+        ("ms-tcn", without("stage1.conv_out.weight"), "network, but `stage1.conv_out.weight` is missing"),
         ("ms-tcn", plus("stage1.gate", 1), "`stage1.gate` is not part of it"),
         ("ms-tcn", plus("module.stage1.conv_out.bias", 3), "`stage1.conv_out.bias` is there twice"),
         ("ms-tcn", plus("stage1.conv_1x1.weight", 5, 4), r"must have 3 axes, but has shape \(5, 4\)"),
@@ -204,11 +186,7 @@ def one_module_for_all_stages(state):
             one_module_for_all_stages,
             r"stages PG, Rs.0, Rs.1, … of ms-tcn\+\+, but found `R.conv_1x1",
         ),
-        (
-            "asformer",
-            without("encoder.conv_1x1.weight"),
-            "network, but `encoder.conv_1x1.weight` is missing",
-        ),
+        ("asformer", without("encoder.conv_1x1.weight"), "network, but `encoder.conv_1x1.weight` is missing"),
         ("asformer", without("encoder.layers.1."), "stages of 1, 1, 2 rates"),
         ("asformer", plus("encoder.pe", 1), "`encoder.pe` is not part of it"),
     ],

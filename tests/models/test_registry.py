@@ -62,30 +62,18 @@ def test_a_factory_of_somebody_else():
     assert model.weight.shape == (3, 6, 1)
 
 
-def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"`backbone` must be a known name .* but is 'tcn' instead") as error:
-        build("tcn")
-    assert "ms-tcn, ms-tcn++" in error.value.hint
-
-
-@pytest.mark.parametrize("name", ["", ":", "module:", ":factory"])
-def test_half_a_name(name):
-    with pytest.raises(InputError, match=r"must be a known name or package\.module:factory"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tcn", "must be a known name or package.module:factory, but is 'tcn'"),
+        ("module:", "must be a known name or package.module:factory"),
+        ("no_such_module:factory", "cannot be imported"),
+        ("math:no_such_factory", "cannot be imported"),
+        (".math:sqrt", "cannot be imported"),
+        ("math:pi", "must be callable, but is float instead"),
+        (f"{__name__}:no_network", "must return a torch.nn.Module, but returned str instead"),
+    ],
+)
+def test_a_name_that_gives_no_network_is_refused(name, message):
+    with pytest.raises(InputError, match=f"`backbone` .*{message}"):
         build(name)
-
-
-@pytest.mark.parametrize("name", ["no_such_module:factory", "math:no_such_factory", ".math:sqrt"])
-def test_what_cannot_be_imported(name):
-    with pytest.raises(InputError, match="cannot be imported") as error:
-        build(name)
-    assert error.value.hint is not None
-
-
-def test_what_cannot_be_called():
-    with pytest.raises(InputError, match="must be callable, but is float instead"):
-        build("math:pi")
-
-
-def test_what_makes_no_network():
-    with pytest.raises(InputError, match=r"must return a torch.nn.Module, but returned str instead"):
-        build(f"{__name__}:no_network")

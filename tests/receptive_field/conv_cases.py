@@ -68,14 +68,14 @@ def cases(draw, transposed=False):
     }
 
 
-def built(case, dtype=torch.float64):
+def built(case):
     """Return the convolution of a case with its branches, and an input (B, C_in, *sizes) for it."""
     torch.manual_seed(case["seed"])
-    conv = case["kind"](*case["channels"], case["taps"], **case["options"]).to(dtype)
+    conv = case["kind"](*case["channels"], case["taps"], **case["options"]).double()
     assert convert(conv, max_rate=20, branches=5).converted == ("",)
     give_branches(conv, case)
     shape = (case["batch"], case["channels"][0], *case["sizes"])
-    return conv, torch.randn(shape, dtype=dtype, requires_grad=True)
+    return conv, torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
 
 def give_branches(conv, case):

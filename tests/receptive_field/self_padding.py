@@ -64,10 +64,6 @@ class Chomp(nn.Module):
         return self.conv(x)[..., : -self.cut]
 
 
-def padded_by_torch(channels, outputs, size, *, dilation):
-    return nn.Conv1d(channels, outputs, size, dilation=dilation, padding=(size - 1) * dilation)
-
-
 def temporal(channels, outputs, size, *, dilation):
     return TemporalConv1d(channels, outputs, size, dilation=dilation, causal=True)
 
@@ -94,10 +90,7 @@ CAUSAL = {
     "pytorch-tcn": temporal,
     "pytorch-tcn with weight norm": temporal_norm,
 }
-CENTRED = {
-    "pads both sides": PadsBothSides,
-    "pytorch-tcn": temporal_centred,
-}
+CENTRED = {"pads both sides": PadsBothSides, "pytorch-tcn": temporal_centred}
 
 
 def causal_oracle(weight, bias, x, rate):

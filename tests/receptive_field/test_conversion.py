@@ -107,13 +107,10 @@ def test_convolutions_of_all_sorts_and_one_that_is_used_twice():
 @pytest.mark.parametrize(
     ("selection", "converted"),
     [
-        ({"names": "o*"}, ("other",)),
         ({"names": ["*a*"]}, ("valid", "image")),
-        ({"kernel_sizes": {5}}, ("other",)),
         ({"kernel_sizes": {5, (3, 1)}}, ("image", "other")),
         ({"kernel_sizes": [3]}, ("wide", "valid", "up")),
         ({"types": [nn.Conv2d, nn.ConvTranspose1d]}, ("image", "up")),
-        ({"types": [nn.Conv1d], "kernel_sizes": {3}, "names": "w*"}, ("wide",)),
     ],
 )
 def test_layers_are_selected_by_name_kernel_and_type(selection, converted):

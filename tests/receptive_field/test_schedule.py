@@ -94,7 +94,7 @@ def test_alpha_starts_anew_together_with_its_moments():
 
 
 @pytest.mark.parametrize("ending", list(Ending))
-@pytest.mark.parametrize("stop", [1, 3, 4, 6, 7])
+@pytest.mark.parametrize("stop", [1, 4, 7])
 def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, ending):
     whole = make_search(ending=ending)
     train(*whole, 8)
@@ -132,16 +132,10 @@ def test_layers_that_ended_as_multiple_are_left_alone():
     assert list(schedule.history[0].layers) == ["2", "3"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"interval": 0}, "`interval` must be >= 1, but is 0 instead"),
-        ({"updates": 0}, "`updates` must be >= 1, but is 0 instead"),
-    ],
-)
-def test_numbers_below_one_are_refused(changes, message):
-    with pytest.raises(InputError, match=message):
-        make_search(**changes)
+@pytest.mark.parametrize("name", ["interval", "updates"])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(InputError, match=f"`{name}` must be >= 1, but is 0 instead"):
+        make_search(**{name: 0})
 
 
 def test_a_network_without_branches_is_refused():

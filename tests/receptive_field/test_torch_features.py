@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import io
 
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
-from torch.utils.checkpoint import checkpoint
 
 from g2l.receptive_field import (
     CausalConv1d,
@@ -23,8 +21,6 @@ from g2l.receptive_field import (
     parameter_groups,
     structure,
 )
-
-ENDINGS = [None, *Ending]
 
 
 class Network(nn.Module):
@@ -43,19 +39,17 @@ class Network(nn.Module):
         return x
 
 
-def made(network: type[nn.Module] = Network) -> nn.Module:
+def made() -> nn.Module:
     torch.manual_seed(0)
-    return network()
+    return Network()
 
 
 def searched(ending: Ending | None = None) -> nn.Module:
     """Return a network with unequal branch weights, or what an ending made of it."""
     network = made()
     convert(network, max_rate=16, expansion_rate=0.5)
-    if ending is Ending.MULTIPLE:
-        finish(network, ending)
     stir(network)
-    if ending in (Ending.SINGLE, Ending.MERGE):
+    if ending is not None:
         finish(network, ending)
     return network
 
@@ -107,28 +101,7 @@ def test_a_compiled_network_follows_a_search_to_its_end(x):
     assert_alike(gradients(compiled, network, x), gradients(network, network, x))
 
 
-@pytest.mark.parametrize("ending", [Ending.MULTIPLE, Ending.MERGE])
-def test_a_compiled_network_that_ended_computes_what_it_did(ending, x):
-    """By `aot_eager`, which traces forward and backward alike; inductor's kernels are torch's own matter."""
-    network = searched(ending)
-    torch._dynamo.reset()
-    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
-    found = gradients(compiled, network, x)
-    assert_alike(found, gradients(network, network, x))
-    assert len(found) == 2 + len(list(network.parameters()))
-
-
-@pytest.mark.parametrize("reentrant", [False, True])
-def test_gradient_checkpointing_gives_the_same_gradients(reentrant, x):
-    network = searched()
-
-    def recomputed(inputs: Tensor) -> Tensor:
-        return checkpoint(network, inputs, use_reentrant=reentrant)
-
-    assert_alike(gradients(recomputed, network, x), gradients(network, network, x))
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [None, Ending.MERGE])
 def test_autocast_is_close_and_trains_the_branches(ending, x):
     network = searched(ending)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -157,29 +130,12 @@ def test_a_copy_of_a_parametrized_network_may_end(ending, x):
         torch.testing.assert_close(network(x), twin(x))
 
 
-def written(state: dict[str, Tensor], form: str) -> dict[str, Tensor]:
-    if form == "safetensors":
-        return load(save(state))
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-@pytest.mark.parametrize("form", ["torch", "safetensors"])
-def test_a_state_dict_carries_a_search_through_a_file(form, x):
+def test_a_state_dict_carries_a_search_through_a_file(x):
     network = searched()
     expand(network, dict.fromkeys(branch_layers(network), (7,)))
     stir(network)
     fresh = made()
     convert(fresh, max_rate=16, expansion_rate=0.5)
-    fresh.load_state_dict(written(network.state_dict(), form))
+    fresh.load_state_dict(load(save(network.state_dict())))
     assert structure(fresh) == structure(network)
     assert_alike(gradients(fresh, fresh, x), gradients(network, network, x))
-
-
-def test_a_second_derivative_is_refused_rather_than_wrong(x):
-    network = searched()
-    (first,) = torch.autograd.grad(network(x).sum(), network.first.alpha, create_graph=True)
-    with pytest.raises(RuntimeError, match=r"differentiate twice .* marked with @once_differentiable"):
-        first.sum().backward()

@@ -22,15 +22,7 @@ BUDGET = Budget(4, "steps")
 def test_the_same_call_gives_the_same_numbers(fitness):
     first, second = evaluate(fitness, LARGE, BUDGET, 3), evaluate(fitness, LARGE, BUDGET, 3)
     assert first.metrics == second.metrics
-    assert first.metrics.keys() == {
-        "videos",
-        "frames",
-        "accuracy",
-        "edit",
-        "f1@10",
-        "f1@25",
-        "f1@50",
-    }
+    assert first.metrics.keys() == {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
     assert (first.structure, first.budget, first.seed) == (LARGE, BUDGET, 3)
     assert first.status is EvaluationStatus.DONE
     assert first.seconds > 0
@@ -94,13 +86,6 @@ def test_the_saved_model_has_the_evaluated_scores(fitness, tmp_path, normalize):
     dataset = candidate_module.candidate_dataset(candidate_module.open_dataset(fitness.data, Path.cwd()))
     holdout = dataset.partitions(fitness.recipe.selection).holdout
     assert evaluate_model(model, dataset, holdout, device=torch.device("cpu")) == evaluation.metrics
-
-
-def test_each_candidate_has_its_own_checkpoint(fitness, tmp_path):
-    fitness = replace(fitness, checkpoint_folder=tmp_path)
-    calls = [(SMALL, BUDGET, 0), (LARGE, BUDGET, 0), (LARGE, Budget(4, "epochs"), 0), (LARGE, BUDGET, 1)]
-    assert len({evaluate(fitness, *call).checkpoint for call in calls}) == 4
-    assert evaluate(fitness, *calls[0]).checkpoint == evaluate(fitness, *calls[0]).checkpoint
 
 
 def test_it_travels_to_a_process_and_opens_the_data_once_there(fitness, monkeypatch):

@@ -23,11 +23,7 @@ def steps(amount):
 @pytest.fixture
 def keeping(fitness, tmp_path):
     """A fitness that keeps models and trainings."""
-    return replace(
-        fitness,
-        checkpoint_folder=tmp_path / "candidates",
-        training_folder=tmp_path / "trainings",
-    )
+    return replace(fitness, checkpoint_folder=tmp_path / "candidates", training_folder=tmp_path / "trainings")
 
 
 @pytest.fixture

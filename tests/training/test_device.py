@@ -10,39 +10,25 @@ from g2l.errors import InputError
 from g2l.training.device import autocast, resolve_device, seed_everything
 
 
-@pytest.fixture
-def _without_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
-@pytest.fixture
-def _with_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-
-
-@pytest.mark.usefixtures("_without_gpu")
-@pytest.mark.parametrize("name", ["auto", "cpu"])
-def test_the_cpu_is_taken_where_there_is_no_gpu(name):
-    assert resolve_device(name) == torch.device("cpu")
-
-
-@pytest.mark.usefixtures("_with_gpu")
-@pytest.mark.parametrize(("name", "device"), [("auto", "cuda"), ("cuda", "cuda"), ("cpu", "cpu")])
-def test_the_gpu_is_taken_where_there_is_one(name, device):
+@pytest.mark.parametrize(
+    ("gpu", "name", "device"),
+    [(False, "auto", "cpu"), (True, "auto", "cuda"), (True, "cuda", "cuda"), (True, "cpu", "cpu")],
+)
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch, gpu, name, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert resolve_device(name) == torch.device(device)
 
 
-@pytest.mark.usefixtures("_without_gpu")
-def test_cuda_without_a_gpu_is_refused():
+def test_cuda_without_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="`device` is cuda, but torch finds no usable GPU") as caught:
         resolve_device("cuda")
     assert "--device auto" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["tensorrt", "gpu", ""])
-def test_an_unknown_device_is_refused_with_the_choices(name):
-    with pytest.raises(InputError, match=rf"must be one of auto, cpu, cuda, but is '{name}' instead\."):
-        resolve_device(name)
+def test_an_unknown_device_is_refused_with_the_choices():
+    with pytest.raises(InputError, match="must be one of auto, cpu, cuda, but is 'gpu' instead"):
+        resolve_device("gpu")
 
 
 def test_a_seed_fixes_all_generators():

@@ -59,15 +59,3 @@ def test_the_mode_of_the_model_is_restored(tiny_data, training):
     evaluate_model(model, dataset, dataset.partitions(Selection.BEST).holdout, device=CPU)
     assert set(model.modes) == {(False, True)}
     assert model.training is training
-
-
-def test_the_mode_is_restored_after_an_error(tiny_data):
-    class Failing(nn.Module):
-        def forward(self, features):
-            raise RuntimeError("no")
-
-    dataset = SegmentationDataset.open(tiny_data)
-    model = Failing()
-    with pytest.raises(RuntimeError, match="no"):
-        predict_labels(model, dataset, dataset.partitions(Selection.BEST).holdout[0], CPU)
-    assert model.training

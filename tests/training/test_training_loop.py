@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ import torch
 from g2l.config import Budget, ClassWeights, Selection
 from g2l.errors import OperationalError
 from g2l.records import EpochRecord
-from g2l.training import loop
-from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
+from tests.training.tiny_training import RECIPE, Recorder, tiny_fit, tiny_model
 
 
 def weights_of(model):
@@ -64,12 +62,6 @@ def test_one_seed_gives_one_training_whatever_the_generators_held():
     assert not torch.equal(weights_of(first), weights_of(other))
 
 
-def test_dropout_follows_the_seed():
-    recipe = RECIPE.replace(batch_size=6)  # one batch, always the same
-    losses = [tiny_fit(recipe=recipe, seed=seed)[1].history[0].loss for seed in (0, 0, 1)]
-    assert losses[0] == losses[1] != losses[2]
-
-
 def test_the_learning_rate_decays_after_the_decay_epoch():
     _, result = tiny_fit(recipe=RECIPE.replace(learning_rate=5e-4, decay_epoch=2))
     assert [record.learning_rate for record in result.history] == pytest.approx([5e-4, 5e-4, 5e-5, 5e-5])
@@ -109,11 +101,6 @@ def test_best_weights_are_kept_and_the_earlier_of_equals_wins():
     assert not torch.equal(weights_of(model), scores.weights[2])
 
 
-def test_a_score_of_zero_is_a_score():
-    _, result = tiny_fit(evaluate=Scores(0.0, 0.0, 0.0, 0.0))
-    assert result.best_epoch == 1
-
-
 def test_last_weights_are_scored_once_at_the_end():
     scores = Scores(10.0)
     model, result = tiny_fit(recipe=RECIPE.replace(selection=Selection.LAST), evaluate=scores)
@@ -122,32 +109,12 @@ def test_last_weights_are_scored_once_at_the_end():
     assert torch.equal(weights_of(model), scores.weights[0])
 
 
-def test_without_evaluation_the_last_weights_are_kept():
-    _, result = tiny_fit(scored=False)
-    assert (result.best_epoch, result.metrics) == (4, {})
-
-
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 1), (3, 1), (4, 2), (14, 5)])
 def test_a_budget_of_steps_overrides_epochs_and_scores_once(steps, epochs):
     scores = Scores(10.0)
     _, result = tiny_fit(budget=Budget(steps, "steps"), evaluate=scores)
     assert (result.steps, result.epochs, len(scores.weights)) == (steps, epochs, 1)
     assert result.history[-1].step == steps
-
-
-def test_steps_and_epochs_of_the_same_length_give_the_same_weights():
-    recipe = RECIPE.replace(selection=Selection.LAST)
-    by_steps, _ = tiny_fit(recipe=recipe, budget=Budget(2 * STEPS_PER_EPOCH, "steps"))
-    by_epochs, _ = tiny_fit(recipe=recipe, budget=Budget(2, "epochs"))
-    assert torch.equal(weights_of(by_steps), weights_of(by_epochs))
-
-
-def test_callbacks_are_called_in_order_after_each_step_and_epoch():
-    order = []
-    callbacks = [Recorder(lambda event, state, name=name: order.append((name, *event))) for name in "ab"]
-    tiny_fit(callbacks=callbacks, budget=Budget(4, "steps"))
-    events = [("step", 1), ("step", 2), ("step", 3), ("epoch", 1), ("step", 4), ("epoch", 2)]
-    assert order == [(name, *event) for event in events for name in "ab"]
 
 
 def test_a_callback_sees_loss_learning_rate_and_scores_of_the_epoch():
@@ -212,32 +179,3 @@ def test_a_loss_that_is_not_finite_stops(tmp_path, value):
         tiny_fit(callbacks=[Recorder(spoil)], checkpoint=path)
     assert "lower the learning rate" in caught.value.hint
     assert torch.load(path, weights_only=True)["epoch"] == 1
-
-
-def test_on_a_cpu_no_thread_makes_batches(monkeypatch):
-    names = []
-    step = loop.train_step
-
-    def watched(*arguments):
-        names.extend(thread.name for thread in threading.enumerate())
-        return step(*arguments)
-
-    monkeypatch.setattr(loop, "train_step", watched)
-    tiny_fit()
-    assert names
-    assert not [name for name in names if name.startswith("g2l-prefetch")]
-
-
-def test_training_mode_is_on_during_steps_even_after_an_evaluation_that_leaves_it_off():
-    modes = []
-
-    def evaluate(model):
-        model.eval()
-        return {"accuracy": 1.0}
-
-    def note(event, state):
-        if event[0] == "step":
-            modes.append(state.model.training)
-
-    tiny_fit(evaluate=evaluate, callbacks=[Recorder(note)])
-    assert all(modes)

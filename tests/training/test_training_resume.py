@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from g2l.config import Budget, LocalSearchConfig, Selection
 from g2l.errors import InputError, OperationalError
 from g2l.receptive_field import SearchSchedule
 from g2l.search.local_search import LocalSearch, give_branches
 from g2l.training.loop import adam
-from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, Videos, tiny_fit, tiny_model
+from tests.training.tiny_training import RECIPE, STEPS_PER_EPOCH, Recorder, tiny_fit, tiny_model
 
 
 class InterruptedTrainingError(Exception):
@@ -61,9 +60,7 @@ def test_a_training_that_ends_early_is_resumed_to_the_same_end(tmp_path):
         assert_same(found, expected)
 
 
-@pytest.mark.parametrize(
-    "event", [("step", 2), ("step", 3), ("step", 5), ("epoch", 3), ("step", 12), ("epoch", 4)]
-)
+@pytest.mark.parametrize("event", [("step", 2), ("step", 5), ("epoch", 3), ("step", 12)])
 def test_resume_equals_an_uninterrupted_training(tmp_path, event):
     path = tmp_path / "last.ckpt"
     uninterrupted = Recorder()
@@ -92,18 +89,6 @@ def test_resume_after_kill_9(tmp_path):
         assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_keyboard_interrupt_leaves_the_last_whole_epoch(tmp_path):
-    def act(event, state):
-        if event == ("step", STEPS_PER_EPOCH + 1):
-            raise KeyboardInterrupt
-
-    path = tmp_path / "last.ckpt"
-    with pytest.raises(KeyboardInterrupt):
-        tiny_fit(callbacks=[Recorder(act)], checkpoint=path)
-    resumed = tiny_fit(callbacks=[Recorder()], checkpoint=path, resume=True)
-    assert_same(resumed, tiny_fit(callbacks=[Recorder()]))
-
-
 def test_a_finished_training_returns_at_once(tmp_path):
     path = tmp_path / "last.ckpt"
     finished = tiny_fit(checkpoint=path)
@@ -112,17 +97,7 @@ def test_a_finished_training_returns_at_once(tmp_path):
     assert resumed[1].history == finished[1].history  # seconds, too
 
 
-def test_a_budget_of_steps_resumes_and_ends_in_the_middle_of_an_epoch(tmp_path):
-    path = tmp_path / "last.ckpt"
-    budget = Budget(8, "steps")
-    with pytest.raises(InterruptedTrainingError):
-        tiny_fit(callbacks=[interrupt_at(("step", 7))], checkpoint=path, budget=budget)
-    resumed = tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True)
-    assert_same(resumed, tiny_fit(callbacks=[Recorder()], budget=budget))
-    assert_same(tiny_fit(callbacks=[Recorder()], checkpoint=path, budget=budget, resume=True), resumed)
-
-
-@pytest.mark.parametrize("steps", [(3,), (4, 5), (1, 2, 6, 7)])
+@pytest.mark.parametrize("steps", [(3,), (1, 2, 6, 7)])
 def test_a_larger_budget_of_steps_goes_on_from_a_smaller_one(tmp_path, steps):
     path = tmp_path / "last.ckpt"
     optimizers = []
@@ -150,16 +125,6 @@ def test_a_larger_budget_of_steps_goes_on_from_a_smaller_one(tmp_path, steps):
     assert all(map(torch.equal, *moments))
 
 
-def test_a_continued_epoch_does_not_load_the_batches_it_has_taken(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
-    tiny_fit(checkpoint=path, budget=Budget(2, "steps"), scored=False)
-    loaded = []
-    load = Videos.load
-    monkeypatch.setattr(Videos, "load", lambda videos, name: loaded.append(name) or load(videos, name))
-    tiny_fit(checkpoint=path, budget=Budget(3, "steps"), resume=True, scored=False)
-    assert len(loaded) == RECIPE.batch_size
-
-
 def test_a_smaller_budget_is_refused(tmp_path):
     path = tmp_path / "last.ckpt"
     tiny_fit(checkpoint=path, budget=Budget(5, "steps"))
@@ -184,50 +149,8 @@ def test_without_resume_a_training_starts_anew(tmp_path):
     assert result.epochs == len(result.history) == 4
 
 
-class Growing:
-    """Adds a parameter and a parameter group after epoch 1, as the local search does."""
-
-    def __init__(self):
-        self.grown = False
-
-    def on_step_end(self, state):
-        pass
-
-    def on_epoch_end(self, state, metrics):
-        if not self.grown:
-            self._grow(state)
-        else:
-            state.optimizer.state.pop(state.model.stage1.conv_out.gain)
-
-    def state_dict(self):
-        return {"grown": self.grown}
-
-    def load_state_dict(self, saved, state):
-        if saved["grown"]:
-            self._grow(state)
-
-    def _grow(self, state):
-        self.grown = True
-        layer = state.model.stage1.conv_out
-        layer.gain = nn.Parameter(torch.ones(1))
-        layer.register_forward_hook(lambda module, inputs, output: output * module.gain)
-        state.optimizer.add_param_group({"params": [layer.gain], "lr": 0.1})
-
-
-@pytest.mark.parametrize("event", [("step", 5), ("step", 11)])
-def test_a_callback_may_reshape_model_and_optimizer(tmp_path, event):
-    path = tmp_path / "last.ckpt"
-    recipe = RECIPE.replace(selection=Selection.LAST)
-    with pytest.raises(InterruptedTrainingError):
-        tiny_fit(recipe=recipe, callbacks=[Growing(), interrupt_at(event)], checkpoint=path)
-    resumed = tiny_fit(recipe=recipe, callbacks=[Growing(), Recorder()], checkpoint=path, resume=True)
-    expected = tiny_fit(recipe=recipe, callbacks=[Growing(), Recorder()])
-    assert_same(resumed, expected)
-    assert expected[0].stage1.conv_out.gain.item() != 1.0
-
-
 @pytest.mark.parametrize("interval", [Budget(1, "epochs"), Budget(2, "steps")])
-@pytest.mark.parametrize("step", [2, 5, 8, 11])
+@pytest.mark.parametrize("step", [5, 8])
 def test_a_local_search_resumes_in_the_middle(tmp_path, interval, step):
     def searched(*callbacks, **options):
         model = tiny_model(rates=((2, 8), (1, 16)))
