@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from g2l.datasets.synthetic import kitchen, write_dataset
+from g2l.datasets.synthetic import kitchen, lags, write_dataset
 from g2l.tracking.environment import load_mlflow
 
 pytestmark = pytest.mark.timeout(300)
@@ -251,7 +251,7 @@ def test_main_is_the_demo(project, tmp_path):
     check_table(call.done.stdout, json.loads((tmp_path / "demo" / "summary.json").read_text()))
     stages = call.children(call.root)
     assert set(stages) == {"search-global", "search-local", "select", "train", "export", "predict"}
-    assert [len(call.children(run)["seed"]) for run in stages["train"]] == [2, 2]
+    assert [len(call.children(run)["seed"]) for run in stages["train"]] == [3, 3]
     for candidate in call.children(stages["search-global"][0])["candidate"]:
         files = {file.path for file in project.client.list_artifacts(candidate.info.run_id)}
         assert files == {"structure.json", "model.safetensors"}
@@ -284,11 +284,11 @@ def check_table(text: str, summary: dict) -> None:
 
 
 def check_model(folder: Path) -> None:
-    """Assert that model.onnx needs onnxruntime only: for a video of another kitchen, and for one of test."""
-    unseen = kitchen(np.random.default_rng(1), videos=3).videos[0]
+    """Assert that model.onnx needs onnxruntime only: for a video of another data set, and for one of test."""
+    unseen = lags(np.random.default_rng(1), (20,), videos=3, feature_dim=3).videos[0]
     np.save(folder / "unseen.npy", unseen.features)
-    tested = next((folder / "demo" / "predictions").glob("*_V1.txt"))
-    features = folder / "demo" / "data" / "kitchen" / "features" / f"{tested.stem}.npy"
+    tested = next((folder / "demo" / "predictions").glob("*.txt"))
+    features = folder / "demo" / "data" / "lags" / "features" / f"{tested.stem}.npy"
     done = subprocess.run(
         [sys.executable, "-c", ALONE, folder / "demo" / "model.onnx", folder / "unseen.npy", features],
         cwd=folder, capture_output=True, text=True, check=False,

@@ -265,4 +265,4 @@ def test_demo_composes_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert told.exit_code == 130
     assert "to resume: g2l demo --device cpu --output-dir out --resume" in told.stderr
     assert tasks[0].data.data_root == Path("out/data")
-    assert (Path("out/data/kitchen/splits/train.split1.bundle")).is_file()
+    assert (Path("out/data/lags/splits/train.split1.bundle")).is_file()
