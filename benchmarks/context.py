@@ -86,6 +86,7 @@ def default_minutes(task: ContextTask) -> float:
     """Return the CPU minutes of a measurement, from the second of two steps of its middle network."""
     dataset = SegmentationDataset.open(task.data, quiet=True)
     partitions = dataset.partitions(Selection.BEST)
+    dataset = dataset.standardized_on(partitions.train)
     structures = structures_of(task, dataset.longest(partitions.train))
     model = build_backbone(
         task.backbone,
