@@ -187,4 +187,8 @@ def parse_size(text: str) -> int:
 
 
 def _show(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    """Return a number of bytes in the unit that suits it."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.{int(name == 'GB')}f} {name}"
+    return f"{size:.0f} bytes"

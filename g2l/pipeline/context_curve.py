@@ -115,6 +115,7 @@ class ContextCurve:
         verdict: Why nothing was learnt, or None.
         rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
             rising for as many epochs again: small ones can take longer to train.
+        causal: Whether the networks see the past alone.
     """
 
     points: tuple[ContextPoint, ...]
@@ -123,6 +124,7 @@ class ContextCurve:
     seconds_per_frame: float | None
     verdict: str | None = None
     rising: bool = False
+    causal: bool = False
 
     def words(self) -> str:
         """Return what was found, in a sentence or two."""
@@ -152,10 +154,11 @@ class ContextCurve:
         return f"{said}{joint} {self._radius(below)} you lose {below.loss:.1f} F1{late}."
 
     def _radius(self, point: ContextPoint) -> str:
-        frames = (point.frames - 1) // 2
+        frames = point.frames - 1 if self.causal else (point.frames - 1) // 2
+        sides = "the last " if self.causal else "± "
         if self.seconds_per_frame is None:
-            return f"± {frames} frames"
-        return f"± {frames * self.seconds_per_frame:.3g} s ({frames} frames)"
+            return f"{sides}{frames} frames"
+        return f"{sides}{frames * self.seconds_per_frame:.3g} s ({frames} frames)"
 
 
 def measure_context(
@@ -192,6 +195,7 @@ def measure_context(
             [task.backbone.topology.receptive_field(structure).frames for structure in structures],
             scores,
             None if fps is None else dataset.sample_rate / fps,
+            causal=task.backbone.causal,
         )
         suggested = suggest(task.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
@@ -216,6 +220,8 @@ def curve_of(
     scores: Sequence[Sequence[Mapping[str, float]]],
     seconds_per_frame: float | None,
     unchanged: Sequence[float] | None = None,
+    *,
+    causal: bool = False,
 ) -> ContextCurve:
     """Return the curve of scores.
 
@@ -227,6 +233,7 @@ def curve_of(
         scores: Metrics of each receptive field and repeat, or video.
         seconds_per_frame: See `ContextCurve`.
         unchanged: See `ContextPoint`.
+        causal: See `ContextCurve`.
     """
     f1 = np.array([[metric_value(one, "f1") for one in repeats] for repeats in scores])  # (fields, repeats)
     left = f1 - f1.mean(1, keepdims=True) - f1.mean(0, keepdims=True) + f1.mean()
@@ -260,6 +267,7 @@ def curve_of(
         seconds_per_frame=seconds_per_frame,
         verdict=verdict,
         rising=unchanged is None and needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
+        causal=causal,
     )
 
 

@@ -114,6 +114,11 @@ def test_a_network_is_trained_while_it_improves(scores, trained):
     assert ([*ends, 40])[0] == trained
 
 
+def test_causal_networks_see_the_past_alone():
+    curve = curve_of([5, 21, 85], scores([50, 51], [71, 72], [70, 71]), 0.1, causal=True)
+    assert curve.words().startswith("Beyond the last 2 s (20 frames) nothing is gained")
+
+
 def test_networks_differ_in_their_caps_alone():
     task = ContextTask(data=DataConfig(dataset="x"), backbone=BackboneConfig(), recipe=RECIPE)
     found = structures_of(task, 300)
