@@ -116,7 +116,7 @@ _ABOUT: dict[str, tuple[type, str]] = {
     "causal": (bool, "true or false"),
     "provenance": (dict, "an object"),
 }
-"""What a file of any dialect may hold beside its rates."""
+"""Fields that a file of any dialect may hold beside its rates."""
 
 _WRAPPER = "module."
 """Prefix of mmcv's names: those of the model inside its parallel wrapper."""

@@ -15,7 +15,7 @@ from g2l.receptive_field.padding import settle
 from g2l.structure import Ending
 
 Replacement = dict[nn.Parameter, list[nn.Parameter]]
-"""What replaces a parameter that the network loses; several where layers shared it."""
+"""Replacement of a parameter that the network loses; several where layers shared it."""
 
 
 def finish(

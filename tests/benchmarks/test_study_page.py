@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise, product
 
 import numpy as np
 
-from benchmarks.study import CASES, FLOOR, HAND, METHODS, SEARCH, page, row, viterbi
+from benchmarks.study import CASES, CHECKOUT, FLOOR, HAND, METHODS, PAGE, SEARCH, page, row, viterbi
 
+README = CHECKOUT / "README.md"
 KITCHEN = next(case for case in CASES if case.dataset == "kitchen")
 METHOD = {method.name: method for method in METHODS}
 
@@ -45,6 +47,13 @@ def test_the_page_counts_cells_and_gives_every_reason():
     assert "5 cells of 459 are measured" in text
     assert "| kitchen/1/0 | 2 | 0.50 | 88.9 → 90.0 | shown |" in text
     assert "| kitchen/1/2/default search | | | | 4×10 is not measured yet |" in text
+
+
+def test_the_readme_shows_rows_of_the_page():
+    pattern = r"^\| \w+ \| \d+ \| .* \([+-].* to [+-].*\) \| [\d.]+ \|$"
+    rows = re.findall(pattern, README.read_text(), re.MULTILINE)
+    assert len(rows) >= 3
+    assert set(rows) <= set(PAGE.read_text().splitlines())
 
 
 def test_viterbi_finds_the_likeliest_of_all_sequences():
