@@ -96,7 +96,7 @@ class PaddedConvTranspose(PaddedLayer):
         """Return the transposed convolution; arguments and shapes are those of torch's module."""
         all_rates = [rates for _, rates in self.terms()]
         pads = [self.geometry.pads(rates, self.dilation) for rates in all_rates]
-        # The cut after each axis is less by this, to give `output_size`; any rates with their pads give the same.
+        # Less is cut after each axis to give `output_size`; any rates with their pads give the same.
         cut = [before for before, _ in pads[0]]
         sizes = (output_size, self.stride, cut, self.kernel_size, len(cut), all_rates[0])
         extra = tuple(self._output_padding(input, *sizes))  # type: ignore[operator]
