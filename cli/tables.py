@@ -48,6 +48,7 @@ def fold_scores(title: str, folds: Mapping[int, Mapping[str, Mapping[str, Summar
         for name, summary in rows.items()
     ]
     console.table(title, ("fold", "structure", *METRICS.values()), cells)
+    console.data("± is the standard deviation: over seeds within a fold, over the folds in the mean.")
 
 
 def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) -> None:

@@ -28,16 +28,18 @@ class Summary:
 
 
 def mean_over_folds(folds: Sequence[Mapping[str, Summary]]) -> dict[str, Summary]:
-    """Return the mean over folds of the means over seeds of each score, as publications report it.
+    """Return the mean over folds of the means over seeds of each score, and their standard deviation.
 
     Args:
         folds: Metrics of each fold; all with the same keys. Numbers of videos and frames are left out.
     """
-    return {
-        name: Summary(fmean(fold[name].mean for fold in folds), None, sum(fold[name].runs for fold in folds))
-        for name in folds[0]
-        if name not in ("videos", "frames")
-    }
+    found = {}
+    for name in folds[0]:
+        if name not in ("videos", "frames"):
+            means = [fold[name].mean for fold in folds]
+            runs = sum(fold[name].runs for fold in folds)
+            found[name] = Summary(fmean(means), stdev(means) if len(means) > 1 else None, runs)
+    return found
 
 
 def summarize(runs: Sequence[Mapping[str, float]]) -> dict[str, Summary]:

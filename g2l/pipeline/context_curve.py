@@ -143,11 +143,12 @@ class ContextCurve:
             said = f"Beyond {self._radius(point)} nothing is gained (± {self.error:.1f} F1)"
             if self.error > NOTICEABLE:
                 said = (
-                    f"Undecided: no gain beyond {self._radius(point)}, but differences below "
-                    f"{self.error:.1f} F1 do not show; add --repeats"
+                    f"Undecided: no gain is seen beyond {self._radius(point)}, but differences below "
+                    f"{self.error:.1f} F1 cannot be seen: add --repeats"
                 )
         if self.needed == 0:
-            return f"{said}." if said.startswith("Undecided") else f"{said}: the smallest context is enough."
+            smallest = "the smallest context that was tried"
+            return f"{said}. That is {smallest}." if said.startswith("Undecided") else f"{said}: {smallest}."
         below = self.points[self.needed - 1]
         joint = " With" if said.endswith(".") else "; with"
         late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
@@ -199,7 +200,7 @@ def measure_context(
         )
         suggested = suggest(task.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
-            provenance = {"search": "context", "seed": task.seed}
+            provenance = {"search": "context", "seed": task.seed, **dataset.provenance}
             write_curve(stage, curve, suggested, task.backbone, provenance)
     return curve, suggested
 

@@ -68,7 +68,7 @@ def measure_model_context(
         curve = _measure(stage, session, dataset, partitions.holdout, task.points)
         suggested = suggest(metadata.backbone, curve.points[curve.needed].frames)
         if stage.result is None:
-            provenance = {"search": "context", "model": session.fingerprint}
+            provenance = {"search": "context", "model": session.fingerprint, **dataset.provenance}
             write_curve(stage, curve, suggested, metadata.backbone, provenance)
     return curve, suggested
 

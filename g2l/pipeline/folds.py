@@ -154,7 +154,7 @@ def open_folds(
         if common:
             log_common(joined)
         what = "All other choices" if common else "All choices"
-        _log.info("%s in a fold see its train videos only, which folds.json lists.", what)
+        _log.info("%s of this run within a fold use its train videos only (listed in folds.json).", what)
         yield stage
 
 

@@ -251,7 +251,9 @@ def _of_folds(folder: Path, record: FoldsRecord) -> str:
             f"every fold trains on and none tests on: {', '.join(map(str, record.search))}."
         )
     choices = "Choices" if record.search is None else "Other choices"
-    return " ".join((*words, f"{choices} in a fold have seen its train videos only ({FOLDS} lists them)."))
+    return " ".join(
+        (*words, f"{choices} of this run within a fold use its train videos only ({FOLDS} lists them).")
+    )
 
 
 def _differences(stages: Mapping[Path, RunRecord | None]) -> dict[str, Comparison]:

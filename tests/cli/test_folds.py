@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 from command_lines import LOCAL, SEARCH, SMALL, Run, refusal
@@ -34,10 +35,10 @@ def test_a_structure_is_trained_in_all_folds(run: Run) -> None:
     edits = [json.loads(Path(f"out/fold-{k}/seed-0/metrics.json").read_text())["edit"] for k in FOLDS]
     assert [(row[0], row[3]) for row in rows] == [
         *((str(fold), f"{edit:.1f}") for fold, edit in zip(FOLDS, edits, strict=True)),
-        ("mean", f"{sum(edits) / 2:.1f}"),
+        ("mean", f"{sum(edits) / 2:.1f} ± {stdev(edits):.1f}"),
     ]
     assert "Fold 2 (2 of 2)." in told.stderr
-    assert "train videos only, which folds.json lists" in told.stderr
+    assert "train videos only (listed in folds.json)" in told.stderr
 
 
 @pytest.mark.usefixtures("folds")

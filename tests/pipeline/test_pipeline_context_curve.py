@@ -46,7 +46,7 @@ def test_noise_is_no_reason_for_a_short_context():
     curve = curve_of([5, 21, 85], scores([49, 70], [61, 61], [70, 56]), None)
     assert curve.error > 10
     assert curve.needed == 1  # the first that loses less than 3 F1, though ten would not show
-    assert curve.words().startswith("Undecided: no gain beyond ± 10 frames")
+    assert curve.words().startswith("Undecided: no gain is seen beyond ± 10 frames")
     assert "add --repeats; with ± 2 frames you lose 3.5 F1." in curve.words()
 
 
@@ -66,7 +66,7 @@ def test_a_loss_that_more_epochs_would_make_up_for_is_not_blamed_on_context(rise
         (
             ([70, 71.5], [70.2, 71], [69.9, 71.2]),
             0,
-            "Beyond ± 2 frames nothing is gained .* smallest context is enough",
+            "Beyond ± 2 frames nothing is gained .* the smallest context that was tried",
         ),
         (
             ([50, 51], [60, 61], [70, 71]),
@@ -165,6 +165,8 @@ def test_an_interrupted_measurement_goes_on_with_what_is_missing(context, plante
     assert [(point.frames - 1) // 2 for point in curve.points] == [14, 78, 254]
     assert read_structure(context.folder / "structure.json").structure == suggested
     assert RunRecord.read(context.folder).kind is RunKind.CONTEXT
+    provenance = read_structure(context.folder / "structure.json").provenance
+    assert (provenance["dataset"], provenance["split"]) == ("lag", 1)  # so that folds can refuse it
     result = read_result(context.folder)
     assert result["words"] == curve.words()
     assert (context.folder / "figures" / "context.svg").read_bytes().startswith(b"<?xml")

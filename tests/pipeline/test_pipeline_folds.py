@@ -316,7 +316,7 @@ def test_searches_of_folds_at_once_are_found_again(data, context, search):
 
 
 def test_the_death_of_a_fold_is_reported(data, context):
-    with pytest.raises(OperationalError, match="fold [12]: its process died") as died:
+    with pytest.raises(OperationalError, match=r"fold [12]: its process died") as died:
         in_each_fold(context, data, (1, 2), die, Ahead(die, 2))
     assert "--resume" in died.value.hint
 

@@ -36,7 +36,7 @@ class ConversionRequest(Settings):
     )
     segments: Path | None = _first(
         None,
-        "Table (video, label, start, end), .eaf, export of ELAN or BORIS, or a folder of files.",
+        "Table (video, label, start_s, end_s), .eaf, export of ELAN or BORIS, or a folder of files.",
         default_text="`Y` in .mat",
     )
     layout: Layout | None = setting(
