@@ -95,7 +95,7 @@ def common_data(data: DataConfig, folds: Sequence[int]) -> DataConfig:
 
 
 def refuse_leaks(path: Path, provenance: Mapping[str, Any], data: DataConfig, folds: Sequence[int]) -> None:
-    """Raise `InputError` if a structure was searched on test videos of one of several folds.
+    """Raise `InputError` if a structure was searched on test videos of a fold.
 
     Args:
         path: File of the structure.
@@ -104,16 +104,19 @@ def refuse_leaks(path: Path, provenance: Mapping[str, Any], data: DataConfig, fo
         folds: Folds that the structure is for.
     """
     text = str(provenance.get("split"))
-    if len(folds) == 1 or provenance.get("dataset") != data.dataset or not _FOLDS.fullmatch(text):
+    if provenance.get("dataset") != data.dataset or not _FOLDS.fullmatch(text):
         return
-    folder = find_dataset(data)
-    seen, _ = common_videos(list(read_folds(folder, list(map(int, text.split(",")))).values()))
+    folder, searched = find_dataset(data), list(map(int, text.split(",")))
+    if not set(searched) <= set(folder.splits()):
+        return  # bundles that are gone
+    seen, _ = common_videos(list(read_folds(folder, searched).values()))
     for fold, (_, test) in read_folds(folder, folds).items():
         if leaked := [name for name in test if name in seen]:
             raise InputError(
                 f"{path}: was searched on split {text}, which has seen {len(leaked)} of the {len(test)} test "
                 f"videos of fold {fold}, such as {leaked[0]}.",
-                hint=f"search once for these folds: g2l search-global --split {','.join(map(str, folds))}.",
+                hint="search in each fold by itself (--search-per-fold), or on videos that no fold tests on "
+                f"(g2l search-global --split {','.join(map(str, folds))}), if there are any.",
             )
 
 

@@ -52,6 +52,13 @@ def test_a_broken_download_goes_on_where_it_stopped(server: ArchiveServer, tmp_p
     assert server.asked == [None, "bytes=1000-", "bytes=1500-"]
 
 
+def test_a_server_that_ignores_ranges_sends_all_again(server: ArchiveServer, tmp_path: Path) -> None:
+    server.ranges = False
+    server.breaks = [1000, 1200, None]
+    download(server, tmp_path)
+    assert server.asked == [None, "bytes=1000-", "bytes=1200-"]
+
+
 def test_refusals_are_told_at_once(server: ArchiveServer, tmp_path: Path) -> None:
     server.statuses = [404]
     with pytest.raises(OperationalError, match="/file: answered 404 Not Found"):

@@ -169,7 +169,10 @@ def test_a_structure_that_has_seen_test_videos_is_refused(data, tmp_path):
         InputError, match=r"structure\.json: was searched on split 1, .* 3 test videos of fold 2"
     ):
         refuse_leaks(path, searched, data, (1, 2))
-    refuse_leaks(path, searched, data, (2,))  # a single fold is as it always was
+    with pytest.raises(InputError, match="3 test videos of fold 2"):
+        refuse_leaks(path, searched, data, (2,))
+    refuse_leaks(path, searched, data, (1,))
+    refuse_leaks(path, searched | {"split": 9}, data, (1,))
     refuse_leaks(path, searched | {"split": "1,2"}, data, (1, 2))
     refuse_leaks(path, {"seed": 1}, data, (1, 2))
 

@@ -278,3 +278,12 @@ def test_times_count_from_the_origin_of_the_medium(source: Source) -> None:
     plan = source.plan(fps=10)
     assert plan.issues == ()
     assert written(plan)["P2_a"] == ["background"] * 20 + ["cut"] * 10 + ["background"] * 10
+
+
+def test_origins_that_differ_or_are_no_time(source: Source) -> None:
+    two = '<MEDIA_DESCRIPTOR MEDIA_URL="a" TIME_ORIGIN="{}"/><MEDIA_DESCRIPTOR MEDIA_URL="b"/>'
+    source.label("P1_a.eaf", eaf(media=two.format("500")))
+    source.label("P2_a.eaf", eaf(media=two.format("x")))
+    plan = source.plan(fps=10)
+    assert "its media start at 500, 0 ms" in plan.issues[0].message
+    assert "`TIME_ORIGIN` must be milliseconds, but is 'x'" in plan.errors[0].message

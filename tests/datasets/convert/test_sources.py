@@ -247,6 +247,16 @@ def test_hdf5_does_not_reach_into_other_files(tmp_path: Path) -> None:
     assert source.member == "own"
 
 
+def test_a_matlab_file_follows_no_links(tmp_path: Path) -> None:
+    save_v73(tmp_path / "secret.mat", X=NUMBERS)
+    save_v73(tmp_path / "a.mat")
+    with h5py.File(tmp_path / "a.mat", "r+") as file:
+        file["X"] = h5py.ExternalLink(str(tmp_path / "secret.mat"), "X")
+        file["Y"] = h5py.SoftLink("/X")
+    with pytest.raises(DataError, match=r"a\.mat: .*links and data in other files are not followed"):
+        open_source(tmp_path / "a.mat", None)
+
+
 def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.h5", NUMBERS)
     monkeypatch.setitem(sys.modules, "h5py", None)
