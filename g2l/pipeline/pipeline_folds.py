@@ -96,7 +96,7 @@ def run_folds(
             task.data,
             folds,
             partial(work, on_plan=on_plan, observers=observers),
-            Ahead(partial(work, on_plan=_say_nothing), workers),
+            Ahead(work, workers),
         )
         pairs = {
             fold: (one.trainings["searched"], one.trainings[HAND_DESIGNED]) for fold, one in found.items()
@@ -120,21 +120,17 @@ def _run_fold(
     *,
     task: PipelineTask,
     searched: Searches | None,
-    on_plan: Callable[[CostPlan], None],
+    on_plan: Callable[[CostPlan], None] | None = None,
     observers: Sequence[SearchObserver] = (),
 ) -> PipelineOutcome:
     return run_pipeline(
         context,
         replace(task, data=data),
-        on_plan=on_plan,
+        on_plan=on_plan or (lambda _: None),
         observers=observers,
         folder=folder,
         searched=searched,
     )
-
-
-def _say_nothing(_: CostPlan) -> None:
-    """Tell nobody what a search will cost."""
 
 
 def _write_folds(folder: Path, outcome: FoldsOutcome) -> None:
