@@ -17,11 +17,12 @@ from g2l.config import Budget, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.figures.style import PAGE, canvas, save_figure, styled
 from g2l.files import fingerprint
+from g2l.search.budget import ROUNDS
 from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchPhase
 from g2l.search.engine import Search
 from g2l.search.executors.base import SerialExecutor
 from g2l.search.loop import run_global_search
-from g2l.search.race import ROUNDS, choose, next_round, race_results
+from g2l.search.race import choose, next_round, race_results
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 
