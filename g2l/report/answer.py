@@ -165,6 +165,8 @@ def _moved(local: LocalFacts) -> str:
 def _trained(run: RunFacts, training: TrainingFacts) -> str:
     tests = [seed.test for seed in training.seeds]
     seeds = counted(len(tests), "seed")
+    if not any(tests):
+        return f"Trained on {run.subject}, which has no test videos: {training.origin} structure, {seeds}."
     origin = training.origin if training.origin == HAND_DESIGNED else f"given ({training.origin})"
     return (
         f"On the test videos of {run.subject} the {origin} structure has a mean F1 of "
@@ -246,7 +248,7 @@ def _over_splits(runs: Sequence[RunFacts]) -> Table | None:
     for run in runs:
         for training in (*run.trainings, *_kept(run)):
             splits = groups.setdefault((run.dataset or run.label, training.origin), {})
-            tests = [seed.test for seed in training.seeds]
+            tests = [seed.test for seed in training.seeds if seed.test]
             if tests:
                 splits.setdefault(run.split, []).extend(tests)
     rows = [
