@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -69,6 +69,24 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
+class _Record:
+    """A record that is a file of its own, with the fields of its class."""
+
+    FILE: ClassVar[str]
+    SCHEMA: ClassVar[str | None] = None
+
+    def write(self, folder: Path) -> None:
+        """Write the file."""
+        schema = {} if self.SCHEMA is None else {"schema": self.SCHEMA}
+        write_json(folder / self.FILE, {**schema, **asdict(cast(Any, self))})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read the file; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
+        path = folder / cls.FILE
+        return build(cls, read_object(path), str(path)) if path.exists() else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """`run.json`: what a run is and with which settings it was started.
@@ -117,7 +135,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusRecord:
+class StatusRecord(_Record):
     """`status.json`: whether the run is going on, or how it ended.
 
     Attributes:
@@ -126,23 +144,14 @@ class StatusRecord:
         at: When that was, in milliseconds since 1970.
     """
 
+    FILE = STATUS
     status: RunStatus
     reason: str | None = None
     at: int = field(default_factory=now)
 
-    def write(self, folder: Path) -> None:
-        """Write `status.json`."""
-        write_json(folder / STATUS, asdict(self))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read `status.json`; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
-        path = folder / STATUS
-        return build(cls, read_object(path), at(path)) if path.exists() else None
-
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetRecord:
+class DatasetRecord(_Record):
     """`dataset.json`: the data that a stage used. Frames are those of the feature files, unsampled.
 
     Attributes:
@@ -160,6 +169,8 @@ class DatasetRecord:
         files: Size and content hash of every file that was read, by path below `source`.
     """
 
+    FILE = DATASET
+    SCHEMA = "g2l.dataset/1"
     name: str
     split: Any
     fingerprint: str
@@ -173,19 +184,9 @@ class DatasetRecord:
     source: str | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Write `dataset.json`."""
-        write_json(folder / DATASET, {"schema": "g2l.dataset/1", **asdict(self)})
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
-        path = folder / DATASET
-        return build(cls, read_object(path), at(path)) if path.exists() else None
-
 
 @dataclass(frozen=True, kw_only=True)
-class FoldsRecord:
+class FoldsRecord(_Record):
     """`folds.json`: the folds of a run, and exactly which videos each choice has seen.
 
     Attributes:
@@ -195,20 +196,12 @@ class FoldsRecord:
         test: By fold: videos that it is scored on, which none of its choices has seen.
     """
 
+    FILE = FOLDS
+    SCHEMA = "g2l.folds/1"
     folds: Sequence[int]
     search: Sequence[str] | None
     train: Mapping[str, Sequence[str]]
     test: Mapping[str, Sequence[str]]
-
-    def write(self, folder: Path) -> None:
-        """Write `folds.json`."""
-        write_json(folder / FOLDS, {"schema": "g2l.folds/1", **asdict(self)})
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read `folds.json`; None where there is none. A damaged file is an InputError."""
-        path = folder / FOLDS
-        return build(cls, read_object(path), at(path)) if path.exists() else None
 
 
 def fold_folder(fold: int) -> str:
@@ -221,13 +214,12 @@ class EpochRecord:
     """One epoch of a training: a line of `epochs.jsonl`.
 
     Attributes:
-        epoch: Number of the epoch, from 1; a budget of steps may cut the last one short.
+        epoch: From 1; a budget of steps may cut the last one short.
         step: Optimiser steps completed since the start of the training.
         loss: Mean training loss of the epoch's steps.
         learning_rate: Of the first parameter group during the epoch.
         metrics: Hold-out metrics in percent after the epoch; empty where none were measured.
         seconds: Wall-clock time of the epoch, evaluation included.
-        at: When it ended, in milliseconds since 1970.
     """
 
     epoch: int
@@ -246,13 +238,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsRecord:
-    """Numbers that belong to no epoch, such as where a search stands: a line of `metrics.jsonl`.
-
-    Attributes:
-        step: What they are plotted over.
-        metrics: By name.
-        at: Milliseconds since 1970.
-    """
+    """Numbers over `step` that belong to no epoch, as of a search: a line of `metrics.jsonl`."""
 
     step: int
     metrics: Mapping[str, float]
@@ -284,7 +270,6 @@ class LocalSearchUpdate:
         step: Optimiser steps completed.
         epoch: Epochs completed.
         layers: What happened to each layer, by name, in the order of the network.
-        at: Milliseconds since 1970.
     """
 
     number: int
@@ -399,13 +384,16 @@ class RecordedNumbers:
     step: int = 0
     at: int = 0
 
-    @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Self:
-        """Return those of a result; a value of another kind is an InputError."""
-        recorded = result.get("recorded", {})
-        if not isinstance(recorded, dict):
-            raise InputError(f"expected `recorded` to be an object, found {brief(repr(recorded))}.")
-        return build(cls, recorded, "recorded")
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRecord(_Record):
+    """`result.json`, as far as the tracked run shows it; `register` is the name of a model."""
+
+    FILE = RESULT
+
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    register: Mapping[str, Any] | None = None
+    recorded: RecordedNumbers = field(default_factory=RecordedNumbers)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -414,20 +402,16 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     Raises:
         InputError: `result.json` is damaged.
     """
-    path = folder / RESULT
-    if not path.exists():
+    record = ResultRecord.read(folder)
+    if record is None:
         return None
-    value = read_object(path)
-    artifacts = value.get("artifacts", {})  # 0.1.0 kept none
-    if not isinstance(artifacts, dict):
-        raise InputError(f"{path}: expected `artifacts` to be an object, found {artifacts!r}.")
-    for name, expected in artifacts.items():
+    for name, expected in record.artifacts.items():  # 0.1.0 kept none
         file = folder / name
         if not file.is_file() or not isinstance(expected, dict):
             return None
         if file.stat().st_size != expected.get("size") or describe_file(file) != expected:
             return None
-    return value
+    return read_object(folder / RESULT)
 
 
 def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -> None:

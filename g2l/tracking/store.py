@@ -14,13 +14,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from g2l.errors import G2LError, InputError, OperationalError, brief
+from g2l.errors import G2LError, OperationalError, brief
+from g2l.files import ensure_folder
 from g2l.tracking.environment import Target, load_mlflow, target, without_password
 
 PROBE_EXPERIMENT = "g2l-doctor"
@@ -86,23 +86,27 @@ def connect(uri: str) -> Any:
         StoreUnavailableError: The store does not answer.
     """
     path = sqlite_path(uri)
-
-    def opened() -> Any:
-        client = load_mlflow().MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
-        return client
-
     if path is None:
-        return ask(without_password(uri), opened)
-    if not path.parent.is_dir():
-        raise StoreUnavailableError(
-            f"MLflow at {uri}: the folder {path.parent} does not exist.",
-            hint="make it, or set the store anew.",
-        )
+        return ask(without_password(uri), lambda: _opened(uri))
+    _check_folder(path)
     with _locked(path):
         if not path.exists():
             ask(uri, lambda: _create(path))
-        return ask(uri, opened)
+        return ask(uri, lambda: _opened(uri))
+
+
+def _opened(uri: str) -> Any:
+    client = load_mlflow().MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise StoreUnavailableError(
+            f"MLflow at sqlite:///{path}: the folder {path.parent} does not exist.",
+            hint="make it, or set the store anew.",
+        )
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -175,42 +179,22 @@ def local_path(location: str) -> Path | None:
     return Path(unquote(location)) if not parts.scheme else None
 
 
-@dataclass(frozen=True)
-class StoreState:
-    """Result of a check of the store.
+def check_store() -> str:
+    """Use the store that runs would be recorded in; return what was done: create, log, read and delete a run.
 
-    Attributes:
-        usable: Whether runs will be recorded.
-        detail: What was done, or why it failed.
-        hint: What to do about it, or None.
-        folder: Where a store that is a file is or would be, else None.
+    Raises:
+        G2LError: Runs would not be recorded.
     """
-
-    usable: bool
-    detail: str
-    hint: str | None = None
-    folder: Path | None = None
-
-
-def check_store() -> StoreState:
-    """Use the store that runs would be recorded in: create, log, read and delete a run."""
-    try:
-        goal = target()
-    except InputError as error:
-        return StoreState(False, error.message, error.hint)
+    goal = target()
     for name in ("mlflow", "alembic", "sqlalchemy", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    path = sqlite_path(goal.uri)
-    folder = None if path is None else path.parent
-    found: list[StoreState] = []
+    found: list[str | Exception] = []
 
     def check() -> None:
         try:
-            found.append(StoreState(True, _use(goal), folder=folder))
-        except G2LError as error:
-            found.append(StoreState(False, error.message.rstrip("."), error.hint, folder))
+            found.append(_use(goal))
         except Exception as error:  # whatever MLflow raises, the diagnosis goes on
-            found.append(StoreState(False, reason(error), folder=folder))
+            found.append(error if isinstance(error, G2LError) else StoreUnavailableError(reason(error)))
 
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_SECONDS), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     before = {name: os.environ.get(name) for name in limits}
@@ -223,21 +207,18 @@ def check_store() -> StoreState:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-    return found[0] if found else StoreState(False, f"no answer within {PROBE_SECONDS:.0f} s", folder=folder)
+    done = found[0] if found else StoreUnavailableError(f"no answer within {PROBE_SECONDS:.0f} s")
+    if isinstance(done, Exception):
+        raise done
+    return done
 
 
 def _use(goal: Target) -> str:
-    """Return what a check did; a SQLite file that does not exist yet is tried under another name."""
     path = sqlite_path(goal.uri)
     if path is not None and not path.exists():
-        if not path.parent.is_dir():
-            raise StoreUnavailableError(f"the folder {path.parent} does not exist")
-        trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
-        try:
-            ask(goal.uri, lambda: _build(trial))
-        finally:
-            trial.unlink(missing_ok=True)
-        return "it does not exist yet; making one works"
+        _check_folder(path)
+        ensure_folder(path.parent)
+        return "it does not exist yet; the first run makes it"
     shown = without_password(goal.uri)
     client = connect(goal.uri)
     notes = []
@@ -247,8 +228,7 @@ def _use(goal: Target) -> str:
         ask(shown, lambda: _probe(client))
     except RejectedError as error:
         raise StoreUnavailableError(f"MLflow at {shown}: {error}") from error
-    count = len(ask(shown, lambda: client.search_experiments(max_results=1000)))
-    return "; ".join([f"a run was recorded, read and deleted ({count} experiments)", *filter(None, notes)])
+    return "; ".join(["a run was recorded, read and deleted", *filter(None, notes)])
 
 
 def _probe(client: Any) -> None:
@@ -279,23 +259,18 @@ def _probe(client: Any) -> None:
 
 
 def _create(path: Path) -> None:
+    """Let MLflow make its tables in a new file, which then gets its name."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     new = path.with_name(f".{path.name}.new")
     try:
         new.unlink(missing_ok=True)
-        _build(new)
+        _opened(f"sqlite:///{new}")
+        SqlAlchemyStore._engine_map.pop(f"sqlite:///{new}").dispose()
         if not path.exists():  # MLflow itself may have made one meanwhile
             new.rename(path)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _build(path: Path) -> None:
-    """Let MLflow make its tables in a new file."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    uri = f"sqlite:///{path}"
-    load_mlflow().MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-    SqlAlchemyStore._engine_map.pop(uri).dispose()
 
 
 @contextmanager
