@@ -18,6 +18,7 @@ from g2l.errors import DiskFullError, InputError, OperationalError, at, no_such_
 
 _TEMPORARY = re.compile(r"\..+\.\w{8}\.tmp", re.ASCII | re.DOTALL)
 """Prefix of the temporary files of `atomic_path`."""
+_DAMAGED = object()
 
 
 @contextmanager
@@ -41,7 +42,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
@@ -120,33 +123,37 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
         raise unwritable(path, error) from error
 
 
+def _lines(path: Path) -> list[tuple[bytes, Any]]:
+    """Return the whole lines of a `.jsonl` file with their values, `_DAMAGED` for what is not JSON.
+
+    A last line that is torn (without an end, or not JSON, as a power cut leaves it) is left out.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OperationalError(f"{path}: cannot be read ({error.strerror}).") from error
+    found: list[tuple[bytes, Any]] = []
+    for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
+        try:
+            found.append((line, json.loads(line)))
+        except (ValueError, RecursionError):
+            found.append((line, _DAMAGED))
+    return found[:-1] if found and found[-1][1] is _DAMAGED else found
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and JSON object of each line of a `.jsonl` file; nothing where there is no file.
 
-    A last line that is torn (without an end, or not JSON, as a power cut leaves it) is left out.
-
     Raises:
-        InputError: Any other line is damaged.
+        InputError: A line is damaged; a torn last one is left out.
         OperationalError: The file cannot be read.
     """
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OperationalError(f"{path}: cannot be read ({error.strerror}).") from error
-    for number, line in enumerate(lines, start=1):
-        last = number == len(lines)
-        if last and not line.endswith(b"\n"):
-            return
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            if last:
-                return
-            raise InputError(f"{at(path, number)}: expected one JSON object, found damaged text.") from None
+    for number, (_, value) in enumerate(_lines(path), start=1):
         if not isinstance(value, dict):
-            raise InputError(f"{at(path, number)}: expected a JSON object, found {type(value).__name__}.")
+            kind = "damaged text" if value is _DAMAGED else type(value).__name__
+            raise InputError(f"{at(path, number)}: expected one JSON object, found {kind}.")
         yield number, value
 
 
@@ -156,18 +163,10 @@ def cut_torn_line(path: Path) -> None:
     Raises:
         OperationalError: The disk refuses.
     """
+    whole = sum(len(line) for line, _ in _lines(path))
     try:
-        text = path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if last := whole.splitlines(keepends=True)[-1:]:
-            try:
-                json.loads(last[0])
-            except ValueError:
-                whole = whole[: -len(last[0])]
-        if len(whole) != len(text):
-            os.truncate(path, len(whole))
-    except FileNotFoundError:
-        return
+        if path.exists() and path.stat().st_size != whole:
+            os.truncate(path, whole)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -250,9 +249,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
