@@ -25,12 +25,7 @@ _DAMAGED = object()
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it onto `path`.
 
-    Args:
-        path: Final name. Missing parent folders are made.
-
-    Raises:
-        OperationalError: The folder cannot be made or written (lost mount).
-        DiskFullError: There is no room.
+    Missing parent folders are made. An `OperationalError` is raised where the disk refuses.
     """
     ensure_folder(path.parent)
     try:
@@ -54,12 +49,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_torn(folder: Path, name: str = "*") -> None:
-    """Remove the temporary files of `atomic_path` that a kill has left in a folder, if there is one.
+    """Remove temporary files of `atomic_path` that a kill has left in a folder, of all files or of one.
 
-    Args:
-        folder: Where they are.
-        name: Of the file that was being written; by default all but `tracking.json`, for the uploader of a
-            killed run may still be writing it.
+    `tracking.json` must be named, for the uploader of a killed run may still be writing it.
     """
     for path in folder.glob(f".{name}.*.tmp"):
         if name == "*" and path.name.startswith(".tracking.json."):
@@ -107,11 +99,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:
-    """Append one JSON value as a line and flush it to disk; NaN and infinities become null.
-
-    Raises:
-        OperationalError: The disk refuses.
-    """
+    """Append one JSON value as a line and flush it to disk; NaN and infinities become null."""
     line = f"{canonical_json(finite(value))}\n".encode()
     try:
         ensure_folder(path.parent)
@@ -158,11 +146,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill or a power cut has torn.
-
-    Raises:
-        OperationalError: The disk refuses.
-    """
+    """Cut off a last line that a kill or a power cut has torn."""
     whole = sum(len(line) for line, _ in _lines(path))
     try:
         if path.exists() and path.stat().st_size != whole:
@@ -200,11 +184,7 @@ def fingerprint(value: Any) -> str:
 
 
 def ensure_folder(path: Path) -> None:
-    """Make `path` a folder that can be written.
-
-    Raises:
-        InputError: It is a file, or may not be written by this user.
-    """
+    """Make `path` a folder that can be written; an `InputError` where it is a file, or has no rights."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -118,8 +118,7 @@ class RunRecord:
     def read(cls, folder: Path) -> Self:
         """Read `run.json`; that of g2l 0.1.0 gets the MLflow run id, or one made of its place, as its id.
 
-        Raises:
-            InputError: The file is missing, damaged, or has another schema.
+        An `InputError` is raised where it is missing, damaged, or has another schema.
         """
         path = folder / RUN
         value = read_object(path)
@@ -136,13 +135,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StatusRecord(_Record):
-    """`status.json`: whether the run is going on, or how it ended.
-
-    Attributes:
-        status: Written RUNNING at the start, then once more at the end.
-        reason: Why it failed or was killed, in one line.
-        at: When that was, in milliseconds since 1970.
-    """
+    """`status.json`: whether the run is going on, or how it ended, and why it failed or was killed."""
 
     FILE = STATUS
     status: RunStatus
@@ -189,11 +182,8 @@ class DatasetRecord(_Record):
 class FoldsRecord(_Record):
     """`folds.json`: the folds of a run, and exactly which videos each choice has seen.
 
-    Attributes:
-        folds: Numbers of the folds; the stages of fold k are in `fold-<k>`.
-        search: Videos that a search done once for all folds has seen; None where there is none.
-        train: By fold: videos that its own choices and its trainings have seen.
-        test: By fold: videos that it is scored on, which none of its choices has seen.
+    The stages of fold k are in `fold-<k>`. `search` are the videos that a search done once for all folds has
+    seen, or None; `train` those that the choices of each fold have seen, `test` those that it is scored on.
     """
 
     FILE = FOLDS
@@ -211,15 +201,10 @@ def fold_folder(fold: int) -> str:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of a training: a line of `epochs.jsonl`.
+    """One epoch of a training, from 1: a line of `epochs.jsonl`.
 
-    Attributes:
-        epoch: From 1; a budget of steps may cut the last one short.
-        step: Optimiser steps completed since the start of the training.
-        loss: Mean training loss of the epoch's steps.
-        learning_rate: Of the first parameter group during the epoch.
-        metrics: Hold-out metrics in percent after the epoch; empty where none were measured.
-        seconds: Wall-clock time of the epoch, evaluation included.
+    `step` and `learning_rate` are those at its end, `loss` is the mean over its steps. The metrics are those
+    of the hold-out in percent, empty where none were measured.
     """
 
     epoch: int
@@ -265,11 +250,7 @@ class LayerUpdate:
 class LocalSearchUpdate:
     """One estimate of all rates by the local search: a line of `updates.jsonl`.
 
-    Attributes:
-        number: 1-based; the last one of a search ends it.
-        step: Optimiser steps completed.
-        epoch: Epochs completed.
-        layers: What happened to each layer, by name, in the order of the network.
+    `number` is from 1; `step` and `epoch` are those completed; layers are in the order of the network.
     """
 
     number: int
@@ -302,15 +283,7 @@ T = TypeVar("T")
 
 
 class LineLog:
-    """An append-only `.jsonl` file of one run; a line whose key is there already is not written again.
-
-    Args:
-        path: The file; made with the first line. A torn last line is cut off.
-        kind: Of its records: `EpochRecord` and so on.
-
-    Raises:
-        InputError: A line is damaged.
-    """
+    """An append-only `.jsonl` file of records; a line whose key is there already is not written again."""
 
     def __init__(self, path: Path, kind: type[Any]) -> None:
         self.path = path
@@ -318,11 +291,7 @@ class LineLog:
         cut_torn_line(path)
 
     def append(self, record: Any) -> None:
-        """Write a record as one line, on disk before this returns.
-
-        Raises:
-            OperationalError: The disk refuses.
-        """
+        """Write a record as one line, on disk before this returns."""
         if record.key not in self._keys:
             append_line(self.path, asdict(record))
             self._keys.add(record.key)
@@ -397,11 +366,7 @@ class ResultRecord(_Record):
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Return what a finished stage found; None where it has not finished or one of its artifacts differs.
-
-    Raises:
-        InputError: `result.json` is damaged.
-    """
+    """Return what a finished stage found; None where it has not finished or one of its artifacts differs."""
     record = ResultRecord.read(folder)
     if record is None:
         return None
@@ -423,11 +388,7 @@ def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Name the file where its content is not what the stages write.
-
-    Raises:
-        InputError: Something in it is missing or of another kind.
-    """
+    """Name the file where its content is not what the stages write: any error becomes an `InputError`."""
     hint = "make the run again, or report it with the version that wrote it."
     try:
         yield

@@ -75,13 +75,9 @@ T = TypeVar("T")
 
 
 class Mirror:
-    """Reads the folder of a run again and again; a file that has not changed is not read twice.
+    """Reads the folder of a root run again and again; a file that has not changed is not read twice.
 
-    Args:
-        folder: Of the root run.
-
-    Attributes:
-        problems: What could not be read the last time, one line each; the rest is mirrored all the same.
+    `problems` names what could not be read the last time; the rest is mirrored all the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,8 +88,7 @@ class Mirror:
     def runs(self, *, over: bool) -> list[MirroredRun]:
         """Return the run and all below it, parents first; empty where the folder holds no run.
 
-        Args:
-            over: Whether the process of the run has ended: what has no end yet was killed.
+        Where the process of the run is `over`, what has no end yet was killed.
         """
         self.problems = []
         record = self._take(self.folder / RUN, lambda: RunRecord.read(self.folder))

@@ -69,11 +69,7 @@ class Upload:
         """When the next sign of progress is due."""
 
     def start(self, folder: Path) -> None:
-        """Start to record a run, whose `run.json` is there; takes milliseconds.
-
-        Args:
-            folder: Of the root run.
-        """
+        """Start to record a root run, whose `run.json` is there; takes milliseconds."""
         self._folder = folder
         command = [sys.executable, "-P", "-m", "g2l.tracking.process", str(folder)]
         command += ["--joins"] if self._joins else []
@@ -113,12 +109,7 @@ class Upload:
     def finish(self, *, interrupted: bool = False, patience: float = PATIENCE_SECONDS) -> str | None:
         """Wait until everything is recorded, as long as that makes progress, and end the uploader.
 
-        Args:
-            interrupted: Whether a person waits for the end of the command: it takes 10 s at most.
-            patience: Seconds without a sign of progress.
-
-        Returns:
-            One line about what is not recorded yet, or None.
+        After Ctrl-C (`interrupted`) it takes 10 s at most. Return a line on what is not recorded, or None.
         """
         process, folder = self._process, self._folder
         refused = folder is None or not (folder / RUN).exists()  # the run has removed its record
@@ -178,10 +169,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def record(folder: Path) -> RecordedRun:
-    """Record a run that is over; return where MLflow keeps it.
-
-    Args:
-        folder: Of the run, or of a stage of it.
+    """Record a run that is over, given by its folder or that of a stage; return where MLflow keeps it.
 
     Raises:
         InputError: The folder holds no run.

@@ -34,15 +34,7 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One file of a run.
-
-    Attributes:
-        path: Its name among the run's artifacts.
-        file: Where it is, or None for a `text`.
-        text: Its content, if it is not a file.
-        stable: Whether it may be sent while the run is going on.
-        table: Whether MLflow shall show it as a table.
-    """
+    """One file of a run, or a text; a `stable` one may be sent while the run is going on."""
 
     path: str
     file: Path | None = None

@@ -39,11 +39,7 @@ class RejectedError(Exception):
 
 
 def ask(what: str, request: Callable[[], Any]) -> Any:
-    """Return what a request to MLflow returns.
-
-    Args:
-        what: The store, for messages.
-        request: Talks to MLflow.
+    """Return what a request to MLflow returns; `what` is the store, for messages.
 
     Raises:
         RejectedError: The request is wrong.
@@ -117,11 +113,7 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def experiment_id(client: Any, goal: Target, *, create: bool = True) -> str | None:
-    """Return the id of the experiment for new runs, which is made if need be.
-
-    Raises:
-        StoreUnavailableError: The experiment is deleted, or the store does not answer.
-    """
+    """Return the id of the experiment for new runs, which is made if need be."""
     shown = without_password(goal.uri)
     if goal.experiment_id:
         experiment = ask(shown, lambda: client.get_experiment(goal.experiment_id))
@@ -136,11 +128,7 @@ def experiment_id(client: Any, goal: Target, *, create: bool = True) -> str | No
 
 
 def check_active(experiment: Any, shown: str) -> None:
-    """Return if an experiment is not deleted.
-
-    Raises:
-        StoreUnavailableError: It is.
-    """
+    """Raise a `StoreUnavailableError` where an experiment is deleted."""
     if experiment.lifecycle_stage != "active":
         raise StoreUnavailableError(
             f"MLflow at {shown}: the experiment {experiment.name!r} is deleted.",

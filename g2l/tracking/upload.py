@@ -38,16 +38,10 @@ _SECONDS_PER_BYTE = 1e-6
 
 
 class Uploader:
-    """Brings one store to the state of a run's folder.
+    """Brings one store to the state of a root run's folder.
 
-    Args:
-        folder: Of the root run.
-        target: Where it is recorded.
-        on_progress: Called with 0 after each request that succeeded, and with the seconds that a long one
-            may take before it.
-
-    Attributes:
-        notes: What a person should know, such as values that MLflow rejects; one line each.
+    `on_progress` is called with 0 after each request that succeeded, and with the seconds that a long one may
+    take before it. `notes` are lines for a person, such as values that MLflow rejects.
     """
 
     def __init__(
@@ -123,11 +117,7 @@ class Uploader:
             self._sent["runs"] = {}
 
     def _run(self, run_id: str) -> Any:
-        """Return a run of MLflow's, None where there is none.
-
-        Raises:
-            StoreUnavailableError: Its experiment is deleted.
-        """
+        """Return a run of MLflow's, None where there is none."""
         try:
             run = self._ask(lambda: self._client.get_run(run_id))
         except RejectedError:
@@ -371,14 +361,7 @@ def read_tracking(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """Where MLflow keeps a run.
-
-    Attributes:
-        uri: Tracking URI, without a password.
-        run_id: Of the run.
-        experiment_id: Of its experiment.
-        model: Id of the run, itself or one below, that holds a model, or None.
-    """
+    """Where MLflow keeps a run; `model` is the id of the run, itself or one below, that holds a model."""
 
     uri: str
     run_id: str
