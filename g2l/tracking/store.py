@@ -10,8 +10,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from g2l.errors import G2LError, OperationalError, brief
 from g2l.files import ensure_folder
 from g2l.tracking.environment import Target, load_mlflow, target, without_password
 
-PROBE_EXPERIMENT = "g2l-doctor"
+PROBE_TAG = "g2l.doctor"
 PROBE_SECONDS = 30.0
 """How long a check may take; MLflow's import and the tables of a new SQLite file are most of it."""
 REQUEST_SECONDS = 5
@@ -112,7 +112,7 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.partition("://")[2].removeprefix("/").partition("?")[0]).absolute()
 
 
-def experiment_id(client: Any, goal: Target, *, create: bool = True) -> str | None:
+def experiment_id(client: Any, goal: Target) -> str:
     """Return the id of the experiment for new runs, which is made if need be."""
     shown = without_password(goal.uri)
     if goal.experiment_id:
@@ -120,8 +120,6 @@ def experiment_id(client: Any, goal: Target, *, create: bool = True) -> str | No
     else:
         experiment = ask(shown, lambda: client.get_experiment_by_name(goal.experiment_name))
     if experiment is None:
-        if not create:
-            return None
         return str(ask(shown, lambda: client.create_experiment(goal.experiment_name)))
     check_active(experiment, shown)
     return str(experiment.experiment_id)
@@ -168,7 +166,7 @@ def local_path(location: str) -> Path | None:
 
 
 def check_store() -> str:
-    """Use the store that runs would be recorded in; return what was done: create, log, read and delete a run.
+    """Write a tag in the experiment of new runs, which is made if need be, and read it; return what was done.
 
     Raises:
         G2LError: Runs would not be recorded.
@@ -207,43 +205,14 @@ def _use(goal: Target) -> str:
         _check_folder(path)
         ensure_folder(path.parent)
         return "it does not exist yet; the first run makes it"
-    shown = without_password(goal.uri)
-    client = connect(goal.uri)
-    notes = []
-    if (identifier := experiment_id(client, goal, create=False)) is not None:
-        notes.append(check_place(client.get_experiment(identifier), goal.uri))
-    try:
-        ask(shown, lambda: _probe(client))
-    except RejectedError as error:
-        raise StoreUnavailableError(f"MLflow at {shown}: {error}") from error
-    return "; ".join(["a run was recorded, read and deleted", *filter(None, notes)])
-
-
-def _probe(client: Any) -> None:
-    """Record a run with a metric and an artifact in an experiment of its own, read it, and delete both."""
-    experiment = client.get_experiment_by_name(PROBE_EXPERIMENT)
-    if experiment is not None and experiment.lifecycle_stage != "active":
-        client.restore_experiment(experiment.experiment_id)
-    identifier = experiment.experiment_id if experiment else client.create_experiment(PROBE_EXPERIMENT)
-    run = client.create_run(identifier, run_name="probe")
-    try:
-        client.log_metric(run.info.run_id, "probe", 1.0)
-        client.log_text(run.info.run_id, "probe", "probe.txt")
-        if client.get_run(run.info.run_id).data.metrics != {"probe": 1.0}:
-            raise StoreUnavailableError("a metric that was logged is not there")
-    finally:
-        client.delete_run(run.info.run_id)
-        client.delete_experiment(identifier)
-        database = client._tracking_client.store
-        if hasattr(database, "_hard_delete_run"):  # a database of ours: as `mlflow gc` does
-            database._hard_delete_run(run.info.run_id)
-            database._hard_delete_experiment(identifier)
-        place = local_path(run.info.artifact_uri)
-        if place is not None:
-            shutil.rmtree(place.parent, ignore_errors=True)
-            with suppress(OSError):  # as far as nothing else is in them
-                place.parent.parent.rmdir()
-                place.parent.parent.parent.rmdir()
+    client, shown, now = connect(goal.uri), without_password(goal.uri), str(time.time())
+    identifier = experiment_id(client, goal)
+    ask(shown, lambda: client.set_experiment_tag(identifier, PROBE_TAG, now))
+    experiment = ask(shown, lambda: client.get_experiment(identifier))
+    if experiment.tags.get(PROBE_TAG) != now:
+        raise StoreUnavailableError(f"MLflow at {shown}: a tag that was written is not there.")
+    note = check_place(experiment, goal.uri)
+    return "; ".join(["experiment and tag were written and read", *([] if note is None else [note])])
 
 
 def _create(path: Path) -> None:

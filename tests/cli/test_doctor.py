@@ -16,7 +16,7 @@ from g2l.tracking import store
 @pytest.fixture(autouse=True)
 def usable_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Making the tables of a store takes long, and is not what these tests are about."""
-    monkeypatch.setattr(store, "check_store", lambda: "a run was recorded, read and deleted")
+    monkeypatch.setattr(store, "check_store", lambda: "experiment and tag were written and read")
 
 
 def test_it_tells_what_really_works(run: Run) -> None:
@@ -29,7 +29,7 @@ def test_it_tells_what_really_works(run: Run) -> None:
     assert int(facts["threads used by torch"]) >= 1
     assert facts["threads usable"].endswith(" cores")
     assert facts["tracking store"] == "sqlite:///mlflow.db (default)"
-    assert facts["tracking store usable"] == "yes: a run was recorded, read and deleted"
+    assert facts["tracking store usable"] == "yes: experiment and tag were written and read"
     for name in ("free disk here", "free disk for temporary files", "free disk for the tracking store"):
         assert " GiB (" in facts[name]
     assert facts["memory"].endswith(" available")
