@@ -134,7 +134,7 @@ def search_global(
     from g2l.pipeline.search_global import plan, prepare_search, search_fold
 
     check_backbone(backbone)
-    chosen = chosen_folds(data, folds.split)
+    chosen = chosen_folds(data, folds.split, tested=search.final_seeds > 0)
     task = GlobalSearchTask(
         data=resolve_config(data), backbone=backbone, recipe=recipe, search=search, seed=run.seed
     )

@@ -27,7 +27,12 @@ COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
 
 def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
     """Print test metrics, one row per structure."""
-    cells = [(name, *(str(summary[metric]) for metric in METRICS)) for name, summary in rows.items()]
+    cells = [
+        (name, *(str(summary[metric]) for metric in METRICS)) for name, summary in rows.items() if summary
+    ]
+    if not cells:
+        console.data(f"{title}: no test videos.")
+        return
     console.table(title, ("structure", *METRICS.values()), cells)
 
 

@@ -135,13 +135,13 @@ def fit_network(
 def score_videos(
     model: nn.Module, dataset: SegmentationDataset, names: tuple[str, ...], device: torch.device
 ) -> tuple[dict[str, VideoScores], dict[str, float]]:
-    """Return the scores of each video, and the metrics over all of them in percent."""
+    """Return the scores of each video, and the metrics over all of them in percent; none without videos."""
     scored = SegmentationMetrics(background=dataset.background_indices)
     videos = {
         name: scored.update(predict_labels(model, dataset, name, device), dataset.ground_truth(name))
         for name in names
     }
-    return videos, scored.compute()
+    return videos, scored.compute() if names else {}
 
 
 def freeze_branches(model: nn.Module) -> None:

@@ -42,6 +42,25 @@ def test_a_structure_is_trained_in_all_folds(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folds")
+def test_all_videos_can_be_trained_on_without_test_videos(run: Run) -> None:
+    splits = Path("data/tiny/splits")
+    lines = "".join(sorted(path.read_text() for path in splits.glob("*.split1.bundle")))
+    (splits / "train.split0.bundle").write_text(lines)
+    (splits / "test.split0.bundle").touch()
+    told = run("train", *SMALL, "--hand-designed", "--split", "0", "--output-dir", "out")
+    assert told.exit_code == 0, told.stderr
+    assert "no test videos" in told.stdout
+    assert Path("out/seed-0/model.safetensors").is_file()
+    assert json.loads(Path("out/seed-0/metrics.json").read_text()) == {}
+    told = run("report", "out", "--format", "md")
+    assert told.exit_code == 0, told.stderr
+    assert "no test videos" in Path("out/report.md").read_text()
+    assert "test.split0.bundle: expected test videos" in refusal(run("pipeline", *SMALL, "--split", "0"))
+    told = run("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run")
+    assert "A search on tiny split 1,2 would cost" in told.stdout  # all folds with test videos
+
+
+@pytest.mark.usefixtures("folds")
 def test_one_search_or_one_per_fold(run: Run) -> None:
     line = ("search-global", *SMALL, *SEARCH, "--split", "1,2")
     told = run(*line, "--output-dir", "once")
