@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from g2l.errors import OperationalError, brief
 from g2l.export.parity import Batch, check_lengths, open_runner, quiet
-from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.scores import F1_THRESHOLDS
+from g2l.metrics.scores import F1_THRESHOLDS, SegmentationMetrics
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 

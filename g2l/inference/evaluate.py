@@ -24,10 +24,9 @@ from g2l.datasets.reading import normal, require_regular
 from g2l.errors import InputError
 from g2l.files import write_json
 from g2l.inference.segments import FrameReader, is_recognition
-from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.comparison import MARGIN, Comparison
 from g2l.metrics.per_class import confusion, per_class_report
-from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, VideoScores
+from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, SegmentationMetrics, VideoScores
 from g2l.metrics.segments import Convention, segments
 from g2l.metrics.video_comparison import compare_videos
 from g2l.models.metadata import ModelMetadata
