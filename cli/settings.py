@@ -201,9 +201,6 @@ class ExportConfig(ConsoleConfig):
     ground_truth: Path | None = _first(None, "Ground truth of --calibration, to compare F1.")
     force: bool = setting(False, "Write the file even if its labels differ too much from those of fp32.")
     opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
-    ir_version: int | None = setting(
-        None, "Version of the ONNX file format.", default_text="torch's own choice"
-    )
     frame_mask: bool = setting(False, "Add a second input for padded batches of different lengths.")
     register: str | None = setting(None, "Register the model in MLflow under this name.")
     alias: str | None = setting(None, "Alias of the registered version.")

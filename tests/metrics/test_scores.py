@@ -138,7 +138,9 @@ def test_literal_numbers_over_two_videos():
         "frames": 10,
         "accuracy": 70.0,  # pooled: 7 of 10 frames, not the mean of 100 and 50
         "edit": 75.0,  # mean of 100 and 50
-        "f1@10": pooled, "f1@25": pooled, "f1@50": pooled,
+        "f1@10": pooled,
+        "f1@25": pooled,
+        "f1@50": pooled,
     }
 
 
