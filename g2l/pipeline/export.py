@@ -86,12 +86,12 @@ def open_videos(
     files = [open_features(path, metadata.feature_dim) for path in find_videos(features)]
     names = [file.path.stem for file in files]
     truths = {} if ground_truth is None else find_truths(names, ground_truth)
-    labels = {
-        name: _truth(path, file, metadata)
-        for file, (name, path) in zip(files, truths.items(), strict=bool(truths))
-    }
     return tuple(
-        Video(file.path.name, partial(_load, file, metadata), labels.get(name))
+        Video(
+            file.path.name,
+            partial(_load, file, metadata),
+            _truth(truths[name], file, metadata) if truths else None,
+        )
         for name, file in zip(names, files, strict=True)
     )
 

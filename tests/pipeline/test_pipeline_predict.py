@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_training(context, tiny, model, session, feature
     assert outcome.report.metrics == expected == read_json(context.folder / "metrics.json")
     assert StatusRecord.read(context.folder).status is RunStatus.FINISHED
     settings = RunRecord.read(context.folder).settings
-    assert (settings["videos"], settings["device"]) == (3, outcome.device_report)
+    assert (settings["videos"], settings["device"]) == (3, session.device_report)
     result = read_result(context.folder)
     assert result["recorded"]["metrics"] == expected
     labels = {f"{name}.txt" for name in test_videos}
