@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> set[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: expected a list of file names under `files`.")
     if not all(name and not Path(name).is_absolute() and ".." not in Path(name).parts for name in names):
-        raise InputError(f"{path}: expected names of files inside the folder under `files`.")
+        raise InputError(f"{path}: expected files of its folder under `files`, found another.")
     return set(names)
 
 
