@@ -186,7 +186,7 @@ class _Stage:
 
     def __str__(self) -> str:
         left = 0.0 if self.end is None else self.end - time.monotonic()
-        return self.title + (f"{SEPARATOR}{duration(left)} left overall" if left > 0 else "")
+        return self.title + (f"{SEPARATOR}about {duration(left)} left in all stages" if left > 0 else "")
 
 
 class _Bars(Progress):
