@@ -54,7 +54,7 @@ def test_all_videos_can_be_trained_on_without_test_videos(run: Run) -> None:
     assert json.loads(Path("out/seed-0/metrics.json").read_text()) == {}
     told = run("report", "out", "--format", "md")
     assert told.exit_code == 0, told.stderr
-    assert "without test videos" in Path("out/report.md").read_text()
+    assert "no test videos" in Path("out/report.md").read_text()
     assert "test.split0.bundle: expected test videos" in refusal(run("pipeline", *SMALL, "--split", "0"))
     told = run("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run")
     assert "Cost of a search on tiny split 1,2" in told.stdout  # all folds with test videos
