@@ -38,7 +38,7 @@ from g2l.progress import duration
 SEPARATOR = " · "
 
 ASCII = {"−": "-", "±": "+/-", "×": "x", "…": "...", "·": "-", "–": "-", "≥": ">=", "≤": "<=", "ρ": "rho"}
-"""What stands for a character that the encoding of a stream lacks; `?` for all others."""
+"""Replacements of characters that the encoding of a stream lacks; `?` for all others."""
 
 PLAIN_INTERVAL_S = 10.0
 """Where stderr is not a terminal, a line of progress at most this often."""
