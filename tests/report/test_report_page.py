@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from g2l.files import read_json
-from g2l.report.render import MARK, ReportFormat, escaped, write_report
+from g2l.report.render import MARK, ReportFormat, write_report
 from tests.report.conftest import HOSTILE
 from tests.report.generated_run import write_run
 
@@ -145,10 +145,6 @@ def test_names_cannot_leave_their_cell_in_markdown(hostile):
         lines = [line for line in group.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) <= 1
     assert min(widths) >= 3
-
-
-def test_markdown_is_escaped_and_on_one_line():
-    assert escaped("a|b\n*c* <d> #1 @e `f` & [g](h)") == (r"a\|b \*c\* \<d\> \#1 \@e \`f\` &amp; \[g\](h)")
 
 
 def test_markdown_has_the_numbers_and_no_figure(generated):

@@ -81,25 +81,14 @@ def test_a_growing_run_is_sent_as_it_grows(folder, client):
         run = one(client, "run")
         assert (run.info.status, run.data.metrics) == ("RUNNING", {"loss": float(step)})
         assert artifacts(client, run.info.run_id) == ["run.json"]
+    checkpoint.write_bytes(b"123")
     for status in (RunStatus.FAILED, RunStatus.RUNNING, RunStatus.FINISHED):  # it is resumed
         StatusRecord(status=status, reason="disk" if status is RunStatus.FAILED else None).write(folder)
         assert uploader.step(over=False) is (status is not RunStatus.RUNNING)
         run = one(client, "run")
         assert run.info.status == status.value
         assert run.data.tags.get("g2l.reason") == ("disk" if status is RunStatus.FAILED else None)
-    assert {item.path: item.file_size for item in client.list_artifacts(run.info.run_id)}["last.ckpt"] == 2
-
-
-def test_a_changed_file_is_sent_again_once_it_has_an_end(folder, client, monkeypatch):
-    assert send(folder)
-    sent = []
-    uploader = Uploader(folder, target())
-    monkeypatch.setattr("mlflow.MlflowClient.log_artifact", lambda _, run, path, __: sent.append(path))
-    (folder / "train" / "last.ckpt").write_bytes(b"changed")
-    shutil.copystat(folder / "run.json", folder / "train" / "run.json")  # touched, and the same
-    for _ in range(2):
-        assert uploader.step(over=True)
-    assert sent == [str(folder / "train" / "last.ckpt")]
+    assert {item.path: item.file_size for item in client.list_artifacts(run.info.run_id)}["last.ckpt"] == 3
 
 
 def test_the_run_that_mlflow_run_made_is_joined(workdir, client, monkeypatch):
@@ -198,9 +187,7 @@ def test_what_is_recorded_after_its_experiment_was_deleted_waits(folder, client,
     ("call", "error"),
     [
         ("log_artifact", OSError(errno.ENOSPC, "No space left on device")),
-        ("log_text", OSError(errno.EDQUOT, "Disk quota exceeded")),
         ("log_batch", sqlite3.OperationalError("database or disk is full")),
-        ("create_run", sqlite3.OperationalError("database is locked")),
         ("set_terminated", ValueError("what a plugin may raise")),
     ],
 )
