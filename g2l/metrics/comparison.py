@@ -73,28 +73,41 @@ class Comparison:
         inside = -self.margin <= self.low and self.high <= self.margin
         return Verdict.EQUAL if inside else Verdict.UNDECIDED
 
-    def words(self) -> str:
-        """Return the verdict as the end of a sentence, such as `better by 2.1 (95 % interval …)`."""
+    def words(self, fold: str = "fold") -> str:
+        """Return the verdict as the end of a sentence, such as `better by 2.1 (95 % interval …)`.
+
+        Args:
+            fold: Name of what `folds` counts.
+        """
         estimate, verdict = _signed(self.estimate, plus=True), self.verdict
         if self.low is None or self.high is None:
             reason = "one seed has no interval" if self.videos is None else "one video has no interval"
             return f"undecided ({estimate}; {reason})"
         interval = f"{100 * self.confidence:.3g} % interval {_signed(self.low)} to {_signed(self.high)}"
         if verdict is Verdict.EQUAL:
-            return f"equal within ±{self.margin:.1f} ({estimate}, {interval}; {self.sample})"
+            return f"equal within ±{self.margin:.1f} ({estimate}, {interval}; {self.sample(fold)})"
         if verdict is not Verdict.UNDECIDED:
-            return f"{verdict.value} by {abs(self.estimate):.1f} ({interval}; {self.sample})"
-        shown = self.detectable and f", which can show differences of {self.detectable:.1f} or more"
-        more = "" if self.more is None else f"; about {_counted(*self.more)} would decide"
-        return f"undecided ({estimate}, {interval}; {self.sample}{shown or ''}{more})"
+            return f"{verdict.value} by {abs(self.estimate):.1f} ({interval}; {self.sample(fold)})"
+        said = f"undecided ({estimate}, {interval}; {self.sample(fold)}"
+        if self.detectable is not None:
+            said += f"; likely to detect differences of {self.detectable:.1f} or more"
+        if self.more is not None:
+            said += f"; about {_counted(*self.more).replace('fold', fold)} would decide"
+        return f"{said})"
 
-    @property
-    def sample(self) -> str:
-        """How much was compared, such as `2 folds, 6 seeds, 24 videos`."""
-        parts = [(self.folds, "fold")] if self.folds > 1 else []
-        parts += [] if self.seeds == 0 else [(self.seeds, "seed")]
-        parts += [] if self.videos is None else [(self.videos, "video")]
-        return ", ".join(f"{count:,} {unit}{'' if count == 1 else 's'}" for count, unit in parts)
+    def sample(self, fold: str = "fold") -> str:
+        """Return how much was compared, such as `2 folds with 3 seeds each, 24 videos`."""
+
+        def counted(count: int, unit: str) -> str:
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+        parts = [counted(self.seeds, "seed")] if self.seeds else []
+        if self.folds > 1:
+            each, others = divmod(self.seeds, self.folds)
+            equal = f"{counted(self.folds, fold)} with {counted(each, 'seed')} each"
+            parts = [counted(self.folds, fold), *parts] if others or not each else [equal]
+        parts += [] if self.videos is None else [counted(self.videos, "video")]
+        return ", ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""

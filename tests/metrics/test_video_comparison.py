@@ -80,8 +80,8 @@ def test_one_seed_holds_the_seeds_that_were_not_run():
     models = compare_videos(ours, theirs, seed_deviation=0)
     # ± 2.78 · √2 · 1.9 more than nothing, were it known for sure
     assert recipes.standard_error**2 == pytest.approx(models.standard_error**2 + 2 * 1.9**2, rel=0.01)
-    assert models.sample == "50 videos"
-    assert recipes.sample == "1 seed, 50 videos"
+    assert models.sample() == "50 videos"
+    assert recipes.sample() == "1 seed, 50 videos"
 
 
 def test_videos_of_a_subject_are_drawn_together():
