@@ -24,7 +24,7 @@ def context(
     run: RunConfig,
     recipe: Annotated[
         RecipeConfig,
-        Uses(first=("epochs",), without=("selection", "refit"), defaults={"epochs": 15, "batch_size": 1}),
+        Uses(first=("epochs",), without=("selection", "refit"), defaults={"epochs": 60, "batch_size": 1}),
     ],
     backbone: Annotated[
         BackboneConfig,

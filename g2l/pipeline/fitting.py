@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,6 @@ def fit_network(
     seed: int,
     evaluate: Callable[[nn.Module], Mapping[str, float]],
     on_epoch: Callable[[EpochRecord], None] | None = None,
-    enough: Callable[[Sequence[EpochRecord]], bool] | None = None,
 ) -> tuple[nn.Module, TrainingResult]:
     """Train one network, continuing the checkpoint of the stage where it resumes.
 
@@ -85,7 +84,6 @@ def fit_network(
         seed: Of initialisation, batches and dropout.
         evaluate: Scores the network after each epoch, with `Selection.BEST`.
         on_epoch: Called with each epoch before it is recorded and saved, or None.
-        enough: See `fit`.
     """
     recipe, device = training.recipe, resolve_device(stage.device)
     seed_everything(seed)
@@ -125,7 +123,6 @@ def fit_network(
         resume=stage.resume,
         progress=stage.progress,
         on_epoch=record,
-        enough=enough,
     )
     if training.branching is not None and training.branching.ending is Ending.MERGE:
         finish(model, Ending.MERGE)
