@@ -108,19 +108,6 @@ def test_a_missing_truth_is_told_first(context, tiny, session, features, tmp_pat
     assert not (context.folder / "run.json").exists()
 
 
-def test_a_truth_of_another_length_is_told_first_unless_the_data_set_allows_it(
-    context, tiny, session, features, tmp_path
-):
-    shutil.copytree(tiny.data_root / "tiny" / "groundTruth", tmp_path / "truth")
-    path = tmp_path / "truth" / f"{features[0].stem}.txt"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-20]))
-    with pytest.raises(InputError, match=rf"{path.name}: expected \d+ frames as in .*{features[0].name}"):
-        predict(context, session, features, ground_truth=tmp_path / "truth")
-    assert not (context.folder / "run.json").exists()
-    outcome = predict(context, session, features, ground_truth=tmp_path / "truth", length_tolerance=20)
-    assert outcome.report.metrics["videos"] == len(features)
-
-
 def test_predictions_made_before_can_be_recorded(context, tiny, session, features, tmp_path):
     predict(context, session, features)
     report = evaluate_predictions(context.folder, tiny.data_root / "tiny" / "groundTruth")
