@@ -349,6 +349,7 @@ def predict_videos(
     frames = 0
     written: list[str] = []
     failures: list[VideoFailure] = []
+    notices: list[str] = []
     done = {path: rows for path in videos if path not in refused and (rows := record.done(path)) is not None}
     todo = {path: source(path) for path in videos if path not in done and path not in refused}
     record.keep(path.stem for path in done)
@@ -360,12 +361,16 @@ def predict_videos(
             elif path in todo:
                 result = next(results)
                 failure = _write(result, todo[path], writer, record)
-                frames += 0 if isinstance(result, VideoFailure) else len(result.labels)
+                if not isinstance(result, VideoFailure):
+                    frames += len(result.labels)
+                    notices += [f"{result.path}: {result.notice}"] if result.notice else []
             if failure is None:
                 written.append(path.stem)
             else:
                 failures.append(failure)
             task.advance(note=path.stem)
+    if notices:
+        logger.warning("%s%s", notices[0], f" ({len(notices) - 1:,} more like it)" if notices[1:] else "")
     return PredictOutcome(
         videos=tuple(written),
         resumed=len(done),
@@ -385,8 +390,6 @@ def _write(
     """Write one video, or return why there is nothing to write or its ground truth forbids it."""
     if isinstance(result, VideoFailure):
         return result
-    if result.notice:
-        logger.warning("%s: %s", result.path, result.notice)
     try:
         rows = writer.add(result)
     except InputError as error:
