@@ -102,8 +102,8 @@ def evaluation(title: str, report: EvaluationReport) -> None:
         rows = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
     values = [(name, *(f"{row[metric]:.2f}" for metric in METRICS)) for name, row in rows.items()]
     console.table(title, ("", *METRICS.values()), values)
-    if report.undefined:
-        console.data(f"{report.undefined} of {report.metrics['videos']} videos hold nothing but background.")
+    if undefined := sum(scores.edit is None for scores in report.video_scores.values()):
+        console.data(f"{undefined} of {report.metrics['videos']} videos hold nothing but background.")
     classes = [
         (
             name,

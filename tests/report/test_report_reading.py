@@ -182,9 +182,8 @@ def places(value, path=()):
         yield from places(one, (*path, key))
 
 
-@pytest.mark.parametrize("file", JSON_FILES + LINE_FILES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=st.data())
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(file=st.sampled_from(JSON_FILES + LINE_FILES), drawn=st.data())
 def test_a_value_of_another_kind_is_one_line_that_names_the_file_or_a_report(
     generated, tmp_path, file, drawn
 ):
@@ -251,7 +250,7 @@ def test_a_line_that_was_cut_anywhere_is_left_out_or_named(generated, tmp_path):
         "train-searched/seed-0/epochs.jsonl",
     ):
         whole = (folder / name).read_bytes()
-        for end in (0, 1, 40, len(whole) // 2, len(whole) - 2, len(whole) - 1):
+        for end in (1, len(whole) // 2, len(whole) - 1):
             (folder / name).write_bytes(whole[:end])
             try:
                 found = read_run(folder).source

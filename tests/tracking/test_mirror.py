@@ -127,7 +127,6 @@ OTHER_KINDS = [None, -1, 10**400, "text", [1], {"a": 1}]
         ("seed-0/result.json", ("recorded",)),
         ("seed-0/result.json", ("recorded", "metrics")),
         ("seed-0/result.json", ("recorded", "metrics", "test/accuracy")),
-        ("seed-0/result.json", ("recorded", "at")),
         ("seed-0/result.json", ("artifacts",)),
         ("run.json", ("settings", "data")),
         ("run.json", ("environment", "versions")),
@@ -201,10 +200,3 @@ def test_an_exported_model_is_logged_once_it_is_finished(tmp_path):
     (tmp_path / "result.json").write_text(json.dumps(result))
     model = mirrored(tmp_path)[tmp_path.name].model
     assert (model.registered_model, model.alias) == ("best", "champion")
-
-
-def test_a_folder_of_the_first_version(tmp_path):
-    value = {"schema": "g2l.run/1", "kind": "train", "settings": {"seed": 0}, "run_id": "f" * 32}
-    (tmp_path / RUN).write_text(json.dumps(value))
-    run = mirrored(tmp_path)[tmp_path.name]
-    assert (run.mlflow_run_id, run.status, run.params) == ("f" * 32, RunStatus.KILLED, {"seed": "0"})

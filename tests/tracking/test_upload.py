@@ -15,7 +15,6 @@ from generated_run import (
     open_stage,
     read_json_artifact,
     write_run,
-    write_training,
 )
 
 from g2l.errors import InputError
@@ -161,26 +160,6 @@ def test_a_database_that_was_made_anew_gets_everything(folder, client, workdir, 
             database.execute(f"DELETE FROM {table}")
     assert send(folder)
     assert held(client) == before
-
-
-def deleted_experiment(client, workdir):
-    experiment = client.get_experiment_by_name("g2l")
-    identifier = experiment.experiment_id if experiment else client.create_experiment("g2l")
-    client.delete_experiment(identifier)
-    return lambda: client.restore_experiment(identifier)
-
-
-def test_what_is_recorded_after_its_experiment_was_deleted_waits(folder, client, workdir):
-    write_training(workdir / "second")
-    assert send(workdir / "second")
-    restore = deleted_experiment(client, workdir)
-    (workdir / "second" / TRACKING).unlink()
-    for run in (folder, workdir / "second"):
-        with pytest.raises(StoreUnavailableError, match="deleted") as caught:
-            send(run)
-        assert "mlflow experiments restore --experiment-id" in caught.value.hint
-    restore()
-    assert send(folder)
 
 
 @pytest.mark.parametrize(
