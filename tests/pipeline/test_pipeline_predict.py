@@ -63,6 +63,15 @@ def test_scores_are_those_of_the_training(context, tiny, model, session, feature
     require_success(outcome)
 
 
+def test_turned_files_cause_one_warning(context, session, features, tmp_path, caplog):
+    for path in features:
+        np.save(tmp_path / path.name, np.load(path).T)
+    outcome = predict(context, session, sorted(tmp_path.glob("*.npy")))
+    assert outcome.failures == ()
+    (warning,) = [record.getMessage() for record in caplog.records if "feature_dim" in record.getMessage()]
+    assert "2 more like it" in warning
+
+
 def test_without_ground_truth_there_are_no_scores(context, session, features):
     outcome = predict(context, session, features, outputs=Outputs(probabilities=True))
     assert outcome.report is None
