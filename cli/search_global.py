@@ -145,7 +145,7 @@ def search_global(
         for place in places:
             prepared = prepare_search(DataSets(), replace(task, data=place))
             plans.append(plan(prepared, run.device))
-            tables.dry_run(f"A search on {data.dataset} split {place.fold_names} would cost", plans[-1])
+            tables.dry_run(f"Cost of a search on {data.dataset} split {place.fold_names}", plans[-1])
         if len(plans) > 1:
             tables.dry_run_of_all(plans)
         return

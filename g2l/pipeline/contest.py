@@ -47,9 +47,13 @@ class Duel:
     @property
     def words(self) -> str:
         """The result as a sentence."""
+        challenger, defender = (
+            name if name == HAND_DESIGNED else f"{name} search" for name in (self.challenger, self.defender)
+        )
         if self.comparison is None:
-            return f"{self.challenger} is the {self.defender} structure."
-        return f"{self.challenger} against {self.defender} on hold-outs: {self.comparison.words()}."
+            return f"The {challenger} kept the {self.defender} structure."
+        words = self.comparison.words("hold-out")
+        return f"{challenger.capitalize()} against {defender} on hold-outs: {words}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,7 @@ def hold_contest(
 
     With `until_decided` trainings are added, at most `LOOKS` − 1 times, until every duel is decided or the
     budget is spent. Each look then uses intervals of 1 − 0.05 / `LOOKS`, so that the probability of shipping
-    a structure that is no better, over all looks, stays as with one look (Bonferroni).
+    a structure that is not better, over all looks, stays as with one look (Bonferroni).
 
     Args:
         select: Returns the outcome of a candidate after so many trainings in all.

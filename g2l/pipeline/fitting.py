@@ -13,8 +13,7 @@ from torch import nn
 from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.scores import VideoScores
+from g2l.metrics.scores import SegmentationMetrics, VideoScores
 from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
 from g2l.receptive_field import Ending, branch_layers, finish, structure

@@ -98,7 +98,7 @@ class _Recipe:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What the report reads of the settings of stages."""
+    """Settings of stages that the report reads."""
 
     data: _Data | None = None
     backbone: Mapping[str, Any] | None = None

@@ -57,7 +57,7 @@ def test_all_videos_can_be_trained_on_without_test_videos(run: Run) -> None:
     assert "no test videos" in Path("out/report.md").read_text()
     assert "test.split0.bundle: expected test videos" in refusal(run("pipeline", *SMALL, "--split", "0"))
     told = run("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run")
-    assert "A search on tiny split 1,2 would cost" in told.stdout  # all folds with test videos
+    assert "Cost of a search on tiny split 1,2" in told.stdout  # all folds with test videos
 
 
 @pytest.mark.usefixtures("folds")
@@ -88,14 +88,14 @@ def test_a_dry_run_covers_all_folds(run: Run) -> None:
     line = ("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run", "--search-per-fold")
     told = run(*line)
     assert told.exit_code == 0, told.stderr
-    assert "A search on tiny split 1 would cost" in told.stdout
+    assert "Cost of a search on tiny split 1" in told.stdout
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in told.stdout.splitlines() if "│" in row]
     costs = [float(row[2]) for row in rows if row[0] == "all"]
     assert len(costs) == 2
     total = float(told.stdout.partition("All 2 folds: ")[2].partition(" full trainings")[0])
     assert total == pytest.approx(sum(costs), abs=0.1)
     told = run(*line, "false")  # as `mlflow run` passes it
-    assert "A search on tiny split 1,2 would cost" in told.stdout
+    assert "Cost of a search on tiny split 1,2" in told.stdout
     assert "All 2 folds" not in told.stdout
 
 
