@@ -59,7 +59,7 @@ class EvaluationReport:
     metrics: dict[str, float]
     """Of all videos together."""
     video_scores: dict[str, VideoScores]
-    """Contribution of each video, by name."""
+    """Counts of each video, by name."""
     per_class: dict[str, Any]
     """See `per_class_report`."""
     classes: tuple[str, ...]
