@@ -27,12 +27,8 @@ from tests.pipeline.tiny_pipeline import (
 ASFORMER = BackboneConfig(name="asformer", stages=2, layers=1, feature_maps=4)
 
 
-def ignore(plan):
-    pass
-
-
 def test_it_goes_through_all_stages(context, tiny):
-    outcome = run_pipeline(context, pipeline_task(tiny, ASFORMER), on_plan=ignore)
+    outcome = run_pipeline(context, pipeline_task(tiny, ASFORMER))
     assert outcome.contestants["hand-designed"].structure == DilationStructure(((1,), (1,)))
     searched = outcome.contestants["searched"].structure
     metadata = open_session(outcome.model, "cpu").metadata

@@ -33,7 +33,7 @@ def careful_task(data, **changes):
 
 def search(context, task):
     plans = []
-    return search_globally(context, prepare_search(context.data, task), on_plan=plans.append), plans
+    return search_globally(replace(context, on_plan=plans.append), prepare_search(context.data, task)), plans
 
 
 @pytest.fixture

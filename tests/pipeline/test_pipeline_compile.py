@@ -30,7 +30,7 @@ def test_a_local_search_is_not_compiled(context, tiny):
 
 def test_candidates_are_not_compiled(context, tiny):
     task = replace(global_task(tiny), recipe=COMPILED)
-    assert search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None).steps > 0
+    assert search_globally(context, prepare_search(context.data, task)).steps > 0
 
 
 def test_cached_candidates_are_found_again(tiny):

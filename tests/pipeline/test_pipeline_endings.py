@@ -89,7 +89,7 @@ def test_the_file_predicts_and_exports_like_the_network(tmp_path, tiny, ending):
 
 def test_the_pipeline_trains_what_it_found_with_branches(context, tiny):
     task = replace(pipeline_task(tiny), local_search=branching(Ending.MERGE))
-    run_pipeline(context, task, on_plan=lambda plan: None)
+    run_pipeline(context, task)
     models = {
         name: load_model(context.folder / name / "model.safetensors")[1]
         for name in ("search-local", "train-searched/seed-0", "train-hand-designed/seed-0")

@@ -17,7 +17,7 @@ from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE, global_task, local
 
 
 def search(context, task):
-    return search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None)
+    return search_globally(context, prepare_search(context.data, task))
 
 
 def test_every_structure_keeps_to_the_limit(context, tiny):
@@ -61,7 +61,6 @@ def test_a_network_that_sees_the_whole_video_keeps_no_limit(context, tiny, limit
         lambda: run_pipeline(
             context,
             replace(pipeline_task(tiny), backbone=backbone, local_search=fine.search),
-            on_plan=lambda plan: None,
         ),
     ):
         with pytest.raises(InputError, match=message):

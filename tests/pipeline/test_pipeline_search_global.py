@@ -22,7 +22,7 @@ from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, RECIPE, global_task
 def search(context, task):
     plans = []
     prepared = prepare_search(context.data, task)
-    return search_globally(context, prepared, on_plan=plans.append), plans
+    return search_globally(replace(context, on_plan=plans.append), prepared), plans
 
 
 def journal(context):

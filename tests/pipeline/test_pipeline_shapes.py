@@ -27,7 +27,7 @@ def shapes_task(data, backbone=BACKBONE, epochs=6, **changes):
 
 def search(context, task):
     plans = []
-    return search_globally(context, prepare_search(context.data, task), on_plan=plans.append), plans
+    return search_globally(replace(context, on_plan=plans.append), prepare_search(context.data, task)), plans
 
 
 def evaluated(context):

@@ -133,13 +133,13 @@ def test_without_resume_a_journal_is_refused(whole, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": 4}, r"`seed` \(3 there, 4 now\)"),
-        ({"config": CONFIG.replace(population=5)}, r"`config.population` \(4 there, 5 now\)"),
-        ({"config": CONFIG.replace(budget=Budget(8, "steps"))}, r"`config.budget.amount` \(7 there, 8 now\)"),
-        ({"identity": IDENTITY | {"data": "beef"}}, r"`identity.data` \('f00d' there, 'beef' now\)"),
+        ({"seed": 4}, r"`seed` was 3 and is 4"),
+        ({"config": CONFIG.replace(population=5)}, r"`config.population` was 4 and is 5"),
+        ({"config": CONFIG.replace(budget=Budget(8, "steps"))}, r"`config.budget.amount` was 7 and is 8"),
+        ({"identity": IDENTITY | {"data": "beef"}}, r"`identity.data` was 'f00d' and is 'beef'"),
         (
             {"config": CONFIG.replace(fitness="edit", generations=9)},
-            r"`config.fitness` \('f1' there, 'edit' now\), `config.generations` \(3 there, 9 now\)",
+            r"`config.fitness` was 'f1' and is 'edit', `config.generations` was 3 and is 9",
         ),
     ],
 )
