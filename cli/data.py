@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def synth(config: SynthConfig) -> None:
-    """Make a synthetic data set whose best receptive fields are known.
+    """Make a synthetic data set with known best receptive fields.
 
     Example: g2l data synth --dataset lags41 --kind lags --lags 41
     """
@@ -47,7 +47,7 @@ def synth(config: SynthConfig) -> None:
 
 
 def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], shown: JsonConfig) -> None:
-    """List every error of a data set, all splits and all values, then what it holds.
+    """List all errors of a data set, in all splits and values, and print a summary.
 
     Example: g2l data validate --dataset gtea
     """
@@ -65,7 +65,7 @@ def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], s
 
 
 def convert(config: ConvertConfig) -> None:
-    """Make a data set of your own features and labels.
+    """Make a data set from your own features and labels.
 
     Example: g2l data convert --features i3d --segments segments.csv --dataset mine
     """
@@ -89,7 +89,7 @@ def download(
     dataset: Annotated[str, typer.Argument(help="gtea, 50salads or breakfast.")],
     config: DownloadConfig,
 ) -> None:
-    """Download a public data set, once its terms are accepted; continues an interrupted download.
+    """Download a public data set, or continue an interrupted download.
 
     Example: g2l data download gtea
     """
@@ -119,7 +119,7 @@ def download(
 
 
 def extract(config: ExtractConfig) -> None:
-    """Make features of videos with an encoder of your own; what is done already is kept.
+    """Extract features from videos with your own encoder; videos that are done are skipped.
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """

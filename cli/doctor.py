@@ -25,9 +25,9 @@ PACKAGES = (
 
 
 def doctor(config: JsonConfig) -> None:
-    """Show what this machine has and what works: versions, devices, threads, memory, disk, MLflow.
+    """Check versions, devices, threads, memory, disk and the MLflow store.
 
-    It is a diagnosis: whatever it finds, the exit code is 0.
+    The exit code is always 0.
 
     Example: g2l doctor --json
     """

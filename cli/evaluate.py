@@ -14,7 +14,7 @@ from .settings import EvaluateConfig
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Score predictions against ground truth: accuracy, edit score, F1@10,25,50.
+    """Score predictions against ground truth: accuracy, edit score, F1@10, 25 and 50.
 
     Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def export(config: ExportConfig, published: PublishedConfig) -> None:
-    """Write one ONNX file, checked and compared with torch, that predicts without any other file.
+    """Export a model to one self-contained ONNX file, checked against torch.
 
     Example: g2l export --model model.safetensors --output model.onnx
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def predict(config: PredictConfig, published: PublishedConfig) -> None:
-    """Label every frame of feature files or of videos; ground truth is not needed.
+    """Label every frame of feature files or videos.
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
     """

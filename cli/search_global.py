@@ -121,7 +121,7 @@ def search_global(
     backbone: BackboneConfig,
     recipe: RecipeConfig,
 ) -> None:
-    """Find a smaller shape that is as good, or coarse dilation rates; writes structure.json.
+    """Search for a smaller shape that is as good, or for coarse dilation rates.
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from g2l.config import BACKGROUND_HELP, DEMO, FAST, FIRST, FPS_HELP, PAPER, RARE
+from g2l.config import BACKGROUND_HELP, FAST, FIRST, FPS_HELP, PAPER, RARE
 from g2l.datasets.convert.request import ConversionRequest
 from g2l.inference.settings import ExtractionConfig
 from g2l.settings import Settings, seed_setting, setting
@@ -29,62 +29,62 @@ class DebugConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class JsonConfig(DebugConfig):
-    """Commands that a script may read."""
+    """Output for scripts."""
 
     json: bool = _first(False, "Print JSON to stdout.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleConfig(DebugConfig):
-    """How much a command prints."""
+    """Verbosity of a command."""
 
     quiet: bool = _print("Only print warnings and errors.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(ConsoleConfig):
-    """How a stage runs."""
+    """Device, output folder and verbosity of a run."""
 
     seed: int = seed_setting()
     device: str = _run("auto", "Device to train on.", choices=("auto", "cpu", "cuda"))
     output_dir: Path | None = _run(None, "Output folder.", default_text="a new folder below runs/")
-    resume: bool = _run(False, "Continue the run in --output-dir, else the latest one.")
-    plots: str = _plots("svg", "Format of figures.", rank=RARE)
+    resume: bool = _run(False, "Continue the run in --output-dir, or the latest.")
+    plots: str = _plots("svg", "Figure format.", rank=RARE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRunConfig(RunConfig):
-    """How a global search runs."""
+    """Device, output folder and verbosity of a global search."""
 
-    dry_run: bool = _print("Print what the search would cost; write nothing.")
+    dry_run: bool = _print("Print the cost of the search; write nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldsConfig(Settings):
-    """Which folds a command runs in, and where structures are searched."""
+    """Folds that a command runs in."""
 
-    split: str = _first("1", "Fold k of splits/train.split<k>.bundle; several: 1,3; or all.")
+    split: str = _first("1", "Fold k in splits/train.split<k>.bundle, several (1,3), or all.")
     search_per_fold: bool = setting(
-        False, "Search in each of several folds; else once, on videos that no fold tests on."
+        False, "Search in every fold, instead of once on videos that no fold tests on."
     )
     fold_workers: int = setting(
-        1, "Folds that run at once, each in its own process.", at_least=1, changes_result=False, rank=RARE
+        1, "Folds to run in parallel, each in its own process.", at_least=1, changes_result=False, rank=RARE
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PresetConfig(Settings):
-    """Which defaults the settings of the stages have."""
+    """Defaults of all stages."""
 
-    preset: str = _first(FAST, "Default values of all stages.", choices=(FAST, PAPER, DEMO))
+    preset: str = _first(FAST, "Set of default values.", choices=(FAST, PAPER))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig(Settings):
-    """Which structure a stage starts from."""
+    """Structure to start from."""
 
     structure: str | None = _first(None, "Structure file (g2l, official or mmcv), runs:/… or models:/….")
-    hand_designed: bool = _first(False, "Use the hand-designed rates 2^l.")
+    hand_designed: bool = _first(False, "Use the hand-designed structure, with rates 2^l.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,23 +107,23 @@ class ContextConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedsConfig(Settings):
-    """How often a structure is trained."""
+    """Number of trainings."""
 
-    seeds: int = _first(1, "Trainings per structure; with --refit as many on hold-outs before.", at_least=1)
+    seeds: int = _first(1, "Trainings per structure; --refit adds as many on hold-outs.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedConfig(Settings):
-    """Facts that published checkpoints (state dicts) lack, and the factory that no file may choose."""
+    """Metadata that published checkpoints (state dicts) lack, and the factory of a custom backbone."""
 
-    structure: Path | None = setting(None, "Structure of a state dict.", default_text="2^l")
-    mapping: Path | None = setting(None, "mapping.txt of a state dict.")
+    structure: Path | None = setting(None, "Structure file for a state dict.", default_text="2^l")
+    mapping: Path | None = setting(None, "Class mapping (mapping.txt) for a state dict.")
     sample_rate: int | None = setting(
         None, "Sample rate that a state dict was trained with.", at_least=1, default_text="1"
     )
     background: tuple[str, ...] | None = setting(
         None,
-        "Background class of a state dict, excluded from Edit and F1; repeatable; '' for none.",
+        "Background class of a state dict, excluded from edit score and F1; repeatable; '' for none.",
         keeps_empty=True,
         default_text="background",
     )
@@ -137,10 +137,10 @@ class PredictConfig(ConsoleConfig):
 
     model: str = _first("", MODEL_HELP, required=True)
     features: tuple[Path, ...] = _first((), "Feature file (.npy) or folder of them; repeatable.")
-    videos: Path | None = _first(None, "Folder of videos, instead of --features.")
-    encoder: Path | None = _first(None, "Encoder (.onnx) of --videos: the one of the training features.")
-    output: Path = _first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
-    ground_truth: Path | None = _first(None, "Folder of <video>.txt to score against.")
+    videos: Path | None = _first(None, "Folder of videos, instead of --features; needs --encoder.")
+    encoder: Path | None = _first(None, "Encoder (.onnx) that made the training features, for --videos.")
+    output: Path = _first(Path(), "Output folder for <video>.txt and segments.csv.", required=True)
+    ground_truth: Path | None = _first(None, "Score against this folder of <video>.txt.")
     device: str = _run("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
     resume: bool = _run(False, "Skip videos that are already predicted.")
     format: tuple[str, ...] = setting(
@@ -149,24 +149,27 @@ class PredictConfig(ConsoleConfig):
         rank=FIRST,
     )
     smooth: str = setting(
-        "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi"), rank=FIRST
+        "none",
+        "Smoothing of predicted labels.",
+        choices=("none", "min-duration", "median", "viterbi"),
+        rank=FIRST,
     )
-    min_duration: str | None = setting(None, "Shortest segment to keep: 0.5s, or 15 (frames).")
-    median_window: str | None = setting(None, "Window of the median filter: 1s, or 31 (frames).")
+    min_duration: str | None = setting(None, "Minimum segment length: 0.5s, or 15 (frames).")
+    median_window: str | None = setting(None, "Median filter window: 1s, or 31 (frames).")
     transition_weight: float | None = setting(
-        None, "Transition weight of Viterbi smoothing.", at_least=0, default_text="1"
+        None, "Weight of class transitions in Viterbi smoothing.", at_least=0, default_text="1"
     )
     probabilities: bool = setting(False, "Also write <video>.probabilities.npy.")
     plots: str | None = _plots(
-        None, "Also draw each video: prediction below ground truth; without a value: svg."
+        None, "Also plot ground truth and prediction of each video; without a value: svg."
     )
     max_memory: str | None = setting(
         None,
-        "Memory limit such as 2GB; longer videos are tiled, with the same result.",
+        "Memory limit, such as 2GB; longer videos are computed in tiles.",
         default_text="a share of the free memory",
         changes_result=False,
     )
-    overwrite: bool = setting(False, "Overwrite the files of an earlier run.", changes_result=False)
+    overwrite: bool = setting(False, "Replace the files of an earlier run.", changes_result=False)
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
@@ -186,25 +189,25 @@ class PredictConfig(ConsoleConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(ConsoleConfig):
-    """Which model is written as ONNX, and in which number format."""
+    """Model to export, and its number format."""
 
     model: str = _first("", MODEL_HELP, required=True)
-    output: Path = _first(Path("model.onnx"), "File to write, ending in .onnx.")
+    output: Path = _first(Path("model.onnx"), "Output file (.onnx).")
     precision: str = _first(
         "fp32",
         "fp16: half the size, for GPUs; int8: 2-3 times as fast on CPUs, needs --calibration.",
         choices=("fp32", "fp16", "int8"),
     )
     calibration: tuple[Path, ...] = _first(
-        (), "Features for int8 calibration and for the comparison with fp32; repeatable."
+        (), "Features to calibrate int8 and to compare with fp32; repeatable."
     )
-    ground_truth: Path | None = _first(None, "Ground truth of --calibration, to compare F1.")
-    force: bool = setting(False, "Write the file even if its labels differ too much from those of fp32.")
-    opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
-    ir_version: int | None = setting(
-        None, "Version of the ONNX file format.", default_text="torch's own choice"
+    ground_truth: Path | None = _first(None, "Ground truth of the --calibration videos, to compare F1.")
+    force: bool = setting(False, "Write the file even if its labels differ too much from fp32.")
+    opset: int | None = setting(None, "ONNX operator set version.", default_text="torch's default")
+    ir_version: int | None = setting(None, "ONNX file format version.", default_text="torch's default")
+    frame_mask: bool = setting(
+        False, "Add an input that masks padded frames, for batches of different lengths."
     )
-    frame_mask: bool = setting(False, "Add a second input for padded batches of different lengths.")
     register: str | None = setting(None, "Register the model in MLflow under this name.")
     alias: str | None = setting(None, "Alias of the registered version.")
 
@@ -225,7 +228,7 @@ class ExportConfig(ConsoleConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(JsonConfig):
-    """Which predictions are scored, and how."""
+    """Predictions to score, and how."""
 
     predictions: Path = _first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
     ground_truth: Path = _first(Path(), "Folder of <video>.txt in the same format.", required=True)
@@ -235,18 +238,18 @@ class EvaluateConfig(JsonConfig):
     bundle: Path | None = _first(None, "Score only the videos of this bundle.")
     convention: str = _first(
         "mstcn",
-        "g2l: without the last frame of the last segment, as the official code does.",
+        "g2l: drop the last frame of the last segment, as the official code does.",
         choices=("mstcn", "g2l"),
     )
-    output: Path | None = _first(None, "Also write the scores to this file.")
+    output: Path | None = _first(None, "Also write the scores to this JSON file.")
     compare: Path | None = _first(None, "Other predictions of the same videos to compare with.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewDataConfig(DebugConfig):
-    """Which data set a command makes."""
+    """Data set to make."""
 
-    dataset: str = _first("", "Data set to make: a folder below --data-root.", required=True)
+    dataset: str = _first("", "Name of the new data set: a folder in --data-root.", required=True)
     data_root: Path = _first(Path("data"), "Folder of data sets.")
 
 
@@ -263,7 +266,7 @@ class SynthConfig(NewDataConfig):
     videos: int = _first(24, "Number of videos.")
     frames: int = _first(400, "Mean video length in frames.")
     classes: int | None = _first(None, "Number of classes (kitchen).", default_text="10")
-    feature_dim: int | None = _first(None, "D.", default_text="16, for lags 8")
+    feature_dim: int | None = _first(None, "Feature dimension.", default_text="16; lags: 8")
     seed: int = seed_setting()
 
     def errors(self) -> Iterator[str]:
@@ -277,14 +280,14 @@ class SynthConfig(NewDataConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertConfig(ConversionRequest, DebugConfig):
-    """A conversion, or its plan."""
+    """Conversion of features and labels to a data set."""
 
-    dry_run: bool = _first(False, "Print what would be done; write nothing.")
+    dry_run: bool = _first(False, "Print the result; write nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig(DebugConfig, ExtractionConfig):
-    """Videos whose features are extracted."""
+    """Feature extraction from videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,24 +307,24 @@ class ReportConfig(ConsoleConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ShowConfig(JsonConfig):
-    """How a structure is shown."""
+    """Display of a structure or model."""
 
     fps: float | None = _first(None, "Frame rate, to show seconds.", above=0)
-    feature_dim: int = setting(2048, "Channels D of the features, for the size.", at_least=1)
-    classes: int = setting(11, "Number of classes, for the size.", at_least=1)
-    feature_maps: int = setting(64, "Channels inside a stage, for the size.", at_least=1)
+    feature_dim: int = setting(2048, "Feature dimension, to compute the size.", at_least=1)
+    classes: int = setting(11, "Number of classes, to compute the size.", at_least=1)
+    feature_maps: int = setting(64, "Channels per layer, to compute the size.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DialectConfig(DebugConfig):
-    """How a structure is written."""
+    """Dialect of a structure file."""
 
     to: str = _first("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadConfig(DebugConfig):
-    """Where a data set is downloaded to."""
+    """Download of a public data set."""
 
     data_root: Path = _first(Path("data"), "Folder of data sets.")
     yes: bool = _first(False, "Accept the terms of use.")

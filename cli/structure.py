@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 
 
 def show(
-    file: Annotated[
-        str, typer.Argument(help="Structure (g2l, official or mmcv) or model file, runs:/… or models:/….")
-    ],
+    file: Annotated[str, typer.Argument(help="Structure or model file, runs:/… or models:/….")],
     config: ShowConfig,
 ) -> None:
-    """Show the rates of a structure or a model, its receptive field, and the size of its network.
+    """Show rates, receptive field and size of a structure or model.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
@@ -122,7 +120,7 @@ def convert(
     target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
     config: DialectConfig,
 ) -> None:
-    """Convert a structure file between the dialects of g2l, the official code and mmcv.
+    """Convert a structure file between the g2l, official and mmcv dialects.
 
     Example: g2l structure convert structure.json official.json --to official
     """

@@ -62,6 +62,8 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
         return float("nan")
     if is_dataclass(kind) and isinstance(value, dict):
         return build(cast(Any, kind), value, place)
+    if is_dataclass(kind) and len(_hints(kind)) == 1:  # such as a structure, from its nested lists
+        return kind(_checked(next(iter(_hints(kind).values()))[0], value, name, place))
     if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
         return kind(value)
     json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)
