@@ -53,14 +53,9 @@ EXPORT, PREDICTIONS = "export", "predictions"
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineTask(StageTask):
-    """A pipeline task.
+    """A pipeline task; `seed` is that of the run (`g2l.seeds`).
 
-    Attributes:
-        global_search: Settings of the global search.
-        local_search: Settings of the local search.
-        contest: Which structure is exported.
-        seeds: Trainings of each structure on hold-outs, and as many on all of train.
-        seed: Of the run; see `g2l.seeds`.
+    So many `seeds` are the trainings of each structure on hold-outs, and as many on all of train.
     """
 
     global_search: GlobalSearchConfig

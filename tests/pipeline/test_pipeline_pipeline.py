@@ -199,37 +199,6 @@ def test_damaged_results_of_any_stage_are_made_again(finished, task, tmp_path):
             assert read_metadata(folder / name).structure == read_metadata(context.folder / name).structure
 
 
-@pytest.mark.parametrize("broken", ["export_model", "predict"])
-def test_a_pipeline_goes_on_at_the_stage_that_was_interrupted(finished, task, tmp_path, monkeypatch, broken):
-    context, expected = finished
-    folder = tmp_path / "out"
-    shutil.copytree(context.folder, folder)
-    (folder / "result.json").unlink()
-    (folder / "summary.json").unlink()
-    done = folder / ("export" if broken == "export_model" else "predictions") / "result.json"
-    done.unlink()
-    calls = []
-    work = getattr(stage, broken)
-
-    def interrupted(*args, **options):
-        calls.append(broken)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return work(*args, **options)
-
-    monkeypatch.setattr(stage, broken, interrupted)
-    context = replace(context, folder=folder, resume=True)
-    with pytest.raises(KeyboardInterrupt):
-        run_pipeline(context, task)
-    assert StatusRecord.read(folder).status is RunStatus.KILLED
-    found = run_pipeline(context, task)
-    assert len(calls) == 2
-    assert found.contestants == expected.contestants
-    assert done.exists()
-    assert (folder / "summary.json").exists()
-    assert StatusRecord.read(folder).status is RunStatus.FINISHED
-
-
 def test_other_settings_of_any_stage_are_refused(finished, task):
     context, _ = finished
     other = replace(task, local_search=task.local_search.replace(updates=5))
