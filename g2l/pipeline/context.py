@@ -221,20 +221,15 @@ def _recorded(folder: Path, before: StatusRecord | None) -> Iterator[None]:
         StatusRecord(status=RunStatus.RUNNING).write(folder)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
-        _end(folder, RunStatus.KILLED, "interrupted")
-        raise
-    except Exception as error:
-        _end(folder, RunStatus.FAILED, brief(error))
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        interrupted = not isinstance(error, Exception)
+        status = RunStatus.KILLED if interrupted else RunStatus.FAILED
+        reason = "interrupted" if interrupted else brief(error)
+        with suppress(G2LError):  # a disk that refuses that too must not hide why the stage broke off
+            StatusRecord(status=status, reason=reason).write(folder)
         raise
     if not finished:
         StatusRecord(status=RunStatus.FINISHED).write(folder)
-
-
-def _end(folder: Path, status: RunStatus, reason: str) -> None:
-    """Write how a stage broke off; a disk that refuses that too must not hide why."""
-    with suppress(G2LError):
-        StatusRecord(status=status, reason=reason).write(folder)
 
 
 def _trusted_result(folder: Path) -> dict[str, Any] | None:

@@ -148,21 +148,17 @@ class GlobalSearchOutcome:
         structure: The winner.
         epochs: How long to train it, or None for as long as the recipe says.
         hand_designed: The 2^l structure as it is in the space that was searched.
-        fitness: Its hold-out fitness after the candidates' budget, in percent.
+        fitness: Hold-out fitness of the winner after the candidates' budget, in percent.
         hand_designed_fitness: That of the 2^l structure by the same budget and seed.
         evaluations: Trainings of candidates, in this run or, where they were shared, in another.
-        steps: Optimiser steps of all of them.
-        final_steps: Optimiser steps of the final comparison.
-        full_steps: Optimiser steps of one full training.
+        steps: Optimiser steps of all of them; then those of the final comparison, of one full training and
+            of one candidate.
         seconds: Time that training the candidates took.
-        proxy_steps: Optimiser steps of one candidate.
         frame_rate: Frames per second as the network sees them, or None.
         leaders: The best structures, best first.
         shapes: What is known of every shape, the cheapest first; empty for a search of rates.
-        reason: Why the winner is the winner, in plain words.
         differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
             are the same structure, or no comparison was asked for.
-        run_id: Identifier of the run.
     """
 
     structure: DilationStructure
