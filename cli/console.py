@@ -38,7 +38,7 @@ from g2l.progress import duration
 SEPARATOR = " · "
 
 ASCII = {"−": "-", "±": "+/-", "×": "x", "…": "...", "·": "-", "–": "-", "≥": ">=", "≤": "<=", "ρ": "rho"}
-"""What stands for a character that the encoding of a stream lacks; `?` for all others."""
+"""Replacements of characters that the encoding of a stream lacks; `?` for all others."""
 
 PLAIN_INTERVAL_S = 10.0
 """Where stderr is not a terminal, a line of progress at most this often."""
@@ -186,7 +186,7 @@ class _Stage:
 
     def __str__(self) -> str:
         left = 0.0 if self.end is None else self.end - time.monotonic()
-        return self.title + (f"{SEPARATOR}{duration(left)} left overall" if left > 0 else "")
+        return self.title + (f"{SEPARATOR}about {duration(left)} left in all stages" if left > 0 else "")
 
 
 class _Bars(Progress):

@@ -35,7 +35,6 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
             force=config.force,
             frame_mask=config.frame_mask,
             opset=config.opset,
-            ir_version=config.ir_version,
             registered_model=config.register,
             alias=config.alias,
         )

@@ -64,15 +64,14 @@ def open_model(source: str, published: PublishedConfig, device: str) -> Session:
     """Return a session for any model argument.
 
     Raises:
-        InputError: As `load_network`, or the device is unknown.
+        InputError: As `load_network`.
         OperationalError: The device did not start.
     """
-    from g2l.inference.devices import parse_device
+    from g2l.inference.devices import Device
     from g2l.inference.sessions import open_session
     from g2l.tracking.resolve import resolve_artifact
 
     path = resolve_artifact(source)
-    chosen = parse_device(device)
     if path.suffix == ".onnx":
         _refuse_known(path, published)
         return open_session(path, device)
@@ -80,7 +79,7 @@ def open_model(source: str, published: PublishedConfig, device: str) -> Session:
     from g2l.machine import usable_cores
 
     network, metadata = load_network(str(path), published)
-    return TorchSession(network, metadata, chosen, usable_cores())
+    return TorchSession(network, metadata, Device(device), usable_cores())
 
 
 def _refuse_known(path: Path, published: PublishedConfig) -> None:

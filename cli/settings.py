@@ -204,7 +204,6 @@ class ExportConfig(ConsoleConfig):
     ground_truth: Path | None = _first(None, "Ground truth of the --calibration videos, to compare F1.")
     force: bool = setting(False, "Write the file even if its labels differ too much from fp32.")
     opset: int | None = setting(None, "ONNX operator set version.", default_text="torch's default")
-    ir_version: int | None = setting(None, "ONNX file format version.", default_text="torch's default")
     frame_mask: bool = setting(
         False, "Add an input that masks padded frames, for batches of different lengths."
     )

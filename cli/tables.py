@@ -26,7 +26,12 @@ COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
 
 def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
     """Print test metrics, one row per structure."""
-    cells = [(name, *(str(summary[metric]) for metric in METRICS)) for name, summary in rows.items()]
+    cells = [
+        (name, *(str(summary[metric]) for metric in METRICS)) for name, summary in rows.items() if summary
+    ]
+    if not cells:
+        console.data(f"{title}: no test videos.")
+        return
     console.table(title, ("structure", *METRICS.values()), cells)
 
 
@@ -96,8 +101,8 @@ def evaluation(title: str, report: EvaluationReport) -> None:
         rows = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
     values = [(name, *(f"{row[metric]:.2f}" for metric in METRICS)) for name, row in rows.items()]
     console.table(title, ("", *METRICS.values()), values)
-    if report.undefined:
-        console.data(f"{report.undefined} of {report.metrics['videos']} videos hold nothing but background.")
+    if undefined := sum(scores.edit is None for scores in report.video_scores.values()):
+        console.data(f"{undefined} of {report.metrics['videos']} videos hold nothing but background.")
     classes = [
         (
             name,
@@ -234,8 +239,8 @@ def cost_plan(plan: CostPlan) -> None:
     """Print what a search or a pipeline will cost."""
     costs = {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)}
     if plan.power is not None:
-        costs["can show"] = plan.power
-    console.facts("This will cost", costs)
+        costs["sensitivity"] = plan.power
+    console.facts("Cost", costs)
 
 
 def dry_run(title: str, plan: CostPlan) -> None:
@@ -289,12 +294,12 @@ def _cost(cost: SearchCost) -> str:
     parts = [
         console.count(cost.evaluations, "evaluation"),
         console.count(cost.total_steps, "step"),
-        f"{cost.training_equivalents:.1f} full trainings",
+        f"{cost.training_equivalents:.1f} full trainings of {console.count(cost.full_steps, 'step')}",
     ]
     if cost.seconds is not None:
         parts.append(f"about {duration(cost.seconds)}")
     if cost.bytes is not None:
-        parts.append(f"{_mebibytes(cost.bytes)} of checkpoints")
+        parts.append(f"{_mebibytes(cost.bytes)} on disk")
     return " · ".join(parts)
 
 

@@ -131,11 +131,13 @@ def test_quiet_shows_nothing(capsys, terminal):
 def test_the_stage_of_a_job_and_the_time_left(capsys, terminal, monkeypatch):
     progress = console.ConsoleProgress()
     progress.stage("stage 2 of 5: local search", 240.0)
-    assert capsys.readouterr().err.splitlines() == ["stage 2 of 5: local search · 4 min left overall"]
+    assert capsys.readouterr().err.splitlines() == [
+        "stage 2 of 5: local search · about 4 min left in all stages"
+    ]
     stream = terminal(80)
     with progress.task("epoch", 7):
         progress._live.refresh()
-        assert "stage 2 of 5: local search · 4 min left overall" in stream.getvalue()
+        assert "stage 2 of 5: local search · about 4 min left in all stages" in stream.getvalue()
         progress.stage("stage 5 of 5: export", 0.0)
         progress._live.refresh()
-        assert stream.getvalue().count("left overall") < stream.getvalue().count("stage ")
+        assert stream.getvalue().count("left in all stages") < stream.getvalue().count("stage ")
