@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from tests.pipeline.tiny_pipeline import ATTENTION, CAUSAL, DUAL, run_stage
 
 RUN = {"run_id", "seconds", "checkpoint", "recorded", "artifacts", "speed", "at"}
-TIMEOUT = 120
+TIMEOUT = 280
 
 
 @pytest.fixture(scope="session")
