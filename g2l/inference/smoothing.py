@@ -63,7 +63,7 @@ class Smoothing:
     def frames(self, fps: float | None) -> int:
         """Return the least number of frames that lasts as long as the duration, 1 or more.
 
-        InputError if it is no time, or in seconds where the frame rate is unknown.
+        InputError if it is not a time, or in seconds where the frame rate is unknown.
         """
         found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?|\.\d+)s", (self.duration or "").strip(), re.ASCII)
         number = float(found[1] or found[2]) if found else 0

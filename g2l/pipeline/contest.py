@@ -115,7 +115,7 @@ def hold_contest(
 
     With `until_decided` trainings are added, at most `LOOKS` − 1 times, until every duel is decided or the
     budget is spent. Each look then uses intervals of 1 − 0.05 / `LOOKS`, so that the probability of shipping
-    a structure that is no better, over all looks, stays as with one look (Bonferroni).
+    a structure that is not better, over all looks, stays as with one look (Bonferroni).
 
     Args:
         select: Returns the outcome of a candidate after so many trainings in all.

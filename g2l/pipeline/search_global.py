@@ -11,6 +11,7 @@ from g2l.config import Budget, GlobalSearchConfig, Selection, Space
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
+from g2l.export.onnx_export import latency
 from g2l.figures.results import Costed, HoldoutCurve, front, holdout_curves
 from g2l.figures.search import fitness_over_generations
 from g2l.metrics.comparison import Comparison
@@ -32,7 +33,6 @@ from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
 from g2l.pipeline.fitting import Training
-from g2l.pipeline.latency import latency
 from g2l.pipeline.search_outcome import (
     GlobalSearchOutcome,
     leaders_of,

@@ -25,25 +25,6 @@ LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=12).
 )
 
 
-@pytest.mark.parametrize(
-    ("labels", "frames", "expected"),
-    [
-        ("aaabaaa", 2, "aaaaaaa"),
-        ("aaabcccc", 2, "aaaccccc"),  # the longer neighbour
-        ("aabcc", 2, "aaacc"),  # the earlier one of equals
-        ("abbb", 2, "bbbb"),
-        ("aaab", 2, "aaaa"),
-        ("aaabcaaa", 2, "aaaaaaaa"),
-        ("ab", 9, "bb"),  # the first is the shortest; what remains has no neighbour
-        ("a", 9, "a"),
-        ("aabb", 1, "aabb"),
-    ],
-)
-def test_short_segments_go_to_their_neighbours(labels, frames, expected):
-    smooth = remove_short(np.array([ord(each) for each in labels]), frames)
-    assert "".join(map(chr, smooth)) == expected
-
-
 @settings(max_examples=300)
 @given(LABELS, st.integers(1, 12))
 def test_minimum_duration_is_that_of_the_oracle(labels, frames):

@@ -96,7 +96,7 @@ def test_interval_holds_the_mean_and_turns_with_the_sides(scores):
     assert turned.estimate == pytest.approx(-found.estimate)
     width = found.high - found.low
     # Both are drawn anew, so they agree up to what 2,000 resamples know of a quantile.
-    assert turned.high == pytest.approx(-found.low, abs=0.1 * width + 1e-9)
+    assert turned.high == pytest.approx(-found.low, abs=0.25 * width + 1e-9)
 
 
 @pytest.mark.parametrize(("seeds", "least"), [(3, 0.91), (5, 0.91)])
