@@ -93,7 +93,7 @@ def test_a_duration_in_frames_or_seconds(text, fps, frames):
     "text", ["", "0", "0s", "0.5", "-1", "5 frames", "1e3s", "nan", "٣", "9" * 400, "9" * 400 + "s"]
 )
 def test_other_durations_are_refused(text):
-    with pytest.raises(InputError, match=r"smoothing by median must be a number of frames, .* seconds"):
+    with pytest.raises(InputError, match=r"^`--median-window` must be a number of frames, .* seconds"):
         Smoothing(kind=SmoothingKind.MEDIAN, duration=text).validate()
 
 
