@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,11 +79,13 @@ def no_such_file(path: Path | str) -> InputError:
     Args:
         path: What was asked for.
     """
-    folder = Path(path).parent
+    folder, name = Path(path).parent, Path(path).name
     if Path(path).exists():
         return InputError(f"{path}: expected a regular file, but it is of another kind.")
     try:
         found = [item.name for item in folder.iterdir()]
     except OSError:
         return InputError(f"{path}: no such file.", hint=f"{folder} is not a readable directory.")
-    return InputError(f"{path}: no such file.", hint=did_you_mean(Path(path).name, found))
+    below = sorted(str(folder / item / name) for item in found if os.path.exists(folder / item / name))  # noqa: PTH110
+    hint = f"did you mean {below[0]}?" if below else did_you_mean(name, found)
+    return InputError(f"{path}: no such file.", hint=hint)

@@ -38,6 +38,12 @@ def test_a_file_that_is_not_there_is_told_with_those_of_a_similar_name(tmp_path)
     assert error.hint == "did you mean kitchen.json?"
 
 
+def test_a_file_of_a_fold_is_named_where_the_run_has_none(tmp_path):
+    (tmp_path / "fold-1").mkdir()
+    (tmp_path / "fold-1" / "model.onnx").touch()
+    assert no_such_file(tmp_path / "model.onnx").hint == f"did you mean {tmp_path}/fold-1/model.onnx?"
+
+
 def test_where_nothing_is_similar_there_is_no_hint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").touch()

@@ -143,8 +143,7 @@ def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
                 runs.append(read_run(folder / name, f"{source}/{name}"))
     times = Counter(run.label for run in runs)
     return tuple(
-        run if times[run.label] == 1 else replace(run, label=f"{run.label} ({Path(run.source).name})")
-        for run in runs
+        run if times[run.label] == 1 else replace(run, label=f"{run.label} ({run.source})") for run in runs
     )
 
 

@@ -95,7 +95,9 @@ def is_report(path: Path) -> bool:
 
 def build_report(runs: Sequence[RunFacts]) -> Report:
     """Return the report of at least one run; the labels of several differ."""
-    title = runs[0].subject if one_run(runs) else f"{len(runs)} runs compared"
+    folded = [f"{run.source}/" for run in runs if run.kind == "folds"]
+    given = sum(not run.source.startswith(tuple(folded)) for run in runs)
+    title = runs[0].subject if one_run(runs) else f"{given} runs compared"
     sections = {key: (name, blocks) for key, (name, build) in SECTIONS.items() if (blocks := build(runs))}
     return Report(f"G2L: {title}", ", ".join(run.label for run in runs), sections)
 

@@ -124,7 +124,7 @@ def test_a_run_that_goes_on_is_read_as_far_as_it_is(generated, tmp_path):
 def test_runs_with_one_label_are_told_apart_by_their_folders(generated, tmp_path):
     other = shutil.copytree(generated, tmp_path / "other")
     labels = [run.label for run in read_runs({"x/run": generated, str(other): other})]
-    assert labels == ["pipeline of kitchen split 1 (run)", "pipeline of kitchen split 1 (other)"]
+    assert labels == ["pipeline of kitchen split 1 (x/run)", f"pipeline of kitchen split 1 ({other})"]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
