@@ -17,12 +17,12 @@ from g2l.config import Budget, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.figures.style import PAGE, canvas, save_figure, styled
 from g2l.files import fingerprint
-from g2l.search.candidates import GenerationSummary
+from g2l.search.budget import ROUNDS
+from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchPhase
 from g2l.search.engine import Search
-from g2l.search.events import EvaluationEvent, SearchPhase
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.loop import run_global_search
-from g2l.search.race import ROUNDS, choose, next_round, race_results
+from g2l.search.race import choose, next_round, race_results
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 
@@ -90,7 +90,7 @@ def draw_course(seen: Course) -> Figure:
         chosen = [
             (spent / FULL_STEPS, finding.evaluation.metrics["f1@10"], finding.evaluation.budget.amount)
             for spent, finding in zip(seen.spent, seen.findings, strict=True)
-            if (finding.phase is SearchPhase.RACE) is race
+            if (finding.status.phase is SearchPhase.RACE) is race
         ]
         spent, scores, steps = zip(*chosen, strict=True)
         points = axes.scatter(

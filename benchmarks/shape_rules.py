@@ -28,7 +28,7 @@ from g2l.files import write_json
 from g2l.models.size import multiply_adds_per_frame
 from g2l.search import proof
 from g2l.search.engine import Search
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.proof import Estimate, Rule, shrunken
 from g2l.search.proposals.shapes import Proof, search_shapes
 from g2l.search.shapes import ShapeSpace, canonical_shapes

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class SynthConfig(DebugConfig):
     """A synthetic data set."""
 
-    dataset: str = first("", "Data set to make: a folder below --data-root.", required=True)
+    dataset: str = first("", "Name of the new data set: a folder in --data-root.", required=True)
     data_root: Path = first(Path("data"), "Folder of data sets.")
     kind: str = first(
         "kitchen",
@@ -43,29 +43,29 @@ class SynthConfig(DebugConfig):
     classes: int | None = first(
         None, "Number of classes (kitchen).", default_text="10", needs={"kind": ("kitchen",)}
     )
-    feature_dim: int | None = first(None, "D.", default_text="16, for lags 8")
+    feature_dim: int | None = first(None, "Feature dimension.", default_text="16; lags: 8")
     seed: int = seed_setting()
 
 
 class ConvertConfig(ConversionRequest, DebugConfig):
-    """A conversion, or its plan."""
+    """Conversion of features and labels to a data set."""
 
-    dry_run: bool = first(False, "Print what would be done; write nothing.")
+    dry_run: bool = first(False, "Print the result; write nothing.")
 
 
 class ExtractConfig(DebugConfig, ExtractionConfig):
-    """Videos whose features are extracted."""
+    """Feature extraction from videos."""
 
 
 class DownloadConfig(DebugConfig):
-    """Where a data set is downloaded to."""
+    """Download of a public data set."""
 
     data_root: Path = first(Path("data"), "Folder of data sets.")
     yes: bool = first(False, "Accept the terms of use.")
 
 
 def synth(config: SynthConfig) -> None:
-    """Make a synthetic data set whose best receptive fields are known.
+    """Make a synthetic data set with known best receptive fields.
 
     Example: g2l data synth --dataset lags41 --kind lags --lags 41
     """
@@ -90,7 +90,7 @@ def synth(config: SynthConfig) -> None:
 
 
 def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], shown: JsonConfig) -> None:
-    """List every error of a data set, all splits and all values, then what it holds.
+    """List all errors of a data set, in all splits and values, and print a summary.
 
     Example: g2l data validate --dataset gtea
     """
@@ -108,7 +108,7 @@ def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], s
 
 
 def convert(config: ConvertConfig) -> None:
-    """Make a data set of your own features and labels.
+    """Make a data set from your own features and labels.
 
     Example: g2l data convert --features i3d --segments segments.csv --dataset mine
     """
@@ -132,7 +132,7 @@ def download(
     dataset: Annotated[str, typer.Argument(help="gtea, 50salads or breakfast.")],
     config: DownloadConfig,
 ) -> None:
-    """Download a public data set, once its terms are accepted; continues an interrupted download.
+    """Download a public data set, or continue an interrupted download.
 
     Example: g2l data download gtea
     """
@@ -162,7 +162,7 @@ def download(
 
 
 def extract(config: ExtractConfig) -> None:
-    """Make features of videos with an encoder of your own; what is done already is kept.
+    """Extract features from videos with your own encoder; videos that are done are skipped.
 
     Example: g2l data extract --videos videos --encoder resnet.onnx --fps 15 --output features
     """

@@ -15,9 +15,9 @@ SHOWN = ["g2l", "torch", "mlflow", "onnx", "onnxruntime-gpu", "onnxscript", "sci
 
 
 def doctor(config: JsonConfig) -> None:
-    """Show what this machine has and what works: versions, devices, threads, memory, disk, MLflow.
+    """Check versions, devices, threads, memory, disk and the MLflow store.
 
-    It is a diagnosis: whatever it finds, the exit code is 0.
+    The exit code is always 0.
 
     Example: g2l doctor --json
     """

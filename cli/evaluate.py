@@ -15,7 +15,7 @@ from .settings import JsonConfig, first
 
 
 class EvaluateConfig(JsonConfig):
-    """Which predictions are scored, and how."""
+    """Predictions to score, and how."""
 
     predictions: Path = first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
     ground_truth: Path = first(Path(), "Folder of <video>.txt in the same format.", required=True)
@@ -25,15 +25,15 @@ class EvaluateConfig(JsonConfig):
     bundle: Path | None = first(None, "Score only the videos of this bundle.")
     convention: str = first(
         "mstcn",
-        "g2l: without the last frame of the last segment, as the official code does.",
+        "g2l: drop the last frame of the last segment, as the official code does.",
         choices=("mstcn", "g2l"),
     )
-    output: Path | None = first(None, "Also write the scores to this file.")
+    output: Path | None = first(None, "Also write the scores to this JSON file.")
     compare: Path | None = first(None, "Other predictions of the same videos to compare with.")
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Score predictions against ground truth: accuracy, edit score, F1@10,25,50.
+    """Score predictions against ground truth: accuracy, edit score, F1@10, 25 and 50.
 
     Example: g2l evaluate --predictions out --ground-truth data/gtea/groundTruth
     """

@@ -20,10 +20,10 @@ REDUCED = ("fp16", "int8")
 
 
 class ExportConfig(ConsoleConfig):
-    """Which model is written as ONNX, and in which number format."""
+    """Model to export, and its number format."""
 
     model: str = first("", MODEL_HELP, required=True)
-    output: Path = first(Path("model.onnx"), "File to write, ending in .onnx.")
+    output: Path = first(Path("model.onnx"), "Output file (.onnx).")
     precision: str = first(
         "fp32",
         "fp16: half the size, for GPUs; int8: 2-3 times as fast on CPUs, needs --calibration.",
@@ -31,24 +31,24 @@ class ExportConfig(ConsoleConfig):
     )
     calibration: tuple[Path, ...] = first(
         (),
-        "Features for int8 calibration and for the comparison with fp32; repeatable.",
+        "Features to calibrate int8 and to compare with fp32; repeatable.",
         needs={"precision": REDUCED},
     )
     ground_truth: Path | None = first(
         None,
-        "Ground truth of --calibration, to compare F1.",
+        "Ground truth of the --calibration videos, to compare F1.",
         needs={"precision": REDUCED, "calibration": ()},
     )
     force: bool = setting(
         False,
-        "Write the file even if its labels differ too much from those of fp32.",
+        "Write the file even if its labels differ too much from fp32.",
         needs={"precision": REDUCED},
     )
-    opset: int | None = setting(None, "ONNX operator set.", default_text="torch's own choice")
-    ir_version: int | None = setting(
-        None, "Version of the ONNX file format.", default_text="torch's own choice"
+    opset: int | None = setting(None, "ONNX operator set version.", default_text="torch's default")
+    ir_version: int | None = setting(None, "ONNX file format version.", default_text="torch's default")
+    frame_mask: bool = setting(
+        False, "Add an input that masks padded frames, for batches of different lengths."
     )
-    frame_mask: bool = setting(False, "Add a second input for padded batches of different lengths.")
     register: str | None = setting(None, "Register the model in MLflow under this name.")
     alias: str | None = setting(None, "Alias of the registered version.", needs={"register": ()})
 
@@ -60,7 +60,7 @@ class ExportConfig(ConsoleConfig):
 
 
 def export(config: ExportConfig, published: PublishedConfig) -> None:
-    """Write one ONNX file, checked and compared with torch, that predicts without any other file.
+    """Export a model to one self-contained ONNX file, checked against torch.
 
     Example: g2l export --model model.safetensors --output model.onnx
     """

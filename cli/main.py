@@ -57,7 +57,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 PANELS = {"demo": "Start here", "pipeline": "Start here"} | dict.fromkeys(
     ("sync", "doctor", "data", "structure"), "Tools"
 )
-GROUPS = {"data": "Make, check and convert data sets.", "structure": "Show and convert structure files."}
+GROUPS = {
+    "data": "Create, check, convert and download data sets.",
+    "structure": "Show and convert structure files.",
+}
 
 
 def _version(value: bool) -> None:
@@ -71,7 +74,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Search the receptive fields of temporal action-segmentation networks, train them, ship them."""
+    """Search the receptive field of temporal action segmentation networks; train, export and run them."""
     console.configure(quiet=False)  # until the command has read --quiet
 
 

@@ -43,7 +43,7 @@ def pipeline(
     local_search: LocalSearchConfig,
     contest: ContestConfig,
 ) -> None:
-    """Search, choose between the result and the hand-designed structure on hold-outs, export, predict.
+    """Search, train, export the better structure, and predict and score the test videos.
 
     Example: g2l pipeline --dataset gtea --split 1 --preset fast --seeds 3
     """
@@ -69,7 +69,7 @@ def pipeline(
 
 
 def demo(run: RunConfig) -> None:
-    """Run the whole pipeline on a small synthetic data set: no download, a few minutes on two cores.
+    """Run the whole pipeline on a small synthetic data set, in one or two minutes on two cores.
 
     A label depends on the frames 20 before and after it; the hand-designed network sees 14 on each side.
 

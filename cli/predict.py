@@ -26,44 +26,46 @@ class PredictConfig(ConsoleConfig):
 
     model: str = first("", MODEL_HELP, required=True)
     features: tuple[Path, ...] = first((), "Feature file (.npy) or folder of them; repeatable.")
-    videos: Path | None = first(None, "Folder of videos, instead of --features.", needs={"encoder": ()})
-    encoder: Path | None = first(
-        None, "Encoder (.onnx) of --videos: the one of the training features.", needs={"videos": ()}
+    videos: Path | None = first(
+        None, "Folder of videos, instead of --features; needs --encoder.", needs={"encoder": ()}
     )
-    output: Path = first(Path(), "Folder for <video>.txt and segments.csv.", required=True)
-    ground_truth: Path | None = first(None, "Folder of <video>.txt to score against.")
+    encoder: Path | None = first(
+        None, "Encoder (.onnx) that made the training features, for --videos.", needs={"videos": ()}
+    )
+    output: Path = first(Path(), "Output folder for <video>.txt and segments.csv.", required=True)
+    ground_truth: Path | None = first(None, "Score against this folder of <video>.txt.")
     device: str = running("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
     resume: bool = running(False, "Skip videos that are already predicted.")
     format: tuple[str, ...] = first(
         (), "Additional segment formats: json, mstcn, eaf (ELAN), srt; repeatable."
     )
     smooth: str = first(
-        "none", "Smoothing of the labels.", choices=("none", "min-duration", "median", "viterbi")
+        "none", "Smoothing of predicted labels.", choices=("none", "min-duration", "median", "viterbi")
     )
     min_duration: str | None = setting(
-        None, "Shortest segment to keep: 0.5s, or 15 (frames).", needs={"smooth": ("min-duration",)}
+        None, "Minimum segment length: 0.5s, or 15 (frames).", needs={"smooth": ("min-duration",)}
     )
     median_window: str | None = setting(
-        None, "Window of the median filter: 1s, or 31 (frames).", needs={"smooth": ("median",)}
+        None, "Median filter window: 1s, or 31 (frames).", needs={"smooth": ("median",)}
     )
     transition_weight: float | None = setting(
         None,
-        "Transition weight of Viterbi smoothing.",
+        "Weight of class transitions in Viterbi smoothing.",
         at_least=0,
         default_text="1",
         needs={"smooth": ("viterbi",)},
     )
     probabilities: bool = setting(False, "Also write <video>.probabilities.npy.")
     plots: str | None = drawing(
-        None, "Also draw each video: prediction below ground truth; without a value: svg."
+        None, "Also plot ground truth and prediction of each video; without a value: svg."
     )
     max_memory: str | None = setting(
         None,
-        "Memory limit such as 2GB; longer videos are tiled, with the same result.",
+        "Memory limit, such as 2GB; longer videos are computed in tiles.",
         default_text="a share of the free memory",
         changes_result=False,
     )
-    overwrite: bool = setting(False, "Overwrite the files of an earlier run.", changes_result=False)
+    overwrite: bool = setting(False, "Replace the files of an earlier run.", changes_result=False)
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
@@ -76,7 +78,7 @@ class PredictConfig(ConsoleConfig):
 
 
 def predict(config: PredictConfig, published: PublishedConfig) -> None:
-    """Label every frame of feature files or of videos; ground truth is not needed.
+    """Label every frame of feature files or videos.
 
     Example: g2l predict --model model.onnx --features data/gtea/features --output out
     """

@@ -32,12 +32,12 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...", help="Output folder of a command, or id of an MLflow run; several are compared."
+            metavar="RUN...", help="Output folder of a command or id of an MLflow run; several are compared."
         ),
     ],
     config: ReportConfig,
 ) -> None:
-    """Show what a search found, how it went and what it cost, as one file.
+    """Write a report of one or more runs: result, figures, cost.
 
     Example: g2l report runs/pipeline/gtea-split1/20260101-120000
     """
@@ -77,7 +77,7 @@ def sync(
     runs: Annotated[list[Path], typer.Argument(help="Output folders of runs.", metavar="RUN...")],
     config: DebugConfig,
 ) -> None:
-    """Record runs in MLflow from their folders; what is there already is left as it is.
+    """Upload run folders to MLflow; records that exist are skipped.
 
     Example: g2l sync runs/train/gtea-split1/*
     """

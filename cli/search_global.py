@@ -50,9 +50,9 @@ BUDGET_OF_RATES = 24.0
 
 
 class SearchRunConfig(RunConfig):
-    """How a global search runs."""
+    """Device, output folder and verbosity of a global search."""
 
-    dry_run: bool = printing("Print what the search would cost; write nothing.")
+    dry_run: bool = printing("Print the cost of the search; write nothing.")
 
 
 def choose_space(given: dict[str, Any], preset: str) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def search_global(
     backbone: BackboneConfig,
     recipe: RecipeConfig,
 ) -> None:
-    """Find a smaller shape that is as good, or coarse dilation rates; writes structure.json.
+    """Search for a smaller shape that is as good, or for coarse dilation rates.
 
     Example: g2l search-global --dataset gtea --split 1 --preset fast
     """

@@ -30,7 +30,7 @@ def search_local(
         RecipeConfig, Uses(without=("selection", "refit", "monitor"))
     ],  # it keeps the last weights
 ) -> None:
-    """Refine dilation rates while training; writes structure.json and the trained weights.
+    """Refine the dilation rates of a structure during training.
 
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """

@@ -23,27 +23,25 @@ if TYPE_CHECKING:
 
 
 class ShowConfig(JsonConfig):
-    """How a structure is shown."""
+    """Display of a structure or model."""
 
     fps: float | None = first(None, "Frame rate, to show seconds.", above=0)
-    feature_dim: int = setting(2048, "Channels D of the features, for the size.", at_least=1)
-    classes: int = setting(11, "Number of classes, for the size.", at_least=1)
-    feature_maps: int = setting(64, "Channels inside a stage, for the size.", at_least=1)
+    feature_dim: int = setting(2048, "Feature dimension, to compute the size.", at_least=1)
+    classes: int = setting(11, "Number of classes, to compute the size.", at_least=1)
+    feature_maps: int = setting(64, "Channels per layer, to compute the size.", at_least=1)
 
 
 class DialectConfig(DebugConfig):
-    """How a structure is written."""
+    """Dialect of a structure file."""
 
     to: str = first("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"))
 
 
 def show(
-    file: Annotated[
-        str, typer.Argument(help="Structure (g2l, official or mmcv) or model file, runs:/… or models:/….")
-    ],
+    file: Annotated[str, typer.Argument(help="Structure or model file, runs:/… or models:/….")],
     config: ShowConfig,
 ) -> None:
-    """Show the rates of a structure or a model, its receptive field, and the size of its network.
+    """Show rates, receptive field and size of a structure or model.
 
     Example: g2l structure show runs/…/structure.json --fps 15
     """
@@ -135,7 +133,7 @@ def convert(
     target: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
     config: DialectConfig,
 ) -> None:
-    """Convert a structure file between the dialects of g2l, the official code and mmcv.
+    """Convert a structure file between the g2l, official and mmcv dialects.
 
     Example: g2l structure convert structure.json official.json --to official
     """

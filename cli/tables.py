@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from g2l.pipeline.pipeline_folds import FoldsOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.budget import CostPlan, SearchCost
-    from g2l.search.candidates import GenerationSummary
-    from g2l.search.events import EvaluationEvent, SearchStatus
+    from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchStatus
     from g2l.structure import DilationStructure, LayerTopology
 
 METRICS = {"accuracy": "accuracy", "edit": "edit", "f1@10": "F1@10", "f1@25": "F1@25", "f1@50": "F1@50"}

@@ -59,7 +59,7 @@ class CandidateCheckpoints(StrEnum):
 
 
 class ExecutorKind(StrEnum):
-    """Where candidates are trained."""
+    """Train candidates in this process, in worker processes or in Ray."""
 
     SERIAL = "serial"
     PROCESS = "process"
@@ -108,30 +108,30 @@ _rare = partial(setting, rank=RARE)
 _placement = partial(_rare, changes_result=False)
 _ray = partial(_placement, needs={"executor": (ExecutorKind.RAY,)})
 
-BACKGROUND_HELP = "Background class, excluded from Edit and F1; repeatable; '' for none."
+BACKGROUND_HELP = "Background class, excluded from edit score and F1; repeatable; '' for none."
 FPS_HELP = "Frame rate of the features, for output in seconds."
 
 
 class DataConfig(Settings):
-    """Which data, and how it is read.
+    """Data set and how it is read.
 
     Where `sample_rate`, `normalize`, `background`, `group_pattern` or `fps` is None, the data set's
     `dataset.json` supplies it, or else the default (`g2l.datasets.facts.resolve_config`). Of
     several folds in `common`, `split` the first, the videos that all train on and none tests on are read.
     """
 
-    dataset: str = _first("", "Data set folder below --data-root.", required=True)
-    split: int = _first(1, "Fold k: splits/train.split<k>.bundle.", at_least=0)
-    data_root: Path = _first(Path("data"), "Directory of data sets.", changes_result=False)
+    dataset: str = _first("", "Data set: a folder in --data-root.", required=True)
+    split: int = _first(1, "Fold k in splits/train.split<k>.bundle.", at_least=0)
+    data_root: Path = _first(Path("data"), "Folder of data sets.", changes_result=False)
     sample_rate: int | None = setting(
         None,
-        "Use every r-th frame; predictions are repeated.",
+        "Use every r-th frame; predictions cover all frames.",
         at_least=1,
         default_text="dataset.json, else 1",
     )
     normalize: Normalization | None = setting(
         None,
-        "Standardise features by the statistics of a video or of train.",
+        "Standardise each feature with the statistics of its video or of train.",
         default_text="dataset.json, else none",
     )
     background: tuple[str, ...] | None = _rare(
@@ -139,18 +139,18 @@ class DataConfig(Settings):
     )
     fps: float | None = _rare(None, FPS_HELP, above=0, default_text="dataset.json")
     holdout_fraction: float = _rare(
-        0.25, "Fraction of train held out for selection, in whole groups.", above=0, below=1
+        0.25, "Fraction of train held out for selection, in whole subjects.", above=0, below=1
     )
     group_pattern: str | None = _rare(
         None,
-        "Regular expression; its group 1 is the subject in a video name; '' for no groups.",
+        "Regular expression; group 1 is the subject in a video name; '' for none.",
         default_text="names of GTEA, 50Salads and Breakfast",
     )
     length_tolerance: int = _rare(
-        16, "Largest tolerated difference in length of features and labels.", unit="frames", at_least=0
+        16, "Largest allowed difference in length between features and labels.", unit="frames", at_least=0
     )
     cache_mb: int = _placement(
-        1024, "Memory for decoded videos; the rest is memory-mapped.", unit="MiB", at_least=0
+        1024, "Memory for decoded videos; further videos are memory-mapped.", unit="MiB", at_least=0
     )
     seed: int = seed_setting()
     common: tuple[int, ...] = ()
@@ -179,7 +179,7 @@ class DataConfig(Settings):
 
 
 class BackboneConfig(Settings):
-    """Which network, and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
+    """Network and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
 
     `stages`, `layers` and `prediction_layers` are those of the hand-designed structure only: any other
     structure has its own.
@@ -188,12 +188,12 @@ class BackboneConfig(Settings):
     name: str = _first(
         "ms-tcn", "Backbone: ms-tcn, ms-tcn++, asformer or package.module:factory.", option="backbone"
     )
-    stages: int = setting(4, "Stages of a hand-designed network.", at_least=1)
-    layers: int = setting(10, "Layers per hand-designed stage.", at_least=1)
+    stages: int = setting(4, "Stages (hand-designed structure).", at_least=1)
+    layers: int = setting(10, "Layers per stage (hand-designed structure).", at_least=1)
     prediction_layers: int | None = _rare(
         None, "Layers of the first stage of MS-TCN++.", at_least=1, default_text="one more than --layers"
     )
-    feature_maps: int = _rare(64, "Channels of the stages.", at_least=1)
+    feature_maps: int = _rare(64, "Channels per layer.", at_least=1)
     dropout: float = _rare(0.5, "Dropout probability of the residual layers.", at_least=0, below=1)
     causal: bool = setting(False, "Use causal convolutions (no look-ahead).")
 
@@ -247,29 +247,29 @@ class BackboneConfig(Settings):
 
 
 class RecipeConfig(Settings):
-    """How one network is trained (G2L, section 4.1; MS-TCN, section 3.3)."""
+    """Training recipe (G2L, section 4.1; MS-TCN, section 3.3)."""
 
-    epochs: int = setting(50, "Training epochs, at most.", at_least=1, presets={PAPER: 65, DEMO: 60})
-    batch_size: int = setting(4, "Videos per step.", at_least=1, presets={PAPER: 8})
+    epochs: int = setting(50, "Maximum number of training epochs.", at_least=1, presets={PAPER: 65, DEMO: 60})
+    batch_size: int = setting(4, "Videos per optimiser step.", at_least=1, presets={PAPER: 8})
     learning_rate: float = setting(5e-4, "Learning rate (Adam).", above=0, presets={DEMO: 1e-3})
     class_weights: ClassWeights = setting(
-        ClassWeights.NONE, "Class weights of the loss, from the frames in train."
+        ClassWeights.NONE, "Class weights of the loss, from class frequencies in train."
     )
     selection: Selection = _rare(
         Selection.BEST,
-        "Epochs: best chooses their number on hold-outs cut from train; last takes all of --epochs.",
+        "best: hold-outs choose the number of epochs; last: train on all of train for --epochs.",
         presets={PAPER: Selection.LAST},
     )
-    refit: bool = setting(True, "Train on all of train for the number of epochs that hold-outs choose.")
+    refit: bool = setting(True, "Retrain on all of train for the number of epochs that hold-outs choose.")
     decay_epoch: int | None = _rare(
         None, "Epoch after which the learning rate decays.", at_least=1, presets={PAPER: 50}
     )
-    decay_factor: float = _rare(0.1, "Learning rate factor at --decay-epoch.", above=0)
+    decay_factor: float = _rare(0.1, "Factor of the learning rate after --decay-epoch.", above=0)
     smoothing_weight: float = _rare(0.15, "Weight λ of the truncated smoothing loss.", at_least=0)
     smoothing_clamp: float = _rare(4.0, "Clamp τ of |Δ log-probability| in the smoothing loss.", above=0)
-    gradient_clip: float | None = _rare(None, "Largest norm of the gradients.", above=0)
+    gradient_clip: float | None = _rare(None, "Maximum gradient norm.", above=0)
     monitor: str = _rare("f1", "Hold-out metric that selects the best epoch.", choices=FITNESS_METRICS)
-    compile: bool = _rare(False, "Use torch.compile (slow start), except in searches.")
+    compile: bool = _rare(False, "Use torch.compile, except in searches; slow to start.")
     mixed_precision: bool = _rare(True, "Use bfloat16 autocast on CUDA.")
 
 
@@ -277,22 +277,22 @@ class SearchLimits(Settings):
     """Limits of every structure of a search."""
 
     max_receptive_field: int | None = setting(
-        None, "Largest receptive field.", unit="frames", at_least=1, default_text="no limit"
+        None, "Maximum receptive field.", unit="frames", at_least=1, default_text="no limit"
     )
     max_look_ahead: int | None = setting(
-        None, "Largest look-ahead.", unit="frames", at_least=0, default_text="no limit"
+        None, "Maximum look-ahead.", unit="frames", at_least=0, default_text="no limit"
     )
 
 
 class GlobalSearchConfig(SearchLimits):
-    """The global search (G2L, section 3.2; METHOD: deviations are listed in `g2l.search`).
+    """Global search (G2L, section 3.2).
 
     The preset `fast` searches shapes at the cost of at most 5 full trainings, rates at that of 24.
     """
 
     trainings: float | None = _first(
         None,
-        "Budget of the search; none: until a shape is shown. Of rates: 24.",
+        "Maximum search cost, or none. Searches of rates: 24.",
         unit="full trainings",
         above=0,
         presets={FAST: 5.0},
@@ -301,29 +301,36 @@ class GlobalSearchConfig(SearchLimits):
     )
     space: Space = setting(
         Space.RATES,
-        "Search stages, layers and growth; all rates; or rates after shapes.",
+        "Search stages, layers and growth (shapes), the rate of every layer, or both.",
         presets={FAST: Space.SHAPES},
     )
     shapes: tuple[str, ...] = _rare(
-        (), "Shape to compare: 8,5,5 (layers); 8,5,5^3 (growth 3); repeatable.", default_text="seven"
+        (),
+        "Shape to compare: 8,5,5 (layers per stage); 8,5,5^3 (growth 3); repeatable.",
+        default_text="seven",
     )
-    margin: float = setting(1.5, "Loss that still counts as equal.", unit="points", above=0)
+    margin: float = setting(1.5, "Score loss that still counts as equal.", unit="points", above=0)
     prefer: Preference = _rare(
         Preference.SHOWN,
-        "Ship the cheapest shape shown equal, the best shown better, or the cheapest estimate.",
+        "Ship the cheapest shape shown equal, the best shown better, or the cheapest by estimate.",
     )
     max_epochs: int | None = _rare(
-        None, "Longest training of a shape that still improves.", at_least=1, default_text="twice --epochs"
+        None,
+        "Maximum number of epochs of a shape that still improves.",
+        at_least=1,
+        default_text="twice --epochs",
     )
-    holdouts: int = _rare(1, "Hold-outs that rates are scored on.", at_least=1, at_most=99, presets={FAST: 2})
-    strategy: Strategy = _rare(Strategy.GENETIC, "Strategy of a search of rates.")
+    holdouts: int = _rare(
+        1, "Hold-outs per candidate in a search of rates.", at_least=1, at_most=99, presets={FAST: 2}
+    )
+    strategy: Strategy = _rare(Strategy.GENETIC, "Strategy of the search of rates.")
     population: int = _rare(12, "Structures per generation.", at_least=2, presets={PAPER: 50, DEMO: 6})
     generations: int = _rare(
         6, "Generations after the first population.", at_least=0, presets={PAPER: 100, DEMO: 2}
     )
     proxy: ProxyChoice = _rare(
         ProxyChoice.FIXED,
-        "Training of a candidate: a third of a full one, or fixed by --proxy-steps or --proxy-epochs.",
+        "Candidate training: a third of a full training, or --proxy-steps or --proxy-epochs.",
         presets={FAST: ProxyChoice.THIRD},
     )
     budget: Budget = _rare(
@@ -332,25 +339,33 @@ class GlobalSearchConfig(SearchLimits):
         presets={PAPER: Budget(5, "epochs"), DEMO: Budget(100, "steps")},
         option="proxy",
     )
-    leaders: int = _rare(0, "Structures that race under new seeds.", at_least=0, presets={FAST: 3})
-    final_seeds: int = setting(0, "Trainings of winner and hand-designed, compared on test.", at_least=0)
+    leaders: int = _rare(
+        0, "Best candidates that are trained again under new seeds.", at_least=0, presets={FAST: 3}
+    )
+    final_seeds: int = setting(
+        0, "Full trainings of winner and hand-designed structure, compared on test.", at_least=0
+    )
     fitness: str = _rare(
         "f1", "Hold-out metric that ranks candidates; f1 is the mean of F1@10,25,50.", choices=FITNESS_METRICS
     )
-    max_exponent: int = _rare(10, "Largest rate as an exponent of 2.", unit="exponent", at_least=0)
-    mutation_probability: float = _rare(0.2, "Mutation probability of a child.", at_least=0, at_most=1)
+    max_exponent: int = _rare(10, "Maximum rate, as an exponent of 2.", unit="exponent", at_least=0)
+    mutation_probability: float = _rare(0.2, "Probability that a child is mutated.", at_least=0, at_most=1)
     gene_mutation_probability: float = _rare(
-        0.2, "Mutation probability of each rate of a mutated child.", at_least=0, at_most=1
+        0.2, "Probability that a rate of a mutated child changes.", at_least=0, at_most=1
     )
     survival_margin: float = _rare(
-        20.0, "Largest distance of survivors from the best.", unit="points", at_least=0, presets={PAPER: 10.0}
+        20.0,
+        "Maximum distance between the scores of survivors and the best.",
+        unit="points",
+        at_least=0,
+        presets={PAPER: 10.0},
     )
     candidate_checkpoints: CandidateCheckpoints = _placement(
         CandidateCheckpoints.ALL, "Candidates whose weights are kept."
     )
     executor: ExecutorKind = _placement(
         ExecutorKind.SERIAL,
-        "Where candidates are trained.",
+        "Train candidates in this process, in worker processes or in Ray.",
         default_text="process on the CPU, serial on a GPU",
     )
     workers: int = _placement(
@@ -361,37 +376,42 @@ class GlobalSearchConfig(SearchLimits):
         rank=Rank.ADVANCED,
     )
     ray_address: str | None = _ray(
-        None, "Ray cluster to use as a whole: host:port or auto.", default_text="one is started here"
+        None,
+        "Address of a Ray cluster, all of which is used: host:port or auto.",
+        default_text="a local one is started",
     )
     gpus_per_candidate: float = _ray(
-        0.0, "GPUs per candidate in Ray; 0.25: four on each.", at_least=0, default_text="1 with --device cuda"
+        0.0,
+        "GPUs per candidate in Ray; 0.25: four candidates per GPU.",
+        at_least=0,
+        default_text="1 with --device cuda",
     )
 
 
 class LocalSearchConfig(SearchLimits):
-    """The expectation-guided iterative search (G2L, section 3.3; RF-Next, section 3.3)."""
+    """Local search: expectation-guided and iterative (G2L, section 3.3; RF-Next, section 3.3)."""
 
-    ending: Ending = setting(Ending.SINGLE, "Final layers: one rate, branches, or branches merged.")
+    ending: Ending = setting(Ending.SINGLE, "Final layers: one rate, branches, or merged branches.")
     rule: LocalRule = _rare(
         LocalRule.EVIDENCE,
-        "When rates move: only beyond noise and after a warm-up, or at every estimate (the paper).",
+        "Move rates beyond noise only, after a warm-up, or at every update (the paper).",
         presets={PAPER: LocalRule.EXPECTATION},
     )
     expansion_rate: float = _rare(
         0.1, "Expansion rate ρ: branches of a rate d span (1 − ρ)d to (1 + ρ)d.", above=0, at_most=1
     )
     branches: int = _rare(3, "Branches per layer: 2, or an odd number.", at_least=2)
-    updates: int = _rare(10, "Number of rate estimates; the last one removes the branches.", at_least=1)
+    updates: int = _rare(10, "Number of rate updates; the last one removes the branches.", at_least=1)
     interval: Budget = _rare(
         Budget(3, "epochs"),
-        "Training between two estimates",
+        "Training between two updates",
         presets={FAST: Budget(20, "steps"), DEMO: Budget(12, "steps")},
     )
     branch_learning_rate: float = _rare(
         2e-3, "Learning rate of the branch weights (Adam).", above=0, presets={PAPER: 5e-4}
     )
     max_rate: int | None = _rare(
-        None, "Largest dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
+        None, "Maximum dilation rate.", unit="frames", at_least=1, default_text="the longest training video"
     )
 
     @property

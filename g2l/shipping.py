@@ -16,10 +16,10 @@ class Ship(StrEnum):
 
 
 class ContestConfig(Settings):
-    """How a pipeline chooses between the hand-designed structure and those that were found."""
+    """Choice between the hand-designed structure and those that were found."""
 
-    ship: Ship = setting(Ship.BEST, "Structure to export; best: the one that hold-outs show to be best.")
+    ship: Ship = setting(Ship.BEST, "Structure to export; best: the one that hold-outs choose.")
     until_decided: bool = setting(False, "Add trainings on hold-outs until the comparison is decided.")
     most_trainings: int = setting(
-        12, "Largest number of hold-out trainings with --until-decided.", at_least=1, rank=Rank.RARE
+        12, "Maximum number of hold-out trainings with --until-decided.", at_least=1, rank=Rank.RARE
     )

@@ -60,8 +60,12 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
         return value
     if kind is float and value is None:
         return float("nan")
-    if is_dataclass(kind) and isinstance(value, dict):
-        return build(cast(Any, kind), value, place)
+    if is_dataclass(kind):
+        record: Any = kind
+        if isinstance(value, dict):
+            return build(record, value, place)
+        if len(_hints(record)) == 1:  # such as a structure, from its nested lists
+            return record(_checked(next(iter(_hints(record).values()))[0], value, name, place))
     if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
         return kind(value)
     json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)

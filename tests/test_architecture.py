@@ -64,7 +64,7 @@ ALLOWED = {
     # Of training it takes the choice of a device only, for models that run in torch.
     "inference": BASE | {"settings", "metrics", "datasets", "models", "training"},
     # Of search it takes the journal, of models the size of a network; it trains nothing.
-    "report": BASE | {"metrics", "search", "settings", "models"},
+    "report": BASE | {"metrics", "search", "settings", "models", "typed_json"},
     "pipeline": BASE | STAGES | {"settings", "shipping", "structure_files", "tracking", "report"},
     "cli": BASE | STAGES | {"shipping", "report", "settings", "structure_files", "tracking", "pipeline"},
 }

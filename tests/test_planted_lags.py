@@ -23,7 +23,7 @@ from g2l.datasets.synthetic import lags, write_dataset
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
 from g2l.search.engine import Search
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology

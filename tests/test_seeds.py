@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from g2l.search.race import FIRST_SEED, ROUNDS
+from g2l.search.budget import ROUNDS
+from g2l.search.race import FIRST_SEED
 from g2l.seeds import BLOCK, SeedPlan
 from g2l.settings import LARGEST_SEED
 

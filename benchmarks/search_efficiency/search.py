@@ -16,12 +16,11 @@ from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.files import fingerprint
 from g2l.metrics.scores import metric_value
 from g2l.search.budget import StepBudget, task_steps
-from g2l.search.candidates import GenerationSummary
+from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchPhase
 from g2l.search.engine import Search
-from g2l.search.events import EvaluationEvent, SearchPhase
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.executors.base import SerialExecutor
+from g2l.search.journal import EvaluationStore
 from g2l.search.loop import GlobalSearchResult, run_global_search
-from g2l.search.store import EvaluationStore
 from g2l.training.candidate import CandidateFitness
 
 Record = dict[str, Any]
@@ -126,7 +125,7 @@ class _Observer:
     def on_evaluation(self, finding: EvaluationEvent) -> None:
         self._ledger.charge(finding.evaluation.task)
         if finding.evaluation.status is EvaluationStatus.DONE:
-            kind = "evaluation" if finding.phase is SearchPhase.SEARCH else finding.phase.value
+            kind = "evaluation" if finding.status.phase is SearchPhase.SEARCH else "race"
             self._note(kind, finding.evaluation)
 
     def on_generation(self, summary: GenerationSummary) -> None:

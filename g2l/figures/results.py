@@ -18,7 +18,7 @@ _SHADES = ("#0072B2", "#56B4E9", "#9FD3F2", "#CFE9F8")
 """Of the stages of a network, first stage first."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Costed:
     """A structure with its score and its interval, in points, and its cost in multiply-adds per frame."""
 

@@ -17,26 +17,26 @@ class ExtractionConfig(Settings):
 
     videos: Path = _first(Path(), "Folder of videos.", required=True)
     encoder: Path = _first(
-        Path(), "Any .onnx whose input is (N, 3, H, W) frames or (N, 3, T, H, W) clips.", required=True
+        Path(), "Encoder (.onnx) of frames (N, 3, H, W) or clips (N, 3, T, H, W).", required=True
     )
-    output: Path = _first(Path(), "Folder for <video>.npy and features.json.", required=True)
-    fps: float = _first(15.0, "Features per second of video.", above=0, at_most=500)
+    output: Path = _first(Path(), "Output folder for <video>.npy and features.json.", required=True)
+    fps: float = _first(15.0, "Feature vectors per second of video.", above=0, at_most=500)
     mean: str | None = setting(
-        None, "Mean of red, green, blue in 0 to 1, such as 0.5,0.5,0.5.", default_text="ImageNet's"
+        None, "Mean of red, green and blue (0 to 1), such as 0.5,0.5,0.5.", default_text="ImageNet"
     )
-    std: str | None = setting(None, "Standard deviation of red, green, blue.", default_text="ImageNet's")
+    std: str | None = setting(None, "Standard deviation of red, green and blue.", default_text="ImageNet")
     size: int | None = setting(
         None,
-        "Height and width, where the encoder accepts any.",
+        "Height and width of frames, if the encoder accepts any.",
         unit="pixels",
         at_least=1,
         default_text="224",
     )
     clip_frames: int | None = setting(
-        None, "T, where the encoder accepts any.", unit="frames", at_least=1, default_text="16"
+        None, "Frames per clip, if the encoder accepts any.", unit="frames", at_least=1, default_text="16"
     )
-    encoder_output: str | None = setting(None, "Output to read of an encoder that has several.")
-    batch_size: int = setting(32, "Frames or clips encoded at once.", at_least=1)
+    encoder_output: str | None = setting(None, "Output to read from an encoder with several.")
+    batch_size: int = setting(32, "Frames or clips per batch.", at_least=1)
     device: str = _first("auto", "Device to run on.", choices=("auto", "cpu", "cuda"))
 
     def errors(self) -> Iterator[str]:

@@ -25,12 +25,10 @@ from g2l.evaluation import Evaluation, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
 from g2l.pipeline.output import link_or_copy
 from g2l.records import METRICS, LineLog, MetricsRecord
-from g2l.search.candidates import GenerationSummary
-from g2l.search.events import EvaluationEvent, SearchStatus
-from g2l.search.executors.contract import Executor
+from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchStatus
+from g2l.search.executors.base import Executor, SerialExecutor
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray import RayExecutor
-from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import check_limits
 from g2l.structure import DilationStructure
 from g2l.training.candidate import CandidateFitness

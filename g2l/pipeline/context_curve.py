@@ -47,7 +47,9 @@ LONGER = 4
 """How many times as long a network that still improves is trained: small receptive fields take longer."""
 CONFIDENCE = 0.9
 NOTICEABLE = 3.0
-"""F1 that too short a context costs at least (METHOD, section 8); a larger interval tells nothing of it."""
+"""F1 that too short a context usually costs (METHOD, section 8): an interval above it decides nothing."""
+FEW = 3
+"""Receptive fields that an estimate of the noise needs."""
 LOST = 0.5
 """F1 that a model may lose by what it is said not to need; its scores have no noise of training."""
 
@@ -109,8 +111,9 @@ class ContextCurve:
     Attributes:
         points: By receptive field, ascending.
         error: Half the 90 % interval of a difference of two points in F1.
-        needed: Index of the smallest receptive field whose loss is within that interval and not noticeable
-            (of a model: from which on it is below `LOST`); of the largest one where nothing was learnt.
+        needed: Index of the smallest receptive field whose loss is within that interval (of a model: from
+            which on it is below `LOST`); of the best one where the interval is too wide to tell, and of the
+            largest one where nothing was learnt.
         seconds_per_frame: Of a frame as the network sees it, or None.
         verdict: Why nothing was learnt, or None.
         rising: Whether the next smaller receptive field would catch up with the best one if its F1 went on
@@ -126,11 +129,21 @@ class ContextCurve:
     rising: bool = False
     causal: bool = False
 
+    @property
+    def undecided(self) -> bool:
+        """Whether a loss that matters could go unseen."""
+        return self.error > NOTICEABLE and self.points[0].unchanged is None
+
     def words(self) -> str:
         """Return what was found, in a sentence or two."""
         if self.verdict is not None:
             return self.verdict
         point = self.points[self.needed]
+        if self.undecided:
+            return (
+                f"Undecided: {self._radius(point)} scored best, but differences below {self.error:.1f} F1 "
+                "cannot be seen. Add --repeats."
+            )
         if point.unchanged is not None:
             said = (
                 f"The model gains less than {LOST} F1 from frames beyond {self._radius(point)} "
@@ -141,14 +154,8 @@ class ContextCurve:
             said = f"The largest context, {self._radius(point)}, is the best by {gain:.1f} F1: try longer."
         else:
             said = f"Beyond {self._radius(point)} nothing is gained (± {self.error:.1f} F1)"
-            if self.error > NOTICEABLE:
-                said = (
-                    f"Undecided: no gain is seen beyond {self._radius(point)}, but differences below "
-                    f"{self.error:.1f} F1 cannot be seen: add --repeats"
-                )
         if self.needed == 0:
-            smallest = "the smallest context that was tried"
-            return f"{said}. That is {smallest}." if said.startswith("Undecided") else f"{said}: {smallest}."
+            return f"{said}: the smallest context that was tried."
         below = self.points[self.needed - 1]
         joint = " With" if said.endswith(".") else "; with"
         late = ", but that still rises at the end of its training: raise --epochs" if self.rising else ""
@@ -206,8 +213,12 @@ def measure_context(
 
 
 def structures_of(task: ContextTask, longest: int) -> list[DilationStructure]:
-    """Return structures of one shape, with rates up to caps that are evenly spread in logarithm."""
-    layers = min(max(int(math.log2(max(longest, 2))), SMALLEST), DEEPEST)
+    """Return structures of one shape, with rates up to caps that are evenly spread in logarithm.
+
+    The largest receptive field lets a frame see at least half of the longest video to each side, and no more
+    than all of it.
+    """
+    layers = min(max(int(math.log2(max(longest, 2))) - 1, SMALLEST), DEEPEST)
     whole = task.backbone.hand_designed((layers,) * STAGES)
     exponents = sorted({round(number) for number in np.linspace(0, layers - 1, task.points)})
     return [
@@ -227,7 +238,8 @@ def curve_of(
     """Return the curve of scores.
 
     The noise is what is left of F1 after the mean of each receptive field and of each repeat is taken out:
-    all receptive fields of a repeat share hold-out and seed, or the video.
+    all receptive fields of a repeat share hold-out and seed, or the video. Receptive fields that are shown to
+    be worse say nothing of it, as bad networks differ more from one training to the next.
 
     Args:
         frames: Of each receptive field, ascending.
@@ -237,13 +249,11 @@ def curve_of(
         causal: See `ContextCurve`.
     """
     f1 = np.array([[metric_value(one, "f1") for one in repeats] for repeats in scores])  # (fields, repeats)
-    left = f1 - f1.mean(1, keepdims=True) - f1.mean(0, keepdims=True) + f1.mean()
-    freedom = (f1.shape[0] - 1) * (f1.shape[1] - 1)
-    error = 0.0
-    if freedom:
-        deviation = math.sqrt(float(np.square(left).sum()) / freedom)
-        error = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
     means = f1.mean(1)
+    error, near = _half_width(f1), means.max() - means <= _half_width(f1)
+    while FEW <= near.sum() < len(near) and _half_width(f1[near]) < error:
+        error = _half_width(f1[near])
+        near &= means.max() - means <= error
     points = tuple(
         ContextPoint(
             frames=field,
@@ -257,7 +267,7 @@ def curve_of(
     )
     verdict = nothing_learnt(means.tolist()) if unchanged is None else None
     if unchanged is None:
-        needed = int((means.max() - means > min(error, NOTICEABLE)).argmin())
+        needed = int((means.max() - means > (error if error <= NOTICEABLE else 0)).argmin())
     else:
         needed = int(np.flatnonzero(means[-1] - means >= LOST).max(initial=-1)) + 1
     rises = [float(np.mean([one.get(RISE, 0.0) for one in of])) for of in scores]
@@ -270,6 +280,16 @@ def curve_of(
         rising=unchanged is None and needed > 0 and 3 * rises[needed - 1] >= points[needed - 1].loss,
         causal=causal,
     )
+
+
+def _half_width(f1: np.ndarray) -> float:
+    """Return half the interval of a difference of two means of scores (receptive fields, repeats)."""
+    left = f1 - f1.mean(1, keepdims=True) - f1.mean(0, keepdims=True) + f1.mean()
+    freedom = (f1.shape[0] - 1) * (f1.shape[1] - 1)
+    if not freedom:
+        return 0.0
+    deviation = math.sqrt(float(np.square(left).sum()) / freedom)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * math.sqrt(2 / f1.shape[1])
 
 
 def suggest(backbone: BackboneConfig, frames: int) -> DilationStructure:

@@ -44,7 +44,7 @@ from g2l.receptive_field import Ending
 from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
 from g2l.search.budget import CostPlan, SearchCost
-from g2l.search.events import SearchObserver
+from g2l.search.candidates import SearchObserver
 from g2l.search.space import check_limits
 from g2l.shipping import ContestConfig
 from g2l.structure import DilationStructure

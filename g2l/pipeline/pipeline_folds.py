@@ -28,7 +28,7 @@ from g2l.pipeline.pipeline import (
 from g2l.records import write_result
 from g2l.report.render import write_report
 from g2l.search.budget import CostPlan
-from g2l.search.events import SearchObserver
+from g2l.search.candidates import SearchObserver
 
 
 @dataclass(frozen=True, kw_only=True)

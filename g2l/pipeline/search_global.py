@@ -38,14 +38,13 @@ from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_co
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
 from g2l.search.budget import CostPlan, plan_search
+from g2l.search.candidates import SearchObserver
 from g2l.search.engine import Search
-from g2l.search.events import SearchObserver
-from g2l.search.journal import Journal
+from g2l.search.journal import EvaluationStore, Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.proposals.shapes import Proof, plan_shapes
 from g2l.search.shapes import Shape, ShapeSpace, canonical_shapes, holdout_share
 from g2l.search.space import SearchSpace
-from g2l.search.store import EvaluationStore
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure

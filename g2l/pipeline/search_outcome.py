@@ -8,9 +8,10 @@ from typing import Any, Self
 
 from g2l.metrics.comparison import Comparison
 from g2l.metrics.scores import metric_value
+from g2l.search.budget import race_budget
 from g2l.search.loop import GlobalSearchResult
 from g2l.search.proposals.shapes import Proof, Row
-from g2l.search.race import Race, RaceResult, race_budget
+from g2l.search.race import Race, RaceResult
 from g2l.structure import DilationStructure, LayerTopology
 
 SHOWN = 5
@@ -121,18 +122,17 @@ def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
 
 
 def _reason(race: Race, result: GlobalSearchResult) -> str:
-    choice = race.choice
-    if choice.difference is None:
+    if race.difference is None:
         return "It is the only one that could be trained under fresh seeds."
-    error = "unknown" if choice.standard_error is None else f"{choice.standard_error:.1f}"
-    if choice.winner.structure != result.hand_designed.structure:
+    error = "unknown" if race.standard_error is None else f"{race.standard_error:.1f}"
+    if race.winner.structure != result.hand_designed.structure:
         return (
-            f"Under fresh seeds it is {choice.difference:.1f} points above the hand-designed structure "
+            f"Under fresh seeds it is {race.difference:.1f} points above the hand-designed structure "
             f"(standard error {error}): more than noise."
         )
-    if choice.tie:
+    if race.difference > 0:
         return (
-            f"The best leader is {choice.difference:.1f} points above the hand-designed structure under "
+            f"The best leader is {race.difference:.1f} points above the hand-designed structure under "
             f"fresh seeds (standard error {error}): no more than noise, and ties go to the hand-designed one."
         )
     return "No leader is above the hand-designed structure under fresh seeds."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from g2l.report.facts import RunFacts
@@ -13,12 +14,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """Sentences of plain text; a lead is what a reader should not miss."""
+class Text:
+    """Plain text: a `paragraph`, a `lead` that no reader should miss, a `heading`, or `code` to be copied."""
 
-    kind: ClassVar[str] = "paragraph"
     text: str
-    lead: bool = False
+    kind: str = "paragraph"
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,7 @@ class Warnings:
     """Things to know before numbers are believed."""
 
     kind: ClassVar[str] = "warnings"
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Heading:
-    """The name of a run, where a section has a part for each."""
-
-    kind: ClassVar[str] = "heading"
-    text: str
+    items: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,25 +34,21 @@ class Table:
     """Rows of text; the first column names the row.
 
     Attributes:
-        caption: What it shows.
-        columns: Names of the columns.
-        rows: Of the same length each.
         words: Number of columns that hold words and are aligned left.
         folded: Whether it is shown on request only.
     """
 
     kind: ClassVar[str] = "table"
     caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, ...]]
     words: int = 1
     folded: bool = False
 
     def without_first(self) -> Table:
         """Return the table without its first column."""
-        return replace(
-            self, columns=self.columns[1:], rows=tuple(row[1:] for row in self.rows), words=self.words - 1
-        )
+        rows = [row[1:] for row in self.rows]
+        return replace(self, columns=self.columns[1:], rows=rows, words=self.words - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +80,17 @@ class Matrix:
 
     kind: ClassVar[str] = "matrix"
     caption: str
-    names: tuple[str, ...]
-    numbers: tuple[int, ...]
-    frames: tuple[tuple[int, ...], ...]
+    names: Sequence[str]
+    numbers: Sequence[int]
+    frames: Sequence[Sequence[int]]
 
     @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
+    def shares(self) -> list[list[float]]:
         """Percent of the frames of each true class."""
-        return tuple(tuple(100 * cell / max(1, sum(row)) for cell in row) for row in self.frames)
+        return [[100 * cell / max(1, sum(row)) for cell in row] for row in self.frames]
 
     @property
-    def confusions(self) -> tuple[tuple[str, str, int, float], ...]:
+    def confusions(self) -> list[tuple[str, str, int, float]]:
         """Most frequent confusions: true class, predicted class, frames, percent of the true class."""
         cells = [
             (self.names[true], self.names[predicted], frames, self.shares[true][predicted])
@@ -110,43 +98,22 @@ class Matrix:
             for predicted, frames in enumerate(row)
             if frames and true != predicted
         ]
-        return tuple(sorted(cells, key=lambda cell: (-cell[2], cell[:2]))[:10])
+        return sorted(cells, key=lambda cell: (-cell[2], cell[:2]))[:10]
 
 
-@dataclass(frozen=True)
-class Code:
-    """Text to be copied as it is."""
-
-    kind: ClassVar[str] = "code"
-    caption: str
-    text: str
+Block: TypeAlias = Text | Warnings | Table | Picture | Matrix
+Section: TypeAlias = Callable[[Sequence[RunFacts]], Sequence[Block]]
 
 
-Block: TypeAlias = Paragraph | Warnings | Heading | Table | Picture | Matrix | Code
+def of_each(build: Callable[[int, RunFacts], Sequence[Block]]) -> Section:
+    """Make a section of the blocks of one run: those of every run, below its label if there are several."""
 
+    @wraps(build)
+    def section(runs: Sequence[RunFacts]) -> list[Block]:
+        blocks: list[Block] = []
+        for number, run in enumerate(runs):
+            found = build(number, run)
+            blocks += [Text(run.label, "heading"), *found] if found and len(runs) > 1 else found
+        return blocks
 
-def of_each(runs: Sequence[RunFacts], build: Callable[[int, RunFacts], Sequence[Block]]) -> tuple[Block, ...]:
-    """Return the blocks of every run, below its label if there are several."""
-    blocks: list[Block] = []
-    for number, run in enumerate(runs):
-        found = build(number, run)
-        blocks += [Heading(run.label), *found] if found and len(runs) > 1 else found
-    return tuple(blocks)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a report by its id on the page; one without blocks is left out."""
-
-    key: str
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True)
-class Report:
-    """The whole of it."""
-
-    title: str
-    subtitle: str
-    sections: tuple[Section, ...]
+    return section

@@ -1,9 +1,10 @@
-"""Facts of a run for the report: frozen, typed, checked when read."""
+"""Facts of a run for the report, most of them as the JSON files of its folder hold them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from g2l.config import FAMILIES, BackboneConfig
@@ -16,10 +17,12 @@ from g2l.records import DatasetRecord, LocalSearchUpdate
 from g2l.structure import DilationStructure, LayerTopology
 
 HAND_DESIGNED = "hand-designed"
+MOST_FRAMES = 2**24
+"""Frames of one video that a figure can draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeaderFacts:
+class Leader:
     """One of the best structures of a search, with its mean hold-out fitness; None where it failed."""
 
     structure: DilationStructure
@@ -30,22 +33,7 @@ class LeaderFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalResult:
-    """Result of a global search; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
-
-    fitness: float
-    hand_designed_fitness: float
-    evaluations: int
-    steps: int
-    final_steps: int
-    full_steps: int
-    seconds: float
-    leaders: tuple[LeaderFacts, ...]
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShapeFacts:
+class Shape:
     """A shape of a search against the hand-designed structure; see `g2l.search.proposals.shapes.Row`."""
 
     structure: DilationStructure
@@ -60,13 +48,27 @@ class ShapeFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GlobalResult:
+    """Result of a global search; see `g2l.pipeline.search_outcome.GlobalSearchOutcome`."""
+
+    fitness: float
+    hand_designed: DilationStructure
+    hand_designed_fitness: float
+    evaluations: int
+    steps: int
+    final_steps: int
+    full_steps: int
+    seconds: float
+    leaders: tuple[Leader, ...]
+    shapes: tuple[Shape, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GlobalFacts:
     """A global search: all scores in the order in which they became known; no winner while it runs.
 
-    Attributes:
-        hand_designed: The 2^l structure as it is in the space that was searched.
-        shapes: The hand-designed one first; empty for a search of rates.
-        curves: Hold-out curves by name of the shape.
+    `curves` are hold-out curves by name of the shape.
     """
 
     strategy: str
@@ -75,8 +77,12 @@ class GlobalFacts:
     hand_designed: DilationStructure
     scores: tuple[Scored, ...]
     result: GlobalResult | None = None
-    shapes: tuple[ShapeFacts, ...] = ()
     curves: Mapping[str, HoldoutCurve] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The hand-designed shape first; empty for a search of rates."""
+        return () if self.result is None else self.result.shapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +91,15 @@ class LocalFacts:
 
     start: DilationStructure
     found: DilationStructure | None
-    updates: tuple[LocalSearchUpdate, ...]
+    updates: Sequence[LocalSearchUpdate]
     steps: int | None = None
 
     @property
     def paths(self) -> dict[str, list[int]]:
         """The rate of each layer before the first update and after each, in the order of the network."""
-        names = self.updates[0].layers if self.updates else ()
-        return {name: path_of(self.updates, name) for name in names}
+        return {
+            name: path_of(self.updates, name) for name in (self.updates[0].layers if self.updates else ())
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +107,23 @@ class ContextFacts:
     """Hold-out scores in percent against receptive fields in frames; see `g2l.pipeline.context_curve`."""
 
     frames: tuple[int, ...]
-    scores: Mapping[str, tuple[float, ...]]
+    f1: tuple[float, ...]
+    edit: tuple[float, ...]
+    accuracy: tuple[float, ...]
     error: float
     needed: int
     words: str
+
+    def __post_init__(self) -> None:
+        if {len(scores) for scores in self.scores.values()} != {len(self.frames)}:
+            raise ValueError("expected a score of every metric for each of `frames`")
+        if self.needed not in range(len(self.frames)):
+            raise ValueError("expected `needed` to be the place of one of `frames`")
+
+    @property
+    def scores(self) -> dict[str, tuple[float, ...]]:
+        """The scores by metric."""
+        return {"f1": self.f1, "edit": self.edit, "accuracy": self.accuracy}
 
 
 @dataclass(frozen=True)
@@ -135,10 +155,9 @@ class VideoFacts:
     Metrics are in percent, None where not defined; there are none where the truth is not known.
     """
 
-    name: str
     metrics: Mapping[str, float | None]
-    prediction: tuple[tuple[int, int], ...]
-    truth: tuple[tuple[int, int], ...] | None
+    prediction: tuple[tuple[int, ...], ...]
+    truth: tuple[tuple[int, ...], ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +167,7 @@ class ClassScores:
     precision: float | None
     recall: float | None
     f1: float | None
-    support: int
+    support: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +178,22 @@ class PredictionFacts:
     """
 
     classes: tuple[str, ...]
-    background: tuple[str, ...]
-    videos: tuple[VideoFacts, ...]
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    videos: Mapping[str, VideoFacts]
+    background: tuple[str, ...] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
     per_class: Mapping[str, ClassScores] = field(default_factory=dict)
     confusion: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        classes = len(self.classes)
+        if self.confusion and {len(row) for row in (self.confusion, *self.confusion)} != {classes}:
+            raise ValueError(f"expected `confusion` to have {classes} rows and columns")
+        for name, video in self.videos.items():
+            for row in (video.prediction, *([] if video.truth is None else [video.truth])):
+                labels, ends = zip(*row, strict=True)
+                rising = all(later > earlier for earlier, later in pairwise((0, *ends)))
+                if not rising or ends[-1] > MOST_FRAMES or not set(labels) <= set(range(classes)):
+                    raise ValueError(f"expected segments of {name} with rising ends and known classes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +205,7 @@ class RunFacts:
         source: Folder or run id that was asked for.
         kind: Of the run (`g2l.records.RunKind`).
         fps: Frames per second of the feature files, or None.
+        monitor: The metric of the hold-out curves.
         given: The structure of the model that predicted, or None.
         data: What `dataset.json` holds, or None.
         trainings: Full trainings, the hand-designed structure first.
@@ -189,13 +220,14 @@ class RunFacts:
     source: str
     kind: str
     settings: Mapping[str, Any]
-    command: tuple[str, ...] = ()
+    command: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     dataset: str | None = None
     split: str | None = None
     fps: float | None = None
     sample_rate: int = 1
     ending: str = "single"
+    monitor: str = MEAN_F1
     given: DilationStructure | None = None
     backbone: BackboneConfig | None = None
     data: DatasetRecord | None = None
@@ -215,12 +247,6 @@ class RunFacts:
         """How the convolutions of the network are connected, where that is known."""
         return None if self.backbone is None else self.backbone.topology
 
-    @property
-    def monitor(self) -> str:
-        """The metric of the hold-out curves."""
-        recipe = self.settings.get("recipe")
-        return str(recipe.get("monitor", MEAN_F1)) if isinstance(recipe, Mapping) else MEAN_F1
-
     def multiply_adds(self, structure: DilationStructure) -> int | None:
         """Return the multiply-adds per frame of a network with these rates, where that is known."""
         if self.backbone is None or self.data is None or self.backbone.name not in FAMILIES:
@@ -233,7 +259,7 @@ class RunFacts:
     @property
     def seconds_per_frame(self) -> float | None:
         """Seconds of a frame as the network sees it, or None where the frame rate is not known."""
-        return None if self.fps is None else self.sample_rate / self.fps
+        return self.sample_rate / self.fps if self.fps else None
 
     @property
     def subject(self) -> str:
@@ -245,17 +271,15 @@ class RunFacts:
     @property
     def structures(self) -> dict[str, DilationStructure]:
         """The structures of the run by name, the hand-designed one first."""
-        found: dict[str, DilationStructure] = {}
-        if self.backbone is not None:
-            found[HAND_DESIGNED] = self.backbone.hand_designed()
-        if self.local is not None and self.search is None:
-            found["start of the local search"] = self.local.start
-        if self.search is not None and self.search.winner is not None:
-            found["after the global search"] = self.search.winner
-        if self.local is not None and self.local.found is not None:
-            found["after the local search"] = self.local.found
-        if self.given is not None:
-            found["of the model"] = self.given
+        search, local = self.search, self.local
+        named = {
+            HAND_DESIGNED: self.backbone and self.backbone.hand_designed(),
+            "start of the local search": local.start if local and search is None else None,
+            "after the global search": search and search.winner,
+            "after the local search": local and local.found,
+            "of the model": self.given,
+        }
+        found = {name: one for name, one in named.items() if isinstance(one, DilationStructure)}
         for training in self.trainings:
             if training.structure not in found.values():
                 found[training.origin] = training.structure
@@ -263,6 +287,6 @@ class RunFacts:
 
 
 def one_run(runs: Sequence[RunFacts]) -> bool:
-    """Whether runs are one, or one of several folds with its folds."""
+    """Return whether runs are one, or one of several folds with its folds."""
     first, *others = runs
     return all(first.kind == "folds" and one.source.startswith(f"{first.source}/") for one in others)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from g2l.config import FITNESS_METRICS, BackboneConfig
 from g2l.errors import InputError, brief
 from g2l.figures.results import HoldoutCurve
+from g2l.figures.search import Scored
 from g2l.metrics.comparison import Comparison
-from g2l.metrics.scores import VideoScores, metric_value
+from g2l.metrics.scores import MEAN_F1, VideoScores, metric_value
 from g2l.records import (
     DATASET,
     EPOCHS,
@@ -33,43 +33,99 @@ from g2l.records import (
     fold_folder,
     named,
     read_epochs,
-)
-from g2l.report.checks import (
-    MOST_FRAMES,
-    MOST_LAYERS,
-    MOST_STAGES,
-    Json,
-    as_list,
-    as_metrics,
-    as_object,
-    as_structure,
-    build,
-    optional,
-    percent,
-    real,
-    whole,
+    read_updates,
 )
 from g2l.report.facts import (
     HAND_DESIGNED,
-    ClassScores,
+    ContextFacts,
+    GlobalFacts,
+    GlobalResult,
+    LocalFacts,
     PredictionFacts,
     RunFacts,
     SeedFacts,
+    Shape,
     TrainingFacts,
-    VideoFacts,
 )
-from g2l.report.searches import STRUCTURE, read_context, read_global_search, read_local_search
+from g2l.report.words import NAMES
+from g2l.search.journal import JournalContent, read_journal
+from g2l.structure import DilationStructure
+from g2l.typed_json import build, read_object
 
-SUMMARY = "summary.json"
+STRUCTURE, SUMMARY = "structure.json", "summary.json"
 EVALUATION, SEGMENTS = "evaluation.json", "segments.csv"
 WANTED = (
     *(RUN, STATUS, RESULT, DATASET, FOLDS, EPOCHS, JOURNAL, UPDATES),
     *(STRUCTURE, SUMMARY, EVALUATION, SEGMENTS),
 )
 """Everything that a report reads of a run, by name of the file."""
-
+_MOST_STAGES, _MOST_LAYERS = 64, 24
+"""Of a hand-designed network that a report computes."""
 _ORIGINS = {"winner": "searched"}
 """Names of trainings outside of a pipeline."""
+
+Stages = Mapping[Path, RunRecord | None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Data:
+    dataset: str | None = None
+    split: Any = None
+    fps: float | None = None
+    sample_rate: int | None = None
+
+
+@dataclass(frozen=True)
+class _Search:
+    fitness: str = MEAN_F1
+    strategy: str = "genetic"
+    ending: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.fitness not in NAMES:
+            raise ValueError(f"expected `fitness` to be one of {', '.join(NAMES)}, found {self.fitness!r}")
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    monitor: str = MEAN_F1
+
+    def __post_init__(self) -> None:
+        if self.monitor not in FITNESS_METRICS:
+            raise ValueError(f"expected `monitor` to be a metric, found {brief(repr(self.monitor))}")
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the report reads of the settings of stages."""
+
+    data: _Data | None = None
+    backbone: Mapping[str, Any] | None = None
+    recipe: _Recipe | None = None
+    search: _Search | None = None
+    global_search: _Search | None = None
+    local_search: _Search | None = None
+    branching: _Search | None = None
+    structure: DilationStructure | None = None
+    origin: str = ""
+    seed: int = 0
+
+    @classmethod
+    def of(cls, folder: Path, record: RunRecord) -> _Settings:
+        with named(folder / RUN):
+            return build(cls, record.settings, str(folder / RUN))
+
+    @property
+    def monitor(self) -> str:
+        return self.recipe.monitor if self.recipe else MEAN_F1
+
+
+@dataclass(frozen=True)
+class _Environment:
+    command: Sequence[Any] = ()
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    commit: str | None = None
 
 
 def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
@@ -84,7 +140,10 @@ def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
     runs = []
     for source, folder in folders.items():
         runs.append(read_run(folder, source))
-        runs += [read_run(folder / name, f"{source}/{name}") for name in _folds(folder)]
+        folds = FoldsRecord.read(folder)
+        for name in map(fold_folder, folds.folds if folds else ()):
+            if (folder / name / RUN).is_file():
+                runs.append(read_run(folder / name, f"{source}/{name}"))
     times = Counter(run.label for run in runs)
     return tuple(
         run if times[run.label] == 1 else replace(run, label=f"{run.label} ({Path(run.source).name})")
@@ -103,70 +162,94 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
         InputError: It is not such a folder, or a file in it is damaged.
     """
     folds = FoldsRecord.read(folder)
-    stages = _stages(folder)
-    stages = {
-        path: stage for path, stage in stages.items() if path.name not in (folds.train if folds else ())
-    }
-    record = stages.get(folder)
+    stages = _stages(folder, folds)
     if not stages:
         raise InputError(
             f"{source or folder}: expected the output folder of a run, but it holds neither {RUN} nor "
             f"{SEGMENTS}.",
             hint="give the folder that search-global, search-local, train, pipeline or predict wrote to.",
         )
+    record = stages.get(folder)
+    settings = _Settings() if record is None else _Settings.of(folder, record)
     kind = RunKind.PREDICT if record is None else record.kind
-    searches = [read_global_search(path, one) for path, one in _of_kind(stages, RunKind.SEARCH_GLOBAL)]
-    local = [read_local_search(path, one) for path, one in _of_kind(stages, RunKind.SEARCH_LOCAL)]
-    contexts = [read_context(path) for path, _ in _of_kind(stages, RunKind.CONTEXT)]
+    facts, chosen = _data(stages), settings.data or _Data()
+    searches = [_global_search(*stage) for stage in _of_kind(stages, RunKind.SEARCH_GLOBAL)]
+    local = [_local_search(*stage) for stage in _of_kind(stages, RunKind.SEARCH_LOCAL)]
+    contexts = [_read(path / RESULT, ContextFacts) for path, _ in _of_kind(stages, RunKind.CONTEXT)]
+    parts = (settings.local_search, settings.branching, settings.search)
+    with named(folder / RUN):
+        found = build(_Environment, (record and record.environment) or {}, str(folder / RUN))
+        backbone = _backbone(settings.backbone)
     run = RunFacts(
         label=folder.name,
         source=str(folder) if source is None else source,
         kind=kind.value,
         settings={} if record is None else record.settings,
-        data=_data(stages),
+        command=tuple(map(str, found.command)),
+        versions={name: str(one) for name, one in found.versions.items()}
+        | ({"commit": found.commit} if found.commit else {}),
+        dataset=chosen.dataset,
+        split=None if chosen.split is None else str(chosen.split),
+        # Where the settings leave it to the data, the data set's own facts count.
+        fps=facts.fps if chosen.fps is None and facts is not None else chosen.fps,
+        sample_rate=chosen.sample_rate or (facts.sample_rate if facts is not None else 1),
+        ending=next((part.ending for part in parts if part and part.ending), "single"),
+        monitor=settings.monitor,
+        given=settings.structure if kind is RunKind.PREDICT else None,
+        backbone=backbone,
+        data=facts,
         search=searches[0] if searches else None,
         local=local[0] if local else None,
         trainings=_trainings(stages),
         differences=_differences(stages),
         curves=_curves(stages),
         context=contexts[0] if contexts else None,
-        **(_contest(folder) if folds is None else {"reason": _of_folds(folder, folds)}),
         predictions=_predictions(stages),
         unfinished=_unfinished(folder, kind),
+        **({"reason": _of_folds(folder, folds)} if folds else _contest(folder)),
     )
-    if record is None:
-        return run
-    with named(folder / RUN):
-        run = _with_settings(run, record.environment or {})
     return run if run.dataset is None else replace(run, label=f"{run.kind} of {run.subject}")
 
 
-def _with_settings(run: RunFacts, environment: Json) -> RunFacts:
-    """Return the run with what its settings and its environment hold."""
-    settings = run.settings
-    data = as_object(settings.get("data") or {}, "data")
-    fps, split = data.get("fps"), data.get("split")
-    chosen = None if run.data is None else run.data.sample_rate  # where the settings leave it to the data
-    rate = data.get("sample_rate") or chosen or 1
-    fps = run.data.fps if fps is None and run.data is not None else fps
-    endings = (as_object(settings.get(name) or {}, name) for name in ("local_search", "branching", "search"))
-    given = settings.get("structure") if run.kind == RunKind.PREDICT else None
-    versions = {
-        name: str(found) for name, found in as_object(environment.get("versions", {}), "versions").items()
-    }
-    commit = environment.get("commit")
-    return replace(
-        run,
-        command=tuple(map(str, as_list(environment.get("command", []), "command"))),
-        versions=versions | ({"commit": str(commit)} if commit else {}),
-        dataset=None if data.get("dataset") is None else str(data["dataset"]),
-        split=None if split is None else str(split),
-        fps=None if fps is None else real(fps, "fps", 1e-6, 1e6),
-        sample_rate=whole(rate, "sample_rate", 1),
-        ending=next((str(found["ending"]) for found in endings if "ending" in found), "single"),
-        given=None if not given else as_structure(given),
-        backbone=_backbone(settings.get("backbone")),
-    )
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Return what a JSON file holds, None where there is none."""
+    if not path.is_file():
+        return None
+    with named(path):
+        return build(kind, read_object(path), str(path))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.is_file() else {}
+
+
+def _backbone(value: Mapping[str, Any] | None) -> BackboneConfig | None:
+    if value is None:
+        return None
+    backbone = BackboneConfig(**value).validate()
+    if backbone.stages > _MOST_STAGES or max(backbone.layers, backbone.prediction_layers or 1) > _MOST_LAYERS:
+        raise ValueError(f"expected at most {_MOST_STAGES} `stages` and {_MOST_LAYERS} `layers`")
+    backbone.topology.receptive_field(backbone.hand_designed())  # what cannot be computed is reported here
+    return backbone
+
+
+def _stages(folder: Path, folds: FoldsRecord | None) -> dict[Path, RunRecord | None]:
+    """Return the folders that hold a stage with their records: this one, and those just below it but folds.
+
+    Predictions of 0.1.0 outside a run have no record.
+    """
+    below = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    found: dict[Path, RunRecord | None] = {}
+    for path in (folder, *(path for path in below if path.name not in (folds.train if folds else ()))):
+        if (path / RUN).exists():
+            found[path] = RunRecord.read(path)
+        elif (path / SEGMENTS).is_file() or (path / EVALUATION).is_file():
+            found[path] = None
+    return found
+
+
+def _of_kind(stages: Stages, kind: RunKind) -> list[tuple[Path, RunRecord]]:
+    return [(path, record) for path, record in stages.items() if record is not None and record.kind is kind]
 
 
 def _unfinished(folder: Path, kind: RunKind) -> str | None:
@@ -180,213 +263,192 @@ def _unfinished(folder: Path, kind: RunKind) -> str | None:
     return "This run has not finished: the report shows what it has so far."
 
 
-def _stages(folder: Path) -> dict[Path, RunRecord | None]:
-    """Return the folders that hold a stage with their records: this one, and those just below it.
-
-    Predictions of 0.1.0 outside a run have no record.
-    """
-    below = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    found: dict[Path, RunRecord | None] = {}
-    for path in (folder, *below):
-        if (path / RUN).exists():
-            found[path] = RunRecord.read(path)
-        elif (path / SEGMENTS).is_file() or (path / EVALUATION).is_file():
-            found[path] = None
-    return found
-
-
-def _of_kind(stages: Mapping[Path, RunRecord | None], kind: RunKind) -> list[tuple[Path, RunRecord]]:
-    return [(path, record) for path, record in stages.items() if record is not None and record.kind is kind]
-
-
-def _data(stages: Mapping[Path, RunRecord | None]) -> DatasetRecord | None:
+def _data(stages: Stages) -> DatasetRecord | None:
     """Return the facts of the data, of a stage that holds something out where there is one."""
-    known = []
-    for path in stages:
-        facts = DatasetRecord.read(path)
-        if facts is None:
-            continue
-        with named(path / DATASET):
-            for partition, videos in facts.frames.items():
-                for count in as_object(videos, f"frames.{partition}").values():
-                    whole(count, f"frames.{partition}")
-            for name, counts in facts.class_frames.items():
-                for partition in facts.frames:
-                    whole(as_object(counts, f"class_frames.{name}").get(partition, 0), f"class_frames.{name}")
-            fps = None if facts.fps is None else real(facts.fps, "fps", 1e-6, 1e6)
-            whole(facts.sample_rate, "sample_rate", 1)
-            notices = [str(notice) for notice in as_list(facts.notices, "notices")]
-        known.append(replace(facts, fps=fps, notices=notices))
+    known = [facts for path in stages if (facts := DatasetRecord.read(path)) is not None]
     return next((facts for facts in known if facts.frames.get("holdout")), known[0] if known else None)
 
 
 def _contest(folder: Path) -> dict[str, Any]:
     """Return what a pipeline exported, and why."""
     with named(folder / SUMMARY):
-        found = as_object(optional(folder / SUMMARY).get("contest") or {}, "contest")
+        found = _object(folder / SUMMARY).get("contest") or {}
         return {name: str(found.get(name, "")) for name in ("shipped", "reason")}
-
-
-def _folds(folder: Path) -> list[str]:
-    """Return the folders of the folds of a run that have been started."""
-    record = FoldsRecord.read(folder)
-    with named(folder / FOLDS):
-        names = [] if record is None else [fold_folder(whole(fold, "folds")) for fold in record.folds]
-    return [name for name in names if (folder / name / RUN).is_file()]
 
 
 def _of_folds(folder: Path, record: FoldsRecord) -> str:
     """Return which model each fold of a pipeline exported, and which videos the choices have seen."""
     words = []
     with named(folder / SUMMARY):
-        found = as_object(optional(folder / SUMMARY).get("folds") or {}, "folds")
-        exported = {fold: as_object(one, fold) for fold, one in found.items()}
-    if exported:
-        models = [f"fold {fold} {one.get('shipped')} ({one.get('model')})" for fold, one in exported.items()]
+        exported = (_object(folder / SUMMARY).get("folds") or {}).items()
+        models = [f"fold {fold} {one.get('shipped')} ({one.get('model')})" for fold, one in exported]
+    if models:
         words.append(f"Each fold exports its own model: {', '.join(models)}.")
     if record.search is not None:
         videos = {name for side in (record.train, record.test) for names in side.values() for name in names}
         words.append(
             f"One search for all folds has seen {len(record.search)} of {len(videos)} videos, those that "
-            f"every fold trains on and none tests on: {', '.join(map(str, record.search))}."
+            f"every fold trains on and none tests on: {', '.join(record.search)}."
         )
     choices = "Choices" if record.search is None else "Other choices"
-    return " ".join(
-        (*words, f"{choices} of this run within a fold use its train videos only ({FOLDS} lists them).")
-    )
+    words.append(f"{choices} of this run within a fold use its train videos only ({FOLDS} lists them).")
+    return " ".join(words)
 
 
-def _differences(stages: Mapping[Path, RunRecord | None]) -> dict[str, Comparison]:
+def _differences(stages: Stages) -> dict[str, Comparison]:
     """Return the comparison at the end of a pipeline, or of a global search by itself."""
     for path in stages:
         for file, key in ((SUMMARY, "difference"), (RESULT, "differences")):
             with named(path / file):
-                found = as_object(optional(path / file).get(key) or {}, key)
+                found = (_object(path / file).get(key) or {}).items()
                 if found:
-                    return {
-                        metric: Comparison.from_dict(as_object(one, key)) for metric, one in found.items()
-                    }
+                    return {metric: Comparison.from_dict(one) for metric, one in found}
     return {}
 
 
-def _trainings(stages: Mapping[Path, RunRecord | None]) -> tuple[TrainingFacts, ...]:
-    found = []
-    for folder, record in _of_kind(stages, RunKind.TRAIN):
-        with named(folder / RUN):
-            seeds = [whole(seed, "seeds") for seed in as_list(record.settings["seeds"], "seeds")]
-        found.append(_training(folder, record, [folder / f"seed-{seed}" for seed in seeds]))
+def _trainings(stages: Stages) -> tuple[TrainingFacts, ...]:
+    found = [
+        _training(folder, record, folder.glob("seed-*")) for folder, record in _of_kind(stages, RunKind.TRAIN)
+    ]
     if not found:  # otherwise they are the seeds of a training
         found = [_training(folder, record, [folder]) for folder, record in _of_kind(stages, RunKind.SEED)]
     return tuple(sorted(found, key=lambda training: training.origin != HAND_DESIGNED))
 
 
-def _training(folder: Path, record: RunRecord, folders: Sequence[Path]) -> TrainingFacts:
+def _training(folder: Path, record: RunRecord, folders: Iterable[Path]) -> TrainingFacts:
+    settings = _Settings.of(folder, record)
     with named(folder / RUN):
-        origin, structure = str(record.settings["origin"]), as_structure(record.settings["structure"])
-    return TrainingFacts(_ORIGINS.get(origin, origin), structure, tuple(_seeds(folders)))
+        if settings.structure is None:
+            raise KeyError("structure")
+    seeds = [seed for path in folders if (seed := _seed(path)) is not None]
+    origin = _ORIGINS.get(settings.origin, settings.origin)
+    return TrainingFacts(origin, settings.structure, tuple(sorted(seeds, key=lambda one: one.seed)))
 
 
-def _seeds(folders: Sequence[Path]) -> Iterator[SeedFacts]:
-    for folder in folders:
-        result = optional(folder / RESULT)
-        if not result or not (folder / RUN).exists():
-            continue
-        record = RunRecord.read(folder)
-        with named(folder / RUN):
-            seed = whole(record.settings["seed"], "seed")
-        with named(folder / RESULT):
-            videos = as_object(result.get("test_videos", {}), "test_videos")
-            yield SeedFacts(
-                seed,
-                as_metrics(result["test"], "test"),
-                whole(result["steps"], "steps"),
-                {name: VideoScores.from_dict(as_object(one, name)) for name, one in videos.items()},
-            )
+def _seed(folder: Path) -> SeedFacts | None:
+    if not (folder / RESULT).exists() or not (folder / RUN).exists():
+        return None
+    seed = _Settings.of(folder, RunRecord.read(folder)).seed
+    with named(folder / RESULT):
+        value = read_object(folder / RESULT)
+        found = build(SeedFacts, {**value, "seed": seed, "videos": {}}, str(folder / RESULT))
+        _check_percent(*(one for name, one in found.test.items() if name not in ("videos", "frames")))
+        videos = value.get("test_videos", {}).items()
+        return replace(found, videos={name: VideoScores.from_dict(one) for name, one in videos})
 
 
-def _curves(stages: Mapping[Path, RunRecord | None]) -> dict[str, HoldoutCurve]:
+def _check_percent(*values: float) -> None:
+    for value in values:
+        if not -1e-6 <= value <= 100 + 1e-6:
+            raise ValueError(f"expected metrics from 0 to 100, found {value:g}")
+
+
+def _curves(stages: Stages) -> dict[str, HoldoutCurve]:
     """Return the mean hold-out curve of what was trained, by its name."""
-    found = {}
+    found: dict[str, HoldoutCurve] = {}
     for kind, below in ((RunKind.SELECT, "holdout-*"), (RunKind.TRAIN, "seed-*"), (RunKind.SEED, "")):
         for folder, record in _of_kind(stages, kind):
-            with named(folder / RUN):
-                monitor = as_object(record.settings["recipe"], "recipe")["monitor"]
-                if monitor not in FITNESS_METRICS:
-                    raise ValueError(f"expected `monitor` to be a metric, found {brief(repr(monitor))}")
-                origin = str(record.settings["origin"])
-            curves = [_curve(path, monitor) for path in (sorted(folder.glob(below)) if below else [folder])]
-            if origin not in found and any(curves):
-                found[origin] = HoldoutCurve.of([curve for curve in curves if curve])
+            settings = _Settings.of(folder, record)
+            folders = sorted(folder.glob(below)) if below else [folder]
+            curves = [curve for path in folders if (curve := _curve(path, settings.monitor))]
+            if curves:
+                found.setdefault(settings.origin, HoldoutCurve.of(curves))
     return found
 
 
 def _curve(folder: Path, monitor: str) -> list[float]:
     epochs = read_epochs(folder)
     with named(folder / EPOCHS):
-        return [percent(metric_value(one.metrics, monitor), monitor) for one in epochs if one.metrics]
+        curve = [metric_value(one.metrics, monitor) for one in epochs if one.metrics]
+        _check_percent(*curve)
+        return curve
 
 
-def _predictions(stages: Mapping[Path, RunRecord | None]) -> PredictionFacts | None:
-    for path in stages:
-        if (path / EVALUATION).is_file():
-            value = optional(path / EVALUATION)
-            with named(path / EVALUATION):
-                return _evaluated(value)
-        if (path / SEGMENTS).is_file():
-            return _from_segments(path / SEGMENTS)
+def _global_search(folder: Path, record: RunRecord) -> GlobalFacts:
+    """Read a global search, finished or not."""
+    path, settings = folder / JOURNAL, _Settings.of(folder, record)
+    search = settings.search or settings.global_search or _Search()
+    result = _read(folder / RESULT, GlobalResult)
+    content = read_journal(path) if path.is_file() else JournalContent()
+    with named(path):
+        header = (content.header or {}).get("settings", {})
+        first = DilationStructure(header.get("hand_designed") or ((1,),))
+        scores = _scores(content, search.fitness, header.get("seed", settings.seed))
+        curves = _shape_curves(content, search.fitness, result.shapes if result else ())
+    return GlobalFacts(
+        strategy=search.strategy,
+        fitness=search.fitness,
+        winner=_read(folder / STRUCTURE, DilationStructure),
+        hand_designed=result.hand_designed if result else first,
+        scores=tuple(scores),
+        result=result,
+        curves=curves,
+    )
+
+
+def _scores(content: JournalContent, fitness: str, seed: int) -> list[Scored]:
+    """Return the scores with what had been spent, as the search itself has charged for them."""
+    scores, spent = [], 0
+    for evaluation, _ in content.evaluations.values():
+        spent += content.steps[evaluation.task]
+        score = metric_value(evaluation.metrics, fitness) if evaluation.metrics else None
+        _check_percent(*([] if score is None else [score]))
+        scores.append(Scored(spent, score, evaluation.seed != seed))
+    return scores
+
+
+def _shape_curves(content: JournalContent, fitness: str, shapes: Sequence[Shape]) -> dict[str, HoldoutCurve]:
+    """Return the mean hold-out curve of each shape; of a training that was extended, the longer one."""
+    names = {shape.structure: shape.name for shape in shapes}
+    found: dict[str, dict[object, list[float]]] = {}
+    for evaluation, _ in content.evaluations.values():
+        epochs = zip(*evaluation.curve.values(), strict=True)
+        curve = [metric_value(dict(zip(evaluation.curve, one, strict=True)), fitness) for one in epochs]
+        _check_percent(*curve)
+        if curve:
+            trainings = found.setdefault(names.get(evaluation.structure, evaluation.structure.key), {})
+            key = evaluation.seed, evaluation.holdouts
+            trainings[key] = max(trainings.get(key, []), curve, key=len)
+    return {name: HoldoutCurve.of(list(trainings.values())) for name, trainings in found.items()}
+
+
+@dataclass(frozen=True)
+class _LocalResult:
+    steps: int
+
+
+def _local_search(folder: Path, record: RunRecord) -> LocalFacts:
+    """Read a local search, finished or not."""
+    start = _Settings.of(folder, record).structure
+    with named(folder / RUN):
+        if start is None:
+            raise KeyError("structure")
+    updates = read_updates(folder)
+    with named(folder / (UPDATES if (folder / UPDATES).exists() else JOURNAL)):
+        for update in updates:
+            if update.layers.keys() != updates[0].layers.keys():
+                raise ValueError("expected the same `layers` in every line")
+            for layer in update.layers.values():
+                rates = (layer.rate_before, layer.rate_after, *layer.branches)
+                if min(rates) < 1 or not layer.branches or len(layer.branches) != len(layer.weights):
+                    raise ValueError("expected rates from 1, and a weight for each of `branches`")
+    result = _read(folder / RESULT, _LocalResult)
+    found = _read(folder / STRUCTURE, DilationStructure)
+    return LocalFacts(start=start, found=found, updates=updates, steps=result.steps if result else None)
+
+
+def _predictions(stages: Stages) -> PredictionFacts | None:
+    for folder in stages:
+        if (path := folder / EVALUATION).is_file():
+            with named(path):
+                value = read_object(path)
+                rows = value["per_class"]["classes"].items()
+                value["per_class"] = {name: {**row, "f1": row["f1-score"]} for name, row in rows}
+                value["metrics"].pop("unsmoothed", None)
+                return build(PredictionFacts, value, str(path))
+        if (path := folder / SEGMENTS).is_file():
+            return _from_segments(path)
     return None
-
-
-def _evaluated(value: Json) -> PredictionFacts:
-    classes = tuple(map(str, as_list(value["classes"], "classes")))
-    rows = as_object(as_object(value["per_class"], "per_class")["classes"], "classes")
-    metrics = {
-        name: one for name, one in as_object(value["metrics"], "metrics").items() if name != "unsmoothed"
-    }
-    confusion = tuple(
-        tuple(whole(cell, "confusion") for cell in as_list(row, "confusion"))
-        for row in as_list(value["confusion"], "confusion")
-    )
-    if any(len(row) != len(classes) for row in (confusion, *confusion)):
-        raise ValueError(f"expected `confusion` to have {len(classes)} rows and columns")
-    return PredictionFacts(
-        classes=classes,
-        background=tuple(map(str, as_list(value["background"], "background"))),
-        videos=tuple(
-            _video(name, as_object(one, name), len(classes))
-            for name, one in sorted(as_object(value["videos"], "videos").items())
-        ),
-        metrics=as_metrics(metrics, "metrics"),
-        per_class={name: _class_scores(as_object(row, name)) for name, row in rows.items()},
-        confusion=confusion,
-    )
-
-
-def _class_scores(row: Json) -> ClassScores:
-    return build(ClassScores, {**row, "f1": row["f1-score"], "support": int(row["support"])})
-
-
-def _video(name: str, value: Json, classes: int) -> VideoFacts:
-    metrics = as_object(value["metrics"], "metrics")
-    known = {key: one for key, one in metrics.items() if one is not None}
-    undefined: dict[str, float | None] = dict.fromkeys(key for key in metrics if key not in known)
-    return VideoFacts(
-        name,
-        {**as_metrics(known, "metrics"), **undefined},
-        _strip(value["prediction"], "prediction", classes),
-        _strip(value["truth"], "truth", classes),
-    )
-
-
-def _strip(value: Any, what: str, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return the segments of a video as (class index, end), ends rising."""
-    found = tuple(
-        (whole(label, what, 0, classes - 1), whole(end, what, 1, MOST_FRAMES))
-        for label, end in (as_list(segment, what) for segment in as_list(value, what))
-    )
-    if not found or any(later[1] <= earlier[1] for earlier, later in itertools.pairwise(found)):
-        raise ValueError(f"expected the ends of `{what}` to rise")
-    return found
 
 
 def _from_segments(path: Path) -> PredictionFacts:
@@ -396,28 +458,9 @@ def _from_segments(path: Path) -> PredictionFacts:
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a table ({brief(error)}).") from None
     with named(path):
-        classes = sorted({str(row["label"]) for row in rows})
-        place = {name: number for number, name in enumerate(classes)}
-        videos: dict[str, list[tuple[int, int]]] = {}
-        for row in rows:
-            segment = (place[str(row["label"])], int(row["end_frame"]))
-            videos.setdefault(str(row["video"]), []).append(segment)
-        return PredictionFacts(
-            classes=tuple(classes),
-            background=(),
-            videos=tuple(
-                VideoFacts(name, {}, _strip(ends, "end_frame", len(classes)), None)
-                for name, ends in sorted(videos.items())
-            ),
-        )
-
-
-def _backbone(value: Any) -> BackboneConfig | None:
-    if value is None:
-        return None
-    backbone = BackboneConfig(**as_object(value, "backbone")).validate()
-    whole(backbone.stages, "stages", 1, MOST_STAGES)
-    for layers in (backbone.layers, backbone.prediction_layers or 1):
-        whole(layers, "layers", 1, MOST_LAYERS)
-    backbone.topology.receptive_field(backbone.hand_designed())  # what cannot be computed is reported here
-    return backbone
+        classes = sorted({row["label"] for row in rows})
+        videos: dict[str, Any] = {}
+        for row in sorted(rows, key=lambda row: row["video"]):
+            video = videos.setdefault(row["video"], {"metrics": {}, "prediction": [], "truth": None})
+            video["prediction"].append([classes.index(row["label"]), int(row["end_frame"])])
+        return build(PredictionFacts, {"classes": classes, "videos": videos}, str(path))

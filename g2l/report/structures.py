@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate, zip_longest
 
 from g2l.figures.results import receptive_fields
 from g2l.figures.search import rate_paths, rates_by_stage
-from g2l.report.blocks import Block, Paragraph, Picture, Section, Table, Warnings, of_each
-from g2l.report.facts import LocalFacts, RunFacts
+from g2l.report.blocks import Block, Picture, Table, Text, Warnings, of_each
+from g2l.report.facts import RunFacts
 from g2l.report.words import count, counted, receptive_field
-from g2l.structure import DilationStructure, LayerTopology
 
 _BRANCHED = (
     "The network that was kept has several branches around each of these rates (--ending {}), so that a "
@@ -20,113 +19,75 @@ _BRANCHED = (
 )
 
 
-def structure(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: what the network sees, and the rates beside the hand-designed ones."""
-    return Section("structure", "The structure", of_each(runs, _structure))
-
-
-def _structure(number: int, run: RunFacts) -> list[Block]:
-    topology = run.topology
+@of_each
+def structure(number: int, run: RunFacts) -> list[Block]:
+    """Return what the network sees, and the rates beside the hand-designed ones."""
+    topology, seconds = run.topology, run.seconds_per_frame
     shown = {name: one for name, one in run.structures.items() if topology and topology.suits(one)}
     if topology is None or not shown:
         return []
-    blocks: list[Block] = [
-        _receptive_field(shown, topology, run, f"field-{number}"),
-        _rates(shown, topology, f"structure-{number}"),
-    ]
-    if run.ending != "single":
-        blocks.append(Warnings((_BRANCHED.format(run.ending),)))
-    if run.seconds_per_frame is None:
-        blocks.append(Paragraph("Seconds are not known: no frame rate was given (--fps)."))
-    return blocks
-
-
-def _receptive_field(
-    shown: Mapping[str, DilationStructure], topology: LayerTopology, run: RunFacts, key: str
-) -> Picture:
-    seconds = run.seconds_per_frame
-    stages = _stages(shown)
+    stages = max(len(one.stages) for one in shown.values())
     alone = {name: topology.stage_receptive_fields(one) for name, one in shown.items()}
-    table = Table(
-        caption="What the label of a frame depends on, and the receptive field of each stage by itself",
-        columns=("structure", "receptive field", "look-ahead", *(f"stage {n + 1} (frames)" for n in stages)),
-        rows=tuple(
-            (
-                name,
-                *receptive_field(topology, one, seconds),
-                *_padded([count(seen.frames) for seen in alone[name]], stages),
-            )
-            for name, one in shown.items()
+    whole = {name: receptive_field(topology, one, seconds) for name, one in shown.items()}
+    fields = {
+        name: list(zip(accumulate(s.past for s in seen), accumulate(s.future for s in seen), strict=True))
+        for name, seen in alone.items()
+    }
+    field = Picture(
+        key=f"field-{number}",
+        caption="Receptive field: the frames that the label of one frame depends on",
+        alternative="; ".join(f"{name}: {one}" for name, (one, _) in whole.items()) + ".",
+        draw=partial(receptive_fields, fields, seconds),
+        table=Table(
+            caption="What the label of a frame depends on, and the receptive field of each stage by itself",
+            columns=(
+                *("structure", "receptive field", "look-ahead"),
+                *(f"stage {stage + 1} (frames)" for stage in range(stages)),
+            ),
+            rows=[
+                (name, *whole[name], *(count(one.frames) for one in seen), *["–"] * (stages - len(seen)))
+                for name, seen in alone.items()
+            ],
         ),
     )
-    fields = {
-        name: list(
-            zip(
-                accumulate(seen.past for seen in found),
-                accumulate(seen.future for seen in found),
-                strict=True,
-            )
-        )
-        for name, found in alone.items()
-    }
-    words = [f"{name}: {receptive_field(topology, one, seconds)[0]}" for name, one in shown.items()]
-    return Picture(
-        key=key,
-        caption="Receptive field: the frames that the label of one frame depends on",
-        alternative="; ".join(words) + ".",
-        draw=partial(receptive_fields, fields, seconds),
-        table=table,
-    )
-
-
-def _rates(shown: Mapping[str, DilationStructure], topology: LayerTopology, key: str) -> Picture:
-    names = list(shown)
-    first, last = shown[names[0]], shown[names[-1]]
+    names, first, last = list(shown), next(iter(shown.values())), list(shown.values())[-1]
     shapes = [", ".join(map(str, one.shape)) for one in (first, last)]
     words = f"Rates of {counted(len(last.shape), 'stage')} ({shapes[1]} rates). "
     if len(names) == 1:
         words = f"Rates of the {names[0]} structure."
     elif first.shape == last.shape:
         changed = sum(ours != theirs for ours, theirs in zip(last.rates, first.rates, strict=True))
-        words += (
-            f"{names[-1][0].upper()}{names[-1][1:]}, {changed} of {len(last.rates)} rates differ from the "
-            f"{names[0]} ones."
-        )
+        subject = f"{names[-1][0].upper()}{names[-1][1:]}"
+        words += f"{subject}, {changed} of {len(last.rates)} rates differ from the {names[0]} ones."
     else:
         words += f"The {names[0]} structure has {len(first.shape)} stages ({shapes[0]} rates)."
-    table = Table(
-        caption="Rates in frames, first layer first",
-        columns=("stage", *names),
-        rows=tuple(
-            (str(number + 1), *(" ".join(map(str, rates)) for rates in row))
-            for number, row in enumerate(zip_longest(*(one.stages for one in shown.values()), fillvalue="–"))
+    rows = enumerate(zip_longest(*(one.stages for one in shown.values()), fillvalue="–"), start=1)
+    rates = Picture(
+        key=f"structure-{number}",
+        caption="Dilation rate of every layer",
+        alternative=words,
+        draw=partial(rates_by_stage, shown, topology),
+        table=Table(
+            caption="Rates in frames, first layer first",
+            columns=("stage", *names),
+            rows=[(str(stage), *(" ".join(map(str, rates)) for rates in row)) for stage, row in rows],
+            words=1 + len(names),
         ),
-        words=1 + len(names),
     )
-    draw = partial(rates_by_stage, shown, topology)
-    return Picture(key=key, caption="Dilation rate of every layer", alternative=words, draw=draw, table=table)
+    blocks: list[Block] = [field, rates]
+    if run.ending != "single":
+        blocks.append(Warnings([_BRANCHED.format(run.ending)]))
+    if seconds is None:
+        blocks.append(Text("Seconds are not known: no frame rate was given (--fps)."))
+    return blocks
 
 
-def _stages(shown: Mapping[str, DilationStructure]) -> range:
-    """Return the numbers of the stages that some structure has, from 0."""
-    return range(max(len(one.stages) for one in shown.values()))
-
-
-def _padded(cells: Sequence[str], stages: range) -> tuple[str, ...]:
-    """Return the cells of a row, a dash for each stage that its structure lacks."""
-    return (*cells, *["–"] * (len(stages) - len(cells)))
-
-
-def paths(runs: Sequence[RunFacts]) -> Section:
-    """Return the section: every rate through the local search, with the weights of its branches."""
-
-    def build(number: int, run: RunFacts) -> list[Block]:
-        return [_paths(run.local, f"paths-{number}")] if run.local is not None and run.local.updates else []
-
-    return Section("paths", "Rates through the local search", of_each(runs, build))
-
-
-def _paths(local: LocalFacts, key: str) -> Picture:
+@of_each
+def paths(number: int, run: RunFacts) -> list[Block]:
+    """Return every rate through the local search, with the weights of its branches."""
+    local = run.local
+    if local is None or not local.updates:
+        return []
     known, last = local.paths, local.updates[-1].layers
     moved = {name: path for name, path in known.items() if path[-1] != path[0]}
     words = (
@@ -140,7 +101,7 @@ def _paths(local: LocalFacts, key: str) -> Picture:
     table = Table(
         caption="Path of every rate, and the weights of the branches before the last update",
         columns=("layer", "rates", "last branches", "their weights", "expectation"),
-        rows=tuple(
+        rows=[
             (
                 name,
                 _arrow(path),
@@ -149,18 +110,20 @@ def _paths(local: LocalFacts, key: str) -> Picture:
                 f"{last[name].expectation:.2f}",
             )
             for name, path in known.items()
-        ),
+        ],
         words=4,
         folded=True,
     )
-    return Picture(
-        key=key,
-        caption="Rate of every layer over the updates, its number at the right; dots are the branches before "
-        "each update, the larger the more weight",
-        alternative=words,
-        draw=partial(rate_paths, local.updates, local.start.shape),
-        table=table,
-    )
+    return [
+        Picture(
+            key=f"paths-{number}",
+            caption="Rate of every layer over the updates, its number at the right; dots are the branches "
+            "before each update, the larger the more weight",
+            alternative=words,
+            draw=partial(rate_paths, local.updates, local.start.shape),
+            table=table,
+        )
+    ]
 
 
 def _place(number: int, shape: Sequence[int]) -> str:

@@ -51,7 +51,7 @@ def scores(metrics: Mapping[str, float | None]) -> tuple[str, ...]:
     return tuple(points(metric(metrics, name)) for name in METRICS)
 
 
-def spread(runs: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
+def spread(runs: Iterable[Mapping[str, float | None]]) -> tuple[str, ...]:
     """Return mean ± standard deviation of all metrics of `METRICS` over several runs, at least one."""
     known = list(runs)
     texts = []
@@ -62,7 +62,7 @@ def spread(runs: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def mean_of(runs: Iterable[Mapping[str, float]], name: str) -> float | None:
+def mean_of(runs: Iterable[Mapping[str, float | None]], name: str) -> float | None:
     """Return the mean of a metric over runs that have it."""
     found = [value for value in (metric(metrics, name) for metrics in runs) if value is not None]
     return fmean(found) if found else None

@@ -8,27 +8,20 @@ from dataclasses import dataclass, replace
 from g2l.config import CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.errors import InputError
 from g2l.evaluation import EvaluationTask
-from g2l.search.race import ROUNDS, race_budget
 from g2l.search.space import SearchSpace
 
 FINAL_COMPARISON = "final comparison"
 """Part of the cost that follows the search: full trainings of the winner and the hand-designed structure."""
+ROUNDS = 3
+"""Fresh seeds of a race; a fourth would cost more than the differences that it could still show are worth."""
 
 
 class StepBudget:
     """Counts optimiser steps; a training that continues a shorter one is charged for the rest only.
 
     A charge does not depend on what other runs have left in the store: a budget buys the same search
-    everywhere.
-
-    Args:
-        steps_of: See there.
-
-    Attributes:
-        steps_of: Returns the steps of a task that is trained from the start.
-        spent: Steps charged so far.
-        completed: Those whose result is known.
-        trained: Those that were trained now.
+    everywhere. `steps_of` returns the steps of a task that is trained from the start. `spent` is what was
+    charged, `completed` that of known results, `trained` that of what was trained now.
     """
 
     def __init__(self, steps_of: Callable[[EvaluationTask], int]) -> None:
@@ -59,12 +52,7 @@ class StepBudget:
         return self._charged[task]
 
     def complete(self, task: EvaluationTask, *, trained: bool) -> None:
-        """Count the charge of `task` as completed.
-
-        Args:
-            task: Charged before, and completed once.
-            trained: Whether it was trained now, not replayed or taken from another run.
-        """
+        """Count the charge of `task` as completed, and as trained if it was not replayed or stored."""
         steps = self._charged[task]
         self.completed += steps
         self.trained += steps if trained else 0
@@ -76,13 +64,10 @@ def task_steps(task: EvaluationTask) -> int:
 
 
 def proxy_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
-    """Return the optimiser steps of one candidate.
+    """Return the optimiser steps of one candidate; `third` is refused where a full training is unknown.
 
     A third of a full training: in `benchmarks/search_efficiency` one score after it has a rank correlation of
     0.80 to 0.92 with the result under other seeds, on four data sets; after a tenth −0.36 to 0.70.
-
-    Raises:
-        InputError: They depend on the length of a full training, which is unknown.
     """
     if config.proxy is not ProxyChoice.THIRD:
         return config.budget.amount
@@ -92,11 +77,7 @@ def proxy_steps(config: GlobalSearchConfig, full_steps: int | None) -> int:
 
 
 def allowed_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -> int | None:
-    """Return the steps that a search of rates may spend before its race, or None when there is no limit.
-
-    Raises:
-        InputError: The settings need the length of a full training, or leave too little for a search.
-    """
+    """Return the steps that a search of rates may spend before its race; None without a limit."""
     if config.trainings is None:
         return None
     if full_steps is None:
@@ -117,6 +98,11 @@ def race_steps(config: GlobalSearchConfig, proxy: int, full_steps: int | None) -
     return (config.leaders + 1) * ROUNDS * race_budget(proxy, full_steps) if config.leaders else 0
 
 
+def race_budget(proxy: int, full_steps: int | None) -> int:
+    """Return the steps of one training of the race: twice the proxy's, at most half of a full training."""
+    return 2 * proxy if full_steps is None else min(2 * proxy, max(proxy, full_steps // 2))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchCost:
     """One estimate of a search.
@@ -125,8 +111,8 @@ class SearchCost:
         evaluations: Candidates trained.
         steps: Optimiser steps of each part: `search`, `race`, and the final comparison.
         full_steps: Optimiser steps of one full training.
-        seconds: Wall-clock time, or None when the time of a step is unknown.
-        bytes: Disk space of the weights that are kept, or None when the size of a network is unknown.
+        seconds: Wall-clock time; None, as `bytes` of kept weights, where it cannot be known.
+        bytes: Disk space.
     """
 
     evaluations: int
@@ -136,12 +122,7 @@ class SearchCost:
     bytes: int | None
 
     def followed_by(self, parts: Mapping[str, int], *, workers: int) -> SearchCost:
-        """Return the cost with the trainings that follow the search, one after the other.
-
-        Args:
-            parts: Their optimiser steps.
-            workers: Of the search.
-        """
+        """Return the cost with trainings one after the other, by name, after those of so many workers."""
         seconds = self.seconds
         if seconds is not None:
             seconds += sum(parts.values()) * seconds * workers / self.total_steps
@@ -162,10 +143,9 @@ class SearchCost:
 class CostPlan:
     """Estimates of a search before it starts.
 
-    Attributes:
-        expected: The expected number of mutants, no duplicates, no newcomers.
-        maximal: Every child spawns a mutant, all but the leader are replaced in every generation.
-        power: What differences the search can show, in one sentence; None where that is not known.
+    `expected` has the expected number of mutants and no duplicates or newcomers; in `maximal` every child has
+    a mutant, and all but the leader are replaced in every generation. `power` is a sentence about the
+    differences that the search can show; None where that is not known.
     """
 
     expected: SearchCost
@@ -185,7 +165,7 @@ def plan_search(
 
     Args:
         config: Settings of the search, its budget in steps.
-        space: Its space; no more structures are evaluated than it holds.
+        space: No more structures are evaluated than it holds.
         full_steps: Optimiser steps of one final training, >= 1.
         seconds_per_step: Measured time of one optimiser step of one candidate, or None.
         bytes_per_checkpoint: Size of one candidate's weights, or None.
@@ -215,15 +195,12 @@ def plan_search(
             CandidateCheckpoints.ELITE: min(config.population, evaluations),
             CandidateCheckpoints.NONE: 0,
         }[config.candidate_checkpoints]
-        seconds = (
-            None if seconds_per_step is None else sum(steps.values()) * seconds_per_step / config.workers
-        )
         return SearchCost(
             evaluations=evaluations,
             steps=steps,
             full_steps=full_steps,
-            seconds=seconds,
-            bytes=None if bytes_per_checkpoint is None else kept * bytes_per_checkpoint,
+            seconds=seconds_per_step and sum(steps.values()) * seconds_per_step / config.workers,
+            bytes=bytes_per_checkpoint and kept * bytes_per_checkpoint,
         )
 
     return CostPlan(expected=cost(expected_evaluations(config)), maximal=cost(maximal_evaluations(config)))

@@ -1,4 +1,4 @@
-"""Candidates, their order, and the summary of a generation."""
+"""Candidates, the summary of a generation, and the events that a running search reports to its observers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean, median
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.metrics.scores import metric_value
 from g2l.structure import DilationStructure
 
-FAILED_FITNESS = -math.inf
-
 FLOOR = 5.0
 """Points of fitness below which a network has learnt nothing: 50 steps of 18 real score channels give 13."""
-
 SAME_SCORE = 1e-6
 """Points of spread below which scores are equal but for rounding."""
 
@@ -34,8 +31,7 @@ class Origin(StrEnum):
     SHAPE = "shape"
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A structure to evaluate."""
 
     structure: DilationStructure
@@ -46,12 +42,8 @@ class Proposal:
 class Candidate:
     """An evaluated structure.
 
-    Attributes:
-        evaluation: Its metrics.
-        fitness: The number it is ranked by, in points; −inf when its evaluation failed.
-        order: Position among all structures of the search in the order in which they were first proposed;
-            0 is the hand-designed one. Independent of completion order.
-        origin: How it was proposed.
+    `fitness` is in points, −inf where the evaluation failed. `order` is the position among all structures of
+    the search as they were first proposed, 0 for the hand-designed one; completion order does not matter.
     """
 
     evaluation: Evaluation
@@ -77,7 +69,7 @@ def fitness_of(evaluation: Evaluation, metric: str) -> float:
     F1@10 and selects by accuracy.
     """
     if evaluation.status is EvaluationStatus.FAILED:
-        return FAILED_FITNESS
+        return -math.inf
     return metric_value(evaluation.metrics, metric)
 
 
@@ -100,20 +92,27 @@ def diversity(structures: Sequence[DilationStructure]) -> float:
     return 1.0 - equal / (pairs * len(genes))
 
 
+def nothing_learnt(scores: Sequence[float]) -> str | None:
+    """Return why the fitness of structures that were trained alike shows no learning, None where it does."""
+    if len(scores) < 2:
+        return None
+    hint = "Train longer, raise the learning rate, or standardise the features (--normalize train)."
+    if max(scores) < FLOOR:
+        return (
+            f"Nothing was learnt: the best of {len(scores)} structures scores {max(scores):.1f} points, "
+            f"below the floor of {FLOOR:g}. {hint}"
+        )
+    if max(scores) - min(scores) < SAME_SCORE and max(scores) < 100:
+        return f"Nothing was learnt: all {len(scores)} structures score {max(scores):.1f} points. {hint}"
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class GenerationSummary:
-    """One generation, after survival.
+    """One generation after survival: the fitness of the members of `population` (best first) in points.
 
-    Attributes:
-        generation: 0 for the first population.
-        best: Fitness of the leader, in points.
-        mean: Mean fitness of the population without failed candidates.
-        median: Median of the same.
-        diversity: Mean share of genes in which two members differ, in [0, 1].
-        evaluations: Candidates trained in this generation.
-        cache_hits: Proposals that needed no training: duplicates, and results of other runs.
-        failures: Candidates of this generation whose evaluation failed.
-        population: Its members, best first.
+    `evaluations` candidates were trained in it, of which `failures` failed; `cache_hits` proposals needed no
+    training: duplicates, and results of other runs.
     """
 
     generation: int
@@ -141,7 +140,7 @@ class GenerationSummary:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON values; the fitness of a failed candidate is null."""
+        """Return JSON values; the fitness of a failed candidate is null."""
         members = [
             {
                 "structure": member.structure.as_lists(),
@@ -154,20 +153,79 @@ class GenerationSummary:
         return {**vars(self), "population": members}
 
 
-def nothing_learnt(scores: Sequence[float]) -> str | None:
-    """Return why scores cannot rank structures, or None where they can.
+class SearchPhase(StrEnum):
+    """Part of a search."""
 
-    Args:
-        scores: Fitness in points of the structures that were trained alike; fewer than two prove nothing.
+    SEARCH = "search"
+    RACE = "race"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchStatus:
+    """State of a search after an evaluation; steps are those of the optimiser.
+
+    Attributes:
+        phase: What it is doing.
+        generation: Number of the generation that is being evaluated.
+        best: Best fitness among the scores that decide now (the longest trainings so far), in points.
+        median: Median of those.
+        evaluations: Scores so far, those of other runs included.
+        cache_hits: Those that were not trained in this run.
+        failures: Candidates that could not be trained.
+        steps: Decided on so far; those of a smaller network count less.
+        completed_steps: Those of them whose evaluation is known.
+        trained_steps: Those of them that this process has trained: not replayed, not of other runs.
+        planned_steps: Expected for search and race in all; None when unknown.
+        limited: Whether `planned_steps` is a limit, not an estimate.
+        full_steps: Of one full training, or None when unknown.
+        workers: Candidates that are trained at once.
     """
-    if len(scores) < 2:
-        return None
-    hint = "Train longer, raise the learning rate, or standardise the features (--normalize train)."
-    if max(scores) < FLOOR:
-        return (
-            f"Nothing was learnt: the best of {len(scores)} structures scores {max(scores):.1f} points, "
-            f"below the floor of {FLOOR:g}. {hint}"
-        )
-    if max(scores) - min(scores) < SAME_SCORE and max(scores) < 100:
-        return f"Nothing was learnt: all {len(scores)} structures score {max(scores):.1f} points. {hint}"
-    return None
+
+    phase: SearchPhase
+    generation: int
+    best: float
+    median: float
+    evaluations: int
+    cache_hits: int
+    failures: int
+    steps: int
+    completed_steps: int
+    trained_steps: int
+    planned_steps: int | None
+    limited: bool
+    full_steps: int | None
+    workers: int
+
+    def seconds_left(self, elapsed: float) -> float | None:
+        """Return the remaining time at the pace of what this process has trained in `elapsed` seconds.
+
+        Replays and cache hits take no time. None when it is unknown.
+        """
+        if self.planned_steps is None or not self.trained_steps:
+            return None
+        return max(0, self.planned_steps - self.completed_steps) * elapsed / self.trained_steps
+
+
+@dataclass(frozen=True)
+class EvaluationEvent:
+    """One new evaluation, whether it came from another run through the store, and the state after it."""
+
+    evaluation: Evaluation
+    cached: bool
+    status: SearchStatus
+
+
+class SearchObserver(Protocol):
+    """Receives the events of a search, in its thread. A resumed search repeats them from the start."""
+
+    def on_evaluation(self, event: EvaluationEvent) -> None:
+        """Called once for each new task, in completion order."""
+        ...
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        """Called after each generation."""
+        ...
+
+    def on_end(self) -> None:
+        """Called once, after the last evaluation."""
+        ...

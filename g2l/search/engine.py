@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -15,14 +14,20 @@ from g2l.evaluation import Evaluation, EvaluationTask
 from g2l.files import fingerprint
 from g2l.progress import NullProgress, Progress
 from g2l.search.budget import FINAL_COMPARISON, StepBudget, plan_search, proxy_steps, race_steps, task_steps
-from g2l.search.candidates import Candidate, GenerationSummary, Origin, Proposal, fitness_of
-from g2l.search.events import EvaluationEvent, SearchObserver, SearchPhase, SearchStatus
-from g2l.search.executors.contract import Executor
-from g2l.search.journal import Journal
-from g2l.search.proposals.genetic import Breeder
+from g2l.search.candidates import (
+    Candidate,
+    EvaluationEvent,
+    GenerationSummary,
+    Origin,
+    SearchObserver,
+    SearchPhase,
+    SearchStatus,
+    fitness_of,
+)
+from g2l.search.executors.base import Executor
+from g2l.search.journal import EvaluationStore, Journal
 from g2l.search.shapes import ShapeSpace
 from g2l.search.space import SearchSpace
-from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure
 
 
@@ -47,11 +52,7 @@ class Search:
         proxy: Optimiser steps of one candidate.
         allowed: Optimiser steps that may be spent in the present part of the search, or None for no limit.
         planned: Expected steps of search and race in all, or None when unknown.
-        budget: Optimiser steps spent.
-        phase: Present part of the search.
-        generations: Summaries of the closed generations.
-        evaluations: Scores so far, those of other runs included.
-        cache_hits: Those of other runs.
+        evaluations: Scores so far, the `cache_hits` of other runs included.
 
     Raises:
         InputError: The settings are out of range, or the journal is damaged or of another search.
@@ -80,6 +81,7 @@ class Search:
         self.training_steps = full_steps
         self.space = space
         self.generator = np.random.default_rng(seed)
+        self.planned: int | None = None
         if isinstance(space, ShapeSpace):
             self.hand_designed = hand_designed
             self.first_task = space.task(hand_designed, seed)
@@ -91,20 +93,30 @@ class Search:
             self.proxy = proxy_steps(config, full_steps)
             self.first_task = self.task(self.hand_designed)
             self.budget = StepBudget(task_steps)
-            self.planned = _planned_steps(config, space, full_steps)
+            if full_steps is not None:
+                parts = plan_search(config, space, full_steps=full_steps).expected.steps
+                self.planned = sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON)
         self.allowed: int | None = None
         self.phase = SearchPhase.SEARCH
         self.evaluations = self.cache_hits = 0
         self.generations: list[GenerationSummary] = []
+        self.known: dict[EvaluationTask, Candidate] = {}
+        self.orders: dict[DilationStructure, int] = {}
+        self.progress = progress or NullProgress()
         self._executor, self._journal, self._store = executor, journal, store
         self._observers = observers
-        self.progress = progress or NullProgress()
-        self._known: dict[EvaluationTask, Candidate] = {}
-        self._orders: dict[DilationStructure, int] = {}
         self._failures = self._repeats = 0
         self._counted = (0, 0, 0)
         if journal is not None:
-            journal.begin(self._settings())
+            journal.begin(
+                {
+                    "seed": seed,
+                    "config": config.result_settings(),
+                    "space": space.as_dict(),
+                    "hand_designed": self.hand_designed.as_lists(),
+                    "full_steps": full_steps,
+                }
+            )
 
     def go_on_with_rates(self, start: DilationStructure, epochs: int) -> bool:
         """Search the rates of a shape from now on; return whether what is left of the budget suffices.
@@ -128,65 +140,44 @@ class Search:
         self.allowed = self.planned - round(cost * race)
         return self.allowed - self.budget.spent >= 2 * cost * self.proxy * self.config.holdouts
 
-    def evaluate(
-        self,
-        proposals: Sequence[Proposal],
-        *,
-        budget: Budget | None = None,
-        seed: int | None = None,
-        holdouts: tuple[int, ...] | None = None,
-    ) -> tuple[Candidate, ...]:
-        """Return the candidates of `proposals` in their order, as many as the allowed steps buy.
-
-        Args:
-            proposals: Structures to evaluate.
-            budget: Length of their training; None for the proxy.
-            seed: Seed of their training; None for that of the search.
-            holdouts: On which they are scored; None for those of the settings.
-        """
-        tasks = [self.task(one.structure, budget=budget, seed=seed, holdouts=holdouts) for one in proposals]
-        return self.evaluate_tasks(tasks, [one.origin for one in proposals])
-
-    def evaluate_tasks(
-        self, wanted: Sequence[EvaluationTask], origins: Sequence[Origin]
-    ) -> tuple[Candidate, ...]:
+    def evaluate(self, wanted: Iterable[tuple[EvaluationTask, Origin]]) -> tuple[Candidate, ...]:
         """Return the candidates of tasks in their order, as many as the allowed steps buy.
 
         Each task is evaluated once: taken from memory, else from the journal, else from the store, else
         trained. Deviation (METHOD, section 3, fix 5): the released code trains duplicates again.
 
         Args:
-            wanted: What is evaluated.
-            origins: How each structure was proposed.
+            wanted: What is evaluated, and how each structure was proposed.
         """
         tasks: list[EvaluationTask] = []
         new: dict[EvaluationTask, Origin] = {}
-        for task, origin in zip(wanted, origins, strict=True):
+        for task, origin in wanted:
             # Charged before anything is trained: what is left to spend must not depend on who is faster.
             if self.allowed is not None and self.budget.spent + self.budget.cost(task) > self.allowed:
                 break
-            if task in self._known or task in new:
+            if task in self.known or task in new:
                 self._repeats += 1
             else:
                 self.budget.charge(task)
                 new[task] = origin
-            self._orders.setdefault(task.structure, len(self._orders))
+            self.orders.setdefault(task.structure, len(self.orders))
             tasks.append(task)
-        with self.progress.task(self._name(), len(new)) as bar:
+        searching = self.phase is SearchPhase.SEARCH
+        name = f"generation {len(self.generations)}" if searching else self.phase.value
+        with self.progress.task(name, len(new)) as bar:
 
-            def learn(evaluation: Evaluation, *, cached: bool, trained: bool) -> None:
-                origin = new[evaluation.task]
-                candidate = self._learn(evaluation, origin, cached=cached, trained=trained)
+            def learn(evaluation: Evaluation, *, cached: bool, trained: bool = False) -> None:
+                candidate = self._learn(evaluation, new[evaluation.task], cached=cached, trained=trained)
                 bar.advance(note=f"{self.config.fitness} {candidate.fitness:.2f}")
 
             for task, origin in new.items():
                 recorded = self._journal.find(task) if self._journal is not None else None
                 stored = self._store.get(task) if self._store is not None and recorded is None else None
                 if recorded is not None:
-                    learn(recorded[0], cached=recorded[1], trained=False)
+                    learn(recorded[0], cached=recorded[1])
                 elif stored is not None:
                     self._record(stored, origin, cached=True)
-                    learn(stored, cached=True, trained=False)
+                    learn(stored, cached=True)
                 else:
                     self._executor.submit(task)
             for evaluation in self._executor.results():
@@ -196,12 +187,11 @@ class Search:
                 if self._store is not None:
                     self._store.put(evaluation)
                 learn(evaluation, cached=False, trained=True)
-        return tuple(self._known[task] for task in tasks)
+        return tuple(self.known[task] for task in tasks)
 
     def task(
         self,
         structure: DilationStructure,
-        *,
         budget: Budget | None = None,
         seed: int | None = None,
         holdouts: tuple[int, ...] | None = None,
@@ -214,33 +204,8 @@ class Search:
             holdouts or tuple(range(self.config.holdouts)),
         )
 
-    def candidate(self, task: EvaluationTask) -> Candidate:
-        """Return the candidate of a task that was evaluated."""
-        return self._known[task]
-
-    def breeder(self) -> Breeder:
-        """Return the source of the proposals of one generation."""
-        assert isinstance(self.space, SearchSpace)  # shapes are not bred
-        return Breeder(self.space, self._orders, self.generator)
-
-    def evaluate_first(self, count: int) -> tuple[Candidate, ...]:
-        """Return the hand-designed structure and random ones, evaluated, `count` in all.
-
-        Raises:
-            OperationalError: None could be trained.
-        """
-        breeder = self.breeder()
-        hand_designed = breeder.given(self.hand_designed, Origin.HAND_DESIGNED)
-        candidates = self.evaluate([hand_designed, *breeder.random(count - 1)])
-        self.require_one(candidates)
-        return candidates
-
     def require_one(self, candidates: Sequence[Candidate]) -> None:
-        """Raise unless one of the first candidates could be trained.
-
-        Raises:
-            OperationalError: None could: there is nothing to go on from.
-        """
+        """Raise `OperationalError` unless one of the first candidates could be trained."""
         if all(candidate.failed for candidate in candidates):
             raise OperationalError(
                 f"none of the first {len(candidates)} candidates could be trained; the first one: "
@@ -248,11 +213,7 @@ class Search:
             )
 
     def close_generation(self, population: Sequence[Candidate]) -> None:
-        """Record a generation after survival, and notify the observers.
-
-        Args:
-            population: Its members, best first.
-        """
+        """Record a generation after survival, its members best first, and notify the observers."""
         now = (self.evaluations - self.cache_hits, self.cache_hits + self._repeats, self._failures)
         trained, cached, failures = (a - b for a, b in zip(now, self._counted, strict=True))
         self._counted = now
@@ -277,19 +238,15 @@ class Search:
     @property
     def first(self) -> Candidate:
         """The hand-designed structure, trained like every candidate."""
-        return self._known[self.first_task]
+        return self.known[self.first_task]
 
     def scores(self) -> list[float]:
         """Return the fitness of all structures that were trained like the hand-designed one at first."""
-        alike = (
-            one
-            for one in self._known.values()
-            if replace(one.evaluation.task, structure=self.hand_designed) == self.first_task
-        )
-        return [one.fitness for one in alike if not one.failed]
-
-    def _name(self) -> str:
-        return f"generation {len(self.generations)}" if self.phase is SearchPhase.SEARCH else self.phase.value
+        return [
+            one.fitness
+            for task, one in self.known.items()
+            if replace(task, structure=self.hand_designed) == self.first_task and not one.failed
+        ]
 
     def _record(self, evaluation: Evaluation, origin: Origin, *, cached: bool) -> None:
         if self._journal is not None:
@@ -305,27 +262,14 @@ class Search:
     def _learn(self, evaluation: Evaluation, origin: Origin, *, cached: bool, trained: bool) -> Candidate:
         """Remember a new evaluation, count it, and notify the observers."""
         fitness = fitness_of(evaluation, self.config.fitness)
-        candidate = Candidate(evaluation, fitness, self._orders[evaluation.structure], origin)
-        self._known[evaluation.task] = candidate
+        candidate = Candidate(evaluation, fitness, self.orders[evaluation.structure], origin)
+        self.known[evaluation.task] = candidate
         self.budget.complete(evaluation.task, trained=trained)
         self.evaluations += 1
         self.cache_hits += cached
         self._failures += candidate.failed
-        event = EvaluationEvent(
-            evaluation=evaluation,
-            origin=origin,
-            generation=len(self.generations),
-            phase=self.phase,
-            cached=cached,
-            status=self._status(),
-        )
-        for observer in self._observers:
-            observer.on_evaluation(event)
-        return candidate
-
-    def _status(self) -> SearchStatus:
         scores = self._deciding() or [0.0]
-        return SearchStatus(
+        status = SearchStatus(
             phase=self.phase,
             generation=len(self.generations),
             best=max(scores),
@@ -341,33 +285,16 @@ class Search:
             full_steps=self.full_steps,
             workers=self._executor.slots,
         )
+        for observer in self._observers:
+            observer.on_evaluation(EvaluationEvent(evaluation, cached, status))
+        return candidate
 
     def _deciding(self) -> list[float]:
         """Return the scores of the longest trainings by which the strategy ranks."""
         alike = [
-            one
-            for one in self._known.values()
-            if one.evaluation.seed == self.seed
-            and one.evaluation.budget.unit == self.first_task.budget.unit
-            and not one.failed
+            (task.budget.amount, one.fitness)
+            for task, one in self.known.items()
+            if task.seed == self.seed and task.budget.unit == self.first_task.budget.unit and not one.failed
         ]
-        longest = max((one.evaluation.budget.amount for one in alike), default=0)
-        return [one.fitness for one in alike if one.evaluation.budget.amount == longest]
-
-    def _settings(self) -> dict[str, Any]:
-        """Return what the result depends on, as JSON values."""
-        return {
-            "seed": self.seed,
-            "config": self.config.result_settings(),
-            "space": self.space.as_dict(),
-            "hand_designed": self.hand_designed.as_lists(),
-            "full_steps": self.full_steps,
-        }
-
-
-def _planned_steps(config: GlobalSearchConfig, space: SearchSpace, full_steps: int | None) -> int | None:
-    """Return the expected steps of search and race, or None when unknown."""
-    if full_steps is None:
-        return None
-    parts = plan_search(config, space, full_steps=full_steps).expected.steps
-    return sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON)
+        longest = max(alike, default=(0, 0.0))[0]
+        return [fitness for amount, fitness in alike if amount == longest]

@@ -1,28 +1,33 @@
-"""The append-only record of a search (`journal.jsonl`), from which it is resumed by replay.
+"""Evaluations on disk: the journal from which a search is resumed, and the store that runs share.
 
-Lines are JSON objects with an `event`: `header` (schema and settings) first, then `evaluation` (one per new
-task) and `generation` (the population and the state of the random generator), `end` last.
+`journal.jsonl` is append-only. Its lines are JSON objects with an `event`: `header` (schema and settings)
+first, then `evaluation` (one per new task) and `generation` (the population and the state of the random
+generator), `end` last.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from g2l.config import Budget
 from g2l.errors import InputError, OperationalError, at, brief
 from g2l.evaluation import Evaluation, EvaluationStatus, EvaluationTask
-from g2l.files import canonical_json, ensure_folder, unwritable
+from g2l.files import canonical_json, ensure_folder, fingerprint, read_json, unwritable, write_json
 from g2l.records import now
 from g2l.structure import DilationStructure
 
 SCHEMA = "g2l.journal/1"
+STORE_SCHEMA = "g2l.evaluation/1"
+
+_log = logging.getLogger("g2l")
 
 
 class Journal:
@@ -85,13 +90,7 @@ class Journal:
         return self._content.evaluations.get(task)
 
     def record_evaluation(self, evaluation: Evaluation, **facts: Any) -> None:
-        """Append an evaluation.
-
-        Args:
-            evaluation: What was found.
-            facts: JSON values: generation, cached (whether it came from another run), origin, phase,
-                steps (what was charged for it).
-        """
+        """Append an evaluation, and facts as JSON values: generation, origin, phase, cached, steps."""
         self._append({"event": "evaluation", **facts, "evaluation": evaluation_to_json(evaluation)})
 
     def record_generation(self, summary: Mapping[str, Any]) -> None:
@@ -158,15 +157,10 @@ class Journal:
 
 @dataclass
 class JournalContent:
-    """The whole lines of a journal.
+    """The whole lines of a journal, `length` bytes; no header when not even that line is whole.
 
-    Attributes:
-        header: Its first line, or None when not even that is whole.
-        evaluations: By task: the evaluation, and whether it came from another run.
-        steps: By task: what was charged for it; in journals of g2l 0.1.0 its budget.
-        generations: By number: line and value.
-        ended: Whether the search has ended.
-        length: Bytes of the whole lines.
+    By task: evaluations and whether they came from another run; the steps charged for them (in journals of
+    g2l 0.1.0 their budget). By number: line and value of the generations.
     """
 
     header: Mapping[str, Any] | None = None
@@ -239,11 +233,67 @@ def _take(value: Any, number: int, content: JournalContent) -> None:
         raise ValueError(f"expected `event` to be evaluation, generation or end, but found {event!r}")
 
 
+class EvaluationStore:
+    """A folder of JSON files, one per evaluation, that any number of runs may share at the same time.
+
+    Writes are atomic and equal content has an equal name, so no locks are needed. Only evaluations that
+    succeeded are kept: a failure may be the machine's.
+
+    Args:
+        folder: Where the files are; made when the first one is written.
+        identity: All that a score depends on beside its task, as JSON values:
+            data fingerprint, recipe, backbone.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._identity = dict(identity)
+
+    def get(self, task: EvaluationTask) -> Evaluation | None:
+        """Return the stored evaluation, or None. A checkpoint that is gone is left out of it.
+
+        A damaged file counts as absent, and is overwritten when its structure has been evaluated again.
+        """
+        path, question = self._place(task)
+        if not path.is_file():
+            return None
+        try:
+            value = read_json(path)
+            if not isinstance(value, dict) or value.get("schema") != STORE_SCHEMA:
+                raise ValueError(f"its schema is not {STORE_SCHEMA}")
+            if canonical_json(value.get("question")) != canonical_json(question):
+                raise ValueError("it answers another question")
+            evaluation = evaluation_from_json(value.get("evaluation"))
+        except (InputError, ValueError) as error:
+            _log.warning("%s: ignored, because it is not a stored evaluation (%s).", path, error)
+            return None
+        if evaluation.checkpoint is not None and not evaluation.checkpoint.exists():
+            evaluation = replace(evaluation, checkpoint=None)
+        return evaluation
+
+    def put(self, evaluation: Evaluation) -> None:
+        """Keep `evaluation` unless it failed.
+
+        Raises:
+            G2LError: The folder cannot be written.
+        """
+        if evaluation.status is EvaluationStatus.DONE:
+            path, question = self._place(evaluation.task)
+            value = {"schema": STORE_SCHEMA, "question": question}
+            write_json(path, value | {"evaluation": evaluation_to_json(evaluation)})
+
+    def _place(self, task: EvaluationTask) -> tuple[Path, dict[str, Any]]:
+        """Return the file of a task, and the question that it answers."""
+        question = _task_to_json(task) | {"identity": self._identity}
+        key = fingerprint(question)
+        return self._folder / key[:2] / f"{key}.json", question
+
+
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
     """Return a JSON value from which the evaluation can be read back exactly."""
     curve = {name: list(values) for name, values in evaluation.curve.items()}
     return (
-        task_to_json(evaluation.task)
+        _task_to_json(evaluation.task)
         | ({"curve": curve} if curve else {})
         | {
             "metrics": dict(evaluation.metrics),
@@ -263,7 +313,7 @@ def evaluation_from_json(value: Any) -> Evaluation:
     """
     try:
         return Evaluation(
-            structure=_structure(value["structure"]),
+            structure=DilationStructure(value["structure"]),
             budget=Budget(_integer(value["budget"]["amount"]), value["budget"]["unit"]),
             seed=_integer(value["seed"]),
             holdouts=tuple(map(_integer, value.get("holdouts", (0,)))),
@@ -280,20 +330,14 @@ def evaluation_from_json(value: Any) -> Evaluation:
         raise ValueError(str(error)) from None
 
 
-def task_to_json(task: EvaluationTask) -> dict[str, Any]:
-    """Return a task as a JSON value; the first hold-out alone is left out."""
+def _task_to_json(task: EvaluationTask) -> dict[str, Any]:
+    """Return a task as a JSON value; the first hold-out alone is left out, as in journals of g2l 0.1.0."""
     value = {
         "structure": task.structure.as_lists(),
         "budget": {"amount": task.budget.amount, "unit": task.budget.unit},
         "seed": task.seed,
     }
-    if task.holdouts != (0,):
-        value["holdouts"] = list(task.holdouts)
-    return value
-
-
-def _structure(stages: Any) -> DilationStructure:
-    return DilationStructure(tuple(map(tuple, stages)))
+    return value if task.holdouts == (0,) else value | {"holdouts": list(task.holdouts)}
 
 
 def _integer(value: Any) -> int:

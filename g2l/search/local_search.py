@@ -69,11 +69,7 @@ def give_branches(
 ) -> list[dict[str, Any]]:
     """Give the convolutions over time in `model` branches, and return the optimizer's parameter groups.
 
-    Args:
-        model: A network as it was built; changed in place.
-        config: How a rate becomes several, and the learning rate of the branch weights.
-        longest_video: Frames T of the longest training video: the largest rate unless `config` has one.
-        learning_rate: Of the network's own parameters.
+    The largest rate is that of `config`, else `longest_video`, the frames T of the longest training video.
 
     Raises:
         InputError: No convolution can have branches.

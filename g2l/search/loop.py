@@ -4,25 +4,22 @@
 who wins; of shapes, `proposals.shapes`.
 
 Where we deviate from the released code (METHOD, section 3, "What we fix"): the fitness is measured on a
-hold-out (1, by the fitness); roulette (2) and mutation (3), in `proposals.genetic`; sampling (3), in `space`;
+hold-out (1, by the fitness); roulette (2) and mutation (3), in `proposals.rates`; sampling (3), in `space`;
 one fitness everywhere (4), in `candidates`; parents are evaluated before the first selection, no pair is
-skipped, no structure is trained twice (5), in `proposals.genetic` and here; sequences keep their length (6,
+skipped, no structure is trained twice (5), in `proposals.rates` and here; sequences keep their length (6,
 by the fitness); seed, resume, and failures that end nothing (7), in `journal` and `executors`. Beyond that,
 the hand-designed structure is evaluated first, and it wins all ties.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from g2l.config import Strategy
 from g2l.evaluation import Evaluation
 from g2l.search.budget import allowed_steps
 from g2l.search.candidates import Candidate, GenerationSummary, nothing_learnt, ranked
 from g2l.search.engine import Search
-from g2l.search.proposals.genetic import search_genetically
-from g2l.search.proposals.random import search_randomly
+from g2l.search.proposals.rates import STRATEGIES
 from g2l.search.proposals.shapes import Proof, search_shapes
 from g2l.search.race import Race, run_race
 from g2l.search.shapes import ShapeSpace
@@ -43,9 +40,9 @@ class GlobalSearchResult:
         evaluations: Candidates trained.
         cache_hits: Proposals that needed no training.
         steps: Optimiser steps that it spent, those of other runs' results included; of shapes, those of the
-            hand-designed structure that cost as much.
-        full_steps: Optimiser steps of one full training, or None when unknown.
-        proxy: Optimiser steps of one candidate.
+            hand-designed structure that cost as much; likewise of a full training and of one candidate:
+        full_steps: None when unknown.
+        proxy: See above.
         race: The race of the leaders, or None when there was none.
         proof: What is known of every shape, or None of a search of rates.
         verdict: Why nothing was learnt, in one sentence; None where something was.
@@ -82,7 +79,7 @@ def run_global_search(search: Search) -> GlobalSearchResult:
     if isinstance(search.space, ShapeSpace):
         then_rates = search.space.rates is not None
         proof = search_shapes(search, search.space)
-        population = ranked(search.candidate(one) for one in proof.tasks)
+        population = ranked(search.known[one] for one in proof.tasks)
         winner, verdict = proof.winner.structure, proof.verdict
         best = next(one for one in population if one.structure == winner)
         if then_rates and verdict is None:
@@ -97,7 +94,7 @@ def run_global_search(search: Search) -> GlobalSearchResult:
         winner=winner,
         epochs=None if proof is None else proof.winner.epochs,
         best=best.evaluation,
-        hand_designed=search.candidate(first).evaluation,
+        hand_designed=search.known[first].evaluation,
         population=tuple(member.evaluation for member in population),
         generations=tuple(search.generations),
         evaluations=search.evaluations - search.cache_hits,
@@ -119,7 +116,7 @@ def _search_rates(
     search.allowed = None  # the race has been set aside
     verdict = nothing_learnt(search.scores())
     race = run_race(search, population) if search.config.leaders and verdict is None else None
-    winner = race.choice.winner.structure if race else population[0].structure
+    winner = race.winner.structure if race else population[0].structure
     if search.first.failed:
         verdict = verdict and f"{verdict} The hand-designed structure could not be trained at all."
     elif verdict is not None:
@@ -140,12 +137,5 @@ def _go_on_with_rates(search: Search, proof: Proof) -> tuple[Proof, Race | None]
     if race is None:
         fitness = population[0].fitness
         return proof.with_rates(winner, fitness, fitness - search.first.fitness, None), None
-    choice = race.choice
-    difference = choice.difference or 0.0
-    return proof.with_rates(winner, choice.winner.mean, difference, choice.standard_error), race
-
-
-STRATEGIES: Mapping[Strategy, Callable[[Search], tuple[Candidate, ...]]] = {
-    Strategy.RANDOM: search_randomly,
-    Strategy.GENETIC: search_genetically,
-}
+    difference = race.difference or 0.0
+    return proof.with_rates(winner, race.winner.mean, difference, race.standard_error), race

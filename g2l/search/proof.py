@@ -40,13 +40,10 @@ LEAST_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """Differences from the first shape, the hand-designed structure, in points.
+    """Differences from the first shape, the hand-designed structure, in points, and their standard errors.
 
-    Attributes:
-        mean: Of each shape; 0 for the first.
-        error: Standard error of each; 0 for the first.
-        blocks: In how many blocks each was scored beside the first.
-        freedom: Degrees of freedom of the errors.
+    Both are 0 for the first. `blocks` is in how many blocks each was scored beside the first, `freedom` the
+    degrees of freedom of the errors.
     """
 
     mean: NDArray[np.float64]
@@ -116,11 +113,7 @@ def _noise(scores: NDArray[np.float64]) -> tuple[float, float]:
 def pick(estimate: Estimate, costs: Sequence[float], margin: float, prefer: Preference) -> int:
     """Return the number of the structure to ship; 0 is the hand-designed one.
 
-    Args:
-        estimate: Of all structures.
-        costs: Of each in units of the first.
-        margin: How many points worse still counts as equal.
-        prefer: Which rule.
+    `costs` are in units of the first; up to `margin` points worse still counts as equal.
     """
     cost = np.asarray(costs)
     if prefer is Preference.ACCURACY:

@@ -10,21 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from g2l.config import Budget
-from g2l.search.candidates import Candidate, Origin, Proposal
-from g2l.search.events import SearchPhase
+from g2l.search.budget import ROUNDS, race_budget
+from g2l.search.candidates import Candidate, Origin, SearchPhase
+from g2l.search.engine import Search
 from g2l.structure import DilationStructure
-
-if TYPE_CHECKING:
-    from g2l.search.engine import Search
-
-ROUNDS = 3
-"""Fresh seeds of a race; a fourth would cost more than the differences that it could still show are worth."""
 
 FIRST_SEED = 2
 """Of the race, counted from the seed of the search."""
@@ -44,11 +38,8 @@ one (0.6 or 0.4; 0.8 or 0.9), for 12 or 10 trainings of 15.
 class RaceResult:
     """One structure of a race.
 
-    Attributes:
-        structure: Its rates.
-        scores: Its fitness in points, one per round; seed and hold-out of a round are the same for all.
-            −inf where its training failed.
-        order: Position among all structures of the race, for ties.
+    `scores` are in points, one per round, −inf where the training failed; seed and hold-out of a round are
+    the same for all. `order` is the position among all structures of the race, for ties.
     """
 
     structure: DilationStructure
@@ -74,48 +65,25 @@ class RaceResult:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The winner of a race, and why.
-
-    Attributes:
-        winner: The chosen structure.
-        difference: Mean paired difference, best leader minus hand-designed, in points; None when they have no
-            seed in common or one of them failed.
-        standard_error: Of that difference; None when the noise of a score is unknown.
-        tie: Whether the hand-designed structure was chosen although a leader has a higher mean.
-    """
-
-    winner: RaceResult
-    difference: float | None
-    standard_error: float | None
-    tie: bool
-
-
-@dataclass(frozen=True)
 class Race:
-    """A whole race.
+    """A whole race: every structure, best first, and the winner.
 
-    Attributes:
-        results: Every structure, best first.
-        choice: The winner, and why.
+    `difference` is the mean paired difference, best leader minus hand-designed, in points, with its standard
+    error; None when they have no seed in common, one of them failed, or the noise of a score is unknown.
     """
 
     results: tuple[RaceResult, ...]
-    choice: Choice
+    winner: RaceResult
+    difference: float | None = None
+    standard_error: float | None = None
 
 
 def run_race(search: Search, population: Sequence[Candidate]) -> Race | None:
     """Train the leaders and the hand-designed structure under fresh seeds and hold-outs; choose the winner.
 
     Each round has a hold-out of its own, other than those of the ranking while there are enough, so that the
-    standard errors include the videos.
-
-    Args:
-        search: The running search, after its last generation.
-        population: What the strategy found, best first.
-
-    Returns:
-        None when the settings have no race, or the hand-designed structure has no rival.
+    standard errors include the videos. `population` is what the strategy found, best first. Returns None when
+    the settings have no race, or the hand-designed structure has no rival.
     """
     others = [c.structure for c in population if not c.failed and c.structure != search.hand_designed]
     leaders = [search.hand_designed, *dict.fromkeys(others)][: search.config.leaders + 1]
@@ -126,58 +94,41 @@ def run_race(search: Search, population: Sequence[Candidate]) -> Race | None:
     search.phase = SearchPhase.RACE
     for number in range(ROUNDS):
         running = next_round(race_results(scores), search.hand_designed)
-        proposals = [Proposal(structure, Origin.RACE) for structure in running]
+        seed, holdouts = search.seed + FIRST_SEED + number, (search.config.holdouts + number,)
         found = search.evaluate(
-            proposals,
-            budget=Budget(steps, "steps"),
-            seed=search.seed + FIRST_SEED + number,
-            holdouts=(search.config.holdouts + number,),
+            (search.task(one, Budget(steps, "steps"), seed, holdouts), Origin.RACE) for one in running
         )
         for candidate in found:
             scores[candidate.structure].append(candidate.fitness)
-    results = race_results(scores)
-    return Race(results, choose(results, search.hand_designed))
-
-
-def race_budget(proxy: int, full_steps: int | None) -> int:
-    """Return the steps of one training of the race: twice the proxy's, at most half of a full training."""
-    return 2 * proxy if full_steps is None else min(2 * proxy, max(proxy, full_steps // 2))
+    return choose(race_results(scores), search.hand_designed)
 
 
 def race_results(scores: Mapping[DilationStructure, Sequence[float]]) -> tuple[RaceResult, ...]:
-    """Return the structures of a race, best first.
+    """Return the structures of a race, best first, from their fitness round by round.
 
     A structure that was dropped ranks below those that went on, whatever its mean: means over different
     seeds do not compare. Ties are in the order of `scores`.
-
-    Args:
-        scores: Fitness under the seeds of the race, round by round.
     """
     found = [RaceResult(one, tuple(row), order) for order, (one, row) in enumerate(scores.items())]
     return tuple(sorted(found, key=lambda one: (one.failed, -len(one.scores), -one.mean, one.order)))
 
 
-def choose(race: Sequence[RaceResult], hand_designed: DilationStructure) -> Choice:
-    """Return the winner; ties go to the hand-designed structure.
+def choose(race: tuple[RaceResult, ...], hand_designed: DilationStructure) -> Race:
+    """Return the race with its winner; ties go to the hand-designed structure.
 
     The best leader wins only if its mean paired difference to the hand-designed structure exceeds
     `BEYOND_NOISE` standard errors.
-
-    Args:
-        race: The results, best first, the hand-designed structure among them.
-        hand_designed: The hand-designed structure.
     """
     reference = _find(race, hand_designed)
     rivals = [one for one in race if one is not reference and not one.failed and one.scores]
     if not rivals or not reference.scores:
-        return Choice(reference, None, None, tie=False)
+        return Race(race, reference)
     leader = rivals[0]
     if reference.failed:
-        return Choice(leader, None, None, tie=False)
+        return Race(race, leader)
     difference, error = _difference(leader, reference), _standard_error(race, leader, reference)
-    if error is not None and difference > BEYOND_NOISE * error:
-        return Choice(leader, difference, error, tie=False)
-    return Choice(reference, difference, error, tie=difference > 0)
+    beyond_noise = error is not None and difference > BEYOND_NOISE * error
+    return Race(race, leader if beyond_noise else reference, difference, error)
 
 
 def next_round(race: Sequence[RaceResult], hand_designed: DilationStructure) -> tuple[DilationStructure, ...]:
@@ -185,10 +136,6 @@ def next_round(race: Sequence[RaceResult], hand_designed: DilationStructure) -> 
 
     Structures that are significantly worse than the leader are dropped for good. The hand-designed structure
     stays as long as the race goes on, since the winner is compared with it.
-
-    Args:
-        race: The results so far, best first, the hand-designed structure among them.
-        hand_designed: The hand-designed structure.
     """
     reference = _find(race, hand_designed)
     rounds = max(len(one.scores) for one in race)
@@ -204,10 +151,8 @@ def next_round(race: Sequence[RaceResult], hand_designed: DilationStructure) -> 
 def seed_noise(scores: NDArray[np.float64]) -> tuple[float, int]:
     """Return the sum of squares of what seeds do to single structures, and its degrees of freedom.
 
-    Two-way analysis of variance: what a seed does to all structures alike does not change their order.
-
-    Args:
-        scores: (structures, seeds), at least 1 of each.
+    Two-way analysis of variance of scores, (structures, seeds): what a seed does to all structures alike does
+    not change their order.
     """
     residual = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0, keepdims=True)
     squares = float(((residual + scores.mean()) ** 2).sum())

@@ -23,10 +23,8 @@ _FORM = re.compile(r"(\d+(?:,\d+)*)(?:\^(\d+(?:\.\d+)?))?(?:/(\d+))?")
 class Shape:
     """Layers of each stage, and the rates that they have.
 
-    Attributes:
-        layers: Of each stage; stages may differ in length.
-        growth: Rate of a layer over that of the layer before.
-        cycle: Layers after which the rates begin again at the smallest, or None.
+    `growth` is the rate of a layer over that of the layer before; after `cycle` layers the rates begin again
+    at the smallest.
     """
 
     layers: tuple[int, ...]
@@ -35,11 +33,7 @@ class Shape:
 
     @classmethod
     def parse(cls, text: str) -> Shape:
-        """Return the shape of a text such as `8,5,5`, `5,5,5^3` (growth 3) or `10,10,10^2/6` (cycles of 6).
-
-        Raises:
-            InputError: The text is none of these, a stage has no layer, or the rates would shrink.
-        """
+        """Return the shape of a text: `8,5,5`, `5,5,5^3` (growth 3) or `10,10,10^2/6` (cycles of 6)."""
         match = _FORM.fullmatch(text.replace(" ", ""))
         layers = () if match is None else tuple(map(int, match[1].split(",")))
         growth = float(match[2]) if match and match[2] else 2.0
@@ -58,11 +52,8 @@ class Shape:
     def structure(self, *, smallest: int = 1, largest: int, dual: bool = False) -> DilationStructure:
         """Return the rates: round(smallest · growth^l), at most `largest`.
 
-        Args:
-            smallest: Rate of the first layer of each stage.
-            largest: Largest rate, in frames.
-            dual: Whether the layers of the first stage have two rates, the second ones in reverse order
-                (MS-TCN++, section 4.1).
+        With `dual` the layers of the first stage have two rates, the second ones in reverse order (MS-TCN++,
+        section 4.1).
         """
         stages = [
             tuple(
@@ -156,11 +147,7 @@ class ShapeSpace:
     ) -> EvaluationTask:
         """Return the training of a structure in a block, which has a seed and a hold-out of its own.
 
-        Args:
-            structure: One of the space.
-            seed: Of the search.
-            block: Number of the block.
-            epochs: Length; by default that at first.
+        `seed` is that of the search; without `epochs` it is as long as at first.
         """
         budget = Budget(self.epochs if epochs is None else epochs, "epochs")
         return EvaluationTask(structure, budget, seed + block, (block % self.rotations,))
@@ -185,11 +172,6 @@ class ShapeSpace:
 
 
 def holdout_share(train: Sequence[int], held_out: Sequence[int]) -> float:
-    """Return `ShapeSpace.share`; a forward pass costs a third of a training step.
-
-    Args:
-        train: Frames of the videos that are trained on.
-        held_out: Frames of those that are scored.
-    """
+    """Return `ShapeSpace.share` from the frames of the videos; a forward pass costs a third of a step."""
     trained, scored = sum(train), sum(held_out)
     return (trained + scored / 3) / (trained + scored)

@@ -23,12 +23,8 @@ from g2l.structure import DilationStructure, LayerTopology
 class SearchSpace:
     """All structures of one network whose rates come from one list, within limits where there are any.
 
-    Args:
-        topology: How the convolutions of the network are connected: what the limits mean.
-        shape: Rates per stage.
-        rates: Allowed rates, ascending and distinct.
-        max_receptive_field: Largest receptive field of the whole network in frames, or None.
-        max_look_ahead: Most later frames that a label may depend on, or None.
+    `shape` is rates per stage. The limits, in frames, are of the whole network; the look-ahead is how many
+    later frames a label may depend on.
 
     Raises:
         InputError: A stage has no layer, the rates are empty, below 1 or not ascending, or even the
@@ -71,21 +67,11 @@ class SearchSpace:
         max_receptive_field: int | None = None,
         max_look_ahead: int | None = None,
     ) -> SearchSpace:
-        """Return the space {2^0 … 2^max_exponent} without the rates that are of no use.
+        """Return the space {2^0 … 2^max_exponent} (10 in the paper) without the rates that are of no use.
 
-        A tap at distance d ≥ T sees nothing but padding, so d is useful only below the longest T. And a rate
-        that exceeds a limit even where all others are 1 is in no structure.
-
-        Args:
-            topology: See `SearchSpace`.
-            shape: Rates per stage.
-            max_exponent: Largest exponent; 10 in the paper.
-            longest: Frames of the longest training sequence, as the network sees it.
-            max_receptive_field: See `SearchSpace`.
-            max_look_ahead: See `SearchSpace`.
-
-        Raises:
-            InputError: `max_exponent` is below 0, `longest` below 1, or a limit cannot be kept.
+        A tap at distance d ≥ T sees nothing but padding, so d is useful only below `longest`, the frames of
+        the longest training sequence as the network sees it. And a rate that exceeds a limit even where all
+        others are 1 is in no structure.
         """
         if max_exponent < 0:
             raise InputError(f"`max_exponent` must be >= 0, but is {max_exponent} instead.")
@@ -146,10 +132,7 @@ class SearchSpace:
         """Return `structure` with each rate lowered to the nearest allowed one, and fitted to the limits.
 
         So 2^l becomes the largest allowed rate where 2^l exceeds it. A rate below all allowed ones
-        becomes the smallest. See `from_rates` for the limits.
-
-        Raises:
-            InputError: The structure has another shape.
+        becomes the smallest.
         """
         if structure.shape != self.shape:
             raise InputError(
@@ -158,10 +141,7 @@ class SearchSpace:
         return self.from_rates([self.rates[max(0, bisect_right(self.rates, r) - 1)] for r in structure.rates])
 
     def from_rates(self, rates: Sequence[int]) -> DilationStructure:
-        """Return the structure of this shape whose genome is `rates`, lowered to the limits.
-
-        See `lower` for which rates are lowered.
-        """
+        """Return the structure of this shape whose genome is `rates`, lowered to the limits by `lower`."""
         if self.max_span is not None:
             rates = lower(rates, self.rates, self.layers, self.max_span)
         return DilationStructure.from_rates(rates, self.shape)
@@ -179,15 +159,10 @@ class SearchSpace:
 def check_limits(
     search: GlobalSearchConfig | LocalSearchConfig, backbone: BackboneConfig, shape: Sequence[int]
 ) -> None:
-    """Raise unless some structure of a backbone keeps to the limits of a search.
+    """Raise `InputError` unless some structure of a backbone keeps to the limits of a search.
 
-    Args:
-        search: Settings of the search.
-        backbone: The network.
-        shape: Rates per stage.
-
-    Raises:
-        InputError: Even rates of 1 exceed a limit, or the network sees the whole video whatever its rates.
+    `shape` is rates per stage. Even rates of 1 may exceed a limit, and a network that sees the whole video
+    keeps none.
     """
     limits = {
         "max_receptive_field": search.max_receptive_field,
@@ -211,12 +186,6 @@ def lower(genome: Sequence[int], rates: tuple[int, ...], layers: Layers, limit: 
     The largest rate is lowered first, since its step frees most: with powers of two, none side by side, no
     other way needs fewer steps. Of equal ones the last is lowered first, so that the first stage, which alone
     sees the features, keeps its view. Side by side, all rates above the step are lowered to it.
-
-    Args:
-        genome: Rates, allowed or not; unchanged when their span keeps to the limit.
-        rates: Allowed rates, ascending and distinct.
-        layers: Which rates are side by side.
-        limit: Largest span, at least that of the smallest rates.
     """
     lowered = list(genome)
     largest = [max(lowered[place] for place in layer) for layer in layers]

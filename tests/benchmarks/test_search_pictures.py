@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import search_pictures
 from g2l.config import Strategy
-from g2l.search.events import SearchPhase
+from g2l.search.candidates import SearchPhase
 
 
 @pytest.mark.parametrize("strategy", Strategy)

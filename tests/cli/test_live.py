@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli import console
 from cli.tables import SearchView, status_fields
-from g2l.search.events import SearchPhase, SearchStatus
+from g2l.search.candidates import SearchPhase, SearchStatus
 
 FIELDS = [
     "generation 3",

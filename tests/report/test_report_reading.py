@@ -128,11 +128,11 @@ def test_predictions_without_truth_are_read_from_their_segments(tmp_path):
     run = read_run(tmp_path)
     assert (run.label, run.kind) == (tmp_path.name, "predict")
     assert run.predictions.classes == ("cut", "pour")
-    assert [(video.name, video.prediction) for video in run.predictions.videos] == [
-        ("a", ((0, 3),)),
-        ("b", ((0, 5), (1, 9))),
-    ]
-    assert {video.truth for video in run.predictions.videos} == {None}
+    assert {name: video.prediction for name, video in run.predictions.videos.items()} == {
+        "a": ((0, 3),),
+        "b": ((0, 5), (1, 9)),
+    }
+    assert {video.truth for video in run.predictions.videos.values()} == {None}
 
 
 def test_a_run_that_goes_on_is_read_as_far_as_it_is(generated, tmp_path):
@@ -164,7 +164,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     ("file", "content", "message"),
     [
         ("run.json", "{", r"run.json:1: expected JSON"),
-        ("search-global/structure.json", '{"stages": 3}', r"structure.json: expected `stages` to be a list"),
+        ("search-global/structure.json", '{"stages": 3}', r"structure.json: expected `stages` to be tuple"),
         ("search-local/journal.jsonl", "{}\n", r"journal.jsonl:1: expected `number`, found none"),
         ("train-searched/seed-0/result.json", '{"test": {}}', r"result.json: expected `steps`, found none"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 
 from g2l.config import Budget
 from g2l.evaluation import Evaluation, EvaluationTask
-from g2l.search.executors.contract import attempt
+from g2l.search.executors.base import attempt
 from g2l.structure import DilationStructure
 
 BUDGET = Budget(7, "steps")

@@ -6,7 +6,7 @@ from search_landscapes import BUDGET, TARGET, Landscape
 
 from g2l.config import GlobalSearchConfig, Strategy
 from g2l.search.engine import Search
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology

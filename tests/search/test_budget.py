@@ -14,7 +14,7 @@ from g2l.search.budget import (
     task_steps,
 )
 from g2l.search.engine import Search
-from g2l.search.executors.serial import SerialExecutor
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology

@@ -16,9 +16,8 @@ from search_landscapes import BUDGET, Landscape, Scripted, Unstartable, scored
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import EvaluationStatus, EvaluationTask
 from g2l.machine import usable_cores
-from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, describe, failed
+from g2l.search.executors.base import LONGEST_REASON, WORKER_DIED, SerialExecutor, attempt, describe, failed
 from g2l.search.executors.process import ProcessExecutor
-from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
 from g2l.structure import LayerTopology
 

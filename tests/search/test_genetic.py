@@ -15,7 +15,7 @@ from small_searches import config
 
 from g2l.evaluation import EvaluationStatus
 from g2l.search.candidates import Candidate, GenerationSummary, Origin, diversity, fitness_of, ranked
-from g2l.search.proposals.genetic import Breeder, mutate, roulette, two_point_crossover, within_margin
+from g2l.search.proposals.rates import Breeder, mutate, roulette, two_point_crossover, within_margin
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
 

@@ -13,11 +13,10 @@ from g2l.config import Budget, CandidateCheckpoints, ExecutorKind, GlobalSearchC
 from g2l.errors import InputError, OperationalError
 from g2l.evaluation import EvaluationStatus
 from g2l.search.engine import Search
-from g2l.search.executors.serial import SerialExecutor
-from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
+from g2l.search.executors.base import SerialExecutor
+from g2l.search.journal import EvaluationStore, Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search
 from g2l.search.space import SearchSpace
-from g2l.search.store import EvaluationStore
 from g2l.structure import DilationStructure, LayerTopology
 
 SPACE = SearchSpace(LayerTopology(), (3, 3), (1, 2, 4, 8))

@@ -18,9 +18,8 @@ from test_shapes import search
 from g2l.errors import DiskFullError, InputError
 from g2l.evaluation import EvaluationTask
 from g2l.search.executors import ray as ray_executor
-from g2l.search.executors.contract import WORKER_DIED, failed
+from g2l.search.executors.base import WORKER_DIED, SerialExecutor, failed
 from g2l.search.executors.ray import ENVIRONMENT, RayExecutor, count_slots
-from g2l.search.executors.serial import SerialExecutor
 from g2l.search.space import SearchSpace
 from g2l.structure import LayerTopology
 

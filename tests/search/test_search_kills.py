@@ -20,11 +20,10 @@ from g2l.config import GlobalSearchConfig, Space, Strategy
 from g2l.errors import DiskFullError
 from g2l.evaluation import EvaluationTask
 from g2l.search.engine import Search
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.executors.process import ProcessExecutor
-from g2l.search.executors.serial import SerialExecutor
-from g2l.search.journal import Journal
+from g2l.search.journal import EvaluationStore, Journal
 from g2l.search.loop import run_global_search
-from g2l.search.store import EvaluationStore
 
 IDENTITY = {"data": "f00d"}
 CONFIG = GlobalSearchConfig(population=4, generations=3, budget=BUDGET, leaders=2, holdouts=2)

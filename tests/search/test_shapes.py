@@ -14,8 +14,8 @@ from small_shapes import FULL, HAND, RATES, SMALL, TINY, RatesToo, curves, shape
 from g2l.config import Budget, GlobalSearchConfig, Preference, ProxyChoice, Space
 from g2l.errors import InputError
 from g2l.search.engine import Search
+from g2l.search.executors.base import SerialExecutor
 from g2l.search.executors.process import ProcessExecutor
-from g2l.search.executors.serial import SerialExecutor
 from g2l.search.journal import Journal, evaluation_from_json, evaluation_to_json
 from g2l.search.loop import run_global_search
 from g2l.search.proposals.shapes import plan_shapes

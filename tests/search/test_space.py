@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from g2l.config import BackboneConfig, GlobalSearchConfig
 from g2l.errors import InputError
 from g2l.search import space as space_module
-from g2l.search.proposals.genetic import mutate
+from g2l.search.proposals.rates import mutate
 from g2l.search.space import SearchSpace, check_limits
 from g2l.structure import DilationStructure, LayerTopology
 

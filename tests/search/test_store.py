@@ -8,7 +8,7 @@ from search_landscapes import BUDGET, evaluation
 
 from g2l.config import Budget
 from g2l.evaluation import EvaluationStatus, EvaluationTask
-from g2l.search.store import EvaluationStore
+from g2l.search.journal import EvaluationStore
 from g2l.structure import DilationStructure
 
 ONE = DilationStructure(((1, 2), (4,)))

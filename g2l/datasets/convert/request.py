@@ -27,46 +27,50 @@ class ConversionRequest(Settings):
     is the first class, and the others are sorted. `group_pattern` is as of `cut_holdout`.
     """
 
-    dataset: str = _first("", "Data set to make: a folder below --data-root.", required=True)
+    dataset: str = _first("", "Name of the new data set: a folder in --data-root.", required=True)
     data_root: Path = _first(Path("data"), "Folder of data sets.")
     features: Path = _first(
-        Path(), "Folder of <video>.npy, .npz, .pt, .h5, .mat, .csv or .txt, T×D or D×T.", required=True
+        Path(), "Folder of <video>.npy, .npz, .pt, .h5, .mat, .csv or .txt (T × D or D × T).", required=True
     )
     segments: Path | None = _first(
         None,
-        "Table (video, label, start_s, end_s), .eaf, export of ELAN or BORIS, or a folder of files.",
-        default_text="`Y` in .mat",
+        "Labels: table (video, label, start_s, end_s), ELAN or BORIS file, or a folder of files.",
+        default_text="variable Y of .mat files",
     )
     layout: Layout | None = setting(
         None,
-        "dt: feature_dim × frames; td: frames × feature_dim.",
-        default_text="derived from the shapes",
+        "Axes: dt is feature_dim × frames, td is frames × feature_dim.",
+        default_text="inferred",
     )
-    feature_dim: int | None = setting(None, "D.", at_least=1, default_text="derived from the shapes")
-    variable: str | None = setting(None, "Array to read from feature files that hold several.")
-    tier: str | None = setting(None, "Tier to read from ELAN's files that have several.")
-    fps: float | None = _first(None, "Frame rate of the features; kept. Labels are then in seconds.", above=0)
+    feature_dim: int | None = setting(None, "Feature dimension.", at_least=1, default_text="inferred")
+    variable: str | None = setting(None, "Array to read from feature files with several.")
+    tier: str | None = setting(None, "Tier to read from ELAN files with several.")
+    fps: float | None = _first(None, "Frame rate of the features; needed for labels in seconds.", above=0)
     label_fps: float | None = setting(
-        None, "Labels count frames at this rate; they are resampled to --fps.", above=0, default_text="--fps"
+        None, "Frame rate that frame numbers in labels refer to.", above=0, default_text="--fps"
     )
-    offset: float = setting(0.0, "Seconds to add to all times of labels.")
+    offset: float = setting(0.0, "Seconds to add to all label times.")
     length_tolerance: int = setting(
         DataConfig.length_tolerance,
-        "Tolerated difference in length of features and labels.",
+        "Largest allowed difference in length between features and labels.",
         unit="frames",
         at_least=0,
     )
-    mapping: Path | None = _first(None, "mapping.txt to keep.", default_text="classes are numbered by name")
-    background: str = _first("background", "Class of frames that no segment covers.")
+    mapping: Path | None = _first(
+        None, "Class numbers to keep (mapping.txt).", default_text="numbered by name"
+    )
+    background: str = _first("background", "Class of frames without a segment.")
     bundles: Path | None = _first(
-        None, "Folder of train.split<k>.bundle and test.split<k>.bundle.", default_text="one split is made"
+        None,
+        "Splits to keep: folder of train.split<k>.bundle and test.split<k>.bundle.",
+        default_text="one new split",
     )
     test_fraction: float = setting(
-        0.25, "Share of the subjects to test on, where a split is made.", above=0, below=1
+        0.25, "Fraction of subjects in the test partition of a new split.", above=0, below=1
     )
     group_pattern: str | None = setting(
         None,
-        "Regular expression: group 1 is the subject in a video name; '' for no groups.",
+        "Regular expression; group 1 is the subject in a video name; '' for none.",
         default_text="names of GTEA, 50Salads and Breakfast",
     )
     seed: int = seed_setting()

@@ -11,19 +11,17 @@ import os
 import signal
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from g2l.errors import InputError
 from g2l.evaluation import Evaluation, EvaluationTask, Fitness
 from g2l.machine import usable_cores
-from g2l.search.executors.contract import WORKER_DIED, attempt, failed
+from g2l.search.executors.base import WORKER_DIED, Executor, attempt, failed
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -32,37 +30,17 @@ T = TypeVar("T")
 _log = logging.getLogger("g2l")
 
 
-class ProcessExecutor:
+class ProcessExecutor(Executor):
     """Evaluates in a pool of spawned worker processes, among which the cores are divided.
 
     When a worker dies, the others finish their tasks; then the lost ones run again, one at a time. This
     separates a candidate that kills its worker from candidates that together needed too much memory.
-
-    Args:
-        fitness: Trains and scores candidates; picklable.
-        workers: Number of processes, at least 1.
-
-    Raises:
-        InputError: `workers` is below 1.
     """
 
     def __init__(self, fitness: Fitness, *, workers: int) -> None:
-        if workers < 1:
-            raise InputError(f"`workers` must be >= 1, but is {workers} instead.")
-        self._fitness = fitness
-        self._workers = workers
-        self._waiting: deque[EvaluationTask] = deque()
+        super().__init__(fitness, workers=workers)
         self._pool: list[WorkerProcess] = []
         self._running: dict[Future[Evaluation], tuple[WorkerProcess, EvaluationTask]] = {}
-
-    @property
-    def slots(self) -> int:
-        """The number of workers."""
-        return self._workers
-
-    def submit(self, task: EvaluationTask) -> None:
-        """Add a task to the queue."""
-        self._waiting.append(task)
 
     def results(self) -> Iterator[Evaluation]:
         """Yield the evaluations of all submitted tasks as they complete."""
@@ -71,23 +49,18 @@ class ProcessExecutor:
                 found, lost = self._gather(FIRST_COMPLETED)
                 if not lost:
                     self._fill()  # before the caller spends time on the evaluation
+                yield from found
+                if lost:
+                    found, more = self._gather(ALL_COMPLETED)
                     yield from found
-                    continue
-                yield from found
-                found, more = self._gather(ALL_COMPLETED)
-                yield from found
-                for task in lost + more:
-                    yield self._run_alone(task)
+                    for task in lost + more:
+                        self._start(task)
+                        found, _ = self._gather(ALL_COMPLETED)
+                        yield found[0] if found else failed(task, WORKER_DIED)
         finally:
             self._waiting.clear()
             if self._running:  # interrupted or abandoned
-                self._stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop()
+                self.close()
 
     def _fill(self) -> bool:
         """Start tasks while workers are idle; return whether any is running."""
@@ -118,12 +91,7 @@ class ProcessExecutor:
             _log.warning("a worker process died; %d candidate(s) are run again, one at a time.", len(lost))
         return [future.result() for future in found], lost
 
-    def _run_alone(self, task: EvaluationTask) -> Evaluation:
-        self._start(task)
-        found, _ = self._gather(ALL_COMPLETED)
-        return found[0] if found else failed(task, WORKER_DIED)
-
-    def _stop(self) -> None:
+    def close(self) -> None:
         """Terminate all workers and wait until they are gone."""
         for worker in self._pool:
             worker.terminate()
@@ -138,11 +106,8 @@ class WorkerProcess:
 
     An executor of several processes can break while it starts another one, and takes down the tasks beside
     the one whose process died.
-
-    Args:
-        threads: That its numerical libraries may use.
-        prepare: Called in the process before its first task; picklable.
-        arguments: Of `prepare`.
+    `prepare` is called with its arguments in the process before the first task, and both are pickled;
+    `threads` is how many its numerical libraries may use.
     """
 
     def __init__(
@@ -222,12 +187,8 @@ def _initialise(
 ) -> None:
     """Prepare a worker process.
 
-    Args:
-        threads: Threads that its numerical libraries may use.
-        lifeline: Read end of a pipe that the parent never writes to: it ends when the parent closes it, or
-            when the parent has died, in whatever way.
-        prepare: Called at the end, or None.
-        arguments: Of `prepare`.
+    `lifeline` is the read end of a pipe that the parent never writes to: it ends when the parent closes it,
+    or when the parent has died, in whatever way.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the worker too
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()

@@ -12,13 +12,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from g2l.errors import DiskFullError, InputError
 from g2l.evaluation import Evaluation, EvaluationTask, Fitness
-from g2l.search.executors.contract import LONGEST_REASON, WORKER_DIED, attempt, describe, failed
+from g2l.search.executors.base import LONGEST_REASON, WORKER_DIED, Executor, attempt, describe, failed
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -46,7 +45,7 @@ SHORT_TEMPORARY = "/tmp/ray"
 _log = logging.getLogger("g2l")
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Runs as many tasks at once on a Ray cluster as fit.
 
     A task takes one CPU and a share of a GPU. With a GPU its process ends after it, which frees the memory of
@@ -73,8 +72,7 @@ class RayExecutor:
     ) -> None:
         if (workers is None) == (address is None):
             raise InputError("give either `workers` of a Ray to start or the `address` of one that runs.")
-        if workers is not None and workers < 1:
-            raise InputError(f"`workers` must be >= 1, but is {workers} instead.")
+        super().__init__(fitness, workers=1 if workers is None else workers)
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
@@ -82,14 +80,11 @@ class RayExecutor:
         except ImportError:
             raise InputError("Ray is not installed.", hint="pip install 'g2l[ray]'") from None
         self._ray = ray
-        self._fitness = fitness
-        self._workers = workers
         self._address = address
         self._gpus = gpus_per_candidate
         self._evaluate: Any = None
         self._shared: Any = None
         self._started = False
-        self._waiting: deque[EvaluationTask] = deque()
         self._running: dict[Any, EvaluationTask] = {}
         self._slots = 0
         self._counted = 0.0
@@ -103,10 +98,6 @@ class RayExecutor:
             self._counted = time.monotonic()
         return self._slots
 
-    def submit(self, task: EvaluationTask) -> None:
-        """Add a task to the queue."""
-        self._waiting.append(task)
-
     def results(self) -> Iterator[Evaluation]:
         """Yield the evaluations of all submitted tasks as they complete."""
         try:
@@ -119,10 +110,8 @@ class RayExecutor:
         finally:
             self._cancel()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Cancel all tasks, and end a Ray that was started here."""
         self._cancel()
         if self._started:
             self._ray.shutdown()
@@ -191,11 +180,7 @@ def count_slots(nodes: Sequence[Mapping[str, Any]], gpus_per_candidate: float) -
 
 
 def _initialise(ray: Any, address: str | None, workers: int | None) -> None:
-    """Connect to a cluster, or start one that only this machine can reach.
-
-    Raises:
-        InputError: There is none at the address.
-    """
+    """Connect to a cluster, or start one that only this machine can reach."""
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         options |= {
@@ -221,11 +206,7 @@ def _initialise(ray: Any, address: str | None, workers: int | None) -> None:
 
 
 def check_reachable(address: str) -> None:
-    """Check that something listens at the address: Ray tries for minutes, then ends the process.
-
-    Raises:
-        InputError: Nothing does.
-    """
+    """Raise `InputError` if nothing listens at the address: Ray tries for minutes, then ends the process."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
         return  # a name such as `auto`, which Ray resolves

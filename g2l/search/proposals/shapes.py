@@ -8,9 +8,9 @@ shown to be good enough, none is left, or the budget ends (`g2l.search.proof`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,11 @@ from g2l.evaluation import EvaluationTask
 from g2l.metrics.length import smoothed, still_rising
 from g2l.metrics.scores import metric_value
 from g2l.search.budget import FINAL_COMPARISON, CostPlan, SearchCost, plan_search
-from g2l.search.candidates import FLOOR, Origin, nothing_learnt, ranked
+from g2l.search.candidates import FLOOR, Candidate, Origin, nothing_learnt, ranked
+from g2l.search.engine import Search
 from g2l.search.proof import CONFIDENCE, Estimate, Rule, blocks_to_show, pick, shrunken, smallest_difference
 from g2l.search.shapes import SHAPES_FIRST, ShapeSpace
 from g2l.structure import DilationStructure
-
-if TYPE_CHECKING:
-    from g2l.search.engine import Search
 
 MOST_BLOCKS = 50
 """Blocks after which a search without a limit ends: more would show differences of half a point only."""
@@ -53,9 +51,10 @@ class Row:
         steps: Optimiser steps of the hand-designed structure that one such training costs.
         rising: Whether its curve still rises at the end.
         fitness: Mean hold-out score at that length, in points.
-        difference: From the hand-designed structure, in points.
-        low: Lower one-sided 90 % limit of the difference.
-        high: Upper one.
+        difference: From the hand-designed structure, in points; `low` and `high` are its one-sided 90 %
+            limits.
+        low: See there.
+        high: See there.
         blocks: Paired trainings.
         shown: Whether it is shown to be within the margin.
         latency: Milliseconds for 1,000 frames by onnxruntime; None where it was not measured.
@@ -118,11 +117,7 @@ class Proof:
     ) -> Proof:
         """Return the same with the rates that a search has found for the winner's shape as the winner.
 
-        Args:
-            structure: The rates.
-            fitness: Their hold-out score, in points.
-            difference: From the present winner, in points.
-            error: Standard error of that difference, or None when it is unknown.
+        `difference` is from the present winner, in points, with its standard error where that is known.
         """
         start = self.winner
         reach = special.ndtri(CONFIDENCE) * (error or 0.0)
@@ -183,43 +178,12 @@ class Scores:
 
 
 def search_shapes(search: Search, space: ShapeSpace, rule: Rule = shrunken) -> Proof:
-    """Compare the shapes of a space with the hand-designed structure; return what is shown.
-
-    Args:
-        search: The running search.
-        space: What is compared.
-        rule: Pools the scores.
+    """Compare the shapes of a space with the hand-designed structure, pooling the scores by a rule.
 
     Raises:
         OperationalError: None of the structures could be trained.
     """
-    hand_designed, config = search.hand_designed, search.config
-    search.allowed = space.allowed(space.epochs)
-    scores, lengths = Scores(), dict.fromkeys(space.structures, space.epochs)
-    running: Sequence[DilationStructure] = space.structures[1:]
-    first: tuple[EvaluationTask, ...] = ()
-    verdict = None
-    for block in range(MOST_BLOCKS):
-        chosen = _affordable(search, space, [hand_designed, *running], lengths, block)
-        if len(chosen) < 2:
-            break
-        found = _train(search, space, scores, chosen, lengths, block)
-        if block == 0:
-            search.require_one(found)
-            first = tuple(one.evaluation.task for one in found)
-            latest = {one.structure: one.fitness for one in found if not one.failed}
-            latest |= _extend(search, space, scores, lengths)
-            verdict = nothing_learnt(list(latest.values()))
-        search.close_generation(ranked(found))
-        if verdict is not None or hand_designed not in scores.curves:
-            break
-        known = [one for one in space.structures if one in scores.curves]
-        estimate = _estimate(scores, known, block + 1, space, rule)
-        costs = [space.cost(one) for one in known]
-        if pick(estimate, costs, config.margin, _proving(config.prefer)):
-            break
-        running = _promising(known, estimate, costs, -config.margin)
-    return _proof(search, space, scores, rule, first, verdict)
+    return _ShapeSearch(search, space, rule).run()
 
 
 def plan_shapes(
@@ -258,17 +222,10 @@ def plan_shapes(
         f"{smallest_difference(blocks):.1f} points and more are likely to be shown; a margin of "
         f"{config.margin:g} points without prior knowledge takes about {needed:.0f}."
     )
-
-    # Refuses a budget that is too small, too.
-    rates = (
-        0
-        if space.rates is None
-        else plan_search(
-            config.replace(trainings=config.trainings and SHAPES_FIRST * config.trainings, final_seeds=0),
-            space.rates,
-            full_steps=space.full_steps,
-        ).expected.total_steps
-    )
+    rates = 0
+    if space.rates is not None:  # refuses a budget that is too small, too
+        search = config.replace(trainings=config.trainings and SHAPES_FIRST * config.trainings, final_seeds=0)
+        rates = plan_search(search, space.rates, full_steps=space.full_steps).expected.total_steps
 
     def cost(longer: float) -> SearchCost:
         trainings = round(allowed / (sum(costs) / len(costs)))
@@ -280,164 +237,171 @@ def plan_shapes(
             evaluations=trainings,
             steps=parts,
             full_steps=round(space.full_steps * longer),
-            seconds=None
-            if seconds_per_step is None
-            else sum(parts.values()) * seconds_per_step / config.workers,
-            bytes=None if bytes_per_checkpoint is None else kept * bytes_per_checkpoint,
+            seconds=seconds_per_step and sum(parts.values()) * seconds_per_step / config.workers,
+            bytes=bytes_per_checkpoint and kept * bytes_per_checkpoint,
         )
 
     return CostPlan(expected=cost(1.0), maximal=cost(space.max_epochs / space.epochs), power=power)
 
 
-def _proving(prefer: Preference) -> Preference:
-    """Return the rule that ends a search: without proof, nothing ends it before its budget."""
-    return prefer if prefer is Preference.ACCURACY else Preference.SHOWN
+class _ShapeSearch:
+    """The state of a search of shapes: the scores so far, and how long each structure is trained."""
 
+    def __init__(self, search: Search, space: ShapeSpace, rule: Rule) -> None:
+        self.search, self.space, self.rule = search, space, rule
+        self.scores = Scores()
+        self.lengths = dict.fromkeys(space.structures, space.epochs)
 
-def _affordable(
-    search: Search,
-    space: ShapeSpace,
-    wanted: Sequence[DilationStructure],
-    lengths: Mapping[DilationStructure, int],
-    block: int,
-) -> list[DilationStructure]:
-    """Return as many structures of a block as there is budget for, in order."""
-    if search.allowed is None:
-        return list(wanted)
-    left = search.allowed - search.budget.spent
-    limit = min(left, COARSE * search.allowed) if block == 0 else left
-    chosen: list[DilationStructure] = []
-    for structure in wanted:
-        cost = search.budget.cost(space.task(structure, search.seed, block, lengths[structure]))
-        left, limit = left - cost, limit - cost
-        # The coarse look needs one structure beside the hand-designed one, whatever its share.
-        if left < 0 or (limit < 0 and len(chosen) >= 2):
-            break
-        chosen.append(structure)
-    return chosen
+    def run(self) -> Proof:
+        """Train block after block until a shape is shown to be good enough or the budget ends."""
+        search, space, scores = self.search, self.space, self.scores
+        hand_designed, config = search.hand_designed, search.config
+        # Without proof, nothing ends a search before its budget.
+        proving = config.prefer if config.prefer is Preference.ACCURACY else Preference.SHOWN
+        search.allowed = space.allowed(space.epochs)
+        running: Sequence[DilationStructure] = space.structures[1:]
+        first: tuple[EvaluationTask, ...] = ()
+        verdict = None
+        for block in range(MOST_BLOCKS):
+            chosen = self.affordable([hand_designed, *running], block)
+            if len(chosen) < 2:
+                break
+            found = self.train(chosen, block)
+            if block == 0:
+                search.require_one(found)
+                first = tuple(one.evaluation.task for one in found)
+                latest = {one.structure: one.fitness for one in found if not one.failed}
+                verdict = nothing_learnt(list((latest | self.extend()).values()))
+            search.close_generation(ranked(found))
+            if verdict is not None or hand_designed not in scores.curves:
+                break
+            known = [one for one in space.structures if one in scores.curves]
+            estimate = self.estimate(scores.table(known, block + 1))
+            costs = [space.cost(one) for one in known]
+            if pick(estimate, costs, config.margin, proving):
+                break
+            # The structures to prove next: likely to be good enough, and worth it by their cost.
+            worth = {
+                one: chance * (1.25 - cost)
+                for one, chance, cost in zip(
+                    known[1:], estimate.chance_above(-config.margin)[1:], costs[1:], strict=True
+                )
+                if chance >= HOPELESS
+            }
+            running = sorted(worth, key=lambda one: -worth[one])[:FOCUS]
+        return self.proof(first, verdict)
 
+    def affordable(self, wanted: Sequence[DilationStructure], block: int) -> list[DilationStructure]:
+        """Return as many structures of a block as there is budget for, in order."""
+        search = self.search
+        if search.allowed is None:
+            return list(wanted)
+        left = search.allowed - search.budget.spent
+        limit = min(left, COARSE * search.allowed) if block == 0 else left
+        chosen: list[DilationStructure] = []
+        for structure in wanted:
+            task = self.space.task(structure, search.seed, block, self.lengths[structure])
+            cost = search.budget.cost(task)
+            left, limit = left - cost, limit - cost
+            # The coarse look needs one structure beside the hand-designed one, whatever its share.
+            if left < 0 or (limit < 0 and len(chosen) >= 2):
+                break
+            chosen.append(structure)
+        return chosen
 
-def _train(
-    search: Search,
-    space: ShapeSpace,
-    scores: Scores,
-    chosen: Sequence[DilationStructure],
-    lengths: Mapping[DilationStructure, int],
-    block: int,
-) -> tuple[Any, ...]:
-    tasks = [space.task(one, search.seed, block, lengths[one]) for one in chosen]
-    origins = [Origin.HAND_DESIGNED if one == search.hand_designed else Origin.SHAPE for one in chosen]
-    found = search.evaluate_tasks(tasks, origins)
-    for candidate in found:
-        curve = candidate.evaluation.curve
-        if not candidate.failed:
-            epochs = [dict(zip(curve, values, strict=True)) for values in zip(*curve.values(), strict=True)]
-            values = tuple(metric_value(metrics, search.config.fitness) for metrics in epochs)
-            scores.add(candidate.structure, block, values)
-    return found
-
-
-def _extend(
-    search: Search, space: ShapeSpace, scores: Scores, lengths: dict[DilationStructure, int]
-) -> dict[DilationStructure, float]:
-    """Train on what still rises or is at the floor in the first block, half a training at a time.
-
-    Returns:
-        Fitness of what was trained on, which ends when the budget does.
-    """
-    step, fitness = max(1, space.epochs // 2), dict[DilationStructure, float]()
-    while True:
-        rising = [one for one in scores.curves if scores.rising(one) and lengths[one] < space.max_epochs]
-        rising += [one for one in scores.at_floor if lengths[one] < space.max_epochs]
-        longer = lengths | {one: min(space.max_epochs, lengths[one] + step) for one in rising}
-        cost = sum(search.budget.cost(space.task(one, search.seed, 0, longer[one])) for one in rising)
-        # A full training takes longer, too, so the same number of trainings allows more.
-        allowed = space.allowed(longer[search.hand_designed])
-        if not rising or (allowed is not None and search.budget.spent + cost > allowed):
-            return fitness
-        search.allowed = allowed
-        search.planned = space.planned(longer[search.hand_designed])
-        search.full_steps = space.full_training(longer[search.hand_designed])
-        found = _train(search, space, scores, rising, longer, 0)
-        fitness |= {one.structure: one.fitness for one in found if not one.failed}
-        lengths.update(longer)
-
-
-def _estimate(
-    scores: Scores, known: Sequence[DilationStructure], blocks: int, space: ShapeSpace, rule: Rule
-) -> Estimate:
-    table = scores.table(known, blocks)
-    used = np.isfinite(table[0])  # a block without the hand-designed structure compares nothing with it
-    holdouts = [block % space.rotations for block in range(blocks)]
-    return rule(table[:, used], [one for one, use in zip(holdouts, used, strict=True) if use])
-
-
-def _promising(
-    known: Sequence[DilationStructure], estimate: Estimate, costs: Sequence[float], limit: float
-) -> list[DilationStructure]:
-    """Return the structures to prove next: likely to be good enough, and worth it by their cost."""
-    chances = estimate.chance_above(limit)
-    worth = {
-        one: chance * (1.25 - cost)
-        for one, chance, cost in list(zip(known, chances, costs, strict=True))[1:]
-        if chance >= HOPELESS
-    }
-    return sorted(worth, key=lambda one: -worth[one])[:FOCUS]
-
-
-def _proof(
-    search: Search,
-    space: ShapeSpace,
-    scores: Scores,
-    rule: Rule,
-    first: tuple[EvaluationTask, ...],
-    verdict: str | None,
-) -> Proof:
-    config = search.config
-    failed = search.hand_designed not in scores.curves
-    if failed:  # or stayed at the floor; it counts as 0, at its usual length
-        scores.curves[search.hand_designed] = {0: np.arange(1 - space.epochs, 1) / space.epochs}
-    known = [one for one in space.structures if one in scores.curves]
-    blocks = 1 + max(max(curves) for curves in scores.curves.values())
-    estimate = _estimate(scores, known, blocks, space, rule)
-    table = scores.table(known, blocks)
-    low, high = estimate.interval()
-    shown = estimate.shown_above(-config.margin)
-    rows = tuple(
-        Row(
-            structure=one,
-            name=space.names[one],
-            cost=space.cost(one),
-            multiply_adds=space.multiply_adds[one],
-            epochs=scores.length(one),
-            steps=space.steps(space.task(one, search.seed, epochs=scores.length(one))),
-            rising=scores.rising(one),
-            fitness=float(np.nanmean(table[number])),
-            difference=float(estimate.mean[number]),
-            low=float(low[number]),
-            high=float(high[number]),
-            blocks=int(estimate.blocks[number]),
-            shown=bool(shown[number]),
+    def train(self, chosen: Sequence[DilationStructure], block: int) -> tuple[Candidate, ...]:
+        """Train structures in a block for their lengths, and keep their curves."""
+        search = self.search
+        found = search.evaluate(
+            (
+                self.space.task(one, search.seed, block, self.lengths[one]),
+                Origin.HAND_DESIGNED if one == search.hand_designed else Origin.SHAPE,
+            )
+            for one in chosen
         )
-        for number, one in enumerate(known)
-    )
-    chosen = 0 if verdict else pick(estimate, [row.cost for row in rows], config.margin, config.prefer)
-    reason = verdict or _reason(rows, chosen, config.margin, config.prefer)
-    if failed and verdict is None:
-        chosen = max(range(len(rows)), key=lambda number: rows[number].fitness)
-        best = f"; {rows[chosen].name} is the best of the others" if chosen else ""
-        reason = (
-            f"The hand-designed structure failed or learnt nothing in {space.epochs} epochs, so it compares "
-            f"with nothing{best}. Train longer for a comparison."
+        for candidate in found:
+            curve = candidate.evaluation.curve
+            if not candidate.failed:
+                values = [
+                    metric_value(dict(zip(curve, epoch, strict=True)), search.config.fitness)
+                    for epoch in zip(*curve.values(), strict=True)
+                ]
+                self.scores.add(candidate.structure, block, values)
+        return found
+
+    def extend(self) -> dict[DilationStructure, float]:
+        """Train on what still rises or is at the floor in the first block, half a training at a time.
+
+        Returns the fitness of what was trained on, which ends when the budget does.
+        """
+        search, space, scores, lengths = self.search, self.space, self.scores, self.lengths
+        step, fitness = max(1, space.epochs // 2), dict[DilationStructure, float]()
+        while True:
+            rising = [one for one in scores.curves if scores.rising(one) and lengths[one] < space.max_epochs]
+            rising += [one for one in scores.at_floor if lengths[one] < space.max_epochs]
+            longer = {one: min(space.max_epochs, lengths[one] + step) for one in rising}
+            cost = sum(search.budget.cost(space.task(one, search.seed, 0, longer[one])) for one in rising)
+            # A full training takes longer, too, so the same number of trainings allows more.
+            full = (lengths | longer)[search.hand_designed]
+            allowed = space.allowed(full)
+            if not rising or (allowed is not None and search.budget.spent + cost > allowed):
+                return fitness
+            search.allowed, search.planned = allowed, space.planned(full)
+            search.full_steps = space.full_training(full)
+            lengths.update(longer)
+            fitness |= {one.structure: one.fitness for one in self.train(rising, 0) if not one.failed}
+
+    def estimate(self, table: NDArray[np.float64]) -> Estimate:
+        """Return the differences; a block without the hand-designed structure compares nothing with it."""
+        used = np.flatnonzero(np.isfinite(table[0]))
+        return self.rule(table[:, used], [int(block) % self.space.rotations for block in used])
+
+    def proof(self, first: tuple[EvaluationTask, ...], verdict: str | None) -> Proof:
+        """Return what is known of every structure, and the one to ship."""
+        search, space, scores, config = self.search, self.space, self.scores, self.search.config
+        failed = search.hand_designed not in scores.curves
+        if failed:  # or stayed at the floor; it counts as 0, at its usual length
+            scores.curves[search.hand_designed] = {0: np.arange(1 - space.epochs, 1) / space.epochs}
+        known = [one for one in space.structures if one in scores.curves]
+        table = scores.table(known, 1 + max(max(curves) for curves in scores.curves.values()))
+        estimate = self.estimate(table)
+        low, high = estimate.interval()
+        shown = estimate.shown_above(-config.margin)
+        rows = tuple(
+            Row(
+                structure=one,
+                name=space.names[one],
+                cost=space.cost(one),
+                multiply_adds=space.multiply_adds[one],
+                epochs=scores.length(one),
+                steps=space.steps(space.task(one, search.seed, epochs=scores.length(one))),
+                rising=scores.rising(one),
+                fitness=float(np.nanmean(table[number])),
+                difference=float(estimate.mean[number]),
+                low=float(low[number]),
+                high=float(high[number]),
+                blocks=int(estimate.blocks[number]),
+                shown=bool(shown[number]),
+            )
+            for number, one in enumerate(known)
         )
-    return Proof(
-        winner=rows[chosen],
-        rows=rows,
-        curves=tuple(tuple(scores.curve(one).tolist()) for one in known),
-        tasks=first,
-        verdict=verdict,
-        reason=reason,
-    )
+        chosen = 0 if verdict else pick(estimate, [row.cost for row in rows], config.margin, config.prefer)
+        reason = verdict or _reason(rows, chosen, config.margin, config.prefer)
+        if failed and verdict is None:
+            chosen = max(range(len(rows)), key=lambda number: rows[number].fitness)
+            best = f"; {rows[chosen].name} is the best of the others" if chosen else ""
+            reason = (
+                f"The hand-designed structure failed or learnt nothing in {space.epochs} epochs, so it "
+                f"compares with nothing{best}. Train longer for a comparison."
+            )
+        return Proof(
+            winner=rows[chosen],
+            rows=rows,
+            curves=tuple(tuple(scores.curve(one).tolist()) for one in known),
+            tasks=first,
+            verdict=verdict,
+            reason=reason,
+        )
 
 
 def _reason(rows: Sequence[Row], chosen: int, margin: float, prefer: Preference) -> str:

@@ -1,20 +1,18 @@
-"""The genetic algorithm of the paper (G2L, section 3.2) and its operators."""
+"""Search of rates: genetic as in the paper (G2L, section 3.2), with its operators, or random."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from g2l.config import GlobalSearchConfig
+from g2l.config import GlobalSearchConfig, Strategy
+from g2l.search.budget import expected_evaluations
 from g2l.search.candidates import Candidate, Origin, Proposal, ranked
+from g2l.search.engine import Search
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure
-
-if TYPE_CHECKING:
-    from g2l.search.engine import Search
 
 ATTEMPTS = 16
 """Draws after which a duplicate is accepted; it is then answered from memory, so it costs nothing."""
@@ -24,25 +22,19 @@ def search_genetically(search: Search) -> tuple[Candidate, ...]:
     """Breed generations of structures, each trained for the proxy's budget; return the last population.
 
     Ends after the generations of the settings, or where the allowed steps do.
-
-    Args:
-        search: The running search.
-
-    Raises:
-        OperationalError: None of the first population could be trained.
     """
     config = search.config
     with search.progress.task("global search", config.generations + 1) as bar:
-        population = ranked(search.evaluate_first(config.population))
+        population = ranked(_evaluate_first(search, config.population))
         search.close_generation(population)
         bar.advance()
         for generation in range(1, config.generations + 1):
-            offspring = search.evaluate(search.breeder().offspring(population, config))
+            offspring = _evaluate(search, _breeder(search).offspring(population, config))
             population = ranked((*population, *offspring))[: config.population]
             if generation < config.generations:  # newcomers are parents of the next generation
                 strong = within_margin(population, config.survival_margin)
-                newcomers = search.breeder().random(len(population) - len(strong))
-                population = ranked((*strong, *search.evaluate(newcomers)))
+                newcomers = _breeder(search).random(len(population) - len(strong))
+                population = ranked((*strong, *_evaluate(search, newcomers)))
             search.close_generation(population)
             bar.advance()
             if not offspring:  # the steps are spent
@@ -50,16 +42,56 @@ def search_genetically(search: Search) -> tuple[Candidate, ...]:
     return population
 
 
+def search_randomly(search: Search) -> tuple[Candidate, ...]:
+    """Evaluate random structures, each trained for the proxy's budget; return the best ones.
+
+    Ends where the allowed steps do; without a limit after as many evaluations as the genetic search of the
+    same settings is expected to make.
+    """
+    size = search.config.population
+    left = expected_evaluations(search.config)
+    population: tuple[Candidate, ...] = ()
+    batch = _evaluate_first(search, min(size, left))
+    while batch:
+        population = ranked((*population, *batch))[:size]
+        search.close_generation(population)
+        left -= len(batch)
+        count = size if search.allowed is not None else min(size, left)
+        batch = _evaluate(search, _breeder(search).random(count))
+    return population
+
+
+STRATEGIES: Mapping[Strategy, Callable[[Search], tuple[Candidate, ...]]] = {
+    Strategy.RANDOM: search_randomly,
+    Strategy.GENETIC: search_genetically,
+}
+"""A strategy proposes, lets `Search.evaluate` score the proposals, decides who stays, and closes the
+generation; it returns what it found, best first."""
+
+
+def _evaluate(search: Search, proposals: Sequence[Proposal]) -> tuple[Candidate, ...]:
+    return search.evaluate((search.task(one.structure), one.origin) for one in proposals)
+
+
+def _evaluate_first(search: Search, count: int) -> tuple[Candidate, ...]:
+    """Return the hand-designed structure and random ones, evaluated, `count` in all."""
+    breeder = _breeder(search)
+    hand_designed = breeder.given(search.hand_designed, Origin.HAND_DESIGNED)
+    candidates = _evaluate(search, [hand_designed, *breeder.random(count - 1)])
+    search.require_one(candidates)
+    return candidates
+
+
+def _breeder(search: Search) -> Breeder:
+    assert isinstance(search.space, SearchSpace)  # shapes are not bred
+    return Breeder(search.space, search.orders, search.generator)
+
+
 class Breeder:
     """Draws the proposals of one generation: random structures, children and mutants.
 
     Deviation (METHOD, section 3, fix 5): a structure that is known, or proposed in this generation, is drawn
-    again; the released code trains it again.
-
-    Args:
-        space: Allowed structures.
-        known: Structures that have been evaluated.
-        generator: Source of randomness.
+    again; the released code trains it again. `known` are the structures that have been evaluated.
     """
 
     def __init__(
@@ -87,12 +119,10 @@ class Breeder:
         return proposals
 
     def offspring(self, population: Sequence[Candidate], config: GlobalSearchConfig) -> list[Proposal]:
-        """Return the children of the population and their mutants.
+        """Return the children of the population, in pairs, and their mutants.
 
-        Args:
-            population: Parents, all evaluated: deviation (METHOD, section 3, fix 5) from the released code,
-                whose first selection precedes every evaluation.
-            config: Number of children (rounded up to pairs) and chances of mutation.
+        Deviation (METHOD, section 3, fix 5): all parents are evaluated; the first selection of the released
+        code precedes every evaluation.
         """
         children: list[Proposal] = []
         for _ in range((config.population + 1) // 2):
@@ -134,14 +164,6 @@ def roulette(fitness: Sequence[float], count: int, generator: np.random.Generato
     Values below 0 get probability 0; if none is above 0, all that are finite are equally likely.
     Deviation (METHOD, section 3, fix 2): the released code draws the neighbour of the one that was hit, so
     that the share of the leader goes to the last.
-
-    Args:
-        fitness: One value per parent; −inf for a failed candidate.
-        count: Number of draws.
-        generator: Source of randomness.
-
-    Returns:
-        Indices into `fitness`, shape (count,).
     """
     values = np.asarray(fitness, dtype=np.float64)
     weights = np.where(values > 0, values, 0.0)
@@ -161,11 +183,6 @@ def two_point_crossover(
     The two cuts are drawn from the n boundaries of the genome closed to a ring, so that every run is equally
     likely, and never the whole genome (which would only swap the parents).
     Deviation (METHOD, section 3, fix 5): the caller crosses every pair; the released code skips the last.
-
-    Args:
-        first: One parent.
-        second: The other, of the same shape.
-        generator: Source of randomness.
     """
     genes = len(first.rates)
     if genes < 2:
@@ -185,12 +202,6 @@ def mutate(
 
     Deviation (METHOD, section 3, fix 3): the new rate is uniform over the other exponents; the released code
     draws a number in 1 … 1024 and snaps it, so that 62 % become 512 or 1024.
-
-    Args:
-        structure: A member of `space`.
-        space: Allowed rates.
-        probability: Chance of each gene, in [0, 1].
-        generator: Source of randomness.
     """
     choices = len(space.rates)
     changed = generator.random(space.genes) < probability
@@ -204,11 +215,6 @@ def mutate(
 
 
 def within_margin(population: Sequence[Candidate], margin: float) -> tuple[Candidate, ...]:
-    """Return the members that are at most `margin` points of fitness below the leader.
-
-    Args:
-        population: Best first, its leader not failed.
-        margin: Points; 10 in the paper.
-    """
+    """Return the members, best first, at most `margin` points (10 in the paper) below the leader."""
     leader = population[0].fitness
     return tuple(member for member in population if not member.failed and leader - member.fitness <= margin)
