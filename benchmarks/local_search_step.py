@@ -34,7 +34,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 def training_step(features: Tensor, targets: Tensor, *, branches: int | None) -> Callable[[], None]:
     """Return a training step of MS-TCN, with that many branches per layer or (None) as a plain network."""
-    model = MSTCN(STRUCTURE, feature_dim=FEATURE_DIM, num_classes=NUM_CLASSES)
+    model = MSTCN(STRUCTURE, feature_dim=features.shape[1], num_classes=NUM_CLASSES)
     parameters = [{"params": list(model.parameters()), "lr": 5e-4}]
     if branches is not None:
         config = LocalSearchConfig(branches=branches)

@@ -13,8 +13,7 @@ import numpy as np
 
 from benchmarks.timing import Ratio, paired
 from g2l.datasets.labels import Labels
-from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.scores import levenshtein
+from g2l.metrics.scores import SegmentationMetrics, levenshtein
 from tests.oracles import naive_metrics
 
 FRAMES, CLASSES, SEGMENTS, ERRORS = 2000, 20, 25, 12

@@ -26,9 +26,8 @@ from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.holdout import subjects_of
 from g2l.files import write_json, write_text
-from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.length import best_length
-from g2l.metrics.scores import MEAN_F1, VideoScores, metric_value
+from g2l.metrics.scores import MEAN_F1, SegmentationMetrics, VideoScores, metric_value
 from g2l.metrics.video_comparison import Trainings, compare_videos
 from g2l.models.registry import build_backbone
 from g2l.records import EpochRecord

@@ -33,9 +33,8 @@ from g2l.datasets.holdout import subjects_of
 from g2l.figures.style import BLUE, GREY, ORANGE, canvas, legend_below, save_figure, styled
 from g2l.figures.style import PAGE as WIDTH
 from g2l.files import write_text
-from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.comparison import Comparison
-from g2l.metrics.scores import MEAN_F1, VideoScores, metric_value
+from g2l.metrics.scores import MEAN_F1, SegmentationMetrics, VideoScores, metric_value
 from g2l.metrics.video_comparison import Trainings, compare_videos
 from g2l.models.size import network_size
 from g2l.structure import DilationStructure

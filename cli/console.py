@@ -33,7 +33,7 @@ from g2l.progress import duration
 SEPARATOR = " · "
 
 ASCII = {"−": "-", "±": "+/-", "×": "x", "…": "...", "·": "-", "–": "-", "≥": ">=", "≤": "<=", "ρ": "rho"}
-"""What stands for a character that the encoding of a stream lacks; `?` for all others."""
+"""Replacements of characters that the encoding of a stream lacks; `?` for all others."""
 
 PLAIN_INTERVAL_S = 10.0
 """Where stderr is not a terminal, a line of progress at most this often."""
@@ -260,4 +260,4 @@ class ConsoleProgress:
     def stage_line(self) -> str:
         """Return the stage and the time that is left of the job, or nothing."""
         left = self._end - time.monotonic()
-        return self._stage + (f"{SEPARATOR}{duration(left)} left overall" if left > 0 else "")
+        return self._stage + (f"{SEPARATOR}about {duration(left)} left in all stages" if left > 0 else "")

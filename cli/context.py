@@ -42,7 +42,7 @@ def context(
     run: RunConfig,
     recipe: Annotated[
         RecipeConfig,
-        Uses(first=("epochs",), without=("selection", "refit"), defaults={"epochs": 15, "batch_size": 1}),
+        Uses(first=("epochs",), without=("selection", "refit"), defaults={"epochs": 60, "batch_size": 1}),
     ],
     backbone: Annotated[
         BackboneConfig,
@@ -80,7 +80,12 @@ def context(
             curve, suggested = measure_context(opened, task)
         _show(title, curve)
         layers = ", ".join(str(depth) for depth in suggested.shape)
-        console.data(f"Suggested: stages of {layers} layers ({opened.folder / 'structure.json'}).")
+        topology = (backbone if session is None else session.metadata.backbone).topology
+        field = topology.receptive_field(suggested).frames
+        console.data(
+            f"Suggested: stages of {layers} layers, the smallest of its kind that sees so much ({field:,} "
+            f"frames; {opened.folder / 'structure.json'})."
+        )
 
 
 def _refuse_training_options(

@@ -8,6 +8,8 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from g2l.errors import G2LError
+
 from . import console
 from .settings import JsonConfig
 
@@ -66,18 +68,18 @@ def _build(cuda: str | None) -> str:
 
 
 def _tracking() -> dict[str, str]:
-    from g2l.tracking.environment import without_password
-    from g2l.tracking.store import check_store
+    from g2l.tracking.environment import tracking_uri, without_password
+    from g2l.tracking.store import check_store, sqlite_path
 
-    state = check_store()
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    hint = f" (hint: {state.hint.rstrip('.')})" if state.hint else ""
-    facts = {
-        "tracking store": without_password(uri) if uri else "sqlite:///mlflow.db (default)",
-        "tracking store usable": f"{'yes' if state.usable else 'no'}: {state.detail}{hint}",
-    }
-    if state.folder is not None:
-        facts["free disk for the tracking store"] = _free(state.folder)
+    facts = {"tracking store": without_password(uri) if uri else "sqlite:///mlflow.db (default)"}
+    try:
+        if (path := sqlite_path(tracking_uri())) is not None:
+            facts["free disk for the tracking store"] = _free(path.parent)
+        facts["tracking store usable"] = f"yes: {check_store()}"
+    except G2LError as error:
+        hint = f" (hint: {error.hint.rstrip('.')})" if error.hint else ""
+        facts["tracking store usable"] = f"no: {error.message.rstrip('.')}{hint}"
     return facts
 
 

@@ -45,7 +45,6 @@ class ExportConfig(ConsoleConfig):
         needs={"precision": REDUCED},
     )
     opset: int | None = setting(None, "ONNX operator set version.", default_text="torch's default")
-    ir_version: int | None = setting(None, "ONNX file format version.", default_text="torch's default")
     frame_mask: bool = setting(
         False, "Add an input that masks padded frames, for batches of different lengths."
     )
@@ -81,7 +80,6 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
             force=config.force,
             frame_mask=config.frame_mask,
             opset=config.opset,
-            ir_version=config.ir_version,
             registered_model=config.register,
             alias=config.alias,
         )

@@ -58,18 +58,17 @@ def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, Mo
 
 def open_model(source: str, published: PublishedConfig, device: str) -> Session:
     """Return a session for any model argument."""
-    from g2l.inference.devices import parse_device
+    from g2l.inference.devices import Device
     from g2l.inference.sessions import TorchSession, open_session
     from g2l.machine import usable_cores
     from g2l.tracking.resolve import resolve_artifact
 
     path = resolve_artifact(source)
-    chosen = parse_device(device)
     if path.suffix == ".onnx":
         _refuse_known(path, published)
         return open_session(path, device)
     network, metadata = load_network(str(path), published)
-    return TorchSession(network, metadata, chosen, usable_cores())
+    return TorchSession(network, metadata, Device(device), usable_cores())
 
 
 def _refuse_known(path: Path, published: PublishedConfig) -> None:

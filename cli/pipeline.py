@@ -52,7 +52,7 @@ def pipeline(
     from g2l.pipeline.pipeline import PipelineTask
 
     check_backbone(backbone)
-    chosen = chosen_folds(data, folds.split)
+    chosen = chosen_folds(data, folds.split, tested=True)
     task = PipelineTask(
         data=resolve_config(data),
         backbone=backbone,

@@ -139,13 +139,8 @@ def _outputs(config: PredictConfig, fps: float | None) -> Outputs:
 
 
 def _smoothing(config: PredictConfig) -> Smoothing:
-    from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
+    from g2l.inference.smoothing import Smoothing, SmoothingKind
 
-    kind = SmoothingKind(config.smooth)
-    if kind is SmoothingKind.VITERBI:
-        weight = 1.0 if config.transition_weight is None else config.transition_weight
-        return Smoothing(kind=kind, weight=weight).validate()
-    for option, text in (("--min-duration", config.min_duration), ("--median-window", config.median_window)):
-        if text is not None:
-            return Smoothing(kind=kind, duration=Duration.parse(text, option)).validate()
-    return Smoothing()
+    weight = 1.0 if config.transition_weight is None else config.transition_weight
+    duration = config.min_duration if config.median_window is None else config.median_window
+    return Smoothing(kind=SmoothingKind(config.smooth), duration=duration, weight=weight).validate()

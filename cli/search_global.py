@@ -123,7 +123,7 @@ def search_global(
     from g2l.pipeline.search_global import plan, prepare_search, search_fold
 
     check_backbone(backbone)
-    chosen = chosen_folds(data, folds.split)
+    chosen = chosen_folds(data, folds.split, tested=search.final_seeds > 0)
     task = GlobalSearchTask(
         data=resolve_config(data), backbone=backbone, recipe=recipe, search=search, seed=run.seed
     )
@@ -134,7 +134,7 @@ def search_global(
         for place in places:
             prepared = prepare_search(DataSets(), replace(task, data=place))
             plans.append(plan(prepared, run.device))
-            tables.dry_run(f"A search on {data.dataset} split {place.fold_names} would cost", plans[-1])
+            tables.dry_run(f"Cost of a search on {data.dataset} split {place.fold_names}", plans[-1])
         if len(plans) > 1:
             tables.dry_run_of_all(plans)
         return

@@ -36,7 +36,11 @@ def fold_scores(title: str, folds: Mapping[int, Mapping[str, Mapping[str, Summar
 
     if len(folds) == 1:
         (tests,) = folds.values()
-        console.table(title, [{"structure": name} | _scores(test) for name, test in tests.items()])
+        rows = [{"structure": name} | _scores(test) for name, test in tests.items() if test]
+        if rows:
+            console.table(title, rows)
+        else:
+            console.data(f"{title}: no test videos.")
         return
     names = next(iter(folds.values()))
     means = {name: mean_over_folds([tests[name] for tests in folds.values()]) for name in names}
@@ -102,8 +106,8 @@ def evaluation(title: str, report: EvaluationReport) -> None:
         for name, found in scores.items()
     ]
     console.table(title, rows)
-    if report.undefined:
-        console.data(f"{report.undefined} of {report.metrics['videos']} videos hold nothing but background.")
+    if undefined := sum(one.edit is None for one in report.video_scores.values()):
+        console.data(f"{undefined} of {report.metrics['videos']} videos hold nothing but background.")
     percent = {"precision": "precision", "recall": "recall", "F1": "f1-score"}
     classes = [
         {"class": name}
@@ -225,8 +229,8 @@ def cost_plan(plan: CostPlan) -> None:
     """Print what a search or a pipeline will cost."""
     costs = {"expected": _cost(plan.expected), "at most": _cost(plan.maximal)}
     if plan.power is not None:
-        costs["can show"] = plan.power
-    console.facts("This will cost", costs)
+        costs["sensitivity"] = plan.power
+    console.facts("Cost", costs)
 
 
 def dry_run(title: str, plan: CostPlan) -> None:
@@ -273,12 +277,12 @@ def _cost(cost: SearchCost) -> str:
     parts = [
         console.count(cost.evaluations, "evaluation"),
         console.count(cost.total_steps, "step"),
-        f"{cost.training_equivalents:.1f} full trainings",
+        f"{cost.training_equivalents:.1f} full trainings of {console.count(cost.full_steps, 'step')}",
     ]
     if cost.seconds is not None:
         parts.append(f"about {duration(cost.seconds)}")
     if cost.bytes is not None:
-        parts.append(f"{_mebibytes(cost.bytes)} of checkpoints")
+        parts.append(f"{_mebibytes(cost.bytes)} on disk")
     return " · ".join(parts)
 
 

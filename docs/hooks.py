@@ -20,6 +20,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "data/README.md": "data-layout.md",
+    "benchmarks/STUDY.md": "benchmarks/study.md",
+    "benchmarks/GROWTH.md": "benchmarks/growth.md",
     "benchmarks/RESULTS.md": "benchmarks/results.md",
     "benchmarks/BACKBONES.md": "benchmarks/backbones.md",
     "benchmarks/COMPARISON.md": "benchmarks/comparison.md",

@@ -46,6 +46,11 @@ def brief(text: object) -> str:
     return line if len(line) <= LONGEST_PART else f"{line[:LONGEST_PART]}…"
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return the first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _rebuild(kind: type[G2LError], message: str, hint: str | None) -> G2LError:
     return kind(message, hint=hint)
 

@@ -14,21 +14,14 @@ from g2l.structure import DilationStructure
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """One structure to train and score.
-
-    Attributes:
-        structure: The candidate.
-        budget: How long it is trained.
-        seed: Seed of its initialisation and of the order of its batches; the same for all candidates
-            that are compared, so that they differ by structure only.
-        holdouts: Rotated hold-outs (`SegmentationDataset.partitions`), distinct: one training for each, and
-            the scores are averaged.
-    """
+    """One structure to train and score."""
 
     structure: DilationStructure
     budget: Budget
     seed: int
+    """Of the initialisation and the order of batches; the same for all candidates that are compared."""
     holdouts: tuple[int, ...] = (0,)
+    """Rotated hold-outs (`SegmentationDataset.partitions`): one training for each; scores are averaged."""
 
 
 class EvaluationStatus(StrEnum):
@@ -40,31 +33,22 @@ class EvaluationStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The score of one structure under one budget and seed.
-
-    Attributes:
-        structure: The candidate.
-        budget: How long it was trained.
-        seed: Seed of its initialisation and of the order of its batches.
-        holdouts: On which it was scored.
-        metrics: Hold-out metrics in percent (`accuracy`, `edit`, `f1@10`, …); empty when failed.
-        seconds: Wall-clock time of the evaluation.
-        status: Done or failed.
-        reason: Why it failed, or None.
-        checkpoint: Where its weights are, or None when they were not kept.
-        curve: Hold-out metrics after each epoch, by name; empty for a budget in steps.
-    """
+    """The score of one structure under one budget and seed; see `EvaluationTask`."""
 
     structure: DilationStructure
     budget: Budget
     seed: int
     holdouts: tuple[int, ...] = (0,)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the hold-out, in percent (`accuracy`, `edit`, `f1@10`, …); empty when failed."""
     seconds: float = 0.0
     status: EvaluationStatus = EvaluationStatus.DONE
     reason: str | None = None
+    """Why it failed."""
     checkpoint: Path | None = None
+    """Where its weights are, if they were kept."""
     curve: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Hold-out metrics after each epoch, by name; empty for a budget in steps."""
 
     @property
     def task(self) -> EvaluationTask:

@@ -18,18 +18,14 @@ from g2l.errors import DiskFullError, InputError, OperationalError, at, no_such_
 
 _TEMPORARY = re.compile(r"\..+\.\w{8}\.tmp", re.ASCII | re.DOTALL)
 """Prefix of the temporary files of `atomic_path`."""
+_DAMAGED = object()
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it onto `path`.
 
-    Args:
-        path: Final name. Missing parent folders are made.
-
-    Raises:
-        OperationalError: The folder cannot be made or written (lost mount).
-        DiskFullError: There is no room.
+    Missing parent folders are made. An `OperationalError` is raised where the disk refuses.
     """
     ensure_folder(path.parent)
     try:
@@ -41,7 +37,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
@@ -51,12 +49,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_torn(folder: Path, name: str = "*") -> None:
-    """Remove the temporary files of `atomic_path` that a kill has left in a folder, if there is one.
+    """Remove temporary files of `atomic_path` that a kill has left in a folder, of all files or of one.
 
-    Args:
-        folder: Where they are.
-        name: Of the file that was being written; by default all but `tracking.json`, for the uploader of a
-            killed run may still be writing it.
+    `tracking.json` must be named, for the uploader of a killed run may still be writing it.
     """
     for path in folder.glob(f".{name}.*.tmp"):
         if name == "*" and path.name.startswith(".tracking.json."):
@@ -104,11 +99,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:
-    """Append one JSON value as a line and flush it to disk; NaN and infinities become null.
-
-    Raises:
-        OperationalError: The disk refuses.
-    """
+    """Append one JSON value as a line and flush it to disk; NaN and infinities become null."""
     line = f"{canonical_json(finite(value))}\n".encode()
     try:
         ensure_folder(path.parent)
@@ -120,54 +111,46 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
         raise unwritable(path, error) from error
 
 
+def _lines(path: Path) -> list[tuple[bytes, Any]]:
+    """Return the whole lines of a `.jsonl` file with their values, `_DAMAGED` for what is not JSON.
+
+    A last line that is torn (without an end, or not JSON, as a power cut leaves it) is left out.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OperationalError(f"{path}: cannot be read ({error.strerror}).") from error
+    found: list[tuple[bytes, Any]] = []
+    for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
+        try:
+            found.append((line, json.loads(line)))
+        except (ValueError, RecursionError):
+            found.append((line, _DAMAGED))
+    return found[:-1] if found and found[-1][1] is _DAMAGED else found
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and JSON object of each line of a `.jsonl` file; nothing where there is no file.
 
-    A last line that is torn (without an end, or not JSON, as a power cut leaves it) is left out.
-
     Raises:
-        InputError: Any other line is damaged.
+        InputError: A line is damaged; a torn last one is left out.
         OperationalError: The file cannot be read.
     """
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OperationalError(f"{path}: cannot be read ({error.strerror}).") from error
-    for number, line in enumerate(lines, start=1):
-        last = number == len(lines)
-        if last and not line.endswith(b"\n"):
-            return
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            if last:
-                return
-            raise InputError(f"{at(path, number)}: expected one JSON object, found damaged text.") from None
+    for number, (_, value) in enumerate(_lines(path), start=1):
         if not isinstance(value, dict):
-            raise InputError(f"{at(path, number)}: expected a JSON object, found {type(value).__name__}.")
+            kind = "damaged text" if value is _DAMAGED else type(value).__name__
+            raise InputError(f"{at(path, number)}: expected one JSON object, found {kind}.")
         yield number, value
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill or a power cut has torn.
-
-    Raises:
-        OperationalError: The disk refuses.
-    """
+    """Cut off a last line that a kill or a power cut has torn."""
+    whole = sum(len(line) for line, _ in _lines(path))
     try:
-        text = path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if last := whole.splitlines(keepends=True)[-1:]:
-            try:
-                json.loads(last[0])
-            except ValueError:
-                whole = whole[: -len(last[0])]
-        if len(whole) != len(text):
-            os.truncate(path, len(whole))
-    except FileNotFoundError:
-        return
+        if path.exists() and path.stat().st_size != whole:
+            os.truncate(path, whole)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -201,11 +184,7 @@ def fingerprint(value: Any) -> str:
 
 
 def ensure_folder(path: Path) -> None:
-    """Make `path` a folder that can be written.
-
-    Raises:
-        InputError: It is a file, or may not be written by this user.
-    """
+    """Make `path` a folder that can be written; an `InputError` where it is a file, or has no rights."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -250,9 +229,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

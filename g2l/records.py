@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from g2l.errors import InputError, at, brief
 from g2l.files import (
@@ -69,6 +69,24 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
+class _Record:
+    """A record that is a file of its own, with the fields of its class."""
+
+    FILE: ClassVar[str]
+    SCHEMA: ClassVar[str | None] = None
+
+    def write(self, folder: Path) -> None:
+        """Write the file."""
+        schema = {} if self.SCHEMA is None else {"schema": self.SCHEMA}
+        write_json(folder / self.FILE, {**schema, **asdict(cast(Any, self))})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read the file; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
+        path = folder / cls.FILE
+        return build(cls, read_object(path), str(path)) if path.exists() else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """`run.json`: what a run is and with which settings it was started.
@@ -100,8 +118,7 @@ class RunRecord:
     def read(cls, folder: Path) -> Self:
         """Read `run.json`; that of g2l 0.1.0 gets the MLflow run id, or one made of its place, as its id.
 
-        Raises:
-            InputError: The file is missing, damaged, or has another schema.
+        An `InputError` is raised where it is missing, damaged, or has another schema.
         """
         path = folder / RUN
         value = read_object(path)
@@ -117,32 +134,17 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusRecord:
-    """`status.json`: whether the run is going on, or how it ended.
+class StatusRecord(_Record):
+    """`status.json`: whether the run is going on, or how it ended, and why it failed or was killed."""
 
-    Attributes:
-        status: Written RUNNING at the start, then once more at the end.
-        reason: Why it failed or was killed, in one line.
-        at: When that was, in milliseconds since 1970.
-    """
-
+    FILE = STATUS
     status: RunStatus
     reason: str | None = None
     at: int = field(default_factory=now)
 
-    def write(self, folder: Path) -> None:
-        """Write `status.json`."""
-        write_json(folder / STATUS, asdict(self))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read `status.json`; None where there is none (g2l 0.1.0). A damaged file is an InputError."""
-        path = folder / STATUS
-        return build(cls, read_object(path), at(path)) if path.exists() else None
-
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetRecord:
+class DatasetRecord(_Record):
     """`dataset.json`: the data that a stage used. Frames are those of the feature files, unsampled.
 
     Attributes:
@@ -160,6 +162,8 @@ class DatasetRecord:
         files: Size and content hash of every file that was read, by path below `source`.
     """
 
+    FILE = DATASET
+    SCHEMA = "g2l.dataset/1"
     name: str
     split: Any
     fingerprint: str
@@ -173,42 +177,21 @@ class DatasetRecord:
     source: str | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Write `dataset.json`."""
-        write_json(folder / DATASET, {"schema": "g2l.dataset/1", **asdict(self)})
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read `dataset.json`; None where there is none. A damaged file is an InputError."""
-        path = folder / DATASET
-        return build(cls, read_object(path), at(path)) if path.exists() else None
-
 
 @dataclass(frozen=True, kw_only=True)
-class FoldsRecord:
+class FoldsRecord(_Record):
     """`folds.json`: the folds of a run, and exactly which videos each choice has seen.
 
-    Attributes:
-        folds: Numbers of the folds; the stages of fold k are in `fold-<k>`.
-        search: Videos that a search done once for all folds has seen; None where there is none.
-        train: By fold: videos that its own choices and its trainings have seen.
-        test: By fold: videos that it is scored on, which none of its choices has seen.
+    The stages of fold k are in `fold-<k>`. `search` are the videos that a search done once for all folds has
+    seen, or None; `train` those that the choices of each fold have seen, `test` those that it is scored on.
     """
 
+    FILE = FOLDS
+    SCHEMA = "g2l.folds/1"
     folds: Sequence[int]
     search: Sequence[str] | None
     train: Mapping[str, Sequence[str]]
     test: Mapping[str, Sequence[str]]
-
-    def write(self, folder: Path) -> None:
-        """Write `folds.json`."""
-        write_json(folder / FOLDS, {"schema": "g2l.folds/1", **asdict(self)})
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read `folds.json`; None where there is none. A damaged file is an InputError."""
-        path = folder / FOLDS
-        return build(cls, read_object(path), at(path)) if path.exists() else None
 
 
 def fold_folder(fold: int) -> str:
@@ -218,16 +201,10 @@ def fold_folder(fold: int) -> str:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of a training: a line of `epochs.jsonl`.
+    """One epoch of a training, from 1: a line of `epochs.jsonl`.
 
-    Attributes:
-        epoch: Number of the epoch, from 1; a budget of steps may cut the last one short.
-        step: Optimiser steps completed since the start of the training.
-        loss: Mean training loss of the epoch's steps.
-        learning_rate: Of the first parameter group during the epoch.
-        metrics: Hold-out metrics in percent after the epoch; empty where none were measured.
-        seconds: Wall-clock time of the epoch, evaluation included.
-        at: When it ended, in milliseconds since 1970.
+    `step` and `learning_rate` are those at its end, `loss` is the mean over its steps. The metrics are those
+    of the hold-out in percent, empty where none were measured.
     """
 
     epoch: int
@@ -246,13 +223,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsRecord:
-    """Numbers that belong to no epoch, such as where a search stands: a line of `metrics.jsonl`.
-
-    Attributes:
-        step: What they are plotted over.
-        metrics: By name.
-        at: Milliseconds since 1970.
-    """
+    """Numbers over `step` that belong to no epoch, as of a search: a line of `metrics.jsonl`."""
 
     step: int
     metrics: Mapping[str, float]
@@ -279,12 +250,7 @@ class LayerUpdate:
 class LocalSearchUpdate:
     """One estimate of all rates by the local search: a line of `updates.jsonl`.
 
-    Attributes:
-        number: 1-based; the last one of a search ends it.
-        step: Optimiser steps completed.
-        epoch: Epochs completed.
-        layers: What happened to each layer, by name, in the order of the network.
-        at: Milliseconds since 1970.
+    `number` is from 1; `step` and `epoch` are those completed; layers are in the order of the network.
     """
 
     number: int
@@ -317,15 +283,7 @@ T = TypeVar("T")
 
 
 class LineLog:
-    """An append-only `.jsonl` file of one run; a line whose key is there already is not written again.
-
-    Args:
-        path: The file; made with the first line. A torn last line is cut off.
-        kind: Of its records: `EpochRecord` and so on.
-
-    Raises:
-        InputError: A line is damaged.
-    """
+    """An append-only `.jsonl` file of records; a line whose key is there already is not written again."""
 
     def __init__(self, path: Path, kind: type[Any]) -> None:
         self.path = path
@@ -333,11 +291,7 @@ class LineLog:
         cut_torn_line(path)
 
     def append(self, record: Any) -> None:
-        """Write a record as one line, on disk before this returns.
-
-        Raises:
-            OperationalError: The disk refuses.
-        """
+        """Write a record as one line, on disk before this returns."""
         if record.key not in self._keys:
             append_line(self.path, asdict(record))
             self._keys.add(record.key)
@@ -399,35 +353,30 @@ class RecordedNumbers:
     step: int = 0
     at: int = 0
 
-    @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Self:
-        """Return those of a result; a value of another kind is an InputError."""
-        recorded = result.get("recorded", {})
-        if not isinstance(recorded, dict):
-            raise InputError(f"expected `recorded` to be an object, found {brief(repr(recorded))}.")
-        return build(cls, recorded, "recorded")
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRecord(_Record):
+    """`result.json`, as far as the tracked run shows it; `register` is the name of a model."""
+
+    FILE = RESULT
+
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    register: Mapping[str, Any] | None = None
+    recorded: RecordedNumbers = field(default_factory=RecordedNumbers)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Return what a finished stage found; None where it has not finished or one of its artifacts differs.
-
-    Raises:
-        InputError: `result.json` is damaged.
-    """
-    path = folder / RESULT
-    if not path.exists():
+    """Return what a finished stage found; None where it has not finished or one of its artifacts differs."""
+    record = ResultRecord.read(folder)
+    if record is None:
         return None
-    value = read_object(path)
-    artifacts = value.get("artifacts", {})  # 0.1.0 kept none
-    if not isinstance(artifacts, dict):
-        raise InputError(f"{path}: expected `artifacts` to be an object, found {artifacts!r}.")
-    for name, expected in artifacts.items():
+    for name, expected in record.artifacts.items():  # 0.1.0 kept none
         file = folder / name
         if not file.is_file() or not isinstance(expected, dict):
             return None
         if file.stat().st_size != expected.get("size") or describe_file(file) != expected:
             return None
-    return value
+    return read_object(folder / RESULT)
 
 
 def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -439,11 +388,7 @@ def write_table(folder: Path, name: str, columns: Mapping[str, Sequence[Any]]) -
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Name the file where its content is not what the stages write.
-
-    Raises:
-        InputError: Something in it is missing or of another kind.
-    """
+    """Name the file where its content is not what the stages write: any error becomes an `InputError`."""
     hint = "make the run again, or report it with the version that wrote it."
     try:
         yield

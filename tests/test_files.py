@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from g2l.errors import InputError, OperationalError
 from g2l.files import (
     atomic_path,
-    canonical_json,
-    ensure_folder,
     fingerprint,
     read_json,
     remove_torn,
@@ -28,14 +26,6 @@ JSON = st.recursive(
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_write_makes_folders_and_replaces(tmp_path):
-    path = tmp_path / "a" / "b.txt"
-    write_text(path, "one\n")
-    write_text(path, "zwei ü\r\n")
-    assert path.read_bytes() == "zwei ü\r\n".encode()
-    assert names(path.parent) == ["b.txt"]
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
@@ -91,13 +81,6 @@ def test_a_file_in_place_of_a_folder_is_an_input_error(tmp_path):
     assert "another folder" in error.value.hint
 
 
-def test_a_folder_in_place_of_the_file_is_an_operational_error(tmp_path):
-    (tmp_path / "y.txt").mkdir()
-    with pytest.raises(OperationalError, match=r"y.txt: cannot write"):
-        write_text(tmp_path / "y.txt", "")
-    assert names(tmp_path) == ["y.txt"]
-
-
 def test_a_full_disk_is_an_operational_error(tmp_path):
     def write():
         with atomic_path(tmp_path / "b.txt"):
@@ -106,13 +89,6 @@ def test_a_full_disk_is_an_operational_error(tmp_path):
     with pytest.raises(OperationalError, match=r"b.txt: cannot write \(No space left on device\)"):
         write()
     assert names(tmp_path) == []
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_rights_is_an_input_error(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="the output folder is not writable"):
-        ensure_folder(tmp_path)
 
 
 @settings(max_examples=40)
@@ -133,15 +109,7 @@ def test_json_faults_name_line_and_column(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b'{"a": NaN}',
-        b"[-Infinity]",
-        b"1" * 5000,
-        b"{} {}",
-    ],
+    [b"", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b"1" * 5000, b"{} {}"],
 )
 def test_what_is_not_json_is_an_input_error_of_one_line(tmp_path, content):
     path = tmp_path / "x.json"
@@ -152,25 +120,7 @@ def test_what_is_not_json_is_an_input_error_of_one_line(tmp_path, content):
     assert len(error.value.message) < 400
 
 
-def test_missing_files_and_folders_are_input_errors(tmp_path):
-    with pytest.raises(InputError, match=r"x.json: no such file"):
-        read_json(tmp_path / "x.json")
-    with pytest.raises(InputError, match="cannot be read as UTF-8 JSON"):
-        read_json(tmp_path)
-
-
-@given(st.dictionaries(st.text(), st.integers()))
-def test_fingerprints_ignore_the_order_of_keys(value):
-    assert fingerprint(value) == fingerprint(dict(reversed(value.items())))
-    assert canonical_json(value) == canonical_json(dict(reversed(value.items())))
-
-
 def test_fingerprints_are_stable_and_tell_values_apart():
     assert fingerprint({"b": [1, 2], "a": None}) == "ee743f2fa2570a1b"
     values = [1, 1.5, "1", [1], None, True, {"1": 1}, [], {}]
     assert len({fingerprint(value) for value in values}) == len(values)
-
-
-def test_what_is_not_json_is_not_fingerprinted():
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        fingerprint(float("nan"))

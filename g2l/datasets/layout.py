@@ -105,12 +105,12 @@ def find_bundles(folder: DatasetFolder, split: int) -> tuple[Path, Path]:
     return bundles
 
 
-def read_bundle(path: Path) -> tuple[str, ...]:
+def read_bundle(path: Path, *, may_be_empty: bool = False) -> tuple[str, ...]:
     """Return the video names of a bundle; DataError at the first error."""
-    return tuple(strictly(partial(parse_bundle, path)))
+    return tuple(strictly(partial(parse_bundle, path, may_be_empty=may_be_empty)))
 
 
-def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
+def parse_bundle(path: Path, issues: list[DataError], *, may_be_empty: bool = False) -> dict[str, int]:
     """Return the line of each video name in the bundle's order, adding what is wrong to `issues`."""
     lines: dict[str, int] = {}
     rows = list(numbered(read_lines(path)))
@@ -124,17 +124,17 @@ def parse_bundle(path: Path, issues: list[DataError]) -> dict[str, int]:
             issues.append(DataError(path, number, message))
         else:
             lines[name] = number
-    if not rows:
+    if not rows and not may_be_empty:
         issues.append(DataError(path, None, "expected one `<video>.txt` a line, but the bundle is empty."))
     return lines
 
 
 def read_folds(folder: DatasetFolder, folds: Sequence[int]) -> dict[int, Sides]:
-    """Return train and test videos of some folds, or raise DataError."""
+    """Return train and test videos of some folds, or raise DataError; there may be no test videos."""
     found = {}
     for fold in folds:
         train, test = find_bundles(folder, fold)
-        found[fold] = read_bundle(train), read_bundle(test)
+        found[fold] = read_bundle(train), read_bundle(test, may_be_empty=True)
     return found
 
 
@@ -149,7 +149,10 @@ def common_videos(folds: Sequence[Sides]) -> Sides:
 def parse_split(bundles: Iterable[Path], issues: list[DataError]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the video names of the train and the test bundle with their lines, adding what is wrong."""
     train_path, test_path = bundles
-    train, test = (attempt(partial(parse_bundle, path, issues), issues) or {} for path in bundles)
+    train, test = (
+        attempt(partial(parse_bundle, path, issues, may_be_empty=path == test_path), issues) or {}
+        for path in (train_path, test_path)
+    )
     for name, line in test.items():
         if name in train:
             where = f"{train_path.name}:{train[name]}"

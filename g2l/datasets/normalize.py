@@ -81,11 +81,15 @@ def normalize(
             f"`mean` and `std` must hold {len(features)} values, one per feature, "
             f"but hold {center.size} and {spread.size} instead."
         )
-    varies = spread >= SMALLEST_STD
-    scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
-    centered = np.subtract(features, center.astype(np.float32)[:, None], out=out)
-    centered *= scale.astype(np.float32)[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged statistics: the network then gives NaN
+        centered = np.subtract(features, center.astype(np.float32)[:, None], out=out)
+        centered *= reciprocal(spread)[:, None]
     return centered
+
+
+def reciprocal(std: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return what rows are multiplied by, (D,): 1 / std, but 0 below `SMALLEST_STD`."""
+    return np.where(std >= SMALLEST_STD, 1 / np.maximum(std, SMALLEST_STD), 0).astype(np.float32)
 
 
 def pooled_statistics(matrices: Iterable[Features]) -> Statistics:

@@ -92,6 +92,8 @@ def _inspect_split(found: Inspection, split: int, mentions: dict[str, Mention]) 
     for path, lines in zip(paths, (train, test), strict=True):
         for name, line in lines.items():
             mentions.setdefault(name, (path, line))
+    if train and not test and present(paths[1]):
+        found.warn(paths[1], f"split {split} has no test videos: `g2l train` can use it, without scores.")
     found.bundles[split] = tuple(train), tuple(test)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from g2l.config import Normalization
-from g2l.datasets.normalize import SMALLEST_STD
+from g2l.datasets.normalize import SMALLEST_STD, reciprocal
 from g2l.models.metadata import STANDARDIZED, ModelMetadata
 
 _ALL_FRAMES = """
@@ -75,8 +75,9 @@ def with_normalization(proto: Any, metadata: ModelMetadata, *, frame_mask: bool)
     _rename(graph, "features", STANDARDIZED)
     if metadata.normalize is Normalization.TRAIN:
         text = _TRAIN
-        for name, values in zip(("g2l_mean", "g2l_scale"), _constants(metadata), strict=True):
-            graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+        mean, scale = np.asarray(metadata.mean, np.float32), reciprocal(np.asarray(metadata.std))
+        for name, values in (("g2l_mean", mean), ("g2l_scale", scale)):
+            graph.initializer.append(onnx.numpy_helper.from_array(values[None, :, None], name))
     else:
         statistics = (_VALID_FRAMES if frame_mask else _ALL_FRAMES).format()
         text = _VIDEO.format(statistics=statistics, smallest=f"{SMALLEST_STD:.17g}")
@@ -97,14 +98,6 @@ def describe_input(metadata: ModelMetadata) -> str:
         Normalization.TRAIN: f"the graph subtracts the mean of each row over the training frames {divided}",
     }
     return f"`features` are those of the feature file, {sampled}, in float32; {inside[metadata.normalize]}."
-
-
-def _constants(metadata: ModelMetadata) -> tuple[Any, Any]:
-    """Return mean and scale of the training frames, (1, D, 1) each."""
-    mean, std = (np.asarray(values, np.float64)[None, :, None] for values in (metadata.mean, metadata.std))
-    varies = std >= SMALLEST_STD
-    scale = np.where(varies, 1 / np.where(varies, std, 1), 0)
-    return mean.astype(np.float32), scale.astype(np.float32)
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import errno
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,21 +27,17 @@ _OLDEST_OF_TORCH = 18
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The file that was written and its comparison with the network.
-
-    Attributes:
-        path: The ONNX file.
-        opset: Version of the operator set.
-        ir_version: Version of the file format.
-        parity: Comparison of the fp32 export with torch.
-        reduced: Comparison of the fp16 or int8 model that was written with fp32; None for an fp32 file.
-    """
+    """The file that was written and its comparison with the network."""
 
     path: Path
     opset: int
+    """Version of the operator set."""
     ir_version: int
+    """Version of the file format."""
     parity: Parity
+    """Comparison of the fp32 export with torch."""
     reduced: PrecisionReport | None = None
+    """Comparison of the fp16 or int8 model that was written with fp32; None for an fp32 file."""
 
     @property
     def precision(self) -> Precision:
@@ -50,29 +45,12 @@ class ExportReport:
         return Precision.FP32 if self.reduced is None else self.reduced.precision
 
     def require_parity(self) -> None:
-        """Return if the fp32 export computes what the network computes.
-
-        Raises:
-            OperationalError: Probabilities differ too much, or are NaN.
-        """
-        if math.isnan(self.parity.max_difference):
-            raise OperationalError(f"{self.path}: the network or its export gives NaN; nothing was written.")
-        if self.parity.max_difference > LARGEST_DIFFERENCE:
+        """Raise OperationalError if the fp32 export computes NaN or not what the network computes."""
+        if not self.parity.max_difference <= LARGEST_DIFFERENCE:
             raise OperationalError(
                 f"{self.path}: the export differs from torch by {self.parity.max_difference:.2g}, "
                 f"more than {LARGEST_DIFFERENCE:.0e}; nothing was written."
             )
-
-
-class ExportOptions(TypedDict, total=False):
-    """How a file is written, see `export_onnx`."""
-
-    precision: Precision
-    videos: Sequence[Video]
-    force: bool
-    frame_mask: bool
-    opset: int | None
-    ir_version: int | None
 
 
 def export_onnx(
@@ -85,14 +63,13 @@ def export_onnx(
     force: bool = False,
     frame_mask: bool = False,
     opset: int | None = None,
-    ir_version: int | None = None,
 ) -> ExportReport:
     """Write `output` atomically, after onnx's checker and all comparisons have passed.
 
     The file has input `features` (batch, feature_dim, frames), raw as in the feature files, with `frame_mask`
     also input `frame_mask` (batch, 1, frames), and output `probabilities` (batch, classes, frames): the
     softmax of the last stage. Batch and frames are dynamic. Where the model normalises, the graph does, see
-    `with_normalization`.
+    `with_normalization`. The file format is the oldest that holds the operator set, for older runtimes.
 
     Args:
         model: (features (B, D, T), frame_mask (B, 1, T) or None) -> logits (S, B, C, T); left as it is.
@@ -103,12 +80,10 @@ def export_onnx(
         force: Whether to keep an fp16 or int8 model that falls short.
         frame_mask: Whether the file takes a frame mask, for batches of different lengths.
         opset: Version of the operator set, or None for torch's own choice.
-        ir_version: Version of the file format, or None for that of the exporter.
 
     Raises:
-        InputError: Opset, IR version or suffix cannot be written, or int8 has no videos.
-        OperationalError: The network cannot be exported or reduced, the result differs too much, or writing
-            failed.
+        InputError: Opset or suffix cannot be written, or int8 has no videos.
+        OperationalError: The network cannot be exported or reduced, or the result differs too much.
     """
     if opset is not None and opset not in OPSETS:
         raise InputError(f"`opset` must be in {OPSETS[0]}…{OPSETS[-1]}, but is {opset} instead.")
@@ -121,7 +96,6 @@ def export_onnx(
     inner = exported_proto(network, metadata.feature_dim, opset=opset, frame_mask=frame_mask)
     _describe(inner, metadata)
     proto = with_normalization(inner, metadata, frame_mask=frame_mask)
-    _set_ir_version(proto, ir_version)
     parity = compare(proto.SerializeToString(), network, metadata, frame_mask=frame_mask)
     report = ExportReport(output, _opset(proto), proto.ir_version, parity)
     report.require_parity()
@@ -130,7 +104,6 @@ def export_onnx(
         found = found.accepted(output, force=force)
         report, metadata = replace(report, reduced=found), replace(metadata, precision=asdict(found))
         proto = with_normalization(smaller, metadata, frame_mask=frame_mask)
-        _set_ir_version(proto, ir_version)
     _describe(proto, metadata)
     with atomic_path(output) as temporary:
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
@@ -139,11 +112,7 @@ def export_onnx(
 
 
 class DeployedNetwork(nn.Module):
-    """The network as it is deployed: softmax of the last stage.
-
-    Args:
-        network: (features (B, D, T), frame_mask (B, 1, T) or None) -> logits (S, B, C, T).
-    """
+    """The network as it is deployed: softmax of the last stage of (S, B, C, T) logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -160,9 +129,8 @@ def exported_proto(
 ) -> Any:
     """Return the `onnx.ModelProto` of a network in evaluation mode on the CPU, for any batch and length.
 
-    Raises:
-        InputError: torch cannot write this opset, or an older one cannot express the network.
-        OperationalError: The network cannot be exported.
+    InputError if torch cannot write this opset, or an older one cannot express the network, OperationalError
+    if the network cannot be exported.
     """
     exported = opset if opset is None else max(opset, _OLDEST_OF_TORCH)
     # Sizes of 1 would be frozen by the exporter.
@@ -188,8 +156,7 @@ def exported_proto(
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise OperationalError(f"the network cannot be exported to ONNX: {reason}") from error
-    if program is None:
-        raise OperationalError("the network cannot be exported to ONNX: torch returned nothing.")
+    assert program is not None
     proto = program.model_proto
     if exported not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} cannot be written by torch {torch.__version__}.")
@@ -197,11 +164,7 @@ def exported_proto(
 
 
 def _at_opset(proto: Any, opset: int) -> Any:
-    """Return the model in an older operator set, for older runtimes.
-
-    Raises:
-        InputError: An operator has no equivalent there.
-    """
+    """Return the model in an older operator set; InputError if an operator has no equivalent there."""
     import onnx
 
     newest = _opset(proto)
@@ -230,28 +193,11 @@ def _since(operator: str, opset: int) -> int:
         return 0
 
 
-def _set_ir_version(proto: Any, ir_version: int | None) -> None:
-    """Write the file format of an older runtime.
-
-    Raises:
-        InputError: It does not hold the operator set of the model, or this onnx does not know it.
-    """
-    import onnx
-
-    if ir_version is None:
-        return
-    oldest = onnx.helper.find_min_ir_version_for(list(proto.opset_import))
-    if not oldest <= ir_version <= onnx.IR_VERSION:
-        raise InputError(
-            f"`ir_version` must be in {oldest}…{onnx.IR_VERSION} for opset {_opset(proto)}, "
-            f"but is {ir_version} instead.",
-            hint="an older file format needs an older operator set: --opset.",
-        )
-    proto.ir_version = ir_version
-
-
 def _describe(proto: Any, metadata: ModelMetadata) -> None:
     """Put our metadata in, and take out that of converters: torch's holds the paths of this machine."""
+    import onnx
+
+    proto.ir_version = onnx.helper.find_min_ir_version_for(list(proto.opset_import), ignore_unknown=True)
     graph = proto.graph
     values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
     for part in (proto, graph, *graph.node, *values):
@@ -266,11 +212,7 @@ def _opset(proto: Any) -> int:
 
 
 def _check_file(path: Path, output: Path, metadata: ModelMetadata, *, frame_mask: bool) -> None:
-    """Check the file by onnx, and run it once by the installed onnxruntime.
-
-    Raises:
-        OperationalError: It is invalid or does not run.
-    """
+    """Check the file by onnx, and run it once; OperationalError if it is invalid or does not run."""
     import onnx
 
     try:

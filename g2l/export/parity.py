@@ -33,24 +33,18 @@ Runner: TypeAlias = Callable[[dict[str, Batch]], Batch]
 
 @dataclass(frozen=True)
 class Parity:
-    """Comparison of an exported model with torch.
-
-    Attributes:
-        lengths: (batch, frames) of what was compared.
-        max_difference: Largest absolute difference of a probability; NaN where one is NaN.
-        agreement: Share of frames, in percent, with the same most probable class.
-    """
+    """Comparison of an exported model with torch."""
 
     lengths: tuple[tuple[int, int], ...]
+    """(batch, frames) of what was compared."""
     max_difference: float
+    """Largest absolute difference of a probability; NaN where one is NaN."""
     agreement: float
+    """Share of frames, in percent, with the same most probable class."""
 
 
 def check_lengths(structure: DilationStructure) -> tuple[tuple[int, int], ...]:
-    """Return the (batch, frames) that are compared.
-
-    One frame, fewer frames than the largest rate reaches, more than it reaches, and a batch.
-    """
+    """Return (batch, frames): a frame, fewer than the largest rate reaches, more than that, and a batch."""
     largest = max(structure.rates)
     return ((1, 1), (1, max(2, largest - 1)), (1, 2 * largest + 5), (2, largest + 3))
 
@@ -60,9 +54,6 @@ def compare(model: Path | bytes, network: nn.Module, metadata: ModelMetadata, *,
 
     The model, an ONNX file or its content, normalises; the network does not. With a frame mask, which both
     take, the second video of a batch is padded.
-
-    Raises:
-        OperationalError: onnxruntime cannot load or run the model.
     """
     run = open_runner(model)
     generator = np.random.default_rng(0)
@@ -95,11 +86,7 @@ def compare(model: Path | bytes, network: nn.Module, metadata: ModelMetadata, *,
 
 
 def open_runner(model: Path | bytes) -> Runner:
-    """Return a function that runs an ONNX model on the CPU.
-
-    Raises:
-        OperationalError: onnxruntime cannot load it; the function raises the same if it cannot run it.
-    """
+    """Return a function that runs an ONNX model on the CPU; both raise OperationalError if that fails."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

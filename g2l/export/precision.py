@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from g2l.errors import OperationalError, brief
 from g2l.export.parity import Batch, check_lengths, open_runner, quiet
-from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.scores import F1_THRESHOLDS
+from g2l.metrics.scores import MEAN_F1, SegmentationMetrics, metric_value
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 
@@ -53,78 +52,58 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class Video:
-    """A video that a model is calibrated and compared on; its features stay on disk until they are loaded.
-
-    Attributes:
-        name: For messages.
-        load: Returns the features (D, T) as the network takes them, at its frame rate.
-        truth: Class index of every frame, (T,) or a few more or fewer, or None where it is not known.
-    """
+    """A video that a model is calibrated and compared on; its features stay on disk until they are loaded."""
 
     name: str
     load: Callable[[], npt.NDArray[np.float32]]
+    """Returns the features (D, T) as the network takes them, at its frame rate."""
     truth: npt.NDArray[np.int64] | None = None
+    """Class index of every frame, (T,) or a few more or fewer, or None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionReport:
-    """Comparison of a reduced model with fp32. All shares are percentages.
-
-    Attributes:
-        precision: Fp16 or int8.
-        inputs: `videos` or `random`: what it was compared on. Random numbers have neither segments nor the
-            range of real features.
-        videos: Their number.
-        frames: Their length in all, at the network's frame rate.
-        agreement: Share of frames with the same most probable class.
-        f1: Mean F1@{10,25,50} of its segments against those of fp32, background included; None on random
-            inputs.
-        f1_change: Its mean F1@{10,25,50} against the ground truth minus that of fp32, or None.
-        max_difference: Largest absolute difference of a probability.
-        nan_frames: Frames for which it gives NaN; they count as frames with another class.
-        size: Of the model, as a share of fp32's.
-        calibration_frames: Frames that int8 was fitted to; 0 for fp16.
-        forced: Whether it was kept although it falls short.
-    """
+    """Comparison of a reduced model with fp32. All shares are percentages."""
 
     precision: Precision
     inputs: str
+    """`videos`, or `random` numbers, which have neither segments nor the range of real features."""
     videos: int
     frames: int
+    """Of all videos, at the network's frame rate."""
     agreement: float
+    """Share of frames with the same most probable class."""
     f1: float | None = None
+    """Mean F1@{10,25,50} of its segments against those of fp32, background included."""
     f1_change: float | None = None
+    """Its mean F1@{10,25,50} against the ground truth minus that of fp32."""
     max_difference: float
+    """Of a probability."""
     nan_frames: int = 0
+    """They count as frames with another class."""
     size: float = 100.0
+    """As a share of fp32's."""
     calibration_frames: int = 0
     forced: bool = False
+    """Whether it was kept although it falls short."""
 
     @property
     def shortfalls(self) -> tuple[str, ...]:
         """Found and required value of each number that falls short; empty if none does."""
-        found = []
-        if self.agreement < LEAST_AGREEMENT:
-            nan = f", {self.nan_frames} of {self.frames} frames being NaN," if self.nan_frames else ""
-            found.append(
-                f"keeps {self.agreement:.1f} % of the labels of fp32{nan} where {LEAST_AGREEMENT:.0f} % "
-                f"are needed"
-            )
-        if self.f1 is not None and self.f1 < LEAST_F1:
-            found.append(f"has F1 {self.f1:.1f} against its segments where {LEAST_F1:.0f} is needed")
-        if self.f1_change is not None and self.f1_change < -LARGEST_F1_LOSS:
-            found.append(
-                f"loses {-self.f1_change:.1f} points of F1 to the ground truth where {LARGEST_F1_LOSS:.0f} "
-                f"are allowed"
-            )
-        return tuple(found)
+        nan = f", {self.nan_frames} of {self.frames} frames being NaN," if self.nan_frames else ""
+        kept = f"keeps {self.agreement:.1f} % of the labels of fp32{nan}"
+        checks = [(f"{kept} where {LEAST_AGREEMENT:.0f} % are needed", self.agreement < LEAST_AGREEMENT)]
+        if self.f1 is not None:
+            segments = f"has F1 {self.f1:.1f} against its segments where {LEAST_F1:.0f} is needed"
+            checks.append((segments, self.f1 < LEAST_F1))
+        if self.f1_change is not None:
+            lost = f"loses {-self.f1_change:.1f} points of F1 to the ground truth"
+            allowed = f"where {LARGEST_F1_LOSS:.0f} are allowed"
+            checks.append((f"{lost} {allowed}", self.f1_change < -LARGEST_F1_LOSS))
+        return tuple(reason for reason, short in checks if short)
 
     def accepted(self, path: Path, *, force: bool) -> PrecisionReport:
-        """Return this report if the model may be kept, marked where it is only because of `force`.
-
-        Raises:
-            OperationalError: It falls short.
-        """
+        """Return this report, marked where only `force` keeps the model; OperationalError if nothing does."""
         if not self.shortfalls:
             return self
         reasons = f"{path}: the {self.precision} model {' and '.join(self.shortfalls)}"
@@ -143,18 +122,10 @@ class PrecisionReport:
 def reduce_precision(
     proto: Any, precision: Precision, videos: Sequence[Video], metadata: ModelMetadata, *, frame_mask: bool
 ) -> tuple[Any, PrecisionReport]:
-    """Return the `onnx.ModelProto` in fp16 or int8, and its comparison with fp32.
+    """Return the fp32 `onnx.ModelProto` in fp16 or int8, and the comparison of both.
 
-    Args:
-        proto: The fp32 model; left as it is.
-        precision: Fp16 or int8.
-        videos: Real videos to compare on and to calibrate int8 with; without, fp16 is compared on random
-            features.
-        metadata: Of the model.
-        frame_mask: Whether the model takes a frame mask.
-
-    Raises:
-        OperationalError: It cannot be converted or run.
+    Real videos are for the comparison and to calibrate int8; without, fp16 is compared on random features.
+    OperationalError if the model cannot be converted or run.
     """
     exact = proto.SerializeToString()
     background = [number for number, name in enumerate(metadata.classes) if name in metadata.background]
@@ -197,9 +168,6 @@ def compare_on_videos(
     """Run the fp32 model and the reduced one on the CPU over all videos, one in memory at a time.
 
     Segments of the `background` classes are left out of F1 to the ground truth.
-
-    Raises:
-        OperationalError: onnxruntime cannot load or run one of them, or fp32 itself gives NaN.
     """
     runners = [open_runner(model) for model in (exact, reduced)]
     frames = same = nan_frames = 0
@@ -209,10 +177,7 @@ def compare_on_videos(
     to_truth = [SegmentationMetrics(background=background) for _ in runners]
     for video in videos:
         features = video.load()[None]
-        inputs: dict[str, Batch] = {"features": features}
-        if frame_mask:
-            inputs["frame_mask"] = np.ones((1, 1, features.shape[2]), np.float32)
-        expected, found = (run(inputs)[0] for run in runners)
+        expected, found = (run(_inputs(features, frame_mask))[0] for run in runners)
         if not np.isfinite(expected).all():
             raise OperationalError(f"{video.name}: the fp32 model gives NaN; nothing was written.")
         finite = np.isfinite(found).all(axis=0)
@@ -228,22 +193,23 @@ def compare_on_videos(
             for metrics, predicted in zip(to_truth, labels, strict=True):
                 metrics.update(predicted[:length], video.truth[:length])
     known = any(video.truth is not None for video in videos)
+    scores = [metric_value(metrics.compute(), MEAN_F1) for metrics in to_truth]
     return PrecisionReport(
         precision=precision,
         inputs="videos",
         videos=len(videos),
         frames=frames,
         agreement=100.0 * same / frames,
-        f1=_mean_f1(to_exact),
-        f1_change=_mean_f1(to_truth[1]) - _mean_f1(to_truth[0]) if known else None,
+        f1=metric_value(to_exact.compute(), MEAN_F1),
+        f1_change=scores[1] - scores[0] if known else None,
         max_difference=max_difference,
         nan_frames=nan_frames,
     )
 
 
-def _mean_f1(metrics: SegmentationMetrics) -> float:
-    scores = metrics.compute()
-    return sum(scores[f"f1@{threshold}"] for threshold in F1_THRESHOLDS) / len(F1_THRESHOLDS)
+def _inputs(features: Batch, frame_mask: bool) -> dict[str, Batch]:
+    mask = {"frame_mask": np.ones((1, 1, features.shape[2]), np.float32)} if frame_mask else {}
+    return {"features": features, **mask}
 
 
 # ------------------------------------------------------------------------------------------- conversion
@@ -307,9 +273,6 @@ def quantized(proto: Any, videos: Sequence[Video], *, frame_mask: bool) -> tuple
     Weights are int8 with a scale per output channel, activations uint8 with the range that the videos show
     (QDQ, static): the form that onnxruntime's CPU kernels are made for. The convolutions that give class
     scores stay in fp32: they hold a hundredth of the weights and cost a third of the lost labels.
-
-    Raises:
-        OperationalError: onnxruntime cannot quantise this network.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -369,33 +332,25 @@ def class_convolutions(proto: Any) -> list[str]:
 class _Calibration:
     """Pieces of the videos, as onnxruntime's `CalibrationDataReader` returns them.
 
-    Args:
-        videos: Up to `CALIBRATION_VIDEOS` of them are used, evenly chosen: the middle of each.
-        frame_mask: Whether the model takes a frame mask.
+    Of up to `CALIBRATION_VIDEOS`, evenly chosen, the middle is used.
     """
 
     def __init__(self, videos: Sequence[Video], *, frame_mask: bool) -> None:
-        count = min(len(videos), CALIBRATION_VIDEOS)
-        self._videos = [videos[number * len(videos) // count] for number in range(count)]
-        self._frame_mask = frame_mask
-        self._pieces = self._cut(CALIBRATION_FRAMES // count)
+        self._pieces = self._cut(videos, frame_mask)
         self.frames = 0
 
-    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, Batch] | None:
         """Return the next inputs (1, D, T), or None at the end."""
-        piece = next(self._pieces, None)
-        if piece is None:
-            return None
-        self.frames += piece.shape[1]
-        inputs = {"features": piece[None]}
-        if self._frame_mask:
-            inputs["frame_mask"] = np.ones((1, 1, piece.shape[1]), np.float32)
-        return inputs
+        return next(self._pieces, None)
 
-    def _cut(self, share: int) -> Iterator[npt.NDArray[np.float32]]:
-        for video in self._videos:
-            features = video.load()
+    def _cut(self, videos: Sequence[Video], frame_mask: bool) -> Iterator[dict[str, Batch]]:
+        count = min(len(videos), CALIBRATION_VIDEOS)
+        share = CALIBRATION_FRAMES // count
+        for number in range(count):
+            features = videos[number * len(videos) // count].load()
             start = max(0, (features.shape[1] - share) // 2)
             middle = features[:, start : start + share]
             for first in range(0, middle.shape[1], CHUNK_FRAMES):
-                yield np.ascontiguousarray(middle[:, first : first + CHUNK_FRAMES])
+                piece = np.ascontiguousarray(middle[None, :, first : first + CHUNK_FRAMES])
+                self.frames += piece.shape[2]
+                yield _inputs(piece, frame_mask)

@@ -31,13 +31,7 @@ class Costed:
 
 @dataclass(frozen=True)
 class HoldoutCurve:
-    """Score after each epoch: the mean over trainings, smoothed.
-
-    Attributes:
-        scores: In percent.
-        best: Epoch with the best score, from 1.
-        rising: Whether more epochs are likely to be better.
-    """
+    """Score after each epoch in percent: the mean over trainings, smoothed; `best` is an epoch, from 1."""
 
     scores: tuple[float, ...]
     best: int
@@ -45,7 +39,7 @@ class HoldoutCurve:
 
     @classmethod
     def of(cls, curves: Sequence[Sequence[float]]) -> HoldoutCurve:
-        """Return the curve of trainings, as far as all of them have come; at least one epoch of one."""
+        """Return the curve of trainings, as far as all of them have come."""
         length = min(map(len, curves))
         cut = [curve[:length] for curve in curves]
         scores = smoothed([sum(values) / len(values) for values in zip(*cut, strict=True)])
@@ -66,9 +60,10 @@ def front(points: Sequence[Costed], best: Sequence[str], shipped: str, name: str
         points: The hand-designed structure first, which the scores are differences from.
         best: Names of those than which none is cheaper and better.
         shipped: Name of the one that was chosen.
-        name: What the score is.
+        name: Of the score.
     """
     figure, ((axes,),) = canvas(PAGE, 2.8)
+    most = _costs(axes, points)
     line = sorted((one.multiply_adds / 1e6, one.score) for one in points if one.name in best)
     axes.plot(*zip(*line, strict=True), color=GREY, linewidth=0.8, label="front: none is cheaper and better")
     for one in points:
@@ -78,9 +73,8 @@ def front(points: Sequence[Costed], best: Sequence[str], shipped: str, name: str
         if one.name == shipped:
             look |= {"color": ORANGE, "marker": "*", "markersize": 9, "label": "chosen"}
         _point(axes, one, look)
-        _name(axes, one, max(other.multiply_adds for other in points))
+        _name(axes, one, most)
     axes.axhline(points[0].score, color=INK, linestyle=":", linewidth=0.8)
-    _costs(axes, max(one.multiply_adds for one in points))
     axes.set_ylabel(f"hold-out {name}, difference\nfrom hand-designed (points)")
     legend_below(figure)
     return figure
@@ -88,13 +82,9 @@ def front(points: Sequence[Costed], best: Sequence[str], shipped: str, name: str
 
 @styled
 def arrow(start: Costed, end: Costed, name: str, seeds: Sequence[Costed] = ()) -> Figure:
-    """Return the way from the hand-designed to the shipped structure: score against cost.
+    """Return the way from the hand-designed to the shipped structure: score `name` against cost.
 
-    Args:
-        start: Hand-designed.
-        end: Shipped, or searched; its interval is that of the difference.
-        name: What the score is.
-        seeds: Single trainings, as small marks.
+    The interval of `end` is that of the difference; `seeds` are single trainings, as small marks.
     """
     figure, ((axes,),) = canvas(COLUMN, 2.3)
     for one in seeds:
@@ -107,10 +97,9 @@ def arrow(start: Costed, end: Costed, name: str, seeds: Sequence[Costed] = ()) -
     )
     _point(axes, start, {"color": INK, "marker": "s", "markersize": 5})
     _point(axes, end, {"color": ORANGE, "marker": "o", "markersize": 5})
-    most = max(start.multiply_adds, end.multiply_adds)
+    most = _costs(axes, [start, end])
     _name(axes, start, most)
     _name(axes, end, most, below=end.score < start.score)
-    _costs(axes, most)
     axes.margins(y=0.25)
     axes.set_ylabel(f"test {name} (%)")
     return figure
@@ -139,20 +128,17 @@ def _name(axes: Any, one: Costed, most: float, *, below: bool = False) -> None:
     )
 
 
-def _costs(axes: Any, most: float) -> None:
-    """Begin the axis of costs at 0, so that a length is a cost."""
+def _costs(axes: Any, points: Sequence[Costed]) -> float:
+    """Begin the axis of costs at 0, so that a length is a cost; return the largest."""
+    most = max(one.multiply_adds for one in points)
     axes.set_xlim(0, 1.08 * most / 1e6)
     axes.set_xlabel("multiply-adds per frame (millions)")
+    return most
 
 
 @styled
 def holdout_curves(curves: Mapping[str, HoldoutCurve], name: str) -> Figure:
-    """Return scores over epochs by name of the structure, with the best length of each marked.
-
-    Args:
-        curves: At least one.
-        name: What the score is.
-    """
+    """Return scores over epochs by name of the structure, with the best length of each marked."""
     figure, ((axes,),) = canvas(PAGE, 2.8)
     for (title, curve), line in zip(curves.items(), cycle(_LINES)):
         label = f"{title}: best at {curve.best}" + (", still rising" if curve.rising else "")
@@ -175,14 +161,9 @@ def context_curve(
     needed: int,
     seconds_per_frame: float | None,
 ) -> Figure:
-    """Return scores against receptive field, with the 90 % interval of the first score.
+    """Return scores in percent against receptive fields, with the 90 % interval (± `error`) of the first.
 
-    Args:
-        frames: Receptive fields, ascending.
-        scores: Hold-out scores in percent, by name.
-        error: Half the interval of one score.
-        needed: Place of the smallest receptive field that suffices.
-        seconds_per_frame: Of a frame as the network sees it, or None.
+    `needed` is the place of the smallest receptive field that suffices.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -211,10 +192,7 @@ def receptive_fields(
 ) -> Figure:
     """Return what the label of a frame depends on, a bar for each structure, shaded by stage.
 
-    Args:
-        fields: By name of the structure: frames before and after the labelled one, up to and including each
-            stage.
-        seconds_per_frame: Of a frame as the network sees it, or None.
+    `fields` holds the frames before and after the labelled one, up to and including each stage.
     """
     from matplotlib.patches import Patch
 

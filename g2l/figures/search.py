@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,10 +73,7 @@ def fitness_over_budget(
 ) -> Figure:
     """Return the fitness of all candidates over what had been spent, and the best so far as a line.
 
-    Args:
-        searches: By label: strategy, scores, optimiser steps of a full training.
-        hand_designed: Fitness of the 2^l structure by the same budget and seed, or None.
-        name: What the fitness is.
+    `searches` holds strategy, scores and the optimiser steps of a full training, by label.
     """
     figure, ((axes,),) = canvas(PAGE, 2.9)
     for number, (label, (strategy, scores, full)) in enumerate(searches.items()):
@@ -103,12 +101,12 @@ def fitness_over_budget(
 
 
 def _cloud(axes: Any, scores: Sequence[Scored], full: float, color: str, mark: str, whose: str) -> None:
-    known = [score for score in scores if score.fitness is not None]
-    looks: dict[str, tuple[list[Scored], dict[str, Any]]] = {
-        "one seed": ([s for s in known if not s.fresh], {"marker": mark, "linewidths": 0, "alpha": 0.5}),
-        "fresh seed": ([s for s in known if s.fresh], {"marker": "x", "linewidths": 1, "alpha": 0.7}),
+    looks: dict[str, dict[str, Any]] = {
+        "one seed": {"marker": mark, "linewidths": 0, "alpha": 0.5},
+        "fresh seed": {"marker": "x", "linewidths": 1, "alpha": 0.7},
     }
-    for what, (shown, look) in looks.items():
+    for what, look in looks.items():
+        shown = [one for one in scores if one.fitness is not None and one.fresh == (what == "fresh seed")]
         if shown:
             axes.scatter(
                 [score.spent / full for score in shown],
@@ -150,12 +148,7 @@ def fitness_over_generations(
 
 @styled
 def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerTopology) -> Figure:
-    """Return the rate of every layer, a panel for each stage.
-
-    Args:
-        structures: By what they are called, whose stages may differ in number and length.
-        topology: How the convolutions are connected.
-    """
+    """Return the rate of every layer of structures by their names, a panel for each stage."""
     stages = max(len(structure.stages) for structure in structures.values())
     figure, panels = _panels(stages, "layer")
     for number, axes in enumerate(panels):
@@ -163,20 +156,16 @@ def rates_by_stage(structures: Mapping[str, DilationStructure], topology: LayerT
             for rates in topology.columns(structure)[number] if number < len(structure.stages) else ():
                 axes.plot(range(1, len(rates) + 1), rates, **_LOOKS[place % len(_LOOKS)], label=name)
         _octaves(axes, [rate for structure in structures.values() for rate in structure.rates])
-        axes.set_title(f"stage {number + 1}")
     legend_below(figure)
     return figure
 
 
 @styled
 def rate_paths(updates: Sequence[LocalSearchUpdate], shape: Sequence[int]) -> Figure:
-    """Return the rate of every layer over the updates of a local search, a panel for each stage.
+    """Return the rate of every layer over the updates of a local search, a panel for each stage of `shape`.
 
-    The branches that a layer had before an update are dots, the larger the more weight.
-
-    Args:
-        updates: At least one.
-        shape: Rates of each stage; one panel for all where it is not that of the updates.
+    The branches that a layer had before an update are dots, the larger the more weight. There is one panel
+    where `shape` is not that of the updates.
     """
     layers = list(updates[0].layers)
     stages = list(shape) if sum(shape) == len(layers) else [len(layers)]
@@ -184,22 +173,20 @@ def rate_paths(updates: Sequence[LocalSearchUpdate], shape: Sequence[int]) -> Fi
     paths = {name: path_of(updates, name) for name in layers}
     figure, panels = _panels(len(stages), "update (0 = start)")
     remaining = iter(layers)
-    for number, axes in enumerate(panels):
-        members = [next(remaining) for _ in range(stages[number])]
+    for axes, count in zip(panels, stages, strict=True):
+        members = list(islice(remaining, count))
         for place, name in enumerate(members):
             color = (COLORS[:3] + COLORS[4:7])[place % 6]
             axes.plot(paths[name], color=color)
-            steps = [update.layers[name] for update in updates]
             marks = [
                 (number, branch, 2 + 20 * weight)
-                for number, step in enumerate(steps)
-                for branch, weight in zip(step.branches, step.weights, strict=True)
+                for number, layer in enumerate(update.layers[name] for update in updates)
+                for branch, weight in zip(layer.branches, layer.weights, strict=True)
             ]
             x, y, sizes = zip(*marks, strict=True)
             axes.scatter(x, y, s=sizes, color=color, alpha=0.35, linewidths=0, rasterized=dots > DENSE)
         _number(axes, [paths[name] for name in members])
         _octaves(axes, [rate for path in paths.values() for rate in path])
-        axes.set_title(f"stage {number + 1}" if len(stages) > 1 else "all layers")
         axes.margins(x=0.18)
     return figure
 
@@ -218,6 +205,7 @@ def _panels(stages: int, label: str) -> tuple[Figure, list[Any]]:
     for axes in panels[stages:]:
         axes.set_axis_off()
     for number, axes in enumerate(panels[:stages]):
+        axes.set_title(f"stage {number + 1}" if stages > 1 else "all layers")
         axes.set_xlabel(label)
         axes.xaxis.get_major_locator().set_params(integer=True)
         if number % columns == 0:

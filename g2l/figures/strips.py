@@ -44,13 +44,8 @@ def strips(
     """Return videos below each other, on one axis of time, with one legend.
 
     A class looks the same in every figure, and has the number that the legend gives it: its index. Time and
-    memory do not grow with the length of a video beyond one pass over it.
-
-    Args:
-        videos: At least one.
-        classes: Class names in index order.
-        background: Classes drawn in a pale tone.
-        fps: Frame rate for an axis in seconds, or None for frames.
+    memory do not grow with the length of a video beyond one pass over it. The axis is in seconds where `fps`
+    is known.
     """
     from matplotlib.patches import Patch
 
@@ -93,12 +88,7 @@ def _parts(labels: LabelArray) -> LabelArray:
 
 
 def _draw(
-    axes: Any,
-    row: int,
-    labels: LabelArray,
-    looks: Sequence[ClassStyle],
-    length: float,
-    longest: float,
+    axes: Any, row: int, labels: LabelArray, looks: Sequence[ClassStyle], length: float, longest: float
 ) -> None:
     """Draw one strip: a collection of bars per class, and the number of the class where there is room."""
     drawn = _parts(labels)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache, wraps
 from html import escape
 from io import StringIO
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -44,20 +45,9 @@ class ClassStyle:
 
 
 def class_styles(classes: Sequence[str], background: Collection[str] = ()) -> list[ClassStyle]:
-    """Return the style of each class, in index order.
-
-    Args:
-        classes: All class names in the order of the mapping, so that a class keeps its style.
-        background: Classes drawn in a pale tone.
-    """
-    found, place = [], 0
-    for name in classes:
-        if name in background:
-            found.append(ClassStyle(BACKGROUND, ""))
-            continue
-        found.append(ClassStyle(COLORS[place % len(COLORS)], HATCHES[place // len(COLORS) % len(HATCHES)]))
-        place += 1
-    return found
+    """Return the style of each class, of all classes in index order; the background is pale."""
+    styles = (ClassStyle(color, hatch) for hatch in cycle(HATCHES) for color in COLORS)
+    return [ClassStyle(BACKGROUND, "") if name in background else next(styles) for name in classes]
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -122,14 +112,7 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 
 def svg_element(figure: Figure, key: str, title: str, description: str) -> str:
-    """Return a figure as an `svg` element for a page: its text, its colours, ids of their own.
-
-    Args:
-        figure: What is shown.
-        key: Prefix of all ids in it.
-        title: What it shows.
-        description: What can be seen in it.
-    """
+    """Return a figure as an `svg` element for a page: its text, its colours, ids that begin with `key`."""
     import matplotlib
 
     stream = StringIO()

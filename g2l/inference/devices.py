@@ -27,6 +27,10 @@ CUDA_PROVIDER = "CUDAExecutionProvider"
 
 _FATAL = 4
 """Severity of the only messages of onnxruntime that are shown."""
+_DOUBLING = """<ir_version: 8, opset_import: ["" : 18]>
+trial (float[1, 1, 3] features) => (float[1, 1, 3] doubled) <float[1, 1, 1] weight = {2}> {
+    doubled = Conv (features, weight)
+}"""
 _DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 
 
@@ -39,36 +43,20 @@ class Device(StrEnum):
 
 
 class ProviderPlan(NamedTuple):
-    """Providers to request from onnxruntime.
-
-    Attributes:
-        device: `cpu` or `cuda`; `auto` is already decided.
-        providers: Names with options, in order of preference.
-        reason: Why `auto` chose this device, or None where the user named it.
-    """
+    """Providers to request from onnxruntime."""
 
     device: Device
+    """`cpu` or `cuda`; `auto` is already decided."""
     providers: tuple[tuple[str, Mapping[str, str]], ...]
+    """Names with options, in order of preference."""
     reason: str | None = None
-
-
-def parse_device(name: str) -> Device:
-    """Return the device called `name`.
-
-    Raises:
-        InputError: There is no such device.
-    """
-    try:
-        return Device(name)
-    except ValueError:
-        raise InputError(f"`device` must be one of {', '.join(Device)}, but is {name!r} instead.") from None
+    """Why `auto` chose this device, or None where the user named it."""
 
 
 def plan_providers(device: Device) -> ProviderPlan:
     """Decide what to request from onnxruntime; `auto` takes CUDA where it works and the CPU elsewhere.
 
-    Raises:
-        InputError: CUDA was named, but does not work; the reason is given.
+    InputError, with the reason, if CUDA was named, but does not work.
     """
     cpu: tuple[str, Mapping[str, str]] = (CPU_PROVIDER, {})
     if device is Device.CPU:
@@ -90,14 +78,9 @@ def plan_providers(device: Device) -> ProviderPlan:
 
 
 def confirm(plan: ProviderPlan, active: Sequence[str]) -> str:
-    """Return a line on the device that runs the model.
+    """Return a line on the device that runs a model; `active` are the providers of its session.
 
-    Args:
-        plan: What was requested.
-        active: `session.get_providers()`.
-
-    Raises:
-        OperationalError: CUDA was named, but the session runs without it.
+    OperationalError if CUDA was named, but the session runs without it.
     """
     if plan.device is Device.CPU or CUDA_PROVIDER in active:
         return f"{plan.device} by onnxruntime" + (f" ({plan.reason})" if plan.reason else "")
@@ -143,37 +126,22 @@ def provider_error(provider: str) -> str | None:
 
 def _try(provider: str) -> str | None:
     """Run a convolution by a provider alone; return why it failed, or None."""
+    import onnx
     import onnxruntime
 
+    model = onnx.parser.parse_model(_DOUBLING).SerializeToString()
     options = onnxruntime.SessionOptions()
     if provider != CPU_PROVIDER:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     with _captured_stderr() as printed:
         try:
-            session = onnxruntime.InferenceSession(
-                _convolution(), options, providers=[provider], enable_fallback=0
-            )
+            session = onnxruntime.InferenceSession(model, options, providers=[provider], enable_fallback=0)
             found = session.run(None, {"features": np.ones((1, 1, 3), np.float32)})[0]
         except Exception as error:  # onnxruntime's errors have no common base class
             return _cause(printed()) or brief(error)
         if provider not in session.get_providers():
             return _cause(printed()) or "onnxruntime did not start it"
     return None if found.tolist() == [[[2.0, 2.0, 2.0]]] else f"it computes {found.tolist()} instead of 2"
-
-
-def _convolution() -> bytes:
-    """Return an ONNX model that doubles its input by a convolution."""
-    from onnx import TensorProto, helper
-
-    features, doubled = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 3]) for name in ("features", "doubled")
-    )
-    weight = helper.make_tensor("weight", TensorProto.FLOAT, (1, 1, 1), [2.0])
-    node = helper.make_node("Conv", ["features", "weight"], ["doubled"])
-    graph = helper.make_graph([node], "trial", [features], [doubled], [weight])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    serialised: bytes = model.SerializeToString()
-    return serialised
 
 
 def _cause(printed: str) -> str | None:

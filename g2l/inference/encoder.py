@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 """Shape (H, W, 3), red first."""
 
+Colour: TypeAlias = tuple[float, float, float]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of red, green and blue between 0 and 1, as most published encoders were trained with."""
@@ -41,22 +42,10 @@ class EncoderInput(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class Normalization(NamedTuple):
-    """Mean and standard deviation of colours between 0 and 1: red, green, blue."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-
 class Encoder:
-    """Runs an encoder.
+    """Runs an encoder; InputError if its input, its outputs and the settings do not fit.
 
-    Args:
-        config: Names the `.onnx` file, the device, and what it leaves open.
-
-    Raises:
-        InputError: It cannot be loaded, or its input, its outputs and the settings do not fit.
-        OperationalError: The device did not start.
+    `colours` are mean and standard deviation of red, green, blue between 0 and 1; None for one of uint8.
     """
 
     def __init__(self, config: ExtractionConfig) -> None:
@@ -66,14 +55,19 @@ class Encoder:
         self.device_report = confirm(plan, self._session.get_providers())
         self.input = _input(path, self._session.get_inputs(), config.size, config.clip_frames)
         self.output = _output(path, self._session.get_outputs(), config.encoder_output)
-        self.normalization = _normalization(self.input, config.mean, config.std)
+        self.colours: tuple[Colour, Colour] | None = (
+            IMAGENET_MEAN if config.mean is None else three_numbers(config.mean),
+            IMAGENET_STD if config.std is None else three_numbers(config.std),
+        )
+        if self.input.dtype == np.uint8:
+            self.colours = None
+            if (config.mean, config.std) != (None, None):
+                raise InputError("`mean` and `std` are for encoders of float, but this one takes uint8.")
 
     def encode(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return features (N, D) of images (N, 3, H, W) or clips (N, 3, T, H, W).
 
-        Raises:
-            InputError: The output is not one row of numbers for each image.
-            OperationalError: onnxruntime failed.
+        InputError if the output is not one row of numbers for each image.
         """
         count = len(images)
         if self.input.batch is not None:  # a fixed batch: the last one is filled up
@@ -125,32 +119,20 @@ def _output(path: Path, values: list[Any], name: str | None) -> str:
         if name not in [value.name for value in values]:
             raise InputError(f"{path}: expected an output `{name}`, but found {shown}.")
         return name
-    fitting = [value.name for value in values if _is_row(value.shape)]
+    # (N, D), but for axes of length 1 or of unknown length
+    fitting = [
+        value.name
+        for value in values
+        if len(value.shape) >= 2 and not any(isinstance(one, int) and one != 1 for one in value.shape[2:])
+    ]
     if len(fitting) != 1:
-        expected = "an output (N, D)" if not fitting else "one output (N, D)"
         hint = "--encoder-output names the one to take." if fitting else "export it with its pooling layer."
-        raise InputError(f"{path}: expected {expected}, but found {shown}.", hint=hint)
+        raise InputError(f"{path}: expected one output (N, D), but found {shown}.", hint=hint)
     return str(fitting[0])
-
-
-def _is_row(shape: list[Any]) -> bool:
-    """Return whether an output is (N, D), or is it but for axes of length 1 or of unknown length."""
-    return len(shape) >= 2 and all(length == 1 or not isinstance(length, int) for length in shape[2:])
 
 
 def _shape(value: Any) -> str:
     return f"({', '.join(str(length) for length in value.shape)})"
-
-
-def _normalization(takes: EncoderInput, mean: str | None, std: str | None) -> Normalization | None:
-    if takes.dtype == np.uint8:
-        if mean is not None or std is not None:
-            raise InputError("`mean` and `std` are for encoders of float, but this one takes uint8.")
-        return None
-    return Normalization(
-        IMAGENET_MEAN if mean is None else three_numbers(mean),
-        IMAGENET_STD if std is None else three_numbers(std),
-    )
 
 
 def fit(frame: VideoFrame, height: int, width: int) -> Image:
@@ -168,12 +150,11 @@ def fit(frame: VideoFrame, height: int, width: int) -> Image:
 
 def to_batch(images: Sequence[Sequence[Image]], encoder: Encoder) -> npt.NDArray[Any]:
     """Return the frames of each clip as the encoder takes them; for an encoder of frames one each."""
-    takes, normalization = encoder.input, encoder.normalization
     stacked: npt.NDArray[Any] = np.stack([np.stack(clip) for clip in images])  # (N, T, H, W, 3)
-    if normalization is not None:
-        mean, std = (np.asarray(each, np.float32) for each in (normalization.mean, normalization.std))
+    if encoder.colours is not None:
+        mean, std = (np.asarray(each, np.float32) for each in encoder.colours)
         stacked = (stacked.astype(np.float32) / 255 - mean) / std
     channels_first = stacked.transpose(0, 4, 1, 2, 3)  # -> (N, 3, T, H, W)
-    if takes.clip_frames is None:
+    if encoder.input.clip_frames is None:
         channels_first = channels_first[:, :, 0]
-    return np.ascontiguousarray(channels_first, dtype=takes.dtype)
+    return np.ascontiguousarray(channels_first, dtype=encoder.input.dtype)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,19 +21,19 @@ from g2l.datasets.holdout import subjects_of
 from g2l.datasets.labels import Labels
 from g2l.datasets.layout import read_mapping
 from g2l.datasets.reading import normal, require_regular
-from g2l.errors import InputError
+from g2l.errors import InputError, listed
 from g2l.files import write_json
 from g2l.inference.segments import FrameReader, is_recognition
-from g2l.metrics.accumulator import SegmentationMetrics
 from g2l.metrics.comparison import MARGIN, Comparison
 from g2l.metrics.per_class import confusion, per_class_report
-from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, VideoScores
+from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, SegmentationMetrics, VideoScores
 from g2l.metrics.segments import Convention, segments
 from g2l.metrics.video_comparison import compare_videos
 from g2l.models.metadata import ModelMetadata
 
 _log = logging.getLogger("g2l")
 
+_T = TypeVar("_T")
 _Pair: TypeAlias = tuple[Labels, Labels]
 """Predicted and true class number of every frame of one video, (T,) each."""
 
@@ -47,41 +47,25 @@ COMPARED = (MEAN_F1, "accuracy", "edit", *(f"f1@{threshold}" for threshold in F1
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationReport:
-    """Scores in percent.
-
-    Attributes:
-        predictions: Folder of what was scored.
-        metrics: Of all videos together.
-        video_scores: What each video contributes, by name; input of `compare_videos`.
-        per_class: Precision, recall, F1 score and support of every class, see `per_class_report`; the scores
-            of a class that occurs nowhere are None.
-        classes: Class names in order of their numbers.
-        background: Class names whose segments counted neither for Edit nor for F1.
-        confusion: Frames of each true class (outer) predicted as each class (inner), in that order.
-        strips: Of each video, by name, its segments as predicted and in truth: `[number of the class among
-            `classes`, end]`, the end exclusive.
-        unsmoothed: Metrics of the same predictions before smoothing, or None where none was smoothed.
-    """
+    """Scores in percent of a folder of predictions."""
 
     predictions: Path
     metrics: dict[str, float]
+    """Of all videos together."""
     video_scores: dict[str, VideoScores]
+    """What each video contributes, by name."""
     per_class: dict[str, Any]
+    """See `per_class_report`."""
     classes: tuple[str, ...]
+    """In order of their numbers."""
     background: tuple[str, ...]
+    """Classes whose segments counted neither for Edit nor for F1."""
     confusion: list[list[int]]
+    """Frames of each true class (outer) predicted as each class (inner)."""
     strips: dict[str, dict[str, list[list[int]]]]
+    """Of each video its segments as predicted and in truth: `[number of the class, end)`."""
     unsmoothed: dict[str, float] | None = None
-
-    @property
-    def per_video(self) -> dict[str, dict[str, float | None]]:
-        """Metrics of each video alone, by name; Edit and F1 are None where it has no segment."""
-        return {name: scores.metrics() for name, scores in self.video_scores.items()}
-
-    @property
-    def undefined(self) -> int:
-        """Number of videos whose Edit and F1 are not defined: only background, predicted as such."""
-        return sum(scores.edit is None for scores in self.video_scores.values())
+    """Metrics of the same predictions before smoothing, or None where none was smoothed."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `metrics.json`: the metrics, with those before smoothing as `unsmoothed`."""
@@ -91,8 +75,6 @@ class EvaluationReport:
         """Write `metrics.json` and `evaluation.json` into `folder` atomically; return the former."""
         path = folder / METRICS_FILE
         write_json(path, self.as_dict())
-        per_video = self.per_video
-        videos = {name: {"metrics": per_video[name], **strips} for name, strips in self.strips.items()}
         details = {
             "schema": EVALUATION_SCHEMA,
             "metrics": self.as_dict(),
@@ -100,7 +82,10 @@ class EvaluationReport:
             "background": list(self.background),
             "per_class": self.per_class,
             "confusion": self.confusion,
-            "videos": videos,
+            "videos": {
+                name: {"metrics": self.video_scores[name].metrics(), **strips}
+                for name, strips in self.strips.items()
+            },
         }
         write_json(folder / EVALUATION_FILE, details)
         return path
@@ -119,11 +104,10 @@ def evaluate_predictions(
     """Score every prediction in a folder, or those of some videos.
 
     Real feature files and label files differ by a few frames: the common prefix is scored, with a warning.
-    Where predictions were smoothed, those before it are scored too.
+    Where predictions were smoothed, those in `unsmoothed` are scored too.
 
     Args:
-        predictions: Folder of `<video>.txt`, or of official recognition files without a suffix; those before
-            smoothing are in `unsmoothed` inside it.
+        predictions: Folder of `<video>.txt`, or of official recognition files without a suffix.
         ground_truth: Folder of `<video>.txt`; videos that were not predicted are ignored.
         background: Class names whose segments count neither for Edit nor for F1.
         classes: Class names that have a number, in order; the others that occur follow in alphabetical order.
@@ -132,19 +116,23 @@ def evaluate_predictions(
         length_tolerance: Frames by which a prediction and its truth may differ in length.
 
     Raises:
-        InputError: A folder is missing or holds no prediction, predictions or truths are missing (all
-            are named), or the two differ in length by more than the tolerance.
+        InputError: A folder, predictions or truths are missing (all are named), or differ too much in length.
     """
     found = find_predictions(predictions)
     names = list(found) if videos is None else list(videos)
-    files = _by_name(names, found)
-    _require(names, files, predictions, "prediction", "requested video")
+    files = _of_videos(names, found, predictions, "prediction of every requested video")
     truths = find_truths(names, ground_truth)
     reader = FrameReader(dict.fromkeys([*classes, *background]))
     truth = {name: reader.read(truths[name]) for name in names}
 
-    def pair(prediction: Path, name: str) -> _Pair:
-        return _common(prediction, reader.read(prediction), truths[name], truth[name], length_tolerance)
+    def pair(path: Path, name: str) -> _Pair:
+        predicted, true = reader.read(path), truth[name]
+        require_length(path, len(predicted), truths[name], len(true), length_tolerance)
+        length = min(len(predicted), len(true))
+        if len(predicted) != len(true):
+            message = "%s: %d frames against %d; the common prefix is scored."
+            _log.warning(message, truths[name], len(predicted), len(true))
+        return predicted[:length], true[:length]
 
     pairs = {name: pair(files[name], name) for name in names}
     kept = {name: predictions / UNSMOOTHED / f"{name}.txt" for name in names}
@@ -163,8 +151,8 @@ def evaluate_predictions(
         background=tuple(background),
         confusion=frames.tolist(),
         strips={
-            name: {"prediction": _strip(predicted, place), "truth": _strip(true, place)}
-            for name, (predicted, true) in pairs.items()
+            name: {side: _strip(one, place) for side, one in zip(("prediction", "truth"), pair, strict=True)}
+            for name, pair in pairs.items()
         },
         unsmoothed=scores(pairs | before)[0] if before else None,
     )
@@ -172,16 +160,12 @@ def evaluate_predictions(
 
 @dataclass(frozen=True)
 class PredictionComparison:
-    """First folder minus second, in points.
-
-    Attributes:
-        metrics: Differences by metric. The interval holds for these two models on other videos; it does not
-            contain other seeds of their recipes.
-        classes: F1 score of the frames of each class in both folders, by name.
-    """
+    """First folder minus second, in points."""
 
     metrics: dict[str, Comparison]
+    """The intervals hold for these two models on other videos, not for other seeds of their recipes."""
     classes: dict[str, tuple[float, float]]
+    """F1 score of the frames of each class in both folders."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -199,14 +183,11 @@ def compare_predictions(
 ) -> PredictionComparison:
     """Compare two evaluations of the same videos, grouped by subject where their names show one.
 
-    A difference of up to `margin` points counts as equal.
-
-    Raises:
-        InputError: The folders hold different videos.
+    A difference of up to `margin` points counts as equal. InputError if the folders hold different videos.
     """
     for one, other in ((ours, theirs), (theirs, ours)):
-        _require(
-            list(one.video_scores), other.video_scores, other.predictions, "prediction", "compared video"
+        _of_videos(
+            one.video_scores, other.video_scores, other.predictions, "prediction of every compared video"
         )
     subjects = subjects_of(sorted(ours.video_scores))
     metrics = {
@@ -229,32 +210,31 @@ def compare_predictions(
 def find_predictions(folder: Path) -> dict[str, Path]:
     """Return the prediction file of each video in a folder; `<video>.txt` wins over a recognition file.
 
-    Raises:
-        InputError: The folder is missing or holds no prediction, or one is not a regular file.
+    InputError if the folder is missing or holds no prediction, or one is not a regular file.
     """
-    _require_folder(folder)
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    found = {
-        path.name: path for path in files if path.suffix != ".txt" and path.is_file() and is_recognition(path)
-    }
-    labels = {path.stem: path for path in files if path.suffix == ".txt"}
-    for path in labels.values():
-        require_regular(path)
-    found |= labels
+    found: dict[str, Path] = {}
+    for path in _files(folder):
+        if path.suffix == ".txt":
+            require_regular(path)
+            found[path.stem] = path
+        elif path.is_file() and is_recognition(path):
+            found.setdefault(path.name, path)
     if not found:
         raise InputError(f"{folder}: expected predictions (<video>.txt), but the folder holds none.")
     return dict(sorted(found.items()))
 
 
+def label_files(folder: Path) -> dict[str, Path]:
+    """Return the `<video>.txt` of a folder by video, in one Unicode form; InputError if it is missing."""
+    return {normal(path.stem): path for path in _files(folder) if path.suffix == ".txt"}
+
+
 def find_truths(names: Sequence[str], folder: Path) -> dict[str, Path]:
     """Return the label file of each video.
 
-    Raises:
-        InputError: The folder is missing or lacks some of them (all are named), or one is not a regular file.
+    InputError if the folder is missing or lacks some of them (all are named), or one is not a regular file.
     """
-    _require_folder(folder)
-    truths = _by_name(names, {path.stem: path for path in folder.iterdir() if path.suffix == ".txt"})
-    _require(names, truths, folder, "ground truth", "prediction")
+    truths = _of_videos(names, label_files(folder), folder, "ground truth of every prediction")
     for path in truths.values():
         require_regular(path)
     return truths
@@ -264,9 +244,6 @@ def data_set_of(ground_truth: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the classes of the data set that a ground truth belongs to, in order, and its facts.
 
     Both are empty where the folder is not `groundTruth` beside a `mapping.txt`.
-
-    Raises:
-        InputError: `mapping.txt` or `dataset.json` is invalid.
     """
     truths = ground_truth.resolve()
     mapping = truths.with_name("mapping.txt")
@@ -278,11 +255,9 @@ def data_set_of(ground_truth: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
 def require_fitting(
     videos: Iterable[Path], ground_truth: Path, metadata: ModelMetadata, length_tolerance: int
 ) -> None:
-    """Return if predictions of feature files can be scored; files that cannot be read are passed over.
+    """Raise InputError if a ground truth of readable feature files is missing or does not fit.
 
-    Raises:
-        InputError: A ground truth is missing, has classes that the model lacks, or differs in length by more
-            than the tolerance.
+    It may not have classes that the model lacks, nor differ in length by more than the tolerance.
     """
     files = {path.stem: path for path in videos}
     truths = find_truths(list(files), ground_truth)
@@ -298,44 +273,26 @@ def require_fitting(
             )
         with suppress(DataError):  # the video is reported by itself
             frames = open_features(files[name], metadata.feature_dim).num_frames
-            _require_length(path, len(labels), files[name], frames, length_tolerance)
+            require_length(path, len(labels), files[name], frames, length_tolerance)
 
 
-def _by_name(names: Sequence[str], files: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the file of each video that has one; two Unicode forms of a name are one video."""
-    forms = {normal(name): path for name, path in files.items()}
-    found = {name: files.get(name) or forms.get(normal(name)) for name in names}
-    return {name: path for name, path in found.items() if path is not None}
+def _of_videos(names: Iterable[str], known: Mapping[str, _T], folder: Path, kind: str) -> dict[str, _T]:
+    """Return what is known of each video, or name all that lack it; two Unicode forms are one name."""
+    forms = {normal(name): one for name, one in known.items()} | dict(known)
+    found = {name: forms.get(name, forms.get(normal(name))) for name in names}
+    if missing := [name for name, one in found.items() if one is None]:
+        raise InputError(f"{folder}: expected the {kind}, but lacks {listed(missing)}.")
+    return {name: one for name, one in found.items() if one is not None}
 
 
-def _require_folder(folder: Path) -> None:
+def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}.")
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return the first ten names, and how many more there are."""
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _require(names: Sequence[str], there: Collection[str], folder: Path, kind: str, whose: str) -> None:
-    missing = [name for name in names if name not in there]
-    if missing:
-        raise InputError(f"{folder}: expected the {kind} of every {whose}, but lacks {listed(missing)}.")
-
-
-def _common(prediction: Path, predicted: Labels, file: Path, truth: Labels, tolerance: int) -> _Pair:
-    """Return the frames that prediction and truth of a video have in common; others are warned of."""
-    _require_length(prediction, len(predicted), file, len(truth), tolerance)
-    if len(predicted) != len(truth):
-        _log.warning(
-            "%s: %d frames against %d; the common prefix is scored.", file, len(predicted), len(truth)
-        )
-    length = min(len(predicted), len(truth))
-    return predicted[:length], truth[:length]
-
-
-def _require_length(path: Path, found: int, other: Path, expected: int, tolerance: int) -> None:
+def require_length(path: Path, found: int, other: Path, expected: int, tolerance: int) -> None:
+    """Raise InputError if a file has more or fewer frames than another, beyond the tolerance."""
     if abs(found - expected) > tolerance:
         raise InputError(f"{path}: expected {expected} frames as in {other}, but found {found} instead.")
 
@@ -343,9 +300,7 @@ def _require_length(path: Path, found: int, other: Path, expected: int, toleranc
 def _strip(labels: Labels, place: Mapping[int, int]) -> list[list[int]]:
     """Return the segments of a video as `EvaluationReport.strips` has them."""
     found = segments(labels)
-    return [
-        [place[label], end] for label, end in zip(found.labels.tolist(), found.ends.tolist(), strict=True)
-    ]
+    return [[place[label], int(end)] for label, end in zip(found.labels, found.ends, strict=True)]
 
 
 def _scores(
@@ -360,10 +315,7 @@ def _scores(
 def _confusion(
     pairs: Mapping[str, _Pair], names: Sequence[str], known: int
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    """Return the classes, and their confusion matrix.
-
-    The first `known` classes come in their order, then, in alphabetical order, others that occur.
-    """
+    """Return classes, the `known` ones, then others that occur by alphabet, and their confusion matrix."""
     predicted, truth = (np.concatenate(side) for side in zip(*pairs.values(), strict=True))
     frames = confusion(predicted, truth, names)
     present = np.flatnonzero(frames.any(axis=0) | frames.any(axis=1)).tolist()

@@ -6,9 +6,9 @@ Videos are decoded by PyAV, an optional package.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,22 +40,16 @@ _LOST_SECONDS, _LOST_SHARE = 1.0, 0.02
 
 @dataclass(frozen=True)
 class ExtractionResult:
-    """Result of an extraction.
-
-    Attributes:
-        written: Videos whose features were extracted.
-        kept: Videos whose features were there already.
-        frames: Features of all of them.
-        feature_dim: D, or 0 where there are none.
-        issues: Videos that could not be read.
-        device_report: A line on what ran the encoder.
-    """
+    """Result of an extraction."""
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    """Videos whose features were there already."""
     frames: int
     feature_dim: int
+    """D, or 0 where there are no features."""
     issues: tuple[DataError, ...]
+    """Videos that could not be read."""
     device_report: str
 
 
@@ -66,15 +60,8 @@ def extract_features(
 
     Features and facts are written after each video, whole or not at all: a second call goes on after a kill.
 
-    Args:
-        config: Videos, encoder and output folder.
-        progress: Where progress is shown.
-        feature_dim: D that the features must have, or None.
-
-    Raises:
-        InputError: A setting is out of range, encoder, settings and `feature_dim` do not fit, there are no
-            videos, or the output folder holds features that were made in another way.
-        OperationalError: onnxruntime or writing failed.
+    InputError if a setting is out of range, if encoder, settings and the D that features must have do not
+    fit, if there are no videos, or if the output folder holds features that were made in another way.
     """
     config.validate()
     require_av()
@@ -158,29 +145,22 @@ def _extract(config: ExtractionConfig, encoder: Encoder, path: Path) -> Features
     return features
 
 
-def _clips(images: Iterable[Image], length: int) -> Iterator[tuple[Image, ...]]:
+def _clips(images: Iterator[Image], length: int) -> Iterator[tuple[Image, ...]]:
     """Yield the clip around each image; at both ends the first and the last image are repeated."""
-    window: deque[Image] = deque(maxlen=length)
-    for image in _padded(images, length // 2, length - length // 2 - 1):
-        window.append(image)
+    first = next(images)  # a video has a frame, see `sampled_frames`
+    after = length - length // 2 - 1
+    window = deque([first] * (length - after), maxlen=length)
+    for image in chain(images, repeat(None, after)):
         if len(window) == length:
             yield tuple(window)
-
-
-def _padded(images: Iterable[Image], before: int, after: int) -> Iterator[Image]:
-    last: Image | None = None
-    for image in images:
-        if last is None:
-            yield from repeat(image, before)
-        yield image
-        last = image
-    if last is not None:
-        yield from repeat(last, after)
+        window.append(window[-1] if image is None else image)
+    yield tuple(window)
 
 
 def _new_facts(config: ExtractionConfig, digest: str, encoder: Encoder) -> dict[str, Any]:
     """Return all that decides the features of a video."""
-    takes, normalization = encoder.input, encoder.normalization
+    takes = encoder.input
+    mean, std = (None, None) if encoder.colours is None else map(list, encoder.colours)
     return {
         "schema": FACTS_SCHEMA,
         "encoder": {
@@ -195,40 +175,24 @@ def _new_facts(config: ExtractionConfig, digest: str, encoder: Encoder) -> dict[
             "height": takes.height,
             "width": takes.width,
             "fit": "cover, centre",
-            "mean": None if normalization is None else list(normalization.mean),
-            "std": None if normalization is None else list(normalization.std),
+            "mean": mean,
+            "std": std,
         },
     }
 
 
 def _resume(output: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts with the videos that are done already.
-
-    Raises:
-        InputError: Those in the folder were made in another way.
-    """
-    before = read_feature_facts(output)
-    if before is None:
-        return {**facts, "videos": {}}
-    old, new = _flat(before), _flat(facts)
-    for key, value in new.items():
-        if old.get(key) != value:
+    """Return the facts with the videos that are done already; InputError if they were made in another way."""
+    before = read_feature_facts(output) or {**facts, "videos": {}}
+    for key, value in facts.items():
+        if before.get(key) != value:
             raise InputError(
-                f"{output / FACTS_NAME}: the features here were made with `{key}` {old.get(key)} instead of "
-                f"{value}.",
+                f"{output / FACTS_NAME}: the features here were made with `{key}` {before.get(key)} "
+                f"instead of {value}.",
                 hint="choose another --output, or remove this one first.",
             )
     videos = before.get("videos")
     return {**before, "videos": videos if isinstance(videos, dict) else {}}
-
-
-def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings by their names, such as `encoder.sha256`."""
-    flat: dict[str, Any] = {}
-    for key, value in facts.items():
-        inner = value.items() if isinstance(value, dict) else ()
-        flat |= {f"{key}.{name}": each for name, each in inner} or {key: value}
-    return flat
 
 
 def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool:
@@ -243,11 +207,7 @@ def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool
 
 
 def _write_features(output: Path, facts: dict[str, Any], name: str, path: Path, features: Features) -> None:
-    """Write the features of one video, then the facts, in which it counts as done from now on.
-
-    Raises:
-        OperationalError: Writing failed.
-    """
+    """Write the features of one video, then the facts, in which it counts as done from now on."""
     file_name, size = _identity(path)
     # Listed before the file exists, so that a file without an entry is never one of ours.
     facts["videos"].setdefault(name, {"file": file_name, "bytes": size})
@@ -267,11 +227,7 @@ def _identity(path: Path) -> tuple[str, int]:
 
 
 def require_av() -> Any:
-    """Return the package.
-
-    Raises:
-        InputError: It is not installed.
-    """
+    """Return the package, or raise InputError where it is not installed."""
     try:
         import av
     except ImportError:
@@ -284,8 +240,7 @@ def require_av() -> Any:
 def sampled_frames(path: Path, fps: float) -> Iterator[VideoFrame]:
     """Yield what is on the screen at 0, 1 / fps, 2 / fps … seconds after the first frame.
 
-    Raises:
-        DataError: The file cannot be read, has no pictures, or ends before it should.
+    DataError if the file cannot be read, has no pictures, or ends before it should.
     """
     av = require_av()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,15 +26,10 @@ _PAGE = 4096
 
 
 def find_videos(paths: Iterable[Path]) -> list[Path]:
-    """Return the feature files that `paths` name, each once; none of them is opened.
+    """Return the feature files that `paths` name, each once, in the order given; none of them is opened.
 
-    Args:
-        paths: Files, in the order given, and folders: all that ends in `.npy` there, in alphabetical order,
-            without hidden files.
-
-    Raises:
-        InputError: A path is missing, a folder holds no `.npy` file, nothing is given, or two
-            different files have one name, since their predictions would.
+    A folder stands for all that ends in `.npy` there, in alphabetical order, without hidden files. InputError
+    if a path is missing, nothing is given, or two files have one name, since their predictions would.
     """
     videos: dict[str, Path] = {}
     for file in (file for path in paths for file in _expand(path)):
@@ -65,19 +61,16 @@ def _expand(path: Path) -> list[Path]:
 
 @dataclass(eq=False)
 class Video:
-    """A video on its way; its number is its place among all that are predicted.
-
-    Attributes:
-        statistics: Of all its frames, where its tiles are standardised by them.
-        error: Why it is given up, or None: nothing more of it needs to be done.
-    """
+    """A video on its way; its number is its place among all that are predicted."""
 
     number: int
     path: Path
     file: FeatureFile | None = None
     tiles: Sequence[Tile] = ()
     statistics: Statistics | None = None
+    """Of all its frames, where its tiles are standardised by them."""
     error: G2LError | None = None
+    """Why it is given up, or None: nothing more of it needs to be done."""
 
 
 class Piece(NamedTuple):
@@ -87,14 +80,6 @@ class Piece(NamedTuple):
     tile: Tile
 
 
-class Group(NamedTuple):
-    """A batch that the network computes at once: its rows and frames, padding included."""
-
-    pieces: Sequence[Piece]
-    rows: int
-    frames: int
-
-
 class Loaded(NamedTuple):
     """Readable videos of a group, in the first rows of a reused buffer (B, D, T); the rest is 0."""
 
@@ -102,11 +87,11 @@ class Loaded(NamedTuple):
     features: FeatureBatch
 
 
-def group_pieces(pieces: Sequence[Piece], batch_frames: int) -> Iterator[Group]:
-    """Yield all pieces; those of nearly one length together, padded to one of few lengths.
+def group_pieces(pieces: Sequence[Piece], batch_frames: int) -> Iterator[tuple[Sequence[Piece], int, int]]:
+    """Yield all pieces in batches with their rows and frames, padding included.
 
-    Few shapes are used, since a GPU prepares its kernels for each new one. Pieces of which less than two
-    fill a batch stay by themselves, without padding.
+    Those of nearly one length come together, padded to one of few lengths, since a GPU prepares its kernels
+    for each new shape. Pieces of which less than two fill a batch stay by themselves, without padding.
 
     A batch has at most `batch_frames`, padding included; 0 leaves each piece by itself.
     """
@@ -116,10 +101,11 @@ def group_pieces(pieces: Sequence[Piece], batch_frames: int) -> Iterator[Group]:
     for frames, members in buckets.items():
         rows = batch_frames // frames
         if rows < 2:
-            yield from (Group([piece], 1, piece.tile.frames) for piece in members)
+            yield from (([piece], 1, piece.tile.frames) for piece in members)
         else:
-            for first in range(0, len(members), rows):
-                yield Group(members[first : first + rows], rows, frames)
+            yield from (
+                (members[first : first + rows], rows, frames) for first in range(0, len(members), rows)
+            )
 
 
 def padded_length(frames: int) -> int:
@@ -134,19 +120,15 @@ class Buffers:
     def __init__(self) -> None:
         self._arrays = [np.empty(0, np.float32)] * BUFFERS
 
-    def free(self, rows: int, feature_dim: int, frames: int) -> FeatureBatch:
-        """Return the least recently used array, (rows, feature_dim, frames)."""
-        size = rows * feature_dim * frames
-        held = len(self._arrays[0])
+    def next(self, *shape: int, used: bool = True) -> FeatureBatch:
+        """Return the least recently used array in this shape; unless `used`, it is the next one once more."""
+        size, held = math.prod(shape), len(self._arrays[0])
         if held < size:
             self._arrays[0] = np.empty(0, np.float32)  # gone before there is a larger one
             self._arrays[0] = _new_array(max(size, 2 * held))
-        return self._arrays[0][:size].reshape(rows, feature_dim, frames)
-
-    def next(self, rows: int, feature_dim: int, frames: int) -> FeatureBatch:
-        """Return the same array and mark it as used."""
-        array = self.free(rows, feature_dim, frames)
-        self._arrays.append(self._arrays.pop(0))
+        array = self._arrays[0][:size].reshape(shape)
+        if used:
+            self._arrays.append(self._arrays.pop(0))
         return array
 
 
@@ -184,17 +166,19 @@ class Loader:
                 if video.error is not None:
                     yield video
             for group in group_pieces(pieces, self._batch_frames):
-                yield from self._load_group(group)
+                yield from self._load_group(*group)
 
-    def _load_group(self, group: Group) -> Generator[Loaded | Video, None, None]:
+    def _load_group(
+        self, pieces: Sequence[Piece], rows: int, frames: int
+    ) -> Generator[Loaded | Video, None, None]:
         read: list[Piece] = []
         features: FeatureBatch | None = None
-        for piece in group.pieces:
+        for piece in pieces:
             if piece.video.error is not None:
                 continue
             with giving_up(piece.video):
                 if features is None:
-                    features = self._buffers.next(group.rows, self._metadata.feature_dim, group.frames)
+                    features = self._buffers.next(rows, self._metadata.feature_dim, frames)
                 self._read(piece, features[len(read)])
                 read.append(piece)
             if piece.video.error is not None:
@@ -216,7 +200,7 @@ class Loader:
         with FeatureReader(file, self._metadata.sample_rate) as reader:
             for first in range(0, reader.num_frames, frames):
                 last = min(first + frames, reader.num_frames)
-                (features,) = self._buffers.free(1, file.feature_dim, last - first)
+                features = self._buffers.next(file.feature_dim, last - first, used=False)
                 statistics.add(reader.read(first, last, features))
         return statistics.compute()
 
@@ -240,9 +224,9 @@ def prepare(
     *,
     out: Features | None = None,
 ) -> Features:
-    """Return subsampled features (D, T') as the network was trained on them.
+    """Return subsampled features (D, T') as the network was trained on them; `out` as of `normalize`.
 
-    `statistics` are those of the whole video where the features are a part of it; `out` as of `normalize`.
+    `statistics` are those of the whole video where the features are a part of it.
     """
     if statistics is not None:
         return normalize(features, Normalization.TRAIN, statistics.mean, statistics.std, out=out)

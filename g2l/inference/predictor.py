@@ -8,10 +8,10 @@ import tempfile
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,21 +31,16 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 @dataclass(frozen=True)
 class VideoPrediction:
-    """The prediction of one video, at the frame rate of its feature file.
-
-    Attributes:
-        name: File name without `.npy`.
-        path: The feature file.
-        labels: Most probable class of every frame, (T,).
-        probabilities: (C, T); of a video that was computed in tiles a memory map of a temporary file.
-        notice: A remark on how the file was read, or None.
-    """
+    """The prediction of one video, at the frame rate of its feature file; its name is that without `.npy`."""
 
     name: str
     path: Path
     labels: Labels
+    """Most probable class of every frame, (T,)."""
     probabilities: Probabilities
+    """(C, T); of a video that was computed in tiles a memory map of a temporary file."""
     notice: str | None = None
+    """A remark on how the file was read."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +52,15 @@ class VideoFailure:
     error: G2LError
 
 
-class _Scored(NamedTuple):
-    """One tile with the probabilities (C, T') of its own frames."""
-
-    piece: Piece
-    probabilities: Probabilities
+_Scored: TypeAlias = tuple[Piece, Probabilities]
+"""One tile with the probabilities (C, T') of its own frames."""
 
 
 class Predictor:
     """Predicts videos with one session: a thread reads, a thread computes, and the caller uses the results.
 
-    Args:
-        session: Runs the model; used from one thread only.
-        max_memory: Bytes that this process may have in memory, or None for a share of what is available; a
-            video that does not fit is computed in tiles, with the same result.
-        folder: Where the probabilities of such a video are kept, in a file that vanishes with them, or None
-            for the system's own choice.
-
-    Raises:
-        InputError: `max_memory` is too small.
+    A video that does not fit into `max_memory`, see `plan_capacity`, is computed in tiles, with the same
+    result. Its probabilities are kept in a file in `folder`, or where the system puts temporary files.
     """
 
     def __init__(
@@ -90,13 +75,7 @@ class Predictor:
         """Return one result per video, in order, as they are completed.
 
         A video is computed while the next one is read. Closing the iterator ends the threads. There may be
-        one at a time.
-
-        Args:
-            paths: Feature files, or folders of them, see `find_videos`.
-
-        Raises:
-            InputError: There is nothing to predict, or a file is missing, before anything is read.
+        one at a time. InputError, before anything is read, if `find_videos` refuses the paths.
         """
         return self.results(find_videos(paths))
 
@@ -114,7 +93,11 @@ class Predictor:
                 if isinstance(item, Video):
                     yield item
                     continue
-                batch = self._run_batch(item)
+                batch: ProbabilityBatch | None = None
+                if len(item.features) > 1:
+                    # Perhaps it is too large for the device: then each piece is computed by itself.
+                    with suppress(OperationalError):
+                        batch = self.session.batch(item.features, [one.tile.frames for one in item.pieces])
                 for row, piece in enumerate(item.pieces):
                     if piece.video.error is not None:
                         continue
@@ -126,16 +109,7 @@ class Predictor:
                             probabilities = batch[row]
                         probabilities = probabilities[:, piece.tile.kept]
                         require_finite(probabilities)
-                    yield piece.video if piece.video.error is not None else _Scored(piece, probabilities)
-
-    def _run_batch(self, loaded: Loaded) -> ProbabilityBatch | None:
-        """Return the probabilities of a group, or None where its pieces are to be computed by themselves."""
-        if len(loaded.features) == 1:
-            return None
-        try:
-            return self.session.batch(loaded.features, [piece.tile.frames for piece in loaded.pieces])
-        except OperationalError:  # perhaps too large for the device: each piece reports its own error
-            return None
+                    yield piece.video if piece.video.error is not None else (piece, probabilities)
 
     def _assembled(self, scored: Iterable[_Scored | Video]) -> Iterator[VideoPrediction | VideoFailure]:
         """Put tiles together and yield one result per video, in the order of their numbers."""
@@ -143,12 +117,12 @@ class Predictor:
         done: dict[int, VideoPrediction | VideoFailure] = {}
         following = 0
         for item in scored:
-            video = item if isinstance(item, Video) else item.piece.video
-            if isinstance(item, _Scored):
+            video = item if isinstance(item, Video) else item[0].video
+            if not isinstance(item, Video):
                 if video.error is not None:  # it is reported by itself
                     continue
                 with giving_up(video):
-                    result = self._add(item, parts)
+                    result = self._add(*item, parts)
                     if result is not None:
                         done[video.number] = result
             if video.error is not None:
@@ -158,14 +132,14 @@ class Predictor:
                 yield done.pop(following)
                 following += 1
 
-    def _add(self, item: _Scored, parts: dict[Video, _Parts]) -> VideoPrediction | None:
+    def _add(self, piece: Piece, scores: Probabilities, parts: dict[Video, _Parts]) -> VideoPrediction | None:
         """Take in one more tile, and return the result of its video where that is complete."""
-        video, tile = item.piece
+        video, tile = piece
         assert video.file is not None
         frames, rate = video.file.num_frames, self.session.metadata.sample_rate
         start, stop = tile.start * rate, min(tile.stop * rate, frames)
-        labels = stretch(item.probabilities.argmax(axis=0), rate, stop - start)
-        probabilities = stretch(item.probabilities, rate, stop - start)
+        labels = stretch(scores.argmax(axis=0), rate, stop - start)
+        probabilities = stretch(scores, rate, stop - start)
         if len(video.tiles) > 1:
             if video not in parts:
                 parts[video] = _Parts(len(probabilities), frames, self._folder)
@@ -184,7 +158,14 @@ class _Parts:
     def __init__(self, classes: int, num_frames: int, folder: Path | None) -> None:
         self.labels = np.empty(num_frames, np.int64)
         self.missing = num_frames
-        self._map = _temporary_map(classes * num_frames * np.dtype(np.float32).itemsize, folder)
+        size = classes * num_frames * np.dtype(np.float32).itemsize
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                # Without room, a write to the map would kill the process later.
+                os.posix_fallocate(file.fileno(), 0, size)
+                self._map = mmap.mmap(file.fileno(), size)
+        except OSError as error:
+            raise unwritable(folder or Path(tempfile.gettempdir()), error) from error
         self.probabilities: Probabilities = np.frombuffer(self._map, np.float32).reshape(classes, num_frames)
 
     def add(self, start: int, labels: Labels, probabilities: Probabilities) -> None:
@@ -194,21 +175,6 @@ class _Parts:
         self.probabilities[:, start:stop] = probabilities
         self.missing -= len(labels)
         self._map.madvise(mmap.MADV_DONTNEED)  # what is in the file need not be in memory
-
-
-def _temporary_map(size: int, folder: Path | None) -> mmap.mmap:
-    """Return a map of a file that vanishes with it.
-
-    Raises:
-        DiskFullError: There is no room; a write to the map would otherwise kill the process later.
-        OperationalError: The folder cannot be written.
-    """
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return mmap.mmap(file.fileno(), size)
-    except OSError as error:
-        raise unwritable(folder or Path(tempfile.gettempdir()), error) from error
 
 
 def stretch(values: npt.NDArray[_Number], sample_rate: int, num_frames: int) -> npt.NDArray[_Number]:
@@ -221,13 +187,8 @@ def stretch(values: npt.NDArray[_Number], sample_rate: int, num_frames: int) -> 
 def ahead(items: Generator[_Item, None, None], depth: int, name: str) -> Generator[_Item, None, None]:
     """Yield the items of a generator that a thread of its own computes, in order.
 
-    The thread ends with the generator, by whatever it ends: exhausted, closed, an error on either side.
-
-    Args:
-        items: Closed at the end.
-        depth: Finished items that may wait. With 0 an item is begun when the one before has been taken: then
-            two exist, the one in use and the one being computed.
-        name: Of the thread.
+    The thread ends with the generator, by whatever it ends: exhausted, closed, an error on either side. Up to
+    `depth` finished items wait; with 0 an item is begun when the one before has been taken, so two exist.
     """
     end: Any = object()
     with closing(items), ThreadPoolExecutor(1, thread_name_prefix=name) as thread:

@@ -37,30 +37,22 @@ _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class SegmentRow:
-    """One line of `segments.csv`.
-
-    Attributes:
-        video: Name of the video.
-        segment: Number within the video, from 0.
-        label: Class name.
-        start_frame: First frame.
-        end_frame: Frame after the last.
-        start_s: Start in seconds, or None where fps is unknown.
-        end_s: End in seconds, or None.
-        confidence: Mean probability of the class over the segment, in [0, 1].
-        entropy: Mean entropy of the class distribution over the segment, in nats: 0 where the model is
-            certain, ln C where it guesses; e^entropy is the number of classes it wavers between.
-    """
+    """One line of `segments.csv`; seconds are None where fps is unknown."""
 
     video: str
     segment: int
+    """Number within the video, from 0."""
     label: str
     start_frame: int
     end_frame: int
+    """Frame after the last."""
     start_s: float | None
     end_s: float | None
     confidence: float
+    """Mean probability of the class over the segment, in [0, 1]."""
     entropy: float
+    """Mean entropy of the class distribution over the segment, in nats: 0 where the model is certain, ln C
+    where it guesses; e^entropy is the number of classes it wavers between."""
 
     def cells(self) -> tuple[str, ...]:
         """Return the line: seconds with three digits, confidence and entropy with four."""
@@ -83,12 +75,8 @@ def segment_rows(
 ) -> list[SegmentRow]:
     """Return the rows of one video, in order of time: its maximal runs of equal labels, background included.
 
-    Args:
-        video: Its name.
-        labels: Class of every frame, (T,): the most probable one, or a smoothed one.
-        probabilities: (C, T); a memory map is read in blocks.
-        classes: Class names in index order.
-        fps: Frame rate of the feature file, or None.
+    Labels are (T,), the most probable ones or smoothed; probabilities (C, T), if a memory map, are read in
+    blocks. Seconds are rounded to three digits, confidence and entropy to four.
     """
     found = segments(labels)
     columns = (found.labels, found.starts, found.ends, *segment_means(found, labels, probabilities))
@@ -100,10 +88,10 @@ def segment_rows(
             classes[label],
             start,
             end,
-            None if fps is None else start / fps,
-            None if fps is None else end / fps,
-            confidence,
-            entropy,
+            None if fps is None else round(start / fps, 3),
+            None if fps is None else round(end / fps, 3),
+            round(confidence, 4),
+            round(entropy, 4),
         )
         for number, (label, start, end, confidence, entropy) in enumerate(rows)
     ]
@@ -147,9 +135,8 @@ def write_segments(path: Path, rows: Iterable[SegmentRow]) -> None:
 class FrameReader:
     """Reads a class name a line, or a recognition file; a class has the same number in all of them.
 
-    Attributes:
-        names: Class names in order of their numbers: those given, then others as they are met. Two Unicode
-            forms of a name are one class.
+    `names` are in order of these numbers: those given, then others as they are met. Two Unicode forms of a
+    name are one class.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -157,11 +144,7 @@ class FrameReader:
         self._numbers = _Numbers(self.names)
 
     def read(self, path: Path) -> Labels:
-        """Return the class number of every frame, (T,); blank lines are skipped.
-
-        Raises:
-            InputError: The file is missing, unreadable, or holds no frame.
-        """
+        """Return the class number of every frame, (T,), without blank lines; InputError if there is none."""
         lines = read_lines(path)
         first = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
         if lines[first:] and lines[first].strip() == RECOGNITION_HEADER:
@@ -231,11 +214,7 @@ class Annotation:
 
 
 def check_formats(formats: Collection[Format], classes: Sequence[str], fps: float | None) -> None:
-    """Return if all formats can be written; to be called before anything is predicted.
-
-    Raises:
-        InputError: A format counts time, but the frame rate is unknown, or a class name does not fit one.
-    """
+    """Raise InputError if a format counts time without a frame rate, or a class name does not fit one."""
     for each in (Format.EAF, Format.SRT):
         if each in formats and fps is None:
             raise InputError(
@@ -266,18 +245,7 @@ def write_recognition(path: Path, found: Annotation) -> None:
 
 def write_json_segments(path: Path, found: Annotation) -> None:
     """Write one JSON object atomically; seconds are null where fps is unknown."""
-    segments = [
-        {
-            "label": row.label,
-            "start_frame": row.start_frame,
-            "end_frame": row.end_frame,
-            "start_s": None if row.start_s is None else round(row.start_s, 3),
-            "end_s": None if row.end_s is None else round(row.end_s, 3),
-            "confidence": round(row.confidence, 4),
-            "entropy": round(row.entropy, 4),
-        }
-        for row in found.rows
-    ]
+    segments = [{name: getattr(row, name) for name in COLUMNS[2:]} for row in found.rows]
     value = {"schema": JSON_SCHEMA, "video": found.video, "fps": found.fps, "segments": segments}
     write_json(path, value | {"frames": found.rows[-1].end_frame if found.rows else 0})
 
@@ -288,16 +256,8 @@ def write_eaf(path: Path, found: Annotation) -> None:
     The medium is named `<video>.mp4` beside the file; ELAN prompts for another one where it is missing. Each
     annotation has two time slots of its own, so that moving an end moves no neighbour.
     """
-    root = Xml.Element(
-        "ANNOTATION_DOCUMENT",
-        {
-            "AUTHOR": "g2l",
-            "DATE": found.date.isoformat(timespec="seconds"),
-            "FORMAT": "3.0",
-            "VERSION": "3.0",
-            _SCHEMA_PLACE: _SCHEMA,
-        },
-    )
+    document = {"AUTHOR": "g2l", "DATE": found.date.isoformat(timespec="seconds"), _SCHEMA_PLACE: _SCHEMA}
+    root = Xml.Element("ANNOTATION_DOCUMENT", document | {"FORMAT": "3.0", "VERSION": "3.0"})
     header = Xml.SubElement(root, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
     medium = f"./{quote(found.video)}.mp4"
     media = {"MEDIA_URL": medium, "MIME_TYPE": "video/mp4", "RELATIVE_MEDIA_URL": medium}
@@ -310,9 +270,7 @@ def write_eaf(path: Path, found: Annotation) -> None:
             Xml.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": slot, "TIME_VALUE": str(time)})
         attributes = {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": slots[0], "TIME_SLOT_REF2": slots[1]}
         annotation = Xml.SubElement(Xml.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", attributes)
-        Xml.SubElement(annotation, "ANNOTATION_VALUE").text = _NO_XML.sub(
-            "\N{REPLACEMENT CHARACTER}", row.label
-        )
+        Xml.SubElement(annotation, "ANNOTATION_VALUE").text = _NO_XML.sub("\ufffd", row.label)
     kind = {"GRAPHIC_REFERENCES": "false", "LINGUISTIC_TYPE_ID": "action", "TIME_ALIGNABLE": "true"}
     Xml.SubElement(root, "LINGUISTIC_TYPE", kind)
     Xml.indent(root, " ")

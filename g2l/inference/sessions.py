@@ -16,7 +16,7 @@ import numpy.typing as npt
 from g2l.config import Normalization
 from g2l.datasets.features import Features
 from g2l.errors import InputError, OperationalError, brief, no_such_file
-from g2l.inference.devices import CUDA_PROVIDER, Device, ProviderPlan, confirm, parse_device, plan_providers
+from g2l.inference.devices import CUDA_PROVIDER, Device, ProviderPlan, confirm, plan_providers
 from g2l.machine import usable_cores
 from g2l.models.metadata import METADATA_KEY, STANDARDIZED, ModelMetadata
 
@@ -32,7 +32,7 @@ _NOISE = re.compile(
 """Parts of onnxruntime's messages: places in its source, and what follows from the rest."""
 _HINTS = {
     "till opset": "export it with an older --opset, or update onnxruntime.",
-    "IR version": "export it with an older --ir-version, or update onnxruntime.",
+    "IR version": "export it again, with an older --opset, or update onnxruntime.",
     "xternal": "keep the file of its weights beside it, or export it as one file.",
 }
 """By a part of the message."""
@@ -48,18 +48,13 @@ ProbabilityBatch: TypeAlias = npt.NDArray[np.float32]
 
 
 class Session(ABC):
-    """Runs one model. Not to be used from two threads at once.
-
-    Attributes:
-        metadata: Classes, feature_dim, sample rate and normalisation of the model.
-        device_report: Which device runs it, and why.
-        batch_frames: Frames of several videos, padding included, that are best computed at once, or 0: videos
-            are computed one at a time.
-    """
+    """Runs one model. Not to be used from two threads at once."""
 
     metadata: ModelMetadata
     device_report: str
+    """Which device runs it, and why."""
     batch_frames: int = 0
+    """Frames of several videos, padding included, that are best computed at once; with 0 one at a time."""
 
     @property
     @abstractmethod
@@ -73,14 +68,9 @@ class Session(ABC):
     def batch(self, features: FeatureBatch, lengths: Sequence[int]) -> ProbabilityBatch:
         """Return class probabilities (B, C, T) of standardised, subsampled and padded features (B, D, T).
 
-        The returned array belongs to the caller; that of the features is reused after the call.
-
-        Args:
-            features: Rows may be more than lengths; more than one only where `batch_frames` is not 0.
-            lengths: Frames of each row that are not padding.
-
-        Raises:
-            OperationalError: The runtime failed: out of memory, a lost device.
+        The returned array belongs to the caller; that of the features is reused after the call. `lengths` are
+        the frames of each row that are not padding; rows beyond them are padding, too. There is one row where
+        `batch_frames` is 0. OperationalError if the runtime fails: out of memory, a lost device.
         """
         found = self.compute(features, lengths)
         expected = (len(features), len(self.metadata.classes), features.shape[2])
@@ -100,15 +90,15 @@ class Session(ABC):
 def require_finite(probabilities: npt.NDArray[np.float32]) -> None:
     """Raise `OperationalError` if a probability is NaN or infinite."""
     if not np.isfinite(probabilities).all():
-        hint = "an fp16 export overflows where features are large."
+        hint = "an fp16 export overflows where features are large; or the model is damaged."
         raise OperationalError("the model gives NaN.", hint=hint)
 
 
 def open_session(path: Path, device: str = "auto", threads: int | None = None) -> Session:
-    """Return a session for a model file, chosen by its suffix.
+    """Return a session for a `.onnx` or `.safetensors` file.
 
     Args:
-        path: A `.onnx` or `.safetensors` file.
+        path: The file.
         device: `auto`, `cpu` or `cuda`.
         threads: CPU threads, or None for the runtime's own choice.
 
@@ -116,7 +106,9 @@ def open_session(path: Path, device: str = "auto", threads: int | None = None) -
         InputError: The device is unknown or does not work, or the file is missing, corrupted or unknown.
         OperationalError: The device did not start.
     """
-    chosen = parse_device(device)
+    if device not in list(Device):
+        raise InputError(f"`device` must be one of {', '.join(Device)}, but is {device!r} instead.")
+    chosen = Device(device)
     if threads is not None and threads < 1:
         raise InputError(f"`threads` must be >= 1, but is {threads} instead.")
     if not path.is_file():
@@ -134,16 +126,10 @@ def open_session(path: Path, device: str = "auto", threads: int | None = None) -
 
 
 class TorchSession(Session):
-    """Runs a network that is already in memory, such as an official checkpoint.
+    """Runs a network, (features (B, D, T)) -> logits (S, B, C, T), that is already in memory.
 
-    Args:
-        model: (features (B, D, T)) -> logits (S, B, C, T); moved to the device and put in evaluation mode.
-        metadata: Of the model.
-        device: Auto, cpu or cuda.
-        threads: CPU threads of this process, or None to leave them as they are.
-
-    Raises:
-        InputError: The device is cuda, and torch finds no GPU.
+    It is moved to the device and put in evaluation mode; `threads` are those of this process. InputError if
+    the device is cuda, and torch finds no GPU.
     """
 
     def __init__(
@@ -189,15 +175,10 @@ class TorchSession(Session):
 
 
 class OnnxSession(Session):
-    """Runs an exported model.
+    """Runs an exported model; errors are those of `open_session`.
 
     On CUDA a model with a frame mask computes short videos in batches: a GPU computes one of them faster than
     its kernels can be launched.
-
-    Raises:
-        InputError: The file is missing, is not an ONNX model, or was not written by g2l, or the named device
-            does not work.
-        OperationalError: The device did not start.
     """
 
     def __init__(self, path: Path, device: Device = Device.AUTO, threads: int | None = None) -> None:
@@ -240,13 +221,10 @@ class OnnxSession(Session):
 def load_onnx(
     path: Path, plan: ProviderPlan, *, threads: int | None = None, content: bytes | None = None
 ) -> Any:
-    """Return onnxruntime's session for a file.
+    """Return onnxruntime's session for a file, or for its `content`.
 
-    `threads` None is one per core that this process may use; `content` is loaded instead of the file.
-
-    Raises:
-        InputError: The file is missing or not an ONNX model.
-        OperationalError: The device did not start.
+    `threads` None is one per core that this process may use. InputError if the file is missing or not an ONNX
+    model, OperationalError if the device did not start.
     """
     import onnxruntime
 
@@ -273,23 +251,15 @@ def load_onnx(
 
 
 def hash_onnx(path: Path) -> str:
-    """Return the SHA-256 of an ONNX file and of the files of weights that it names.
-
-    Raises:
-        InputError: It cannot be read.
-    """
+    """Return the SHA-256 of an ONNX file and of the files of weights that it names."""
     import onnx
 
     digest = hashlib.sha256()
     try:
-        model = onnx.load(path, load_external_data=False)
-        external = [
-            one.value
-            for tensor in model.graph.initializer
-            for one in tensor.external_data
-            if one.key == "location"
-        ]
-        for file in (path, *(path.with_name(name) for name in dict.fromkeys(external))):
+        tensors = onnx.load(path, load_external_data=False).graph.initializer
+        entries = [one for tensor in tensors for one in tensor.external_data]
+        external = [path.with_name(one.value) for one in entries if one.key == "location"]
+        for file in (path, *dict.fromkeys(external)):
             with file.open("rb") as stream:
                 while block := stream.read(2**20):
                     digest.update(block)

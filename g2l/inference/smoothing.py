@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from g2l.models.metadata import ModelMetadata
 
 Smoother: TypeAlias = Callable[[Labels, npt.NDArray[np.floating]], Labels]
 """(most probable class (T,), class probabilities (C, T)) -> smoothed class (T,), of a whole video."""
+_LONGEST = 2**31
 _BLOCK = 8192
 """Frames whose logarithms are taken at a time."""
 
@@ -37,95 +38,65 @@ class SmoothingKind(StrEnum):
     """The most probable sequence, given how often training saw one class follow another."""
 
 
-class Duration(NamedTuple):
-    """A length of time: frames, or seconds."""
-
-    value: float
-    in_seconds: bool = False
-
-    @classmethod
-    def parse(cls, text: str, name: str) -> Duration:
-        """Parse `15` (frames) or `0.5s` (seconds).
-
-        Raises:
-            InputError: The text is neither; `name`, the option, is named.
-        """
-        found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(s?)", text.strip(), re.ASCII)
-        number, unit = ("0", "") if found is None else found.groups()
-        duration = cls(float(number), bool(unit))
-        if not 0 < duration.value < math.inf or not (unit or number.isdigit()):
-            raise InputError(
-                f"`{name}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
-                f"but is {text!r} instead."
-            )
-        return duration
-
-    def frames(self, fps: float | None) -> int:
-        """Return the least number of frames that lasts as long, 1 or more.
-
-        Raises:
-            InputError: It is in seconds, and the frame rate is unknown.
-        """
-        if not self.in_seconds:
-            return int(self.value)
-        if fps is None:
-            raise InputError(
-                f"{self} cannot be converted to frames: the frame rate of the model is unknown.",
-                hint="give --fps, or a number of frames.",
-            )
-        return max(1, math.ceil(round(self.value * fps, 6)))  # 0.1 s at 30 fps is 3 frames, not 3.0000000004
-
-    def __str__(self) -> str:
-        return f"{self.value:g}s" if self.in_seconds else f"{self.value:g}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Smoothing:
-    """How labels are smoothed, with the one parameter that each kind has.
-
-    Attributes:
-        kind: Which.
-        duration: Least duration of a segment (`min-duration`), or length of the window (`median`).
-        weight: How much the transitions count beside the network (`viterbi`): their logarithms are
-            multiplied by it; 0 leaves them out.
-    """
+    """How labels are smoothed, with the one parameter that each kind has."""
 
     kind: SmoothingKind = SmoothingKind.NONE
-    duration: Duration | None = None
+    duration: str | None = None
+    """Of the shortest segment (`min-duration`) or the window (`median`): `15` frames or `0.5s`."""
     weight: float = 1.0
+    """How much the logarithms of the transitions count beside the network (`viterbi`)."""
 
     def validate(self) -> Smoothing:
-        """Return self.
-
-        Raises:
-            InputError: The duration does not belong to the kind, or the weight is out of range.
-        """
+        """Return self; InputError if the duration does not belong to the kind, or a value is out of range."""
         timed = self.kind in (SmoothingKind.MIN_DURATION, SmoothingKind.MEDIAN)
         if timed != (self.duration is not None):
             need = "must be given" if timed else "must be left out"
             raise InputError(f"`duration` {need} for smoothing by {self.kind}.")
+        if timed:
+            self.frames(1.0)
         if not 0 <= self.weight < math.inf:
             raise InputError(f"`weight` must be >= 0 and finite, but is {self.weight} instead.")
         return self
 
+    def frames(self, fps: float | None) -> int:
+        """Return the least number of frames that lasts as long as the duration, 1 or more.
+
+        InputError if it is no time, or in seconds where the frame rate is unknown.
+        """
+        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?|\.\d+)s", (self.duration or "").strip(), re.ASCII)
+        number = float(found[1] or found[2]) if found else 0
+        if found is None or not 0 < number < _LONGEST:
+            raise InputError(
+                f"the duration for smoothing by {self.kind} must be a number of frames, such as 15, or of "
+                f"seconds, such as 0.5s, but is {self.duration!r} instead."
+            )
+        if found[1]:
+            return int(number)
+        if fps is None:
+            raise InputError(
+                f"{self.duration} cannot be converted to frames: the frame rate of the model is unknown.",
+                hint="give --fps, or a number of frames.",
+            )
+        return max(1, math.ceil(round(number * fps, 6)))  # 0.1 s at 30 fps is 3 frames, not 3.0000000004
+
     def __str__(self) -> str:
-        parameter = self.weight if self.kind is SmoothingKind.VITERBI else self.duration
+        parameter = f"{self.weight:g}" if self.kind is SmoothingKind.VITERBI else self.duration
         return str(self.kind) if self.kind is SmoothingKind.NONE else f"{self.kind} {parameter}"
 
 
 def make_smoother(settings: Smoothing, metadata: ModelMetadata, fps: float | None) -> Smoother | None:
     """Return the function that smooths the labels of a model, or None without smoothing.
 
-    Raises:
-        InputError: A setting is out of range, seconds cannot be counted in frames, or the model does not
-            hold transitions.
+    InputError as of `Smoothing`, or if the model does not hold transitions.
     """
     settings.validate()
     if settings.kind is SmoothingKind.VITERBI:
         return _by_viterbi(metadata, settings.weight)
-    if settings.duration is None:
+    if settings.kind is SmoothingKind.NONE:
         return None
-    frames = settings.duration.frames(fps)
+    frames = settings.frames(fps)
     if settings.kind is SmoothingKind.MEDIAN:
         return lambda labels, _: filter_median(labels, frames)
     return lambda labels, _: remove_short(labels, frames)
@@ -147,14 +118,10 @@ def _by_viterbi(metadata: ModelMetadata, weight: float) -> Smoother:
 
 
 def filter_median(labels: Labels, window: int) -> Labels:
-    """Return the most frequent label of the window around each frame.
+    """Return the most frequent label of the window around each frame; an even window is one frame longer.
 
     Class indices have no order, so the median is that of the one-hot labels. The frame's own label wins a
     tie, else the lower index. At both ends of the video the window is cut.
-
-    Args:
-        labels: Class of every frame, (T,).
-        window: Frames, centred; an even number counts as the odd one above.
     """
     half = window // 2
     frames = np.arange(len(labels))
@@ -176,10 +143,6 @@ def remove_short(labels: Labels, frames: int) -> Labels:
 
     The shortest segment goes first, the earlier one of equals. It falls to its longer neighbour, the earlier
     one of equals; what then meets with the same label is one segment. So on until none is too short.
-
-    Args:
-        labels: Class of every frame, (T,).
-        frames: Least length that stays.
     """
     found = segments(labels)
     outside = len(found)  # the neighbour of the first and of the last segment
@@ -212,12 +175,8 @@ def remove_short(labels: Labels, frames: int) -> Labels:
 def viterbi(probabilities: npt.NDArray[np.floating], transitions: npt.NDArray[np.float64]) -> Labels:
     """Return the labels y, (T,), that maximise Σ ln p(y_t) + Σ ln A(y_t | y_{t−1}), exactly.
 
-    Each frame keeps, for each class, the best class before it: C bytes a frame (2·C beyond 256
-    classes), 52 MB for 1,080,000 frames of 48 classes.
-
-    Args:
-        probabilities: p, (C, T); a memory map is read in blocks.
-        transitions: ln A, (C, C): earlier class by row.
+    p is (C, T), read in blocks, and ln A is (C, C), the earlier class by row. Each frame keeps the best class
+    before each class: C bytes (2·C beyond 256 classes), 52 MB for 1,080,000 frames of 48 classes.
     """
     num_classes, frames = probabilities.shape
     # (earlier, later) -> (later, earlier): the best earlier class is then found along memory.

@@ -8,25 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from g2l.config import FAMILIES, Normalization
+from g2l.config import Normalization
 from g2l.datasets.features import Features
 from g2l.datasets.labels import Labels
-from g2l.datasets.normalize import normalize
 from g2l.errors import InputError
+from g2l.inference.loading import prepare
 from g2l.inference.sessions import Probabilities, Session, require_finite
-from g2l.models.metadata import ModelMetadata
-from g2l.structure import ReceptiveField
+from g2l.inference.tiling import known_receptive_field, whole_video
 
 
 @dataclass(frozen=True)
 class StreamedLabels:
-    """Result for consecutive frames of a stream, possibly none.
-
-    Attributes:
-        start: Number of the first of these frames, counted from 0.
-        labels: Most probable class of each, (t,).
-        probabilities: (C, t).
-    """
+    """Labels (t,) and probabilities (C, t) of the t >= 0 frames of a stream from number `start` on."""
 
     start: int
     labels: Labels
@@ -41,21 +34,24 @@ class StreamingPredictor:
     with every chunk, so that larger chunks cost less. At the start of the stream there is nothing before the
     first frame and at its end nothing after the last one, as in a file: there the network pads by itself.
 
-    Args:
-        session: Runs the model.
-
-    Attributes:
-        delay: Number of frames by which a label may lag behind its frame.
-
-    Raises:
-        InputError: Labels of the model depend on all frames of a video, by its backbone or its normalisation.
+    `delay` is the number of frames by which a label may lag behind its frame. InputError if labels of the
+    model depend on all frames of a video, by its backbone or its normalisation.
     """
 
     def __init__(self, session: Session) -> None:
         metadata = session.metadata
+        reach = known_receptive_field(metadata)
+        if reach is None or metadata.normalize is Normalization.VIDEO:
+            reason = whole_video(metadata.backbone.name)
+            if reach is not None:
+                reason = "its features are normalised by the mean and deviation of the whole video"
+            raise InputError(
+                f"the model cannot label a stream: {reason}.",
+                hint="train ms-tcn or ms-tcn++, with normalize none or train; --causal leaves no delay.",
+            )
         self._session = session
         self._rate = metadata.sample_rate
-        self._receptive_field = _bounded_receptive_field(metadata)
+        self._receptive_field = reach
         self.delay = self._receptive_field.future * self._rate
         self._received = self._emitted = 0  # frames of the stream
         self._first = self._computed = 0  # frames of the network: the first that is kept, the next to compute
@@ -70,31 +66,22 @@ class StreamingPredictor:
         return None if fps is None else self.delay / fps
 
     def push(self, features: npt.NDArray[Any]) -> StreamedLabels:
-        """Take in the next frames and return what is known of others by now.
+        """Take in the next t >= 1 frames, (D, t) as in feature files; return what is known of others by now.
 
-        After an error the stream is as it was before.
-
-        Args:
-            features: (D, t) as feature files hold them, t >= 1.
-
-        Raises:
-            InputError: They have another shape, are not finite, or come after `finish`.
-            OperationalError: The runtime failed.
+        After an error the stream is as it was before: InputError if they have another shape, are not finite,
+        or come after `finish`, OperationalError if the runtime failed.
         """
         if self._finished:
             raise InputError("the stream is finished.", hint="a StreamingPredictor labels one video.")
         chunk = self._checked(features)
         skipped = -self._received % self._rate
-        window = np.concatenate([self._kept, self._prepared(chunk[:, skipped :: self._rate])], axis=1)
+        sampled = prepare(chunk[:, skipped :: self._rate], self._session.metadata)
+        window = np.concatenate([self._kept, sampled], axis=1)
         ready = self._first + window.shape[1] - self._receptive_field.future
         return self._advance(window, max(ready, self._computed), self._received + chunk.shape[1])
 
     def finish(self) -> StreamedLabels:
-        """End the stream and return what is known of its last frames.
-
-        Raises:
-            OperationalError: The runtime failed.
-        """
+        """End the stream and return what is known of its last frames."""
         result = self._advance(self._kept, self._first + self._kept.shape[1], self._received)
         self._finished = True
         return result
@@ -102,14 +89,13 @@ class StreamingPredictor:
     def _advance(self, window: Features, ready: int, received: int) -> StreamedLabels:
         """Compute frames up to `ready` of the network, and emit what they are labels of.
 
-        Args:
-            window: All frames of the network from the first one kept on, (D, n).
-            ready: Number behind the last frame of the network whose label is final.
-            received: Frames of the stream so far.
+        `window` (D, n) holds its frames from the first one kept on; `received` counts those of the stream.
         """
         known = self._last
         if ready > self._computed:
-            known = np.concatenate([known, self._run(window)[:, self._computed - self._first :]], axis=1)
+            computed = self._session.probabilities(np.ascontiguousarray(window))
+            require_finite(computed)
+            known = np.concatenate([known, computed[:, self._computed - self._first :]], axis=1)
         # Of the network: the frame whose label is emitted first, which is that of `known` where there is any.
         first = self._emitted // self._rate
         known = known[:, : ready - first]
@@ -124,15 +110,6 @@ class StreamingPredictor:
         self._received, self._emitted, self._computed = received, stop, ready
         return result
 
-    def _run(self, window: Features) -> Probabilities:
-        probabilities = self._session.probabilities(np.ascontiguousarray(window))
-        require_finite(probabilities)
-        return probabilities
-
-    def _prepared(self, features: Features) -> Features:
-        metadata = self._session.metadata
-        return normalize(features, metadata.normalize, metadata.mean, metadata.std)
-
     def _checked(self, features: npt.NDArray[Any]) -> Features:
         chunk, rows = np.asarray(features), self._session.metadata.feature_dim
         if chunk.ndim != 2 or len(chunk) != rows or not chunk.shape[1] or chunk.dtype.kind not in "fiu":
@@ -146,25 +123,3 @@ class StreamingPredictor:
             frame = self._received + int(np.argwhere(~np.isfinite(chunk))[:, 1].min())
             raise InputError(f"`features` must be finite, but those of frame {frame} are not.")
         return chunk
-
-
-def _bounded_receptive_field(metadata: ModelMetadata) -> ReceptiveField:
-    """Return how far a label sees.
-
-    Raises:
-        InputError: It sees the whole video, or its receptive field is unknown.
-    """
-    name = metadata.backbone.name
-    reason = None
-    if name not in FAMILIES:
-        reason = f"how far labels of backbone {name!r} see is unknown"
-    elif metadata.backbone.topology.whole_video:
-        reason = f"labels of backbone {name!r} depend on the whole video"
-    elif metadata.normalize is Normalization.VIDEO:
-        reason = "its features are normalised by the mean and deviation of the whole video"
-    if reason is not None:
-        raise InputError(
-            f"the model cannot label a stream: {reason}.",
-            hint="train ms-tcn or ms-tcn++, with normalize none or train; --causal leaves no delay.",
-        )
-    return metadata.receptive_field

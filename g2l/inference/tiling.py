@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from g2l.config import FAMILIES
 from g2l.datasets.normalize import BLOCK_FRAMES
@@ -33,15 +34,10 @@ _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kmgt]i?|)b?", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """Frames of a video, counted as the network sees them: after sampling.
 
-    Attributes:
-        first: First frame that is read.
-        start: First frame whose prediction is kept.
-        stop: Frame after the last one whose prediction is kept.
-        last: Frame after the last one that is read.
+    [first, last) are read; the predictions of [start, stop) are kept.
     """
 
     first: int
@@ -62,36 +58,28 @@ class Tile:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many frames are computed at once.
-
-    Attributes:
-        frames: Of a tile or a whole video, overlap included.
-        frame_bytes: Memory of each of them.
-        kept_bytes: Memory of each frame of a video whose tiles are put together.
-        base_bytes: Memory that is taken whatever is computed.
-        receptive_field: Of the network, or None where it is the whole video or unknown.
-        backbone: Name of the network.
-    """
+    """How many frames are computed at once, and the memory that they take."""
 
     frames: int
+    """Of a tile or a whole video, overlap included."""
     frame_bytes: int
     kept_bytes: int
+    """Of each frame of a video whose tiles are put together."""
     base_bytes: int
+    """Taken whatever is computed."""
     receptive_field: ReceptiveField | None
+    """None where it is the whole video or unknown."""
     backbone: str
 
     def tiles(self, num_frames: int) -> tuple[Tile, ...]:
         """Cut a video of so many frames, as the network sees them, or leave it whole where it fits.
 
-        Raises:
-            OperationalError: It does not fit and the network cannot be tiled, or not within so little memory.
+        OperationalError if it does not fit and the network cannot be tiled, or not within so little memory.
         """
         if num_frames <= self.frames:
             return (Tile(0, 0, num_frames, num_frames),)
         if self.receptive_field is None:
-            raise self._too_large(
-                num_frames, f"the labels of {self.backbone} depend on the whole video, or may do so"
-            )
+            raise self._too_large(num_frames, whole_video(self.backbone))
         # A mapped file holds the result: of a very long video, the system drops pages it has no room for.
         kept = min(num_frames * self.kept_bytes // self.frame_bytes, self.frames // 2)
         own = self.frames - kept - self.receptive_field.frames + 1
@@ -127,15 +115,10 @@ def cut(num_frames: int, reach: ReceptiveField, own: int) -> tuple[Tile, ...]:
 
 
 def plan_capacity(metadata: ModelMetadata, max_memory: int | None = None) -> Capacity:
-    """Return how many frames of a model are computed at once.
+    """Return how many frames of a model are computed at once; InputError if `max_memory` holds nothing.
 
-    Args:
-        metadata: Of the model.
-        max_memory: Bytes that this process may have in memory; None is half of what is available, or nearly
-            all of it where the network cannot be tiled.
-
-    Raises:
-        InputError: So little memory holds nothing.
+    These are bytes of this process; None is half of what is available, or nearly all of it where the network
+    cannot be tiled.
     """
     reach = known_receptive_field(metadata)
     base, per_frame = resident_memory() + _OVERHEAD, _frame_bytes(metadata)
@@ -164,6 +147,11 @@ def known_receptive_field(metadata: ModelMetadata) -> ReceptiveField | None:
     return metadata.receptive_field if known else None
 
 
+def whole_video(backbone: str) -> str:
+    """Return why a network without a known receptive field can neither be tiled nor label a stream."""
+    return f"the labels of {backbone} depend on the whole video, or may do so"
+
+
 def _frame_bytes(metadata: ModelMetadata) -> int:
     """Return what a frame takes: its features twice, about 16 feature maps, and a few times its classes.
 
@@ -174,11 +162,7 @@ def _frame_bytes(metadata: ModelMetadata) -> int:
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of a size such as `2GB`, `1.5GiB` or `800M`.
-
-    Raises:
-        InputError: It is not a size, or less than a byte.
-    """
+    """Return the bytes of a size such as `2GB`, `1.5GiB` or `800M`; InputError if it is none."""
     match = _SIZE.fullmatch(text.strip())
     size = int(float(match[1]) * (_UNITS | _BINARY)[match[2].lower()]) if match else 0
     if size < 1:

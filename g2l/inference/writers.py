@@ -15,11 +15,12 @@ import numpy as np
 
 from g2l.datasets.labels import Labels
 from g2l.datasets.layout import name_error
+from g2l.datasets.reading import normal
 from g2l.errors import InputError
 from g2l.figures.strips import GROUND_TRUTH, Video, strips
 from g2l.figures.style import save_figure, undrawable
 from g2l.files import atomic_path, ensure_folder
-from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED
+from g2l.inference.evaluate import EVALUATION_FILE, METRICS_FILE, UNSMOOTHED, label_files
 from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segments import (
     WRITERS,
@@ -46,41 +47,25 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Files beside `<video>.txt` and `segments.csv`, and how both are made.
-
-    Attributes:
-        formats: Formats of segments, see `Format`.
-        probabilities: Also `<video>.probabilities.npy`, float32 (C, T).
-        plots: Also `<video>.svg`, `.pdf` or `.png`; None for no figures.
-        smoothing: Of the labels; `unsmoothed/<video>.txt` keeps what they were.
-        fps: Frames per second of the feature files, or None for the rate of the model.
-    """
+    """Files beside `<video>.txt` and `segments.csv`, and how both are made."""
 
     formats: tuple[Format, ...] = ()
     probabilities: bool = False
+    """Also `<video>.probabilities.npy`, float32 (C, T)."""
     plots: str | None = None
+    """Also `<video>.svg`, `.pdf` or `.png`."""
     smoothing: Smoothing = field(default_factory=Smoothing)
+    """Of the labels; `unsmoothed/<video>.txt` keeps what they were."""
     fps: float | None = None
+    """Frames per second of the feature files, or None for the rate of the model."""
 
 
 class PredictionWriter:
-    """Writes predictions into one folder.
+    """Writes predictions into one folder: `<video>.txt` each and, at the end, `segments.csv` of all of them.
 
-    `<video>.txt` for each video and, at the end, `segments.csv` of all of them.
-
-    Args:
-        folder: Made if it is missing.
-        metadata: Of the model: class names, frames per second, transitions.
-        outputs: What else is written.
-        ground_truth: Folder of `<video>.txt` that plots compare with; a video without is drawn alone.
-        reserved: Names of files in the folder that no video may have.
-
-    Attributes:
-        files: Files of the video that was added last.
-
-    Raises:
-        InputError: The folder cannot be used, or an output cannot be written: a class name does not fit, the
-            frame rate is unknown, the model holds no transitions.
+    Plots compare with `<video>.txt` in `ground_truth`; a video without is drawn alone. No video may have the
+    name of a `reserved` file. `files` are those of the video that was added last. InputError if an output
+    cannot be written: a class name does not fit, the frame rate is unknown, the model holds no transitions.
     """
 
     def __init__(
@@ -94,7 +79,7 @@ class PredictionWriter:
     ) -> None:
         self.folder = folder
         self.outputs = outputs or Outputs()
-        self.ground_truth = ground_truth
+        self._truths = label_files(ground_truth) if ground_truth and self.outputs.plots else {}
         self.fps = metadata.fps if self.outputs.fps is None else self.outputs.fps
         self._classes, self._background = metadata.classes, metadata.background
         if self.fps is not None and not 0 < self.fps < math.inf:
@@ -116,11 +101,10 @@ class PredictionWriter:
         ensure_folder(folder)
 
     def claim(self, name: str) -> None:
-        """Return if a video can have its own files; to be called before anything is predicted.
+        """Reserve the files of a video; to be called before anything is predicted.
 
-        Raises:
-            InputError: The name would leave the folder or is too long, or a file of it is another video's:
-                video `a.txt` has a recognition file that is the label file of video `a`.
+        InputError if its name would leave the folder or is too long, or if a file is another video's: video
+        `a.txt` has a recognition file that is the label file of video `a`.
         """
         reason = "is too long" if len(os.fsencode(name)) > _LONGEST_NAME else name_error(name)
         if reason:
@@ -143,11 +127,7 @@ class PredictionWriter:
         """Write the files of one video, `<video>.txt` last, and return its segments.
 
         Beside the prediction itself, memory holds little more than its labels: probabilities, which may be a
-        memory map, are read in blocks.
-
-        Raises:
-            InputError: As of `claim`.
-            OperationalError: The disk refuses.
+        memory map, are read in blocks. InputError as of `claim`.
         """
         name, labels, probabilities = prediction.name, prediction.labels, prediction.probabilities
         self.files = []
@@ -164,7 +144,10 @@ class PredictionWriter:
         for each in self.outputs.formats:
             if each in WRITERS:
                 suffix, write = WRITERS[each]
-                write(self._file(name, suffix), Annotation(name, rows, self.fps, _date(prediction.path)))
+                date = Annotation.date
+                with suppress(OSError):  # of the features, so that a resumed run writes the same
+                    date = datetime.fromtimestamp(int(prediction.path.stat().st_mtime), UTC)
+                write(self._file(name, suffix), Annotation(name, rows, self.fps, date))
         if self.outputs.probabilities:
             path = self._file(name, ".probabilities.npy")
             with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -192,16 +175,8 @@ class PredictionWriter:
 
     def _plot(self, name: str, labels: Labels) -> None:
         reader = FrameReader(self._classes)
-        truth = self.ground_truth and self.ground_truth / f"{name}.txt"
-        known = {GROUND_TRUTH: reader.read(truth)} if truth and truth.is_file() else {}
+        truth = self._truths.get(normal(name))
+        known = {GROUND_TRUTH: reader.read(truth)} if truth else {}
         video = Video(name, known | {"prediction": labels})
         figure = strips([video], reader.names, self._background, self.fps)
         save_figure(self._file(name, f".{self.outputs.plots}"), figure)
-
-
-def _date(features: Path) -> datetime:
-    """Return the date of a feature file, so that a resumed run writes the same as an uninterrupted one."""
-    try:
-        return datetime.fromtimestamp(int(features.stat().st_mtime), UTC)
-    except OSError:  # it is gone by now
-        return Annotation.date

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeAlias
 
@@ -42,33 +42,25 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired comparison, first minus second, in points.
-
-    Attributes:
-        estimate: Difference of the means.
-        standard_error: Of the estimate; None where there is no interval.
-        low: Lower end of the 95 % interval; None of a single score.
-        high: Upper end, likewise.
-        seeds: Pairs of trainings that were compared, over all folds.
-        folds: Folds that they belong to.
-        videos: Test videos, or None where only scores of whole trainings were given.
-        detectable: Smallest true difference that such a comparison shows with 80 % power.
-        margin: Difference within which two models count as equal.
-        confidence: Of the interval.
-        more: How many more of what would decide, such as `(3, "seeds")`; None where it is decided, or where
-            no reasonable number would.
-    """
+    """A paired comparison, first minus second, in points; without an interval of a single score."""
 
     estimate: float
+    """Difference of the means."""
     standard_error: float | None = None
     low: float | None = None
     high: float | None = None
+    """Ends of the interval."""
     seeds: int = 1
+    """Pairs of trainings that were compared, over all folds."""
     folds: int = 1
     videos: int | None = None
+    """Test videos, or None where only scores of whole trainings were given."""
     detectable: float | None = None
+    """Smallest true difference that such a comparison shows with 80 % power."""
     margin: float = MARGIN
+    """Difference within which two models count as equal."""
     more: tuple[int, str] | None = None
+    """How many more of what would decide, such as `(3, "seeds")`; None where no reasonable number would."""
     confidence: float = CONFIDENCE
 
     @property
@@ -81,78 +73,60 @@ class Comparison:
         inside = -self.margin <= self.low and self.high <= self.margin
         return Verdict.EQUAL if inside else Verdict.UNDECIDED
 
-    def words(self) -> str:
-        """Return the verdict as the end of a sentence, such as `better by 2.1 (95 % interval …)`."""
+    def words(self, fold: str = "fold") -> str:
+        """Return the verdict as the end of a sentence, such as `better by 2.1 (95 % interval …)`.
+
+        Args:
+            fold: Name of what `folds` counts.
+        """
         estimate, verdict = _signed(self.estimate, plus=True), self.verdict
         if self.low is None or self.high is None:
             reason = "one seed has no interval" if self.videos is None else "one video has no interval"
             return f"undecided ({estimate}; {reason})"
         interval = f"{100 * self.confidence:.3g} % interval {_signed(self.low)} to {_signed(self.high)}"
         if verdict is Verdict.EQUAL:
-            return f"equal within ±{self.margin:.1f} ({estimate}, {interval}; {self.sample})"
+            return f"equal within ±{self.margin:.1f} ({estimate}, {interval}; {self.sample(fold)})"
         if verdict is not Verdict.UNDECIDED:
-            return f"{verdict.value} by {abs(self.estimate):.1f} ({interval}; {self.sample})"
-        shown = (
-            ""
-            if self.detectable is None
-            else f", which can show differences of {self.detectable:.1f} or more"
-        )
-        more = "" if self.more is None else f"; about {_counted(*self.more)} would decide"
-        return f"undecided ({estimate}, {interval}; {self.sample}{shown}{more})"
+            return f"{verdict.value} by {abs(self.estimate):.1f} ({interval}; {self.sample(fold)})"
+        said = f"undecided ({estimate}, {interval}; {self.sample(fold)}"
+        if self.detectable is not None:
+            said += f"; likely to detect differences of {self.detectable:.1f} or more"
+        if self.more is not None:
+            said += f"; about {_counted(*self.more).replace('fold', fold)} would decide"
+        return f"{said})"
 
-    @property
-    def sample(self) -> str:
-        """How much was compared, such as `2 folds, 6 seeds, 24 videos`."""
-        parts = [(self.folds, "fold")] if self.folds > 1 else []
-        parts += [] if self.seeds == 0 else [(self.seeds, "seed")]
-        parts += [] if self.videos is None else [(self.videos, "video")]
-        return ", ".join(f"{count:,} {unit}{'' if count == 1 else 's'}" for count, unit in parts)
+    def sample(self, fold: str = "fold") -> str:
+        """Return how much was compared, such as `2 folds with 3 seeds each, 24 videos`."""
+
+        def counted(count: int, unit: str) -> str:
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+        parts = [counted(self.seeds, "seed")] if self.seeds else []
+        if self.folds > 1:
+            each, others = divmod(self.seeds, self.folds)
+            equal = f"{counted(self.folds, fold)} with {counted(each, 'seed')} each"
+            parts = [counted(self.folds, fold), *parts] if others or not each else [equal]
+        parts += [] if self.videos is None else [counted(self.videos, "video")]
+        return ", ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
-        return {
-            "estimate": self.estimate,
-            "standard_error": self.standard_error,
-            "low": self.low,
-            "high": self.high,
-            "seeds": self.seeds,
-            "folds": self.folds,
-            "videos": self.videos,
-            "detectable": self.detectable,
-            "margin": self.margin,
-            "more": None if self.more is None else list(self.more),
-            "confidence": self.confidence,
-            "verdict": self.verdict.value,
-            "words": self.words(),
-        }
+        more = None if self.more is None else list(self.more)
+        return asdict(self) | {"more": more, "verdict": self.verdict.value, "words": self.words()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Return the comparison that `as_dict` wrote, here or in 0.1.0 (which called the estimate `mean`).
 
-        Raises:
-            KeyError: A field is missing.
-            TypeError: A field is of another kind.
-            ValueError: Likewise, or a number is not finite.
+        KeyError, TypeError or ValueError if a field is missing, of another kind, or not finite.
         """
-        optional = {name: _number(value[name]) for name in ("standard_error", "low", "high")}
-        more = value.get("more")
-        videos = value.get("videos")
-        estimate, margin = _number(value.get("estimate", value.get("mean"))), _number(value.get("margin"))
-        confidence = _number(value.get("confidence"))
-        if estimate is None:
-            raise KeyError("estimate")
-        return cls(
-            estimate=estimate,
-            **optional,
-            seeds=int(value["seeds"]),
-            folds=int(value.get("folds", 1)),
-            videos=None if videos is None else int(videos),
-            detectable=_number(value.get("detectable")),
-            margin=MARGIN if margin is None else margin,
-            more=None if more is None else (int(more[0]), str(more[1])),
-            confidence=CONFIDENCE if confidence is None else confidence,
-        )
+        found = {one.name: value[one.name] for one in fields(cls) if value.get(one.name) is not None}
+        found.setdefault("estimate", value.get("mean"))
+        more = found.pop("more", None)
+        for name, number in found.items():
+            if type(number) not in (int, float) or not math.isfinite(number):
+                raise ValueError(f"expected {name} to be a finite number, found {number!r}")
+        return cls(**found, more=None if more is None else (int(more[0]), str(more[1])))
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float], *, margin: float = MARGIN) -> Comparison:
@@ -165,18 +139,13 @@ def compare(ours: Sequence[float], theirs: Sequence[float], *, margin: float = M
     percentile 51, 76, 84 and 90 %; BCa 51, 73, 84 and 90 %; bootstrap-t (none for 2), 85, 95 and 94 %. For
     differences as skewed as a gamma distribution of shape 2: 91, 93, 92 and 93 %.
 
-    Args:
-        ours: One score per seed.
-        theirs: Scores of the other under the same seeds, in the same order.
-        margin: Difference in points within which the two count as equal.
-
-    Raises:
-        InputError: The lists are empty or differ in length, or a score is not finite.
+    InputError if the lists are empty or differ in length, or a score is not finite.
     """
-    if len(ours) != len(theirs):
-        raise InputError(f"`theirs` must hold {len(ours)} scores, but holds {len(theirs)} instead.")
-    if not ours:
-        raise InputError("`ours` must hold at least one score, but is empty instead.")
+    if len(ours) != len(theirs) or not ours:
+        raise InputError(
+            "`ours` and `theirs` must hold as many scores as each other, one or more, "
+            f"but hold {len(ours)} and {len(theirs)} instead."
+        )
     if not all(map(math.isfinite, (*ours, *theirs))):
         raise InputError("`ours` and `theirs` must be finite, but are not.")
     # Sorted, so that not even the last bit depends on the order of the seeds.
@@ -206,13 +175,8 @@ def with_interval(
 ) -> Comparison:
     """Return a comparison with the interval of bootstrap deviations, stretched about the estimate by t / z.
 
-    Args:
-        sample: Estimate, margin and size of the sample.
-        deviations: Of the bootstrap from the estimate, (resamples,).
-        error: Returns standard error and degrees of freedom with so many more of the unit than now.
-        unit: What there may be more of.
-        most: How many more of it are considered.
-        confidence: Of the interval.
+    `sample` has the estimate and `deviations` (resamples,) are from it. `error` returns standard error and
+    degrees of freedom with so many more of the `unit` than now; up to `most` more are considered.
     """
     from scipy import special  # a tenth of a second to import
 
@@ -245,14 +209,6 @@ def with_interval(
     step = max(1, most // MOST)
     needed = next((more for more in range(step, most + 1, step) if decides(more)), None)
     return found if needed is None else replace(found, more=(needed, unit))
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"expected a finite number, found {value!r}")
-    return float(value)
 
 
 def _counted(count: int, unit: str) -> str:

@@ -23,13 +23,9 @@ def smoothed(curve: Sequence[float]) -> list[float]:
 
 
 def best_length(curves: Sequence[Sequence[float]]) -> int:
-    """Return the number of epochs, from 1, at which the smoothed mean of the curves is highest.
+    """Return the number of epochs, from 1, at which the smoothed mean of the trainings' curves is highest.
 
-    Args:
-        curves: Score after each epoch, one curve for each training; of equals the earlier epoch wins.
-
-    Raises:
-        InputError: There is no curve, or they differ in length.
+    Of equals the earlier epoch wins. InputError if there is no curve, or they differ in length.
     """
     if not curves or not curves[0] or len({len(curve) for curve in curves}) > 1:
         raise InputError("`curves` must hold at least one score each, and as many in each, but do not.")

@@ -13,15 +13,9 @@ from g2l.metrics.segments import LabelArray, checked_pair, percentage
 
 
 def confusion(predicted: LabelArray, truth: LabelArray, class_names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the confusion matrix (C, C) in frames: true class by row, predicted class by column.
+    """Return the confusion matrix (C, C) of the frames, (N,), of all videos: true class by row.
 
-    Args:
-        predicted: Predicted class index of every frame of all videos, (N,).
-        truth: True class index of every frame of all videos, (N,).
-        class_names: Class names in index order, length C.
-
-    Raises:
-        InputError: The lengths differ, or an index is not one of the C classes.
+    InputError if the lengths differ, or a label is not the index of a class.
     """
     predicted, truth = checked_pair(predicted, truth)
     size = len(class_names)
@@ -37,23 +31,14 @@ def confusion(predicted: LabelArray, truth: LabelArray, class_names: Sequence[st
 
 
 def per_class_report(frames: npt.NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:
-    """Return precision, recall, F1 score and support of every class, frame by frame, in percent.
+    """Return the scores of every class over frames in percent, as scikit-learn's `classification_report`.
 
-    The scores are those of scikit-learn's `classification_report`.
-
-    Args:
-        frames: Confusion matrix (C, C), see `confusion`.
-        class_names: Class names in index order, length C.
-
-    Returns:
-        `{"classes": {name: {"precision", "recall", "f1-score", "support"}}}` with the support in frames. The
-        scores of a class with neither true nor predicted frames are None.
+    From the matrix of `confusion`: `{"classes": {name: {"precision", "recall", "f1-score", "support"}}}` with
+    the support in frames. The scores of a class with neither true nor predicted frames are None.
     """
-    hits, true, predicted = np.diag(frames), frames.sum(axis=1), frames.sum(axis=0)
+    columns = [one.tolist() for one in (np.diag(frames), frames.sum(axis=0), frames.sum(axis=1))]
     rows = {}
-    for name, hit, ours, theirs in zip(
-        class_names, hits.tolist(), predicted.tolist(), true.tolist(), strict=True
-    ):
+    for name, hit, ours, theirs in zip(class_names, *columns, strict=True):
         scores = (percentage(hit, ours), percentage(hit, theirs), percentage(2 * hit, ours + theirs))
         found = scores if ours or theirs else (None, None, None)
         rows[name] = dict(zip(("precision", "recall", "f1-score"), found, strict=True)) | {"support": theirs}

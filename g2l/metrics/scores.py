@@ -1,9 +1,11 @@
-"""Scores of one video: accuracy, Edit and F1@k (METHOD, section 5), and metrics by name."""
+"""Accuracy, Edit and F1@k of one video and of many (METHOD, section 5), and metrics by name."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +23,7 @@ from g2l.metrics.segments import (
 
 F1_THRESHOLDS = (10, 25, 50)
 """The k of F1@k, in percent of intersection over union (MS-TCN, section 4)."""
+_F1_NAMES = tuple(f"f1@{threshold}" for threshold in F1_THRESHOLDS)
 MEAN_F1 = "f1"
 """Name of the mean of F1@{10,25,50} (METHOD, section 3: our default fitness)."""
 
@@ -48,32 +51,23 @@ class F1Counts:
 
 @dataclass(frozen=True)
 class VideoScores:
-    """Contribution of one video to the metrics of many.
-
-    Attributes:
-        correct: Correct frames.
-        frames: All frames.
-        edit: Edit score in percent, or None where neither side has a segment that is not background.
-        f1: Counts at each of `F1_THRESHOLDS`.
-    """
+    """Contribution of one video to the metrics of many."""
 
     correct: int
+    """Frames, of the `frames` in all."""
     frames: int
     edit: float | None
+    """In percent, or None where neither side has a segment that is not background."""
     f1: tuple[F1Counts, ...]
+    """At each of `F1_THRESHOLDS`."""
 
     def metrics(self) -> dict[str, float | None]:
         """Return the percentages of this video alone; Edit and F1 are None where they are not defined."""
-        defined = self.edit is not None
-        return {
-            "frames": self.frames,
-            "accuracy": percentage(self.correct, self.frames),
-            "edit": self.edit,
-            **{
-                f"f1@{threshold}": counts.score() if defined else None
-                for threshold, counts in zip(F1_THRESHOLDS, self.f1, strict=True)
-            },
-        }
+        scores = [None if self.edit is None else counts.score() for counts in self.f1]
+        accuracy = percentage(self.correct, self.frames)
+        return {"frames": self.frames, "accuracy": accuracy, "edit": self.edit} | dict(
+            zip(_F1_NAMES, scores, strict=True)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -82,13 +76,7 @@ class VideoScores:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Return the scores that `as_dict` wrote.
-
-        Raises:
-            KeyError: A field is missing.
-            TypeError: A field is of another kind.
-            ValueError: Likewise.
-        """
+        """Return the scores that `as_dict` wrote; KeyError, TypeError or ValueError if a field is wrong."""
         edit = value["edit"]
         counts = tuple(F1Counts(*map(int, one)) for one in value["f1"])
         if len(counts) != len(F1_THRESHOLDS):
@@ -103,16 +91,9 @@ def video_scores(
     background: Collection[int] = (),
     convention: Convention = Convention.MSTCN,
 ) -> VideoScores:
-    """Score one video.
+    """Score the labels, (T,), of one video; segments of `background` count neither for Edit nor for F1.
 
-    Args:
-        predicted: Predicted class index of every frame, (T,).
-        truth: True class index of every frame, (T,).
-        background: Class indices whose segments count neither for Edit nor for F1.
-        convention: Where the last segment ends.
-
-    Raises:
-        InputError: The lengths differ, or one is not a one-dimensional array of integers.
+    InputError if the lengths differ, or one is not a one-dimensional array of integers.
     """
     predicted, truth = checked_pair(predicted, truth)
     correct = int(np.count_nonzero(predicted == truth))  # of background too
@@ -127,10 +108,6 @@ def edit_score(predicted: Segments, truth: Segments) -> float:
     """Return 100 · (1 − distance / number of segments of the longer side) for one video.
 
     Two empty sides score 100, one empty side scores 0.
-
-    Args:
-        predicted: Predicted segments, background dropped.
-        truth: True segments, background dropped.
     """
     longest = max(len(predicted), len(truth))
     if longest == 0:
@@ -139,16 +116,12 @@ def edit_score(predicted: Segments, truth: Segments) -> float:
 
 
 def levenshtein(first: LabelArray, second: LabelArray) -> int:
-    """Return the least number of insertions, deletions and substitutions between two sequences.
+    """Return the least number of insertions, deletions and substitutions between sequences (N,) and (M,).
 
     Bit-parallel dynamic programming (Myers, J. ACM 1999, in the form of Hyyrö, 2003). A column of the
     distance table runs along the longer sequence and is kept as the differences of neighbouring cells, which
     are −1, 0 or +1: one Python integer has a bit for each +1 and another for each −1, so that a whole column
     takes a dozen integer operations. `benchmarks/metrics.py` compares it with a numpy row per column.
-
-    Args:
-        first: Class indices, (N,).
-        second: Class indices, (M,).
     """
     short, long = sorted((first.tolist(), second.tolist()), key=len)
     everywhere = (1 << len(long)) - 1
@@ -175,10 +148,6 @@ def f1_counts(predicted: Segments, truth: Segments) -> tuple[F1Counts, ...]:
     union (IoU), the first one on ties. It is a hit if the IoU reaches k and that true segment was not hit
     before. So a true segment is hit once if any predicted one reaches it, and hits can be counted without a
     loop over the segments.
-
-    Args:
-        predicted: Predicted segments, background dropped.
-        truth: True segments, background dropped.
     """
     taken, overlap = _best_matches(predicted, truth)
     reached = np.zeros(len(truth))
@@ -192,7 +161,12 @@ def _best_matches(
     predicted: Segments, truth: Segments
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return the true segment that each predicted one takes, if any, and their IoU."""
-    ours, theirs = _overlapping_pairs(predicted, truth)
+    # Pairs that share frames: at most N + M − 1, as both sides are disjoint. An empty segment (convention
+    # G2L) may come with one that surrounds it, never with an empty one.
+    first = np.searchsorted(truth.ends, predicted.starts, side="right")
+    counts = np.maximum(np.searchsorted(truth.starts, predicted.ends, side="left") - first, 0)
+    ours = np.repeat(np.arange(len(predicted)), counts)
+    theirs = np.arange(len(ours)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
     same = predicted.labels[ours] == truth.labels[theirs]
     ours, theirs = ours[same], theirs[same]
     left, right = predicted.select(ours), truth.select(theirs)
@@ -205,35 +179,50 @@ def _best_matches(
     return theirs[best], overlap[best]
 
 
-def _overlapping_pairs(
-    predicted: Segments, truth: Segments
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the index pairs of segments that share frames: at most N + M − 1, as both sides are disjoint.
+class SegmentationMetrics:
+    """Accuracy, Edit and F1@{10,25,50} in percent over the videos seen so far (METHOD, section 5).
 
-    An empty segment (convention G2L) may come with one that surrounds it, never with an empty one.
+    Frames and segment counts are pooled over videos; Edit is averaged over them. The order of updates does
+    not matter. `videos` holds the scores of each video, in that order.
     """
-    first = np.searchsorted(truth.ends, predicted.starts, side="right")
-    beyond = np.searchsorted(truth.starts, predicted.ends, side="left")
-    counts = np.maximum(beyond - first, 0)
-    ours = np.repeat(np.arange(len(predicted)), counts)
-    before = np.cumsum(counts) - counts
-    theirs = np.arange(len(ours)) + np.repeat(first - before, counts)
-    return ours, theirs
+
+    def __init__(
+        self, *, background: Collection[int] = (), convention: Convention = Convention.MSTCN
+    ) -> None:
+        self._score = partial(
+            video_scores, background=frozenset(map(int, background)), convention=Convention(convention)
+        )
+        self.videos: list[VideoScores] = []
+
+    def update(self, predicted: LabelArray, truth: LabelArray) -> VideoScores:
+        """Add the labels, (T,), of one video as `video_scores` and return its scores."""
+        self.videos.append(self._score(predicted, truth))
+        return self.videos[-1]
+
+    def compute(self) -> dict[str, float]:
+        """Return `videos`, `frames` and the percentages; without videos all are 0, never NaN.
+
+        A video without any segment on either side counts as an Edit of 100 in the mean.
+        """
+        frames = sum(video.frames for video in self.videos)
+        # An exactly rounded sum does not depend on the order of the videos.
+        edits = [100.0 if video.edit is None else video.edit for video in self.videos]
+        counts = [
+            sum((video.f1[number] for video in self.videos), F1Counts()) for number in range(len(_F1_NAMES))
+        ]
+        return {
+            "videos": len(self.videos),
+            "frames": frames,
+            "accuracy": percentage(sum(video.correct for video in self.videos), frames),
+            "edit": math.fsum(edits) / len(edits) if edits else 0.0,
+            **{name: count.score() for name, count in zip(_F1_NAMES, counts, strict=True)},
+        }
 
 
 def metric_value(metrics: Mapping[str, float], name: str) -> float:
-    """Return one metric, such as the fitness of a search or what a training monitors.
-
-    Args:
-        metrics: Result of `SegmentationMetrics.compute`.
-        name: A key of `metrics`, or `f1` for the mean of F1@{10,25,50}.
-
-    Raises:
-        InputError: There is no such metric.
-    """
+    """Return one of the metrics, or for `f1` the mean of F1@{10,25,50}; InputError if there is none."""
     if name == MEAN_F1:
-        values = [metric_value(metrics, f"f1@{threshold}") for threshold in F1_THRESHOLDS]
-        return sum(values) / len(values)
+        return sum(metric_value(metrics, one) for one in _F1_NAMES) / len(_F1_NAMES)
     if name not in metrics:
         known = ", ".join([MEAN_F1, *metrics])
         raise InputError(f"`metric` must be one of {known}, but is {name!r} instead.")

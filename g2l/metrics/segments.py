@@ -17,15 +17,7 @@ LabelArray: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 def checked_labels(labels: LabelArray, name: str) -> LabelArray:
-    """Return `labels` as an array.
-
-    Args:
-        labels: Class index of every frame, (T,).
-        name: Name of the argument in the error.
-
-    Raises:
-        InputError: They are not one-dimensional or not integers.
-    """
+    """Return labels, (T,), as an array; InputError, with their `name`, if they are not (T,) integers."""
     array = np.asarray(labels)
     if array.ndim != 1:
         raise InputError(f"`{name}` must have shape (T,), but has shape {array.shape} instead.")
@@ -35,15 +27,7 @@ def checked_labels(labels: LabelArray, name: str) -> LabelArray:
 
 
 def checked_pair(predicted: LabelArray, truth: LabelArray) -> tuple[LabelArray, LabelArray]:
-    """Return both label sequences of one video as arrays.
-
-    Args:
-        predicted: Predicted class index of every frame, (T,).
-        truth: True class index of every frame, (T,).
-
-    Raises:
-        InputError: One of them is not a label array, or their lengths differ.
-    """
+    """Return both label sequences of one video, (T,), as arrays; InputError if their lengths differ."""
     predicted, truth = checked_labels(predicted, "predicted"), checked_labels(truth, "truth")
     if len(predicted) != len(truth):
         raise InputError(
@@ -65,13 +49,7 @@ class Convention(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """N segments in temporal order, half-open [start, end) in frames.
-
-    Attributes:
-        labels: Class index of each segment, (N,).
-        starts: First frame, (N,).
-        ends: Frame after the last one, (N,).
-    """
+    """N segments in temporal order, half-open [start, end) in frames; each array is (N,)."""
 
     labels: LabelArray
     starts: npt.NDArray[np.int64]
@@ -86,14 +64,7 @@ class Segments:
 
 
 def segments(labels: LabelArray) -> Segments:
-    """Return the runs of equal labels, background included.
-
-    Args:
-        labels: Class index of every frame, (T,); an empty video has none.
-
-    Raises:
-        InputError: `labels` is not a one-dimensional array of integers.
-    """
+    """Return the runs of equal labels, (T,), background included; an empty video has none."""
     labels = checked_labels(labels, "labels")
     changes = np.flatnonzero(labels[1:] != labels[:-1]) + 1
     starts = np.concatenate([np.zeros(min(len(labels), 1), np.int64), changes])
@@ -102,30 +73,13 @@ def segments(labels: LabelArray) -> Segments:
 
 
 def scored_segments(
-    labels: LabelArray,
-    *,
-    background: Collection[int] = (),
-    convention: Convention = Convention.MSTCN,
+    labels: LabelArray, *, background: Collection[int] = (), convention: Convention = Convention.MSTCN
 ) -> Segments:
-    """Return the segments that Edit and F1 compare.
-
-    Args:
-        labels: Class index of every frame, (T,).
-        background: Class indices whose segments are dropped.
-        convention: Where the last segment ends; under `G2L` a last segment of one frame becomes empty.
-
-    Raises:
-        InputError: `labels` is not a one-dimensional array of integers.
-    """
+    """Return the segments that Edit and F1 compare; under `G2L` a last segment of one frame becomes empty."""
     found = segments(labels)
     if convention is Convention.G2L and len(found):
         found.ends[-1] -= 1
-    if background:
-        kept = np.ones(len(found), np.bool_)
-        for index in background:
-            kept &= found.labels != index
-        found = found.select(kept)
-    return found
+    return found.select(~np.isin(found.labels, list(background))) if background else found
 
 
 def percentage(part: int, whole: int) -> float:

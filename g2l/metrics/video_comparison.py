@@ -62,7 +62,7 @@ def compare_videos(
     contained: the training videos, which the folds fix, and seeds where `seed_deviation` is 0.
 
     Args:
-        ours: Test scores of the first model, by (fold, seed) and video.
+        ours: Test scores of the first model.
         theirs: Those of the second, with the same folds, seeds and videos.
         metric: `f1` for the mean of F1@{10,25,50}, `f1@10`, `f1@25`, `f1@50`, `edit` or `accuracy`.
         subjects: Subject of each video, where known; videos that are missing are subjects of their own.
@@ -70,10 +70,6 @@ def compare_videos(
         seed_deviation: Standard deviation of a score between seeds that is expected beforehand, in points; 0
             to compare two given models instead of what their recipes produce.
         confidence: Of the interval.
-
-    Raises:
-        InputError: There is nothing to compare, the sides differ in trainings or videos, or the metric is
-            unknown.
     """
     score = _score_of(metric)
     folds = [
@@ -126,11 +122,7 @@ def compare_videos(
 class _Fold:
     """The differences in one fold, and how they vary with the choice of videos.
 
-    Args:
-        arrays: Contributions (2, seeds, videos, columns) of each video, see `_row`.
-        units: Number of the unit that each video is drawn with, (videos,).
-        score: From sums of contributions (..., columns) to percentages.
-        number: Of the fold; each draws other videos.
+    `arrays` and `units` are those of `_arrays`, `score` is that of `_score_of`; each fold draws other videos.
     """
 
     def __init__(
@@ -207,33 +199,22 @@ def _score_of(metric: str) -> Callable[[Floats], Floats]:
 def _arrays(
     ours: Trainings, theirs: Trainings, subjects: Mapping[str, str]
 ) -> list[tuple[Floats, npt.NDArray[np.int64]]]:
-    """Return contributions (2, seeds, videos, columns) and unit of each video, for every fold.
-
-    Raises:
-        InputError: There is nothing to compare, or the sides differ.
-    """
-    if not ours or not all(ours.values()):
-        raise InputError("`ours` must hold the scores of at least one video, but holds none instead.")
-    if set(ours) != set(theirs):
-        raise InputError("`theirs` must hold the same folds and seeds as `ours`, but does not.")
+    """Return contributions (2, seeds, videos, columns) and unit of each video, for every fold."""
+    if not ours or not all(ours.values()) or ours.keys() != theirs.keys():
+        raise InputError("`ours` and `theirs` must hold scores of the same folds and seeds, but do not.")
     found = []
     for fold in sorted({fold for fold, _ in ours}, key=str):
         trainings = sorted(training for training in ours if training[0] == fold)
         names = sorted(ours[trainings[0]])
-        for training in trainings:
-            for side, scores in (("ours", ours[training]), ("theirs", theirs[training])):
-                if sorted(scores) != names:
-                    odd = sorted(set(names) ^ set(scores))[0]
-                    raise InputError(
-                        f"`{side}` must hold the same videos for every seed of fold {fold} on both sides, "
-                        f"but they differ in {odd}."
-                    )
+        sides = [[side[training] for training in trainings] for side in (ours, theirs)]
+        for scores in (*sides[0], *sides[1]):
+            if odd := sorted(scores.keys() ^ set(names)):
+                raise InputError(
+                    f"`ours` and `theirs` must hold the same videos for every seed of fold {fold}, "
+                    f"but differ in {odd[0]}."
+                )
         arrays = np.array(
-            [
-                [[_row(side[training][name]) for name in names] for training in trainings]
-                for side in (ours, theirs)
-            ],
-            dtype=np.float64,
+            [[[_row(scores[name]) for name in names] for scores in side] for side in sides], np.float64
         )
         owners = [subjects.get(name, f"\0{name}") for name in names]
         units = owners if len(set(owners)) > 1 else names

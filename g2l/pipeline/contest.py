@@ -47,9 +47,13 @@ class Duel:
     @property
     def words(self) -> str:
         """The result as a sentence."""
+        challenger, defender = (
+            name if name == HAND_DESIGNED else f"{name} search" for name in (self.challenger, self.defender)
+        )
         if self.comparison is None:
-            return f"{self.challenger} is the {self.defender} structure."
-        return f"{self.challenger} against {self.defender} on hold-outs: {self.comparison.words()}."
+            return f"The {challenger} kept the {self.defender} structure."
+        words = self.comparison.words("hold-out")
+        return f"{challenger.capitalize()} against {defender} on hold-outs: {words}."
 
 
 @dataclass(frozen=True, kw_only=True)

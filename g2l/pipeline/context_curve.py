@@ -19,13 +19,13 @@ from scipy import stats
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig, Selection
 from g2l.errors import InputError
 from g2l.figures.results import context_curve
-from g2l.metrics.length import smoothed, still_rising
+from g2l.metrics.length import smoothed
 from g2l.metrics.scores import metric_value
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, Training, fit_network
-from g2l.records import EpochRecord, RunKind, write_result, write_table
-from g2l.search.candidates import SAME_SCORE, nothing_learnt
+from g2l.records import RunKind, write_result, write_table
+from g2l.search.candidates import nothing_learnt
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
@@ -43,8 +43,6 @@ RISE = "rise"
 STAGES = 2
 SMALLEST, DEEPEST = 4, 11
 """Layers of a stage."""
-LONGER = 4
-"""How many times as long a network that still improves is trained: small receptive fields take longer."""
 CONFIDENCE = 0.9
 NOTICEABLE = 3.0
 """F1 that too short a context usually costs (METHOD, section 8): an interval above it decides nothing."""
@@ -328,7 +326,7 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
     training = Training(
         data=task.data,
         backbone=task.backbone,
-        recipe=task.recipe.replace(selection=Selection.BEST, epochs=LONGER * task.recipe.epochs),
+        recipe=task.recipe.replace(selection=Selection.BEST),
         structure=structure,
         origin="context",
     )
@@ -336,17 +334,8 @@ def _fit(run: RunContext, task: ContextTask, structure: DilationStructure, repea
         evaluate_model, dataset=dataset, names=partitions.holdout, device=resolve_device(run.device)
     )
     seed = SeedPlan(task.seed).search + repeat
-    enough = partial(_learnt, epochs=task.recipe.epochs)
-    _, trained = fit_network(run, training, dataset, partitions, seed=seed, evaluate=score, enough=enough)
+    _, trained = fit_network(run, training, dataset, partitions, seed=seed, evaluate=score)
     return trained
-
-
-def _learnt(history: Sequence[EpochRecord], epochs: int) -> bool:
-    """Return whether a network has stopped to improve after `epochs`, twice as many, and so on."""
-    if len(history) < epochs or (len(history) // epochs).bit_count() > 1 or len(history) % epochs:
-        return False
-    curve = smoothed([metric_value(epoch.metrics, "f1") for epoch in history])
-    return max(curve) - min(curve) >= SAME_SCORE and not still_rising(curve)
 
 
 def write_curve(

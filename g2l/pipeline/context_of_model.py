@@ -17,7 +17,7 @@ from g2l.datasets.labels import Labels
 from g2l.errors import InputError
 from g2l.inference.loading import prepare
 from g2l.inference.sessions import Session
-from g2l.metrics.accumulator import SegmentationMetrics
+from g2l.metrics.scores import SegmentationMetrics
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.context_curve import ContextCurve, curve_of, suggest, write_curve
 from g2l.pipeline.data import describe_data

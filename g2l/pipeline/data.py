@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from g2l.config import DataConfig, Selection
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.errors import InputError
+from g2l.errors import InputError, listed
 from g2l.records import DATASET, DatasetRecord
 
 
 class DataSets:
-    """Data sets by configuration, each opened, checked and standardised once.
-
-    Not thread-safe.
-    """
+    """Data sets by configuration, each opened, checked and standardised once. Not thread-safe."""
 
     def __init__(self) -> None:
         self._opened: dict[DataConfig, SegmentationDataset] = {}
         self._standardized: dict[tuple[DataConfig, Selection, int], SegmentationDataset] = {}
 
     def open(self, config: DataConfig) -> SegmentationDataset:
-        """Return a data set as it is stored.
-
-        Raises:
-            InputError: As of `SegmentationDataset.open`.
-        """
+        """Return a data set as it is stored."""
         if config not in self._opened:
             dataset = SegmentationDataset.open(config)
             # Also under its resolved configuration, which stages record and hand on.
@@ -51,26 +42,21 @@ class DataSets:
 def describe_data(
     folder: Path, dataset: SegmentationDataset, partitions: Partitions, *, resume: bool
 ) -> None:
-    """Write `dataset.json`, or compare it with the data as it is now.
+    """Write `dataset.json` of a stage or, on resume, compare it with the data as it is now.
 
-    Args:
-        folder: Of the stage.
-        dataset: What it reads.
-        partitions: Its videos.
-        resume: Whether the stage goes on from what the folder holds.
-
-    Raises:
-        InputError: The stage was started with other data: the files that differ are named.
+    InputError if the stage was started with other data: the files that differ are named.
     """
     record = dataset_record(dataset, partitions)
     earlier = DatasetRecord.read(folder) if resume else None
     if earlier is None:
         record.write(folder)
         return
-    changed = _changed(earlier.files, record.files)
+    before, now = earlier.files, record.files
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
+        names = listed([name if name in now else f"{name} (gone)" for name in changed])
         raise InputError(
-            f"{folder / DATASET}: files of the data set have changed since the run was started: {changed}.",
+            f"{folder / DATASET}: files of the data set have changed since the run was started: {names}.",
             hint="restore the data, or start a new run in another --output-dir.",
         )
 
@@ -108,14 +94,3 @@ def dataset_record(dataset: SegmentationDataset, partitions: Partitions) -> Data
         source=str(root),
         files={str(path.relative_to(root)): found for path, found in dataset.files.items()},
     )
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return the names of the files that differ, empty where none does."""
-    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    return _listed([name if name in now else f"{name} (gone)" for name in names])
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

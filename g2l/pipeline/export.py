@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 from g2l.config import DataConfig
 from g2l.datasets.features import FeatureFile, Features, open_features
 from g2l.datasets.labels import Labels
-from g2l.errors import InputError
-from g2l.export.onnx_export import ExportOptions, ExportReport, export_onnx
+from g2l.export.onnx_export import ExportReport, export_onnx
 from g2l.export.precision import Precision, Video
-from g2l.inference.evaluate import find_truths
+from g2l.inference.evaluate import find_truths, require_length
 from g2l.inference.loading import find_videos, prepare
 from g2l.inference.segments import FrameReader
 from g2l.models.metadata import METADATA_KEY, ModelMetadata
@@ -40,23 +39,12 @@ def export_model(
     registered_model: str | None = None,
     alias: str | None = None,
     folder: str = "",
-    **options: Unpack[ExportOptions],
+    **options: Any,
 ) -> ExportReport:
-    """Write one checked ONNX file, and keep it in the folder of the stage as well.
+    """Write one checked ONNX file by the `options` of `export_onnx`, and keep it in the folder of the stage.
 
-    Args:
-        context: Where it runs.
-        model: The network.
-        metadata: Metadata of the file.
-        output: The `.onnx` file; an earlier export is replaced.
-        registered_model: Name to register the model under in MLflow, or None.
-        alias: Alias of the registered version, or None.
-        folder: Of the stage, below that of the context.
-        **options: Of `export_onnx`.
-
-    Raises:
-        InputError: An option is invalid, a video cannot be read, or `output` is another file.
-        OperationalError: The export failed or differs too much from torch, or the reduced model from fp32.
+    An earlier export is replaced, InputError for another file. The model may be registered in MLflow under a
+    name and an alias.
     """
     refuse_foreign_file(output, _is_export)
     settings = {"precision": Precision.FP32.value, "frame_mask": False, "opset": None, **options}
@@ -83,7 +71,7 @@ def _metrics(report: ExportReport) -> dict[str, float]:
 
 
 def _is_export(path: Path) -> bool:
-    """Tell whether an ONNX file was exported by g2l: its metadata has our key (protobuf fields 1 and 2)."""
+    """Return whether an ONNX file was exported by g2l: its metadata has our key (protobuf fields 1 and 2)."""
     key = METADATA_KEY.encode()
     return b"\x0a" + bytes([len(key)]) + key + b"\x12" in path.read_bytes()
 
@@ -93,19 +81,18 @@ def open_videos(
 ) -> tuple[Video, ...]:
     """Return one video per feature file of files and folders; only headers and ground truth are read.
 
-    Raises:
-        InputError: A file is missing, unreadable, or not a feature file of the model's feature_dim, or a
-            truth is missing or of another length.
+    InputError if one is not a feature file of the model's feature_dim, or a truth is missing or does not fit.
     """
-    paths = find_videos(features)
-    files = [open_features(path, metadata.feature_dim) for path in paths]
-    truths: list[Labels | None] = [None] * len(files)
-    if ground_truth is not None:
-        found = find_truths([path.stem for path in paths], ground_truth)
-        truths = [_truth(found[file.path.stem], file, metadata) for file in files]
+    files = [open_features(path, metadata.feature_dim) for path in find_videos(features)]
+    names = [file.path.stem for file in files]
+    truths = {} if ground_truth is None else find_truths(names, ground_truth)
     return tuple(
-        Video(file.path.name, partial(_load, file, metadata), truth)
-        for file, truth in zip(files, truths, strict=True)
+        Video(
+            file.path.name,
+            partial(_load, file, metadata),
+            _truth(truths[name], file, metadata) if truths else None,
+        )
+        for name, file in zip(names, files, strict=True)
     )
 
 
@@ -117,8 +104,5 @@ def _load(file: FeatureFile, metadata: ModelMetadata) -> Features:
 def _truth(path: Path, file: FeatureFile, metadata: ModelMetadata) -> Labels:
     """Return the classes at the network's frame rate; unknown ones get indices of their own."""
     labels = FrameReader(metadata.classes).read(path)
-    if abs(len(labels) - file.num_frames) > DataConfig.length_tolerance:
-        raise InputError(
-            f"{path}: expected {file.num_frames} frames as in {file.path}, but found {len(labels)} instead."
-        )
+    require_length(path, len(labels), file.path, file.num_frames, DataConfig.length_tolerance)
     return labels[:: metadata.sample_rate][:MOST_FRAMES]

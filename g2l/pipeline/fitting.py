@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ from torch import nn
 from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
-from g2l.metrics.accumulator import SegmentationMetrics
-from g2l.metrics.scores import VideoScores
+from g2l.metrics.scores import SegmentationMetrics, VideoScores
 from g2l.models.registry import build_backbone
 from g2l.pipeline.context import RunContext
 from g2l.receptive_field import Ending, branch_layers, finish, structure
@@ -73,7 +72,6 @@ def fit_network(
     seed: int,
     evaluate: Callable[[nn.Module], Mapping[str, float]],
     on_epoch: Callable[[EpochRecord], None] | None = None,
-    enough: Callable[[Sequence[EpochRecord]], bool] | None = None,
 ) -> tuple[nn.Module, TrainingResult]:
     """Train one network, continuing the checkpoint of the stage where it resumes.
 
@@ -85,7 +83,6 @@ def fit_network(
         seed: Of initialisation, batches and dropout.
         evaluate: Scores the network after each epoch, with `Selection.BEST`.
         on_epoch: Called with each epoch before it is recorded and saved, or None.
-        enough: See `fit`.
     """
     recipe, device = training.recipe, resolve_device(stage.device)
     seed_everything(seed)
@@ -125,7 +122,6 @@ def fit_network(
         resume=stage.resume,
         progress=stage.progress,
         on_epoch=record,
-        enough=enough,
     )
     if training.branching is not None and training.branching.ending is Ending.MERGE:
         finish(model, Ending.MERGE)
@@ -135,13 +131,13 @@ def fit_network(
 def score_videos(
     model: nn.Module, dataset: SegmentationDataset, names: tuple[str, ...], device: torch.device
 ) -> tuple[dict[str, VideoScores], dict[str, float]]:
-    """Return the scores of each video, and the metrics over all of them in percent."""
+    """Return the scores of each video, and the metrics over all of them in percent; none without videos."""
     scored = SegmentationMetrics(background=dataset.background_indices)
     videos = {
         name: scored.update(predict_labels(model, dataset, name, device), dataset.ground_truth(name))
         for name in names
     }
-    return videos, scored.compute()
+    return videos, scored.compute() if names else {}
 
 
 def freeze_branches(model: nn.Module) -> None:

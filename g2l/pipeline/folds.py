@@ -59,12 +59,13 @@ Work = Callable[[RunContext, DataConfig, str], T]
 """Takes the context of a fold, its data and its folder below that of the context."""
 
 
-def chosen_folds(data: DataConfig, text: str) -> tuple[int, ...]:
-    """Return the folds that `--split` names: one, several such as `1,3`, or all of the data set.
+def chosen_folds(data: DataConfig, text: str, *, tested: bool = False) -> tuple[int, ...]:
+    """Return the folds that `--split` names: one, several such as `1,3`, or all that have test videos.
 
     Args:
         data: The data set.
         text: What was given.
+        tested: Whether a fold without test videos is refused.
 
     Raises:
         InputError: The text names no folds, one of them twice, or one that the data set lacks.
@@ -80,7 +81,14 @@ def chosen_folds(data: DataConfig, text: str) -> tuple[int, ...]:
         raise InputError(f"`--split` must be a fold, several such as 1,3, or all, but is {text!r} instead.")
     if len(set(folds)) < len(folds):
         raise InputError(f"`--split` must name each fold once, but is {text!r} instead.")
-    read_folds(folder, folds)
+    untested = [fold for fold, (_, test) in read_folds(folder, folds).items() if not test]
+    if text.strip().lower() == ALL and len(untested) < len(folds):
+        return tuple(fold for fold in folds if fold not in untested)
+    if tested and untested:
+        raise InputError(
+            f"{folder.bundles(untested[0])[1]}: expected test videos, found none.",
+            hint="`g2l train` trains without test videos.",
+        )
     return folds
 
 

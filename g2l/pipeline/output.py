@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from g2l.errors import InputError, OperationalError
+from g2l.errors import InputError, OperationalError, listed
 from g2l.files import atomic_path, ensure_folder, hold_folder, read_json, write_json
 
 LOCK = ".g2l.lock"
@@ -22,11 +22,7 @@ _OURS = (LOCK, "run.json", MANIFEST)
 
 
 def refuse_data_set(path: Path) -> None:
-    """Return unless a path lies in the folder of a data set.
-
-    Raises:
-        InputError: It does; predictions would replace annotations.
-    """
+    """Raise InputError if a path lies in the folder of a data set: annotations would be replaced."""
     resolved = path.resolve()
     for folder in (resolved, *resolved.parents):
         labelled = (folder / "mapping.txt").is_file() and (folder / "groundTruth").is_dir()
@@ -38,36 +34,20 @@ def refuse_data_set(path: Path) -> None:
 
 
 def refuse_foreign_folder(folder: Path, ours: Sequence[str] = _OURS) -> None:
-    """Return if a command may write into a folder: it is missing or empty, or a command has written it.
-
-    Args:
-        folder: The folder.
-        ours: Files of which one shows that the command has written it.
-
-    Raises:
-        InputError: It holds other files, or belongs to a data set.
-    """
+    """Raise InputError if a folder belongs to a data set, or holds files but none of `ours`."""
     refuse_data_set(folder)
     if not folder.is_dir() or any((folder / name).exists() for name in ours):
         return
     found = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
     if found:
         raise InputError(
-            f"{folder}: expected an empty folder or one written by g2l, but it holds {_some(found)}.",
+            f"{folder}: expected an empty folder or one written by g2l, but it holds {listed(found, 3)}.",
             hint="choose another output folder.",
         )
 
 
 def refuse_foreign_file(path: Path, is_ours: Callable[[Path], bool]) -> None:
-    """Return if a command may write a file: there is none, or a command wrote the one that is there.
-
-    Args:
-        path: The file.
-        is_ours: Recognises what such a command writes.
-
-    Raises:
-        InputError: There is another file, or the path belongs to a data set.
-    """
+    """Raise InputError if a path belongs to a data set, or to a file that the command has not written."""
     refuse_data_set(path)
     if path.is_dir():
         raise InputError(f"{path}: expected a file to write, but it is a directory.")
@@ -79,18 +59,16 @@ def refuse_foreign_file(path: Path, is_ours: Callable[[Path], bool]) -> None:
 
 
 def read_manifest(folder: Path) -> set[str]:
-    """Return the names of the files that earlier commands have listed as theirs, relative to the folder.
-
-    Raises:
-        InputError: The list is damaged.
-    """
+    """Return the names of the files that earlier commands have listed as theirs, relative to the folder."""
     path = folder / MANIFEST
     if not path.exists():
         return set()
     value = read_json(path)
     names = value.get("files") if isinstance(value, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) and _inside(name) for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: expected a list of file names under `files`.")
+    if not all(name and not Path(name).is_absolute() and ".." not in Path(name).parts for name in names):
+        raise InputError(f"{path}: expected files of its folder under `files`, found another.")
     return set(names)
 
 
@@ -100,18 +78,11 @@ def write_manifest(folder: Path, names: Iterable[str]) -> None:
 
 
 def refuse_foreign_names(folder: Path, names: Iterable[str], ours: set[str]) -> None:
-    """Return if none of `names` exists in a folder without being listed in its manifest.
-
-    Raises:
-        InputError: Some exist that no command has written.
-    """
+    """Raise InputError if one of `names` exists in a folder without being listed in its manifest."""
     found = sorted(name for name in names if name not in ours and (folder / name).exists())
     if found:
-        raise InputError(
-            f"{folder}: {_some(found)} would be replaced, but {'was' if len(found) == 1 else 'were'} not "
-            "written by g2l.",
-            hint="choose another output folder.",
-        )
+        message = f"{folder}: would be replaced, but not written by g2l: {listed(found, 3)}."
+        raise InputError(message, hint="choose another output folder.")
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
@@ -125,11 +96,7 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no links.
-
-    Raises:
-        OperationalError: The disk refuses.
-    """
+    """Give a file a second name, or a copy where the file system has no links."""
     ensure_folder(target.parent)
     temporary = target.with_name(f".{target.name}.{os.getpid():08x}.tmp")
     try:
@@ -144,12 +111,9 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Own a folder, which is made if it is missing, against other processes; a process that dies lets go.
+    """Own a folder, which is made if it is missing; a process that dies lets go.
 
-    `.g2l.lock` in it names the owner.
-
-    Raises:
-        InputError: Another process owns it, or it cannot be written.
+    `.g2l.lock` in it names the owner. InputError if that is another process.
     """
     ensure_folder(folder)
     path = folder / LOCK
@@ -175,13 +139,3 @@ def _owner(path: Path) -> str:
         return f"process {int(found['pid'])} on {found['host']} since {found['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
-
-
-def _inside(name: str) -> bool:
-    path = Path(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import g2l
 from g2l.config import DataConfig
-from g2l.errors import G2LError, InputError, OperationalError
+from g2l.errors import G2LError, InputError, OperationalError, listed
 from g2l.files import (
     append_line,
     canonical_json,
@@ -28,12 +28,11 @@ from g2l.inference.evaluate import (
     METRICS_FILE,
     EvaluationReport,
     evaluate_predictions,
-    listed,
     require_fitting,
 )
 from g2l.inference.extraction import extract_features
 from g2l.inference.loading import find_videos
-from g2l.inference.predictor import Predictor, VideoFailure, VideoPrediction
+from g2l.inference.predictor import Predictor, VideoFailure
 from g2l.inference.segments import SegmentRow
 from g2l.inference.sessions import Session
 from g2l.inference.settings import ExtractionConfig
@@ -56,25 +55,19 @@ Source: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOutcome:
-    """Result of a prediction.
-
-    Attributes:
-        videos: Names of the videos whose predictions are there.
-        resumed: How many of them were there before.
-        failures: Those that could not be predicted.
-        frames: Frames of the feature files that were predicted by this run.
-        seconds: From the first file that was read to the last one that was written.
-        device_report: What ran the model.
-        report: Scores, where ground truth was given.
-    """
+    """Result of a prediction."""
 
     videos: tuple[str, ...]
+    """Names of those whose predictions are there."""
     resumed: int
+    """How many of them were there before."""
     failures: tuple[VideoFailure, ...]
     frames: int
+    """Of the feature files that were predicted by this run."""
     seconds: float
-    device_report: str
+    """From the first file that was read to the last one that was written."""
     report: EvaluationReport | None = None
+    """Scores, where ground truth was given."""
 
 
 def predict(
@@ -97,7 +90,7 @@ def predict(
 
     Args:
         context: Where it runs.
-        session: The model, ready to run.
+        session: The model.
         features: Feature files and folders of them.
         ground_truth: Folder of `<video>.txt` to score against, or None.
         outputs: What else is written, and whether labels are smoothed.
@@ -107,10 +100,9 @@ def predict(
         folder: Of the stage, below that of the context.
 
     Raises:
-        InputError: There is nothing to predict, a ground truth is missing or does not fit (see
-            `require_fitting`), `max_memory` is too small, the only video cannot be read, or the folder holds
-            files that g2l did not write.
-        OperationalError: None of the videos could be predicted, or the disk refuses.
+        InputError: There is nothing to predict, a ground truth does not fit (see `require_fitting`), the only
+            video cannot be read, or the folder holds files that g2l did not write.
+        OperationalError: None of the videos could be predicted.
     """
     place, metadata = context.folder / folder, session.metadata
     videos = find_videos(features)
@@ -181,18 +173,8 @@ def extract_for_model(
 ) -> tuple[Path, tuple[VideoFailure, ...]]:
     """Extract features of videos for a model into the output folder; what is done already is kept.
 
-    Args:
-        context: Where it runs.
-        metadata: Of the model: frame rate and feature_dim of its features.
-        videos: Folder of videos.
-        encoder: The `.onnx` file that made the features of the training.
-        fps: Frame rate of the features, or None for the rate of the model.
-
-    Returns:
-        The folder of features, and the videos that could not be decoded.
-
-    Raises:
-        InputError: The frame rate is unknown, or no video could be decoded; also as of `extract_features`.
+    The encoder is the one that made the features of the training, `fps` None the rate of the model. Returned
+    are the folder of features, and the videos that could not be decoded.
     """
     rate = metadata.fps if fps is None else fps
     if rate is None:
@@ -209,11 +191,7 @@ def extract_for_model(
 
 
 def require_success(outcome: PredictOutcome) -> None:
-    """Return if every video was predicted.
-
-    Raises:
-        OperationalError: Some were not; the log lists them with the reasons.
-    """
+    """Raise OperationalError if some video was not predicted; the log lists them with the reasons."""
     if outcome.failures:
         _list(outcome.failures)
         total = len(outcome.failures) + len(outcome.videos)
@@ -234,14 +212,9 @@ def record_evaluation(context: RunContext, report: EvaluationReport) -> None:
 class PredictionRecord:
     """`predictions.jsonl`: of each video the model and options, its feature file, its files, its segments.
 
-    A video is done where model, options and features are as they were then and its files are there; call
-    `keep_edited` before. A line is on disk before the next video is written. Of several lines of a video
-    the last one counts.
-
-    Args:
-        folder: Of the predictions.
-        settings: What the files depend on beside the features, as JSON values.
-        resume: Whether to keep what an earlier run recorded.
+    A video is done where model, options (`settings`, JSON values) and features are as they were then and its
+    files are there; call `keep_edited` before. A line is on disk before the next video is written. Of several
+    lines of a video the last one counts.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
@@ -260,11 +233,7 @@ class PredictionRecord:
             return None
 
     def keep(self, videos: Iterable[str]) -> None:
-        """Forget all other videos, whose files are about to be replaced.
-
-        Raises:
-            OperationalError: The disk refuses.
-        """
+        """Forget all other videos, whose files are about to be replaced."""
         lines = (self._lines[video] for video in videos)
         if self._path.exists():
             write_text(self._path, "".join(f"{canonical_json(line)}\n" for line in lines))
@@ -272,11 +241,7 @@ class PredictionRecord:
     def add(
         self, video: str, features: Source | None, files: Iterable[Path], segments: Sequence[SegmentRow]
     ) -> None:
-        """Record that a video is done; `features` is the `source` of its file, taken before it was read.
-
-        Raises:
-            OperationalError: The disk refuses.
-        """
+        """Record that a video is done; `features` is the `source` of its file, taken before it was read."""
         line = {
             "video": video,
             "made_by": self._made_by,
@@ -300,10 +265,6 @@ def keep_edited(folder: Path) -> None:
     """Move files of earlier predictions that differ from what was written to `edited/`.
 
     People correct labels in place; a truncated file cannot be told from one that they have cut.
-
-    Raises:
-        InputError: `result.json` is damaged.
-        OperationalError: The disk refuses.
     """
     result = read_json(folder / RESULT) if (folder / RESULT).exists() else {}
     records = [line.get("files") for line in _read_record(folder / RECORD_FILE).values()]
@@ -341,58 +302,38 @@ def predict_videos(
     """Predict and write what is not done; the segments of all videos end up in their order.
 
     Those that are `refused` can have no files of their own; `record` knows what is done.
-
-    Raises:
-        OperationalError: The disk refuses.
     """
     start = time.perf_counter()
     frames = 0
-    written: list[str] = []
     failures: list[VideoFailure] = []
     done = {path: rows for path in videos if path not in refused and (rows := record.done(path)) is not None}
     todo = {path: source(path) for path in videos if path not in done and path not in refused}
     record.keep(path.stem for path in done)
     with progress.task("predicting", len(videos)) as task, closing(predictor.results(list(todo))) as results:
         for path in videos:
-            failure: VideoFailure | None = refused.get(path)
-            if path in done:
+            if path in refused:
+                failures.append(refused[path])
+            elif path in done:
                 writer.restore(done[path])
-            elif path in todo:
-                result = next(results)
-                failure = _write(result, todo[path], writer, record)
-                frames += 0 if isinstance(result, VideoFailure) else len(result.labels)
-            if failure is None:
-                written.append(path.stem)
             else:
-                failures.append(failure)
+                result = next(results)
+                if isinstance(result, VideoFailure):
+                    failures.append(result)
+                else:
+                    if result.notice:
+                        logger.warning("%s: %s", result.path, result.notice)
+                    rows = writer.add(result)
+                    record.add(result.name, todo[path], writer.files, rows)
+                    frames += len(result.labels)
             task.advance(note=path.stem)
+    failed = {failure.path for failure in failures}
     return PredictOutcome(
-        videos=tuple(written),
+        videos=tuple(path.stem for path in videos if path not in failed),
         resumed=len(done),
         failures=tuple(failures),
         frames=frames,
         seconds=time.perf_counter() - start,
-        device_report=predictor.session.device_report,
     )
-
-
-def _write(
-    result: VideoPrediction | VideoFailure,
-    features: Source | None,
-    writer: PredictionWriter,
-    record: PredictionRecord,
-) -> VideoFailure | None:
-    """Write one video, or return why there is nothing to write or its ground truth forbids it."""
-    if isinstance(result, VideoFailure):
-        return result
-    if result.notice:
-        logger.warning("%s: %s", result.path, result.notice)
-    try:
-        rows = writer.add(result)
-    except InputError as error:
-        return VideoFailure(result.name, result.path, error)
-    record.add(result.name, features, writer.files, rows)
-    return None
 
 
 def _refused(videos: Sequence[Path], writer: PredictionWriter) -> dict[Path, VideoFailure]:

@@ -124,11 +124,16 @@ def _verdict(run: RunFacts) -> str:
         return f"The folds of {run.subject} and their means are below."
     for training in run.trainings:
         if training.seeds:
+            tests = [seed.test for seed in training.seeds]
+            seeds = counted(len(tests), "seed")
+            if not any(tests):
+                subject = f"{run.subject}, which has no test videos"
+                return f"Trained on {subject}: {training.origin} structure, {seeds}."
             origin = training.origin if training.origin == HAND_DESIGNED else f"given ({training.origin})"
-            mean, accuracy = _f1_and_accuracy([seed.test for seed in training.seeds])
+            mean, accuracy = _f1_and_accuracy(tests)
             return (
                 f"On the test videos of {run.subject} the {origin} structure has a mean F1 of {mean} and an "
-                f"accuracy of {accuracy} ({counted(len(training.seeds), 'seed')})."
+                f"accuracy of {accuracy} ({seeds})."
             )
     if run.predictions is None:
         return "No results yet."
@@ -214,7 +219,9 @@ def _over_splits(trained: Sequence[tuple[RunFacts, TrainingFacts]]) -> Table:
         kept = run.kind == "pipeline" and run.differences and len(run.trainings) == 1
         for origin in (training.origin, *(["searched"] if kept else [])):
             splits = groups.setdefault((run.dataset or run.label, origin), {})
-            splits.setdefault(run.split, []).extend(seed.test for seed in training.seeds)
+            tests = [seed.test for seed in training.seeds if seed.test]
+            if tests:
+                splits.setdefault(run.split, []).extend(tests)
     return Table(
         caption="Means over splits in percent: of the seeds of each split first, then of the splits",
         columns=("data set", "structure", "splits", *_COLUMNS),

@@ -31,12 +31,7 @@ class Warnings:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of text; the first column names the row.
-
-    Attributes:
-        words: Number of columns that hold words and are aligned left.
-        folded: Whether it is shown on request only.
-    """
+    """Rows of text; the first column names the row, the first `words` columns are aligned left."""
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -53,14 +48,9 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure.
+    """A figure, with what can be seen in it in words, and its numbers where the text lacks them.
 
-    Attributes:
-        key: Id on the page, and name of its file.
-        caption: What it shows.
-        alternative: What can be seen in it, in words.
-        draw: Draws it, which takes a moment.
-        table: Its numbers where the text lacks them, or None.
+    `key` is its id on the page and the name of its file.
     """
 
     kind: ClassVar[str] = "picture"

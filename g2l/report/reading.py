@@ -98,7 +98,7 @@ class _Recipe:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What the report reads of the settings of stages."""
+    """Settings of stages that the report reads."""
 
     data: _Data | None = None
     backbone: Mapping[str, Any] | None = None
@@ -129,10 +129,7 @@ class _Environment:
 
 
 def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
-    """Read runs that are compared in one report; a run of several folds is followed by its folds.
-
-    Args:
-        folders: Folder of each run by what was asked for: a path or a run id.
+    """Read runs that are compared in one report, by path or run id; folds follow their run.
 
     Raises:
         InputError: A folder is not that of a run, or a file in it is damaged.
@@ -152,11 +149,7 @@ def read_runs(folders: Mapping[str, Path]) -> tuple[RunFacts, ...]:
 
 
 def read_run(folder: Path, source: str | None = None) -> RunFacts:
-    """Read one run, finished or not.
-
-    Args:
-        folder: Output folder of a command.
-        source: What was asked for, where that is not the folder.
+    """Read one run, finished or not, from the output folder of a command; `source` is what was asked for.
 
     Raises:
         InputError: It is not such a folder, or a file in it is damaged.

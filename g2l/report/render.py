@@ -72,14 +72,7 @@ def write_report(
         folders: Folder of each run by what was asked for: a path or a run id.
         output: The file.
         form: Its format.
-        plots: Also write the figures as svg, pdf or png; None for no files.
-
-    Returns:
-        The folder of the figures, None where none were asked for.
-
-    Raises:
-        InputError: A folder is not that of a run, or a file in it is damaged.
-        OperationalError: The disk refuses.
+        plots: Also write the figures as svg, pdf or png, into the folder that is returned.
     """
     report = build_report(read_runs(folders))
     write_text(output, html(report) if form is ReportFormat.HTML else markdown(report))

@@ -156,6 +156,7 @@ class GenerationSummary:
 class SearchPhase(StrEnum):
     """Part of a search."""
 
+    SHAPES = "shapes"
     SEARCH = "search"
     RACE = "race"
 

@@ -97,7 +97,7 @@ class Search:
                 parts = plan_search(config, space, full_steps=full_steps).expected.steps
                 self.planned = sum(steps for part, steps in parts.items() if part != FINAL_COMPARISON)
         self.allowed: int | None = None
-        self.phase = SearchPhase.SEARCH
+        self.phase = SearchPhase.SHAPES if isinstance(space, ShapeSpace) else SearchPhase.SEARCH
         self.evaluations = self.cache_hits = 0
         self.generations: list[GenerationSummary] = []
         self.known: dict[EvaluationTask, Candidate] = {}
@@ -129,6 +129,7 @@ class Search:
         assert isinstance(shapes, ShapeSpace)
         cost = shapes.cost(start)
         self.space, self.hand_designed = shapes.rates_of(start), start
+        self.phase = SearchPhase.SEARCH
         self.training_steps = shapes.full_training(epochs)
         self.proxy = proxy_steps(self.config, self.training_steps)
         self.first_task = self.task(start)

@@ -50,10 +50,7 @@ def tracking_uri() -> str:
     """Return `MLFLOW_TRACKING_URI`, or the SQLite file `mlflow.db` in the working directory.
 
     The default is always named in full: MLflow's own one turns into a file store, which it then refuses,
-    where an old `mlruns` folder lies about.
-
-    Raises:
-        InputError: The variable names a file store.
+    where an old `mlruns` folder lies about. An `InputError` is raised where the variable names such a store.
     """
     uri = os.environ.get(URI_VARIABLE)
     if not uri:
@@ -74,14 +71,7 @@ def tracking_uri() -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """Where runs are recorded.
-
-    Attributes:
-        uri: MLflow tracking URI.
-        experiment_id: Experiment for root runs, or None.
-        experiment_name: The same by name, where no id is given.
-        run_id: MLflow run that the root run goes on with, or None.
-    """
+    """Store, experiment by id or else by name, and the MLflow run that the root run goes on with."""
 
     uri: str
     experiment_id: str | None = None
@@ -124,11 +114,7 @@ def without_password(uri: str) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return command line, versions, commit, user, and where the run is recorded, as JSON values.
-
-    Raises:
-        InputError: `MLFLOW_TRACKING_URI` names a file store.
-    """
+    """Return command line, versions, commit, user, and where the run is recorded, as JSON values."""
     goal = target(joins=True)
     return {
         "command": list(sys.argv),

@@ -46,16 +46,10 @@ class LabellingModel(PythonModel):
     def predict(
         self, context: Any, model_input: TypeFromExample, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return the labels of each video.
+        """Return the labels of each video, and if asked for `probabilities` (C, T) and `classes`.
 
-        Args:
-            context: Not used.
-            model_input: Videos: a list of, or an array or a DataFrame column that holds, feature matrices
-                (D, T) as feature files hold them, or names of such files below `FEATURES_ROOT`.
-            params: `probabilities`: whether each result also holds them and the classes of their rows.
-
-        Returns:
-            For each video `labels`, T class names, and if asked for `probabilities` (C, T) and `classes`.
+        The input is a list of, or an array or a DataFrame column that holds, feature matrices (D, T) as
+        feature files hold them, or names of such files below `FEATURES_ROOT`.
         """
         wanted = bool((params or {}).get("probabilities"))
         return [self._result(video, probabilities=wanted) for video in _videos(model_input)]

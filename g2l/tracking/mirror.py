@@ -6,13 +6,13 @@ Names follow MLflow's rules (`names`), times are those of the records, so that w
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from g2l.errors import G2LError, InputError
-from g2l.files import read_json, read_lines
+from g2l.files import read_lines
 from g2l.records import (
     DATASET,
     EPOCHS,
@@ -30,6 +30,7 @@ from g2l.records import (
     LocalSearchUpdate,
     MetricsRecord,
     RecordedNumbers,
+    ResultRecord,
     RunKind,
     RunRecord,
     RunStatus,
@@ -74,13 +75,9 @@ T = TypeVar("T")
 
 
 class Mirror:
-    """Reads the folder of a run again and again; a file that has not changed is not read twice.
+    """Reads the folder of a root run again and again; a file that has not changed is not read twice.
 
-    Args:
-        folder: Of the root run.
-
-    Attributes:
-        problems: What could not be read the last time, one line each; the rest is mirrored all the same.
+    `problems` names what could not be read the last time; the rest is mirrored all the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,8 +88,7 @@ class Mirror:
     def runs(self, *, over: bool) -> list[MirroredRun]:
         """Return the run and all below it, parents first; empty where the folder holds no run.
 
-        Args:
-            over: Whether the process of the run has ended: what has no end yet was killed.
+        Where the process of the run is `over`, what has no end yet was killed.
         """
         self.problems = []
         record = self._take(self.folder / RUN, lambda: RunRecord.read(self.folder))
@@ -119,22 +115,22 @@ class Mirror:
     ) -> Iterator[MirroredRun]:
         try:
             with named(folder / RUN):
-                yield from self._runs(folder, record, parent, root, over)
+                run = self._run(folder, record, parent, root, over)
         except InputError as error:
             self.problems.append(error.message)
             return
+        yield from (
+            self._with_candidates(folder, run, record) if record.kind is RunKind.SEARCH_GLOBAL else [run]
+        )
         if record.kind not in _LEAVES:
             for below in sorted(path.parent for path in folder.glob(f"*/{RUN}")):
                 stage = self._take(below / RUN, partial(RunRecord.read, below))
                 if stage is not None:
                     yield from self._stage(below, stage, record.id, root, over)
 
-    def _runs(
-        self, folder: Path, record: RunRecord, parent: str | None, root: str, over: bool
-    ) -> list[MirroredRun]:
+    def _run(self, folder: Path, record: RunRecord, parent: str | None, root: str, over: bool) -> MirroredRun:
         status = self._status(folder, record, over)
-        result = self._take(folder / RESULT, lambda: _result(folder)) or {}
-        recorded = RecordedNumbers.of(result)
+        result = self._take(folder / RESULT, lambda: ResultRecord.read(folder)) or ResultRecord()
         data = self._take(folder / DATASET, lambda: DatasetRecord.read(folder))
         tags = {
             KIND_TAG: record.kind.value,
@@ -142,13 +138,11 @@ class Mirror:
             ROOT_TAG: root,
             FOLDER_TAG: folder.name,
             **_environment_tags(record.environment or {}),
-            **{str(name): str(value) for name, value in recorded.tags.items()},
+            **result.recorded.tags,
+            **({} if status.reason is None else {REASON_TAG: status.reason}),
+            **({} if data is None else {"g2l.data": data.fingerprint}),
         }
-        if status.reason is not None:
-            tags[REASON_TAG] = status.reason
-        if data is not None:
-            tags["g2l.data"] = data.fingerprint
-        run = MirroredRun(
+        return MirroredRun(
             id=record.id,
             parent=parent,
             name=record.name,
@@ -156,24 +150,20 @@ class Mirror:
             status=status.status,
             ended_at=None if status.status is RunStatus.RUNNING else status.at,
             params=flatten(record.settings),
-            tags={name: shorten(value, MAX_TAG_VALUE) for name, value in tags.items()},
-            metrics=self._metrics(folder, record, recorded),
-            artifacts=list(_files(folder, record, result)),
+            tags={name: shorten(str(value), MAX_TAG_VALUE) for name, value in tags.items()},
+            metrics=self._metrics(folder, record, result.recorded),
+            artifacts=list(_files(folder, record, result.artifacts)),
             datasets=_datasets(data, record.settings),
-            model=_model(folder, record.kind, result),
+            model=_model(folder, record.kind, result.register or {}),
             mlflow_run_id=record.mlflow_run_id,
         )
-        if record.kind is RunKind.SEARCH_GLOBAL:
-            return self._with_candidates(folder / JOURNAL, run, record.settings)
-        return [run]
 
-    def _with_candidates(
-        self, path: Path, run: MirroredRun, settings: Mapping[str, Any]
-    ) -> list[MirroredRun]:
+    def _with_candidates(self, folder: Path, run: MirroredRun, record: RunRecord) -> list[MirroredRun]:
+        path = folder / JOURNAL
         lines = self._take(path, lambda: [line for _, line in read_lines(path)]) or []
         try:
-            with named(path.with_name(RUN)):
-                candidates = Candidates(run, settings, lines)
+            with named(folder / RUN):
+                candidates = Candidates(run, record.settings, lines)
             with named(path):
                 return [candidates.search(), *candidates.runs()]
         except InputError as error:
@@ -206,7 +196,7 @@ class Mirror:
 
 
 def _epochs(epochs: Sequence[EpochRecord], first: int) -> list[Metric]:
-    found: list[Metric] = []
+    found = []
     for epoch in epochs:
         numbers = {"train/loss": epoch.loss, "train/learning_rate": epoch.learning_rate}
         numbers |= {f"holdout/{name}": value for name, value in epoch.metrics.items()}
@@ -215,7 +205,7 @@ def _epochs(epochs: Sequence[EpochRecord], first: int) -> list[Metric]:
 
 
 def _updates(updates: Sequence[LocalSearchUpdate], first: int) -> list[Metric]:
-    found: list[Metric] = []
+    found = []
     for update in updates:
         numbers = {f"rate/{name}": float(layer.rate_after) for name, layer in update.layers.items()}
         for name, layer in update.layers.items():
@@ -263,9 +253,9 @@ def _datasets(data: DatasetRecord | None, settings: Mapping[str, Any]) -> list[D
     ]
 
 
-def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterator[Artifact]:
+def _files(folder: Path, record: RunRecord, artifacts: Iterable[str]) -> Iterator[Artifact]:
     # A prediction has thousands of files, one of each video; `segments.csv` holds the same.
-    more = {} if record.kind is RunKind.PREDICT else result.get("artifacts") or {}
+    more = () if record.kind is RunKind.PREDICT else artifacts
     finals = dict.fromkeys((*FINAL, *more))
     if record.kind is RunKind.TRAIN and "structure" in record.settings:
         text = json_text(record.settings["structure"], indent=2)
@@ -286,25 +276,11 @@ def _files(folder: Path, record: RunRecord, result: Mapping[str, Any]) -> Iterat
             yield Artifact(path=name, file=path, stable=True, table=below == TABLES)
 
 
-def _model(folder: Path, kind: RunKind, result: Mapping[str, Any]) -> OnnxModel | None:
+def _model(folder: Path, kind: RunKind, register: Mapping[str, Any]) -> OnnxModel | None:
     file = folder / "model.onnx"
-    if kind is not RunKind.EXPORT or not result or not file.is_file():
+    if kind is not RunKind.EXPORT or not (folder / RESULT).is_file() or not file.is_file():
         return None
-    register = result.get("register") or {}
     return OnnxModel(file=file, registered_model=register.get("name"), alias=register.get("alias"))
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    """Return the result of a stage, as far as it is mirrored of the right kinds."""
-    value = read_json(folder / RESULT)
-    if not isinstance(value, dict):
-        raise InputError(f"{folder / RESULT}: expected a JSON object, found {type(value).__name__}.")
-    with named(folder / RESULT):
-        RecordedNumbers.of(value)
-        for name in ("artifacts", "register"):
-            if not isinstance(value.get(name) or {}, dict):
-                raise ValueError(f"expected `{name}` to be an object, found {value[name]!r}")
-    return value
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

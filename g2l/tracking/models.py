@@ -31,14 +31,7 @@ EXAMPLE_FRAMES = 16
 
 
 def log_model(client: Any, uri: str, run: Any, model: OnnxModel) -> None:
-    """Log an ONNX file as MLflow model `model` of a run, and register it; does nothing a second time.
-
-    Args:
-        client: MlflowClient of the store.
-        uri: Tracking URI of the store.
-        run: The run of MLflow's that made the model.
-        model: The file, and where it is registered.
-    """
+    """Log an ONNX file as MLflow model `model` of a run, and register it; does nothing a second time."""
     import onnx
 
     content = describe_file(model.file)["sha256"]
@@ -105,11 +98,7 @@ def _register(client: Any, run: Any, model_id: str, name: str, alias: str | None
 
 @dataclass(frozen=True)
 class OnnxFlavor:
-    """Saves one folder that MLflow loads both ways, as its own flavours each save one of them.
-
-    Attributes:
-        file: The `.onnx` file.
-    """
+    """Saves one folder that MLflow loads both ways, as its own flavours each save one of them."""
 
     file: Path
 

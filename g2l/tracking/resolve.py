@@ -52,13 +52,9 @@ def resolve_artifact(reference: str) -> Path:
 
 
 def fetch_run(run_id: str, names: Collection[str]) -> Path:
-    """Return a folder like that of a stage, with some of its files as the run has kept them.
+    """Return a folder like that of a stage, with those files of `names` that the run has kept.
 
     Stages below it are in folders of their own. The folder is deleted when the process ends.
-
-    Args:
-        run_id: Of the run.
-        names: Files that are wanted, where there are any of that name.
 
     Raises:
         InputError: There is no such run.

@@ -11,28 +11,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from g2l.files import finite
+from g2l.files import fingerprint, finite
 from g2l.records import RunStatus
 
-RUN_ID_TAG, ROOT_TAG, KIND_TAG, FOLDER_TAG, REASON_TAG = (
-    "g2l.run_id",
-    "g2l.root_id",
-    "g2l.kind",
-    "g2l.folder",
-    "g2l.reason",
-)
+RUN_ID_TAG, ROOT_TAG, KIND_TAG, FOLDER_TAG = "g2l.run_id", "g2l.root_id", "g2l.kind", "g2l.folder"
 """Tags by which a run of MLflow's is found again: our id of it, and that of the command's root run."""
-
-MAX_NAME = 250
-MAX_PARAM_VALUE = 6000
-MAX_TAG_VALUE = 8000
+REASON_TAG = "g2l.reason"
+MAX_NAME, MAX_PARAM_VALUE, MAX_TAG_VALUE = 250, 6000, 8000
 _REFUSED = re.compile(r"[^\w./\- :]")
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One number of a run."""
 
     name: str
@@ -43,15 +34,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One file of a run.
-
-    Attributes:
-        path: Its name among the run's artifacts.
-        file: Where it is, or None for a `text`.
-        text: Its content, if it is not a file.
-        stable: Whether it may be sent while the run is going on.
-        table: Whether MLflow shall show it as a table.
-    """
+    """One file of a run, or a text; a `stable` one may be sent while the run is going on."""
 
     path: str
     file: Path | None = None
@@ -59,9 +42,19 @@ class Artifact:
     stable: bool = False
     table: bool = False
 
+    @property
+    def stamp(self) -> list[Any] | None:
+        """Size, and what changes with the content; None where the file is gone."""
+        if self.file is None:
+            return [len(self.text), fingerprint(self.text)]
+        try:
+            status = self.file.stat()
+        except OSError:
+            return None
+        return [status.st_size, status.st_mtime_ns]
 
-@dataclass(frozen=True, kw_only=True)
-class DatasetInput:
+
+class DatasetInput(NamedTuple):
     """Data that a run used; `context` is train, holdout or test."""
 
     name: str
@@ -81,20 +74,14 @@ class OnnxModel:
 
 @dataclass(frozen=True, kw_only=True)
 class MirroredRun:
-    """A run as MLflow should show it.
+    """A run as MLflow should show it; times are in milliseconds since 1970.
 
     Attributes:
         id: Our id.
         parent: Our id of the run above it, or None.
-        name: Shown to people.
-        started_at: Milliseconds since 1970.
-        status: Whether it is going on, or how it ended.
-        ended_at: Milliseconds since 1970, or None.
         params: Never change.
         tags: May change.
         metrics: By source; each list only grows at its end.
-        artifacts: Files.
-        datasets: Data that it used.
         model: ONNX file that becomes an MLflow model, or None.
         mlflow_run_id: MLflow run that already stands for it, or None.
     """
@@ -131,22 +118,16 @@ def valid_name(name: str) -> str:
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as dotted, valid names and texts of at most 6,000 characters."""
+    """Return nested settings as dotted, valid names and texts of at most 6,000 characters; lists as JSON."""
     flat: dict[str, str] = {}
     for key, value in params.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{name}.")
         else:
-            flat[valid_name(name)] = shorten(text(value), MAX_PARAM_VALUE)
+            text = json_text(value) if isinstance(value, list | tuple) else str(value)
+            flat[valid_name(name)] = shorten(text, MAX_PARAM_VALUE)
     return flat
-
-
-def text(value: Any) -> str:
-    """Return a setting as text: lists as JSON, everything else as `str` does."""
-    if isinstance(value, (list, tuple)):
-        return json_text(value)
-    return str(value)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

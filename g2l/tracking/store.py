@@ -10,20 +10,20 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from g2l.errors import G2LError, InputError, OperationalError, brief
+from g2l.errors import G2LError, OperationalError, brief
+from g2l.files import ensure_folder
 from g2l.tracking.environment import Target, load_mlflow, target, without_password
 
-PROBE_EXPERIMENT = "g2l-doctor"
+PROBE_TAG = "g2l.doctor"
 PROBE_SECONDS = 30.0
 """How long a check may take; MLflow's import and the tables of a new SQLite file are most of it."""
 REQUEST_SECONDS = 5
@@ -39,11 +39,7 @@ class RejectedError(Exception):
 
 
 def ask(what: str, request: Callable[[], Any]) -> Any:
-    """Return what a request to MLflow returns.
-
-    Args:
-        what: The store, for messages.
-        request: Talks to MLflow.
+    """Return what a request to MLflow returns; `what` is the store, for messages.
 
     Raises:
         RejectedError: The request is wrong.
@@ -86,23 +82,27 @@ def connect(uri: str) -> Any:
         StoreUnavailableError: The store does not answer.
     """
     path = sqlite_path(uri)
-
-    def opened() -> Any:
-        client = load_mlflow().MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
-        return client
-
     if path is None:
-        return ask(without_password(uri), opened)
-    if not path.parent.is_dir():
-        raise StoreUnavailableError(
-            f"MLflow at {uri}: the folder {path.parent} does not exist.",
-            hint="make it, or set the store anew.",
-        )
+        return ask(without_password(uri), lambda: _opened(uri))
+    _check_folder(path)
     with _locked(path):
         if not path.exists():
             ask(uri, lambda: _create(path))
-        return ask(uri, opened)
+        return ask(uri, lambda: _opened(uri))
+
+
+def _opened(uri: str) -> Any:
+    client = load_mlflow().MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise StoreUnavailableError(
+            f"MLflow at sqlite:///{path}: the folder {path.parent} does not exist.",
+            hint="make it, or set the store anew.",
+        )
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -112,31 +112,21 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.partition("://")[2].removeprefix("/").partition("?")[0]).absolute()
 
 
-def experiment_id(client: Any, goal: Target, *, create: bool = True) -> str | None:
-    """Return the id of the experiment for new runs, which is made if need be.
-
-    Raises:
-        StoreUnavailableError: The experiment is deleted, or the store does not answer.
-    """
+def experiment_id(client: Any, goal: Target) -> str:
+    """Return the id of the experiment for new runs, which is made if need be."""
     shown = without_password(goal.uri)
     if goal.experiment_id:
         experiment = ask(shown, lambda: client.get_experiment(goal.experiment_id))
     else:
         experiment = ask(shown, lambda: client.get_experiment_by_name(goal.experiment_name))
     if experiment is None:
-        if not create:
-            return None
         return str(ask(shown, lambda: client.create_experiment(goal.experiment_name)))
     check_active(experiment, shown)
     return str(experiment.experiment_id)
 
 
 def check_active(experiment: Any, shown: str) -> None:
-    """Return if an experiment is not deleted.
-
-    Raises:
-        StoreUnavailableError: It is.
-    """
+    """Raise a `StoreUnavailableError` where an experiment is deleted."""
     if experiment.lifecycle_stage != "active":
         raise StoreUnavailableError(
             f"MLflow at {shown}: the experiment {experiment.name!r} is deleted.",
@@ -175,42 +165,22 @@ def local_path(location: str) -> Path | None:
     return Path(unquote(location)) if not parts.scheme else None
 
 
-@dataclass(frozen=True)
-class StoreState:
-    """Result of a check of the store.
+def check_store() -> str:
+    """Write a tag in the experiment of new runs, which is made if need be, and read it; return what was done.
 
-    Attributes:
-        usable: Whether runs will be recorded.
-        detail: What was done, or why it failed.
-        hint: What to do about it, or None.
-        folder: Where a store that is a file is or would be, else None.
+    Raises:
+        G2LError: Runs would not be recorded.
     """
-
-    usable: bool
-    detail: str
-    hint: str | None = None
-    folder: Path | None = None
-
-
-def check_store() -> StoreState:
-    """Use the store that runs would be recorded in: create, log, read and delete a run."""
-    try:
-        goal = target()
-    except InputError as error:
-        return StoreState(False, error.message, error.hint)
+    goal = target()
     for name in ("mlflow", "alembic", "sqlalchemy", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    path = sqlite_path(goal.uri)
-    folder = None if path is None else path.parent
-    found: list[StoreState] = []
+    found: list[str | Exception] = []
 
     def check() -> None:
         try:
-            found.append(StoreState(True, _use(goal), folder=folder))
-        except G2LError as error:
-            found.append(StoreState(False, error.message.rstrip("."), error.hint, folder))
+            found.append(_use(goal))
         except Exception as error:  # whatever MLflow raises, the diagnosis goes on
-            found.append(StoreState(False, reason(error), folder=folder))
+            found.append(error if isinstance(error, G2LError) else StoreUnavailableError(reason(error)))
 
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_SECONDS), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     before = {name: os.environ.get(name) for name in limits}
@@ -223,79 +193,41 @@ def check_store() -> StoreState:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-    return found[0] if found else StoreState(False, f"no answer within {PROBE_SECONDS:.0f} s", folder=folder)
+    done = found[0] if found else StoreUnavailableError(f"no answer within {PROBE_SECONDS:.0f} s")
+    if isinstance(done, Exception):
+        raise done
+    return done
 
 
 def _use(goal: Target) -> str:
-    """Return what a check did; a SQLite file that does not exist yet is tried under another name."""
     path = sqlite_path(goal.uri)
     if path is not None and not path.exists():
-        if not path.parent.is_dir():
-            raise StoreUnavailableError(f"the folder {path.parent} does not exist")
-        trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
-        try:
-            ask(goal.uri, lambda: _build(trial))
-        finally:
-            trial.unlink(missing_ok=True)
-        return "it does not exist yet; making one works"
-    shown = without_password(goal.uri)
-    client = connect(goal.uri)
-    notes = []
-    if (identifier := experiment_id(client, goal, create=False)) is not None:
-        notes.append(check_place(client.get_experiment(identifier), goal.uri))
-    try:
-        ask(shown, lambda: _probe(client))
-    except RejectedError as error:
-        raise StoreUnavailableError(f"MLflow at {shown}: {error}") from error
-    count = len(ask(shown, lambda: client.search_experiments(max_results=1000)))
-    return "; ".join([f"a run was recorded, read and deleted ({count} experiments)", *filter(None, notes)])
-
-
-def _probe(client: Any) -> None:
-    """Record a run with a metric and an artifact in an experiment of its own, read it, and delete both."""
-    experiment = client.get_experiment_by_name(PROBE_EXPERIMENT)
-    if experiment is not None and experiment.lifecycle_stage != "active":
-        client.restore_experiment(experiment.experiment_id)
-    identifier = experiment.experiment_id if experiment else client.create_experiment(PROBE_EXPERIMENT)
-    run = client.create_run(identifier, run_name="probe")
-    try:
-        client.log_metric(run.info.run_id, "probe", 1.0)
-        client.log_text(run.info.run_id, "probe", "probe.txt")
-        if client.get_run(run.info.run_id).data.metrics != {"probe": 1.0}:
-            raise StoreUnavailableError("a metric that was logged is not there")
-    finally:
-        client.delete_run(run.info.run_id)
-        client.delete_experiment(identifier)
-        database = client._tracking_client.store
-        if hasattr(database, "_hard_delete_run"):  # a database of ours: as `mlflow gc` does
-            database._hard_delete_run(run.info.run_id)
-            database._hard_delete_experiment(identifier)
-        place = local_path(run.info.artifact_uri)
-        if place is not None:
-            shutil.rmtree(place.parent, ignore_errors=True)
-            with suppress(OSError):  # as far as nothing else is in them
-                place.parent.parent.rmdir()
-                place.parent.parent.parent.rmdir()
+        _check_folder(path)
+        ensure_folder(path.parent)
+        return "it does not exist yet; the first run makes it"
+    client, shown, now = connect(goal.uri), without_password(goal.uri), str(time.time())
+    identifier = experiment_id(client, goal)
+    ask(shown, lambda: client.set_experiment_tag(identifier, PROBE_TAG, now))
+    experiment = ask(shown, lambda: client.get_experiment(identifier))
+    if experiment.tags.get(PROBE_TAG) != now:
+        raise StoreUnavailableError(f"MLflow at {shown}: a tag that was written is not there.")
+    note = check_place(experiment, goal.uri)
+    return "; ".join(["experiment and tag were written and read", *([] if note is None else [note])])
 
 
 def _create(path: Path) -> None:
+    """Let MLflow make its tables in a new file, which then gets its name."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     new = path.with_name(f".{path.name}.new")
     try:
         new.unlink(missing_ok=True)
-        _build(new)
+        _opened(f"sqlite:///{new}")
+        SqlAlchemyStore._engine_map.pop(f"sqlite:///{new}").dispose()
         if not path.exists():  # MLflow itself may have made one meanwhile
             new.rename(path)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _build(path: Path) -> None:
-    """Let MLflow make its tables in a new file."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    uri = f"sqlite:///{path}"
-    load_mlflow().MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-    SqlAlchemyStore._engine_map.pop(uri).dispose()
 
 
 @contextmanager

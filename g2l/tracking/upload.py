@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from g2l.errors import InputError
-from g2l.files import describe_file, fingerprint, read_json, write_text
-from g2l.records import RunRecord, RunStatus
+from g2l.files import fingerprint, read_json, write_text
+from g2l.records import RUN, RunRecord, RunStatus
 from g2l.tracking import store
 from g2l.tracking.environment import Target, without_password
 from g2l.tracking.mirror import Mirror
@@ -38,16 +38,10 @@ _SECONDS_PER_BYTE = 1e-6
 
 
 class Uploader:
-    """Brings one store to the state of a run's folder.
+    """Brings one store to the state of a root run's folder.
 
-    Args:
-        folder: Of the root run.
-        target: Where it is recorded.
-        on_progress: Called with 0 after each request that succeeded, and with the seconds that a long one
-            may take before it.
-
-    Attributes:
-        notes: What a person should know, such as values that MLflow rejects; one line each.
+    `on_progress` is called with 0 after each request that succeeded, and with the seconds that a long one may
+    take before it. `notes` are lines for a person, such as values that MLflow rejects.
     """
 
     def __init__(
@@ -64,6 +58,7 @@ class Uploader:
         self._saved_at = time.monotonic()
         self._client: Any = None
         self._found: dict[str, Any] | None = None
+        self._places: set[str] = set()
         self._away: StoreUnavailableError | None = None
 
     def step(self, *, over: bool) -> bool:
@@ -77,16 +72,16 @@ class Uploader:
             StoreUnavailableError: Something could not be sent; the rest was.
         """
         runs = self._mirror.runs(over=over)
-        self._note(self._mirror.problems)
+        self._note(*self._mirror.problems)
         if not runs:
             raise InputError((*self._mirror.problems, f"{self.folder}: holds no run.")[0])
         self._away = None
         try:
-            self._open_store(runs[0])
+            if self._client is None:
+                self._open_store(runs[0])
             for run in runs:
                 self._send(run)
             complete = all(run.status is not RunStatus.RUNNING for run in runs) and self._away is None
-            self._sent["complete"] = complete
         except StoreUnavailableError:
             self._client = self._found = None  # what was asked last may have happened all the same
             raise
@@ -108,48 +103,35 @@ class Uploader:
         return answer
 
     def _open_store(self, root: MirroredRun) -> None:
-        """Connect, once, and see whether the store still has the run."""
-        if self._client is not None:
-            return
+        """Connect, and see whether the store still has the run."""
         path = store.sqlite_path(self._target.uri)
         if path is not None and not path.exists():
             self._progress(60.0)  # MLflow makes its tables
-        client = store.connect(self._target.uri)
+        self._client = store.connect(self._target.uri)
         known = self._sent["runs"].get(root.id)
-        joined = self._target.run_id
-        if known is not None and joined and known["run_id"] != joined:
+        if known is not None and self._target.run_id not in (None, known["run_id"]):
             self._sent["runs"].pop(root.id)  # resumed under another `mlflow run`
             self._sent["resumes"] = known["run_id"]
-            known = None
-        if known is not None and self._run(client, known["run_id"]) is None:
+        elif known is not None and self._run(known["run_id"]) is None:
             self._sent.clear()  # another database at the same place
             self._sent["runs"] = {}
-        self._client = client
 
-    def _run(self, client: Any, run_id: str) -> Any:
-        """Return a run of MLflow's, None where there is none.
-
-        Raises:
-            StoreUnavailableError: Its experiment is deleted.
-        """
-        from mlflow.exceptions import MlflowException
-
-        def get() -> Any:
-            try:
-                return client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
-
+    def _run(self, run_id: str) -> Any:
+        """Return a run of MLflow's, None where there is none."""
         try:
-            run = self._ask(get)
+            run = self._ask(lambda: self._client.get_run(run_id))
         except RejectedError:
             return None
-        if run is not None and run.info.lifecycle_stage != "active":
-            experiment = self._ask(lambda: client.get_experiment(run.info.experiment_id))
-            store.check_active(experiment, self._shown)
+        except StoreUnavailableError as error:
+            if error.__cause__ is not None and store.code(error.__cause__) == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        if not _active(run):
+            store.check_active(self._experiment(run.info.experiment_id), self._shown)
         return run
+
+    def _experiment(self, experiment_id: str) -> Any:
+        return self._ask(lambda: self._client.get_experiment(experiment_id))
 
     def _send(self, run: MirroredRun) -> None:
         known = self._sent["runs"].get(run.id)
@@ -163,26 +145,25 @@ class Uploader:
             self._send_files(run, known)
             self._send_status(run, known)
         except RejectedError as error:
-            found = self._run(self._client, known["run_id"])
-            if found is not None and found.info.lifecycle_stage == "active":
+            if _active(self._run(known["run_id"])):
                 raise StoreUnavailableError(f"MLflow at {self._shown}: {error}.") from error
             known["deleted"] = True
-            self._note([f"run {known['run_id']} was deleted in MLflow and is not recorded further."])
+            self._note(f"run {known['run_id']} was deleted in MLflow and is not recorded further.")
         self._save()
 
     def _open(self, run: MirroredRun) -> dict[str, Any]:
         """Return what is known of a run that was found in the store or made there."""
         parent = None if run.parent is None else self._sent["runs"][run.parent]
-        found = None
-        for candidate in (None if run.parent else self._target.run_id, run.mlflow_run_id):
-            if candidate and found is None:
-                found = self._run(self._client, candidate)
-        if found is None or found.info.lifecycle_stage != "active":
-            experiment = parent["experiment_id"] if parent else self._experiment()
+        given = [one for one in (None if parent else self._target.run_id, run.mlflow_run_id) if one]
+        found = next((one for one in map(self._run, given) if one is not None), None)
+        if not _active(found):
+            if parent is None and "experiment_id" not in self._sent:
+                self._sent["experiment_id"] = store.experiment_id(self._client, self._target)
+            experiment = (parent or self._sent)["experiment_id"]
             found = self._already(run, experiment)
         if found is not None:
             sent = {"run_id": found.info.run_id, "experiment_id": found.info.experiment_id}
-            return {**sent, "given": dict(found.data.params), "joined": True, "status": found.info.status}
+            return {**sent, "given": dict(found.data.params), "joined": True}
         tags = {RUN_ID_TAG: run.id, ROOT_TAG: run.tags[ROOT_TAG]}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent["run_id"]
@@ -191,12 +172,7 @@ class Uploader:
                 experiment, start_time=run.started_at, tags=tags, run_name=run.name
             )
         )
-        return {"run_id": made.info.run_id, "experiment_id": experiment, "status": "RUNNING"}
-
-    def _experiment(self) -> str:
-        if "experiment_id" not in self._sent:
-            self._sent["experiment_id"] = store.experiment_id(self._client, self._target)
-        return str(self._sent["experiment_id"])
+        return {"run_id": made.info.run_id, "experiment_id": experiment, "status": ["RUNNING", None]}
 
     def _already(self, run: MirroredRun, experiment: str) -> Any:
         """Return the run of an earlier uploader that could not note it; all are looked up once."""
@@ -219,27 +195,24 @@ class Uploader:
         """Send parameters, tags and metrics that are new, many in a request."""
         from mlflow.entities import Metric, Param, RunTag
 
-        tags, settled = self._tags(run, known), fingerprint(dict(run.params))
-        params = {} if known.get("params") == settled else self._params(run, known)
-        texts: list[Any] = [Param(*one) for one in params.items()]
+        tags, counts = self._tags(run, known), known.setdefault("metrics", {})
+        texts: list[Any] = []
+        if "params" not in known:  # a run keeps its settings
+            texts += [Param(*one) for one in _lacking(run.params, known.get("given", {}))]
         if known.get("tags") != fingerprint(tags):
             texts += [RunTag(*one) for one in tags.items()]
-        counts: dict[str, int] = known.setdefault("metrics", {})
         metrics = []
         for source, found in run.metrics.items():
-            # A list that became shorter was written anew.
-            first = counts.get(source, 0)
+            first = counts.get(source, 0)  # a list that became shorter was written anew
             fresh = found[first if first <= len(found) else 0 :]
             metrics += [Metric(one.name, one.value, one.at, one.step) for one in fresh]
         while texts or metrics:
             self._log(known["run_id"], [*texts[:_TEXTS], *metrics[:_METRICS]])
             texts, metrics = texts[_TEXTS:], metrics[_METRICS:]
-        known["params"], known["tags"] = settled, fingerprint(tags)
-        counts |= {source: len(found) for source, found in run.metrics.items()}
-        if REASON_TAG not in tags and known.pop("reason", False):
+        if known.get("reason") and REASON_TAG not in tags:  # it was resumed
             self._write(lambda: self._client.delete_tag(known["run_id"], REASON_TAG))
-        if REASON_TAG in tags:
-            known["reason"] = True
+        counts |= {source: len(found) for source, found in run.metrics.items()}
+        known |= {"params": True, "tags": fingerprint(tags), "reason": REASON_TAG in tags}
         known.pop("given", None)
 
     def _tags(self, run: MirroredRun, known: Mapping[str, Any]) -> dict[str, str]:
@@ -251,22 +224,10 @@ class Uploader:
             tags["mlflow.parentRunId"] = self._sent["runs"][run.parent]["run_id"]
         elif "resumes" in self._sent:
             tags["g2l.resumes"] = self._sent["resumes"]
-        tables = [{"path": a.path, "type": "table"} for a in run.artifacts if a.table]
+        tables = [{"path": one.path, "type": "table"} for one in run.artifacts if one.table]
         while tables and len(json.dumps(tables)) > 8000:
             tables.pop()
         return tags | ({"mlflow.loggedArtifacts": json.dumps(tables)} if tables else {})
-
-    def _params(self, run: MirroredRun, known: Mapping[str, Any]) -> dict[str, str]:
-        """Return the parameters that a run lacks; MLflow never changes one that is there."""
-        given = known.get("given")
-        if given is None and "params" in known:
-            given = self._ask(lambda: self._client.get_run(known["run_id"])).data.params
-        given = given or {}
-        named = {
-            name if given.get(name, value) == value else f"{_RESOLVED}{name}": value
-            for name, value in run.params.items()
-        }
-        return {name: value for name, value in named.items() if name not in given}
 
     def _log(self, run_id: str, values: Sequence[Any]) -> None:
         """Send metrics, parameters and tags; where one is rejected, find it and send the others."""
@@ -277,11 +238,10 @@ class Uploader:
         try:
             self._write(lambda: self._client.log_batch(run_id, **parts))
         except RejectedError as error:
-            run = self._run(self._client, run_id)
-            if run is None or run.info.lifecycle_stage != "active":
+            if not _active(self._run(run_id)):
                 raise
             if len(values) == 1:
-                self._note([f"MLflow rejects `{values[0].key}`, which is left out: {error}"])
+                self._note(f"MLflow rejects `{values[0].key}`, which is left out: {error}")
                 return
             middle = len(values) // 2
             for half in (values[:middle], values[middle:]):
@@ -290,7 +250,7 @@ class Uploader:
     def _send_data(self, run: MirroredRun, known: dict[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        stamp = fingerprint([vars(one) for one in run.datasets])
+        stamp = fingerprint(run.datasets)
         if not run.datasets or known.get("datasets") == stamp:
             return
         inputs = [
@@ -304,54 +264,38 @@ class Uploader:
         known["datasets"] = stamp
 
     def _send_files(self, run: MirroredRun, known: dict[str, Any]) -> None:
-        """Send files that are new or, once the run has ended, changed.
+        """Send files that are new or, once the run has ended, changed; then the model.
 
         Where the artifacts cannot be stored, the rest is recorded all the same.
         """
-        if self._away is not None:
-            return
         ended = run.status is not RunStatus.RUNNING
         sent: dict[str, Any] = known.setdefault("files", {})
+        if self._away is not None:
+            return
         try:
             for artifact in run.artifacts:
                 if ended or (artifact.stable and artifact.path not in sent):
-                    self._send_file(artifact, known, sent)
-            if run.model is not None and ended and run.status is RunStatus.FINISHED:
+                    stamp = artifact.stamp
+                    if stamp is not None and sent.get(artifact.path) != stamp:
+                        self._send_file(artifact, known, _SECONDS_PER_BYTE * stamp[0])
+                        sent[artifact.path] = stamp
+                        self._save()
+            if run.status is RunStatus.FINISHED:
                 self._send_model(run, known)
         except StoreUnavailableError as error:
             self._away = error
 
-    def _send_file(self, artifact: Artifact, known: Mapping[str, Any], sent: dict[str, Any]) -> None:
-        file, before, size = artifact.file, sent.get(artifact.path), 0
-        try:
-            if file is None:
-                content: Any = fingerprint(artifact.text)
-                same = before == content
-            else:
-                status = file.stat()
-                size, stamp = status.st_size, [status.st_size, status.st_mtime_ns]
-                if before is not None and before[:2] == stamp:
-                    return
-                content = [*stamp, describe_file(file)["sha256"]]
-                same = before is not None and before[2] == content[2]
-        except OSError:  # gone meanwhile
-            return
-        if not same:
-            self._check_place(known)
-            self._write(lambda: self._log_file(known["run_id"], artifact), seconds=size * _SECONDS_PER_BYTE)
-        sent[artifact.path] = content
-        self._save()
-
-    def _log_file(self, run_id: str, artifact: Artifact) -> None:
+    def _send_file(self, artifact: Artifact, known: Mapping[str, Any], seconds: float) -> None:
+        self._check_place(known)
+        run_id, folder = known["run_id"], artifact.path.rpartition("/")[0] or None
         if artifact.file is None:
-            self._client.log_text(run_id, artifact.text, artifact.path)
+            self._write(lambda: self._client.log_text(run_id, artifact.text, artifact.path))
         else:
-            folder = artifact.path.rpartition("/")[0]
-            self._client.log_artifact(run_id, str(artifact.file), folder or None)
+            self._write(lambda: self._client.log_artifact(run_id, str(artifact.file), folder), seconds)
 
     def _send_model(self, run: MirroredRun, known: dict[str, Any]) -> None:
         model = run.model
-        stamp = None if model is None else fingerprint([describe_file(model.file), str(vars(model))])
+        stamp = None if model is None else f"{Artifact(path=MODEL_NAME, file=model.file).stamp} {vars(model)}"
         if model is None or known.get("model") == stamp:
             return
         self._check_place(known)
@@ -359,63 +303,65 @@ class Uploader:
         try:
             self._write(lambda: log_model(self._client, self._target.uri, found, model), seconds=60.0)
         except RejectedError as error:
-            self._note([f"MLflow rejects the model of {run.name!r}: {error}"])
+            self._note(f"MLflow rejects the model of {run.name!r}: {error}")
         known["model"] = stamp
 
     def _check_place(self, known: Mapping[str, Any]) -> None:
-        experiment = self._ask(lambda: self._client.get_experiment(known["experiment_id"]))
-        note = store.check_place(experiment, self._target.uri)
-        self._note([] if note is None else [note])
+        if known["experiment_id"] not in self._places:
+            note = store.check_place(self._experiment(known["experiment_id"]), self._target.uri)
+            self._note(*([] if note is None else [note]))
+            self._places.add(known["experiment_id"])
 
     def _send_status(self, run: MirroredRun, known: dict[str, Any]) -> None:
-        status = run.status.value
-        stamp = status if run.ended_at is None else f"{status} {run.ended_at}"
+        stamp = [run.status.value, run.ended_at]
         if known.get("status") == stamp:
             return
         if run.status is RunStatus.RUNNING:
-            self._write(lambda: self._client.update_run(known["run_id"], status=status))
+            self._write(lambda: self._client.update_run(known["run_id"], status=run.status.value))
         else:
-            self._write(lambda: self._client.set_terminated(known["run_id"], status, run.ended_at))
+            self._write(lambda: self._client.set_terminated(known["run_id"], run.status.value, run.ended_at))
         known["status"] = stamp
 
-    def _note(self, lines: Sequence[str]) -> None:
+    def _note(self, *lines: str) -> None:
         self.notes += [line for line in lines if line not in self.notes]
 
     def _save(self, *, now: bool = False) -> None:
-        if (now or time.monotonic() - self._saved_at > SAVE_SECONDS) and (self.folder / "run.json").exists():
+        if (now or time.monotonic() - self._saved_at > SAVE_SECONDS) and (self.folder / RUN).exists():
             value = {"schema": SCHEMA, "stores": self._stores}
             write_text(self.folder / TRACKING, json.dumps(value, sort_keys=True))
             self._saved_at = time.monotonic()
 
 
+def _active(run: Any) -> bool:
+    return run is not None and run.info.lifecycle_stage == "active"
+
+
+def _lacking(params: Mapping[str, str], given: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the parameters that a run lacks; MLflow never changes one that is there."""
+    named = {
+        name if given.get(name, value) == value else f"{_RESOLVED}{name}": value
+        for name, value in params.items()
+    }
+    return [(name, value) for name, value in named.items() if name not in given]
+
+
 def read_tracking(folder: Path) -> dict[str, Any]:
-    """Return by store what was sent of a run; empty where nothing was, or the file is damaged."""
+    """Return by store what was sent of a run; empty where nothing was, or the file is damaged.
+
+    What is not known is sent again, which changes nothing.
+    """
     try:
         value = read_json(folder / TRACKING)
-    except InputError:
+        stores: dict[str, Any] = value["stores"] if value["schema"] == SCHEMA else {}
+        known = [run["run_id"] for sent in stores.values() for run in sent["runs"].values()]
+    except (InputError, KeyError, TypeError, AttributeError):
         return {}
-    stores = value.get("stores") if isinstance(value, dict) and value.get("schema") == SCHEMA else None
-    return {uri: sent for uri, sent in stores.items() if _usable(sent)} if isinstance(stores, dict) else {}
-
-
-def _usable(sent: Any) -> bool:
-    """Return whether what was sent to a store can be read; else it is sent again, which changes nothing."""
-    runs = sent.get("runs") if isinstance(sent, dict) else None
-    return isinstance(runs, dict) and all(
-        isinstance(run, dict) and isinstance(run.get("run_id"), str) for run in runs.values()
-    )
+    return stores if all(isinstance(run_id, str) for run_id in known) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """Where MLflow keeps a run.
-
-    Attributes:
-        uri: Tracking URI, without a password.
-        run_id: Of the run.
-        experiment_id: Of its experiment.
-        model: Id of the run, itself or one below, that holds a model, or None.
-    """
+    """Where MLflow keeps a run; `model` is the id of the run, itself or one below, that holds a model."""
 
     uri: str
     run_id: str
@@ -445,9 +391,9 @@ def recorded_run(folder: Path, target: Target) -> RecordedRun | None:
     try:
         runs = read_tracking(folder)[uri]["runs"]
         root = runs[RunRecord.read(folder).id]
-        model = next((str(run["run_id"]) for run in runs.values() if "model" in run), None)
-        return RecordedRun(
-            uri=uri, run_id=str(root["run_id"]), experiment_id=str(root["experiment_id"]), model=model
-        )
-    except (InputError, KeyError, TypeError, AttributeError):
+    except (InputError, KeyError):
         return None
+    model = next((run["run_id"] for run in runs.values() if "model" in run), None)
+    return RecordedRun(
+        uri=uri, run_id=root["run_id"], experiment_id=str(root.get("experiment_id")), model=model
+    )

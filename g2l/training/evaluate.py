@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from g2l.config import BackboneConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.datasets.labels import count_transitions
-from g2l.metrics.accumulator import SegmentationMetrics
+from g2l.metrics.scores import SegmentationMetrics
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
 

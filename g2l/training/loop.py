@@ -52,7 +52,6 @@ def fit(
     resume: bool = False,
     progress: Progress = _NO_PROGRESS,
     on_epoch: Callable[[EpochRecord], None] | None = None,
-    enough: Callable[[Sequence[EpochRecord]], bool] | None = None,
 ) -> TrainingResult:
     """Train `model` in place and leave the selected weights in it.
 
@@ -76,7 +75,6 @@ def fit(
         resume: Continue `checkpoint` if it exists.
         progress: Draws one bar of steps.
         on_epoch: Receives each record before it is saved, so that a kill may repeat one but loses none.
-        enough: Ends the training early where it returns true of all epochs so far; a pure function.
     """
     budget = budget or Budget(recipe.epochs)
     last_step = budget.amount if budget.unit == "steps" else budget.amount * len(source)
@@ -104,9 +102,7 @@ def fit(
 
     with progress.task("training", last_step) as bar:
         bar.advance(state.step)
-        while state.step < last_step and not (enough is not None and enough(state.history)):
-            stop = last_step if enough is None else (state.step // len(source) + 1) * len(source)
-            training.advance(min(stop, last_step), score=score, on_record=keep, bar=bar)
+        training.advance(last_step, score=score, on_record=keep, bar=bar)
     if not state.history[-1].metrics:  # another budget ended elsewhere, and scored there
         state.history[-1] = replace(state.history[-1], metrics=dict(score()))
     return state.result()

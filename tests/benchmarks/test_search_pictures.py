@@ -13,7 +13,7 @@ def test_every_strategy_has_a_course_within_its_money(strategy):
     assert len(seen.spent) == len(seen.findings) > 10
     assert seen.spent == sorted(seen.spent)
     assert seen.spent[-1] <= 20 * search_pictures.FULL_STEPS
-    phases = [finding.phase for finding in seen.findings]
+    phases = [finding.status.phase for finding in seen.findings]
     assert phases == sorted(phases, key=lambda phase: phase is SearchPhase.RACE)
     assert set(phases) == {SearchPhase.SEARCH, SearchPhase.RACE}
     search_pictures.draw_course(seen).canvas.draw()

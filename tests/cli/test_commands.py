@@ -63,10 +63,11 @@ def test_search_global_for_shapes(run: Run) -> None:
     line = ("search-global", *SMALL, "--executor", "serial", "--budget", "9", "--shapes", "1")
     told = run(*line, "--dry-run")
     assert told.exit_code == 0, told.stderr
-    assert "With 9.0 training equivalents, differences of" in told.stdout
+    assert "A search of 9.0 full trainings is likely to show differences of" in told.stdout
     told = run(*line, "--output-dir", "shapes")
     assert told.exit_code == 0, told.stderr
-    assert "can show" in told.stderr
+    assert "is likely to show" in told.stderr
+    assert "shapes · best" in told.stderr
     for text in (
         "Shapes against hand-designed",
         "1×2 (hand-designed)",
@@ -83,7 +84,7 @@ def test_search_global_then_local_then_train(run: Run) -> None:
     told = run(*GLOBAL, "--output-dir", "global")
     assert told.exit_code == 0, told.stderr
     for text in (
-        "This will cost",
+        "Cost",
         "expected",
         "evaluations",
         "generation 0 · best",
@@ -123,7 +124,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(run: Run) -> None:
     before = sorted(Path().rglob("*"))
     told = run("search-global", *SMALL, "--epochs", "20", "--dry-run")
     assert told.exit_code == 0, told.stderr
-    for text in ("search", "5.0", "are likely to be shown", "A full training is 60 steps."):
+    for text in ("search", "5.0", "is likely to show", "A full training is 60 steps."):
         assert text in told.stdout
     assert sorted(Path().rglob("*")) == before
     paper = run("search-global", *SMALL, "--preset", "paper", "--epochs", "5", "--dry-run", "--quiet")

@@ -42,6 +42,25 @@ def test_a_structure_is_trained_in_all_folds(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folds")
+def test_all_videos_can_be_trained_on_without_test_videos(run: Run) -> None:
+    splits = Path("data/tiny/splits")
+    lines = "".join(sorted(path.read_text() for path in splits.glob("*.split1.bundle")))
+    (splits / "train.split0.bundle").write_text(lines)
+    (splits / "test.split0.bundle").touch()
+    told = run("train", *SMALL, "--hand-designed", "--split", "0", "--output-dir", "out")
+    assert told.exit_code == 0, told.stderr
+    assert "no test videos" in told.stdout
+    assert Path("out/seed-0/model.safetensors").is_file()
+    assert json.loads(Path("out/seed-0/metrics.json").read_text()) == {}
+    told = run("report", "out", "--format", "md")
+    assert told.exit_code == 0, told.stderr
+    assert "no test videos" in Path("out/report.md").read_text()
+    assert "test.split0.bundle: expected test videos" in refusal(run("pipeline", *SMALL, "--split", "0"))
+    told = run("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run")
+    assert "Cost of a search on tiny split 1,2" in told.stdout  # all folds with test videos
+
+
+@pytest.mark.usefixtures("folds")
 def test_one_search_or_one_per_fold(run: Run) -> None:
     line = ("search-global", *SMALL, *SEARCH, "--split", "1,2")
     told = run(*line, "--output-dir", "once")
@@ -69,14 +88,14 @@ def test_a_dry_run_covers_all_folds(run: Run) -> None:
     line = ("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run", "--search-per-fold")
     told = run(*line)
     assert told.exit_code == 0, told.stderr
-    assert "A search on tiny split 1 would cost" in told.stdout
+    assert "Cost of a search on tiny split 1" in told.stdout
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in told.stdout.splitlines() if "│" in row]
     costs = [float(row[2]) for row in rows if row[0] == "all"]
     assert len(costs) == 2
     total = float(told.stdout.partition("All 2 folds: ")[2].partition(" full trainings")[0])
     assert total == pytest.approx(sum(costs), abs=0.1)
     told = run(*line, "false")  # as `mlflow run` passes it
-    assert "A search on tiny split 1,2 would cost" in told.stdout
+    assert "Cost of a search on tiny split 1,2" in told.stdout
     assert "All 2 folds" not in told.stdout
 
 

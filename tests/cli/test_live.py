@@ -89,7 +89,12 @@ def test_a_terminal_shows_the_stage_the_bars_and_the_fields(terminal, width):
         task.advance(note="f1 70.00")
         progress._bars.refresh()
     shown = stream.getvalue()
-    for text in ("stage 2 of 5: global search · 4 min left overall", "candidates", "f1 70.00", *FIELDS):
+    for text in (
+        "stage 2 of 5: global search · about 4 min left in all stages",
+        "candidates",
+        "f1 70.00",
+        *FIELDS,
+    ):
         assert text in shown
     progress.stage("stage 5 of 5: export", None)
     progress.show(())
@@ -97,7 +102,7 @@ def test_a_terminal_shows_the_stage_the_bars_and_the_fields(terminal, width):
         pass
     later = stream.getvalue().removeprefix(shown)
     assert "stage 5 of 5: export" in later
-    assert "left overall" not in later
+    assert "left in all stages" not in later
     assert FIELDS[0] not in later
 
 
@@ -112,7 +117,7 @@ def test_elsewhere_a_line_now_and_then(capsys, monkeypatch):
             progress.show(FIELDS)
             task.advance(note="loss 1")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "stage 2 of 5: local search · 4 min left overall"
+    assert lines[0] == "stage 2 of 5: local search · about 4 min left in all stages"
     assert lines.count(" · ".join(FIELDS)) == 3
     assert [line for line in lines if line.startswith("epochs")] == [
         *("epochs: 10/30 · loss 1", "epochs: 20/30 · loss 1")

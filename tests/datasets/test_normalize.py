@@ -71,3 +71,10 @@ def test_statistics_have_the_same_bits_however_a_video_is_cut_between_blocks(
         axis=1,
     )
     np.testing.assert_array_equal(by_parts, normalize(features, Normalization.VIDEO))
+
+
+@pytest.mark.filterwarnings("error")
+def test_damaged_statistics_raise_no_warning() -> None:
+    result = normalize(_features(), Normalization.TRAIN, [1e300, 1e38, 0.0], [1e-8, 1e-8, float("nan")])
+    assert not np.isfinite(result[:2]).any()
+    np.testing.assert_array_equal(result[2], 0)

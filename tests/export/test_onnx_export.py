@@ -103,24 +103,19 @@ def test_other_backbones_and_causal_ones_are_convolutions_too(name, causal, tmp_
     assert same.argmin() == 20 - backbone.topology.receptive_field(structure).future
 
 
-def test_half_precision_keeps_float32_at_the_edges(network, metadata, tmp_path):
-    report = export_onnx(network, metadata, tmp_path / "half.onnx", precision=Precision.FP16)
-    proto = onnx.load(report.path)
-    assert {value.type.tensor_type.elem_type for value in (*proto.graph.input, *proto.graph.output)} == {1}
-    assert onnx.TensorProto.FLOAT16 in {weight.data_type for weight in proto.graph.initializer}
-    assert report.reduced.agreement >= 99
-
-
-@pytest.mark.parametrize("opset", [14, 27])
-def test_an_opset_that_cannot_work_is_refused_before_anything_is_done(network, metadata, tmp_path, opset):
-    with pytest.raises(InputError, match=rf"`opset` must be in 15…26, but is {opset} instead"):
-        export_onnx(network, metadata, tmp_path / "model.onnx", opset=opset)
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("model.onnx", {"opset": 14}, "`opset` must be in 15…26, but is 14 instead"),
+        ("model.onnx", {"opset": 27}, "`opset` must be in 15…26, but is 27 instead"),
+        ("model.safetensors", {}, "`output` must end in .onnx, but is"),
+        ("model.onnx", {"precision": Precision.INT8}, "int8 must be calibrated on real features, but none"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_done(metadata, tmp_path, name, options, match):
+    with pytest.raises(InputError, match=match):
+        export_onnx(nn.Identity(), metadata, tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
-
-
-def test_another_suffix_is_refused(network, metadata, tmp_path):
-    with pytest.raises(InputError, match=r"`output` must end in .onnx, but is"):
-        export_onnx(network, metadata, tmp_path / "model.safetensors")
 
 
 class DataDependent(nn.Module):
@@ -137,7 +132,7 @@ def test_a_network_that_cannot_be_traced_leaves_the_old_file(metadata, tmp_path)
 
 
 def test_an_older_runtime_gets_its_operator_set_and_file_format(network, metadata, tmp_path):
-    report = export_onnx(network, metadata, tmp_path / "old.onnx", opset=15, ir_version=8)
+    report = export_onnx(network, metadata, tmp_path / "old.onnx", opset=15)
     proto = onnx.load(report.path)
     assert (report.opset, report.ir_version) == (15, 8) == (proto.opset_import[0].version, proto.ir_version)
     onnx.checker.check_model(proto, full_check=True)
@@ -145,17 +140,6 @@ def test_an_older_runtime_gets_its_operator_set_and_file_format(network, metadat
     with torch.inference_mode():
         expected = torch.softmax(network.eval()(torch.from_numpy(value))[-1], dim=1).numpy()
     np.testing.assert_allclose(run(report.path, features=value), expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(("opset", "ir_version"), [(18, 7), (18, 99)])
-def test_a_file_format_that_cannot_hold_the_operators_is_refused(
-    network, metadata, tmp_path, opset, ir_version
-):
-    with pytest.raises(
-        InputError, match=rf"`ir_version` must be in .* for opset {opset}, but is {ir_version}"
-    ):
-        export_onnx(network, metadata, tmp_path / "model.onnx", opset=opset, ir_version=ir_version)
-    assert not list(tmp_path.iterdir())
 
 
 def test_an_export_to_int8_is_one_file_with_its_comparison_in_it(trained, metadata, videos, tmp_path):
@@ -184,21 +168,12 @@ def test_a_refused_export_leaves_the_old_file_and_force_replaces_it(trained, met
     assert report.reduced.forced
 
 
-def test_int8_needs_videos_before_anything_is_done(metadata, tmp_path):
-    with pytest.raises(InputError, match="int8 must be calibrated on real features, but none are given"):
-        export_onnx(nn.Identity(), metadata, tmp_path / "model.onnx", precision=Precision.INT8)
-
-
-@pytest.mark.parametrize(
-    ("difference", "message"),
-    [
-        (2e-4, r"the export differs from torch by 0.0002, more than 1e-04"),
-        (float("nan"), "the network or its export gives NaN"),
-    ],
-)
-def test_an_export_that_differs_is_refused(difference, message):
+@pytest.mark.parametrize("difference", [2e-4, float("nan")])
+def test_an_export_that_differs_is_refused(difference):
     report = ExportReport(Path("model.onnx"), 20, 10, Parity(((1, 1),), difference, 100.0))
-    with pytest.raises(OperationalError, match=message):
+    with pytest.raises(
+        OperationalError, match=r"the export differs from torch by (0.0002|nan), more than 1e-"
+    ):
         report.require_parity()
     replace(report, parity=Parity(((1, 1),), 2e-5, 98.0)).require_parity()
 

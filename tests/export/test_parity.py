@@ -12,7 +12,6 @@ from g2l.structure import DilationStructure
 
 def test_lengths_cover_one_frame_less_than_the_rate_more_than_it_and_a_batch():
     assert check_lengths(DilationStructure(((1, 512), (4, 8)))) == ((1, 1), (1, 511), (1, 1029), (2, 515))
-    assert check_lengths(DilationStructure(((1,),))) == ((1, 1), (1, 2), (1, 7), (2, 4))
 
 
 @pytest.mark.parametrize(("value", "frame"), [(5.0, 0), (np.nan, 0), (5.0, -1)])

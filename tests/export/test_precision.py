@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,54 +35,32 @@ def report_of(**changes):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{}, {"agreement": 99.0, "f1": 98.0, "f1_change": -2.0}, {"f1": None}, {"f1_change": 3.0}],
+    "changes", [{"agreement": 99.0, "f1": 98.0, "f1_change": -2.0}, {"f1": None}, {"f1_change": 3.0}]
 )
 def test_what_is_good_enough_is_kept_as_it_is(changes):
     report = report_of(**changes)
-    assert report.accepted(PATH, force=False) == report
-    assert report.accepted(PATH, force=True).forced is False
+    assert report.accepted(PATH, force=False) == report == report.accepted(PATH, force=True)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"agreement": 98.94},
-            "the int8 model keeps 98.9 % of the labels of fp32 where 99 % are needed; not",
-        ),
-        ({"f1": 97.9}, "the int8 model has F1 97.9 against its segments where 98 is needed; nothing"),
-        (
-            {"f1_change": -2.1},
-            "the int8 model loses 2.1 points of F1 to the ground truth where 2 are allowed",
-        ),
-        (
-            {"agreement": 60.0, "f1": 50.0},
-            "keeps 60.0 % of the labels of fp32 where 99 % are needed and has F1 50.0 against its segments",
-        ),
+        ({"f1_change": -2.1}, "the int8 model loses 2.1 points of F1 .* where 2 are allowed"),
+        ({"agreement": 60.0, "f1": 50.0}, "keeps 60.0 % .* where 99 % are needed and has F1 50.0 .* 98 is"),
         (
             {"precision": Precision.FP16, "agreement": 90.0, "nan_frames": 100},
-            "the fp16 model keeps 90.0 % of the labels of fp32, 100 of 1000 frames being NaN, where 99 % are",
+            "the fp16 model keeps 90.0 % .* 100 of 1000 frames being NaN, where 99 % are",
         ),
     ],
 )
-def test_what_falls_short_is_refused_with_what_was_found_and_needed(changes, message, caplog):
+def test_what_falls_short_is_refused_unless_forced(changes, message, caplog):
     report = report_of(**changes)
-    with pytest.raises(OperationalError) as caught:
+    with pytest.raises(OperationalError, match=rf"^model\.onnx: .*{message}") as caught:
         report.accepted(PATH, force=False)
-    assert message in caught.value.message
-    assert caught.value.message.startswith("model.onnx: ")
     assert caught.value.hint
     assert not caplog.messages
-
-
-def test_force_keeps_it_and_says_so(caplog):
-    kept = report_of(agreement=50.0).accepted(PATH, force=True)
-    assert kept.forced
-    assert asdict(kept)["forced"] is True
-    (said,) = caplog.messages
-    assert "keeps 50.0 % of the labels" in said
-    assert "--force" in said
+    assert report.accepted(PATH, force=True).forced
+    assert "--force" in caplog.text
 
 
 def scaled(factor, *, masked=False):

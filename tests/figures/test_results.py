@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from g2l.figures.results import Costed, HoldoutCurve, arrow, context_curve, front, receptive_fields
+from g2l.figures.results import Costed, HoldoutCurve, context_curve, front, receptive_fields
 
 
 def lines(axes):
@@ -29,15 +29,6 @@ def test_the_front_joins_its_structures_and_marks_the_chosen_one():
     assert bar.lines[0].get_xydata().tolist() == [[0.4, -0.5]]
     assert bar.lines[2][0].get_segments()[0][:, 1].tolist() == pytest.approx([-1.5, 0.5])
     assert [text.get_text() for text in axes.texts] == ["4×10", "8,5,5", "3×6"]
-
-
-def test_the_arrow_goes_from_hand_designed_to_shipped():
-    start = Costed(name="hand-designed", multiply_adds=8e5, score=71.0)
-    end = Costed(name="shipped", multiply_adds=4e5, score=70.5, low=69.0, high=72.0)
-    (axes,) = arrow(start, end, "F1").axes
-    way = next(text for text in axes.texts if text.arrow_patch is not None)
-    assert (way.xyann, way.xy) == ((0.8, 71.0), (0.4, 70.5))
-    assert axes.get_xlim()[0] == 0
 
 
 def test_context_is_in_seconds_where_they_are_known():

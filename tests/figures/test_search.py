@@ -5,7 +5,6 @@ from g2l.figures.search import (
     Scored,
     best_so_far,
     fitness_over_budget,
-    fitness_over_generations,
     rate_paths,
     rates_by_stage,
 )
@@ -71,9 +70,3 @@ def test_paths_begin_at_the_start_and_have_the_numbers_of_their_layers():
     first, second = rate_paths(history, (2, 1)).axes
     assert (len(paths(first)), len(paths(second))) == (2, 1)
     assert len(rate_paths(history, (9,)).axes) == 1
-
-
-def test_fitness_has_best_mean_and_the_hand_designed_line():
-    (axes,) = fitness_over_generations([3.0, 4.0], [1.0, 2.0], 2.5, "f1").axes
-    assert [list(line.get_ydata()) for line in axes.lines] == [[3, 4], [1, 2], [2.5, 2.5]]
-    assert axes.get_ylabel() == "hold-out f1 (%)"

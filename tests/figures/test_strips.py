@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from g2l.figures import strips as module
-from g2l.figures.strips import GROUND_TRUTH, Video, _parts, strips
+from g2l.figures.strips import GROUND_TRUTH, Video, strips
 from g2l.figures.style import class_styles
 
 CLASSES = [f"class {number}" for number in range(48)]
@@ -59,18 +55,6 @@ def test_the_ground_truth_is_above_the_prediction_in_seconds():
     assert draw([3]).axes[0].get_xlabel() == "frames"
 
 
-def test_videos_share_an_axis_and_one_legend():
-    videos = [
-        Video(name, {"a": np.full(length, 3), "b": np.full(length, 1)})
-        for name, length in (("x", 4), ("y", 9))
-    ]
-    figure = strips(videos, CLASSES)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["x", "y"]
-    assert {axes.get_xlim() for axes in figure.axes} == {(0, 9)}
-    assert [axes.get_xlabel() for axes in figure.axes] == ["", "frames"]
-    assert (len(figure.legends), legend(figure)) == (1, ["1  class 1", "3  class 3"])
-
-
 def test_bars_are_where_the_segments_are_and_have_their_class():
     (axes,) = draw([1, 1, 2, 1]).axes
     assert spans(axes) == {0: [(0, 2), (2, 3), (3, 4)]}
@@ -86,21 +70,6 @@ def test_short_segments_keep_their_colour_instead_of_outline_hatch_and_number():
     assert (looks[1000.0].get_hatch(), looks[1000.0].get_linewidth()[0]) == (None, 0)
     assert looks[0.0].get_linewidth()[0] > 0
     assert [text.get_text() for text in axes.texts] == ["1", "1"]
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 900)), min_size=1, max_size=12))
-def test_a_long_video_is_drawn_in_parts_by_their_most_frequent_class(runs):
-    labels = np.repeat([label for label, _ in runs], [length for _, length in runs])
-    parts = _parts(labels)
-    if len(labels) <= module._PARTS:
-        assert parts is labels
-        return
-    owner = [frame * module._PARTS // len(labels) for frame in range(len(labels))]
-    for part in (0, 777, module._PARTS - 1):
-        counts = Counter(
-            label for label, column in zip(labels.tolist(), owner, strict=True) if column == part
-        )
-        assert counts[parts[part]] == max(counts.values())
 
 
 def test_ten_hours_are_no_more_bars_than_ten_minutes():

@@ -32,7 +32,7 @@ def test_the_better_folder_is_better_by_every_metric(reports):
         if name != "f1":
             assert one.estimate == pytest.approx(good.metrics[name] - bad.metrics[name])
         assert one.verdict == "better"
-        assert (one.sample, one.videos) == ("12 videos", 12)
+        assert (one.sample(), one.videos) == ("12 videos", 12)
     assert compare_predictions(bad, good).metrics["edit"].verdict == "worse"
     assert compare_predictions(good, good).metrics["edit"].verdict == "equal"
 

@@ -12,7 +12,6 @@ from g2l.inference.devices import (
     CUDA_PROVIDER,
     Device,
     confirm,
-    parse_device,
     plan_providers,
     provider_error,
 )
@@ -22,12 +21,6 @@ from g2l.inference.devices import (
 def cuda(monkeypatch):
     """Decides why CUDA does not work, None if it does."""
     return lambda error: monkeypatch.setattr(devices, "provider_error", lambda provider: error)
-
-
-@pytest.mark.parametrize("name", ["gpu", "CUDA", "", "cuda:0", "tensorrt"])
-def test_an_unknown_device_is_refused(name):
-    with pytest.raises(InputError, match="`device` must be one of auto, cpu, cuda, but is"):
-        parse_device(name)
 
 
 def test_cpu_asks_for_nothing_else():
@@ -89,20 +82,10 @@ def test_a_gpu_that_does_not_start_is_explained_without_noise(monkeypatch, capfd
         assert reason.endswith("(CUDA_VISIBLE_DEVICES is '-1')")
 
 
-@pytest.mark.parametrize(
-    ("printed", "cause"),
-    [
-        (
-            "[E:onnxruntime] Failed to load x.so with error: liby.so.13: no such file\nmore",
-            "liby.so.13: no such",
-        ),
-        ("[W:onnxruntime] something else", None),
-        ("", None),
-    ],
-)
-def test_the_cause_is_the_library_that_could_not_be_loaded(printed, cause):
-    found = devices._cause(printed)
-    assert found is None if cause is None else found.startswith(cause)
+def test_the_cause_is_the_library_that_could_not_be_loaded():
+    printed = "[E:onnxruntime] Failed to load x.so with error: liby.so.13: no such file\nmore"
+    assert devices._cause(printed) == "liby.so.13: no such file"
+    assert devices._cause("[W:onnxruntime] something else") is None
 
 
 def test_stderr_is_restored(capfd):

@@ -108,18 +108,15 @@ def test_padding_is_at_most_an_eighth_of_all_but_short_videos(frames):
 def test_groups_hold_each_piece_once_at_lengths_of_one_padded_length(lengths):
     wanted = pieces(lengths)
     groups = list(group_pieces(wanted, 4096))
-    assert sorted(piece.video.number for group in groups for piece in group.pieces) == list(
-        range(len(lengths))
-    )
-    alone = [group for group in groups if group.rows == 1]
-    assert all(2 * padded_length(group.frames) > 4096 for group in alone)
-    assert all(group.frames == group.pieces[0].tile.frames for group in alone)
-    groups = [group for group in groups if group.rows > 1]
-    for group in groups:
-        assert {padded_length(piece.tile.frames) for piece in group.pieces} == {group.frames}
-        assert 1 <= len(group.pieces) <= group.rows == 4096 // group.frames
-    shapes = {(group.rows, group.frames) for group in groups}
-    assert len(shapes) == len({frames for _, frames in shapes})
+    numbers = [piece.video.number for members, _, _ in groups for piece in members]
+    assert sorted(numbers) == list(range(len(lengths)))
+    for members, rows, frames in groups:
+        padded = {padded_length(piece.tile.frames) for piece in members}
+        if rows == 1:
+            assert (frames, 2 * padded.pop() > 4096) == (members[0].tile.frames, True)
+        else:
+            assert padded == {frames}
+            assert 1 <= len(members) <= rows == 4096 // frames
 
 
 class BatchFake:

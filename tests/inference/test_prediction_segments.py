@@ -58,7 +58,7 @@ def test_literal_numbers():
     rows = segment_rows("v", np.array([0, 0, 1]), probabilities, CLASSES, None)
     assert [(row.end_frame, row.confidence) for row in rows] == [(2, 0.625), (3, 1)]
     quarter = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
-    assert [row.entropy for row in rows] == pytest.approx([(np.log(2) + quarter) / 2, 0], abs=1e-7)
+    assert [row.entropy for row in rows] == [round((np.log(2) + quarter) / 2, 4), 0]
 
 
 @given(num_frames=st.integers(1, 60), seed=st.integers(0, 1000), block=st.sampled_from([1, 7, 8192]))
@@ -103,14 +103,14 @@ def timed_rows(runs, fps=FPS):
     rows, start = [], 0
     for number, (label, length) in enumerate(runs):
         end = start + length
-        seconds = (None, None) if fps is None else (start / fps, end / fps)
-        rows.append(SegmentRow("v", number, label, start, end, *seconds, 0.87654, 0.43219))
+        seconds = (None, None) if fps is None else (round(start / fps, 3), round(end / fps, 3))
+        rows.append(SegmentRow("v", number, label, start, end, *seconds, 0.8765, 0.4322))
         start = end
     return rows
 
 
 def milliseconds(rows):
-    return [(round(1000 * row.start_frame / FPS), round(1000 * row.end_frame / FPS)) for row in rows]
+    return [(round(1000 * row.start_s), round(1000 * row.end_s)) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,14 @@ def test_json(folder, runs):
     assert [(each["label"], each["start_frame"], each["end_frame"]) for each in found["segments"]] == [
         (row.label, row.start_frame, row.end_frame) for row in rows
     ]
-    first = found["segments"][0]
-    assert (first["start_s"], first["end_s"]) == (0, round(rows[0].end_frame / FPS, 3))
-    assert (first["confidence"], first["entropy"]) == (0.8765, 0.4322)
+    first = {
+        "start_s": 0,
+        "end_s": round(rows[0].end_frame / FPS, 3),
+        "confidence": 0.8765,
+        "entropy": 0.4322,
+    }
+    assert found["segments"][0].items() >= first.items()
+    assert len(found["segments"][0]) == 7
 
 
 @given(cuts)

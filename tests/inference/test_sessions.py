@@ -84,13 +84,13 @@ def test_metadata_of_another_graph_is_refused(metadata, tmp_path, feature_dim, c
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
-@pytest.mark.parametrize("content", [b"", b"garbage" * 50])
-def test_garbage_is_an_input_error_in_one_line(tmp_path, suffix, content, capfd):
+def test_garbage_is_an_input_error_in_one_line(tmp_path, suffix, capfd):
     path = tmp_path / f"bad{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=f"bad{suffix}: ") as caught:
-        open_session(path, "cpu")
-    assert "\n" not in caught.value.message
+    for content in (b"", b"garbage" * 50):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"bad{suffix}: ") as caught:
+            open_session(path, "cpu")
+        assert "\n" not in caught.value.message
     assert capfd.readouterr() == ("", "")
 
 
@@ -98,7 +98,7 @@ def test_garbage_is_an_input_error_in_one_line(tmp_path, suffix, content, capfd)
     ("field", "reason", "hint"),
     [
         ("opset", r"Opset 99 .* till opset \d+", "--opset"),
-        ("ir_version", "IR version: 99, max supported", "--ir-version"),
+        ("ir_version", "IR version: 99, max supported", "--opset"),
     ],
 )
 def test_a_model_that_is_too_new_is_refused_with_both_versions(files, tmp_path, field, reason, hint):
@@ -136,13 +136,11 @@ def test_weights_in_another_file_count_as_content_of_the_model(files, tmp_path):
     assert "beside it" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["none.onnx", "none.safetensors", "none.model"])
-def test_a_missing_file_is_named(tmp_path, name):
-    with pytest.raises(InputError, match=rf"{name}: no such file"):
-        open_session(tmp_path / name, "cpu")
-
-
-def test_another_suffix_is_refused_with_the_way_for_checkpoints(tmp_path):
+def test_wrong_names_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.onnx: no such file"):
+        open_session(tmp_path / "none.onnx", "cpu")
+    with pytest.raises(InputError, match="`device` must be one of auto, cpu, cuda, but is 'cuda:0'"):
+        open_session(tmp_path / "none.onnx", "cuda:0")
     (tmp_path / "epoch-50.model").touch()
     with pytest.raises(InputError, match=r"expected a model that ends in .onnx or .safetensors") as caught:
         open_session(tmp_path / "epoch-50.model")

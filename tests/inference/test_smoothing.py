@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from g2l.datasets.labels import log_probabilities
 from g2l.errors import InputError
 from g2l.inference.smoothing import (
-    Duration,
     Smoothing,
     SmoothingKind,
     filter_median,
@@ -106,21 +105,19 @@ def test_viterbi_over_many_blocks_removes_what_is_unlikely():
     ],
 )
 def test_a_duration_in_frames_or_seconds(text, fps, frames):
-    assert Duration.parse(text, "min_duration").frames(fps) == frames
+    assert Smoothing(kind=SmoothingKind.MEDIAN, duration=text).validate().frames(fps) == frames
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0s", "0.5", "-1", "5 frames", "1e3s", "nan", "٣", "9" * 400 + "s"]
+    "text", ["", "0", "0s", "0.5", "-1", "5 frames", "1e3s", "nan", "٣", "9" * 400, "9" * 400 + "s"]
 )
 def test_other_durations_are_refused(text):
-    with pytest.raises(
-        InputError, match=r"^`min_duration` must be a number of frames, such as 15, or of seco"
-    ):
-        Duration.parse(text, "min_duration")
+    with pytest.raises(InputError, match=r"smoothing by median must be a number of frames, .* seconds"):
+        Smoothing(kind=SmoothingKind.MEDIAN, duration=text).validate()
 
 
 def test_seconds_need_a_frame_rate(metadata):
-    settings_ = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(0.5, True))
+    settings_ = Smoothing(kind=SmoothingKind.MEDIAN, duration="0.5s")
     assert str(settings_) == "median 0.5s"
     with pytest.raises(InputError, match=r"^0.5s cannot be converted to frames: the frame rate") as caught:
         make_smoother(settings_, metadata, None)
@@ -131,7 +128,7 @@ def test_each_kind_is_made_with_its_parameter(metadata):
     labels, unused = np.array([0, 0, 0, 1, 0, 0]), np.zeros((3, 6))
     assert make_smoother(Smoothing(), metadata, 15.0) is None
     for kind in (SmoothingKind.MIN_DURATION, SmoothingKind.MEDIAN):
-        smooth = make_smoother(Smoothing(kind=kind, duration=Duration(0.2, True)), metadata, 15.0)
+        smooth = make_smoother(Smoothing(kind=kind, duration="0.2s"), metadata, 15.0)
         assert smooth(labels, unused).tolist() == [0] * 6
         with pytest.raises(InputError, match=f"^`duration` must be given for smoothing by {kind}"):
             make_smoother(Smoothing(kind=kind), metadata, 15.0)

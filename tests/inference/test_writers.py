@@ -11,10 +11,10 @@ import pytest
 from g2l.errors import InputError
 from g2l.inference.predictor import VideoPrediction
 from g2l.inference.segments import Format, SegmentRow
-from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
+from g2l.inference.smoothing import Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs, PredictionWriter
 
-MIN_DURATION = Smoothing(kind=SmoothingKind.MIN_DURATION, duration=Duration(2))
+MIN_DURATION = Smoothing(kind=SmoothingKind.MIN_DURATION, duration="2")
 EVERYTHING = Outputs(formats=tuple(Format), probabilities=True, plots="svg")
 
 
@@ -60,6 +60,19 @@ def test_everything_else_is_written_when_asked_for(metadata, tmp_path):
     assert "00:00:00,033 --> 00:00:00,100\npour" in (tmp_path / "out" / "v.srt").read_text()
     for name in ("v", "without-truth"):
         assert (tmp_path / "out" / f"{name}.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_plots_find_the_ground_truth_in_any_unicode_form(metadata, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("g2l.inference.writers.strips", lambda videos, *_: drawn.append(videos))
+    monkeypatch.setattr("g2l.inference.writers.save_figure", lambda path, figure: None)
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "cafe\u0301.txt").write_text("cut\n")
+    outputs = Outputs(plots="svg")
+    writer = PredictionWriter(tmp_path / "out", metadata, outputs, ground_truth=tmp_path / "truth")
+    writer.add(prediction("caf\u00e9", [1]))
+    ((video,),) = drawn
+    assert set(video.rows) == {"ground truth", "prediction"}
 
 
 def test_smoothed_labels_are_written_everywhere_and_what_they_were_is_kept(metadata, tmp_path):

@@ -28,13 +28,19 @@ def interval(estimate, low, high, **more) -> Comparison:
         (
             interval(0.3, -0.4, 0.9, margin=0.5),
             "undecided",
-            "undecided (+0.3, 95 % interval −0.4 to 0.9; 5 seeds, which can show differences of 2.2 or more)",
+            "undecided (+0.3, 95 % interval −0.4 to 0.9; 5 seeds; likely to detect differences of 2.2 or "
+            "more)",
         ),
         (
             interval(0.3, -1.2, 1.9, folds=2, videos=24, more=(3, "folds")),
             "undecided",
-            "undecided (+0.3, 95 % interval −1.2 to 1.9; 2 folds, 5 seeds, 24 videos, which can show "
-            "differences of 2.2 or more; about 3 more folds would decide)",
+            "undecided (+0.3, 95 % interval −1.2 to 1.9; 2 folds, 5 seeds, 24 videos; likely to "
+            "detect differences of 2.2 or more; about 3 more folds would decide)",
+        ),
+        (
+            interval(2.1, 0.6, 3.4, folds=5),
+            "better",
+            "better by 2.1 (95 % interval 0.6 to 3.4; 5 folds with 1 seed each)",
         ),
         (Comparison(estimate=1.5), "undecided", "undecided (+1.5; one seed has no interval)"),
         (Comparison(estimate=-0.04, videos=1), "undecided", "undecided (+0.0; one video has no interval)"),
@@ -90,7 +96,7 @@ def test_interval_holds_the_mean_and_turns_with_the_sides(scores):
     assert turned.estimate == pytest.approx(-found.estimate)
     width = found.high - found.low
     # Both are drawn anew, so they agree up to what 2,000 resamples know of a quantile.
-    assert turned.high == pytest.approx(-found.low, abs=0.1 * width + 1e-9)
+    assert turned.high == pytest.approx(-found.low, abs=0.25 * width + 1e-9)
 
 
 @pytest.mark.parametrize(("seeds", "least"), [(3, 0.91), (5, 0.91)])
@@ -117,9 +123,10 @@ def test_values_of_another_kind_are_refused(wrong):
 
 
 def test_wrong_lists_are_refused():
-    with pytest.raises(InputError, match=r"^`theirs` must hold 2 scores, but holds 1 instead\.$"):
-        compare([1.0, 2.0], [1.0])
-    with pytest.raises(InputError, match=r"^`ours` must hold at least one score, but is empty instead\.$"):
-        compare([], [])
-    with pytest.raises(InputError, match=r"^`ours` and `theirs` must be finite, but are not\.$"):
-        compare([1.0, math.nan], [1.0, 2.0])
+    for ours, theirs, match in (
+        ([1.0, 2.0], [1.0], "but hold 2 and 1"),
+        ([], [], "but hold 0 and 0"),
+        ([1.0, math.nan], [1.0, 2.0], "must be finite"),
+    ):
+        with pytest.raises(InputError, match=match):
+            compare(ours, theirs)

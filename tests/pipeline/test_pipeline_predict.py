@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_training(context, tiny, model, session, feature
     assert outcome.report.metrics == expected == read_json(context.folder / "metrics.json")
     assert StatusRecord.read(context.folder).status is RunStatus.FINISHED
     settings = RunRecord.read(context.folder).settings
-    assert (settings["videos"], settings["device"]) == (3, outcome.device_report)
+    assert (settings["videos"], settings["device"]) == (3, session.device_report)
     result = read_result(context.folder)
     assert result["recorded"]["metrics"] == expected
     labels = {f"{name}.txt" for name in test_videos}
@@ -151,7 +151,7 @@ def test_labels_that_g2l_did_not_write_are_not_replaced(context, session, featur
     path = context.folder / f"{features[0].stem}.txt"
     path.write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(InputError, match=rf"{path.name} would be replaced, but was not written by g2l"):
+        with pytest.raises(InputError, match=rf"not written by g2l: {path.name}"):
             predict(replace(context, resume=resume), session, features, overwrite=overwrite)
     assert [(each.name, each.read_text()) for each in context.folder.iterdir()] == [(path.name, "mine")]
 

@@ -19,7 +19,7 @@ from g2l.inference import predictor, tiling
 from g2l.inference.devices import Device
 from g2l.inference.segments import Format
 from g2l.inference.sessions import TorchSession
-from g2l.inference.smoothing import Duration, Smoothing, SmoothingKind
+from g2l.inference.smoothing import Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.models.metadata import ModelMetadata
 from g2l.models.registry import build_backbone
@@ -279,7 +279,7 @@ def test_names_that_can_have_no_files_are_refused_one_by_one_before_anything_is_
 
 
 def test_long_videos_leave_the_same_files_as_short_memory(data, work, monkeypatch):
-    smoothing = Smoothing(kind=SmoothingKind.MEDIAN, duration=Duration(5))
+    smoothing = Smoothing(kind=SmoothingKind.MEDIAN, duration="5")
     everything = Outputs(probabilities=True, formats=tuple(Format), smoothing=smoothing)
     plan = predictor.plan_capacity
     for outputs in (everything, Outputs()):

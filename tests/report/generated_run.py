@@ -17,7 +17,6 @@ from g2l.structure import DilationStructure
 
 BACKBONE = BackboneConfig(stages=4, layers=10)
 HAND_DESIGNED = BACKBONE.hand_designed()
-ORIGINS = ("random", "crossover", "mutation")
 
 
 def write_run(
@@ -93,23 +92,11 @@ def global_search(folder: Path, shared: dict, config: GlobalSearchConfig, candid
     settings = shared | {"search": config.as_dict(), "seed": 0}
     header = {"hand_designed": HAND_DESIGNED.as_lists(), "seed": 0}
     lines = [{"event": "header", "schema": SCHEMA, "settings": header}]
-    best: list[tuple[float, int]] = []
-    for number, (structure, score) in enumerate(zip(structures, scores.tolist(), strict=True)):
+    for structure, score in zip(structures, scores.tolist(), strict=True):
         evaluation = Evaluation(
             structure=structure, budget=Budget(120, "steps"), seed=0, metrics=metrics(score), seconds=1.0
         )
-        lines.append(
-            {
-                "event": "evaluation",
-                "generation": number // config.population,
-                "cached": False,
-                "evaluation": evaluation_to_json(evaluation),
-            }
-        )
-        best.append((score, number))
-        if (number + 1) % config.population == 0:
-            best = sorted(best, reverse=True)[: config.population]
-            lines.append(generation(number // config.population, best, structures))
+        lines.append({"event": "evaluation", "evaluation": evaluation_to_json(evaluation)})
     winner = structures[int(scores.argmax())]
     write_text(folder / "journal.jsonl", "".join(f"{canonical_json(line)}\n" for line in lines))
     structure_file(folder / "structure.json", winner)
@@ -130,30 +117,6 @@ def global_search(folder: Path, shared: dict, config: GlobalSearchConfig, candid
     }
     write_json(folder / "result.json", result)
     return winner
-
-
-def generation(number: int, best: list[tuple[float, int]], structures: list[DilationStructure]) -> dict:
-    values = [score for score, _ in best]
-    return {
-        "event": "generation",
-        "generation": number,
-        "best": values[0],
-        "mean": float(np.mean(values)),
-        "median": float(np.median(values)),
-        "diversity": 0.9 / (number + 1),
-        "evaluations": len(best),
-        "cache_hits": 0,
-        "failures": 0,
-        "population": [
-            {
-                "structure": structures[which].as_lists(),
-                "fitness": score,
-                "order": which,
-                "origin": "hand-designed" if which == 0 else ORIGINS[which % len(ORIGINS)],
-            }
-            for score, which in best
-        ],
-    }
 
 
 def local_search(folder: Path, shared: dict, start: DilationStructure, random) -> DilationStructure:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import pytest
 
 from g2l.report.render import write_report
 from g2l.tracking.environment import load_mlflow
 from tests.report.browser import browser, chromium, served
+from tests.tracking.mlflow_server import Server
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (g2l[test])")
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="there is no chromium (apt install chromium)"),
     pytest.mark.timeout(300),
 ]
-WIDTHS = {"desktop": 1280, "phone": 390}
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +55,7 @@ def address(report):
         yield f"{root}/report.html"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_it_opens_without_a_complaint(window, address, width, scheme):
     with Visit(window, address, width, color_scheme=scheme) as visit:
         assert visit.page.locator("main > section").count() == 10
@@ -74,18 +65,6 @@ def test_it_opens_without_a_complaint(window, address, width, scheme):
         assert [url for url in visit.requests if not url.endswith("/favicon.ico")] == [address]
         dark = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (dark == "rgb(255, 255, 255)") == (scheme == "light")
-
-
-def test_figures_have_names_and_descriptions(window, address):
-    with Visit(window, address) as visit:
-        images = visit.page.get_by_role("img")
-        assert images.count() == 7
-        for number in range(images.count()):
-            names = images.nth(number).get_attribute("aria-labelledby").split()
-            assert all(len(visit.page.locator(f"#{name}").text_content()) > 3 for name in names)
-            box = images.nth(number).bounding_box()
-            assert box["width"] > 300
-            assert box["height"] > 60
 
 
 def test_everything_can_be_reached_by_the_keyboard(window, address):
@@ -100,15 +79,6 @@ def test_everything_can_be_reached_by_the_keyboard(window, address):
         assert page.locator("details[open]").count() == 1
 
 
-def test_hostile_names_stay_text(window, hostile, tmp_path):
-    write_report({str(hostile): hostile}, tmp_path / "report.html")
-    with served(tmp_path) as root, Visit(window, f"{root}/report.html") as visit:
-        assert visit.page.locator("script").count() == 1
-        assert "<script>alert('x')</script>" in visit.page.locator("h1").text_content()
-        assert visit.page.locator("main > section").count() == 10
-        assert visit.complaints == []
-
-
 def test_what_the_policy_forbids_does_not_run(window, report, tmp_path):
     """Were a name ever not escaped, it still could not run or fetch anything."""
     attack = "<script>document.title='taken'</script><img src='http://127.0.0.1:9/x' onerror='alert(1)'>"
@@ -121,37 +91,9 @@ def test_what_the_policy_forbids_does_not_run(window, report, tmp_path):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A real `mlflow server` on a database of its own; yields its address."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    store = f"sqlite:///{folder / 'mlflow.db'}"
-    command = ["-m", "mlflow", "server", "--port", str(port), "--backend-store-uri", store]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
-    log = (folder / "log").open("wb")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    process = subprocess.Popen(
-        [sys.executable, *command], cwd=folder, stdout=log, stderr=log, env=kept, start_new_session=True
-    )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
-        log.close()
-
-
-def _wait(address: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(480):
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.25)
-    pytest.fail(f"mlflow server does not answer: {log.read_text()}")
+    server = Server(tmp_path_factory.mktemp("mlflow"))
+    yield server.uri
+    server.kill()
 
 
 def test_it_opens_in_the_artifact_viewer_of_mlflow(window, server, report):

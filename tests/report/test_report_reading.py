@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from g2l.errors import InputError
 from g2l.figures.search import Scored
-from g2l.metrics.scores import F1Counts, VideoScores
 from g2l.records import RunKind, RunRecord, RunStatus, StatusRecord
 from g2l.report.reading import read_run, read_runs
 from g2l.report.render import build_report, markdown
-from tests.report.generated_run import BACKBONE, HAND_DESIGNED, context, epochs, search_of_shapes, write_run
+from tests.report.generated_run import BACKBONE, context, epochs, search_of_shapes, write_run
 
 
 def test_a_pipeline_is_read_whole(generated):
@@ -30,12 +29,6 @@ def test_a_pipeline_is_read_whole(generated):
     assert run.data.frames["train"] == {"S9_Train": 700}
     assert run.versions["commit"] == "0123abc"
     assert run.command[1:3] == ("pipeline", "--dataset")
-
-
-def test_scores_of_candidates_come_with_what_was_spent(generated):
-    search = read_run(generated).search
-    assert [score.spent for score in search.scores] == [120 * number for number in range(1, 13)]
-    assert search.hand_designed == HAND_DESIGNED
 
 
 def test_a_training_that_goes_on_is_paid_once_and_failures_and_fresh_seeds_are_told_apart(tmp_path):
@@ -66,13 +59,6 @@ def test_a_class_that_does_not_occur_has_no_scores(tmp_path):
     assert name in markdown(build_report([run]))
 
 
-def test_paths_of_rates_start_where_the_search_did(generated):
-    local = read_run(generated).local
-    assert (len(local.paths), len(local.updates)) == (40, 10)
-    assert [path[0] for path in local.paths.values()] == list(local.start.rates)
-    assert [path[-1] for path in local.paths.values()] == list(local.found.rates)
-
-
 def test_hold_out_curves_of_trainings_are_read(generated, tmp_path):
     run = read_run(generated)
     assert list(run.curves) == ["hand-designed", "searched"]
@@ -97,29 +83,17 @@ def test_a_search_of_shapes_is_read_with_its_curves(tmp_path):
     }
 
 
-def test_a_measurement_of_context_is_read(tmp_path):
-    run = read_run(context(tmp_path / "run"))
-    assert (run.kind, run.context.frames, run.context.needed) == ("context", (29, 125, 509), 1)
-    (tmp_path / "run" / "result.json").unlink()
-    assert read_run(tmp_path / "run").context is None
-
-
-@pytest.mark.parametrize(
-    ("stage", "kind", "has"),
-    [
-        ("search-global", "search-global", {"search"}),
-        ("search-local", "search-local", {"local"}),
-        ("train-searched", "train", {"trainings"}),
-        ("train-searched/seed-1", "seed", {"trainings"}),
-        ("predictions", "predict", {"predictions"}),
-    ],
-)
-def test_every_stage_can_be_read_by_itself(generated, stage, kind, has):
-    run = read_run(generated / stage)
-    parts = {"search", "local", "trainings", "predictions"}
-    assert run.kind == kind
-    assert {part for part in parts if getattr(run, part)} == has
-    assert [len(training.seeds) for training in run.trainings] in ([], [1], [2])
+def test_every_stage_can_be_read_by_itself(generated):
+    stages = {
+        "search-global": "search",
+        "search-local": "local",
+        "train-searched": "trainings",
+        "train-searched/seed-1": "trainings",
+        "predictions": "predictions",
+    }
+    for stage, part in stages.items():
+        run = read_run(generated / stage)
+        assert [one for one in dict.fromkeys(stages.values()) if getattr(run, one)] == [part]
 
 
 def test_predictions_without_truth_are_read_from_their_segments(tmp_path):
@@ -197,9 +171,7 @@ LINE_FILES = (
     "shapes/search-global/journal.jsonl",
     "train-searched/seed-0/epochs.jsonl",
 )
-OTHER_KINDS = st.sampled_from(
-    [None, True, -1, 0, 2.5, 1e308, -1e308, 10**400, "", "text", "\x00", [], [1], {}, {"a": 1}, [[]]]
-)
+OTHER_KINDS = st.sampled_from([None, True, -1, 0, 1e308, 10**400, "", "\x00", [], [1], {}, {"a": 1}, [[]]])
 
 
 def places(value, path=()):
@@ -210,9 +182,8 @@ def places(value, path=()):
         yield from places(one, (*path, key))
 
 
-@pytest.mark.parametrize("file", JSON_FILES + LINE_FILES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=st.data())
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(file=st.sampled_from(JSON_FILES + LINE_FILES), drawn=st.data())
 def test_a_value_of_another_kind_is_one_line_that_names_the_file_or_a_report(
     generated, tmp_path, file, drawn
 ):
@@ -270,14 +241,6 @@ def test_a_run_of_this_version_is_read_like_one_of_0_1_0(generated, tmp_path):
     assert read_run(folder).unfinished == "This run was stopped before its end (Ctrl-C)."
 
 
-def test_scores_of_test_videos_are_read(generated, tmp_path):
-    folder = shutil.copytree(generated, tmp_path / "run")
-    scores = VideoScores(5, 9, None, (F1Counts(),) * 3)
-    path = folder / "train-searched" / "seed-0" / "result.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_videos": {"a": scores.as_dict()}}))
-    assert read_run(folder).trainings[1].seeds[0].videos == {"a": scores}
-
-
 def test_a_line_that_was_cut_anywhere_is_left_out_or_named(generated, tmp_path):
     """A kill or a full disk ends a file anywhere; what is there before is shown."""
     folder = shutil.copytree(generated, tmp_path / "run")
@@ -287,7 +250,7 @@ def test_a_line_that_was_cut_anywhere_is_left_out_or_named(generated, tmp_path):
         "train-searched/seed-0/epochs.jsonl",
     ):
         whole = (folder / name).read_bytes()
-        for end in (0, 1, 40, len(whole) // 2, len(whole) - 2, len(whole) - 1):
+        for end in (1, len(whole) // 2, len(whole) - 1):
             (folder / name).write_bytes(whole[:end])
             try:
                 found = read_run(folder).source

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.comparison_coverage import simulate
-from g2l.metrics.comparison import Comparison
 from g2l.metrics.video_comparison import compare_videos
 from g2l.progress import duration
 from g2l.report import progress
-from g2l.report.answer import PAPER_TRAININGS, across, compared, cost, full_trainings, result
+from g2l.report.answer import PAPER_TRAININGS, across, cost, full_trainings, result
 from g2l.report.blocks import Matrix
 from g2l.report.facts import RunFacts, SeedFacts, TrainingFacts, VideoFacts
 from g2l.report.origin import command_line, data, reproduce
@@ -107,11 +106,6 @@ def test_context_is_its_sentence_and_its_scores(tmp_path):
     assert picture.draw().axes[0].get_xlabel() == "receptive field (s)"
 
 
-def test_a_difference_is_said_as_the_command_says_it():
-    difference = Comparison(-2.0, 0.5, -3.1, -0.9, 4)
-    assert compared("gtea split 1", "Winner", difference).endswith(f"gtea split 1: {difference.words()}.")
-
-
 def test_trainings_of_two_runs_are_compared_if_nothing_else_differs(run):
     hand_designed, searched = run.trainings
     settings = {"data": {"dataset": "d", "split": 1, "data_root": "here"}, "recipe": {"epochs": 9}}
@@ -146,11 +140,6 @@ def test_the_splits_of_several_pipelines_are_compared_as_one(run):
     assert (subject, name) == ("kitchen splits 0, 1", "Structure searched")
     assert difference == compare_videos(ours, theirs)
     assert list(across(runs[:1])) == []
-
-
-def test_why_a_run_is_not_finished_is_a_warning(run):
-    stopped = replace(run, unfinished="This run was stopped before its end (disk full).")
-    assert "disk full" in result([stopped])[2].items[0]
 
 
 def test_cost_is_told_in_full_trainings_and_against_the_paper(run):
@@ -204,7 +193,9 @@ def test_the_structure_is_shown_beside_the_hand_designed_one(run):
     assert "no frame rate was given" in texts(structure([replace(run, fps=None)]))
 
 
-def test_branches_that_were_kept_are_told(run):
+def test_what_to_know_before_numbers_are_believed_is_a_warning(run):
+    stopped = replace(run, unfinished="This run was stopped before its end (disk full).")
+    assert "disk full" in result([stopped])[2].items[0]
     kept = replace(run, ending="multiple")
     assert structure([kept])[2].items[0].startswith("The network that was kept has several branches")
 

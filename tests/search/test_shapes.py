@@ -224,7 +224,7 @@ def test_rates_no_better_than_those_of_the_shape_are_not_taken():
 def test_shapes_leave_half_of_the_budget_to_the_rates():
     config = GlobalSearchConfig(space=Space.BOTH, trainings=30.0, leaders=2)
     plan = plan_shapes(config, shape_space(allowed=30.0, rates=RATES))
-    assert "With 15.0 training equivalents" in plan.power
+    assert "A search of 15.0 full trainings" in plan.power
     assert 15 < plan.expected.training_equivalents <= 30
     with pytest.raises(InputError, match="must pay for two candidates"):
         plan_shapes(
@@ -262,7 +262,7 @@ def test_a_budget_says_what_it_can_show():
     plan = plan_shapes(config, shape_space(), seconds_per_step=0.5, bytes_per_checkpoint=10)
     assert plan.expected.training_equivalents == 20.0
     assert plan.expected.seconds == 20 * FULL * 0.5
-    assert "With 20.0 training equivalents, differences of " in plan.power
+    assert "A search of 20.0 full trainings is likely to show differences of " in plan.power
     larger = plan_shapes(config, shape_space(allowed=80.0))
     assert larger.power != plan.power
     with pytest.raises(InputError, match="must pay for a pair of trainings"):

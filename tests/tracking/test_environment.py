@@ -70,14 +70,6 @@ def test_a_password_is_not_shown():
     assert without_password("sqlite:///a@b.db") == "sqlite:///a@b.db"
 
 
-def test_a_root_run_tells_where_it_comes_from(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["g2l", "train", "--dataset", "my data"])
-    found = environment()
-    assert found["command"] == ["g2l", "train", "--dataset", "my data"]
-    assert {"g2l", "torch", "mlflow", "python"} <= set(found["versions"])
-    assert found["user"]
-
-
 def test_a_command_imports_no_mlflow():
     script = "import sys, g2l.tracking.process, g2l.tracking.resolve; print('mlflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -51,15 +51,6 @@ def test_every_parameter_is_an_option(name):
     assert set(options) <= known
 
 
-def test_nothing_is_downloaded_or_required_to_exist():
-    types = {
-        parameter["type"]
-        for entry in SPECIFICATION["entry_points"].values()
-        for parameter in entry["parameters"].values()
-    }
-    assert types == {"string"}
-
-
 def test_the_environment_is_that_of_the_package():
     environment = yaml.safe_load((ROOT / "conda.yaml").read_text())
     python, _, packages = environment["dependencies"]

@@ -87,27 +87,20 @@ def ask(address, content):
 
 @pytest.mark.timeout(200)
 def test_a_served_model_answers_with_labels(address, onnx_file, workdir):
-    generator = np.random.default_rng(0)
-    videos = {"a": generator.normal(0, 2, (4, 25)), "b": generator.normal(0, 2, (4, 6))}
-    (workdir / "features").mkdir()
-    for name, video in videos.items():
-        np.save(workdir / "features" / f"{name}.npy", video)
-    paths = [workdir / "features" / f"{name}.npy" for name in videos]
-    predictions = list(Predictor(open_session(onnx_file, "cpu")).predict(paths))
-    expected = [{"labels": [CLASSES[index] for index in found.labels]} for found in predictions]
-
-    assert ask(address, {"inputs": [videos["a"].tolist()]}) == (200, {"predictions": expected[:1]})
-    records = [{"features": video.tolist()} for video in videos.values()]
-    assert ask(address, {"dataframe_records": records}) == (200, {"predictions": expected})
-    assert ask(address, {"inputs": ["a.npy", "b.npy"]}) == (200, {"predictions": expected})
-    asked = {"inputs": [videos["b"].tolist()], "params": {"probabilities": True}}
-    status, answer = ask(address, asked)
+    video = np.random.default_rng(0).normal(0, 2, (4, 25))
+    path = workdir / "features" / "a.npy"
+    path.parent.mkdir()
+    np.save(path, video)
+    (prediction,) = Predictor(open_session(onnx_file, "cpu")).predict([path])
+    expected = [{"labels": [CLASSES[index] for index in prediction.labels]}]
+    for asked in (
+        {"inputs": [video.tolist()]},
+        {"dataframe_records": [{"features": video.tolist()}]},
+        {"inputs": ["a.npy"]},
+    ):
+        assert ask(address, asked) == (200, {"predictions": expected})
+    status, answer = ask(address, {"inputs": ["a.npy"], "params": {"probabilities": True}})
     assert (status, answer["predictions"][0]["classes"]) == (200, list(CLASSES))
-    np.testing.assert_allclose(answer["predictions"][0]["probabilities"], predictions[1].probabilities)
-
     status, answer = ask(address, {"inputs": ["../mlflow.db"]})
     assert status == 400
     assert "'../mlflow.db' is not read: it is outside the folder" in answer["message"]
-    status, answer = ask(address, {"inputs": [[[1, 2]]]})
-    assert status == 400
-    assert "expected features of shape 4 × frames, but found (1, 2)" in answer["message"]

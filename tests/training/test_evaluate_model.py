@@ -7,7 +7,7 @@ from torch import nn
 
 from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.metrics.accumulator import SegmentationMetrics
+from g2l.metrics.scores import SegmentationMetrics
 from g2l.training.evaluate import evaluate_model, predict_labels
 
 CPU = torch.device("cpu")

@@ -47,19 +47,6 @@ def interrupt_at(event):
     return Recorder(act)
 
 
-def test_a_training_that_ends_early_is_resumed_to_the_same_end(tmp_path):
-    path = tmp_path / "last.ckpt"
-    expected = tiny_fit(callbacks=[Recorder()], enough=lambda history: len(history) == 3)
-    assert expected[1].epochs == 3
-    with pytest.raises(InterruptedTrainingError):
-        tiny_fit(callbacks=[interrupt_at(("step", 5))], checkpoint=path)
-    for _ in range(2):  # then of one that has ended
-        found = tiny_fit(
-            callbacks=[Recorder()], checkpoint=path, resume=True, enough=lambda history: len(history) == 3
-        )
-        assert_same(found, expected)
-
-
 @pytest.mark.parametrize("event", [("step", 2), ("step", 5), ("epoch", 3), ("step", 12)])
 def test_resume_equals_an_uninterrupted_training(tmp_path, event):
     path = tmp_path / "last.ckpt"

@@ -18,7 +18,7 @@ from g2l.datasets.convert.segments import LabelSettings, SegmentTable
 from g2l.datasets.convert.sources import FeatureSource, find_layout, find_sources
 from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import FACTS_NAME, read_feature_facts, write_dataset_facts
-from g2l.datasets.holdout import cut_holdout
+from g2l.datasets.holdout import cut_holdout, subjects_of
 from g2l.datasets.labels import write_labels
 from g2l.datasets.layout import (
     ClassMapping,
@@ -181,9 +181,11 @@ def _match_videos(features: Path, found: Sources, table: SegmentTable) -> None:
 
 
 def _split(request: ConversionRequest, names: list[str], issues: list[DataError]) -> Splits:
-    """Return the given bundles, or one split with no subject on both sides."""
+    """Return the given bundles, or one split, or one per subject; no subject is on both sides."""
     if request.bundles is not None:
         return _given_splits(request.bundles, names, issues)
+    if request.leave_one_out:
+        return _leave_one_out(request, names)
     if len(names) < 2:
         needed = "a split into train and test needs at least 2 videos with segments"
         raise DataError(request.features, None, f"{needed}, but found {len(names)}.")
@@ -193,6 +195,27 @@ def _split(request: ConversionRequest, names: list[str], issues: list[DataError]
         hint = "--group-pattern finds the subject in a name; '' when there is none."
         issues.append(DataWarning(request.features, None, message, hint=hint))
     return {1: (cut.train, cut.holdout)}
+
+
+def _leave_one_out(request: ConversionRequest, names: list[str]) -> Splits:
+    """Return one split per subject, or per video where the group pattern is empty."""
+    subjects = subjects_of(names, request.group_pattern)
+    if request.group_pattern == "" and len(names) > 1:
+        subjects = {name: name for name in names}
+    if not subjects:
+        raise DataError(
+            request.features,
+            None,
+            "expected at least 2 subjects in the names of the videos, one for each split.",
+            hint="--group-pattern finds the subject in a name; '' takes each video as one.",
+        )
+    return {
+        number: (
+            tuple(name for name in names if subjects[name] != subject),
+            tuple(name for name in names if subjects[name] == subject),
+        )
+        for number, subject in enumerate(sorted(set(subjects.values())), start=1)
+    }
 
 
 def _given_splits(folder: Path, names: Sequence[str], issues: list[DataError]) -> Splits:

@@ -65,6 +65,7 @@ class ConversionRequest(Settings):
         "Splits to keep: folder of train.split<k>.bundle and test.split<k>.bundle.",
         default_text="one new split",
     )
+    leave_one_out: bool = setting(False, "Make one split per subject, which is tested on.")
     test_fraction: float = setting(
         0.25, "Fraction of subjects in the test partition of a new split.", above=0, below=1
     )
@@ -78,5 +79,7 @@ class ConversionRequest(Settings):
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
         yield from super().errors()
+        if self.leave_one_out and self.bundles is not None:
+            yield "`leave_one_out` must be left out where `bundles` gives the splits."
         if not self.background.strip() or not self.background.isprintable():
             yield f"`background` must be a class name, but is {self.background!r} instead."

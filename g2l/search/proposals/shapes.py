@@ -218,9 +218,9 @@ def plan_shapes(
     blocks = max(1.0, allowed / block)
     needed = wanted * block / space.full_steps
     power = (
-        f"With {allowed / space.full_steps:.1f} training equivalents, differences of "
-        f"{smallest_difference(blocks):.1f} points and more are likely to be shown; a margin of "
-        f"{config.margin:g} points without prior knowledge takes about {needed:.0f}."
+        f"A search of {allowed / space.full_steps:.1f} full trainings is likely to show differences of "
+        f"{smallest_difference(blocks):.1f} points or more; to show differences of {config.margin:g} points "
+        f"takes about {needed:.0f}."
     )
     rates = 0
     if space.rates is not None:  # refuses a budget that is too small, too

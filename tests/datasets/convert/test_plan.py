@@ -101,6 +101,21 @@ def test_no_subject_is_on_both_sides(source: Source) -> None:
     assert source.plan(group_pattern=r"^S(\d)", test_fraction=0.3).splits == plan.splits
 
 
+def test_one_split_per_subject(source: Source) -> None:
+    assert source.plan(group_pattern=r"^S(\d)", leave_one_out=True).splits == {
+        1: (("S2.b_B", "S2_A", "S3_A"), ("S1_A", "S1_B")),
+        2: (("S1_A", "S1_B", "S3_A"), ("S2.b_B", "S2_A")),
+        3: (("S1_A", "S1_B", "S2.b_B", "S2_A"), ("S3_A",)),
+    }
+    assert source.plan(group_pattern="", leave_one_out=True).facts.splits == dict.fromkeys(
+        range(1, 6), (4, 1)
+    )
+    (issue,) = source.plan(group_pattern=r"^(S)", leave_one_out=True).errors
+    assert "at least 2 subjects" in issue.reason
+    with pytest.raises(InputError, match=r"`leave_one_out`.*`bundles`"):
+        source.plan(leave_one_out=True, bundles=source.root)
+
+
 def test_given_bundles_are_kept(source: Source) -> None:
     bundles = source.bundles(
         train2="S1_A.txt S1_B.txt", test2="S2_A.txt", train7="S2_A S2.b_B S3_A", test7="S1_A S1_B"
