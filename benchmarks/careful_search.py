@@ -78,7 +78,7 @@ def run(
     torch.set_num_threads(1)
     with open_run(folder, device="cpu", resume=True, evaluations=evaluations) as context:
         search = prepare_search(context.data, careful_task(data, executor))
-        search_globally(context, search, on_plan=lambda plan: None)
+        search_globally(context, search)
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def run_once(kind: str, budget: int, seed: int) -> dict[str, Any]:
         write_dataset(work, kind, independent_frames(seed) if kind == NULL else planted_lag(seed))
         left_out = mock.patch.multiple(pipeline, _export=none, _predict=none, write_report=none)
         with left_out, open_run(work / "run", device="cpu") as context:
-            pipeline.run_pipeline(context, task_of(kind, work, budget, seed), on_plan=lambda _: None)
+            pipeline.run_pipeline(context, task_of(kind, work, budget, seed))
         summary = read_json(work / "run" / SUMMARY)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -42,7 +42,7 @@ def measure(folder: Path, *, pairs: int) -> list[float]:
         start = None if upload is None else upload.start
         with open_run(folder / f"run-{next(numbers)}", device="cpu", on_start=start) as context:
             search = prepare_search(context.data, _task(data))
-            found = search_globally(context, search, on_plan=lambda plan: None)
+            found = search_globally(context, search)
         if upload is not None:
             upload.finish()
         return (_processor_seconds() - started) / found.evaluations

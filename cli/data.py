@@ -105,6 +105,7 @@ def validate(data: Annotated[DataConfig, Uses(only=("dataset", "data_root"))], s
         _print_facts(path, report.facts)
     if report.errors:
         raise InputError(f"{path}: {_count(report.issues)}.")
+    console.say(f"{path}: no errors{f', {warned}' if (warned := _count(report.issues)) else ''}.")
 
 
 def convert(config: ConvertConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import (
@@ -103,16 +104,12 @@ def demo(run: RunConfig) -> None:
 def _run(
     context: RunContext, task: PipelineTask, folds: tuple[int, ...], title: str, chosen: FoldsConfig
 ) -> None:
-    from g2l.pipeline.pipeline_folds import run_folds
+    from g2l.pipeline.pipeline import run_folds
 
+    view = tables.SearchView(context.progress.show)
+    context = replace(context, on_plan=tables.cost_plan, observers=(view,))
     outcome = run_folds(
-        context,
-        task,
-        folds,
-        search_per_fold=chosen.search_per_fold,
-        workers=chosen.fold_workers,
-        on_plan=tables.cost_plan,
-        observers=[tables.SearchView(context.progress.show)],
+        context, task, folds, search_per_fold=chosen.search_per_fold, workers=chosen.fold_workers
     )
     if len(folds) == 1:
         tables.comparison(title, outcome.folds[folds[0]], task.backbone.topology)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from g2l.config import (
@@ -24,7 +23,6 @@ from .session import run_context
 from .settings import FoldsConfig, PresetConfig, RunConfig, printing
 
 if TYPE_CHECKING:
-    from g2l.pipeline.context import RunContext
     from g2l.pipeline.search_outcome import GlobalSearchOutcome
 
 ONLY_FOR = {
@@ -119,7 +117,7 @@ def search_global(
     from g2l.datasets.facts import resolve_config
     from g2l.pipeline.candidates import GlobalSearchTask
     from g2l.pipeline.data import DataSets
-    from g2l.pipeline.folds import Ahead, chosen_folds, common_data, fold_data, search_folds
+    from g2l.pipeline.folds import chosen_folds, common_data, fold_data, search_folds
     from g2l.pipeline.search_global import plan, prepare_search, search_fold
 
     check_backbone(backbone)
@@ -127,9 +125,11 @@ def search_global(
     task = GlobalSearchTask(
         data=resolve_config(data), backbone=backbone, recipe=recipe, search=search, seed=run.seed
     )
-    places = fold_data(task.data, chosen) if folds.search_per_fold else (common_data(task.data, chosen),)
     if run.dry_run:
         console.configure(quiet=run.quiet)
+        places = fold_data(task.data, chosen)
+        if not folds.search_per_fold:
+            places = (common_data(task.data, chosen),)
         plans = []
         for place in places:
             prepared = prepare_search(DataSets(), replace(task, data=place))
@@ -139,20 +139,25 @@ def search_global(
             tables.dry_run_of_all(plans)
         return
 
-    searched = partial(search_fold, task=task)
-
-    def work(context: RunContext, place: DataConfig, folder: str) -> GlobalSearchOutcome:
-        view = tables.SearchView(context.progress.show)
-        found = searched(context, place, folder, on_plan=tables.cost_plan, observers=[view])
+    def show(found: GlobalSearchOutcome, task: GlobalSearchTask, folder: str) -> None:
         if found.shapes:
             tables.shapes(found, search.fitness, backbone.topology)
         else:
-            title = f"The best structures, {data.dataset} split {place.fold_names}"
+            title = f"The best structures, {data.dataset} split {task.data.fold_names}"
             tables.best_structures(title, found, search.fitness, backbone.topology)
         for line in tables.search_summary(found, trainings=search.trainings):
             console.data(line)
         console.say(f"structure: {context.folder / folder / 'structure.json'}")
-        return found
 
     with run_context(run, "search-global", f"{data.dataset}-split{folds.split}") as context:
-        search_folds(context, "search-global", task, places, work, Ahead(searched, folds.fold_workers))
+        view = tables.SearchView(context.progress.show)
+        search_folds(
+            replace(context, on_plan=tables.cost_plan, observers=(view,)),
+            "search-global",
+            task,
+            chosen,
+            search_fold,
+            per_fold=folds.search_per_fold,
+            workers=folds.fold_workers,
+            show=show,
+        )

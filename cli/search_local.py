@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig
@@ -14,7 +13,6 @@ from .session import run_context
 from .settings import FoldsConfig, PresetConfig, RunConfig, StartConfig
 
 if TYPE_CHECKING:
-    from g2l.pipeline.context import RunContext
     from g2l.pipeline.search_local import LocalSearchOutcome
 
 
@@ -35,8 +33,8 @@ def search_local(
     Example: g2l search-local --dataset gtea --split 1 --structure structure.json
     """
     from g2l.datasets.facts import resolve_config
-    from g2l.pipeline.folds import Ahead, chosen_folds, common_data, fold_data, search_folds
-    from g2l.pipeline.search_local import LocalSearchTask, search_fold
+    from g2l.pipeline.folds import chosen_folds, search_folds
+    from g2l.pipeline.search_local import LocalSearchTask, search_locally
 
     chosen = chosen_folds(data, folds.split)
     structure, _ = chosen_structure(backbone, start, data, chosen)
@@ -48,14 +46,18 @@ def search_local(
         structure=structure,
         seed=run.seed,
     )
-    places = fold_data(task.data, chosen) if folds.search_per_fold else (common_data(task.data, chosen),)
 
-    searched = partial(search_fold, task=task)
-
-    def work(context: RunContext, place: DataConfig, folder: str) -> LocalSearchOutcome:
-        found = searched(context, place, folder)
+    def show(found: LocalSearchOutcome, task: LocalSearchTask, folder: str) -> None:
         console.say(f"{context.folder / folder / 'structure.json'}: {found.structure}")
-        return found
 
     with run_context(run, "search-local", f"{data.dataset}-split{folds.split}") as context:
-        search_folds(context, "search-local", task, places, work, Ahead(searched, folds.fold_workers))
+        search_folds(
+            context,
+            "search-local",
+            task,
+            chosen,
+            search_locally,
+            per_fold=folds.search_per_fold,
+            workers=folds.fold_workers,
+            show=show,
+        )

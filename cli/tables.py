@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from g2l.inference.evaluate import EvaluationReport, PredictionComparison
     from g2l.metrics.comparison import Comparison
     from g2l.metrics.summary import Summary
-    from g2l.pipeline.pipeline import PipelineOutcome
-    from g2l.pipeline.pipeline_folds import FoldsOutcome
+    from g2l.pipeline.pipeline import FoldsOutcome, PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
     from g2l.search.budget import CostPlan, SearchCost
     from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchStatus

@@ -29,14 +29,14 @@ class SeedPlan:
         """Seed of a global search; its trainings, with those of its race, use this one and the next ones."""
         return self._seed(1, 0)
 
+    def selection(self, number: int) -> int:
+        """Return the seed of a training on a hold-out that chooses epochs and structure."""
+        return self._seed(2, number)
+
     @property
     def local(self) -> int:
         """Seed of a local search."""
         return self._seed(3, 0)
-
-    def selection(self, number: int) -> int:
-        """Return the seed of a training on a hold-out that chooses epochs and structure."""
-        return self._seed(2, number)
 
     def _seed(self, block: int, number: int) -> int:
         if not 0 <= number < BLOCK:

@@ -56,16 +56,15 @@ def _checked(hint: Any, value: Any, name: str, place: str) -> Any:
     if isinstance(hint, UnionType):
         return None if value is None else _checked(get_args(hint)[0], value, name, place)
     kind, inner = get_origin(hint) or hint, get_args(hint)
+    is_record = is_dataclass(kind)
     if kind is Any:
         return value
     if kind is float and value is None:
         return float("nan")
-    if is_dataclass(kind):
-        record: Any = kind
-        if isinstance(value, dict):
-            return build(record, value, place)
-        if len(_hints(record)) == 1:  # such as a structure, from its nested lists
-            return record(_checked(next(iter(_hints(record).values()))[0], value, name, place))
+    if is_record and isinstance(value, dict):
+        return build(kind, value, place)
+    if is_record and len(_hints(kind)) == 1:  # such as a structure, from its nested lists
+        return kind(_checked(next(iter(_hints(kind).values()))[0], value, name, place))
     if isinstance(kind, type) and issubclass(kind, StrEnum) and value in list(kind):
         return kind(value)
     json_kind: Any = {Mapping: dict, Sequence: list, tuple: list, float: (int, float)}.get(kind, kind)

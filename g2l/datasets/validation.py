@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from g2l.config import DataConfig
+from g2l.config import DataConfig, Normalization
 from g2l.datasets.errors import DataError, DataWarning, attempt
 from g2l.datasets.facts import background_indices, read_feature_facts, resolve_config
 from g2l.datasets.features import FeatureFile, feature_axis, open_features
@@ -28,6 +28,9 @@ from g2l.datasets.layout import (
 from g2l.datasets.reading import normal, present, read_lines
 from g2l.errors import InputError, did_you_mean
 from g2l.progress import NullProgress, Progress
+
+LARGEST_RATIO, LARGEST_SIZE = 30.0, 30.0
+"""Ratio of the standard deviations of features, and size of their values, above which to standardise them."""
 
 Mention = tuple[Path, int]
 """The first bundle and line that name a video."""
@@ -188,8 +191,8 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
         found.issues.append(
             DataError(folder.path / "splits", None, "expected bundles of at least one split.")
         )
-    _check_values(found, progress or NullProgress())
     resolved = attempt(partial(resolve_config, config), found.issues)
+    _check_values(found, progress or NullProgress(), None if resolved is None else resolved.normalize)
     if resolved is not None and len(found.mapping):
         attempt(partial(background_indices, config, found.mapping), found.issues)
     _check_holdouts(found, resolved or config)
@@ -213,12 +216,17 @@ def validate_dataset(config: DataConfig, progress: Progress | None = None) -> Va
     return ValidationReport(tuple(found.issues), facts)
 
 
-def _check_values(found: Inspection, progress: Progress) -> None:
+def _check_values(found: Inspection, progress: Progress, normalize: Normalization | None) -> None:
+    frames, sums, squares = 0, np.zeros(1), np.zeros(1)
     with progress.task("reading features", len(found.videos)) as task:
         for name, files in found.videos.items():
             features = attempt(files.features.read, found.issues)
             if features is not None and features.shape[1] > 1 and (np.ptp(features, axis=1) == 0).all():
                 found.warn(files.features.path, "all frames have the same features.")
+            if features is not None:
+                frames += features.shape[1]
+                sums = sums + features.sum(axis=1, dtype=np.float64)
+                squares = squares + np.square(features, dtype=np.float64).sum(axis=1)
             path = found.folder.ground_truth(name)
             lines = [line.strip() for line in read_lines(path)]
             while not lines[-1]:
@@ -227,6 +235,17 @@ def _check_values(found: Inspection, progress: Progress) -> None:
                 message = "is blank and skipped, which moves all later labels one frame ahead."
                 found.issues.append(DataWarning(path, lines.index("") + 1, message))
             task.advance()
+    if frames and normalize in (None, Normalization.NONE):
+        means = sums / frames
+        deviations = np.sqrt(np.maximum(squares / frames - np.square(means), 0))
+        low, high = np.quantile(deviations[deviations > 0], (0.05, 0.95)) if deviations.any() else (1.0, 1.0)
+        size = float(np.quantile(np.sqrt(squares / frames), 0.95))
+        if high > LARGEST_RATIO * low or size > LARGEST_SIZE:
+            found.warn(
+                found.folder.path / "features",
+                f"features have standard deviations from {low:.3g} to {high:.3g} and values of about "
+                f"{size:.3g}: standardise them with `--normalize train`.",
+            )
 
 
 def _check_holdouts(found: Inspection, config: DataConfig) -> None:

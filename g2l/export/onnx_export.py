@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import copy
 import errno
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from g2l.errors import InputError, OperationalError, brief
+from g2l.config import BackboneConfig
+from g2l.errors import G2LError, InputError, OperationalError, brief
 from g2l.export.normalizer import describe_input, with_normalization
 from g2l.export.parity import LARGEST_DIFFERENCE, Parity, compare, open_runner, quiet
 from g2l.export.precision import Precision, PrecisionReport, Video, random_videos, reduce_precision
 from g2l.files import atomic_path
 from g2l.models.metadata import INPUT_KEY, METADATA_KEY, ModelMetadata
+from g2l.models.registry import build_backbone
+from g2l.structure import DilationStructure
 
 OPSETS = range(15, 27)
 """Operator sets that can be written; torch's exporter writes those from 18 on, older ones are converted."""
 _OLDEST_OF_TORCH = 18
+_log = logging.getLogger("g2l")
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,7 @@ class ExportReport:
 
     path: Path
     opset: int
-    """Version of the operator set."""
     ir_version: int
-    """Version of the file format."""
     parity: Parity
     """Comparison of the fp32 export with torch."""
     reduced: PrecisionReport | None = None
@@ -161,6 +166,28 @@ def exported_proto(
     if exported not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} cannot be written by torch {torch.__version__}.")
     return proto if opset is None else _at_opset(proto, opset)
+
+
+def latency(
+    backbone: BackboneConfig, structure: DilationStructure, *, feature_dim: int, num_classes: int
+) -> float | None:
+    """Return the milliseconds that onnxruntime takes for 1,000 frames on the CPU: the best of five runs.
+
+    Weights do not matter. It is None, with a warning, for a network that cannot be exported.
+    """
+    network = build_backbone(backbone, structure, feature_dim=feature_dim, num_classes=num_classes)
+    features = np.random.default_rng(0).standard_normal((1, feature_dim, 1000), dtype=np.float32)
+    taken = []
+    try:
+        run = open_runner(exported_proto(DeployedNetwork(network).eval(), feature_dim).SerializeToString())
+        for _ in range(5):
+            started = time.perf_counter()
+            run({"features": features})
+            taken.append(time.perf_counter() - started)
+    except G2LError as error:
+        _log.warning("the latency of %s cannot be measured: %s", structure, error)
+        return None
+    return 1000 * min(taken)
 
 
 def _at_opset(proto: Any, opset: int) -> Any:

@@ -25,8 +25,14 @@ from g2l.errors import InputError, listed
 from g2l.files import write_json
 from g2l.inference.segments import FrameReader, is_recognition
 from g2l.metrics.comparison import MARGIN, Comparison
-from g2l.metrics.per_class import confusion, per_class_report
-from g2l.metrics.scores import F1_THRESHOLDS, MEAN_F1, SegmentationMetrics, VideoScores
+from g2l.metrics.scores import (
+    F1_THRESHOLDS,
+    MEAN_F1,
+    SegmentationMetrics,
+    VideoScores,
+    confusion,
+    per_class_report,
+)
 from g2l.metrics.segments import Convention, segments
 from g2l.metrics.video_comparison import compare_videos
 from g2l.models.metadata import ModelMetadata
@@ -53,7 +59,7 @@ class EvaluationReport:
     metrics: dict[str, float]
     """Of all videos together."""
     video_scores: dict[str, VideoScores]
-    """What each video contributes, by name."""
+    """Counts of each video, by name."""
     per_class: dict[str, Any]
     """See `per_class_report`."""
     classes: tuple[str, ...]

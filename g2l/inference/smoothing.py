@@ -63,14 +63,15 @@ class Smoothing:
     def frames(self, fps: float | None) -> int:
         """Return the least number of frames that lasts as long as the duration, 1 or more.
 
-        InputError if it is no time, or in seconds where the frame rate is unknown.
+        InputError if it is not a time, or in seconds where the frame rate is unknown.
         """
         found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?|\.\d+)s", (self.duration or "").strip(), re.ASCII)
         number = float(found[1] or found[2]) if found else 0
         if found is None or not 0 < number < _LONGEST:
+            option = "--median-window" if self.kind is SmoothingKind.MEDIAN else "--min-duration"
             raise InputError(
-                f"the duration for smoothing by {self.kind} must be a number of frames, such as 15, or of "
-                f"seconds, such as 0.5s, but is {self.duration!r} instead."
+                f"`{option}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
+                f"but is {self.duration!r} instead."
             )
         if found[1]:
             return int(number)

@@ -1,9 +1,9 @@
-"""Accuracy, Edit and F1@k of one video and of many (METHOD, section 5), and metrics by name."""
+"""Accuracy, Edit and F1@k of one video and of many (METHOD, section 5), of frames by class, and by name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -217,6 +217,39 @@ class SegmentationMetrics:
             "edit": math.fsum(edits) / len(edits) if edits else 0.0,
             **{name: count.score() for name, count in zip(_F1_NAMES, counts, strict=True)},
         }
+
+
+def confusion(predicted: LabelArray, truth: LabelArray, class_names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the confusion matrix (C, C) of the frames, (N,), of all videos: true class by row.
+
+    InputError if the lengths differ, or a label is not the index of a class.
+    """
+    predicted, truth = checked_pair(predicted, truth)
+    size = len(class_names)
+    for name, labels in (("predicted", predicted), ("truth", truth)):
+        outside = (labels < 0) | (labels >= size)
+        if outside.any():
+            raise InputError(
+                f"`{name}` must hold class indices in [0, {size}), but holds {labels[outside][0]} instead."
+            )
+    # A pair of classes as one number; in int64, since their product may overflow the type of the labels.
+    pairs = truth.astype(np.int64) * size + predicted.astype(np.int64)
+    return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64)
+
+
+def per_class_report(frames: npt.NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the scores of every class over frames in percent, as scikit-learn's `classification_report`.
+
+    From the matrix of `confusion`: `{"classes": {name: {"precision", "recall", "f1-score", "support"}}}` with
+    the support in frames. The scores of a class with neither true nor predicted frames are None.
+    """
+    columns = [one.tolist() for one in (np.diag(frames), frames.sum(axis=0), frames.sum(axis=1))]
+    rows = {}
+    for name, hit, ours, theirs in zip(class_names, *columns, strict=True):
+        scores = (percentage(hit, ours), percentage(hit, theirs), percentage(2 * hit, ours + theirs))
+        found = scores if ours or theirs else (None, None, None)
+        rows[name] = dict(zip(("precision", "recall", "f1-score"), found, strict=True)) | {"support": theirs}
+    return {"classes": rows}
 
 
 def metric_value(metrics: Mapping[str, float], name: str) -> float:

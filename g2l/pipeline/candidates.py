@@ -7,29 +7,20 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from g2l.config import (
-    BackboneConfig,
-    Budget,
-    CandidateCheckpoints,
-    DataConfig,
-    ExecutorKind,
-    GlobalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
+from g2l.config import Budget, CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import OperationalError
 from g2l.evaluation import Evaluation, EvaluationTask, Fitness
 from g2l.models.registry import build_backbone
+from g2l.pipeline.context import StageTask
 from g2l.pipeline.output import link_or_copy
 from g2l.records import METRICS, LineLog, MetricsRecord
 from g2l.search.candidates import EvaluationEvent, GenerationSummary, SearchStatus
 from g2l.search.executors.base import Executor, SerialExecutor
 from g2l.search.executors.process import ProcessExecutor
 from g2l.search.executors.ray import RayExecutor
-from g2l.search.space import check_limits
 from g2l.structure import DilationStructure
 from g2l.training.candidate import CandidateFitness
 
@@ -46,62 +37,21 @@ logger = logging.getLogger("g2l")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GlobalSearchTask:
-    """A search task.
+class GlobalSearchTask(StageTask):
+    """A search task; the seed is that of the run (`g2l.seeds`).
 
-    Attributes:
-        data: Data set, split and how it is read.
-        backbone: Size of the network.
-        recipe: How candidates are trained; the search's budget replaces its epochs.
-        search: Settings of the search.
-        seed: Seed of the search and of every candidate's training.
+    The recipe says how candidates are trained; the budget of the search replaces its epochs.
     """
 
-    data: DataConfig
-    backbone: BackboneConfig
-    recipe: RecipeConfig
     search: GlobalSearchConfig
     seed: int
 
-    def validate(self) -> Self:
-        """Return self.
 
-        Raises:
-            InputError: A setting is out of range, or no structure of the backbone keeps a limit.
-        """
-        for config in (self.backbone, self.recipe, self.search):
-            config.validate()
-        check_limits(self.search, self.backbone, self.backbone.hand_designed().shape)
-        return self
-
-    def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
-        return {
-            "data": self.data.as_dict(),
-            "backbone": self.backbone.as_dict(),
-            "recipe": self.recipe.as_dict(),
-            "search": self.search.as_dict(),
-            "seed": self.seed,
-        }
-
-
-def search_in_steps(task: GlobalSearchTask, dataset: SegmentationDataset) -> GlobalSearchConfig:
-    """Return the settings of the search with the candidates' budget in optimiser steps."""
-    budget = task.search.budget
-    if budget.unit == "epochs":
-        budget = Budget(budget.amount * _steps_per_epoch(task, dataset, Selection.BEST), "steps")
-    return task.search.replace(budget=budget)
-
-
-def full_steps(task: GlobalSearchTask, dataset: SegmentationDataset) -> int:
-    """Return the optimiser steps of one final training, which may see what candidates leave out."""
-    selection = Selection.LAST if task.recipe.refit else task.recipe.selection
-    return task.recipe.epochs * _steps_per_epoch(task, dataset, selection)
-
-
-def steps_on_holdouts(task: GlobalSearchTask, dataset: SegmentationDataset) -> int:
-    """Return the optimiser steps of one training that leaves a hold-out."""
-    return task.recipe.epochs * _steps_per_epoch(task, dataset, Selection.BEST)
+def steps_per_epoch(task: StageTask, dataset: SegmentationDataset, *, whole: bool = False) -> int:
+    """Return the optimiser steps of an epoch that leaves a hold-out, or of one of a final training."""
+    final = Selection.LAST if task.recipe.refit else task.recipe.selection
+    train = dataset.partitions(final if whole else Selection.BEST).train
+    return -(-len(train) // task.recipe.batch_size)
 
 
 def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, Any]:
@@ -118,14 +68,7 @@ def identity(task: GlobalSearchTask, dataset: SegmentationDataset) -> dict[str, 
 def candidate_fitness(
     task: GlobalSearchTask, dataset: SegmentationDataset, device: str, *, folder: Path | None
 ) -> CandidateFitness:
-    """Return what trains and scores the candidates.
-
-    Args:
-        task: What is searched.
-        dataset: Its data; other processes open it again.
-        device: `auto`, `cpu` or `cuda`.
-        folder: Output folder of the search, or None to keep nothing.
-    """
+    """Return what trains and scores the candidates; without the folder of the search it keeps nothing."""
     keeps = task.search.candidate_checkpoints is not CandidateCheckpoints.NONE
     alone = task.search.executor is ExecutorKind.SERIAL
     data = task.data
@@ -149,25 +92,21 @@ def make_executor(search: GlobalSearchConfig, fitness: Fitness) -> Executor:
     if search.executor is ExecutorKind.PROCESS:
         return ProcessExecutor(fitness, workers=search.workers)
     if search.executor is ExecutorKind.RAY:
-        gpus = search.gpus_per_candidate
-        if search.ray_address is not None:
-            return RayExecutor(fitness, address=search.ray_address, gpus_per_candidate=gpus)
-        return RayExecutor(fitness, workers=search.workers, gpus_per_candidate=gpus)
+        workers = search.workers if search.ray_address is None else None
+        return RayExecutor(
+            fitness,
+            workers=workers,
+            address=search.ray_address,
+            gpus_per_candidate=search.gpus_per_candidate,
+        )
     return SerialExecutor(fitness)
 
 
 def seconds_per_step(fitness: CandidateFitness, structure: DilationStructure, seed: int) -> float | None:
     """Return the time of one optimiser step of a candidate after training one for a few steps.
 
-    Scoring is left out.
-
-    Args:
-        fitness: How candidates are trained; it should keep nothing.
-        structure: Any structure of the space; rates hardly change the time of a step.
-        seed: Seed of the candidates.
-
-    Returns:
-        Seconds, or None when it cannot be measured: a candidate that fails ends no search.
+    Scoring is left out. None when it cannot be measured: a candidate that fails ends no search. Any structure
+    of the space will do, since rates hardly change the time of a step.
     """
 
     def seconds(steps: int) -> float:
@@ -192,16 +131,10 @@ def bytes_of_weights(task: GlobalSearchTask, dataset: SegmentationDataset) -> in
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 
-def _steps_per_epoch(task: GlobalSearchTask, dataset: SegmentationDataset, selection: Selection) -> int:
-    return -(-len(dataset.partitions(selection).train) // task.recipe.batch_size)
-
-
 class CandidateWeights:
     """A search observer that counts evaluations, and keeps or deletes the weights of candidates.
 
-    Args:
-        folder: Output folder of the search.
-        keep: Which candidates keep their weights.
+    `folder` is that of the search.
     """
 
     def __init__(self, folder: Path, keep: CandidateCheckpoints) -> None:
@@ -240,7 +173,12 @@ class CandidateWeights:
         if self._keep is not CandidateCheckpoints.ELITE:
             return
         self._delete_fallen()
-        longest = {kept.structure: path for path, kept in sorted(self._kept.items(), key=_length)}
+        # Sorted so that in the end the same ones are kept always.
+        kept = sorted(
+            self._kept.items(),
+            key=lambda one: (one[1].budget.amount, -one[1].seed, one[0].parent.name),
+        )
+        longest = {evaluation.structure: path for path, evaluation in kept}
         self._delete(self._kept.keys() - longest.values())
 
     def _delete_fallen(self) -> None:
@@ -254,20 +192,11 @@ class CandidateWeights:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _length(kept: tuple[Path, Evaluation]) -> tuple[int, int, str]:
-    """Return what the weights of a structure are sorted by: in the end, the same ones are kept always."""
-    path, evaluation = kept
-    return evaluation.budget.amount, -evaluation.seed, path.parent.name
-
-
 class StatusLog:
-    """A search observer that writes down where the search stands, in `metrics.jsonl`.
+    """A search observer that writes down where the search stands, in `metrics.jsonl` of its folder.
 
     That is after every generation, and after an evaluation at most every few seconds: a point for each of
     thousands of candidates of a second each would add nothing. Repetitions of a resumed search are left out.
-
-    Args:
-        folder: Output folder of the search.
     """
 
     def __init__(self, folder: Path) -> None:

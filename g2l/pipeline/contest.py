@@ -30,19 +30,25 @@ LOOKS = 4
 """Times that `until_decided` looks at the scores, at most."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Duel:
-    """A candidate against the simpler one that would be shipped otherwise.
+    """A candidate against the simpler one that would be shipped otherwise, by name.
 
-    Attributes:
-        challenger: Name of the candidate.
-        defender: Name of the simpler one.
-        comparison: Challenger minus defender on the hold-outs; None where they are the same structure.
+    `comparison` is challenger minus defender on the hold-outs; None where they are the same structure.
     """
 
     challenger: str
     defender: str
     comparison: Comparison | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "challenger": self.challenger,
+            "defender": self.defender,
+            "comparison": None if self.comparison is None else self.comparison.as_dict(),
+            "words": self.words,
+        }
 
     @property
     def words(self) -> str:
@@ -58,15 +64,10 @@ class Duel:
 
 @dataclass(frozen=True, kw_only=True)
 class ContestOutcome:
-    """Decision of the hold-outs.
+    """Decision of the hold-outs, and in plain words its reason.
 
-    Attributes:
-        shipped: Name of the structure that is exported.
-        searched: Name of the searched structure that is trained beside the hand-designed one: the shipped
-            one, or the last of the searches where the hand-designed one is shipped.
-        duels: In the order of the candidates.
-        selections: By name of the candidate.
-        reason: Why it is shipped, in plain words.
+    `searched` is the structure that is trained beside the hand-designed one: the `shipped` one, or the last
+    of the searches where the hand-designed one is shipped. Selections are by name of the candidate.
     """
 
     shipped: str
@@ -96,15 +97,7 @@ class ContestOutcome:
                 }
                 for name, one in self.selections.items()
             },
-            "duels": [
-                {
-                    "challenger": duel.challenger,
-                    "defender": duel.defender,
-                    "comparison": None if duel.comparison is None else duel.comparison.as_dict(),
-                    "words": duel.words,
-                }
-                for duel in self.duels
-            ],
+            "duels": [duel.as_dict() for duel in self.duels],
         }
 
 
@@ -122,7 +115,7 @@ def hold_contest(
 
     With `until_decided` trainings are added, at most `LOOKS` − 1 times, until every duel is decided or the
     budget is spent. Each look then uses intervals of 1 − 0.05 / `LOOKS`, so that the probability of shipping
-    a structure that is no better, over all looks, stays as with one look (Bonferroni).
+    a structure that is not better, over all looks, stays as with one look (Bonferroni).
 
     Args:
         select: Returns the outcome of a candidate after so many trainings in all.
@@ -140,10 +133,8 @@ def hold_contest(
         duels = _duels(selections, metric, group_pattern, confidence, shown)
         if all(one.comparison is None or one.comparison.verdict is not Verdict.UNDECIDED for one in duels):
             break
-    best = HAND_DESIGNED
-    for duel in duels:
-        if duel.comparison is not None and _wins(duel.challenger, duel.comparison, shown):
-            best = duel.challenger
+    winners = [one.challenger for one in duels if _wins(one.challenger, one.comparison, shown)]
+    best = winners[-1] if winners else HAND_DESIGNED
     searched = best if best != HAND_DESIGNED else names[-1]
     if config.ship is Ship.BEST:
         found = [duel.words for duel in duels]
@@ -168,7 +159,9 @@ def looks(trainings: int, config: ContestConfig) -> list[int]:
     return sorted(set(spread))
 
 
-def _wins(name: str, found: Comparison, shown: frozenset[str]) -> bool:
+def _wins(name: str, found: Comparison | None, shown: frozenset[str]) -> bool:
+    if found is None:
+        return False
     return found.verdict is Verdict.BETTER or (name in shown and found.verdict is not Verdict.WORSE)
 
 
@@ -182,18 +175,17 @@ def _duels(
     duels, defender = [], HAND_DESIGNED
     for name, challenger in list(selections.items())[1:]:
         other = selections[defender]
-        if challenger.structure == other.structure:
-            duels.append(Duel(challenger=name, defender=defender, comparison=None))
-            continue
-        videos = sorted({video for scores in challenger.trainings.values() for video in scores})
-        found = compare_videos(
-            challenger.trainings,
-            other.trainings,
-            metric=metric,
-            subjects=subjects_of(videos, group_pattern),
-            confidence=confidence,
-        )
-        duels.append(Duel(challenger=name, defender=defender, comparison=found))
+        found = None
+        if challenger.structure != other.structure:
+            videos = sorted({video for scores in challenger.trainings.values() for video in scores})
+            found = compare_videos(
+                challenger.trainings,
+                other.trainings,
+                metric=metric,
+                subjects=subjects_of(videos, group_pattern),
+                confidence=confidence,
+            )
+        duels.append(Duel(name, defender, found))
         if _wins(name, found, shown):
             defender = name
     return duels
@@ -201,13 +193,9 @@ def _duels(
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """One row of the final comparison.
+    """One row of the final comparison: test metrics over the seeds, in percent.
 
-    Attributes:
-        structure: Its rates.
-        test: Test metrics over the seeds, in percent.
-        training_equivalents: What finding it cost, in full trainings.
-        epochs: How long it was trained.
+    `training_equivalents` is what finding the structure cost, in full trainings.
     """
 
     structure: DilationStructure
@@ -222,10 +210,7 @@ class Contestant:
             **topology.report(self.structure),
             "training_equivalents": self.training_equivalents,
             "epochs": self.epochs,
-            "test": {
-                metric: {"mean": score.mean, "std": score.std, "runs": score.runs}
-                for metric, score in self.test.items()
-            },
+            "test": {metric: vars(score) for metric, score in self.test.items()},
         }
 
 
@@ -234,9 +219,7 @@ def differences(
 ) -> dict[str, Comparison]:
     """Return searched minus hand-designed on test, by metric, paired by fold, seed and video.
 
-    Args:
-        folds: By fold: the searched and the hand-designed structure, trained under the same seeds.
-        group_pattern: Finds the subject in a video name, see `DataConfig`.
+    By fold: the searched and the hand-designed structure, trained under the same seeds.
     """
     pairs = [pair for both in folds.values() for pair in zip(*(one.seeds for one in both), strict=True)]
     if pairs and all(seed.videos for pair in pairs for seed in pair):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from g2l.config import DataConfig, GlobalSearchConfig
+from g2l.config import BackboneConfig, DataConfig, GlobalSearchConfig, RecipeConfig
 from g2l.errors import G2LError, InputError, brief
 from g2l.figures.style import save_figure
 from g2l.files import ensure_folder, read_json, remove_torn
@@ -30,7 +30,11 @@ from g2l.records import (
     StatusRecord,
     read_result,
 )
-from g2l.settings import setting_fields
+from g2l.search.budget import CostPlan
+from g2l.search.candidates import SearchObserver
+from g2l.search.journal import changed_settings
+from g2l.settings import Settings, setting_fields
+from g2l.structure import DilationStructure
 from g2l.tracking.environment import environment
 
 if TYPE_CHECKING:
@@ -51,6 +55,25 @@ _log = logging.getLogger("g2l")
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageTask:
+    """What a stage works with; a subclass adds its own settings."""
+
+    data: DataConfig
+    backbone: BackboneConfig
+    recipe: RecipeConfig
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved configuration as JSON values."""
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, DilationStructure):
+        return value.as_lists()
+    return value.as_dict() if isinstance(value, Settings) else value
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunContext:
     """Where and how the stages of one command run; an open stage is a context with a run id.
 
@@ -63,6 +86,8 @@ class RunContext:
         plots: Format of figures: svg, pdf or png.
         data: The data sets of the command, each opened once.
         on_start: Called with the folder of the command when its `run.json` is there, or None.
+        on_plan: Called with the cost of a search, and of what follows it, before it starts, or None.
+        observers: Called with every evaluation and generation of a global search.
         run_id: Identifier of the open stage; empty while none is open.
         started_at: When the open stage was first started, in milliseconds since 1970.
         result: What the open stage found when it finished before, or None.
@@ -76,6 +101,8 @@ class RunContext:
     plots: str = "svg"
     data: DataSets = field(default_factory=DataSets, compare=False)
     on_start: Callable[[Path], None] | None = None
+    on_plan: Callable[[CostPlan], None] | None = None
+    observers: Sequence[SearchObserver] = ()
     run_id: str = ""
     started_at: int = 0
     result: Mapping[str, Any] | None = None
@@ -104,7 +131,9 @@ class RunContext:
         ensure_folder(place)
         root = not self.run_id
         earlier = self._earlier(place, kind)
-        if earlier is not None and (changes := _changes(earlier.settings, settings)):
+        if earlier is not None and (
+            changes := changed_settings(earlier.settings, settings, ignored=_PLACEMENT)
+        ):
             if fixed:
                 raise InputError(
                     f"{place / RUN}: was started with other settings: {changes}.",
@@ -161,26 +190,12 @@ class RunContext:
 
 
 @contextmanager
-def open_run(
-    folder: Path,
-    *,
-    device: str = "auto",
-    progress: Progress | None = None,
-    resume: bool = False,
-    evaluations: Path | None = None,
-    plots: str = "svg",
-    on_start: Callable[[Path], None] | None = None,
-) -> Iterator[RunContext]:
+def open_run(folder: Path, **options: Any) -> Iterator[RunContext]:
     """Own the output folder of a command until it ends, and yield the context that its stages run in.
 
     Args:
         folder: Made if it is missing, and removed again if nothing is written.
-        device: `auto`, `cpu` or `cuda`.
-        progress: Where progress is shown, or None.
-        resume: Whether to continue what the folder holds.
-        evaluations: Folder of candidate evaluations that runs share, or None to share none.
-        plots: Format of figures: svg, pdf or png.
-        on_start: Called with the folder when `run.json` is there: starts an upload, say. Or None.
+        options: Other attributes of `RunContext`.
 
     Raises:
         InputError: The folder holds files of others, belongs to a data set, or is in use by another process.
@@ -189,18 +204,11 @@ def open_run(
     made = _missing(folder)
     try:
         with locked(folder):
-            if resume:
+            context = RunContext(folder=folder, **options)
+            if context.resume:
                 for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
                     remove_torn(path)
-            yield RunContext(
-                folder=folder,
-                device=device,
-                progress=progress or NullProgress(),
-                resume=resume,
-                evaluations=evaluations,
-                plots=plots,
-                on_start=on_start,
-            )
+            yield context
     finally:
         _remove_empty(made)
 
@@ -213,20 +221,15 @@ def _recorded(folder: Path, before: StatusRecord | None) -> Iterator[None]:
         StatusRecord(status=RunStatus.RUNNING).write(folder)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
-        _end(folder, RunStatus.KILLED, "interrupted")
-        raise
-    except Exception as error:
-        _end(folder, RunStatus.FAILED, brief(error))
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        interrupted = not isinstance(error, Exception)
+        status = RunStatus.KILLED if interrupted else RunStatus.FAILED
+        reason = "interrupted" if interrupted else brief(error)
+        with suppress(G2LError):  # a disk that refuses that too must not hide why the stage broke off
+            StatusRecord(status=status, reason=reason).write(folder)
         raise
     if not finished:
         StatusRecord(status=RunStatus.FINISHED).write(folder)
-
-
-def _end(folder: Path, status: RunStatus, reason: str) -> None:
-    """Write how a stage broke off; a disk that refuses that too must not hide why."""
-    with suppress(G2LError):
-        StatusRecord(status=status, reason=reason).write(folder)
 
 
 def _trusted_result(folder: Path) -> dict[str, Any] | None:
@@ -258,30 +261,3 @@ def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
         for name in written & ours:
             (folder / name).unlink()
     _remove_empty(made)
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return which settings that matter differ, in words."""
-    old, new = _flat(before), _flat(now)
-    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return ", ".join(
-        f"`{name}` was {old.get(name)!r} and is {new.get(name)!r}"
-        for name in names
-        if name.rpartition(".")[2] not in _PLACEMENT
-    )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names, each as JSON would give it back."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = _json(value)
-    return flat
-
-
-def _json(value: Any) -> Any:
-    """Return a sequence as JSON would give it back, so that tuples compare equal to lists."""
-    return [_json(item) for item in value] if isinstance(value, list | tuple) else value

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from g2l.config import BackboneConfig, DataConfig, LocalSearchConfig, RecipeConfig, Selection
+from g2l.config import LocalSearchConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.metrics.scores import SegmentationMetrics, VideoScores
 from g2l.models.registry import build_backbone
-from g2l.pipeline.context import RunContext
+from g2l.pipeline.context import RunContext, StageTask
 from g2l.receptive_field import Ending, branch_layers, finish, structure
 from g2l.receptive_field.endings import end_layers
 from g2l.records import EPOCHS, EpochRecord, LineLog
@@ -31,36 +30,16 @@ CHECKPOINT = "last.ckpt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(StageTask):
     """A training task: everything but the seed.
 
-    Attributes:
-        data: Data set, split and how it is read.
-        backbone: Size of the network.
-        recipe: How it is trained.
-        structure: Its dilation rates.
-        origin: `hand-designed`, or where the structure came from.
-        branching: Branches that each layer has around its rate, and whether they are merged in the end; None
-            for one rate per layer.
+    `origin` is `hand-designed`, or where the structure came from. `branching` is the branches that each layer
+    has around its rate, and whether they are merged in the end; None for one rate per layer.
     """
 
-    data: DataConfig
-    backbone: BackboneConfig
-    recipe: RecipeConfig
     structure: DilationStructure
     origin: str
     branching: LocalSearchConfig | None = None
-
-    def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
-        return {
-            "data": self.data.as_dict(),
-            "backbone": self.backbone.as_dict(),
-            "recipe": self.recipe.as_dict(),
-            "structure": self.structure.as_lists(),
-            "origin": self.origin,
-            "branching": None if self.branching is None else self.branching.as_dict(),
-        }
 
 
 def fit_network(
@@ -100,7 +79,9 @@ def fit_network(
             longest_video=dataset.longest(partitions.train),
             learning_rate=recipe.learning_rate,
         )
-        freeze_branches(model)
+        # Branches stay around the present rates and are only trained (RF-Next, section 3.4).
+        layers, rates = branch_layers(model), structure(model)
+        end_layers(layers, {name: rates[name] for name in layers}, Ending.MULTIPLE)
         model.to(device)
         optimizer = torch.optim.Adam(groups, fused=True)
     log = epoch_log(stage.folder)
@@ -138,12 +119,6 @@ def score_videos(
         for name in names
     }
     return videos, scored.compute() if names else {}
-
-
-def freeze_branches(model: nn.Module) -> None:
-    """Keep the branches of a network around its present rates and only train them (RF-Next, section 3.4)."""
-    layers, rates = branch_layers(model), structure(model)
-    end_layers(layers, {name: rates[name] for name in layers}, Ending.MULTIPLE)
 
 
 def epoch_log(folder: Path) -> LineLog:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from g2l.config import DataConfig
 from g2l.datasets.layout import common_videos, find_dataset, read_folds
 from g2l.errors import InputError, OperationalError
-from g2l.pipeline.context import RunContext
+from g2l.pipeline.context import RunContext, StageTask
 from g2l.pipeline.data import DataSets
 from g2l.progress import NullProgress
 from g2l.records import FoldsRecord, RunKind, fold_folder, write_result
@@ -34,38 +34,16 @@ _FOLDS = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", re.ASCII)
 _log = logging.getLogger("g2l")
 
 
-class SearchTask(Protocol):
-    """A global or a local search."""
-
-    @property
-    def data(self) -> DataConfig:
-        """Data set and how it is read."""
-
-    def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
-
-
-class SearchOutcome(Protocol):
-    """Result of a search."""
-
-    @property
-    def structure(self) -> DilationStructure:
-        """Its rates."""
-
-
+Task = TypeVar("Task", bound=StageTask)
 T = TypeVar("T")
-Found = TypeVar("Found", bound=SearchOutcome)
-Work = Callable[[RunContext, DataConfig, str], T]
-"""Takes the context of a fold, its data and its folder below that of the context."""
+Work = Callable[[RunContext, Task, str], T]
+"""Takes the context of a fold, the task on its data and its folder below that of the context; picklable."""
 
 
 def chosen_folds(data: DataConfig, text: str, *, tested: bool = False) -> tuple[int, ...]:
     """Return the folds that `--split` names: one, several such as `1,3`, or all that have test videos.
 
-    Args:
-        data: The data set.
-        text: What was given.
-        tested: Whether a fold without test videos is refused.
+    With `tested`, a fold without test videos is refused.
 
     Raises:
         InputError: The text names no folds, one of them twice, or one that the data set lacks.
@@ -103,13 +81,9 @@ def common_data(data: DataConfig, folds: Sequence[int]) -> DataConfig:
 
 
 def refuse_leaks(path: Path, provenance: Mapping[str, Any], data: DataConfig, folds: Sequence[int]) -> None:
-    """Raise `InputError` if a structure was searched on test videos of a fold.
+    """Raise `InputError` if the structure of a file was searched on test videos of the folds it is for.
 
-    Args:
-        path: File of the structure.
-        provenance: What it records of its search; one that does not name a split is not checked.
-        data: The data set.
-        folds: Folds that the structure is for.
+    `provenance` is what it records of its search; one that does not name a split is not checked.
     """
     text = str(provenance.get("split"))
     if provenance.get("dataset") != data.dataset or not _FOLDS.fullmatch(text):
@@ -140,16 +114,7 @@ def open_folds(
 ) -> Iterator[RunContext]:
     """Open the run that several folds belong to; record and log which videos each choice sees.
 
-    Args:
-        context: Where it runs.
-        name: What is done in each fold.
-        data: The data set.
-        folds: Their numbers.
-        settings: The resolved configuration as JSON values.
-        common: Whether there is one search for all folds.
-
-    Raises:
-        InputError: A bundle cannot be read, or the folder holds another run.
+    `name` is what is done in each fold; with `common` there is one search for all of them.
     """
     joined = common_data(data, folds)
     sides = read_folds(find_dataset(data), folds)
@@ -180,66 +145,60 @@ def log_common(data: DataConfig) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """Folds that run at once, each in a process of its own, before they are gone through one by one.
-
-    Attributes:
-        work: Does the same as the work of this process, and prints nothing; picklable.
-        workers: Number of processes; 1 for none.
-    """
-
-    work: Work[object]
-    workers: int = 1
-
-
 def in_each_fold(
-    stage: RunContext, data: DataConfig, folds: Sequence[int], work: Work[T], ahead: Ahead
+    stage: RunContext,
+    task: Task,
+    folds: Sequence[int],
+    work: Work[Task, T],
+    *,
+    workers: int = 1,
+    show: Callable[[T, Task, str], None] = lambda found, task, folder: None,
 ) -> dict[int, T]:
-    """Return what `work` returns in each fold, one after the other, or from what was done ahead of it.
+    """Return what `work` returns in each fold, one after the other.
 
-    Args:
-        stage: The run that they belong to.
-        data: The data set.
-        folds: Their numbers.
-        work: Done in each.
-        ahead: What processes of their own do before.
+    With several workers, as many processes first do the work of a fold each, printing nothing; then it is
+    gone through fold by fold with what they have left. `show` is called after each fold in this process.
 
     Raises:
-        OperationalError: Such a process died.
+        OperationalError: A process died.
     """
-    if ahead.workers > 1 and stage.result is None:
-        _run_ahead(stage, fold_data(data, folds), ahead)
+    tasks = [replace(task, data=data) for data in fold_data(task.data, folds)]
+    if workers > 1 and stage.result is None:
+        _run_ahead(stage, tasks, work, workers)
         stage = replace(stage, resume=True)
     found = {}
-    for number, one in enumerate(fold_data(data, folds), start=1):
-        _log.info("Fold %d (%d of %d).", one.split, number, len(folds))
+    for number, (fold, one) in enumerate(zip(folds, tasks, strict=True), start=1):
+        _log.info("Fold %d (%d of %d).", fold, number, len(folds))
         # Videos that a fold keeps in memory go with its data sets.
-        found[one.split] = work(replace(stage, data=DataSets()), one, fold_folder(one.split))
+        found[fold] = work(replace(stage, data=DataSets()), one, fold_folder(fold))
+        show(found[fold], one, fold_folder(fold))
     return found
 
 
-def _run_ahead(stage: RunContext, places: Sequence[DataConfig], ahead: Ahead) -> None:
+def _run_ahead(stage: RunContext, tasks: Sequence[Task], work: Work[Task, object], workers: int) -> None:
     """Do the work of several folds at once; as many threads each as this process has, for the same bits."""
     import torch
 
-    silent = replace(stage, progress=NullProgress(), on_start=None)
-    waiting, running = deque(places), dict[Future[None], tuple[WorkerProcess, DataConfig]]()
-    _log.info("%d folds, %d at once.", len(places), min(ahead.workers, len(places)))
+    silent = replace(
+        stage, data=DataSets(), progress=NullProgress(), on_start=None, on_plan=None, observers=()
+    )
+    waiting, running = deque(tasks), dict[Future[object], tuple[WorkerProcess, int]]()
+    _log.info("%d folds, %d at once.", len(tasks), min(workers, len(tasks)))
     try:
-        with stage.progress.task("folds", len(places)) as bar:
+        with stage.progress.task("folds", len(tasks)) as bar:
             while waiting or running:
-                while waiting and len(running) < ahead.workers:
-                    worker, place = WorkerProcess(torch.get_num_threads()), waiting.popleft()
-                    running[worker.submit(_run_one, ahead.work, silent, place)] = (worker, place)
+                while waiting and len(running) < workers:
+                    worker, task = WorkerProcess(torch.get_num_threads()), waiting.popleft()
+                    fold = task.data.split
+                    running[worker.submit(_run_one, work, silent, task, fold_folder(fold))] = (worker, fold)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    worker, place = running.pop(future)
+                    worker, fold = running.pop(future)
                     worker.end()
                     try:
                         future.result()
                     except BrokenProcessPool:
                         raise OperationalError(
-                            f"fold {place.split}: its process died (killed, or out of memory).",
+                            f"fold {fold}: its process died (killed, or out of memory).",
                             hint="go on with --resume, and fewer --fold-workers.",
                         ) from None
                     bar.advance()
@@ -250,36 +209,69 @@ def _run_ahead(stage: RunContext, places: Sequence[DataConfig], ahead: Ahead) ->
             worker.end()
 
 
-def _run_one(work: Work[object], context: RunContext, place: DataConfig) -> None:
-    work(replace(context, data=DataSets()), place, fold_folder(place.split))
+def _run_one(work: Work[Task, object], context: RunContext, task: Task, folder: str) -> None:
+    work(context, task, folder)  # what it returns stays in the process
+
+
+def run_in_folds(
+    context: RunContext,
+    name: str,
+    task: Task,
+    folds: Sequence[int],
+    work: Work[Task, T],
+    summarise: Callable[[dict[int, T]], Mapping[str, Any]],
+    *,
+    workers: int = 1,
+    show: Callable[[T, Task, str], None] = lambda found, task, folder: None,
+    **settings: Any,
+) -> dict[int, T]:
+    """Work in several folds, or in one that is the run itself; see `in_each_fold`.
+
+    `summarise` returns arguments of `write_result` for the run of several folds, which has more `settings`.
+    """
+    if len(folds) == 1:
+        task = replace(task, data=fold_data(task.data, folds)[0])
+        found = {folds[0]: work(context, task, "")}
+        show(found[folds[0]], task, "")
+        return found
+    with open_folds(context, name, task.data, folds, task.settings() | settings) as stage:
+        found = in_each_fold(stage, task, folds, work, workers=workers, show=show)
+        if stage.result is None:
+            write_result(stage.folder, **summarise(found))
+    return found
+
+
+class SearchOutcome(Protocol):
+    """Result of a search."""
+
+    @property
+    def structure(self) -> DilationStructure:
+        """Its rates."""
+
+
+Found = TypeVar("Found", bound=SearchOutcome)
 
 
 def search_folds(
     context: RunContext,
     name: str,
-    task: SearchTask,
-    places: Sequence[DataConfig],
-    work: Work[Found],
-    ahead: Ahead,
+    task: Task,
+    folds: Sequence[int],
+    work: Work[Task, Found],
+    *,
+    per_fold: bool,
+    workers: int = 1,
+    show: Callable[[Found, Task, str], None],
 ) -> None:
-    """Search in one fold or once for several, which is the run itself, or in each of several.
+    """Search in each fold, or once on what is common to all of them, which is the run itself."""
 
-    Args:
-        context: Where it runs.
-        name: Of the search.
-        task: What is searched.
-        places: Data of each search.
-        work: Searches.
-        ahead: What processes of their own do before.
-    """
-    if len(places) == 1:
-        if places[0].common:
-            log_common(places[0])
-        work(context, places[0], "")
+    def summarise(found: dict[int, Found]) -> dict[str, Any]:
+        structures = {fold_folder(fold): one.structure.as_lists() for fold, one in found.items()}
+        return {"result": {"structures": structures}}
+
+    if per_fold or len(folds) == 1:
+        run_in_folds(context, name, task, folds, work, summarise, workers=workers, show=show)
         return
-    folds = [place.split for place in places]
-    with open_folds(context, name, task.data, folds, task.settings()) as stage:
-        found = in_each_fold(stage, task.data, folds, work, ahead)
-        if stage.result is None:
-            structures = {fold_folder(fold): one.structure.as_lists() for fold, one in found.items()}
-            write_result(stage.folder, {"structures": structures})
+    task = replace(task, data=common_data(task.data, folds))
+    log_common(task.data)
+    show(work(context, task, ""), task, "")

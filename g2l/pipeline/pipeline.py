@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from g2l.config import (
-    BackboneConfig,
-    DataConfig,
-    GlobalSearchConfig,
-    LocalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
+from g2l.config import GlobalSearchConfig, LocalSearchConfig, Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.files import describe_file, write_json
 from g2l.inference.sessions import open_session
 from g2l.metrics.comparison import Comparison
+from g2l.metrics.summary import Summary, mean_over_folds
 from g2l.models.artifact import load_model
-from g2l.pipeline.candidates import GlobalSearchTask, steps_on_holdouts
+from g2l.pipeline.candidates import GlobalSearchTask, steps_per_epoch
 from g2l.pipeline.contest import (
     HAND_DESIGNED,
     Contestant,
@@ -29,9 +24,10 @@ from g2l.pipeline.contest import (
     differences,
     hold_contest,
 )
-from g2l.pipeline.context import RunContext
+from g2l.pipeline.context import RunContext, StageTask
 from g2l.pipeline.export import MODEL, export_model
 from g2l.pipeline.fitting import Training
+from g2l.pipeline.folds import common_data, in_each_fold, open_folds
 from g2l.pipeline.output import link_or_copy
 from g2l.pipeline.predict import predict, require_success
 from g2l.pipeline.search_global import STRUCTURE, PreparedSearch, prepare_search, search_globally
@@ -44,7 +40,6 @@ from g2l.receptive_field import Ending
 from g2l.records import RunKind, read_result, write_result
 from g2l.report.render import write_report
 from g2l.search.budget import CostPlan, SearchCost
-from g2l.search.candidates import SearchObserver
 from g2l.search.space import check_limits
 from g2l.shipping import ContestConfig
 from g2l.structure import DilationStructure
@@ -57,41 +52,17 @@ EXPORT, PREDICTIONS = "export", "predictions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PipelineTask:
-    """A pipeline task.
+class PipelineTask(StageTask):
+    """A pipeline task; `seed` is that of the run (`g2l.seeds`).
 
-    Attributes:
-        data: Data set, split and how it is read.
-        backbone: Size of the network.
-        recipe: How networks are trained, the baseline and the searched one alike.
-        global_search: Settings of the global search.
-        local_search: Settings of the local search.
-        contest: Which structure is exported.
-        seeds: Trainings of each structure on hold-outs, and as many on all of train.
-        seed: Of the run; see `g2l.seeds`.
+    So many `seeds` are the trainings of each structure on hold-outs, and as many on all of train.
     """
 
-    data: DataConfig
-    backbone: BackboneConfig
-    recipe: RecipeConfig
     global_search: GlobalSearchConfig
     local_search: LocalSearchConfig
     contest: ContestConfig = field(default_factory=ContestConfig)
     seeds: int
     seed: int
-
-    def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
-        return {
-            "data": self.data.as_dict(),
-            "backbone": self.backbone.as_dict(),
-            "recipe": self.recipe.as_dict(),
-            "global_search": self.global_search.as_dict(),
-            "local_search": self.local_search.as_dict(),
-            "contest": self.contest.as_dict(),
-            "seeds": self.seeds,
-            "seed": self.seed,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,28 +92,29 @@ class PipelineOutcome:
     run_id: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoldsOutcome:
+    """Result of a pipeline in one or several folds.
+
+    `differences` are searched minus hand-designed on test, by metric, paired by fold, seed and video;
+    `report` is the page on all folds.
+    """
+
+    folds: Mapping[int, PipelineOutcome]
+    differences: Mapping[str, Comparison]
+    report: Path
+
+
 Searches: TypeAlias = tuple[GlobalSearchOutcome, LocalSearchOutcome]
 """Results of the global search, and of the local one that goes on from it."""
 
 
 def run_pipeline(
-    context: RunContext,
-    task: PipelineTask,
-    *,
-    on_plan: Callable[[CostPlan], None],
-    observers: Sequence[SearchObserver] = (),
-    folder: str = "",
-    searched: Searches | None = None,
+    context: RunContext, task: PipelineTask, folder: str = "", *, searched: Searches | None = None
 ) -> PipelineOutcome:
     """Search, train, export and predict; each finished stage is skipped on resume.
 
-    Args:
-        context: Where it runs.
-        task: What is done.
-        on_plan: Called with the cost of all stages before the first one starts.
-        observers: Called with every evaluation and generation of the global search.
-        folder: Of the stage, below that of the context.
-        searched: What was found on no test video of this fold; None to search here.
+    `searched` is what was found on no test video of this fold; None to search here.
 
     Raises:
         InputError: Data or settings are wrong.
@@ -155,7 +127,7 @@ def run_pipeline(
     settings = task.settings() | ({} if searched is None else {"searched": "once for several folds"})
     with context.stage(RunKind.PIPELINE, name, settings, folder) as stage:
         stages = Stages(stage.progress, fold=folder)
-        found, refined = searched or search_structures(stage, task, search, stages, on_plan, observers)
+        found, refined = searched or search_structures(stage, task, search, stages)
         structures = {
             HAND_DESIGNED: task.backbone.hand_designed(),
             "global": found.structure,
@@ -168,7 +140,13 @@ def run_pipeline(
         stages.begin(HOLD_OUTS)
         contest = _contest(stage, task, structures, frozenset({"global"} if shown else ()))
         if stage.result is None:
-            _write_structure(stage.folder, task, structures[contest.shipped], contest, search.dataset)
+            write_structure(
+                stage.folder / STRUCTURE,
+                structures[contest.shipped],
+                backbone=task.backbone.name,
+                causal=task.backbone.causal,
+                provenance={"search": contest.shipped, "seed": task.seed, **search.dataset.provenance},
+            )
         stages.begin(FINAL)
         baseline = ours = _train(stage, task, HAND_DESIGNED, contest)
         if structures[contest.searched] != baseline.structure or _branching(task, contest.searched):
@@ -177,24 +155,26 @@ def run_pipeline(
         stages.begin(EXPORTED)
         model = _export(stage, task, shipped)
         predictions = _predict(stage, search.dataset, model)
+        finding = {"search": found.steps, LOCAL_SEARCH: refined.steps, HOLD_OUTS: contest.steps}
+        trained = (baseline,) if ours is baseline else (baseline, ours)
+        costs = finding | {FINAL: sum(seed.steps for one in trained for seed in one.seeds)}
         outcome = PipelineOutcome(
             contestants={
                 HAND_DESIGNED: _contestant(baseline, 0),
-                "searched": _contestant(ours, found.steps + refined.steps + contest.steps, search.full_steps),
+                "searched": _contestant(ours, sum(finding.values()) / search.full_steps),
             },
             differences=differences({task.data.split: (ours, baseline)}, task.data.group_pattern),
             trainings={HAND_DESIGNED: baseline, "searched": ours},
             contest=contest,
             model=model,
             predictions=predictions,
-            costs=_costs(search, found, refined, contest, baseline, ours),
+            costs={name: steps / search.full_steps for name, steps in costs.items()},
             report=stage.folder / REPORT,
             run_id=stage.run_id,
         )
         if stage.result is None:
             _write_result(stage.folder, task, outcome)
-        if stage.result is None or not outcome.report.exists():
-            write_report({str(stage.folder): stage.folder}, outcome.report)
+        _write_report(stage, outcome.report)
     return outcome
 
 
@@ -206,25 +186,81 @@ def prepare(context: RunContext, task: PipelineTask) -> PreparedSearch:
     """
     for config in (task.global_search, task.local_search):
         check_limits(config, task.backbone, task.backbone.hand_designed().shape)
-    return prepare_search(context.data, _global_task(task))
+    search = task.global_search.replace(final_seeds=0)  # the pipeline compares at its own end
+    return prepare_search(
+        context.data,
+        GlobalSearchTask(
+            data=task.data, backbone=task.backbone, recipe=task.recipe, search=search, seed=task.seed
+        ),
+    )
+
+
+def run_folds(
+    context: RunContext,
+    task: PipelineTask,
+    folds: tuple[int, ...],
+    *,
+    search_per_fold: bool = False,
+    workers: int = 1,
+) -> FoldsOutcome:
+    """Run the pipeline in some folds, of which so many at once; a single one is the run itself.
+
+    Without `search_per_fold` there is one search for all folds.
+
+    Raises:
+        InputError: Data or settings are wrong, or no videos are left for one search.
+        OperationalError: A stage failed.
+    """
+    if len(folds) == 1:
+        only = run_pipeline(context, replace(task, data=task.data.replace(split=folds[0])))
+        return FoldsOutcome(folds={folds[0]: only}, differences=only.differences, report=only.report)
+    shared = replace(task, data=common_data(task.data, folds))
+    # Wrong inputs are reported before anything is written.
+    search = None if search_per_fold else prepare(context, shared)
+    with open_folds(
+        context, "pipeline", task.data, folds, task.settings(), common=search is not None
+    ) as stage:
+        searched = None
+        if search is not None:
+            stages = Stages(stage.progress, folds=len(folds))
+            searched = search_structures(stage, shared, search, stages)
+        work = partial(run_pipeline, searched=searched)
+        found = in_each_fold(stage, task, folds, work, workers=workers)
+        pairs = {
+            fold: (one.trainings["searched"], one.trainings[HAND_DESIGNED]) for fold, one in found.items()
+        }
+        outcome = FoldsOutcome(
+            folds=found,
+            differences=differences(pairs, task.data.group_pattern),
+            report=stage.folder / REPORT,
+        )
+        if stage.result is None:
+            _write_folds(stage.folder, outcome)
+        _write_report(stage, outcome.report)
+    return outcome
 
 
 def search_structures(
-    stage: RunContext,
-    task: PipelineTask,
-    search: PreparedSearch,
-    stages: Stages,
-    on_plan: Callable[[CostPlan], None],
-    observers: Sequence[SearchObserver],
+    stage: RunContext, task: PipelineTask, search: PreparedSearch, stages: Stages
 ) -> Searches:
-    """Search globally, then locally; the arguments are those of `run_pipeline`."""
+    """Search globally, then locally."""
 
-    def on_search(plan: CostPlan) -> None:
-        on_plan(stages.plan(plan, task, search))
+    def on_plan(plan: CostPlan) -> None:
+        plan = stages.plan(plan, task, search)
+        if stage.on_plan is not None:
+            stage.on_plan(plan)
 
-    found = search_globally(stage, search, on_plan=on_search, observers=observers, folder="search-global")
+    found = search_globally(replace(stage, on_plan=on_plan), search, "search-global")
     stages.begin(LOCAL_SEARCH)
-    return found, search_locally(stage, _local_task(task, found.structure), folder="search-local")
+    local = LocalSearchTask(
+        data=task.data,
+        backbone=task.backbone,
+        recipe=task.recipe,
+        search=task.local_search.replace(ending=Ending.SINGLE),  # what was found is trained anew
+        structure=found.structure,
+        seed=task.seed,
+    )
+    return found, search_locally(stage, local, "search-local")
 
 
 SEARCH, LOCAL_SEARCH, HOLD_OUTS, FINAL, EXPORTED = STAGES = (
@@ -237,12 +273,9 @@ SEARCH, LOCAL_SEARCH, HOLD_OUTS, FINAL, EXPORTED = STAGES = (
 
 
 class Stages:
-    """Shows which stage of the pipeline is running, and how long all may still take.
+    """Shows which stage of a pipeline for so many folds is running, and how long all may still take.
 
-    Args:
-        progress: Where it is shown.
-        fold: Folder of the fold, empty without one.
-        folds: Number of folds that the search is done for.
+    `fold` is the folder of the fold, empty without one.
     """
 
     def __init__(self, progress: Progress, *, fold: str = "", folds: int = 1) -> None:
@@ -254,12 +287,11 @@ class Stages:
     def plan(self, plan: CostPlan, task: PipelineTask, search: PreparedSearch) -> CostPlan:
         """Return the cost of all stages, given that of the global search, and begin that one."""
         # Two structures are usual: hand-designed and what the local search made of the winner.
-        workers = search.config.workers
-        expected = plan.expected.followed_by(
-            _following(task, search, plan.expected, 2, self._folds), workers=workers
-        )
-        maximal = plan.maximal.followed_by(
-            _following(task, search, plan.maximal, 3, self._folds), workers=workers
+        expected, maximal = (
+            cost.followed_by(
+                _following(task, search, cost, count, self._folds), workers=search.config.workers
+            )
+            for cost, count in ((plan.expected, 2), (plan.maximal, 3))
         )
         if expected.seconds is not None:
             each = (expected.seconds - (plan.expected.seconds or 0)) / (
@@ -286,67 +318,12 @@ def _following(
     updates = interval.amount * task.local_search.updates + task.local_search.warm_up
     if interval.unit == "epochs":
         updates *= round(search.full_steps / task.recipe.epochs)
-    held_out = steps_on_holdouts(search.task, search.dataset)
+    held_out = task.recipe.epochs * steps_per_epoch(search.task, search.dataset)
     return {
         LOCAL_SEARCH: max(full, updates),
         HOLD_OUTS: round(folds * seeds * structures * longer * held_out),
         FINAL: folds * seeds * min(2, structures) * full,
     }
-
-
-def _costs(
-    search: PreparedSearch,
-    found: GlobalSearchOutcome,
-    refined: LocalSearchOutcome,
-    contest: ContestOutcome,
-    baseline: TrainingOutcome,
-    searched: TrainingOutcome,
-) -> dict[str, float]:
-    distinct = {id(outcome): outcome for outcome in (baseline, searched)}.values()
-    steps = {
-        "search": found.steps,
-        LOCAL_SEARCH: refined.steps,
-        HOLD_OUTS: contest.steps,
-        FINAL: sum(seed.steps for outcome in distinct for seed in outcome.seeds),
-    }
-    return {name: count / search.full_steps for name, count in steps.items()}
-
-
-def _write_structure(
-    folder: Path,
-    task: PipelineTask,
-    structure: DilationStructure,
-    contest: ContestOutcome,
-    dataset: SegmentationDataset,
-) -> None:
-    write_structure(
-        folder / STRUCTURE,
-        structure,
-        backbone=task.backbone.name,
-        causal=task.backbone.causal,
-        provenance={"search": contest.shipped, "seed": task.seed, **dataset.provenance},
-    )
-
-
-def _global_task(task: PipelineTask) -> GlobalSearchTask:
-    return GlobalSearchTask(
-        data=task.data,
-        backbone=task.backbone,
-        recipe=task.recipe,
-        search=task.global_search.replace(final_seeds=0),  # the pipeline compares at its own end
-        seed=task.seed,
-    )
-
-
-def _local_task(task: PipelineTask, start: DilationStructure) -> LocalSearchTask:
-    return LocalSearchTask(
-        data=task.data,
-        backbone=task.backbone,
-        recipe=task.recipe,
-        search=task.local_search.replace(ending=Ending.SINGLE),  # what was found is trained anew
-        structure=start,
-        seed=task.seed,
-    )
 
 
 def _branching(task: PipelineTask, name: str) -> LocalSearchConfig | None:
@@ -434,29 +411,58 @@ def _predict(stage: RunContext, dataset: SegmentationDataset, model: Path) -> Pa
     return output
 
 
-def _contestant(outcome: TrainingOutcome, steps: int, full_steps: int = 1) -> Contestant:
+def _contestant(outcome: TrainingOutcome, cost: float) -> Contestant:
     return Contestant(
-        structure=outcome.structure,
-        test=outcome.test(),
-        training_equivalents=steps / full_steps,
-        epochs=outcome.epochs,
+        structure=outcome.structure, test=outcome.test(), training_equivalents=cost, epochs=outcome.epochs
     )
 
 
 def _write_result(folder: Path, task: PipelineTask, outcome: PipelineOutcome) -> None:
-    topology = task.backbone.topology
-    summary: dict[str, Any] = {
-        name: contestant.as_dict(topology) for name, contestant in outcome.contestants.items()
+    topology, contest = task.backbone.topology, outcome.contest
+    summary = {name: one.as_dict(topology) for name, one in outcome.contestants.items()} | {
+        "costs": dict(outcome.costs),
+        "contest": contest.as_dict(),
+        "difference": {metric: found.as_dict() for metric, found in outcome.differences.items()},
     }
-    summary["costs"] = dict(outcome.costs)
-    summary["contest"] = outcome.contest.as_dict()
-    summary["difference"] = {metric: found.as_dict() for metric, found in outcome.differences.items()}
     write_json(folder / SUMMARY, summary)
-    metrics = {
-        f"{name}/{metric}": score.mean
-        for name, contestant in outcome.contestants.items()
-        for metric, score in contestant.test.items()
-    }
-    metrics |= difference_metrics(outcome.differences)
-    tags = {"g2l.shipped": outcome.contest.shipped, "g2l.reason_of_shipped": outcome.contest.reason}
+    means = _means({name: one.test for name, one in outcome.contestants.items()})
+    tags = {"g2l.shipped": contest.shipped, "g2l.reason_of_shipped": contest.reason}
+    metrics = means | difference_metrics(outcome.differences)
     write_result(folder, summary, (STRUCTURE, SUMMARY), metrics=metrics, tags=tags)
+
+
+def _write_folds(folder: Path, outcome: FoldsOutcome) -> None:
+    tests = {
+        fold: {name: contestant.test for name, contestant in one.contestants.items()}
+        for fold, one in outcome.folds.items()
+    }
+    means = {
+        name: mean_over_folds([test[name] for test in tests.values()]) for name in (HAND_DESIGNED, "searched")
+    }
+    summary = {
+        "folds": {
+            str(fold): {
+                "shipped": one.contest.shipped,
+                "model": str(one.model.relative_to(folder)),
+                "test": {
+                    name: {metric: vars(score) for metric, score in of.items()}
+                    for name, of in tests[fold].items()
+                },
+            }
+            for fold, one in outcome.folds.items()
+        },
+        "mean": {name: {metric: score.mean for metric, score in of.items()} for name, of in means.items()},
+        "difference": {metric: found.as_dict() for metric, found in outcome.differences.items()},
+    }
+    write_json(folder / SUMMARY, summary)
+    metrics = _means(means) | difference_metrics(outcome.differences)
+    write_result(folder, summary, (SUMMARY,), metrics=metrics)
+
+
+def _means(scores: Mapping[str, Mapping[str, Summary]]) -> dict[str, float]:
+    return {f"{name}/{metric}": score.mean for name, of in scores.items() for metric, score in of.items()}
+
+
+def _write_report(stage: RunContext, report: Path) -> None:
+    if stage.result is None or not report.exists():
+        write_report({str(stage.folder): stage.folder}, report)

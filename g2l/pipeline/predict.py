@@ -306,6 +306,7 @@ def predict_videos(
     start = time.perf_counter()
     frames = 0
     failures: list[VideoFailure] = []
+    notices: list[str] = []
     done = {path: rows for path in videos if path not in refused and (rows := record.done(path)) is not None}
     todo = {path: source(path) for path in videos if path not in done and path not in refused}
     record.keep(path.stem for path in done)
@@ -320,12 +321,13 @@ def predict_videos(
                 if isinstance(result, VideoFailure):
                     failures.append(result)
                 else:
-                    if result.notice:
-                        logger.warning("%s: %s", result.path, result.notice)
+                    notices += [f"{result.path}: {result.notice}"] if result.notice else []
                     rows = writer.add(result)
                     record.add(result.name, todo[path], writer.files, rows)
                     frames += len(result.labels)
             task.advance(note=path.stem)
+    if notices:
+        logger.warning("%s%s", notices[0], f" ({len(notices) - 1:,} more like it)" if notices[1:] else "")
     failed = {failure.path for failure in failures}
     return PredictOutcome(
         videos=tuple(path.stem for path in videos if path not in failed),

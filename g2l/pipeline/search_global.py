@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from g2l.config import DataConfig, GlobalSearchConfig, Selection, Space
+from g2l.config import Budget, GlobalSearchConfig, Selection, Space
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
+from g2l.export.onnx_export import latency
 from g2l.figures.results import Costed, HoldoutCurve, front, holdout_curves
 from g2l.figures.search import fitness_over_generations
 from g2l.metrics.comparison import Comparison
@@ -23,18 +24,22 @@ from g2l.pipeline.candidates import (
     StatusLog,
     bytes_of_weights,
     candidate_fitness,
-    full_steps,
     identity,
     make_executor,
-    search_in_steps,
     seconds_per_step,
+    steps_per_epoch,
 )
 from g2l.pipeline.contest import difference_metrics, differences
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets, describe_data
 from g2l.pipeline.fitting import Training
-from g2l.pipeline.latency import latency
-from g2l.pipeline.search_outcome import GlobalSearchOutcome, leaders_of, race_columns, shape_columns
+from g2l.pipeline.search_outcome import (
+    GlobalSearchOutcome,
+    leaders_of,
+    race_columns,
+    reason_of,
+    shape_columns,
+)
 from g2l.pipeline.train import train
 from g2l.records import RunKind, write_result, write_table
 from g2l.search.budget import CostPlan, plan_search
@@ -44,7 +49,7 @@ from g2l.search.journal import EvaluationStore, Journal
 from g2l.search.loop import GlobalSearchResult, run_global_search
 from g2l.search.proposals.shapes import Proof, plan_shapes
 from g2l.search.shapes import Shape, ShapeSpace, canonical_shapes, holdout_share
-from g2l.search.space import SearchSpace
+from g2l.search.space import SearchSpace, check_limits
 from g2l.seeds import SeedPlan
 from g2l.structure import DilationStructure
 from g2l.structure_files import write_structure
@@ -57,12 +62,8 @@ JOURNAL = "journal.jsonl"
 class PreparedSearch:
     """A search that has been validated against its data.
 
-    Attributes:
-        task: What is searched.
-        dataset: Its data.
-        config: Settings of the search, the candidates' budget in optimiser steps.
-        space: Allowed structures: shapes, or powers of two, both shorter than the longest training video.
-        full_steps: Optimiser steps of one full training.
+    `config` has the candidates' budget in optimiser steps, as `full_steps` of one full training. `space`
+    holds shapes, or powers of two, both shorter than the longest training video.
     """
 
     task: GlobalSearchTask
@@ -75,32 +76,31 @@ class PreparedSearch:
 def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     """Validate a search before anything is measured or written.
 
-    Args:
-        data: Opens the data set.
-        task: What is searched.
-
     Raises:
         InputError: Data or settings are wrong, limits allow no structure, or leave nothing to search with.
     """
-    task.validate()
+    shape = task.backbone.hand_designed().shape
+    for config in (task.backbone, task.recipe, task.search):
+        config.validate()
+    check_limits(task.search, task.backbone, shape)
     dataset = data.open(task.data)
     task = replace(task, data=dataset.config)  # with the facts of the data set
     rates = SearchSpace.powers_of_two(
         task.backbone.topology,
-        task.backbone.hand_designed().shape,
+        shape,
         max_exponent=task.search.max_exponent,
         longest=dataset.longest(dataset.partitions(Selection.BEST).train),
         max_receptive_field=task.search.max_receptive_field,
         max_look_ahead=task.search.max_look_ahead,
     )
-    config, full = search_in_steps(task, dataset), full_steps(task, dataset)
-    space: SearchSpace | ShapeSpace = rates
-    if task.search.space is not Space.RATES:
-        space = shape_space(task, dataset, rates, full)
-        plan_shapes(config, space)
-    else:
-        plan_search(config, rates, full_steps=full)
-    return PreparedSearch(task=task, dataset=dataset, config=config, space=space, full_steps=full)
+    search, budget = task.search, task.search.budget
+    if budget.unit == "epochs":
+        search = search.replace(budget=Budget(budget.amount * steps_per_epoch(task, dataset), "steps"))
+    full = task.recipe.epochs * steps_per_epoch(task, dataset, whole=True)
+    space = rates if search.space is Space.RATES else shape_space(task, dataset, rates, full)
+    prepared = PreparedSearch(task=task, dataset=dataset, config=search, space=space, full_steps=full)
+    _plan(prepared)
+    return prepared
 
 
 def shape_space(
@@ -160,45 +160,24 @@ def shape_space(
 
 
 def plan(search: PreparedSearch, device: str) -> CostPlan:
-    """Return what a search would cost, after training one candidate for a few steps; nothing is written.
-
-    Args:
-        search: What would be searched.
-        device: `auto`, `cpu` or `cuda`, where the time of a step is measured.
-    """
+    """Return what a search would cost, after training one candidate for a few steps; nothing is written."""
     task = search.task
     fitness = candidate_fitness(task, search.dataset, device, folder=None)
-    seconds = seconds_per_step(fitness, task.backbone.hand_designed(), SeedPlan(task.seed).search)
-    weights = bytes_of_weights(task, search.dataset)
-    if isinstance(search.space, ShapeSpace):
-        return plan_shapes(
-            search.config, search.space, seconds_per_step=seconds, bytes_per_checkpoint=weights
-        )
-    return plan_search(
-        search.config,
-        search.space,
-        full_steps=search.full_steps,
-        seconds_per_step=seconds,
-        bytes_per_checkpoint=weights,
+    return _plan(
+        search,
+        seconds_per_step=seconds_per_step(fitness, task.backbone.hand_designed(), SeedPlan(task.seed).search),
+        bytes_per_checkpoint=bytes_of_weights(task, search.dataset),
     )
 
 
-def search_globally(
-    context: RunContext,
-    search: PreparedSearch,
-    *,
-    on_plan: Callable[[CostPlan], None],
-    observers: Sequence[SearchObserver] = (),
-    folder: str = "",
-) -> GlobalSearchOutcome:
-    """Search shapes, or coarse rates (G2L, section 3.2).
+def _plan(search: PreparedSearch, **measured: Any) -> CostPlan:
+    if isinstance(search.space, ShapeSpace):
+        return plan_shapes(search.config, search.space, **measured)
+    return plan_search(search.config, search.space, full_steps=search.full_steps, **measured)
 
-    Args:
-        context: Where it runs.
-        search: What is searched.
-        on_plan: Called with the cost of the search before it starts.
-        observers: Called with every evaluation and generation.
-        folder: Of the stage, below that of the context.
+
+def search_globally(context: RunContext, search: PreparedSearch, folder: str = "") -> GlobalSearchOutcome:
+    """Search shapes, or coarse rates (G2L, section 3.2).
 
     Raises:
         InputError: Data or settings have changed since the search was started.
@@ -207,36 +186,21 @@ def search_globally(
     task, dataset = search.task, search.dataset
     with context.stage(RunKind.SEARCH_GLOBAL, "search-global", task.settings(), folder) as stage:
         describe_data(stage.folder, dataset, dataset.partitions(Selection.BEST), resume=stage.resume)
-        result = stage.result or _search(stage, search, on_plan, observers)
+        result = stage.result or _search(stage, search)
         return GlobalSearchOutcome.from_result(result, stage.run_id)
 
 
-def search_fold(
-    context: RunContext,
-    data: DataConfig,
-    folder: str,
-    *,
-    task: GlobalSearchTask,
-    on_plan: Callable[[CostPlan], None] | None = None,
-    observers: Sequence[SearchObserver] = (),
-) -> GlobalSearchOutcome:
+def search_fold(context: RunContext, task: GlobalSearchTask, folder: str) -> GlobalSearchOutcome:
     """Search in one of several folds, or once for all of them; see `search_globally`."""
-    search = prepare_search(context.data, replace(task, data=data))
-    return search_globally(
-        context, search, on_plan=on_plan or (lambda _: None), observers=observers, folder=folder
-    )
+    return search_globally(context, prepare_search(context.data, task), folder)
 
 
-def _search(
-    stage: RunContext,
-    search: PreparedSearch,
-    on_plan: Callable[[CostPlan], None],
-    observers: Sequence[SearchObserver],
-) -> Mapping[str, Any]:
+def _search(stage: RunContext, search: PreparedSearch) -> Mapping[str, Any]:
     task = search.task
-    on_plan(plan(search, stage.device))
+    if stage.on_plan is not None:
+        stage.on_plan(plan(search, stage.device))
     weights = CandidateWeights(stage.folder, task.search.candidate_checkpoints)
-    found = _run(stage, search, (weights, StatusLog(stage.folder), *observers))
+    found = _run(stage, search, (weights, StatusLog(stage.folder), *stage.observers))
     if found.proof is not None:
         found = replace(found, proof=_timed(search, found.proof))
     scores = {
@@ -252,7 +216,7 @@ def _search(
         provenance=provenance | scores | {"steps": found.steps},
     )
     compared, final_steps = _compare(stage, search, found.winner)
-    leaders, reason = leaders_of(found, task.search.fitness)
+    leaders, reason = leaders_of(found, task.search.fitness), reason_of(found)
     result = scores | {
         "structure": found.winner.as_lists(),
         "epochs": found.epochs,
@@ -269,7 +233,16 @@ def _search(
         "reason": reason,
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
-    _draw(stage, search, found, scores["hand_designed_fitness"])
+    if found.race is not None:
+        columns = race_columns(leaders, found.hand_designed.structure, task.backbone.topology)
+        write_table(stage.folder, "race", columns)
+    if found.proof is not None:
+        write_table(stage.folder, "shapes", shape_columns(found.proof, task.backbone.topology))
+        _draw_shapes(stage, found.proof, task.search.fitness)
+    else:
+        best, mean = ([getattr(one, name) for one in found.generations] for name in ("best", "mean"))
+        hand_designed, fitness = scores["hand_designed_fitness"], task.search.fitness
+        stage.draw("fitness", fitness_over_generations(best, mean, hand_designed, fitness))
     shutil.rmtree(stage.folder / TRAININGS, ignore_errors=True)
     numbers = {name: float(value) for name, value in result.items() if isinstance(value, int | float)}
     kept = found.winner == found.hand_designed.structure
@@ -300,25 +273,6 @@ def _timed(search: PreparedSearch, proof: Proof) -> Proof:
         for row in proof.rows
     )
     return replace(proof, rows=rows)
-
-
-def _draw(stage: RunContext, search: PreparedSearch, found: GlobalSearchResult, hand_designed: float) -> None:
-    """Write the table of the race or of the shapes, and the figures."""
-    topology, fitness = search.task.backbone.topology, search.task.search.fitness
-    if found.race is not None:
-        columns = race_columns(found.race.results, found.hand_designed.structure, topology)
-        write_table(stage.folder, "race", columns)
-    if found.proof is not None:
-        write_table(stage.folder, "shapes", shape_columns(found.proof, topology))
-        _draw_shapes(stage, found.proof, fitness)
-        return
-    figure = fitness_over_generations(
-        [generation.best for generation in found.generations],
-        [generation.mean for generation in found.generations],
-        hand_designed,
-        fitness,
-    )
-    stage.draw("fitness", figure)
 
 
 def _draw_shapes(stage: RunContext, proof: Proof, fitness: str) -> None:
@@ -376,25 +330,16 @@ def _compare(
     limited = space.structures[0] if isinstance(space, ShapeSpace) else space.project(hand_designed)
     if winner in (hand_designed, limited) or not task.search.final_seeds:
         return {}, 0
-    contestants = [
-        train(
-            stage,
-            Training(
-                data=task.data,
-                backbone=task.backbone,
-                recipe=recipe,
-                structure=structure,
-                origin=origin,
-            ),
-            task.seed,
-            task.search.final_seeds,
-            folder=f"final-{origin}",
-        )
-        for origin, structure in (("winner", winner), ("hand-designed", hand_designed))
-    ]
-    steps = sum(contestant.steps for contestant in contestants)
-    both = contestants[0], contestants[1]
-    return differences({task.data.split: both}, task.data.group_pattern), steps
+    training = Training(
+        data=task.data, backbone=task.backbone, recipe=recipe, structure=winner, origin="winner"
+    )
+    baseline = replace(training, structure=hand_designed, origin="hand-designed")
+    ours, theirs = (
+        train(stage, one, task.seed, task.search.final_seeds, folder=f"final-{one.origin}")
+        for one in (training, baseline)
+    )
+    found = differences({task.data.split: (ours, theirs)}, task.data.group_pattern)
+    return found, ours.steps + theirs.steps
 
 
 def _score(evaluation: Evaluation, task: GlobalSearchTask) -> float:

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
 
-from g2l.config import (
-    BackboneConfig,
-    Budget,
-    DataConfig,
-    LocalRule,
-    LocalSearchConfig,
-    RecipeConfig,
-    Selection,
-)
+from g2l.config import Budget, LocalRule, LocalSearchConfig, Selection
 from g2l.datasets.batching import BatchSource
 from g2l.datasets.dataset import Partitions, SegmentationDataset
 from g2l.figures.search import rate_paths
 from g2l.models.artifact import save_model
 from g2l.models.registry import build_backbone
-from g2l.pipeline.context import RunContext
+from g2l.pipeline.context import RunContext, StageTask
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, MODEL, epoch_log
 from g2l.receptive_field import Ending, SearchSchedule, describe
@@ -45,14 +37,7 @@ STRUCTURE = "structure.json"
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchOutcome:
-    """Result of a local search.
-
-    Attributes:
-        structure: One rate per layer.
-        model: Weights trained while searching, as `model.safetensors`.
-        steps: Optimiser steps it took.
-        run_id: The tracked run, or None.
-    """
+    """One rate per layer, the weights trained while searching, and the optimiser steps that this took."""
 
     structure: DilationStructure
     model: Path
@@ -61,63 +46,28 @@ class LocalSearchOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalSearchTask:
-    """A search task.
+class LocalSearchTask(StageTask):
+    """A search task: where it starts, its settings and its seed.
 
-    Attributes:
-        data: Data set, split and how it is read.
-        backbone: Size of the network.
-        recipe: How it is trained meanwhile, on all of train; the training lasts at least until the last
-            update, and always keeps the last weights, since earlier ones belong to other rates.
-        search: Settings of the search.
-        structure: Where it starts.
-        seed: Seed of initialisation, batches and dropout.
+    The recipe says how the network is trained meanwhile, on all of train. The training lasts at least until
+    the last update, and always keeps the last weights, since earlier ones belong to other rates.
     """
 
-    data: DataConfig
-    backbone: BackboneConfig
-    recipe: RecipeConfig
     search: LocalSearchConfig
     structure: DilationStructure
     seed: int
 
-    def validate(self) -> Self:
-        """Return self.
 
-        Raises:
-            InputError: A setting is out of range, the structure cannot be of this backbone, or no structure
-                of its shape keeps a limit.
-        """
-        self.recipe.validate()
-        self.search.validate()
-        check_limits(self.search, self.backbone.validate().fit(self.structure), self.structure.shape)
-        return self
-
-    def settings(self) -> dict[str, Any]:
-        """Return the resolved configuration as JSON values."""
-        return {
-            "data": self.data.as_dict(),
-            "backbone": self.backbone.as_dict(),
-            "recipe": self.recipe.as_dict(),
-            "search": self.search.as_dict(),
-            "structure": self.structure.as_lists(),
-            "seed": self.seed,
-        }
-
-
-def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = "") -> LocalSearchOutcome:
+def search_locally(context: RunContext, task: LocalSearchTask, folder: str = "") -> LocalSearchOutcome:
     """Refine a structure by the expectation-guided iterative search (G2L, section 3.3).
-
-    Args:
-        context: Where it runs.
-        task: What is searched.
-        folder: Of the stage, below that of the context.
 
     Raises:
         InputError: Data, structure or settings are wrong.
         OperationalError: The loss diverged.
     """
-    task.validate()
+    task.recipe.validate()
+    task.search.validate()
+    check_limits(task.search, task.backbone.validate().fit(task.structure), task.structure.shape)
     dataset = context.data.standardized(task.data, Selection.LAST)
     task = replace(task, data=dataset.config)  # with the facts of the data set
     partitions = dataset.partitions(Selection.LAST)
@@ -125,25 +75,17 @@ def search_locally(context: RunContext, task: LocalSearchTask, *, folder: str = 
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         result = stage.result or _search(stage, task, dataset, partitions)
         return LocalSearchOutcome(
-            structure=DilationStructure(tuple(map(tuple, result["structure"]))),
+            structure=DilationStructure(result["structure"]),
             model=stage.folder / MODEL,
             steps=result["steps"],
             run_id=stage.run_id,
         )
 
 
-def search_fold(
-    context: RunContext, data: DataConfig, folder: str, *, task: LocalSearchTask
-) -> LocalSearchOutcome:
-    """Search in one of several folds, or once for all of them; see `search_locally`."""
-    return search_locally(context, replace(task, data=data), folder=folder)
-
-
 def _search(
     stage: RunContext, task: LocalSearchTask, dataset: SegmentationDataset, partitions: Partitions
 ) -> dict[str, Any]:
-    log = LineLog(stage.folder / UPDATES, LocalSearchUpdate)
-    model, trained, history = _fit(stage, task, dataset, partitions, log)
+    model, trained, history = _fit(stage, task, dataset, partitions)
     # From the history, since a dense kernel does not show the rate that it was made of.
     structure = DilationStructure.from_rates(list(history[-1].rates.values()), task.structure.shape)
     write_structure(
@@ -171,12 +113,8 @@ def _search(
     save_model(stage.folder / MODEL, model, metadata)
     write_table(stage.folder, "updates", _columns(history))
     stage.draw("rates", rate_paths(history, task.structure.shape))
-    result = {
-        "structure": structure.as_lists(),
-        "steps": trained.steps,
-    }
-    files = (STRUCTURE, MODEL, CHECKPOINT)
-    write_result(stage.folder, result, files, step=trained.epochs)
+    result = {"structure": structure.as_lists(), "steps": trained.steps}
+    write_result(stage.folder, result, (STRUCTURE, MODEL, CHECKPOINT), step=trained.epochs)
     return result
 
 
@@ -200,11 +138,9 @@ def _columns(history: Sequence[LocalSearchUpdate]) -> dict[str, list[object]]:
 
 
 def _limit(task: LocalSearchTask, largest: int) -> Limit | None:
-    """Return what lowers an update a frame at a time, the largest rate first; None where there is no limit.
+    """Return what lowers an update of rates up to `largest` a frame at a time, the largest rate first.
 
-    Args:
-        task: Network and limits.
-        largest: Largest rate of an update.
+    None where there is no limit.
     """
     limits = (task.search.max_receptive_field, task.search.max_look_ahead)
     if limits == (None, None):
@@ -219,7 +155,6 @@ def _fit(
     task: LocalSearchTask,
     dataset: SegmentationDataset,
     partitions: Partitions,
-    log: LineLog,
 ) -> tuple[nn.Module, TrainingResult, list[LocalSearchUpdate]]:
     device, seed = resolve_device(stage.device), SeedPlan(task.seed).local
     seed_everything(seed)
@@ -240,6 +175,7 @@ def _fit(
         warm_up=config.warm_up,
         limit=_limit(task, config.max_rate or longest),
     )
+    log = LineLog(stage.folder / UPDATES, LocalSearchUpdate)
     search = LocalSearch(schedule, config.interval.unit, log.append)
     shortest = Budget(config.warm_up + config.interval.amount * config.updates, config.interval.unit)
     source = BatchSource(dataset, partitions.train, batch_size=task.recipe.batch_size, seed=seed)
@@ -250,7 +186,11 @@ def _fit(
         replace(task.recipe, selection=Selection.LAST, compile=False),  # rates change too often for it
         seed=seed,
         device=device,
-        budget=_longer(Budget(task.recipe.epochs), shortest, batches=len(source)),
+        budget=max(  # the longer one
+            Budget(task.recipe.epochs),
+            shortest,
+            key=lambda one: one.amount * (len(source) if one.unit == "epochs" else 1),
+        ),
         optimizer=optimizer,
         callbacks=[search],
         checkpoint=stage.folder / CHECKPOINT,
@@ -259,12 +199,3 @@ def _fit(
         on_epoch=epoch_log(stage.folder).append,
     )
     return model, trained, search.history
-
-
-def _longer(recipe: Budget, search: Budget, *, batches: int) -> Budget:
-    """Return the longer of two budgets, given the batches of an epoch."""
-
-    def steps(budget: Budget) -> int:
-        return budget.amount * (batches if budget.unit == "epochs" else 1)
-
-    return max(recipe, search, key=steps)

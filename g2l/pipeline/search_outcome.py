@@ -11,22 +11,17 @@ from g2l.metrics.scores import metric_value
 from g2l.search.budget import race_budget
 from g2l.search.loop import GlobalSearchResult
 from g2l.search.proposals.shapes import Proof, Row
-from g2l.search.race import Race, RaceResult
 from g2l.structure import DilationStructure, LayerTopology
 
 SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Leader:
     """One of the best structures.
 
-    Attributes:
-        structure: Its rates.
-        fitness: Mean hold-out fitness in points, None where it could not be trained.
-        standard_error: Of that mean, None of a single seed.
-        seeds: Number of scores.
-        steps: Optimiser steps of each training.
+    `fitness` is the mean of so many `seeds` hold-out scores in points, None where it could not be trained;
+    its standard error is None of a single seed. `steps` are those of the optimiser in each training.
     """
 
     structure: DilationStructure
@@ -42,86 +37,51 @@ class Leader:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Return the row that `as_dict` wrote."""
-        known = {name: value[name] for name in ("fitness", "standard_error", "seeds", "steps")}
-        return cls(structure=structure_of(value["structure"]), **known)
+        known = {one.name: value[one.name] for one in fields(cls)}
+        return cls(**known | {"structure": DilationStructure(value["structure"])})
 
 
-def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[tuple[Leader, ...], str]:
-    """Return the best structures, best first, and in plain words why the winner is the winner.
+def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[Leader, ...]:
+    """Return the best structures, best first.
 
     Those of the race of the leaders, which have scores under fresh seeds; without one, the best by the score
     that selected them.
     """
     if result.proof is not None:
-        return _of_proof(result.proof), result.proof.reason
+        rows = sorted(result.proof.rows, key=lambda row: -row.difference)
+        return tuple(Leader(row.structure, row.fitness, None, row.blocks, row.steps) for row in rows)
     if result.race is not None:
-        return _of_race(result, result.race), _reason(result.race, result)
-    rows = [
+        steps = race_budget(result.proxy, result.full_steps)
+        return tuple(
+            Leader(
+                structure=one.structure,
+                fitness=None if one.failed else one.mean,
+                standard_error=one.standard_error,
+                seeds=len(one.scores),
+                steps=steps,
+            )
+            for one in result.race.results
+        )
+    return tuple(
         Leader(
-            structure=evaluation.structure,
-            fitness=metric_value(evaluation.metrics, metric) if evaluation.metrics else None,
+            structure=one.structure,
+            fitness=metric_value(one.metrics, metric) if one.metrics else None,
             standard_error=None,
             seeds=1,
-            steps=evaluation.budget.amount,
+            steps=one.budget.amount,
         )
-        for evaluation in result.population[:SHOWN]
-    ]
-    best = "It has the best score, under one seed; a difference of a point or two is noise."
-    return tuple(rows), result.verdict or best
-
-
-def _of_proof(proof: Proof) -> tuple[Leader, ...]:
-    rows = sorted(proof.rows, key=lambda row: -row.difference)
-    return tuple(
-        Leader(
-            structure=row.structure,
-            fitness=row.fitness,
-            standard_error=None,
-            seeds=row.blocks,
-            steps=row.steps,
-        )
-        for row in rows
+        for one in result.population[:SHOWN]
     )
 
 
-def shape_columns(proof: Proof, topology: LayerTopology) -> dict[str, list[Any]]:
-    """Return the table of a search of shapes: every structure, the cheapest first."""
-    rows = sorted(proof.rows, key=lambda row: row.cost)
-    reports = [topology.report(row.structure) for row in rows]
-    names = (
-        "name",
-        "cost",
-        "multiply_adds",
-        "epochs",
-        "rising",
-        "fitness",
-        "difference",
-        "low",
-        "high",
-        "latency",
-    )
-    return {
-        "structure": [row.structure.key for row in rows],
-        **{name: [getattr(row, name) for row in rows] for name in (*names, "blocks", "shown", "latency")},
-        "front": [row in proof.front for row in rows],
-        **{name: [report[name] for report in reports] for name in reports[0]},
-    }
-
-
-def _of_race(result: GlobalSearchResult, race: Race) -> tuple[Leader, ...]:
-    return tuple(
-        Leader(
-            structure=standing.structure,
-            fitness=None if standing.failed else standing.mean,
-            standard_error=standing.standard_error,
-            seeds=len(standing.scores),
-            steps=race_budget(result.proxy, result.full_steps),
-        )
-        for standing in race.results
-    )
-
-
-def _reason(race: Race, result: GlobalSearchResult) -> str:
+def reason_of(result: GlobalSearchResult) -> str:
+    """Return in plain words why the winner is the winner."""
+    race = result.race
+    if result.proof is not None:
+        return result.proof.reason
+    if race is None:
+        best = "It has the best score, under one seed; a difference of a point or two is noise."
+        return result.verdict or best
     if race.difference is None:
         return "It is the only one that could be trained under fresh seeds."
     error = "unknown" if race.standard_error is None else f"{race.standard_error:.1f}"
@@ -138,25 +98,46 @@ def _reason(race: Race, result: GlobalSearchResult) -> str:
     return "No leader is above the hand-designed structure under fresh seeds."
 
 
-def race_columns(
-    results: Sequence[RaceResult], hand_designed: DilationStructure, topology: LayerTopology
-) -> dict[str, list[Any]]:
-    """Return the table of a race, best first."""
-    reports = [topology.report(one.structure) for one in results]
+def shape_columns(proof: Proof, topology: LayerTopology) -> dict[str, list[Any]]:
+    """Return the table of a search of shapes: every structure, the cheapest first."""
+    rows = sorted(proof.rows, key=lambda row: row.cost)
+    reports = [topology.report(row.structure) for row in rows]
+    names = [
+        "name",
+        "cost",
+        "multiply_adds",
+        "epochs",
+        "rising",
+        "fitness",
+        "difference",
+        "low",
+        "high",
+        "latency",
+        "blocks",
+        "shown",
+    ]
     return {
-        "rank": list(range(1, len(results) + 1)),
-        "structure": [one.structure.key for one in results],
-        "hand_designed": [one.structure == hand_designed for one in results],
+        "structure": [row.structure.key for row in rows],
+        **{name: [getattr(row, name) for row in rows] for name in names},
+        "front": [row in proof.front for row in rows],
         **{name: [report[name] for report in reports] for name in reports[0]},
-        "mean": [None if one.failed else one.mean for one in results],
-        "standard_error": [one.standard_error for one in results],
-        "seeds": [len(one.scores) for one in results],
     }
 
 
-def structure_of(value: Sequence[Sequence[int]]) -> DilationStructure:
-    """Return the structure that `DilationStructure.as_lists` gave."""
-    return DilationStructure(tuple(map(tuple, value)))
+def race_columns(
+    leaders: Sequence[Leader], hand_designed: DilationStructure, topology: LayerTopology
+) -> dict[str, list[Any]]:
+    """Return the table of a race, best first."""
+    reports = [topology.report(one.structure) for one in leaders]
+    return {
+        "rank": list(range(1, len(leaders) + 1)),
+        "structure": [one.structure.key for one in leaders],
+        "hand_designed": [one.structure == hand_designed for one in leaders],
+        **{name: [report[name] for report in reports] for name in reports[0]},
+        "mean": [one.fitness for one in leaders],
+        "standard_error": [one.standard_error for one in leaders],
+        "seeds": [one.seeds for one in leaders],
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,21 +148,17 @@ class GlobalSearchOutcome:
         structure: The winner.
         epochs: How long to train it, or None for as long as the recipe says.
         hand_designed: The 2^l structure as it is in the space that was searched.
-        fitness: Its hold-out fitness after the candidates' budget, in percent.
+        fitness: Hold-out fitness of the winner after the candidates' budget, in percent.
         hand_designed_fitness: That of the 2^l structure by the same budget and seed.
         evaluations: Trainings of candidates, in this run or, where they were shared, in another.
-        steps: Optimiser steps of all of them.
-        final_steps: Optimiser steps of the final comparison.
-        full_steps: Optimiser steps of one full training.
+        steps: Optimiser steps of all of them; then those of the final comparison, of one full training and
+            of one candidate.
         seconds: Time that training the candidates took.
-        proxy_steps: Optimiser steps of one candidate.
         frame_rate: Frames per second as the network sees them, or None.
         leaders: The best structures, best first.
         shapes: What is known of every shape, the cheapest first; empty for a search of rates.
-        reason: Why the winner is the winner, in plain words.
         differences: Winner minus hand-designed after full trainings, on test, by metric; empty where they
             are the same structure, or no comparison was asked for.
-        run_id: Identifier of the run.
     """
 
     structure: DilationStructure
@@ -209,19 +186,14 @@ class GlobalSearchOutcome:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any], run_id: str) -> Self:
-        """Return the outcome of a stage from what it wrote as its result.
-
-        Args:
-            result: The JSON values of `result.json`.
-            run_id: Identifier of the run.
-        """
+        """Return the outcome of a stage from its `result.json`."""
         parsed = {
-            "structure": structure_of(result["structure"]),
-            "hand_designed": structure_of(result["hand_designed"]),
+            "structure": DilationStructure(result["structure"]),
+            "hand_designed": DilationStructure(result["hand_designed"]),
             "epochs": result.get("epochs"),  # 0.1.0 kept none
             "leaders": tuple(map(Leader.from_dict, result["leaders"])),
             "shapes": tuple(
-                Row(**{**row, "structure": structure_of(row["structure"])})
+                Row(**{**row, "structure": DilationStructure(row["structure"])})
                 for row in result.get("shapes", ())
             ),
             "differences": {name: Comparison.from_dict(one) for name, one in result["differences"].items()},

@@ -73,13 +73,6 @@ def select(
     Training n holds out rotation n, and starts over with the first one when all were held out. With a larger
     count the trainings of a smaller one are used again.
 
-    Args:
-        context: Where it runs.
-        training: What is trained.
-        seed: Of the run.
-        count: Number of trainings.
-        folder: Of the stage, below that of the context.
-
     Raises:
         InputError: Data, structure or settings are wrong, or nothing can be held out.
         OperationalError: The loss diverged.
@@ -96,8 +89,13 @@ def select(
             epochs=epochs,
             holdout=summarize([one["metrics"][epochs - 1] for one in found]),
             trainings={
-                (f"{training.data.split}.{number % rotations}", number): _videos_after(stage, number, epochs)
-                for number in range(count)
+                (f"{training.data.split}.{number % rotations}", number): {
+                    name: VideoScores.from_dict(scores) for name, scores in lines[epochs - 1].videos.items()
+                }
+                for number, lines in enumerate(
+                    read_records(stage.folder / f"holdout-{number}" / HOLDOUT, HoldoutEpoch)
+                    for number in range(count)
+                )
             },
             steps=sum(one["steps"] for one in found),
         )
@@ -123,7 +121,7 @@ def _train_on_holdout(
         if stage.result is not None:
             (stage.folder / CHECKPOINT).unlink(missing_ok=True)
             return stage.result
-        dataset = context.data.standardized(training.data, Selection.BEST, rotation)
+        dataset = stage.data.standardized(training.data, Selection.BEST, rotation)
         partitions = dataset.partitions(Selection.BEST, rotation)
         describe_data(stage.folder, dataset, partitions, resume=stage.resume)
         log = LineLog(stage.folder / HOLDOUT, HoldoutEpoch)
@@ -151,8 +149,3 @@ def _train_on_holdout(
         write_result(stage.folder, result, (HOLDOUT,), metrics=dict(trained.metrics), step=trained.epochs)
         (stage.folder / CHECKPOINT).unlink(missing_ok=True)
         return result
-
-
-def _videos_after(stage: RunContext, number: int, epochs: int) -> dict[str, VideoScores]:
-    lines = read_records(stage.folder / f"holdout-{number}" / HOLDOUT, HoldoutEpoch)
-    return {name: VideoScores.from_dict(scores) for name, scores in lines[epochs - 1].videos.items()}

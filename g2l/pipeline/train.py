@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from g2l.config import DataConfig, Selection
+from g2l.config import Selection
 from g2l.datasets.dataset import SegmentationDataset
 from g2l.figures.results import HoldoutCurve, holdout_curves
 from g2l.files import write_json
@@ -21,7 +21,7 @@ from g2l.models.artifact import save_model
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import describe_data
 from g2l.pipeline.fitting import CHECKPOINT, MODEL, Training, fit_network, score_videos
-from g2l.pipeline.folds import Ahead, in_each_fold, open_folds
+from g2l.pipeline.folds import run_in_folds
 from g2l.pipeline.select import SelectionOutcome, select
 from g2l.receptive_field import describe
 from g2l.records import RunKind, read_epochs, write_result
@@ -37,15 +37,9 @@ _log = logging.getLogger("g2l")
 
 @dataclass(frozen=True, kw_only=True)
 class SeedOutcome:
-    """One trained network.
+    """One trained network: metrics in percent (no `holdout` where nothing was held out), steps it took.
 
-    Attributes:
-        seed: Its seed.
-        model: Its `model.safetensors`.
-        holdout: Hold-out metrics in percent; empty when nothing was held out.
-        test: Test metrics in percent.
-        steps: Optimiser steps it took.
-        videos: Scores of each test video; empty where g2l 0.1.0 trained it.
+    `videos` are the scores of each test video; empty where g2l 0.1.0 trained it.
     """
 
     seed: int
@@ -58,14 +52,9 @@ class SeedOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutcome:
-    """One structure trained under several seeds.
+    """One structure trained under several seeds, each for so many epochs.
 
-    Attributes:
-        structure: Its rates.
-        seeds: One training for each.
-        epochs: How long each was trained.
-        selected: What the hold-outs chose; None without refit.
-        run_id: Identifier of the run, or None.
+    `selected` is what the hold-outs chose; None without refit.
     """
 
     structure: DilationStructure
@@ -102,13 +91,8 @@ def train(
     With `refit` as many trainings on hold-outs come first, which choose the number of epochs; then every seed
     is trained on all of train for that long.
 
-    Args:
-        context: Where it runs.
-        training: What is trained.
-        seed: Of the run.
-        count: Number of trainings, under the seeds that `SeedPlan` has for it.
-        folder: Of the stage, below that of the context.
-        selected: What the hold-outs have chosen already, or None.
+    The seeds are `count` of those that `SeedPlan` makes of the seed of the run. `selected` is what the
+    hold-outs have chosen already, or None.
 
     Raises:
         InputError: Data, structure or settings are wrong.
@@ -133,9 +117,7 @@ def train(
                     _log.info(
                         "Trainings: %d on a part of train, to choose the number of epochs; then %d on all of "
                         "train (--refit false: only %d on a part).",
-                        count,
-                        count,
-                        count,
+                        *(count,) * 3,
                     )
                 selected = select(stage, training, seed=seed, count=count, folder="select")
             chosen = training.recipe.replace(epochs=selected.epochs, selection=final)
@@ -148,70 +130,52 @@ def train(
             run_id=stage.run_id,
         )
         if stage.result is None:
-            _draw(stage, seeds, training.recipe.monitor)
-            _write_result(stage.folder, outcome)
+            _write_result(stage, outcome, training.recipe.monitor)
     return outcome
 
 
 def train_folds(
     context: RunContext, training: Training, folds: tuple[int, ...], seed: int, count: int, workers: int = 1
 ) -> dict[int, TrainingOutcome]:
-    """Train a structure in some folds; a single one is the run itself.
+    """Train a structure in some folds, of which so many at once; a single one is the run itself."""
 
-    Args:
-        context: Where it runs.
-        training: What is trained; the folds replace its split.
-        folds: Their numbers.
-        seed: Of the run, the same in every fold.
-        count: Number of trainings in each fold.
-        workers: Folds that run at once.
+    def summarise(found: dict[int, TrainingOutcome]) -> dict[str, Any]:
+        means = mean_over_folds([outcome.test() for outcome in found.values()])
+        metrics = {f"test/{name}": score.mean for name, score in means.items()}
+        return {"result": {"mean": metrics}, "metrics": metrics}
 
-    Raises:
-        InputError: Data, structure or settings are wrong.
-        OperationalError: The loss diverged.
-    """
-    work = partial(_train_fold, training=training, seed=seed, count=count)
-    if len(folds) == 1:
-        return {folds[0]: work(context, training.data.replace(split=folds[0]), "")}
-    name, settings = f"train {training.origin}", training.settings() | {"seed": seed, "count": count}
-    with open_folds(context, name, training.data, folds, settings) as stage:
-        found = in_each_fold(stage, training.data, folds, work, Ahead(work, workers))
-        if stage.result is None:
-            means = mean_over_folds([outcome.test() for outcome in found.values()])
-            metrics = {f"test/{name}": score.mean for name, score in means.items()}
-            write_result(stage.folder, {"mean": metrics}, metrics=metrics)
-    return found
+    work = partial(_train_fold, seed=seed, count=count)
+    name = f"train {training.origin}"
+    return run_in_folds(
+        context, name, training, folds, work, summarise, workers=workers, seed=seed, count=count
+    )
 
 
 def _train_fold(
-    context: RunContext, data: DataConfig, folder: str, *, training: Training, seed: int, count: int
+    context: RunContext, training: Training, folder: str, *, seed: int, count: int
 ) -> TrainingOutcome:
-    return train(context, replace(training, data=data), seed, count, folder=folder)
+    return train(context, training, seed, count, folder=folder)
 
 
-def _draw(stage: RunContext, seeds: Sequence[int], monitor: str) -> None:
-    """Draw the hold-out curves of the seeds, where something was held out."""
-    curves = {}
-    for seed in seeds:
-        epochs = read_epochs(stage.folder / f"seed-{seed}")
-        scores = [metric_value(one.metrics, monitor) for one in epochs if one.metrics]
-        if scores:
-            curves[f"seed {seed}"] = HoldoutCurve.of([scores])
+def _write_result(stage: RunContext, outcome: TrainingOutcome, monitor: str) -> None:
+    """Draw the hold-out curves of the seeds, where something was held out, and write what was found."""
+    seeds = [seed.seed for seed in outcome.seeds]
+    epochs = {seed: read_epochs(stage.folder / f"seed-{seed}") for seed in seeds}
+    scores = {
+        seed: [metric_value(one.metrics, monitor) for one in of if one.metrics] for seed, of in epochs.items()
+    }
+    curves = {f"seed {seed}": HoldoutCurve.of([of]) for seed, of in scores.items() if of}
     if curves:
         stage.draw("curves", holdout_curves(curves, monitor))
-
-
-def _write_result(folder: Path, outcome: TrainingOutcome) -> None:
-    scores = outcome.test()
-    metrics = {f"test/{name}": score.mean for name, score in scores.items()}
-    metrics |= {f"test_std/{name}": score.std for name, score in scores.items() if score.std is not None}
-    seeds = [seed.seed for seed in outcome.seeds]
+    test = outcome.test()
+    metrics = {f"test/{name}": score.mean for name, score in test.items()}
+    metrics |= {f"test_std/{name}": score.std for name, score in test.items() if score.std is not None}
     result = {
         "seeds": seeds,
-        "test": {name: str(score) for name, score in scores.items()},
+        "test": {name: str(score) for name, score in test.items()},
         "epochs": outcome.epochs,
     }
-    write_result(folder, result, metrics=metrics)
+    write_result(stage.folder, result, metrics=metrics)
 
 
 def _train_seed(
@@ -252,7 +216,8 @@ def _fit_and_score(
         structure=training.structure,
         selection=selection,
         seed=seed,
-        metrics=_prefixed("holdout", holdout) | _prefixed("test", test),
+        metrics={f"holdout/{name}": value for name, value in holdout.items()}
+        | {f"test/{name}": value for name, value in test.items()},
         run_id=stage.run_id,
         layers=None if training.branching is None else describe(model),
     )
@@ -268,7 +233,3 @@ def _fit_and_score(
     files = (MODEL, CHECKPOINT, METRICS)
     write_result(stage.folder, result, files, metrics=metadata.metrics, step=trained.epochs)
     return result
-
-
-def _prefixed(partition: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    return {f"{partition}/{name}": value for name, value in metrics.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -166,9 +166,6 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
     settings = _Settings() if record is None else _Settings.of(folder, record)
     kind = RunKind.PREDICT if record is None else record.kind
     facts, chosen = _data(stages), settings.data or _Data()
-    searches = [_global_search(*stage) for stage in _of_kind(stages, RunKind.SEARCH_GLOBAL)]
-    local = [_local_search(*stage) for stage in _of_kind(stages, RunKind.SEARCH_LOCAL)]
-    contexts = [_read(path / RESULT, ContextFacts) for path, _ in _of_kind(stages, RunKind.CONTEXT)]
     parts = (settings.local_search, settings.branching, settings.search)
     with named(folder / RUN):
         found = build(_Environment, (record and record.environment) or {}, str(folder / RUN))
@@ -191,12 +188,12 @@ def read_run(folder: Path, source: str | None = None) -> RunFacts:
         given=settings.structure if kind is RunKind.PREDICT else None,
         backbone=backbone,
         data=facts,
-        search=searches[0] if searches else None,
-        local=local[0] if local else None,
+        search=_first(stages, RunKind.SEARCH_GLOBAL, _global_search),
+        local=_first(stages, RunKind.SEARCH_LOCAL, _local_search),
         trainings=_trainings(stages),
         differences=_differences(stages),
         curves=_curves(stages),
-        context=contexts[0] if contexts else None,
+        context=_first(stages, RunKind.CONTEXT, lambda path, _: _read(path / RESULT, ContextFacts)),
         predictions=_predictions(stages),
         unfinished=_unfinished(folder, kind),
         **({"reason": _of_folds(folder, folds)} if folds else _contest(folder)),
@@ -245,6 +242,10 @@ def _of_kind(stages: Stages, kind: RunKind) -> list[tuple[Path, RunRecord]]:
     return [(path, record) for path, record in stages.items() if record is not None and record.kind is kind]
 
 
+def _first(stages: Stages, kind: RunKind, read: Callable[[Path, RunRecord], T]) -> T | None:
+    return next((read(*stage) for stage in _of_kind(stages, kind)), None)
+
+
 def _unfinished(folder: Path, kind: RunKind) -> str | None:
     status = StatusRecord.read(folder)
     if status is not None and status.status in (RunStatus.FAILED, RunStatus.KILLED):
@@ -271,12 +272,10 @@ def _contest(folder: Path) -> dict[str, Any]:
 
 def _of_folds(folder: Path, record: FoldsRecord) -> str:
     """Return which model each fold of a pipeline exported, and which videos the choices have seen."""
-    words = []
     with named(folder / SUMMARY):
         exported = (_object(folder / SUMMARY).get("folds") or {}).items()
         models = [f"fold {fold} {one.get('shipped')} ({one.get('model')})" for fold, one in exported]
-    if models:
-        words.append(f"Each fold exports its own model: {', '.join(models)}.")
+    words = [f"Each fold exports its own model: {', '.join(models)}."] if models else []
     if record.search is not None:
         videos = {name for side in (record.train, record.test) for names in side.values() for name in names}
         words.append(

@@ -105,14 +105,9 @@ def race_budget(proxy: int, full_steps: int | None) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCost:
-    """One estimate of a search.
+    """One estimate of a search: candidates trained, and optimiser steps of its parts and of a full training.
 
-    Attributes:
-        evaluations: Candidates trained.
-        steps: Optimiser steps of each part: `search`, `race`, and the final comparison.
-        full_steps: Optimiser steps of one full training.
-        seconds: Wall-clock time; None, as `bytes` of kept weights, where it cannot be known.
-        bytes: Disk space.
+    `seconds` of wall-clock time and `bytes` of kept weights are None where they cannot be known.
     """
 
     evaluations: int

@@ -166,19 +166,13 @@ class SearchStatus:
     """State of a search after an evaluation; steps are those of the optimiser.
 
     Attributes:
-        phase: What it is doing.
-        generation: Number of the generation that is being evaluated.
         best: Best fitness among the scores that decide now (the longest trainings so far), in points.
         median: Median of those.
-        evaluations: Scores so far, those of other runs included.
-        cache_hits: Those that were not trained in this run.
-        failures: Candidates that could not be trained.
+        evaluations: Scores so far; `cache_hits` of them were not trained in this run, `failures` failed.
         steps: Decided on so far; those of a smaller network count less.
         completed_steps: Those of them whose evaluation is known.
         trained_steps: Those of them that this process has trained: not replayed, not of other runs.
-        planned_steps: Expected for search and race in all; None when unknown.
-        limited: Whether `planned_steps` is a limit, not an estimate.
-        full_steps: Of one full training, or None when unknown.
+        planned_steps: Expected for search and race in all, None when unknown; a limit if `limited`.
         workers: Candidates that are trained at once.
     """
 

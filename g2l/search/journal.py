@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -140,17 +140,10 @@ class Journal:
             raise unwritable(self._path, error) from error
 
     def _compare(self, recorded: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-        before, current = (
-            dict(_flatten({"schema": one.get("schema"), **one["settings"]})) for one in (recorded, header)
-        )
-        fields = [
-            f"`{name}` ({before.get(name)!r} there, {current.get(name)!r} now)"
-            for name in sorted({*before, *current})
-            if before.get(name) != current.get(name)
-        ]
-        if fields:
+        before, current = ({"schema": one.get("schema"), **one["settings"]} for one in (recorded, header))
+        if changes := changed_settings(before, current):
             raise InputError(
-                f"{at(self._path, 1)}: the journal is of a search with other settings: {', '.join(fields)}.",
+                f"{at(self._path, 1)}: the journal is of a search with other settings: {changes}.",
                 hint="resume with the same settings, or choose another folder with --output-dir.",
             )
 
@@ -350,6 +343,16 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"expected a number, but found {value!r}")
     return float(value)
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any], ignored: Container[str] = ()) -> str:
+    """Return which nested settings differ as JSON values, in words; `ignored` are last names."""
+    old, new = (dict(_flatten(json.loads(json.dumps(settings)))) for settings in (before, now))
+    return ", ".join(
+        f"`{name}` was {old.get(name)!r} and is {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name) and name.rpartition(".")[2] not in ignored
+    )
 
 
 def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -37,14 +37,10 @@ class GlobalSearchResult:
         hand_designed: The 2^l structure (projected onto a space of rates) by the same budget and seed.
         population: The last population, best first.
         generations: One summary per generation, first population included.
-        evaluations: Candidates trained.
-        cache_hits: Proposals that needed no training.
+        evaluations: Candidates trained; `cache_hits` proposals needed no training.
         steps: Optimiser steps that it spent, those of other runs' results included; of shapes, those of the
-            hand-designed structure that cost as much; likewise of a full training and of one candidate:
-        full_steps: None when unknown.
-        proxy: See above.
-        race: The race of the leaders, or None when there was none.
-        proof: What is known of every shape, or None of a search of rates.
+            hand-designed structure that cost as much. Likewise `full_steps` of one full training, None when
+            unknown, and `proxy` of one candidate.
         verdict: Why nothing was learnt, in one sentence; None where something was.
     """
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from g2l.config import Budget
 from g2l.search.budget import ROUNDS, race_budget
@@ -148,17 +147,6 @@ def next_round(race: Sequence[RaceResult], hand_designed: DilationStructure) -> 
     return tuple(one.structure for one in race if one in going or (one is reference and not one.failed))
 
 
-def seed_noise(scores: NDArray[np.float64]) -> tuple[float, int]:
-    """Return the sum of squares of what seeds do to single structures, and its degrees of freedom.
-
-    Two-way analysis of variance of scores, (structures, seeds): what a seed does to all structures alike does
-    not change their order.
-    """
-    residual = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0, keepdims=True)
-    squares = float(((residual + scores.mean()) ** 2).sum())
-    return squares, (scores.shape[0] - 1) * (scores.shape[1] - 1)
-
-
 def _find(race: Sequence[RaceResult], structure: DilationStructure) -> RaceResult:
     return next(one for one in race if one.structure == structure)
 
@@ -178,11 +166,15 @@ def _standard_error(race: Sequence[RaceResult], one: RaceResult, other: RaceResu
     """Return the standard error of a mean paired difference; None when the noise of a score is unknown.
 
     The noise is pooled over all structures that ran to the end, since the spread of two or three scores is
-    often small by accident.
+    often small by accident: what remains in a two-way analysis of variance of structures and seeds. What a
+    seed does to all structures alike does not change their order.
     """
     rounds = max(len(result.scores) for result in race)
     rows = [result.scores for result in race if len(result.scores) == rounds and not result.failed]
-    squares, freedom = seed_noise(np.array(rows, dtype=np.float64)) if rows else (0.0, 0)
-    if freedom == 0:
+    freedom = (len(rows) - 1) * (rounds - 1)
+    if not rows or freedom == 0:
         return None
+    scores = np.array(rows, dtype=np.float64)
+    residual = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0, keepdims=True)
+    squares = float(((residual + scores.mean()) ** 2).sum())
     return math.sqrt(2 * squares / freedom / min(len(one.scores), len(other.scores)))

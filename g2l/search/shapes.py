@@ -94,8 +94,7 @@ class ShapeSpace:
     Attributes:
         names: Name of every structure, the hand-designed one first, then the most promising one.
         multiply_adds: Of every structure, per frame.
-        epochs: Of a training, at first.
-        max_epochs: Of a training whose curve still rises.
+        epochs: Of a training at first; up to `max_epochs` where its curve still rises.
         full_steps: Optimiser steps of `epochs` of the hand-designed structure on all of train.
         share: Cost of an epoch with a hold-out, its scoring included, over that of an epoch on all of train.
         rotations: Disjoint hold-outs.

@@ -348,7 +348,7 @@ def _lacking(params: Mapping[str, str], given: Mapping[str, str]) -> list[tuple[
 def read_tracking(folder: Path) -> dict[str, Any]:
     """Return by store what was sent of a run; empty where nothing was, or the file is damaged.
 
-    What is not known is sent again, which changes nothing.
+    Unknown parts are sent again, which changes nothing.
     """
     try:
         value = read_json(folder / TRACKING)

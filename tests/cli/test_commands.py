@@ -257,11 +257,11 @@ def test_evaluate(run: Run) -> None:
 def test_demo_composes_the_pipeline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = []
 
-    def run_pipeline(context, task, *, on_plan, observers):
+    def run_pipeline(context, task):
         tasks.append(task)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("g2l.pipeline.pipeline_folds.run_pipeline", run_pipeline)
+    monkeypatch.setattr("g2l.pipeline.pipeline.run_pipeline", run_pipeline)
     told = run("demo", "--output-dir", "out", "--device", "cpu")
     assert told.exit_code == 130
     assert "to resume: g2l demo --device cpu --output-dir out --resume" in told.stderr

@@ -46,6 +46,7 @@ def test_synth_validate_and_the_next_command(workplace: Path) -> None:
     assert checked.exit_code == 0
     for text in ("longest video", "feature_dim", "split 2", "frames by class", "take_bowl"):
         assert text in checked.stdout
+    assert "data/my data: no errors." in checked.stderr
 
 
 def test_synth_is_a_function_of_its_seed(workplace: Path) -> None:

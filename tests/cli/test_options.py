@@ -128,10 +128,10 @@ def test_options_of_one_space_choose_it(given, space, budget):
 
 def test_a_command_may_have_defaults_of_its_own():
     used = uses_of(context)
-    assert options.configurations(used, {"dataset": "gtea"})["recipe"].epochs == 15
+    assert options.configurations(used, {"dataset": "gtea"})["recipe"].epochs == 60
     assert options.configurations(used, {"dataset": "gtea", "epochs": "50"})["recipe"].epochs == 50
     (epochs,) = (one for one in used["recipe"].settings() if one.name == "epochs")
-    assert default_text(epochs) == "15"
+    assert default_text(epochs) == "60"
 
 
 @pytest.fixture

@@ -80,6 +80,13 @@ def test_frames_first_files_and_absent_classes_are_warnings(tiny: TinyDataset) -
     assert report.facts.class_counts["never"] == 0
 
 
+def test_features_of_different_scales_are_worth_normalising(tiny: TinyDataset) -> None:
+    for name, frames in LENGTHS.items():
+        tiny.features(name, random_features(name, frames) * np.array([[1], [1], [1], [1000]]))
+    assert [text for text in map(str, validate_dataset(tiny.config()).issues) if "--normalize train" in text]
+    assert validate_dataset(tiny.config(normalize="train")).issues == ()
+
+
 def test_issues_that_differ_in_names_and_numbers_are_of_one_kind() -> None:
     alike = [DataError(Path(f"{n}.npy"), n, f"has {n} frames, but f/{n}.txt has '{n}'.") for n in range(5)]
     other = DataWarning(Path("a"), None, alike[0].reason)

@@ -9,7 +9,6 @@ import torch
 from g2l.config import BackboneConfig
 from g2l.errors import InputError
 from g2l.export.onnx_export import export_onnx
-from g2l.export.precision import Precision
 from g2l.models.asformer import ASFormer
 from g2l.models.metadata import ModelMetadata
 from g2l.structure import DilationStructure
@@ -55,15 +54,6 @@ def test_the_file_says_what_the_network_says_at_any_length(tmp_path, stages, mas
     assert ModelMetadata.from_json(proto.metadata_props[0].value, "model.onnx") == metadata
     for batch, frames in [*((1, frames) for frames in LENGTHS), (2, 33), (3, 100)]:
         assert difference(path, network, *inputs(batch, frames), masked) < 1e-5
-
-
-def test_half_precision_keeps_the_labels(tmp_path):
-    structure = DilationStructure(((4,),))
-    output = tmp_path / "half.onnx"
-    report = export_onnx(
-        build(structure), described(structure), output, precision=Precision.FP16, frame_mask=True
-    )
-    assert report.reduced.agreement >= 99
 
 
 def test_an_older_operator_set_that_cannot_express_it_is_refused_in_one_line(tmp_path):

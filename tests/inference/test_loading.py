@@ -177,14 +177,6 @@ def test_a_batch_that_fails_is_computed_one_by_one(fake_session, video):
     assert session.alone == [20, 21, 22]
 
 
-@pytest.mark.parametrize("frames", [1, 10_000])
-def test_a_video_too_long_for_a_batch_is_computed_by_itself_at_its_own_length(fake_session, video, frames):
-    session = BatchFake(fake_session(sample_rate=1), frames=frames)
-    (result,) = Predictor(session).predict([video("v", [1] * 300)])
-    assert result.labels.tolist() == [1] * 300
-    assert (session.alone == [300]) == (frames == 1)
-
-
 def test_tiles_of_a_video_may_be_computed_in_any_order(fake_session, video, monkeypatch):
     """First and last tile are shorter than those between and share a batch."""
     monkeypatch.setattr(tiling, "_SMALLEST", 1)

@@ -9,7 +9,6 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas
 import pytest
 import srt
 from hypothesis import given
@@ -27,7 +26,6 @@ from g2l.inference.segments import (
     segment_rows,
     write_eaf,
     write_json_segments,
-    write_segments,
     write_srt,
 )
 from g2l.metrics.segments import segments
@@ -72,24 +70,6 @@ def test_scores_are_those_of_each_segment_alone_whatever_the_blocks(num_frames, 
         part = probabilities[:, start:end].astype(float)
         assert confidence[number] == pytest.approx(part[label].mean(), abs=1e-9)
         assert wavering[number] == pytest.approx(entropy(part).mean(), abs=1e-5)
-
-
-@given(st.lists(st.integers(0, 2), min_size=1, max_size=30))
-def test_rows_tile_the_video(labels):
-    rows = rows_of(labels)
-    spelled = [name for row in rows for name in [row.label] * (row.end_frame - row.start_frame)]
-    assert spelled == [CLASSES[label] for label in labels]
-    assert [row.segment for row in rows] == list(range(len(rows)))
-    assert all(first.end_frame == after.start_frame for first, after in pairwise(rows))
-    assert all(first.label != after.label for first, after in pairwise(rows))
-
-
-def test_the_file_has_the_columns_of_the_contract_and_quotes_names(tmp_path):
-    write_segments(tmp_path / "segments.csv", rows_of([1, 1, 0], 1.0))
-    table = pandas.read_csv(tmp_path / "segments.csv")
-    assert list(table.columns) == COLUMNS
-    assert table.iloc[0].tolist() == ["video", 0, CLASSES[1], 0, 2, 0, 2, 1, 0]
-    assert table.iloc[1].tolist()[:3] == ["video", 1, "background"]
 
 
 FPS = 29.97

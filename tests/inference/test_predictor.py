@@ -3,15 +3,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from g2l.config import Normalization
 from g2l.errors import InputError, OperationalError
-from g2l.inference.loading import prepare
 from g2l.inference.predictor import Predictor, ahead
 
 ROOT = Path(__file__).parents[2]
@@ -100,16 +97,6 @@ def test_predicting_by_onnx_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_the_models_standardisation_is_repeated(metadata):
-    features = np.arange(12, dtype=np.float32).reshape(6, 2)
-    given_statistics = {"mean": tuple(range(6)), "std": (2.0,) * 6}
-    train = replace(metadata, normalize=Normalization.TRAIN, **given_statistics)
-    np.testing.assert_allclose(prepare(features, train), (features - np.arange(6)[:, None]) / 2)
-    video_wise = prepare(features, replace(metadata, normalize=Normalization.VIDEO))
-    np.testing.assert_allclose(video_wise.mean(axis=1), 0, atol=1e-6)
-    assert prepare(features, metadata) is features
-
-
 def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video, tmp_path):
     predict = Predictor(fake_session()).predict
     (tmp_path / "empty").mkdir()
@@ -123,13 +110,6 @@ def test_nothing_to_predict_is_told_before_anything_is_read(fake_session, video,
 
 def alive():
     return any(thread.name.startswith("worker") for thread in threading.enumerate())
-
-
-@pytest.mark.parametrize("depth", [0, 1, 5])
-@pytest.mark.parametrize("count", [0, 1, 30])
-def test_items_come_in_order_and_the_thread_ends(depth, count):
-    assert list(ahead((number for number in range(count)), depth, "worker")) == list(range(count))
-    assert not alive()
 
 
 @pytest.mark.parametrize("depth", [0, 3])

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 
 from g2l.errors import InputError
 from g2l.inference.predictor import VideoPrediction
-from g2l.inference.segments import Format, SegmentRow
+from g2l.inference.segments import Format
 from g2l.inference.smoothing import Smoothing, SmoothingKind
 from g2l.inference.writers import Outputs, PredictionWriter
 
@@ -92,15 +90,6 @@ def test_smoothed_labels_are_written_everywhere_and_what_they_were_is_kept(metad
     assert files(tmp_path / "unsmoothed") == []
 
 
-def test_what_was_written_before_is_part_of_the_table_again(metadata, tmp_path):
-    first, second = (PredictionWriter(tmp_path / name, metadata) for name in ("first", "second"))
-    rows = first.add(prediction("a", [0, 1]))
-    first.add(prediction("b", [2]))
-    second.restore([SegmentRow(*row) for row in json.loads(json.dumps([astuple(row) for row in rows]))])
-    second.add(prediction("b", [2]))
-    assert first.finish().read_text() == second.finish().read_text()
-
-
 @pytest.mark.parametrize("outputs", [EVERYTHING, replace(EVERYTHING, smoothing=MIN_DURATION), Outputs()])
 def test_the_files_of_the_last_video_are_known_and_the_labels_come_last(metadata, tmp_path, outputs):
     writer = PredictionWriter(tmp_path, metadata, outputs)
@@ -150,20 +139,6 @@ def test_what_cannot_be_written_is_told_before_anything_is_predicted(metadata, t
     with pytest.raises(InputError, match=r"`fps` must be > 0 and finite, but is -1\.0 instead\."):
         PredictionWriter(tmp_path / "out", metadata, Outputs(fps=-1.0))
     assert not (tmp_path / "out").exists()
-
-
-def test_reserved_names_and_the_date_of_annotations(metadata, tmp_path):
-    """The date of an annotation is that of the features, so that resuming changes no byte."""
-    outputs = Outputs(formats=(Format.EAF, Format.JSON), fps=10.0)
-    writer = PredictionWriter(tmp_path, metadata, outputs, reserved=("status.json",))
-    with pytest.raises(InputError, match=r"status\.json: would belong to video 'status'"):
-        writer.claim("status")
-    features = tmp_path / "v.npy"
-    features.touch()
-    os.utime(features, (1_580_688_000.7,) * 2)
-    (row,) = writer.add(replace(prediction("v", [1] * 5), path=features))
-    assert row.end_s == 0.5
-    assert 'DATE="2020-02-03T00:00:00+00:00"' in (tmp_path / "v.eaf").read_text()
 
 
 def test_class_names_without_a_font_are_warned_of_once(metadata, tmp_path, caplog, monkeypatch):

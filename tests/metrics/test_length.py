@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from g2l.errors import InputError
-from g2l.metrics.length import best_length, smoothed
+from g2l.metrics.length import best_length
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,6 @@ def test_a_lucky_epoch_does_not_win_over_the_best_stretch():
     curve = [*np.linspace(0, 60, 20), *[70.0] * 11, *np.linspace(66, 40, 19)]
     curve[44] = 72.0
     assert 20 <= best_length([curve]) <= 31
-
-
-def test_smoothing_keeps_the_length_and_a_straight_line_inside():
-    line = [float(value) for value in range(40)]
-    assert len(smoothed(line)) == 40
-    assert smoothed(line)[4:-4] == line[4:-4]
 
 
 def test_curves_of_different_length_are_refused():

@@ -112,14 +112,6 @@ def test_a_single_video_has_no_interval():
     assert compare_videos(*three).low is None
 
 
-def test_a_fold_of_one_video_takes_the_spread_of_the_others():
-    sides = [trainings(seeds=2, folds=2, videos=6), trainings(seeds=2, videos=1)]
-    ours, theirs = (
-        sides[0][side] | {(2, seed): one for (_, seed), one in sides[1][side].items()} for side in (0, 1)
-    )
-    assert compare_videos(ours, theirs).low is not None
-
-
 @pytest.mark.parametrize(
     ("seeds", "folds", "videos"), [(1, 1, 8), (2, 1, 20), (5, 1, 8), (1, 5, 8), (3, 2, 20), (10, 1, 20)]
 )

@@ -8,9 +8,20 @@ from dataclasses import replace
 import pytest
 import torch
 
+from g2l.config import BackboneConfig
 from g2l.inference.sessions import open_session
+from g2l.models.artifact import load_model, save_model
 from g2l.pipeline.pipeline import run_pipeline
-from tests.pipeline.tiny_pipeline import CAUSAL, DUAL, pipeline_task
+from g2l.pipeline.search_local import search_locally
+from g2l.receptive_field import Ending
+from g2l.structure import DilationStructure
+from tests.pipeline.tiny_pipeline import (
+    ATTENTION,
+    CAUSAL,
+    DUAL,
+    local_task,
+    pipeline_task,
+)
 
 CAUSAL_DUAL = replace(DUAL, causal=True)
 LAYERS = {
@@ -24,17 +35,13 @@ LAYERS = {
 }
 
 
-def ignore(plan):
-    pass
-
-
 def variant(backbone):
     return backbone.name + (" causal" if backbone.causal else "")
 
 
 @pytest.mark.parametrize("backbone", [DUAL, CAUSAL, CAUSAL_DUAL], ids=variant)
 def test_a_backbone_goes_through_all_stages(context, tiny, backbone):
-    outcome = run_pipeline(context, pipeline_task(tiny, backbone), on_plan=ignore)
+    outcome = run_pipeline(context, pipeline_task(tiny, backbone))
     assert outcome.contestants["hand-designed"].structure == backbone.hand_designed()
     searched = outcome.contestants["searched"].structure
     kept = outcome.contest.shipped == "hand-designed"
@@ -56,3 +63,43 @@ def test_a_backbone_goes_through_all_stages(context, tiny, backbone):
     same = torch.isclose(one, other, atol=1e-6).all(dim=0)
     assert same[: max(0, 20 - backbone.topology.receptive_field(shipped).future)].all()
     assert not same[20:].any()
+
+
+ASFORMER = BackboneConfig(name="asformer", stages=2, layers=1, feature_maps=4)
+
+
+def test_it_goes_through_all_stages(context, tiny):
+    outcome = run_pipeline(context, pipeline_task(tiny, ASFORMER))
+    assert outcome.contestants["hand-designed"].structure == DilationStructure(((1,), (1,)))
+    searched = outcome.contestants["searched"].structure
+    metadata = open_session(outcome.model, "cpu").metadata
+    assert (metadata.backbone, metadata.structure) == (ASFORMER, searched)
+    update = json.loads((context.folder / "search-local" / "updates.jsonl").read_text().splitlines()[-1])
+    assert {name: layer["rate_after"] for name, layer in update["layers"].items()} == {
+        "encoder.layers.0.feed_forward.layer.0": searched.rates[0],
+        "decoders.0.layers.0.feed_forward.layer.0": searched.rates[1],
+    }
+    network, _ = load_model(context.folder / "search-local" / "model.safetensors")
+    layers = (network.encoder.layers[0], network.decoders[0].layers[0])
+    assert tuple(layer.feed_forward.rate for layer in layers) == searched.rates
+    assert len(list(outcome.predictions.glob("*.txt"))) == 3
+
+
+def test_a_search_that_merges_writes_the_network_that_it_trained(context, tiny, monkeypatch):
+    """Its windows are those of the branches, although its last update moved the rates of the structure."""
+    trained = []
+
+    def save(path, model, metadata):
+        trained.append(model.eval())
+        save_model(path, model, metadata)
+
+    monkeypatch.setattr("g2l.pipeline.search_local.save_model", save)
+    outcome = search_locally(
+        context,
+        local_task(tiny, backbone=ATTENTION, ending=Ending.MERGE, updates=3, branch_learning_rate=0.1),
+    )
+    loaded, metadata = load_model(outcome.model)
+    windows = [layer.feed_forward.rate for layer in (*loaded.encoder.layers, *loaded.decoders[0].layers)]
+    assert tuple(windows) != outcome.structure.rates == metadata.structure.rates
+    features = torch.randn(2, metadata.feature_dim, 40)
+    assert torch.equal(loaded(features), trained[0](features))

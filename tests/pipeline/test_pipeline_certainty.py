@@ -13,7 +13,6 @@ from g2l.pipeline.candidates import TRAININGS
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import read_metrics, read_result
 from g2l.structure import DilationStructure
-from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, global_task
 
 TRAININGS_ALLOWED = 24.0
@@ -33,7 +32,7 @@ def careful_task(data, **changes):
 
 def search(context, task):
     plans = []
-    return search_globally(context, prepare_search(context.data, task), on_plan=plans.append), plans
+    return search_globally(replace(context, on_plan=plans.append), prepare_search(context.data, task)), plans
 
 
 @pytest.fixture
@@ -65,13 +64,6 @@ def test_the_winner_is_explained(found):
         assert all(one.seeds == 2 for one in outcome.differences.values())
 
 
-def test_a_finished_search_says_the_same_again(found, tiny):
-    context, outcome, _ = found
-    again, plans = search(replace(context, resume=True), careful_task(tiny))
-    assert replace(again, run_id=None) == replace(outcome, run_id=None)
-    assert plans == []
-
-
 def test_a_winner_is_trained_in_full_beside_the_hand_designed_one(context, tiny, monkeypatch):
     other = DilationStructure(((2, 2), (1, 1)))
     run = search_global.run_global_search
@@ -100,26 +92,3 @@ def test_race_and_result_are_recorded(found):
     last = read_metrics(context.folder)[-1].metrics
     assert last["search/steps"] == outcome.steps
     assert last["search/training_equivalents"] == outcome.steps / outcome.full_steps
-
-
-def test_a_resumed_search_finds_and_records_the_same(found, tiny, tmp_path, monkeypatch):
-    """Interrupted in the first generation, and again in a later one."""
-    whole, expected, _ = found
-    context = replace(whole, folder=tmp_path / "broken")
-    call, calls = CandidateFitness.__call__, []
-
-    def interrupted(fitness, task):
-        if fitness.checkpoint_folder is not None:  # the probe keeps no weights
-            calls.append(task)
-            if len(calls) in (4, 9):
-                raise KeyboardInterrupt
-        return call(fitness, task)
-
-    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
-    for resume in (False, True):
-        with pytest.raises(KeyboardInterrupt):
-            search(replace(context, resume=resume), careful_task(tiny))
-    outcome, _ = search(replace(context, resume=True), careful_task(tiny))
-    assert replace(outcome, run_id="", seconds=0) == replace(expected, run_id="", seconds=0)
-    steps = [record.step for record in read_metrics(context.folder)]
-    assert steps == sorted(set(steps))

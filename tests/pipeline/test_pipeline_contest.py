@@ -47,11 +47,6 @@ def test_seeds_are_paired():
     assert found["f1"].estimate == pytest.approx(1.5)
 
 
-def test_trainings_with_other_numbers_of_seeds_do_not_pair():
-    with pytest.raises(ValueError, match="zip"):
-        differences({1: (outcome((70.0, 80.0)), outcome((68.0, 80.0), (59.0, 82.0)))})
-
-
 def test_an_interval_is_tracked_where_there_is_one():
     found = {"f1": Comparison(2.0, 0.5, 1.0, 3.0, 3), "accuracy": Comparison(1.0, None, None, None, 1)}
     assert difference_metrics(found) == {

@@ -55,22 +55,11 @@ def test_a_stage_writes_its_record_and_how_it_ended(context):
     assert not (context.folder / RESULT).exists()
 
 
-def test_only_the_root_describes_the_environment(context):
-    with context.stage(RunKind.PIPELINE, "root", {}) as root, root.stage(RunKind.TRAIN, "t", {}, "inner"):
-        pass
-    assert RunRecord.read(context.folder / "inner").environment is None
-
-
 def test_resume_keeps_the_id_and_hands_the_result_over(context, resumed):
     first = run_once(context, result={"steps": 3})
     stage = run_once(resumed)
     assert stage.result["steps"] == 3
     assert (stage.run_id, stage.started_at) == (first.run_id, first.started_at)
-
-
-def test_resume_goes_on_with_what_is_not_finished(context, resumed):
-    run_once(context)
-    assert run_once(resumed).result is None
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone", "changed"])
@@ -101,11 +90,6 @@ def test_a_damaged_record_is_refused_in_one_line(context, resumed, name, value, 
         run_once(resumed)
 
 
-def test_resume_of_nothing_starts(resumed):
-    run_once(resumed)
-    assert status(resumed) == (RunStatus.FINISHED, None)
-
-
 def test_runs_of_0_1_0_are_not_resumed(context, resumed):
     context.folder.mkdir()
     old = {"schema": "g2l.run/1", "kind": "train", "run_id": None, "settings": {}}
@@ -134,11 +118,6 @@ def test_other_settings_are_refused_by_field(context, resumed):
     ):
         run_once(resumed, other)
     assert status(context) == (RunStatus.FINISHED, None)
-
-
-def test_settings_that_change_no_result_may_change(context, resumed):
-    first = run_once(context)
-    assert run_once(resumed, SETTINGS | {"data": {"cache_mb": 7}}).run_id == first.run_id
 
 
 def test_other_settings_are_a_new_run_where_they_need_not_be_the_same(context, resumed):

@@ -9,7 +9,6 @@ import torch
 
 from g2l.config import DataConfig
 from g2l.datasets.dataset import SegmentationDataset
-from g2l.errors import InputError
 from g2l.export.onnx_export import export_onnx
 from g2l.files import read_json
 from g2l.inference.sessions import open_session
@@ -89,23 +88,10 @@ def test_the_file_predicts_and_exports_like_the_network(tmp_path, tiny, ending):
 
 def test_the_pipeline_trains_what_it_found_with_branches(context, tiny):
     task = replace(pipeline_task(tiny), local_search=branching(Ending.MERGE))
-    run_pipeline(context, task, on_plan=lambda plan: None)
+    run_pipeline(context, task)
     models = {
         name: load_model(context.folder / name / "model.safetensors")[1]
         for name in ("search-local", "train-searched/seed-0", "train-hand-designed/seed-0")
     }
     assert {name for name, metadata in models.items() if metadata.layers} == {"train-searched/seed-0"}
     assert read_json(context.folder / "predictions" / "metrics.json")["videos"] == 3
-
-
-def test_resumed_after_its_end_a_training_tells_the_same(context, tiny):
-    task = replace(training(tiny), branching=branching(Ending.MERGE))
-    first = train(context, task, 0, 1)
-    assert train(replace(context, resume=True), task, 0, 1) == first
-    with pytest.raises(InputError, match="branching"):
-        train(replace(context, resume=True), training(tiny), 0, 1)
-
-
-def test_limits_need_a_single_rate():
-    with pytest.raises(InputError, match=r"`ending` must be single with a limit .* but is multiple instead"):
-        LOCAL.replace(ending=Ending.MULTIPLE, max_look_ahead=3).validate()

@@ -13,11 +13,11 @@ from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import search_locally
 from g2l.structure import DilationStructure
 from g2l.structure_files import read_structure
-from tests.pipeline.tiny_pipeline import BACKBONE, STRUCTURE, global_task, local_task, pipeline_task
+from tests.pipeline.tiny_pipeline import BACKBONE, global_task, local_task, pipeline_task
 
 
 def search(context, task):
-    return search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None)
+    return search_globally(context, prepare_search(context.data, task))
 
 
 def test_every_structure_keeps_to_the_limit(context, tiny):
@@ -27,12 +27,6 @@ def test_every_structure_keeps_to_the_limit(context, tiny):
     for leader in outcome.leaders:
         assert BACKBONE.topology.receptive_field(leader.structure).frames <= 13
         assert BACKBONE.topology.receptive_field(leader.structure).future <= 6
-
-
-def test_updates_of_the_local_search_keep_to_the_limit(context, tiny):
-    outcome = search_locally(context, local_task(tiny, max_look_ahead=12))
-    assert BACKBONE.topology.receptive_field(STRUCTURE).future == 14
-    assert BACKBONE.topology.receptive_field(outcome.structure).future <= 12
 
 
 @pytest.mark.parametrize("stage", ["global", "local"])
@@ -61,7 +55,6 @@ def test_a_network_that_sees_the_whole_video_keeps_no_limit(context, tiny, limit
         lambda: run_pipeline(
             context,
             replace(pipeline_task(tiny), backbone=backbone, local_search=fine.search),
-            on_plan=lambda plan: None,
         ),
     ):
         with pytest.raises(InputError, match=message):

@@ -37,10 +37,6 @@ STAGES = {
 }
 
 
-def ignore(plan):
-    pass
-
-
 @pytest.fixture(scope="module")
 def task(tiny):
     data = tiny.replace(normalize=Normalization.TRAIN, sample_rate=2)
@@ -64,7 +60,7 @@ PLANS = []
 def finished(task, tmp_path_factory):
     """A pipeline that ran to its end, made once; tests copy its folder before they change it."""
     context = RunContext(folder=tmp_path_factory.mktemp("run") / "out", device="cpu", progress=Shown())
-    return context, run_pipeline(context, task, on_plan=PLANS.append)
+    return context, run_pipeline(replace(context, on_plan=PLANS.append), task)
 
 
 def test_the_cost_of_all_stages_is_estimated_before_and_reported_after(finished, task):
@@ -178,7 +174,7 @@ def test_a_finished_pipeline_repeats_nothing(finished, task, tmp_path):
     folder = tmp_path / "out"
     shutil.copytree(context.folder, folder)
     written = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    found = run_pipeline(replace(context, folder=folder, resume=True), task, on_plan=ignore)
+    found = run_pipeline(replace(context, folder=folder, resume=True), task)
     assert found.contestants == expected.contestants
     assert found.differences == expected.differences
     assert {path: path.stat().st_mtime_ns for path in written} == written
@@ -194,7 +190,7 @@ def test_damaged_results_of_any_stage_are_made_again(finished, task, tmp_path):
     ]
     for name in damaged:
         (folder / name).write_bytes(b"")
-    found = run_pipeline(replace(context, folder=folder, resume=True), task, on_plan=ignore)
+    found = run_pipeline(replace(context, folder=folder, resume=True), task)
     assert found.contestants == expected.contestants
     for name in damaged:
         if not name.endswith(".safetensors"):  # whose header is in no order
@@ -203,45 +199,14 @@ def test_damaged_results_of_any_stage_are_made_again(finished, task, tmp_path):
             assert read_metadata(folder / name).structure == read_metadata(context.folder / name).structure
 
 
-@pytest.mark.parametrize("broken", ["export_model", "predict"])
-def test_a_pipeline_goes_on_at_the_stage_that_was_interrupted(finished, task, tmp_path, monkeypatch, broken):
-    context, expected = finished
-    folder = tmp_path / "out"
-    shutil.copytree(context.folder, folder)
-    (folder / "result.json").unlink()
-    (folder / "summary.json").unlink()
-    done = folder / ("export" if broken == "export_model" else "predictions") / "result.json"
-    done.unlink()
-    calls = []
-    work = getattr(stage, broken)
-
-    def interrupted(*args, **options):
-        calls.append(broken)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return work(*args, **options)
-
-    monkeypatch.setattr(stage, broken, interrupted)
-    context = replace(context, folder=folder, resume=True)
-    with pytest.raises(KeyboardInterrupt):
-        run_pipeline(context, task, on_plan=ignore)
-    assert StatusRecord.read(folder).status is RunStatus.KILLED
-    found = run_pipeline(context, task, on_plan=ignore)
-    assert len(calls) == 2
-    assert found.contestants == expected.contestants
-    assert done.exists()
-    assert (folder / "summary.json").exists()
-    assert StatusRecord.read(folder).status is RunStatus.FINISHED
-
-
 def test_other_settings_of_any_stage_are_refused(finished, task):
     context, _ = finished
     other = replace(task, local_search=task.local_search.replace(updates=5))
     with pytest.raises(InputError, match=r"`local_search\.updates` was 2 and is 5\.$"):
-        run_pipeline(replace(context, resume=True), other, on_plan=ignore)
+        run_pipeline(replace(context, resume=True), other)
 
 
 def test_a_wrong_data_set_is_reported_before_anything_is_written(context, task):
     with pytest.raises(InputError, match="nowhere"):
-        run_pipeline(context, replace(task, data=task.data.replace(dataset="nowhere")), on_plan=ignore)
+        run_pipeline(context, replace(task, data=task.data.replace(dataset="nowhere")))
     assert not context.folder.exists()

@@ -63,6 +63,15 @@ def test_scores_are_those_of_the_training(context, tiny, model, session, feature
     require_success(outcome)
 
 
+def test_turned_files_cause_one_warning(context, session, features, tmp_path, caplog):
+    for path in features:
+        np.save(tmp_path / path.name, np.load(path).T)
+    outcome = predict(context, session, sorted(tmp_path.glob("*.npy")))
+    assert outcome.failures == ()
+    (warning,) = [record.getMessage() for record in caplog.records if "feature_dim" in record.getMessage()]
+    assert "2 more like it" in warning
+
+
 def test_without_ground_truth_there_are_no_scores(context, session, features):
     outcome = predict(context, session, features, outputs=Outputs(probabilities=True))
     assert outcome.report is None
@@ -106,19 +115,6 @@ def test_a_missing_truth_is_told_first(context, tiny, session, features, tmp_pat
     with pytest.raises(InputError, match=features[0].stem):
         predict(context, session, features, ground_truth=tmp_path / "truth")
     assert not (context.folder / "run.json").exists()
-
-
-def test_a_truth_of_another_length_is_told_first_unless_the_data_set_allows_it(
-    context, tiny, session, features, tmp_path
-):
-    shutil.copytree(tiny.data_root / "tiny" / "groundTruth", tmp_path / "truth")
-    path = tmp_path / "truth" / f"{features[0].stem}.txt"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-20]))
-    with pytest.raises(InputError, match=rf"{path.name}: expected \d+ frames as in .*{features[0].name}"):
-        predict(context, session, features, ground_truth=tmp_path / "truth")
-    assert not (context.folder / "run.json").exists()
-    outcome = predict(context, session, features, ground_truth=tmp_path / "truth", length_tolerance=20)
-    assert outcome.report.metrics["videos"] == len(features)
 
 
 def test_predictions_made_before_can_be_recorded(context, tiny, session, features, tmp_path):

@@ -10,8 +10,6 @@ from g2l.datasets.dataset import SegmentationDataset
 from g2l.errors import InputError, OperationalError
 from g2l.models.artifact import load_model
 from g2l.models.ms_tcn import MSTCN
-from g2l.models.registry import BACKBONES
-from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, read_result
 from g2l.structure_files import read_structure
@@ -22,7 +20,7 @@ from tests.pipeline.tiny_pipeline import BACKBONE, GLOBAL, RECIPE, global_task
 def search(context, task):
     plans = []
     prepared = prepare_search(context.data, task)
-    return search_globally(context, prepared, on_plan=plans.append), plans
+    return search_globally(replace(context, on_plan=plans.append), prepared), plans
 
 
 def journal(context):
@@ -106,11 +104,6 @@ def test_elite_keeps_the_weights_of_the_last_population_only(context, tiny):
     assert len(list((context.folder / "candidates").iterdir())) == GLOBAL.population
 
 
-def test_none_keeps_no_weights(context, tiny):
-    search(context, global_task(tiny, candidate_checkpoints=CandidateCheckpoints.NONE))
-    assert not (context.folder / "candidates").exists()
-
-
 def test_a_second_run_trains_nothing_that_the_first_one_has(context, tiny, tmp_path, trained):
     context = replace(context, evaluations=tmp_path / "evaluations")
     first, _ = search(context, global_task(tiny))
@@ -140,34 +133,6 @@ def test_what_a_score_depends_on_keeps_runs_apart(context, tiny, tmp_path, train
     assert len(trained) == 9
 
 
-def test_a_resumed_search_logs_nothing_twice_and_finds_the_same(context, tiny, monkeypatch, tmp_path):
-    expected, _ = search(RunContext(folder=tmp_path / "whole", device="cpu"), global_task(tiny))
-    calls = []
-    call = CandidateFitness.__call__
-
-    def interrupted(fitness, task):
-        calls.append(task)
-        if len(calls) == 9:  # 3 of the probe, 3 of the first population
-            raise KeyboardInterrupt
-        return call(fitness, task)
-
-    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        search(context, global_task(tiny))
-    assert StatusRecord.read(context.folder).status is RunStatus.KILLED
-    assert len(evaluated(context)) == 5
-    monkeypatch.undo()
-    # Where candidates are trained, and which weights are kept, may change.
-    resumed = global_task(tiny, candidate_checkpoints=CandidateCheckpoints.ELITE, workers=2)
-    found, _ = search(replace(context, resume=True), resumed)
-    assert (found.structure, found.fitness) == (expected.structure, expected.fitness)
-    assert (found.evaluations, found.steps) == (expected.evaluations, expected.steps)
-    assert StatusRecord.read(context.folder).status is RunStatus.FINISHED
-    structures = [str(one["structure"]) for one in evaluated(context)]
-    assert len(structures) == len(set(structures)) == found.evaluations
-    assert len(list((context.folder / "candidates").iterdir())) == GLOBAL.population
-
-
 def test_a_finished_search_is_not_repeated(context, tiny, trained):
     expected, _ = search(context, global_task(tiny))
     count = len(trained)
@@ -184,17 +149,6 @@ class Picky(MSTCN):
         if max(structure.rates) >= 8:
             raise RuntimeError(f"no memory for {structure}")
         super().__init__(structure, **size)
-
-
-def test_a_failed_candidate_ends_nothing(context, tiny, monkeypatch):
-    monkeypatch.setitem(BACKBONES, "picky", Picky)
-    outcome, _ = search(context, global_task(tiny, backbone=BACKBONE.replace(name="picky")))
-    lines = evaluated(context)
-    failed = [line for line in lines if line["status"] == "failed"]
-    assert failed
-    assert len(failed) < len(lines)
-    assert all("RuntimeError: no memory for" in line["reason"] for line in failed)
-    assert max(outcome.structure.rates) < 8
 
 
 def test_a_hand_designed_structure_that_fails_ends_nothing(context, tiny, monkeypatch):

@@ -3,20 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from safetensors.numpy import load_file
 
 from g2l.config import Budget
 from g2l.errors import InputError
-from g2l.files import read_json, write_json
+from g2l.files import read_json
 from g2l.models.artifact import load_model
-from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_local import search_locally
 from g2l.receptive_field import branch_layers, structure
 from g2l.records import DatasetRecord, RunRecord, read_epochs, read_result, read_updates
-from g2l.search.local_search import LocalSearch
 from g2l.structure import DilationStructure
 from g2l.structure_files import Dialect, read_structure, write_structure
-from tests.pipeline.tiny_pipeline import DUAL, LOCAL, RECIPE, STRUCTURE, local_task
+from tests.pipeline.tiny_pipeline import DUAL, LOCAL, STRUCTURE, local_task
 
 LAYERS = (
     "stage1.layers.0.conv_dilated",
@@ -41,18 +38,6 @@ def test_the_structure_and_the_weights_belong_together(context, tiny):
     assert not branch_layers(model)
     assert metadata.metrics == {}
     assert outcome.structure != STRUCTURE
-
-
-def test_the_journal_has_one_line_per_update(context, tiny):
-    outcome = search_locally(context, local_task(tiny))
-    history = updates(context.folder)
-    assert [(update.number, update.step) for update in history] == [(1, 3), (2, 6)]
-    assert [layer.rate_before for layer in history[0].layers.values()] == list(STRUCTURE.rates)
-    assert tuple(history[0].layers) == LAYERS
-    for name in LAYERS:
-        assert history[1].layers[name].rate_before == history[0].layers[name].rate_after
-        assert sum(history[0].layers[name].weights) == pytest.approx(1)
-    assert tuple(history[-1].rates.values()) == outcome.structure.rates
 
 
 def test_epochs_updates_and_figures_are_recorded(context, tiny):
@@ -82,12 +67,6 @@ def test_the_training_lasts_until_the_last_update(context, tiny, interval, steps
     assert len(updates(context.folder)) == LOCAL.updates
 
 
-def test_the_training_goes_on_after_the_last_update(context, tiny):
-    outcome = search_locally(context, local_task(tiny, recipe=RECIPE.replace(epochs=5)))
-    assert outcome.steps == 15
-    assert updates(context.folder)[-1].step == 6
-
-
 def test_an_official_structure_file_is_a_start(context, tiny, tmp_path):
     path = tmp_path / "official.json"
     write_structure(path, STRUCTURE, Dialect.OFFICIAL)
@@ -97,39 +76,9 @@ def test_an_official_structure_file_is_a_start(context, tiny, tmp_path):
     assert [layer.rate_before for layer in updates(context.folder)[0].layers.values()] == [2, 8, 4]
 
 
-def test_a_start_written_by_hand_in_the_official_dialect(context, tiny, tmp_path):
-    rates = {name: [rate] if rate > 2 else rate for name, rate in zip(LAYERS, STRUCTURE.rates, strict=True)}
-    write_json(tmp_path / "official.json", {"global": {}, "model": rates})
-    outcome = search_locally(context, local_task(tiny, read_structure(tmp_path / "official.json").structure))
-    assert outcome.structure.shape == STRUCTURE.shape
-
-
 def test_rates_stay_within_the_longest_training_video(context, tiny):
     outcome = search_locally(context, local_task(tiny, DilationStructure(((500, 500), (500, 500)))))
     assert max(outcome.structure.rates) <= 75
-
-
-def test_an_interrupted_search_is_resumed(context, tiny, tmp_path, monkeypatch):
-    task = local_task(tiny, recipe=RECIPE.replace(epochs=4))
-    expected = search_locally(RunContext(folder=tmp_path / "whole", device="cpu"), task)
-    step_end = LocalSearch.on_step_end
-
-    def interrupted(search, state):
-        step_end(search, state)
-        if state.step == 3:  # an update has been made since the checkpoint
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(LocalSearch, "on_step_end", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        search_locally(context, task)
-    assert len(updates(context.folder)) == 1
-    monkeypatch.undo()
-    found = search_locally(replace(context, resume=True), task)
-    assert found.structure == expected.structure
-    weights, others = load_file(found.model), load_file(expected.model)
-    assert all((weights[name] == others[name]).all() for name in others)
-    assert updates(context.folder) == updates(tmp_path / "whole")
-    assert [epoch.epoch for epoch in read_epochs(context.folder)] == [1, 2, 3, 4]
 
 
 def test_a_finished_search_is_not_repeated(context, tiny):

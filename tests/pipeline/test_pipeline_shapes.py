@@ -11,11 +11,9 @@ from g2l.config import Preference, Space
 from g2l.errors import InputError
 from g2l.files import read_json
 from g2l.models.artifact import load_model
-from g2l.pipeline.context import RunContext
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.records import read_result
 from g2l.structure_files import read_structure
-from g2l.training.candidate import CandidateFitness
 from tests.pipeline.tiny_pipeline import ATTENTION, BACKBONE, DUAL, RECIPE, global_task
 
 
@@ -27,7 +25,7 @@ def shapes_task(data, backbone=BACKBONE, epochs=6, **changes):
 
 def search(context, task):
     plans = []
-    return search_globally(context, prepare_search(context.data, task), on_plan=plans.append), plans
+    return search_globally(replace(context, on_plan=plans.append), prepare_search(context.data, task)), plans
 
 
 def evaluated(context):
@@ -99,27 +97,6 @@ def test_limits_hold_for_every_shape(context, tiny):
     assert all(topology.receptive_field(one).frames <= 9 for one in prepared.space.structures)
     with pytest.raises(InputError, match=r"2×2 layers, but none .* limits"):
         prepare_search(context.data, shapes_task(tiny, shapes=("2,2",)))
-
-
-def test_a_finished_search_is_not_repeated_and_a_killed_one_goes_on(context, tiny, monkeypatch, tmp_path):
-    expected, _ = search(RunContext(folder=tmp_path / "whole", device="cpu"), shapes_task(tiny))
-    call, calls = CandidateFitness.__call__, []
-
-    def interrupted(fitness, task):
-        if fitness.checkpoint_folder is not None:  # the probe keeps no weights
-            calls.append(task)
-            if len(calls) == 4:
-                raise KeyboardInterrupt
-        return call(fitness, task)
-
-    monkeypatch.setattr(CandidateFitness, "__call__", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        search(context, shapes_task(tiny))
-    monkeypatch.undo()
-    found, _ = search(replace(context, resume=True), shapes_task(tiny))
-    assert replace(found, run_id="", seconds=0) == replace(expected, run_id="", seconds=0)
-    again, plans = search(replace(context, resume=True), shapes_task(tiny))
-    assert (again, plans) == (found, [])
 
 
 def test_a_budget_without_a_pair_is_refused(context, tiny):

@@ -17,11 +17,10 @@ from g2l.files import read_json
 from g2l.metrics.length import best_length
 from g2l.metrics.scores import metric_value
 from g2l.models.artifact import load_model, read_metadata
-from g2l.pipeline.context import RunContext
 from g2l.pipeline.data import DataSets
 from g2l.pipeline.select import select
 from g2l.pipeline.train import SeedOutcome, TrainingOutcome, train
-from g2l.records import DatasetRecord, RunKind, RunRecord, RunStatus, StatusRecord, read_epochs, read_result
+from g2l.records import RunKind, RunRecord, read_epochs, read_result
 from tests.pipeline.tiny_pipeline import RECIPE, SEEDS, STRUCTURE, training
 
 METRICS = {"videos", "frames", "accuracy", "edit", "f1@10", "f1@25", "f1@50"}
@@ -57,22 +56,6 @@ def test_each_seed_leaves_a_model_that_knows_its_metrics(context, tiny):
     assert not same_weights(outcome.seeds[0].model, outcome.seeds[1].model)
 
 
-def test_the_stage_records_mean_and_deviation(context, tiny):
-    outcome = train(context, training(tiny), 0, len(SEEDS))
-    assert outcome.run_id == RunRecord.read(context.folder).id
-    first, second = (seed.test["accuracy"] for seed in outcome.seeds)
-    metrics = read_result(context.folder)["recorded"]["metrics"]
-    assert metrics["test/accuracy"] == pytest.approx((first + second) / 2)
-    assert metrics["test_std/accuracy"] == pytest.approx(abs(first - second) / 2**0.5)
-    assert outcome.test()["accuracy"].runs == 2
-    record = DatasetRecord.read(context.folder)
-    assert record.fingerprint == SegmentationDataset.open(tiny).fingerprint
-    assert not record.frames["holdout"]
-    record = DatasetRecord.read(context.folder / "select" / "holdout-1")
-    partitions = SegmentationDataset.open(tiny).partitions(Selection.BEST, 1)
-    assert tuple(record.frames["holdout"]) == tuple(sorted(partitions.holdout))
-
-
 def test_the_data_is_opened_once(context, tiny, monkeypatch):
     opened = []
     original = SegmentationDataset.open
@@ -103,12 +86,6 @@ def test_facts_of_the_data_are_left_for_a_report(context, tiny):
         assert found["size"] == (tiny.data_root / "tiny" / name).stat().st_size
 
 
-def test_one_seed_has_no_deviation(context, tiny):
-    train(context, training(tiny), 4, 1)
-    metrics = read_result(context.folder)["recorded"]["metrics"]
-    assert not any(name.startswith("test_std/") for name in metrics)
-
-
 def test_nothing_is_selected_on_test(context, tiny, tmp_path):
     expected = train(context, training(tiny), 0, 1)
     shutil.copytree(tiny.data_root, tmp_path / "data")
@@ -121,14 +98,6 @@ def test_nothing_is_selected_on_test(context, tiny, tmp_path):
     assert same_weights(found.seeds[0].model, expected.seeds[0].model)
     assert found.seeds[0].holdout == expected.seeds[0].holdout
     assert found.seeds[0].test != expected.seeds[0].test
-
-
-def test_without_a_holdout_the_last_weights_of_all_training_videos_are_kept(context, tiny):
-    outcome = train(context, training(tiny, selection=Selection.LAST), 0, 1)
-    assert outcome.seeds[0].holdout == {}
-    assert outcome.seeds[0].steps == 3 * RECIPE.epochs  # 5 videos instead of 4
-    assert not DatasetRecord.read(context.folder).frames["holdout"]
-    assert outcome.chosen("f1") is outcome.seeds[0]
 
 
 def test_a_finished_training_is_not_repeated(context, tiny):
@@ -177,32 +146,6 @@ def test_more_holdout_trainings_use_the_earlier_ones_again(context, tiny):
     assert many.steps == 3 * few.steps
     again = select(replace(context, resume=True), training(tiny), seed=0, count=3, folder="select")
     assert again == many
-
-
-def test_an_interruption_is_resumed_seed_by_seed(context, tiny, tmp_path, monkeypatch):
-    task = training(tiny, refit=False)
-    expected = train(RunContext(folder=tmp_path / "whole", device="cpu"), task, 0, len(SEEDS))
-    score = SegmentationDataset.load
-
-    def interrupted(dataset, name):
-        if (context.folder / "seed-1" / "last.ckpt").exists():
-            raise KeyboardInterrupt
-        return score(dataset, name)
-
-    def statuses():
-        folders = (context.folder, context.folder / "seed-0", context.folder / "seed-1")
-        return [StatusRecord.read(folder).status for folder in folders]
-
-    monkeypatch.setattr(SegmentationDataset, "load", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(context, task, 0, len(SEEDS))
-    assert statuses() == [RunStatus.KILLED, RunStatus.FINISHED, RunStatus.KILLED]
-    monkeypatch.undo()
-    found = train(replace(context, resume=True), task, 0, len(SEEDS))
-    assert [seed.test for seed in found.seeds] == [seed.test for seed in expected.seeds]
-    assert all(same_weights(a.model, b.model) for a, b in zip(found.seeds, expected.seeds, strict=True))
-    assert statuses() == [RunStatus.FINISHED] * 3
-    assert [epoch.epoch for epoch in read_epochs(context.folder / "seed-1")] == [1, 2, 3]
 
 
 def test_changed_data_is_refused_on_resume_and_touched_or_moved_data_is_not(context, tiny, tmp_path):

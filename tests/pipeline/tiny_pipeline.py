@@ -37,8 +37,7 @@ from g2l.pipeline.candidates import GlobalSearchTask
 from g2l.pipeline.context import RunContext, open_run
 from g2l.pipeline.export import export_model
 from g2l.pipeline.fitting import Training
-from g2l.pipeline.pipeline import PipelineTask, run_pipeline
-from g2l.pipeline.pipeline_folds import run_folds
+from g2l.pipeline.pipeline import PipelineTask, run_folds, run_pipeline
 from g2l.pipeline.predict import predict
 from g2l.pipeline.search_global import prepare_search, search_globally
 from g2l.pipeline.search_local import LocalSearchTask, search_locally
@@ -183,7 +182,7 @@ def _run_stage(
             workers=workers or 1,
             candidate_checkpoints=CandidateCheckpoints.ELITE,
         )
-        search_globally(context, prepare_search(context.data, task), on_plan=lambda plan: None)
+        search_globally(context, prepare_search(context.data, task))
     elif stage == "search-local":
         search_locally(context, local_task(data, recipe=RECIPE.replace(epochs=4), backbone=backbone))
     elif stage == "train":
@@ -197,9 +196,9 @@ def _run_stage(
         if read_result(context.folder) is None:
             export_model(context, *network_of(data), context.folder.with_suffix(".onnx"))
     elif stage == "folds":
-        run_folds(context, folds_task(data), (1, 2, 3), workers=workers or 1, on_plan=lambda plan: None)
+        run_folds(context, folds_task(data), (1, 2, 3), workers=workers or 1)
     else:
-        run_pipeline(context, pipeline_task(data, backbone), on_plan=lambda plan: None)
+        run_pipeline(context, pipeline_task(data, backbone))
 
 
 def _kill_at_flush(number: int) -> None:

@@ -11,7 +11,7 @@ from g2l.config import BackboneConfig, Budget, DataConfig, GlobalSearchConfig, L
 from g2l.evaluation import Evaluation
 from g2l.files import canonical_json, write_json, write_text
 from g2l.metrics.comparison import compare
-from g2l.metrics.per_class import confusion, per_class_report
+from g2l.metrics.scores import confusion, per_class_report
 from g2l.search.journal import SCHEMA, evaluation_to_json
 from g2l.structure import DilationStructure
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from search_landscapes import BUDGET, Landscape, evaluation
 
 from g2l.config import Budget, CandidateCheckpoints, ExecutorKind, GlobalSearchConfig, Strategy
 from g2l.errors import InputError, OperationalError
-from g2l.evaluation import EvaluationStatus
+from g2l.evaluation import EvaluationStatus, EvaluationTask
 from g2l.search.engine import Search
 from g2l.search.executors.base import SerialExecutor
 from g2l.search.journal import EvaluationStore, Journal, evaluation_from_json, evaluation_to_json
@@ -51,16 +52,6 @@ def whole(tmp_path_factory):
     fitness = Landscape(TARGET, broken=frozenset(fitness.calls[5:6]))
     result = search(path, fitness=fitness)
     return result, path.read_bytes().splitlines(keepends=True), fitness.broken
-
-
-def test_lines_tell_the_whole_search(whole):
-    result, lines, _ = whole
-    events = [json.loads(line) for line in lines]
-    assert [event["event"] for event in events].count("evaluation") == result.evaluations
-    assert events[0]["settings"]["identity"] == IDENTITY
-    assert events[0]["settings"]["config"]["population"] == 4
-    assert events[-1] == {"event": "end", "best": result.best.structure.as_lists(), "at": 0}
-    assert [e["generation"] for e in events if e["event"] == "generation"] == [0, 1, 2, 3]
 
 
 def test_resume_after_every_line_gives_the_same_result(whole, tmp_path):
@@ -133,13 +124,13 @@ def test_without_resume_a_journal_is_refused(whole, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": 4}, r"`seed` \(3 there, 4 now\)"),
-        ({"config": CONFIG.replace(population=5)}, r"`config.population` \(4 there, 5 now\)"),
-        ({"config": CONFIG.replace(budget=Budget(8, "steps"))}, r"`config.budget.amount` \(7 there, 8 now\)"),
-        ({"identity": IDENTITY | {"data": "beef"}}, r"`identity.data` \('f00d' there, 'beef' now\)"),
+        ({"seed": 4}, r"`seed` was 3 and is 4"),
+        ({"config": CONFIG.replace(population=5)}, r"`config.population` was 4 and is 5"),
+        ({"config": CONFIG.replace(budget=Budget(8, "steps"))}, r"`config.budget.amount` was 7 and is 8"),
+        ({"identity": IDENTITY | {"data": "beef"}}, r"`identity.data` was 'f00d' and is 'beef'"),
         (
             {"config": CONFIG.replace(fitness="edit", generations=9)},
-            r"`config.fitness` \('f1' there, 'edit' now\), `config.generations` \(3 there, 9 now\)",
+            r"`config.fitness` was 'f1' and is 'edit', `config.generations` was 3 and is 9",
         ),
     ],
 )
@@ -192,15 +183,6 @@ def test_each_line_is_on_disk_before_the_search_goes_on(tmp_path, monkeypatch):
         position += len(line)
         ends.append(position)
     assert synced == ends
-
-
-def test_journal_needs_a_usable_folder(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be used as an output folder"):
-        Journal(tmp_path / "file" / "journal.jsonl", resume=False, identity={}).begin({})
-    (tmp_path / "journal.jsonl").mkdir()
-    with pytest.raises(OperationalError, match=r"journal.jsonl: cannot be opened \(Is a directory\)"):
-        Journal(tmp_path / "journal.jsonl", resume=False, identity={}).begin({})
 
 
 def test_an_interrupted_search_with_a_store_counts_as_an_unbroken_one(tmp_path):
@@ -262,3 +244,60 @@ def test_evaluations_survive_json(metrics, seed, unit, reason):
 def test_a_value_that_is_no_evaluation_is_a_value_error(field, value):
     with pytest.raises(ValueError):  # noqa: PT011
         evaluation_from_json(evaluation_to_json(evaluation(HAND, 5.0)) | {field: value})
+
+
+ONE = DilationStructure(((1, 2), (4,)))
+TASK = EvaluationTask(ONE, BUDGET, 0)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return EvaluationStore(tmp_path / "store", IDENTITY)
+
+
+def only_file(tmp_path):
+    (path,) = (tmp_path / "store").rglob("*.json")
+    return path
+
+
+def test_what_was_put_is_got(store, tmp_path):
+    weights = tmp_path / "model.safetensors"
+    weights.touch()
+    done = evaluation(ONE, 61.5, checkpoint=weights)
+    assert store.get(TASK) is None
+    store.put(done)
+    assert store.get(TASK) == done
+    assert EvaluationStore(tmp_path / "store", dict(reversed(IDENTITY.items()))).get(TASK) == done
+    assert list((tmp_path / "store").rglob("*.tmp")) == []
+
+
+def test_everything_that_matters_is_part_of_the_question(store, tmp_path):
+    store.put(evaluation(ONE, 61.5))
+    assert store.get(EvaluationTask(DilationStructure(((1,), (2, 4))), BUDGET, 0)) is None
+    assert store.get(EvaluationTask(ONE, Budget(BUDGET.amount, "epochs"), 0)) is None
+    assert store.get(EvaluationTask(ONE, BUDGET, 1)) is None
+    other = EvaluationStore(tmp_path / "store", IDENTITY | {"data": "beef"})
+    assert other.get(EvaluationTask(ONE, BUDGET, 0)) is None
+
+
+def test_failures_are_not_kept(store, tmp_path):
+    store.put(evaluation(ONE, 0.0, status=EvaluationStatus.FAILED, reason="no memory"))
+    assert store.get(TASK) is None
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_checkpoint_that_is_gone_is_left_out(store, tmp_path):
+    done = evaluation(ONE, 61.5, checkpoint=tmp_path / "gone.safetensors")
+    store.put(done)
+    assert store.get(TASK) == replace(done, checkpoint=None)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema": "other"}', '{"schema": "g2l.evaluation/1"}'])
+def test_a_damaged_file_counts_as_absent_and_is_replaced(store, tmp_path, caplog, damage):
+    done = evaluation(ONE, 61.5)
+    store.put(done)
+    only_file(tmp_path).write_text(damage)
+    assert store.get(TASK) is None
+    assert "ignored, because it is not a stored evaluation" in caplog.text
+    store.put(done)
+    assert store.get(TASK) == done

@@ -115,8 +115,8 @@ def test_intervals_in_epochs_wait_for_the_end_of_an_epoch():
 @pytest.mark.parametrize(
     ("stop", "unit", "ending"),
     [
-        *((stop, unit, Ending.SINGLE) for stop in (0, 1, 2, 4, 7, 13) for unit in ("steps", "epochs")),
-        *((stop, "steps", ending) for stop in (3, 6, 7) for ending in (Ending.MULTIPLE, Ending.MERGE)),
+        *((stop, unit, Ending.SINGLE) for stop in (1, 4, 7) for unit in ("steps", "epochs")),
+        *((stop, "steps", ending) for stop in (3, 6) for ending in (Ending.MULTIPLE, Ending.MERGE)),
     ],
 )
 @pytest.mark.parametrize("rule", [{}, {"evidence": True, "warm_up": 3}], ids=["expectation", "evidence"])
@@ -142,16 +142,6 @@ def test_a_resumed_search_is_the_uninterrupted_one_bit_for_bit(stop, unit, endin
     found = state.model.state_dict()
     assert found.keys() == expected.model.state_dict().keys()
     assert all(torch.equal(found[name], value) for name, value in expected.model.state_dict().items())
-
-
-def test_loading_a_search_of_another_network_is_refused():
-    search, state = start()
-    train(search, state, until=2)
-    model = nn.Sequential(nn.Conv1d(3, 3, 3, padding=1))
-    groups = give_branches(model, LocalSearchConfig(), longest_video=9, learning_rate=1e-3)
-    schedule = SearchSchedule(model, torch.optim.Adam(groups), interval=1, updates=1)
-    with pytest.raises(InputError, match="the 1 layers with branches, but differs in 0, stage1"):
-        schedule.load_state_dict(search.state_dict())
 
 
 @pytest.mark.parametrize(

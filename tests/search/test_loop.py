@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score, scored
+from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, evaluation, score
 from small_searches import HAND, TARGET, config, search
 
 from g2l.config import Budget, Strategy
@@ -13,7 +13,7 @@ from g2l.evaluation import Evaluation, EvaluationStatus
 from g2l.search.candidates import Origin, SearchPhase, nothing_learnt
 from g2l.search.journal import EvaluationStore, Journal
 from g2l.search.space import SearchSpace
-from g2l.structure import DilationStructure, LayerTopology
+from g2l.structure import LayerTopology
 
 
 class Recorder:
@@ -51,30 +51,9 @@ def test_no_structure_is_trained_twice_and_counts_add_up():
     assert [summary.generation for summary in recorder.summaries] == list(range(6))
 
 
-def test_every_candidate_has_the_same_seed_and_budget():
-    seen = set()
-
-    def score_of(task):
-        seen.add((task.budget, task.seed))
-        return scored(task, TARGET)
-
-    search(score_of, seed=11)
-    assert seen == {(BUDGET, 11)}
-
-
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_completion_order_does_not_matter(order):
     assert search(executor=Shuffled(Landscape(TARGET), order)) == search()
-
-
-def test_rates_above_the_cap_are_projected():
-    result = search(space=SearchSpace(LayerTopology(), (4, 4), (1, 2)), hand_designed=HAND)
-    assert result.hand_designed.structure.rates == (1, 2, 2, 2) * 2
-
-
-def test_all_scores_zero_is_survived():
-    result = search(lambda task: evaluation(task.structure, 0.0))
-    assert result.best.structure == HAND
 
 
 def test_the_fitness_decides():
@@ -99,13 +78,6 @@ def test_failures_rank_last_and_end_nothing():
     assert sum(summary.failures for summary in recorder.summaries) >= 3
     assert all(Counter(fitness.calls)[key] in (0, 2) for key in broken)  # tried once more
     assert "NaN" not in str([summary.as_dict() for summary in recorder.summaries])
-
-
-def test_hand_designed_may_fail():
-    result = search(Landscape(TARGET, broken=frozenset([HAND.key])))
-    assert result.hand_designed.status is EvaluationStatus.FAILED
-    assert result.hand_designed.reason == f"RuntimeError: no memory for {HAND.key}"
-    assert result.best.status is EvaluationStatus.DONE
 
 
 def test_a_first_population_that_fails_entirely_ends_it():
@@ -137,22 +109,6 @@ def test_an_exhausted_space_is_served_from_the_cache():
     assert len(result.population) == 4
 
 
-def test_a_space_of_one_structure_is_searched():
-    space = SearchSpace(LayerTopology(), (1,), (1,))
-    result = search(Landscape(space.from_rates([1])), space=space, hand_designed=space.from_rates([1]))
-    assert result.evaluations == 1
-
-
-@pytest.mark.parametrize("population", [2, 3, 7])
-def test_odd_and_small_populations_skip_no_pair(population):
-    settings = config(population=population, generations=3, mutation_probability=1e-9, survival_margin=1e9)
-    result = search(config=settings)
-    pairs = 2 * ((population + 1) // 2)
-    assert [summary.evaluations + summary.cache_hits for summary in result.generations] == [population] + [
-        pairs
-    ] * 3
-
-
 def test_the_weak_are_replaced_by_random_ones_except_at_the_end():
     recorder = Recorder()
     search(observers=[recorder], config=config(survival_margin=1e-9, mutation_probability=0.0))
@@ -177,43 +133,6 @@ def test_the_store_is_shared_across_searches(tmp_path):
     assert (two.best, two.population) == (one.best, one.population)
     assert (two.evaluations, two.cache_hits) == (0, one.evaluations + one.cache_hits)
     assert all(cached for _, _, cached in recorder.evaluations)
-
-
-def test_another_shape_seed_or_setting_is_refused():
-    with pytest.raises(InputError, match="`structure` must have stages of"):
-        search(hand_designed=DilationStructure(((1,),)))
-    with pytest.raises(InputError, match="`seed` must be >= 0, but is -1 instead"):
-        search(seed=-1)
-    with pytest.raises(InputError, match="`population` must be >= 2"):
-        search(config=config(population=1))
-
-
-def test_progress_covers_every_evaluation():
-    log = []
-
-    class Bar:
-        def __init__(self, name, total):
-            self.name, self.total, self.done = name, total, 0
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *exception):
-            log.append((self.name, self.total, self.done))
-
-        def advance(self, count=1, note=None):
-            self.done += count
-
-    class Bars:
-        def task(self, description, total):
-            return Bar(description, total)
-
-    result = search(progress=Bars())
-    assert all(total == done for _, total, done in log)
-    batches = [total for name, total, _ in log if name.startswith("generation ")]
-    assert sum(batches) == result.evaluations
-    assert log[-1][:2] == ("global search", 6)
-    assert log[0][0] == "generation 0"
 
 
 FULL = 100
@@ -262,12 +181,6 @@ def test_the_phases_follow_one_another_and_the_end_is_told_once():
     assert watcher.statuses[-1].steps == watcher.statuses[-1].completed_steps == result.steps
 
 
-def test_what_may_be_spent_is_told_from_the_start():
-    watcher, result = watched(config=CAREFUL, full_steps=FULL)
-    assert {(status.planned_steps, status.limited) for status in watcher.statuses} == {(30 * FULL, True)}
-    assert result.steps <= 30 * FULL
-
-
 def test_without_a_limit_there_is_an_estimate():
     watcher, _ = watched(full_steps=FULL)
     (planned,) = {status.planned_steps for status in watcher.statuses}
@@ -276,14 +189,6 @@ def test_without_a_limit_there_is_an_estimate():
     unknown, _ = watched()
     assert unknown.statuses[0].planned_steps is None
     assert unknown.statuses[0].seconds_left(10.0) is None
-
-
-def test_scores_of_the_race_are_not_those_that_decide():
-    watcher, result = watched(config=CAREFUL, full_steps=FULL)
-    searched = [one for one in watcher.statuses if one.phase is SearchPhase.SEARCH]
-    assert searched[-1].best == result.population[0].metrics["f1@10"]
-    assert {one.best for one in watcher.statuses if one.phase is SearchPhase.RACE} == {searched[-1].best}
-    assert all(one.best >= one.median for one in watcher.statuses)
 
 
 def test_a_replay_is_not_taken_for_training(tmp_path):
@@ -308,29 +213,6 @@ def test_a_replay_is_not_taken_for_training(tmp_path):
     assert last.trained_steps == last.completed_steps - 20 * BUDGET.amount
     assert last.cache_hits == 0
     assert result.steps == last.completed_steps
-
-
-def test_results_of_other_runs_are_cached_and_take_no_time(tmp_path):
-    store = EvaluationStore(tmp_path, {})
-    first, _ = watched(store=store)
-    second, _ = watched(store=store)
-    assert first.statuses[-1].cache_hits == 0
-    last = second.statuses[-1]
-    assert (last.cache_hits, last.trained_steps) == (last.evaluations, 0)
-    assert all(finding.cached for finding in second.findings)
-
-
-def test_the_time_left_is_that_of_the_present_pace():
-    watcher, _ = watched(config=CAREFUL, full_steps=FULL)
-    status = watcher.statuses[3]
-    per_step = 60.0 / status.trained_steps
-    assert status.seconds_left(60.0) == pytest.approx((30 * FULL - status.completed_steps) * per_step)
-
-
-def test_failures_are_counted():
-    broken = frozenset({"1,2,4,8/1,2,4,8"})
-    watcher, _ = watched(fitness=Landscape(TARGET, broken), config=config(budget=Budget(3, "steps")))
-    assert watcher.statuses[-1].failures == 1
 
 
 def alike(task, value):

@@ -97,10 +97,6 @@ def test_a_larger_structure_must_be_shown_better():
     assert pick(estimated(0, 2), costs, 1.5, Preference.SHOWN) == 1
 
 
-def test_one_block_shows_nothing():
-    assert pick(estimated(0, 5, 5, count=1), COSTS, 1.5, Preference.SHOWN) == 0
-
-
 def test_power_grows_with_blocks():
     found = [smallest_difference(count) for count in (1, 4, 16)]
     assert found == sorted(found, reverse=True)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from search_landscapes import BUDGET, METRICS, Landscape, Shuffled, score
+from search_landscapes import BUDGET, METRICS, Landscape, score
 from small_searches import HAND as HAND_DESIGNED
 from small_searches import TARGET, config, search
 
 from g2l.config import Budget, ProxyChoice
 from g2l.errors import InputError
 from g2l.evaluation import Evaluation
-from g2l.search.race import BEYOND_NOISE, RaceResult, choose, next_round, race_results, seed_noise
+from g2l.search.race import BEYOND_NOISE, choose, next_round, race_results
 from g2l.structure import DilationStructure
 
 HAND, A, B, C = (DilationStructure(((rate,),)) for rate in (1, 2, 4, 8))
@@ -30,15 +30,6 @@ def race(**scores):
 
 def names(found):
     return [one.structure for one in found]
-
-
-def test_a_standing_has_mean_and_standard_error():
-    one = RaceResult(A, (60.0, 62.0, 64.0), 1)
-    assert (one.mean, one.standard_error) == (62.0, pytest.approx(2 / math.sqrt(3)))
-    assert RaceResult(A, (60.0,), 1).standard_error is None
-    assert (RaceResult(A, (), 1).mean, RaceResult(A, (), 1).failed) == (FAILED, False)
-    failed = RaceResult(A, (60.0, FAILED), 1)
-    assert (failed.mean, failed.standard_error, failed.failed) == (FAILED, None, True)
 
 
 def test_the_best_mean_is_first_and_ties_go_to_the_earlier():
@@ -60,11 +51,6 @@ def test_ties_go_to_the_hand_designed_structure():
     assert (choice.winner.structure, choice.difference) == (HAND, 1.0)
 
 
-def test_a_hand_designed_structure_that_is_ahead_wins_without_a_tie():
-    choice = choose(race(hand=[70, 71], a=[63, 60]), HAND)
-    assert (choice.winner.structure, choice.difference) == (HAND, -9.0)
-
-
 def test_known_standard_error_of_a_pair():
     """Of two structures, the pooled noise is that of the paired differences 1, 2, 3: 1 / √3."""
     choice = choose(race(hand=[60, 60, 60], a=[61, 62, 63]), HAND)
@@ -77,10 +63,6 @@ def test_failures_neither_win_nor_stop_a_race():
     assert (choice.winner.structure, choice.difference) == (A, None)
     assert choose(race(hand=[FAILED], a=[FAILED]), HAND).winner.structure == HAND
     assert choose(race(hand=[], a=[]), HAND).winner.structure == HAND
-
-
-def test_all_start():
-    assert next_round(race(hand=[], a=[], b=[]), HAND) == (HAND, A, B)
 
 
 def test_without_knowing_the_noise_all_get_a_second_seed():
@@ -115,13 +97,6 @@ def test_units_do_not_matter_and_the_winner_is_never_below_the_hand_designed(row
     assert choice.winner.mean >= next(one.mean for one in plain if one.structure == HAND)
     going = next_round(plain, HAND)
     assert not going or {HAND, plain[0].structure} <= set(going)
-
-
-def test_a_shift_of_all_by_a_seed_is_no_noise():
-    assert seed_noise(np.array([[1.0, 11], [2, 12], [5, 15]])) == (pytest.approx(0.0), 2)
-    scores = np.array([[0.0, 2], [3, 1], [3, 3]])
-    residual = scores - scores.mean(1, keepdims=True) - scores.mean(0) + scores.mean()
-    assert seed_noise(scores) == (pytest.approx((residual**2).sum()), 2)
 
 
 FULL = 200
@@ -179,17 +154,6 @@ def test_race_seeds_and_holdouts_are_fresh():
     assert {(seed, held) for seed, steps, held in seen if steps == 50} == {(7, (0, 1))}
     race = {(seed, held) for seed, _, held in seen} - {(7, (0, 1))}
     assert {(9, (2,))} <= race <= {(9, (2,)), (10, (3,)), (11, (4,))}
-
-
-@pytest.mark.parametrize("order", [1, 2])
-def test_completion_order_does_not_matter(order):
-    expected = search(Noisy(), config=settings(), full_steps=FULL)
-    assert search(executor=Shuffled(Noisy(), order), config=settings(), full_steps=FULL) == expected
-
-
-def test_trainings_need_the_length_of_one():
-    with pytest.raises(InputError, match="`trainings` can only be set where the length"):
-        search(Landscape(TARGET), config=config(trainings=3.0))
 
 
 def test_a_candidate_may_train_for_a_third_of_a_full_training():

@@ -37,12 +37,6 @@ def test_rates_stay_below_the_longest_sequence(max_exponent, longest, rates):
     )
 
 
-def test_size_of_the_paper():
-    space = SearchSpace.powers_of_two(LayerTopology(), (10,) * 4, max_exponent=10, longest=10_000)
-    assert space.genes == 40
-    assert space.size == 11**40
-
-
 def test_samples_are_uniform_over_exponents():
     space = SearchSpace.powers_of_two(LayerTopology(), (20,), max_exponent=10, longest=5000)
     generator = np.random.default_rng(0)
@@ -62,11 +56,6 @@ def test_projection_lands_in_the_space_and_stays_there(rates, longest):
     assert all(after <= before for after, before in zip(projected.rates, rates, strict=True))
 
 
-def test_projection_refuses_another_shape():
-    with pytest.raises(InputError, match=r"`structure` must have stages of \(2,\) layers, but has \(1,\)"):
-        SearchSpace(LayerTopology(), (2,), (1, 2)).project(DilationStructure(((1,),)))
-
-
 @pytest.mark.parametrize("rates", [(), (0, 1), (2, 1), (1, 1)])
 def test_rates_must_ascend(rates):
     with pytest.raises(InputError, match="`rates` must be ascending integers >= 1"):
@@ -74,23 +63,6 @@ def test_rates_must_ascend(rates):
 
 
 LIMITED = SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8), max_receptive_field=31, max_look_ahead=12)
-
-
-def test_without_limits_nothing_changes():
-    wide = SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8), max_receptive_field=65, max_look_ahead=32)
-    free = SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8))
-    assert free.as_dict() == {"shape": [2, 2], "rates": [1, 2, 4, 8]}
-    assert (wide.max_span, free.max_span) == (None, None)
-    assert wide.sample(np.random.default_rng(3)) == free.sample(np.random.default_rng(3))
-    assert wide.from_rates([8] * 4) == free.from_rates([8] * 4)
-
-
-def test_the_tighter_limit_counts():
-    assert LIMITED.max_span == 12
-    assert SearchSpace(LayerTopology(), (2, 2), (1, 2, 4, 8), max_receptive_field=31).max_span == 15
-    assert LIMITED.as_dict() == {
-        "shape": [2, 2], "rates": [1, 2, 4, 8], "max_receptive_field": 31, "max_look_ahead": 12
-    }  # fmt: skip
 
 
 @given(st.lists(st.integers(1, 50), min_size=4, max_size=4), st.integers(0, 2**32 - 1))
@@ -106,12 +78,6 @@ def test_whatever_a_limited_space_makes_keeps_to_the_limits(rates, seed):
     assert LIMITED.project(drawn) == drawn
 
 
-@given(st.lists(st.sampled_from([1, 2, 4, 8]), min_size=4, max_size=4))
-def test_a_limited_space_contains_what_keeps_to_the_limits(rates):
-    structure = DilationStructure.from_rates(rates, (2, 2))
-    assert LIMITED.contains(structure) == (sum(rates) <= 12)
-
-
 def test_draws_within_a_tight_limit_differ():
     space = SearchSpace.powers_of_two(
         LayerTopology(), (10,) * 4, max_exponent=10, longest=5000, max_receptive_field=401
@@ -121,15 +87,6 @@ def test_draws_within_a_tight_limit_differ():
     assert len(set(drawn)) == 50
     assert all(space.contains(one) for one in drawn)
     assert max(max(one.rates) for one in drawn) >= 8
-
-
-def test_hand_designed_is_fitted_to_the_limits():
-    space = SearchSpace.powers_of_two(
-        LayerTopology(), (6, 6), max_exponent=10, longest=999, max_receptive_field=161
-    )
-    fitted = space.project(DilationStructure.hand_designed(2, 6))
-    assert fitted.stages == ((1, 2, 4, 8, 16, 16), (1, 2, 4, 8, 8, 8))
-    assert space.topology.receptive_field(fitted).frames == 157
 
 
 def test_rates_that_no_structure_within_the_limits_has_are_left_out():
@@ -163,15 +120,6 @@ def test_a_limit_that_nothing_keeps_to_is_refused():
     assert tightest.sample(np.random.default_rng(0)).rates == (2,) * 4
 
 
-def test_other_faults_are_named():
-    with pytest.raises(InputError, match="`shape` must hold layers per stage"):
-        SearchSpace(LayerTopology(), (3, 0), (1,))
-    with pytest.raises(InputError, match="`max_exponent` must be >= 0, but is -1 instead"):
-        SearchSpace.powers_of_two(LayerTopology(), (1,), max_exponent=-1, longest=5)
-    with pytest.raises(InputError, match="`longest` must be >= 1, but is 0 instead"):
-        SearchSpace.powers_of_two(LayerTopology(), (1,), max_exponent=1, longest=0)
-
-
 DUAL = LayerTopology(parallel=2)
 DUAL_SHAPE = (4, 1)
 """Two dual layers, the places of whose rates are (0, 2) and (1, 3), and one of a single rate."""
@@ -196,18 +144,6 @@ def test_a_causal_network_keeps_any_look_ahead():
     message = "`max_receptive_field` must be >= 7 frames, what 3 layers of rate 1 have, but is 6 instead"
     with pytest.raises(InputError, match=message):
         SearchSpace(space.topology, DUAL_SHAPE, (1, 2), max_receptive_field=6)
-
-
-def test_of_dual_layers_a_rate_may_be_larger_than_of_as_many_serial_ones():
-    limited = {"max_exponent": 10, "longest": 999, "max_look_ahead": 10}
-    assert SearchSpace.powers_of_two(DUAL, DUAL_SHAPE, **limited).rates == (1, 2, 4, 8)
-    assert SearchSpace.powers_of_two(LayerTopology(), (4, 1), **limited).rates == (1, 2, 4)
-
-
-def test_another_topology_is_said():
-    said = {"shape": [4, 1], "rates": [1, 2], "parallel": [2, 1], "causal": False}
-    assert SearchSpace(DUAL, DUAL_SHAPE, (1, 2)).as_dict() == said
-    assert SearchSpace(replace(DUAL, causal=True), DUAL_SHAPE, (1, 2)).as_dict() == said | {"causal": True}
 
 
 @pytest.mark.parametrize("limit", ["max_receptive_field", "max_look_ahead"])

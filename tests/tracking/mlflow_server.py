@@ -38,13 +38,14 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        for _ in range(600):
+        for _ in range(1800):  # of a busy machine
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
                     return
             except OSError:
                 assert self.process.poll() is None, (self.folder / "log").read_text()
                 time.sleep(0.1)
+        self.kill()
         raise AssertionError((self.folder / "log").read_text())
 
     def kill(self):

@@ -43,18 +43,12 @@ class Row:
     """Facts of one structure: a point of the front of score against cost.
 
     Attributes:
-        structure: Its rates.
-        name: Its shape.
         cost: Multiply-adds over those of the hand-designed structure.
         multiply_adds: Per frame.
-        epochs: Best length of its training.
+        epochs: Best length of its training; `rising` if its curve still rises at the end.
         steps: Optimiser steps of the hand-designed structure that one such training costs.
-        rising: Whether its curve still rises at the end.
         fitness: Mean hold-out score at that length, in points.
-        difference: From the hand-designed structure, in points; `low` and `high` are its one-sided 90 %
-            limits.
-        low: See there.
-        high: See there.
+        difference: From the hand-designed structure, in points, with its one-sided 90 % limits.
         blocks: Paired trainings.
         shown: Whether it is shown to be within the margin.
         latency: Milliseconds for 1,000 frames by onnxruntime; None where it was not measured.

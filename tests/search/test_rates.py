@@ -1,4 +1,4 @@
-"""The genetic operators: selection, crossover, mutation, survival."""
+"""The genetic operators: selection, crossover, mutation, survival; random search."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_landscapes import evaluation
+from search_landscapes import BUDGET, Landscape, evaluation, score
+from small_searches import HAND, TARGET, config, random_search, search
 from small_searches import SPACE as SMALL_SPACE
-from small_searches import config
 
+from g2l.config import Strategy
 from g2l.evaluation import EvaluationStatus
-from g2l.search.candidates import Candidate, GenerationSummary, Origin, diversity, fitness_of, ranked
+from g2l.search.budget import expected_evaluations
+from g2l.search.candidates import Candidate, Origin, diversity, fitness_of, ranked
 from g2l.search.proposals.rates import Breeder, mutate, roulette, two_point_crossover, within_margin
 from g2l.search.space import SearchSpace
 from g2l.structure import DilationStructure, LayerTopology
@@ -91,22 +93,11 @@ def test_crossover_of_disjoint_parents_cuts_everywhere_and_never_swaps_all():
     assert all({1, 2} == set(rates) for rates in runs)
 
 
-def test_crossover_of_single_genes_returns_the_parents():
-    one, two = DilationStructure(((1,),)), DilationStructure(((2,),))
-    assert two_point_crossover(one, two, np.random.default_rng(0)) == (one, two)
-
-
 @given(structures(), st.integers(0, 2**32 - 1))
 def test_mutation_with_certainty_changes_every_gene_within_the_space(structure, seed):
     mutant = mutate(structure, SPACE, 1.0, np.random.default_rng(seed))
     assert SPACE.contains(mutant)
     assert all(a != b for a, b in zip(mutant.rates, structure.rates, strict=True))
-
-
-def test_mutation_in_a_space_of_one_rate_changes_nothing():
-    space = SearchSpace(LayerTopology(), (2,), (1,))
-    only = space.from_rates([1, 1])
-    assert mutate(only, space, 1.0, np.random.default_rng(0)) == only
 
 
 def test_mutation_is_uniform_over_the_other_exponents():
@@ -149,15 +140,6 @@ def test_fitness_is_one_metric_and_minus_infinity_on_failure():
     assert fitness_of(candidate(-math.inf, 0).evaluation, "edit") == -math.inf
 
 
-def test_summary_leaves_failures_out_of_mean_and_median():
-    population = ranked([candidate(80, 0), candidate(60, 1), candidate(40, 2), candidate(-math.inf, 3)])
-    summary = GenerationSummary.of(2, population, evaluations=4, cache_hits=1, failures=1)
-    assert (summary.best, summary.mean, summary.median) == (80, 60, 60)
-    value = summary.as_dict()
-    assert value["population"][-1] == {"structure": [[4]], "fitness": None, "order": 3, "origin": "random"}
-    assert (value["evaluations"], value["cache_hits"], value["failures"]) == (4, 1, 1)
-
-
 def test_mutants_are_spawned_by_children_with_their_chance():
     parents = [
         Candidate(evaluation(SMALL_SPACE.sample(np.random.default_rng(i)), 50.0), 50.0, i, Origin.RANDOM)
@@ -188,3 +170,33 @@ def test_children_and_mutants_keep_to_the_limits():
     proposals = breeder.offspring(parents, config(population=200, mutation_probability=0.5))
     assert all(LIMITED.contains(proposal.structure) for proposal in proposals)
     assert max(LIMITED.topology.receptive_field(proposal.structure).frames for proposal in proposals) == 81
+
+
+def test_random_search_evaluates_exactly_its_budget():
+    fitness = Landscape(TARGET)
+    result = random_search(fitness, evaluations=10, config=config(population=4))
+    assert result.evaluations == len(fitness.calls) == len(set(fitness.calls)) == 10
+    assert result.steps == 10 * BUDGET.amount
+    assert fitness.calls[0] == HAND.key
+    assert [summary.evaluations for summary in result.generations] == [4, 4, 2]
+    assert len(result.population) == 4
+    scores = [score(DilationStructure(e.structure.stages), TARGET) for e in result.population]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_random_search_without_a_limit_makes_as_many_evaluations_as_the_genetic_one_is_expected_to():
+    settings = config(strategy=Strategy.RANDOM)
+    assert search(Landscape(TARGET), config=settings).evaluations == expected_evaluations(settings)
+
+
+def test_random_search_ends_where_the_space_does():
+    space = SearchSpace(LayerTopology(), (1,), (1, 2, 4))
+    result = random_search(
+        Landscape(space.from_rates([4])),
+        evaluations=50,
+        space=space,
+        config=config(population=2),
+        hand_designed=space.from_rates([1]),
+    )
+    assert result.best.structure.rates == (4,)
+    assert result.evaluations == 3
