@@ -19,7 +19,15 @@ import numpy as np
 import torch
 
 from benchmarks.search_efficiency.report import table
-from g2l.config import PRESETS, BackboneConfig, DataConfig, Normalization, Selection
+from g2l.config import (
+    FAST,
+    BackboneConfig,
+    DataConfig,
+    LocalSearchConfig,
+    Normalization,
+    RecipeConfig,
+    Selection,
+)
 from g2l.datasets.synthetic import kitchen, write_dataset
 from g2l.files import write_json
 from g2l.metrics.comparison import compare
@@ -40,8 +48,8 @@ BACKBONES = {
     "asformer": SIZE.replace(name="asformer"),
     "ms-tcn, causal": SIZE.replace(causal=True),
 }
-RECIPE = PRESETS["fast"].recipe.replace(learning_rate=1e-3, selection=Selection.LAST)
-SEARCH = PRESETS["fast"].local_search
+RECIPE = RecipeConfig.of_preset(FAST).replace(learning_rate=1e-3, selection=Selection.LAST)
+SEARCH = LocalSearchConfig.of_preset(FAST)
 DATASETS = {
     "kitchen": DataConfig(dataset="kitchen"),
     # What is known to work on these scores: each row standardised over its video.

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -30,8 +30,28 @@ OUT_OF_MEMORY = ("cannot allocate memory", "failed to map segment", "not enough 
 """Parts of the messages of loaders and allocators without memory."""
 
 
+def _plain_flags(parameters: list[Any]) -> list[Any]:
+    """Return parameters whose flags, such as `--help`, are shown without Typer's `<bool>`."""
+    for one in parameters:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    return parameters
+
+
+class PlainGroup(TyperGroup):
+    """A group of commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters, that of `--help` among them."""
+        return _plain_flags(super().get_params(ctx))
+
+
 class G2LCommand(TyperCommand):
     """A command that takes `--flag true`, `--flag false` and, for "not given", `--option ''`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters, that of `--help` among them."""
+        return _plain_flags(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Translate the arguments of `mlflow run`, then parse as Typer does."""
@@ -40,7 +60,7 @@ class G2LCommand(TyperCommand):
         return super().parse_args(ctx, translate_arguments([_dashed(one, known) for one in args], flags))
 
 
-class G2LGroup(TyperGroup):
+class G2LGroup(PlainGroup):
     """The root command: every outcome passes through `exit_code`."""
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> Any:
@@ -73,19 +93,15 @@ def translate_arguments(args: Sequence[str], flags: Collection[str]) -> list[str
         name, equals, value = argument.partition("=")
         if equals and name.startswith("--") and (name in flags or value == ""):
             argument, remaining = name, [value, *remaining]
-        following = remaining[0].lower() if remaining else None
-        if argument in flags and following in ("true", "false", ""):
+        following = remaining[0].lower() if remaining else "-"
+        given = [argument, BARE[argument]] if argument in BARE else [argument]
+        if (argument in flags or argument in BARE) and following in ("true", "false"):
             remaining.pop(0)
-            result += [argument] if following == "true" else []
-        elif argument in BARE and following in ("true", "false"):
-            remaining.pop(0)
-            result += [argument, BARE[argument]] if following == "true" else []
-        elif argument in BARE and (following is None or following.startswith("-")):
-            result += [argument, BARE[argument]]
+            result += given if following == "true" else []
         elif following == "" and argument.startswith("--") and argument not in KEEPS_EMPTY:
             remaining.pop(0)
         else:
-            result.append(argument)
+            result += given if following.startswith("-") else [argument]
     return result
 
 
@@ -125,26 +141,20 @@ def _report(error: Exception) -> tuple[int, str, str | None]:
         context = getattr(error, "ctx", None)
         command = "g2l" if context is None else context.command_path
         return EXIT_INPUT, wrong_option(), f"`{command} --help` lists the options."
-    for one in _chain(error):
-        lines = [
-            line for line in str(one).splitlines() if any(part in line.lower() for part in OUT_OF_MEMORY)
-        ]
-        if lines or isinstance(one, MemoryError):
-            message = lines[0].strip() if lines else str(one) or "out of memory"
+    cause: BaseException | None = error
+    while cause is not None:
+        lines = [line.strip() for line in str(cause).splitlines()]
+        lines = [line for line in lines if any(part in line.lower() for part in OUT_OF_MEMORY)]
+        if lines or isinstance(cause, MemoryError):
+            message = lines[0] if lines else str(cause) or "out of memory"
             hint = "raise the limit of memory or address space (`ulimit -v`), or close other programs."
             return EXIT_OPERATIONAL, f"not enough memory: {message}", hint
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, OSError) and error.strerror:
         place = "" if error.filename is None else f"{error.filename}: "
         return EXIT_OPERATIONAL, f"{place}{error.strerror}", "`--debug` shows where it happened."
     message = f"internal error: {type(error).__name__}: {error}"
     return EXIT_OPERATIONAL, message, "this is a bug in g2l; please report it."
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _dashed(argument: str, known: set[str]) -> str:

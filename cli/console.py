@@ -11,25 +11,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.control import Control
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.segment import ControlType, Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -119,35 +114,29 @@ def data_json(value: Any) -> None:
     data(json.dumps(value, indent=2, sort_keys=True))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout: the first column left-aligned, the others right-aligned.
+def table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Print a table of rows by column to stdout: the first column left-aligned, the others right-aligned.
 
     Where it is wider than the terminal, or than `COLUMNS`, each row becomes a paragraph.
     """
     view = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
+    for number, column in enumerate(rows[0]):
         view.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
-        view.add_row(*map(escape, row))
+        view.add_row(*map(escape, row.values()))
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     needed = Measurement.get(console, console.options.update(width=UNLIMITED), view).maximum
     if needed <= console.width or not (sys.stdout.isatty() or "COLUMNS" in os.environ):
         Console(highlight=False, width=needed, emoji=False).print(view)
-    else:
-        data("\n".join(_paragraphs(title, columns, rows)))
-
-
-def _paragraphs(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table whose rows are too long to be lines."""
-    names = [one_line(column) for column in columns[1:]]
-    width = max(map(len, names), default=0)
-    yield title
+        return
+    data(title)
+    width = max(len(one_line(column)) for column in rows[0])
     for row in rows:
-        yield ", ".join(row[0].splitlines())
-        for name, value in zip(names, row[1:], strict=True):
-            first, *more = value.splitlines() or [""]
-            yield f"  {name.ljust(width)}  {first}".rstrip()
-            yield from (f"  {' ' * width}  {line}" for line in more)
+        first, *others = row.items()
+        data(", ".join(first[1].splitlines()))
+        for column, value in others:
+            lines = value.replace("\n", f"\n  {' ' * width}  ")
+            data(f"  {one_line(column).ljust(width)}  {lines}".rstrip())
 
 
 def facts(title: str, values: Mapping[str, str]) -> None:
@@ -177,143 +166,98 @@ def wrapped(fields: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A stage of a longer job, and when the job may end on the monotonic clock."""
-
-    title: str
-    end: float | None
-
-    def __str__(self) -> str:
-        left = 0.0 if self.end is None else self.end - time.monotonic()
-        return self.title + (f"{SEPARATOR}about {duration(left)} left in all stages" if left > 0 else "")
-
-
 class _Bars(Progress):
     """Bars below the stage of the job, with a few lines below them."""
 
-    stage: _Stage | None = None
-    status: Sequence[str] = ()
-
-    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
-        self._output = console
-        self._shown: tuple[int, Sequence[RenderableType]] = (0, ())
-        super().__init__(*columns, console=console, transient=True)
+    def __init__(self, owner: ConsoleProgress, console: Console) -> None:
+        self._owner = owner
+        super().__init__(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+        )
 
     def get_renderables(self) -> Iterator[RenderableType]:
         """Yield the stage, the bars, then the lines."""
-        width = self._output.width
-        self._erase_wrapped(width)
-        parts: list[RenderableType] = [] if self.stage is None else [Text(str(self.stage))]
-        parts.append(self.make_tasks_table(self.tasks))
-        if self.status:
-            parts.append(Text("\n".join(wrapped(self.status, width))))
-        self._shown = (width, parts)
-        yield from parts
-
-    def _erase_wrapped(self, width: int) -> None:
-        """Erase the lines that a terminal adds when it becomes too narrow for what was shown last.
-
-        Rich erases as many lines as it wrote; terminals that became narrower have wrapped some of them.
-        """
-        before, parts = self._shown
-        if width >= before:
-            return
-        options = self._output.options.update(width=before)
-        lines = self._output.render_lines(Group(*parts), options, pad=False)
-        added = sum((max(Segment.get_line_length(line), 1) - 1) // width for line in lines)
-        erase = ((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
-        self._output.control(Control(ControlType.CARRIAGE_RETURN, *erase * added))
+        if stage := self._owner.stage_line():
+            yield Text(stage)
+        yield self.make_tasks_table(self.tasks)
+        if self._owner.status:
+            yield Text("\n".join(wrapped(self._owner.status, self.console.width)))
 
 
-class _RichTask:
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+class _Task:
+    """A bar, or without bars a line now and then, for logs and pipes."""
 
-    def advance(self, count: int = 1, note: str | None = None) -> None:
-        if note is not None:
-            self._progress.update(self._task, note=escape(note))
-        self._progress.advance(self._task, count)
-
-
-class _PlainTask:
-    """Progress as lines, for logs and pipes."""
-
-    def __init__(self, description: str, total: int | None) -> None:
-        self._description, self._total, self._done = description, total, 0
+    def __init__(self, bars: Progress | None, description: str, total: int | None) -> None:
+        self._bars, self._description, self._total, self._done = bars, description, total, 0
         self._said = time.monotonic()
+        if bars is not None:
+            self._bar = bars.add_task(escape(description), total=total, note="")
 
     def advance(self, count: int = 1, note: str | None = None) -> None:
         self._done += count
+        if self._bars is not None:
+            if note is not None:
+                self._bars.update(self._bar, note=escape(note))
+            self._bars.advance(self._bar, count)
+            return
         finished = self._total is not None and self._done >= self._total
         if finished or time.monotonic() - self._said >= PLAIN_INTERVAL_S:
             self._said = time.monotonic()
             total = "" if self._total is None else f"/{self._total}"
             say(f"{self._description}: {self._done}{total}{f' · {note}' if note else ''}")
 
+    def close(self) -> None:
+        if self._bars is not None:
+            self._bars.remove_task(self._bar)
+
 
 class ConsoleProgress:
     """Bars on a terminal, lines elsewhere, nothing with --quiet. Implements `g2l.progress.Progress`."""
 
     def __init__(self) -> None:
-        self._live: _Bars | None = None
-        self._depth = 0
-        self._status: Sequence[str] = ()
-        self._stage: _Stage | None = None
+        self.status: Sequence[str] = ()
+        self._bars: _Bars | None = None
+        self._stage, self._end = "", 0.0
         self._said = -math.inf
 
     @contextmanager
-    def task(self, description: str, total: int | None) -> Iterator[_RichTask | _PlainTask]:
+    def task(self, description: str, total: int | None) -> Iterator[_Task]:
         """Yield a task; nested tasks share one display."""
         console = _stderr()
-        if _quiet or not console.is_terminal:
-            yield _PlainTask(description, total)
-            return
-        with self._display(console) as live:
-            task = live.add_task(escape(description), total=total, note="")
-            try:
-                yield _RichTask(live, task)
-            finally:
-                live.remove_task(task)
+        if self._bars is None and not _quiet and console.is_terminal:
+            self._bars = _Bars(self, console)
+            self._bars.start()
+        task = _Task(self._bars, description, total)
+        try:
+            yield task
+        finally:
+            task.close()
+            if self._bars is not None and not self._bars.tasks:
+                self._bars.stop()
+                self._bars = None
 
     def show(self, fields: Sequence[str]) -> None:
         """Show short facts below the bars until others are shown; a line of them now and then elsewhere."""
-        self._status = fields
-        if self._live is not None:
-            self._live.status = fields
-        elif fields and not _stderr().is_terminal and time.monotonic() - self._said >= PLAIN_INTERVAL_S:
+        self.status = fields
+        if fields and not _stderr().is_terminal and time.monotonic() - self._said >= PLAIN_INTERVAL_S:
             self._said = time.monotonic()
             say(SEPARATOR.join(fields))
 
     def stage(self, title: str, seconds_left: float | None) -> None:
         """Show which stage of a job is running, and how long the whole job may still take."""
-        end = None if seconds_left is None else time.monotonic() + seconds_left
-        self._stage = _Stage(title, end)
-        if self._live is not None:
-            self._live.stage = self._stage
-        elif not _stderr().is_terminal:
-            say(str(self._stage))
+        self._stage, self._end = title, time.monotonic() + (seconds_left or 0.0)
+        if not _stderr().is_terminal:
+            say(self.stage_line())
 
-    @contextmanager
-    def _display(self, console: Console) -> Iterator[Progress]:
-        if self._live is None:
-            self._live = _Bars(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=console,
-            )
-            self._live.status, self._live.stage = self._status, self._stage
-            self._live.start()
-        self._depth += 1
-        try:
-            yield self._live
-        finally:
-            self._depth -= 1
-            if self._depth == 0:
-                self._live.stop()
-                self._live = None
+    def stage_line(self) -> str:
+        """Return the stage and the time that is left of the job, or nothing."""
+        left = self._end - time.monotonic()
+        return self._stage + (f"{SEPARATOR}about {duration(left)} left in all stages" if left > 0 else "")

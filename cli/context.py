@@ -7,15 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import BackboneConfig, DataConfig, RecipeConfig
 from g2l.errors import InputError
+from g2l.settings import Settings, setting
 
 from . import console
 from .inputs import check_backbone, open_model
 from .options import Uses, uses_of
 from .session import run_context
-from .settings import ContextConfig, PublishedConfig, RunConfig
+from .settings import PublishedConfig, RunConfig, first
 
 if TYPE_CHECKING:
     from g2l.pipeline.context_curve import ContextCurve
+
+
+class ContextConfig(Settings):
+    """How finely the context that the data need, or that a model uses, is measured."""
+
+    model: str | None = first(
+        None, "Trained model (.onnx, .safetensors) to measure by hiding context from it, without training."
+    )
+    points: int | None = first(
+        None, "Receptive fields to compare.", at_least=2, default_text="5; 12 of a model"
+    )
+    repeats: int | None = setting(
+        None,
+        "Trainings per receptive field, each with another hold-out and seed.",
+        at_least=2,
+        default_text="2",
+    )
 
 
 def context(
@@ -90,18 +108,15 @@ def _show(title: str, curve: ContextCurve) -> None:
     from g2l.pipeline.context_curve import METRICS
 
     unit = curve.seconds_per_frame
-    columns = ["receptive field\n(frames)", "(s)", "F1", "edit", "accuracy", "F1 below\nthe best"]
     rows = [
-        [
-            f"{point.frames:,}",
-            "–" if unit is None else f"{point.frames * unit:.3g}",
-            *(f"{point.scores[name]:.1f}" for name in METRICS),
-            f"{point.loss:.1f}",
-        ]
+        {
+            "receptive field\n(frames)": f"{point.frames:,}",
+            "(s)": "–" if unit is None else f"{point.frames * unit:.3g}",
+            **{name.replace("f1", "F1"): f"{point.scores[name]:.1f}" for name in METRICS},
+            "F1 below\nthe best": f"{point.loss:.1f}",
+            **({} if point.unchanged is None else {"labels\nunchanged": f"{point.unchanged:.1%}"}),
+        }
         for point in curve.points
     ]
-    if curve.points[0].unchanged is not None:
-        columns.append("labels\nunchanged")
-        rows = [[*row, f"{point.unchanged:.1%}"] for row, point in zip(rows, curve.points, strict=True)]
-    console.table(title, columns, rows)
+    console.table(title, rows)
     console.data(curve.words())

@@ -4,21 +4,64 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from g2l.config import DataConfig
+from g2l.datasets.convert.request import ConversionRequest
 from g2l.errors import InputError
+from g2l.inference.settings import ExtractionConfig
+from g2l.settings import seed_setting
 
 from . import console
 from .options import Uses
-from .settings import ConvertConfig, DownloadConfig, ExtractConfig, JsonConfig, SynthConfig
+from .settings import DebugConfig, JsonConfig, first
 
 if TYPE_CHECKING:
     from g2l.datasets.errors import DataError
     from g2l.datasets.validation import DatasetFacts
+
+
+class SynthConfig(DebugConfig):
+    """A synthetic data set."""
+
+    dataset: str = first("", "Name of the new data set: a folder in --data-root.", required=True)
+    data_root: Path = first(Path("data"), "Folder of data sets.")
+    kind: str = first(
+        "kitchen",
+        "kitchen: actions that need context; lags: planted dilation rates.",
+        choices=("kitchen", "lags"),
+    )
+    lags: str | None = first(
+        None, "Planted lags in frames, such as 41,7.", default_text="41", needs={"kind": ("lags",)}
+    )
+    videos: int = first(24, "Number of videos.")
+    frames: int = first(400, "Mean video length in frames.")
+    classes: int | None = first(
+        None, "Number of classes (kitchen).", default_text="10", needs={"kind": ("kitchen",)}
+    )
+    feature_dim: int | None = first(None, "Feature dimension.", default_text="16; lags: 8")
+    seed: int = seed_setting()
+
+
+class ConvertConfig(ConversionRequest, DebugConfig):
+    """Conversion of features and labels to a data set."""
+
+    dry_run: bool = first(False, "Print the result; write nothing.")
+
+
+class ExtractConfig(DebugConfig, ExtractionConfig):
+    """Feature extraction from videos."""
+
+
+class DownloadConfig(DebugConfig):
+    """Download of a public data set."""
+
+    data_root: Path = first(Path("data"), "Folder of data sets.")
+    yes: bool = first(False, "Accept the terms of use.")
 
 
 def synth(config: SynthConfig) -> None:
@@ -131,13 +174,13 @@ def extract(config: ExtractConfig) -> None:
     refuse_foreign_folder(config.output, (FACTS_NAME,))
     result = extract_features(config, console.ConsoleProgress())
     console.say(f"encoder: {result.device_report}.")
-    rows = [
-        ("extracted", f"{len(result.written):,}"),
-        ("there already", f"{len(result.kept):,}"),
-        ("frames", f"{result.frames:,} at {config.fps:g} per second"),
-        ("feature_dim", f"{result.feature_dim:,}" if result.feature_dim else "unknown"),
-    ]
-    console.table(str(config.output), ("", "videos"), rows)
+    facts = {
+        "extracted": f"{len(result.written):,}",
+        "there already": f"{len(result.kept):,}",
+        "frames": f"{result.frames:,} at {config.fps:g} per second",
+        "feature_dim": f"{result.feature_dim:,}" if result.feature_dim else "unknown",
+    }
+    console.table(str(config.output), [{"": name, "videos": value} for name, value in facts.items()])
     _print_issues(result.issues, shown=3)
     if result.issues:
         raise InputError(f"{config.output}: {_count(result.issues)}; the other videos are done.")
@@ -187,46 +230,37 @@ def _print_issues(issues: Sequence[DataError], shown: int | None = None) -> None
 
 def _print_facts(path: Path, facts: DatasetFacts) -> None:
     """Print what a data set holds to stdout."""
-    rows = [
-        ("videos", f"{facts.videos:,}"),
-        ("frames", f"{facts.frames:,}"),
-        ("longest video", f"{facts.longest:,} frames"),
-        ("classes", f"{len(facts.class_counts):,}"),
-        ("feature_dim", f"{facts.feature_dim:,}" if facts.feature_dim else "unknown"),
-    ]
+    shown = {
+        "videos": f"{facts.videos:,}",
+        "frames": f"{facts.frames:,}",
+        "longest video": f"{facts.longest:,} frames",
+        "classes": f"{len(facts.class_counts):,}",
+        "feature_dim": f"{facts.feature_dim:,}" if facts.feature_dim else "unknown",
+    }
     for split, (train, test) in facts.splits.items():
-        rows.append((f"split {split}", f"{train:,} train, {test:,} test"))
+        shown[f"split {split}"] = f"{train:,} train, {test:,} test"
     if facts.fps is not None:
-        rows.append(("features per second", f"{facts.fps:g}"))
+        shown["features per second"] = f"{facts.fps:g}"
     encoder = (facts.extraction or {}).get("encoder")
     if isinstance(encoder, dict):
-        rows.append(("encoder", f"{encoder.get('file')}, SHA-256 {str(encoder.get('sha256'))[:12]}…"))
-    console.table(str(path), ("", "found"), rows)
+        shown["encoder"] = f"{encoder.get('file')}, SHA-256 {str(encoder.get('sha256'))[:12]}…"
+    console.table(str(path), [{"": name, "found": value} for name, value in shown.items()])
     if facts.class_counts:
         total = max(facts.frames, 1)
-        shares = [(name, f"{n:,}", f"{100 * n / total:.1f}") for name, n in facts.class_counts.items()]
-        console.table("frames by class", ("class", "frames", "%"), shares)
+        shares = [
+            {"class": name, "frames": f"{count:,}", "%": f"{100 * count / total:.1f}"}
+            for name, count in facts.class_counts.items()
+        ]
+        console.table("frames by class", shares)
 
 
 def _as_json(issues: Sequence[DataError], facts: DatasetFacts) -> dict[str, Any]:
-    return {
-        "videos": facts.videos,
-        "frames": facts.frames,
-        "feature_dim": facts.feature_dim,
-        "longest": facts.longest,
-        "classes": len(facts.class_counts),
-        "class_frames": dict(facts.class_counts),
-        "splits": {str(split): {"train": a, "test": b} for split, (a, b) in facts.splits.items()},
-        "fps": facts.fps,
-        "extraction": facts.extraction,
-        "issues": [
-            {
-                "path": str(issue.path),
-                "line": issue.line,
-                "severity": issue.severity,
-                "message": issue.reason,
-                "hint": issue.hint,
-            }
-            for issue in issues
-        ],
-    }
+    values = asdict(facts)
+    frames = values.pop("class_counts")
+    splits = {str(split): {"train": train, "test": test} for split, (train, test) in facts.splits.items()}
+    found = [
+        {"path": str(one.path), "message": one.reason}
+        | {name: getattr(one, name) for name in ("line", "severity", "hint")}
+        for one in issues
+    ]
+    return values | {"classes": len(frames), "class_frames": frames, "splits": splits, "issues": found}

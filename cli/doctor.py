@@ -13,17 +13,7 @@ from g2l.errors import G2LError
 from . import console
 from .settings import JsonConfig
 
-PACKAGES = (
-    "g2l",
-    "torch",
-    "mlflow",
-    "onnx",
-    "onnxruntime-gpu",
-    "onnxscript",
-    "scikit-learn",
-    "numpy",
-    "typer",
-)
+SHOWN = ["g2l", "torch", "mlflow", "onnx", "onnxruntime-gpu", "onnxscript", "scikit-learn", "numpy", "typer"]
 
 
 def doctor(config: JsonConfig) -> None:
@@ -38,7 +28,7 @@ def doctor(config: JsonConfig) -> None:
     memory = usable_memory()
     facts = {
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: _version(name) for name in SHOWN},
         **_devices(),
         "threads usable": f"{usable_cores()} of {os.cpu_count()} cores",
         "memory": "not known" if memory is None else f"{_gib(memory[0])} of {_gib(memory[1])} available",
@@ -49,34 +39,26 @@ def doctor(config: JsonConfig) -> None:
     if config.json:
         console.data_json(facts)
     else:
-        console.table("g2l doctor", ("", "found"), list(facts.items()))
+        console.table("g2l doctor", [{"": name, "found": value} for name, value in facts.items()])
 
 
 def _devices() -> dict[str, str]:
     """Return which devices really work."""
-    from g2l.inference.devices import (
-        CPU_PROVIDER,
-        CUDA_PROVIDER,
-        Device,
-        plan_providers,
-        provider_error,
-        runtime_cuda,
-    )
+    from g2l.inference import devices
 
-    plan, providers = plan_providers(Device.AUTO), (CPU_PROVIDER, CUDA_PROVIDER)
-    facts = {
-        "onnxruntime is built for": _build(runtime_cuda()),
-        **{f"onnxruntime {provider}": provider_error(provider) or "works" for provider in providers},
-        "--device auto takes": f"{plan.device} ({plan.reason})",
-    }
+    plan = devices.plan_providers(devices.Device.AUTO)
+    facts = {"onnxruntime is built for": _build(devices.runtime_cuda())}
+    for provider in (devices.CPU_PROVIDER, devices.CUDA_PROVIDER):
+        facts[f"onnxruntime {provider}"] = devices.provider_error(provider) or "works"
+    facts["--device auto takes"] = f"{plan.device} ({plan.reason})"
     try:
         import torch
     except (ImportError, OSError) as error:  # such as a library of another version of CUDA
         return facts | {"torch devices": f"torch cannot be imported ({console.one_line(str(error))})"}
-    devices = ["cpu", *map(torch.cuda.get_device_name, range(torch.cuda.device_count()))]
+    names = ["cpu", *map(torch.cuda.get_device_name, range(torch.cuda.device_count()))]
     return facts | {
         "torch is built for": _build(torch.version.cuda),
-        "torch devices": ", ".join(devices),
+        "torch devices": ", ".join(names),
         "threads used by torch": str(torch.get_num_threads()),
     }
 

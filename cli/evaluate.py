@@ -6,11 +6,30 @@ import os
 from functools import partial
 from pathlib import Path
 
+from g2l.config import BACKGROUND_HELP
 from g2l.errors import InputError
 
 from . import console, tables
 from .session import scratch_context
-from .settings import EvaluateConfig
+from .settings import JsonConfig, first
+
+
+class EvaluateConfig(JsonConfig):
+    """Predictions to score, and how."""
+
+    predictions: Path = first(Path(), "Folder of <video>.txt, one class name per line.", required=True)
+    ground_truth: Path = first(Path(), "Folder of <video>.txt in the same format.", required=True)
+    background: tuple[str, ...] | None = first(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background"
+    )
+    bundle: Path | None = first(None, "Score only the videos of this bundle.")
+    convention: str = first(
+        "mstcn",
+        "g2l: drop the last frame of the last segment, as the official code does.",
+        choices=("mstcn", "g2l"),
+    )
+    output: Path | None = first(None, "Also write the scores to this JSON file.")
+    compare: Path | None = first(None, "Other predictions of the same videos to compare with.")
 
 
 def evaluate(config: EvaluateConfig) -> None:

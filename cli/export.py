@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from g2l.settings import setting
 
 from . import console
 from .inputs import load_network
 from .session import scratch_context
-from .settings import ExportConfig, PublishedConfig
+from .settings import MODEL_HELP, ConsoleConfig, PublishedConfig, first
 
 if TYPE_CHECKING:
     from g2l.export.onnx_export import ExportReport
+
+REDUCED = ("fp16", "int8")
+
+
+class ExportConfig(ConsoleConfig):
+    """Model to export, and its number format."""
+
+    model: str = first("", MODEL_HELP, required=True)
+    output: Path = first(Path("model.onnx"), "Output file (.onnx).")
+    precision: str = first(
+        "fp32",
+        "fp16: half the size, for GPUs; int8: 2-3 times as fast on CPUs, needs --calibration.",
+        choices=("fp32", *REDUCED),
+    )
+    calibration: tuple[Path, ...] = first(
+        (),
+        "Features to calibrate int8 and to compare with fp32; repeatable.",
+        needs={"precision": REDUCED},
+    )
+    ground_truth: Path | None = first(
+        None,
+        "Ground truth of the --calibration videos, to compare F1.",
+        needs={"precision": REDUCED, "calibration": ()},
+    )
+    force: bool = setting(
+        False,
+        "Write the file even if its labels differ too much from fp32.",
+        needs={"precision": REDUCED},
+    )
+    opset: int | None = setting(None, "ONNX operator set version.", default_text="torch's default")
+    frame_mask: bool = setting(
+        False, "Add an input that masks padded frames, for batches of different lengths."
+    )
+    register: str | None = setting(None, "Register the model in MLflow under this name.")
+    alias: str | None = setting(None, "Alias of the registered version.", needs={"register": ()})
+
+    def errors(self) -> Iterator[str]:
+        """Yield one sentence per error."""
+        yield from super().errors()
+        if self.precision == "int8" and not self.calibration:
+            yield "`precision` int8 needs `calibration`: features like those the model will see."
 
 
 def export(config: ExportConfig, published: PublishedConfig) -> None:
@@ -42,33 +87,27 @@ def export(config: ExportConfig, published: PublishedConfig) -> None:
 
 
 def _say(report: ExportReport) -> None:
-    parity = report.parity
+    parity, found = report.parity, report.reduced
     console.say(
         f"{report.path}: opset {report.opset}, IR version {report.ir_version}, {report.precision}; "
         f"fp32 differs from torch by at most {parity.max_difference:.1e} over {len(parity.lengths)} lengths, "
         f"{parity.agreement:.2f} % of labels agree"
     )
-    found = report.reduced
     if found is None:
         return
-    facts = {
-        "labels kept": f"{found.agreement:.2f} %",
-        "F1 against segments of fp32": None if found.f1 is None else f"{found.f1:.1f}",
-        "change of F1 against the ground truth": None
-        if found.f1_change is None
-        else f"{found.f1_change:+.1f}",
-        "largest change of a probability": f"{found.max_difference:.2g}",
-        "frames that are NaN": str(found.nan_frames) if found.nan_frames else None,
-        "size of the file": f"{found.size:.0f} % of fp32",
-        "frames used for calibration": str(found.calibration_frames) if found.calibration_frames else None,
-        "limits missed": "written because of --force" if found.forced else None,
-    }
-    on = (
-        console.count(found.videos, "video")
-        if found.inputs == "videos"
-        else "random numbers, not on real features"
-    )
-    console.facts(
-        f"{found.precision} against fp32 on {on} ({found.frames} frames)",
-        {name: value for name, value in facts.items() if value is not None},
-    )
+    facts = {"labels kept": f"{found.agreement:.2f} %"}
+    if found.f1 is not None:
+        facts["F1 against segments of fp32"] = f"{found.f1:.1f}"
+    if found.f1_change is not None:
+        facts["change of F1 against the ground truth"] = f"{found.f1_change:+.1f}"
+    facts["largest change of a probability"] = f"{found.max_difference:.2g}"
+    if found.nan_frames:
+        facts["frames that are NaN"] = str(found.nan_frames)
+    facts["size of the file"] = f"{found.size:.0f} % of fp32"
+    if found.calibration_frames:
+        facts["frames used for calibration"] = str(found.calibration_frames)
+    if found.forced:
+        facts["limits missed"] = "written because of --force"
+    videos = console.count(found.videos, "video")
+    on = videos if found.inputs == "videos" else "random numbers, not on real features"
+    console.facts(f"{found.precision} against fp32 on {on} ({found.frames} frames)", facts)

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 from g2l.config import FAST
-from g2l.settings import Rank, SettingField, Settings, setting_fields
+from g2l.settings import Rank, Setting, Settings, setting_fields
 
+from .boundary import KEEPS_EMPTY
 from .main import COMMANDS
-from .options import Uses, default_text, metavar, option_names, uses_of
+from .options import Uses, by_option, default_text, metavar, uses_of
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = (
     *("pipeline", "context", "search-global", "search-local", "train", "predict", "export", "evaluate"),
     "demo",
 )
-LEFT_OUT = ("quiet", "debug", "json", "dry_run")
+LEFT_OUT = ("quiet", "debug", "json", "dry-run")
 """Settings of a person at a terminal, which `mlflow run` has no use for."""
 
 PROJECT = """\
@@ -81,46 +81,34 @@ def options_page() -> str:
 
 
 def _entry_point(entry: str, command: str) -> str:
-    parameters, parts = [], [f"python -m cli {command}"]
+    parameters, parts = [], [f"      python -m cli {command}"]
     for one in _project_settings(command):
-        for option in option_names(one):
-            name = option.replace("-", "_")
-            default = "" if one.setting.required else f', default: "{_project_default(one)}"'
-            parameters.append(f"      {name}: {{type: string{default}}}")
-            parts.append(f"--{option} {{{name}}}")
-    lines = _filled(parts, width=100)
-    text = "\n".join([f"  {entry}:", "    parameters:", *parameters, "    command: >-", *lines])
-    return f"{text}\n"
+        name = one.option.replace("-", "_")
+        default = "" if one.required else f', default: "{_project_default(one)}"'
+        parameters.append(f"      {name}: {{type: string{default}}}")
+        parts.append(f"      --{one.option} {{{name}}}")
+    return "\n".join([f"  {entry}:", "    parameters:", *parameters, "    command: >-", *parts, ""])
 
 
-def _project_settings(command: str) -> Iterator[SettingField]:
+def _project_settings(command: str) -> Iterator[Setting]:
     """Yield the settings of an entry point, each once: those that `--help` shows."""
-    seen = set()
+    seen = set(LEFT_OUT)
     for uses in uses_of(COMMANDS[command]).values():
-        for one in uses.fields():
-            if one.option in seen or one.name in LEFT_OUT or uses.rank(one) is Rank.RARE:
-                continue
-            if one.setting.keeps_empty and one.default is None:  # MLflow cannot say "not given" for it
-                continue
-            seen.add(one.option)
-            yield one
+        for one in uses.settings():
+            ambiguous = f"--{one.option}" in KEEPS_EMPTY and one.default is None  # MLflow has no "not given"
+            if one.option not in seen and one.rank is not Rank.RARE and not ambiguous:
+                seen.add(one.option)
+                yield one
 
 
-def _project_default(one: SettingField) -> str:
+def _project_default(one: Setting) -> str:
     """Return the default in `MLproject`: empty where the preset decides, or there is none."""
     value = one.preset_value(FAST)
     if isinstance(value, bool):
         return str(value).lower()
-    if one.setting.presets or one.setting.default_text or value is None or value == ():
+    if one.presets or one.default_text or value is None or value == ():
         return ""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _filled(parts: list[str], width: int) -> list[str]:
-    """Return parts joined to lines; none is broken between an option and its value."""
-    text = " ".join(part.replace(" ", "\0") for part in parts)
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return [f"      {line}".replace("\0", " ") for line in lines]
 
 
 def _title(config: type[Settings]) -> str:
@@ -131,24 +119,23 @@ def _link(uses: Uses) -> str:
     title = _title(uses.config)
     link = f"[{title}](#{title.lower().replace(' ', '-')})"
     fields = setting_fields(uses.config)
-    names = [f"`--{fields[name].option}`" for name in uses.only]
-    without = [f"`--{fields[name].option}`" for name in uses.without]
-    text = f"{', '.join(names)} of {link}" if names else link
-    text += f" without {', '.join(without)}" if without else ""
-    others = [f"`--{fields[name].option} {value}`" for name, value in uses.defaults.items()]
-    return text + (f" (by default {', '.join(others)})" if others else "")
+    text = f"{', '.join(f'`--{fields[name].option}`' for name in uses.only)} of {link}" if uses.only else link
+    if uses.without:
+        text += f" without {', '.join(f'`--{fields[name].option}`' for name in uses.without)}"
+    if uses.defaults:
+        others = (f"`--{fields[name].option} {value}`" for name, value in uses.defaults.items())
+        text += f" (by default {', '.join(others)})"
+    return text
 
 
 def _section(title: str, config: type[Settings]) -> str:
-    rows = []
-    for one in setting_fields(config).values():
-        mark = "" if one.setting.changes_result else " ◦"
-        for option in option_names(one):
-            value = "" if one.type is bool else metavar(one)
-            default = "required" if one.setting.required else default_text(one).replace("<", "&lt;")
-            meaning = one.setting.help.replace("<", "&lt;")
-            cells = (f"`--{option}`{mark}", f"`{value}`" if value else "", default, meaning)
-            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    rows, bar = [], r"\|"
+    for one in (option for field in setting_fields(config).values() for option in by_option(field)):
+        mark = "" if one.changes_result else " ◦"
+        value = f"`{metavar(one)}`" if metavar(one) else ""
+        default = "required" if one.required else default_text(one).replace("<", "&lt;")
+        cells = (f"`--{one.option}`{mark}", value, default, one.help.replace("<", "&lt;"))
+        rows.append(f"| {' | '.join(cell.replace('|', bar) for cell in cells)} |\n")
     text = (config.__doc__ or "").split("\n")[0]
     return f"\n## {title}\n\n{text}\n\n{HEADER}{''.join(rows)}"
 

@@ -25,11 +25,7 @@ logger = logging.getLogger("g2l")
 
 
 def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, ModelMetadata]:
-    """Return network and metadata of a `.safetensors` file or an official state dict.
-
-    Raises:
-        InputError: The file is missing, corrupted, of another kind, or needs a mapping that was not given.
-    """
+    """Return network and metadata of a `.safetensors` file or an official state dict."""
     from g2l.datasets.layout import read_mapping
     from g2l.models.artifact import load_model
     from g2l.models.published import load_published
@@ -61,34 +57,24 @@ def load_network(source: str, published: PublishedConfig) -> tuple[nn.Module, Mo
 
 
 def open_model(source: str, published: PublishedConfig, device: str) -> Session:
-    """Return a session for any model argument.
-
-    Raises:
-        InputError: As `load_network`.
-        OperationalError: The device did not start.
-    """
+    """Return a session for any model argument."""
     from g2l.inference.devices import Device
-    from g2l.inference.sessions import open_session
+    from g2l.inference.sessions import TorchSession, open_session
+    from g2l.machine import usable_cores
     from g2l.tracking.resolve import resolve_artifact
 
     path = resolve_artifact(source)
     if path.suffix == ".onnx":
         _refuse_known(path, published)
         return open_session(path, device)
-    from g2l.inference.sessions import TorchSession
-    from g2l.machine import usable_cores
-
     network, metadata = load_network(str(path), published)
     return TorchSession(network, metadata, Device(device), usable_cores())
 
 
 def _refuse_known(path: Path, published: PublishedConfig) -> None:
     """Raise `InputError` if an option contradicts the metadata of a model file."""
-    given = [
-        name
-        for name in ("structure", "mapping", "sample_rate", "background")
-        if getattr(published, name) is not None
-    ]
+    names = ("structure", "mapping", "sample_rate", "background")
+    given = [name for name in names if getattr(published, name) is not None]
     if given:
         options = option_list(PublishedConfig, given)
         raise InputError(
@@ -110,8 +96,7 @@ def chosen_structure(
     """Return the structure to start from in some folds, and a name for it in tables.
 
     Raises:
-        InputError: Both or neither were given, the file is invalid, it does not fit the backbone, or was
-            searched on test videos of the folds.
+        InputError: Both or neither were given, it does not fit the backbone, or it saw test videos.
     """
     from g2l.pipeline.folds import refuse_leaks
     from g2l.structure_files import read_structure

@@ -26,7 +26,7 @@ from . import (
     structure,
     train,
 )
-from .boundary import G2LCommand, G2LGroup
+from .boundary import G2LCommand, G2LGroup, PlainGroup
 from .options import grouped
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -93,7 +93,9 @@ def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     for name in names:
         group, _, last = name.rpartition(" ")
         if group and group not in groups:
-            groups[group] = typer.Typer(no_args_is_help=True, context_settings=HELP, help=GROUPS[group])
+            groups[group] = typer.Typer(
+                cls=PlainGroup, no_args_is_help=True, context_settings=HELP, help=GROUPS[group]
+            )
             app.add_typer(groups[group], name=group, rich_help_panel=PANELS[group])
         panel = None if group else PANELS.get(name, "Stages")
         add = groups.get(group, app).command(

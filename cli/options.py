@@ -13,7 +13,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -22,12 +21,12 @@ from rich.markup import escape
 
 from g2l.config import FAST, PAPER, PRESETS, Budget
 from g2l.errors import InputError
-from g2l.settings import Rank, SettingField, Settings, setting_fields
+from g2l.settings import Rank, Setting, Settings, setting_fields
 
 UNITS = ("epochs", "steps")
-_WIDEST = 20
+WIDEST = 20
 """Characters of a metavar; longer lists of choices are part of the help text."""
-METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH"}
+METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH", Budget: "INTEGER"}
 
 
 @dataclass(frozen=True)
@@ -55,26 +54,29 @@ class Uses:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     config: type[Settings] = Settings
 
-    def fields(self) -> Iterator[SettingField]:
-        """Yield the settings that become options."""
+    def settings(self) -> Iterator[Setting]:
+        """Yield a setting for each option, with the default and the rank that it has in this command."""
+        ranks = {Rank.FIRST: self.first, Rank.ADVANCED: self.advanced, Rank.RARE: self.rare}
         for name, one in setting_fields(self.config).items():
             if (not self.only or name in self.only) and name not in self.without:
                 if name in self.defaults:
-                    fixed = replace(one.setting, presets={}, default_text=None)
-                    one = replace(one, default=self.defaults[name], setting=fixed)
-                yield one
+                    one = replace(one, default=self.defaults[name], presets={}, default_text=None)
+                rank = next((rank for rank, names in ranks.items() if name in names), one.rank)
+                yield from by_option(replace(one, rank=rank))
 
     def usual(self, preset: str = FAST) -> Settings:
         """Return the configuration where no option is given."""
         return self.config.of_preset(preset).replace(**self.defaults)
 
-    def rank(self, one: SettingField) -> Rank:
-        """Return how prominent a setting is."""
-        if one.name in self.first:
-            return Rank.FIRST
-        if one.name in self.rare:
-            return Rank.RARE
-        return Rank.ADVANCED if one.name in self.advanced else one.setting.rank
+
+def by_option(one: Setting) -> Iterator[Setting]:
+    """Yield a setting as it is, a budget once for each of its units: the option determines the unit."""
+    if one.type is not Budget:
+        yield one
+        return
+    for unit in UNITS:
+        text = f"{one.help}, in {'optimiser steps' if unit == 'steps' else unit}."
+        yield replace(one, option=f"{one.option}-{unit}", help=text)
 
 
 def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,12 +85,11 @@ def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
     used = uses_of(function)
     parameters: dict[str, inspect.Parameter] = {}
     for name, parameter in inspect.signature(function).parameters.items():
-        if name not in used:
-            parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-            continue
-        for one in used[name].fields():
-            for option in _parameters(one, used[name].rank(one)):
+        if name in used:
+            for option in map(_parameter, used[name].settings()):
                 parameters.setdefault(option.name, option)
+        else:
+            parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
     parameters["help_all"] = _HELP_ALL
 
     def command(**values: Any) -> Any:
@@ -130,9 +131,16 @@ def configurations(used: Mapping[str, Uses], values: Mapping[str, Any]) -> dict[
     configs: dict[str, Settings] = {}
     for name, uses in used.items():
         given: dict[str, Any] = {}
-        for one in uses.fields():
+        options: dict[str, str] = {}
+        for one in uses.settings():
+            value = values.get(one.option.replace("-", "_"))
+            if value is None:
+                continue
+            if other := options.get(one.name):
+                errors.append(f"give --{other} or --{one.option}, not both.")
+            options[one.name] = one.option
             try:
-                given |= _given(one, values)
+                given[one.name] = parse(one, value)
             except ValueError as error:
                 errors.append(str(error))
         if uses.adjust is not None and not errors:
@@ -147,7 +155,7 @@ def configurations(used: Mapping[str, Uses], values: Mapping[str, Any]) -> dict[
 def option_list(config: type[Settings], names: Sequence[str]) -> str:
     """Return the options of settings as a list for a message."""
     known = setting_fields(config)
-    return ", ".join("/".join(f"`--{option}`" for option in option_names(known[name])) for name in names)
+    return ", ".join("/".join(f"`--{one.option}`" for one in by_option(known[name])) for name in names)
 
 
 def as_typed(message: str, config: type[Settings]) -> str:
@@ -155,138 +163,95 @@ def as_typed(message: str, config: type[Settings]) -> str:
     known = setting_fields(config)
 
     def option(match: re.Match[str]) -> str:
-        one = known.get(match[1])
-        return f"`--{one.option}`" if one is not None and one.type is not Budget else match[0]
+        return f"`--{known[match[1]].option}`" if match[1] in known else match[0]
 
     return re.sub(r"`(\w+)`", option, message)
 
 
-def parse(one: SettingField, text: str, option: str | None = None) -> Any:
+def parse(one: Setting, value: Any) -> Any:
     """Return the value of a setting that a text stands for; `none` is None where that is a value.
 
     Raises:
         ValueError: It stands for none; names the option and the text.
     """
-    option = option or f"--{one.option}"
-    if one.optional and one.type not in (str, Path) and text.lower() == "none" not in one.choices:
+    if isinstance(value, list):
+        return tuple(parse(one, item) for item in value if item)  # '' stands for none
+    if isinstance(value, bool):
+        return value
+    if one.optional and one.type not in (str, Path) and value.lower() == "none" not in one.choices:
         return None
     try:
         if one.type is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return one.type(text)
+            return {"true": True, "false": False}[value.lower()]
+        if one.type is Budget:
+            return Budget(int(value), "steps" if one.option.endswith("steps") else "epochs")
+        return one.type(value)
+    except InputError:
+        raise ValueError(f"`--{one.option}` must be >= 1, but is {value} instead.") from None
     except (ValueError, KeyError):
-        article = {int: "an integer", float: "a number", bool: "true or false"}
-        expected = article.get(one.type, f"one of {', '.join(one.choices)}")
-        raise ValueError(f"`{option}` must be {expected}, but is {text!r} instead.") from None
+        kinds = {int: "an integer", Budget: "an integer", float: "a number", bool: "true or false"}
+        expected = kinds.get(one.type, f"one of {', '.join(one.choices)}")
+        raise ValueError(f"`--{one.option}` must be {expected}, but is {value!r} instead.") from None
 
 
-def option_names(one: SettingField) -> list[str]:
-    """Return the options of a setting: two for a budget, else one."""
-    return [f"{one.option}-{unit}" for unit in UNITS] if one.type is Budget else [one.option]
-
-
-def default_text(one: SettingField) -> str:
+def default_text(one: Setting) -> str:
     """Return the default as help shows it, such as `4; paper: 8`; empty where there is nothing to show."""
-    usual = one.preset_value(FAST)
-    if one.setting.required or usual == () or usual is False:
-        return ""
-    if usual is None and one.setting.default_text is None and one.type in (str, Path):
+    usual, paper = one.preset_value(FAST), one.preset_value(PAPER)
+    if one.required:
         return ""
     texts = [_shown(one, usual)]
-    if one.preset_value(PAPER) != usual:
-        texts.append(f"{PAPER}: {_shown(one, one.preset_value(PAPER))}")
-    return "; ".join(texts)
+    if paper != usual and (text := _shown(one, paper)):
+        texts.append(f"{PAPER}: {text}")
+    return "; ".join(filter(None, texts))
 
 
-def metavar(one: SettingField) -> str:
-    """Return what stands for the value in help: choices, the unit, or the type, with the range."""
-    if one.choices:
-        return "|".join(one.choices)
-    if one.type is bool and one.default:
-        return "true|false"
-    name = (one.setting.unit or METAVARS.get(one.type, "TEXT")).upper().replace(" ", "_")
-    limits = re.sub(" and .*", "", one.setting.range(one.type).replace("= ", "=").replace("> ", ">"))
-    return f"{name} {limits}".rstrip()
-
-
-def _parameters(one: SettingField, rank: Rank) -> Iterator[inspect.Parameter]:
-    """Yield the parameters of the options of a setting."""
-    shown: dict[str, Any] = {
-        "rich_help_panel": None if rank is Rank.FIRST else "Advanced",
-        "hidden": rank is Rank.RARE,
-        "show_default": False,
-    }
-    for name in option_names(one):
-        declaration = f"--{name}"
-        annotation: Any = list[str] if one.many else str
-        if one.type is bool and not one.default:
-            annotation, shown["metavar"] = bool, ""
-        else:
-            shown["metavar"] = "INTEGER" if one.type is Budget else metavar(one).partition(" ")[0]
-            if len(shown["metavar"]) > _WIDEST:
-                shown["metavar"] = "CHOICE"
-            if one.choices:
-                shown["autocompletion"] = _completion(one.choices)
-        required = one.setting.required
-        yield inspect.Parameter(
-            name.replace("-", "_"),
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if required else None,
-            annotation=Annotated[
-                annotation if required else annotation | None,
-                typer.Option(declaration, help=_help(one, name), **shown),
-            ],
-        )
-
-
-def _help(one: SettingField, option: str) -> str:
-    text, default = one.setting.help, default_text(one)
-    if one.type is Budget:
-        unit = option.rpartition("-")[2]
-        text = f"{text}, in {'optimiser steps' if unit == 'steps' else unit}."
-        default = "; ".join(part for part in default.split("; ") if part.endswith(unit))
-        default = default.removesuffix(f" {unit}")
-    if one.choices and len(metavar(one)) > _WIDEST:
-        text = f"{text} [{metavar(one)}]"
-    return escape(f"{text} [default: {default}]" if default else text)
-
-
-def _shown(one: SettingField, value: Any) -> str:
-    if value == one.default and one.setting.default_text is not None:
-        return one.setting.default_text
+def _shown(one: Setting, value: Any) -> str:
+    """Return a default as text, empty where it is the obvious one, or a budget of another unit."""
+    if value == one.default and one.default_text is not None:
+        return one.default_text
     if value is None:
-        return "none"
+        return "" if one.type in (str, Path) else "none"
     if isinstance(value, bool):
-        return str(value).lower()
+        return "true" if value else ""
+    if isinstance(value, Budget):
+        return str(value.amount) if one.option.endswith(value.unit) else ""
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    if isinstance(value, Enum):
-        return str(value.value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _given(one: SettingField, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the setting if it was given, by its name."""
-    found = {name: values.get(name.replace("-", "_")) for name in option_names(one)}
-    texts = {name: value for name, value in found.items() if value is not None}
-    if not texts:
-        return {}
-    if one.type is Budget:
-        if len(texts) > 1:
-            raise ValueError(f"give --{' or --'.join(texts)}, not both.")
-        ((name, text),) = texts.items()
-        try:
-            amount = int(text)
-        except ValueError:
-            raise ValueError(f"`--{name}` must be an integer, but is {text!r} instead.") from None
-        if amount < 1:
-            raise ValueError(f"`--{name}` must be >= 1, but is {amount} instead.")
-        return {one.name: Budget(amount, "steps" if name.endswith("steps") else "epochs")}
-    (value,) = texts.values()
-    if one.many:
-        items = (item for item in value if item or not one.setting.keeps_empty)  # '' stands for none
-        return {one.name: tuple(parse(one, item) for item in items)}
-    return {one.name: value if isinstance(value, bool) else parse(one, value)}
+def metavar(one: Setting) -> str:
+    """Return what stands for the value in help: choices, the unit, or the type, with the range."""
+    if one.choices:
+        return "|".join(one.choices)
+    if one.type is bool:
+        return "true|false" if one.default else ""
+    name = (one.unit or METAVARS.get(one.type, "TEXT")).upper().replace(" ", "_")
+    limits = re.sub(r"([<>]=?) ", r"\1", one.range)
+    return f"{name} {limits.partition(' and ')[0] if one.type is int else limits}".rstrip()
+
+
+def _parameter(one: Setting) -> inspect.Parameter:
+    """Return the parameter of the option of a setting."""
+    value, text, default = metavar(one), one.help, default_text(one)
+    if one.choices and len(value) > WIDEST:
+        value, text = "CHOICE", f"{text} [{value}]"
+    option = typer.Option(
+        f"--{one.option}",
+        help=escape(f"{text} [default: {default}]" if default else text),
+        metavar=value.partition(" ")[0] or None,
+        autocompletion=_completion(one.choices) if one.choices else None,
+        rich_help_panel=None if one.rank is Rank.FIRST else "Advanced",
+        hidden=one.rank is Rank.RARE,
+        show_default=False,
+    )
+    kind: Any = list[str] if one.many else bool if one.type is bool and not one.default else str
+    return inspect.Parameter(
+        one.option.replace("-", "_"),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if one.required else None,
+        annotation=Annotated[kind if one.required else kind | None, option],
+    )
 
 
 def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
@@ -310,6 +275,6 @@ _HELP_ALL = inspect.Parameter(
     default=False,
     annotation=Annotated[
         bool,
-        typer.Option("--help-all", is_eager=True, callback=_show_all, metavar="", help="Show all options."),
+        typer.Option("--help-all", is_eager=True, callback=_show_all, help="Show all options."),
     ],
 )

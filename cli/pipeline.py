@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from g2l.config import (
     DEMO,
-    PRESETS,
     BackboneConfig,
     Budget,
     DataConfig,
@@ -36,14 +35,12 @@ def pipeline(
     preset: PresetConfig,
     seeds: SeedsConfig,
     global_search: Annotated[
-        GlobalSearchConfig,
-        Uses(
-            without=("final_seeds",), rare=("space",), adjust=adjust_search
-        ),  # its own end compares with --seeds trainings
+        GlobalSearchConfig,  # the end of the pipeline compares with --seeds trainings
+        Uses(without=("final_seeds",), rare=("space",), adjust=adjust_search),
     ],
     run: RunConfig,
     backbone: BackboneConfig,
-    recipe: Annotated[RecipeConfig, Uses(rare=("class_weights", "ending", "batch_size"))],
+    recipe: Annotated[RecipeConfig, Uses(rare=("class_weights", "batch_size"))],
     local_search: LocalSearchConfig,
     contest: ContestConfig,
 ) -> None:
@@ -84,7 +81,7 @@ def demo(run: RunConfig) -> None:
     from g2l.datasets.synthetic import lags, write_dataset
     from g2l.pipeline.pipeline import PipelineTask
 
-    preset, name = PRESETS[DEMO], "lags"
+    name = "lags"
     with run_context(run, "demo", name) as context:
         root = context.folder / "data"
         if not (root / name).exists():  # else it is resumed
@@ -93,9 +90,11 @@ def demo(run: RunConfig) -> None:
         task = PipelineTask(
             data=DataConfig(data_root=root, dataset=name, split=1, seed=run.seed).validate(),
             backbone=BackboneConfig(stages=2, layers=3, feature_maps=8, dropout=0.1),
-            recipe=preset.recipe.replace(epochs=10, batch_size=2, learning_rate=1e-2),
-            global_search=preset.global_search.replace(**adjust_search(search, run.device, DEMO)),
-            local_search=preset.local_search.replace(interval=Budget(4, "steps"), updates=5),
+            recipe=RecipeConfig.of_preset(DEMO).replace(epochs=10, batch_size=2, learning_rate=1e-2),
+            global_search=GlobalSearchConfig.of_preset(DEMO).replace(
+                **adjust_search(search, run.device, DEMO)
+            ),
+            local_search=LocalSearchConfig.of_preset(DEMO).replace(interval=Budget(4, "steps"), updates=5),
             seeds=3,
             seed=run.seed,
         )

@@ -7,10 +7,25 @@ from typing import Annotated
 
 import typer
 
+from g2l.config import FIRST
 from g2l.errors import InputError
 
 from . import console
-from .settings import DebugConfig, ReportConfig
+from .settings import ConsoleConfig, DebugConfig, drawing, first
+
+
+class ReportConfig(ConsoleConfig):
+    """Format and path of a report."""
+
+    format: str = first(
+        "html", "html: one self-contained page; md: for a pull request.", choices=("html", "md")
+    )
+    plots: str | None = drawing(
+        None, "Also write the figures beside the report; without a value: svg.", rank=FIRST
+    )
+    output: Path | None = first(
+        None, "File to write.", default_text="report.<format> in the folder of the run; of several runs, here"
+    )
 
 
 def report(
@@ -42,12 +57,7 @@ def report(
 
 
 def find_run(run: str) -> Path:
-    """Return the folder of a run; the files of an MLflow run are fetched.
-
-    Raises:
-        InputError: There is neither a folder nor a run of that name.
-        OperationalError: MLflow does not respond.
-    """
+    """Return the folder of a run; the files of an MLflow run are fetched."""
     from g2l.report.reading import WANTED
     from g2l.tracking.resolve import RUN_ID, fetch_run
 

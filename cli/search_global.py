@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from g2l.config import (
-    PRESETS,
     BackboneConfig,
     DataConfig,
     ExecutorKind,
@@ -21,14 +20,14 @@ from . import console, tables
 from .inputs import check_backbone
 from .options import Uses, option_list
 from .session import run_context
-from .settings import FoldsConfig, PresetConfig, SearchRunConfig
+from .settings import FoldsConfig, PresetConfig, RunConfig, printing
 
 if TYPE_CHECKING:
     from g2l.pipeline.search_outcome import GlobalSearchOutcome
 
 ONLY_FOR = {
-    Space.SHAPES: ("shapes", "prefer", "max_epochs"),
-    Space.RATES: (
+    Space.SHAPES: ["shapes", "prefer", "max_epochs"],
+    Space.RATES: [
         "holdouts",
         "strategy",
         "population",
@@ -40,12 +39,18 @@ ONLY_FOR = {
         "mutation_probability",
         "gene_mutation_probability",
         "survival_margin",
-    ),
+    ],
 }
 """Settings that a search of one space has and a search of the other has not."""
 
 BUDGET_OF_RATES = 24.0
 """Full trainings that a search of rates needs, where those of shapes have a smaller budget."""
+
+
+class SearchRunConfig(RunConfig):
+    """Device, output folder and verbosity of a global search."""
+
+    dry_run: bool = printing("Print the cost of the search; write nothing.")
 
 
 def choose_space(given: dict[str, Any], preset: str) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def choose_space(given: dict[str, Any], preset: str) -> dict[str, Any]:
     Raises:
         InputError: They belong to different spaces, or not to the given one.
     """
-    usual = PRESETS[preset].global_search
+    usual = GlobalSearchConfig.of_preset(preset)
     needed = {space: [name for name in names if name in given] for space, names in ONLY_FOR.items()}
     needed = {space: names for space, names in needed.items() if names}
     space = given.get("space") or (usual.space if len(needed) != 1 else next(iter(needed)))
@@ -64,25 +69,15 @@ def choose_space(given: dict[str, Any], preset: str) -> dict[str, Any]:
                 f"{option_list(GlobalSearchConfig, names)} needs `--space {other}`, but the space is {space} "
                 "instead."
             )
-    budget = (
-        {"trainings": BUDGET_OF_RATES} if space is not Space.SHAPES and usual.trainings is not None else {}
-    )
-    return budget | given | {"space": space}
+    larger = space is not Space.SHAPES and usual.trainings is not None
+    return ({"trainings": BUDGET_OF_RATES} if larger else {}) | given | {"space": space}
 
 
 def adjust_search(given: dict[str, Any], device: str, preset: str) -> dict[str, Any]:
     """Return the given settings of a global search, completed by those that follow from them.
 
     Candidates are trained by a process per core on the CPU, one after the other on a GPU. A given length of
-    their training is fixed. Settings of one space choose it.
-
-    Args:
-        given: Settings of `GlobalSearchConfig`.
-        device: `auto`, `cpu` or `cuda`.
-        preset: Whose defaults the other settings have.
-
-    Raises:
-        InputError: Settings exclude each other.
+    their training is fixed. Settings of one space choose it. Those that exclude each other are an InputError.
     """
     from g2l.machine import usable_cores
     from g2l.training.device import resolve_device
@@ -96,20 +91,14 @@ def adjust_search(given: dict[str, Any], device: str, preset: str) -> dict[str, 
     if executor is None:
         alone = workers == 1 or (workers is None and resolve_device(device).type == "cuda")
         executor = ExecutorKind.SERIAL if alone else ExecutorKind.PROCESS
-    given["executor"] = executor
-    if executor is ExecutorKind.SERIAL:
-        given["workers"] = 1
-    else:
-        given.setdefault("workers", usable_cores())
+    usual: dict[str, Any] = {"workers": 1 if executor is ExecutorKind.SERIAL else usable_cores()}
     if executor is ExecutorKind.RAY and device == "cuda":
-        given.setdefault("gpus_per_candidate", 1.0)
-    if "budget" in given:
-        proxy = given.setdefault("proxy", ProxyChoice.FIXED)
-        if proxy is not ProxyChoice.FIXED:
-            raise InputError(
-                f"give --proxy {proxy}, or the length in --proxy-steps or --proxy-epochs, not both."
-            )
-    return given
+        usual["gpus_per_candidate"] = 1.0
+    if "budget" in given and given.get("proxy", ProxyChoice.FIXED) is not ProxyChoice.FIXED:
+        proxy = given["proxy"]
+        raise InputError(f"give --proxy {proxy}, or the length in --proxy-steps or --proxy-epochs, not both.")
+    fixed = {"proxy": ProxyChoice.FIXED} if "budget" in given else {}
+    return usual | given | fixed | {"executor": executor}
 
 
 def search_global(

@@ -26,13 +26,7 @@ RUNS = Path("runs")
 
 @contextmanager
 def run_context(options: RunConfig, command: str, subject: str) -> Iterator[RunContext]:
-    """Yield the context of a command; at the end finish its upload and print where the results are.
-
-    Args:
-        options: Device, folder, resume, verbosity.
-        command: Name of the command, part of the default folder.
-        subject: What it works on, such as `gtea-split1`; part of the default folder.
-    """
+    """Yield the context of a command whose default folder is named by it and by what it works on."""
     from g2l.training.device import resolve_device
 
     resolve_device(options.device)  # a wrong one is reported before anything is written
@@ -59,7 +53,7 @@ def open_folder(
     resumed_by: Path | None = None,
     scratch: bool = False,
 ) -> Iterator[RunContext]:
-    """Yield the context of a command that writes into a folder; at the end wait for its upload.
+    """Yield the context of a command; at the end wait for its upload and print where the results are.
 
     Args:
         folder: Where it writes.
@@ -77,7 +71,7 @@ def open_folder(
     console.configure(quiet=quiet)
     tracking_uri()  # a wrong one is reported before anything is written
     upload = Upload(_shared("unrecorded"))
-    recorded, interrupted = None, False
+    interrupted = False
     try:
         with open_run(
             folder,
@@ -94,13 +88,13 @@ def open_folder(
         raise
     finally:
         unsent = upload.finish(interrupted=interrupted)
-        recorded = upload.recorded()
         if unsent:
             console.say(unsent)
         elif scratch:
             shutil.rmtree(folder, ignore_errors=True)
         if interrupted and not scratch:
             console.say(f"to resume: {resume_line(sys.argv[1:], resumed_by)}")
+    recorded = upload.recorded()
     if recorded is not None:
         if recorded.page:
             console.say(f"page in MLflow: {recorded.page}")
@@ -126,11 +120,7 @@ def _shared(name: str) -> Path | None:
 
 
 def output_folder(options: RunConfig, command: str, subject: str) -> Path:
-    """Return the folder of this run: the one given, the latest one on --resume, else a new one.
-
-    Raises:
-        InputError: There is nothing to resume.
-    """
+    """Return the folder of this run: the one given, the latest one on --resume, else a new one."""
     # A given folder without a record is fine: a run may be killed before it writes one.
     folder, parent = options.output_dir, RUNS / command / subject
     if folder is None and options.resume:
@@ -171,11 +161,10 @@ def program(script: str, typed: Sequence[str]) -> list[str]:
         typed: `sys.orig_argv`.
     """
     name = Path(script).name
-    if name == "__main__.py" and "-m" in typed:
-        module = typed.index("-m") + 1
-        return list(typed[: module + 1]) if typed[module] in ("cli", "g2l_cli") else ["g2l"]
-    if name.endswith(".py"):
-        return [typed[0], script]
-    found = shutil.which(name)
-    on_path = found is not None and os.path.realpath(found) == os.path.realpath(script)
-    return [name if on_path else script] if name == "g2l" else ["g2l"]
+    if name == "g2l":
+        found = shutil.which(name)
+        return [name if found and os.path.realpath(found) == os.path.realpath(script) else script]
+    if name == "__main__.py":
+        module = [*typed, "-m"].index("-m") + 1
+        return list(typed[: module + 1]) if typed[module : module + 1] in (["cli"], ["g2l_cli"]) else ["g2l"]
+    return [typed[0], script] if name.endswith(".py") else ["g2l"]

@@ -10,15 +10,31 @@ import typer
 
 from g2l.config import Normalization
 from g2l.errors import InputError
+from g2l.settings import setting
 from g2l.structure import ReceptiveField
 from g2l.structure_files import DEFAULT_BACKBONE
 
 from . import console, tables
-from .settings import DialectConfig, ShowConfig
+from .settings import DebugConfig, JsonConfig, first
 
 if TYPE_CHECKING:
     from g2l.models.metadata import ModelMetadata
     from g2l.structure_files import StructureFile
+
+
+class ShowConfig(JsonConfig):
+    """Display of a structure or model."""
+
+    fps: float | None = first(None, "Frame rate, to show seconds.", above=0)
+    feature_dim: int = setting(2048, "Feature dimension, to compute the size.", at_least=1)
+    classes: int = setting(11, "Number of classes, to compute the size.", at_least=1)
+    feature_maps: int = setting(64, "Channels per layer, to compute the size.", at_least=1)
+
+
+class DialectConfig(DebugConfig):
+    """Dialect of a structure file."""
+
+    to: str = first("g2l", "Dialect to write.", choices=("g2l", "official", "mmcv"))
 
 
 def show(
@@ -53,19 +69,16 @@ def show(
         console.data_json(_values(found, network, stages, config.fps) | size | model_values)
         return
 
-    def cells(reach: ReceptiveField) -> list[str]:
+    def row(name: str, rates: str, reach: ReceptiveField) -> dict[str, str]:
         seen = [_seen(frames, config.fps) for frames in (reach.frames, reach.future)]
-        return [f"whole video (convolutions: {frames})" for frames in seen] if topology.whole_video else seen
+        if topology.whole_video:
+            seen = [f"whole video (convolutions: {frames})" for frames in seen]
+        return {"": name, "dilation rates": rates, "receptive field": seen[0], "look-ahead": seen[1]}
 
-    rows = [
-        (f"stage {number}", rates, *cells(reach))
-        for number, (rates, reach) in enumerate(
-            zip(tables.rates(structure, topology), stages, strict=True), start=1
-        )
-    ]
-    rows.append(("network", "", *cells(network)))
+    lines = enumerate(zip(tables.rates(structure, topology), stages, strict=True), start=1)
+    rows = [row(f"stage {number}", rates, reach) for number, (rates, reach) in lines]
     title = f"{file}: {'causal ' if found.causal else ''}{found.backbone or DEFAULT_BACKBONE}"
-    console.table(title, ("", "dilation rates", "receptive field", "look-ahead"), rows)
+    console.table(title, [*rows, row("network", "", network)])
     if size:
         console.data(
             f"{size['parameters']:,} parameters, {size['multiply_adds_per_frame']:,} multiply-adds per frame "

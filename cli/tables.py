@@ -12,6 +12,7 @@ from . import console
 
 if TYPE_CHECKING:
     from g2l.inference.evaluate import EvaluationReport, PredictionComparison
+    from g2l.metrics.comparison import Comparison
     from g2l.metrics.summary import Summary
     from g2l.pipeline.pipeline import FoldsOutcome, PipelineOutcome
     from g2l.pipeline.search_outcome import GlobalSearchOutcome, Leader
@@ -24,15 +25,8 @@ SIGHT = "receptive field\nlook-ahead"
 COMPARED = {"f1": "mean F1", "accuracy": "accuracy"}
 
 
-def scores(title: str, rows: Mapping[str, Mapping[str, Summary]]) -> None:
-    """Print test metrics, one row per structure."""
-    cells = [
-        (name, *(str(summary[metric]) for metric in METRICS)) for name, summary in rows.items() if summary
-    ]
-    if not cells:
-        console.data(f"{title}: no test videos.")
-        return
-    console.table(title, ("structure", *METRICS.values()), cells)
+def _scores(test: Mapping[str, Summary]) -> dict[str, str]:
+    return {title: str(test[metric]) for metric, title in METRICS.items()}
 
 
 def fold_scores(title: str, folds: Mapping[int, Mapping[str, Mapping[str, Summary]]]) -> None:
@@ -40,42 +34,45 @@ def fold_scores(title: str, folds: Mapping[int, Mapping[str, Mapping[str, Summar
     from g2l.metrics.summary import mean_over_folds
 
     if len(folds) == 1:
-        (rows,) = folds.values()
-        scores(title, rows)
+        (tests,) = folds.values()
+        rows = [{"structure": name} | _scores(test) for name, test in tests.items() if test]
+        if rows:
+            console.table(title, rows)
+        else:
+            console.data(f"{title}: no test videos.")
         return
     names = next(iter(folds.values()))
-    means = {name: mean_over_folds([rows[name] for rows in folds.values()]) for name in names}
-    cells = [
-        (place, name, *(str(summary[metric]) for metric in METRICS))
-        for place, rows in {**{str(fold): rows for fold, rows in folds.items()}, "mean": means}.items()
-        for name, summary in rows.items()
+    means = {name: mean_over_folds([tests[name] for tests in folds.values()]) for name in names}
+    rows = [
+        {"fold": fold, "structure": name} | _scores(test)
+        for fold, tests in {**{str(fold): tests for fold, tests in folds.items()}, "mean": means}.items()
+        for name, test in tests.items()
     ]
-    console.table(title, ("fold", "structure", *METRICS.values()), cells)
+    console.table(title, rows)
     console.data("± is the standard deviation: over seeds within a fold, over the folds in the mean.")
 
 
 def comparison(title: str, outcome: PipelineOutcome, topology: LayerTopology) -> None:
     """Print the hand-designed and the searched structure side by side, and whether they differ."""
     rows = [
-        (
-            name,
-            *(str(contestant.test[metric]) for metric in METRICS),
-            _sight(topology.report(contestant.structure)),
-            str(contestant.epochs),
-            f"{contestant.training_equivalents:.1f} trainings",
-        )
+        {"structure": name}
+        | _scores(contestant.test)
+        | {
+            SIGHT: _sight(topology.report(contestant.structure)),
+            "epochs": str(contestant.epochs),
+            "search cost": f"{contestant.training_equivalents:.1f} trainings",
+        }
         for name, contestant in outcome.contestants.items()
     ]
-    console.table(title, ("structure", *METRICS.values(), SIGHT, "epochs", "search cost"), rows)
+    console.table(title, rows)
     console.data(outcome.contest.reason)
     parts = ", ".join(f"{name} {cost:.1f}" for name, cost in outcome.costs.items())
     console.data(f"Cost: {sum(outcome.costs.values()):.1f} full trainings ({parts}).")
     baseline, searched = outcome.contestants["hand-designed"], outcome.contestants["searched"]
     if searched.structure == baseline.structure:
         console.data("The search kept the hand-designed structure.")
-        return
-    for metric, difference in outcome.differences.items():
-        console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
+    else:
+        _differences(outcome.differences)
 
 
 def fold_comparison(title: str, outcome: FoldsOutcome) -> None:
@@ -88,30 +85,36 @@ def fold_comparison(title: str, outcome: FoldsOutcome) -> None:
     if all(one.trainings["searched"] is one.trainings["hand-designed"] for one in outcome.folds.values()):
         console.data("The search kept the hand-designed structure in every fold.")
     else:
-        for metric, difference in outcome.differences.items():
-            console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
+        _differences(outcome.differences)
     for fold, one in outcome.folds.items():
         console.data(f"Fold {fold}: {one.contest.reason}")
 
 
+def _differences(found: Mapping[str, Comparison]) -> None:
+    for metric, difference in found.items():
+        console.data(f"Searched against hand-designed, {COMPARED[metric]}: {difference.words()}.")
+
+
 def evaluation(title: str, report: EvaluationReport) -> None:
     """Print the metrics of predictions, before smoothing too where it was done, and a row per class."""
-    rows = {"all videos": report.metrics}
+    scores = {"all videos": report.metrics}
     if report.unsmoothed is not None:
-        rows = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
-    values = [(name, *(f"{row[metric]:.2f}" for metric in METRICS)) for name, row in rows.items()]
-    console.table(title, ("", *METRICS.values()), values)
-    if undefined := sum(scores.edit is None for scores in report.video_scores.values()):
+        scores = {"smoothed": report.metrics, "unsmoothed": report.unsmoothed}
+    rows = [
+        {"": name} | {title: f"{found[metric]:.2f}" for metric, title in METRICS.items()}
+        for name, found in scores.items()
+    ]
+    console.table(title, rows)
+    if undefined := sum(one.edit is None for one in report.video_scores.values()):
         console.data(f"{undefined} of {report.metrics['videos']} videos hold nothing but background.")
+    percent = {"precision": "precision", "recall": "recall", "F1": "f1-score"}
     classes = [
-        (
-            name,
-            *("–" if row[key] is None else f"{row[key]:.1f}" for key in ("precision", "recall", "f1-score")),
-            f"{row['support']:.0f}",
-        )
+        {"class": name}
+        | {title: "–" if row[key] is None else f"{row[key]:.1f}" for title, key in percent.items()}
+        | {"frames": f"{row['support']:.0f}"}
         for name, row in report.per_class["classes"].items()
     ]
-    console.table("frames by class (%)", ("class", "precision", "recall", "F1", "frames"), classes)
+    console.table("frames by class (%)", classes)
 
 
 def predictions_compared(
@@ -119,34 +122,40 @@ def predictions_compared(
 ) -> None:
     """Print the difference of two folders of predictions by metric and by class."""
     rows = [
-        (title, f"{ours.metrics[name]:.2f}", f"{theirs.metrics[name]:.2f}", found.metrics[name].words())
+        {
+            "": title,
+            "A": f"{ours.metrics[name]:.2f}",
+            "B": f"{theirs.metrics[name]:.2f}",
+            "A − B": found.metrics[name].words(),
+        }
         for name, title in METRICS.items()
     ]
-    console.table(f"A: {one}, B: {other}", ("", "A", "B", "A − B"), rows)
+    console.table(f"A: {one}, B: {other}", rows)
     classes = [
-        (name, f"{here:.1f}", f"{there:.1f}", f"{here - there:+.1f}")
+        {"class": name, "A": f"{here:.1f}", "B": f"{there:.1f}", "A − B": f"{here - there:+.1f}"}
         for name, (here, there) in sorted(found.classes.items(), key=lambda one: one[1][0] - one[1][1])
     ]
-    console.table("F1 of the frames of each class (%)", ("class", "A", "B", "A − B"), classes)
+    console.table("F1 of the frames of each class (%)", classes)
     console.data(f"Mean F1 of A against B: {found.metrics['f1'].words()}.")
     console.data("The intervals hold for these two models on other videos; they do not cover other seeds.")
 
 
 def best_structures(title: str, found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:
     """Print the best structures of a search, with their fitness by mean and standard error."""
+    roles = {"winner": found.structure, "hand-designed": found.hand_designed}
     rows = [
-        (
-            "\n".join(_names(leader.structure, found)) or str(place),
-            "\n".join(rates(leader.structure, topology)),
-            _sight(topology.report(leader.structure)),
-            _fitness(leader),
-            f"{leader.steps:,}",
-            str(leader.seeds),
-        )
+        {
+            "structure": "\n".join(name for name, one in roles.items() if one == leader.structure)
+            or str(place),
+            "rates, a line per stage": "\n".join(rates(leader.structure, topology)),
+            SIGHT: _sight(topology.report(leader.structure)),
+            f"hold-out {fitness}": _fitness(leader),
+            "steps": f"{leader.steps:,}",
+            "seeds": str(leader.seeds),
+        }
         for place, leader in enumerate(found.leaders, start=1)
     ]
-    columns = ("structure", "rates, a line per stage", SIGHT, f"hold-out {fitness}", "steps", "seeds")
-    console.table(title, columns, rows)
+    console.table(title, rows)
 
 
 def shapes(found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) -> None:
@@ -159,31 +168,22 @@ def shapes(found: GlobalSearchOutcome, fitness: str, topology: LayerTopology) ->
         return f"{frames:,} frames" if found.frame_rate is None else f"{frames / found.frame_rate:.3g} s"
 
     rows = [
-        (
-            row.name,
-            f"{row.cost:.2f} ×",
-            "" if row.latency is None else f"{row.latency:.1f}",
-            look_ahead(row.structure),
-            f"{row.epochs}\n(still rising)" if row.rising else str(row.epochs),
-            f"{row.fitness:.1f}",
-            "" if row.cost == 1 else f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})",
-            str(row.blocks),
-            "yes" if row.shown else "no",
-        )
+        {
+            "shape": row.name,
+            "multiply-\nadds": f"{row.cost:.2f} ×",
+            "ms per 1,000\nframes": "" if row.latency is None else f"{row.latency:.1f}",
+            "look-ahead": look_ahead(row.structure),
+            "epochs": f"{row.epochs}\n(still rising)" if row.rising else str(row.epochs),
+            f"hold-out\n{fitness}": f"{row.fitness:.1f}",
+            "difference\n(80 % interval)": ""
+            if row.cost == 1
+            else f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})",
+            "pairs": str(row.blocks),
+            "within\nmargin": "yes" if row.shown else "no",
+        }
         for row in sorted(found.shapes, key=lambda row: row.cost)
     ]
-    columns = (
-        "shape",
-        "multiply-\nadds",
-        "ms per 1,000\nframes",
-        "look-ahead",
-        "epochs",
-        f"hold-out\n{fitness}",
-        "difference\n(80 % interval)",
-        "pairs",
-        "within\nmargin",
-    )
-    console.table("Shapes against hand-designed", columns, rows)
+    console.table("Shapes against hand-designed", rows)
 
 
 def rates(structure: DilationStructure, topology: LayerTopology) -> list[str]:
@@ -200,12 +200,7 @@ def _sight(report: Mapping[str, Any]) -> str:
 
 
 def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> list[str]:
-    """Return what a search found out, in plain words.
-
-    Args:
-        found: Its outcome.
-        trainings: What it was allowed to cost in full trainings, or None.
-    """
+    """Return what a search found out, in plain words, and that it was allowed to cost so many trainings."""
     kept = found.structure == found.hand_designed
     name = next((row.name for row in found.shapes if row.structure == found.structure), str(found.structure))
     lines = [f"Winner: {'the hand-designed structure' if kept else name}. {found.reason}"]
@@ -219,13 +214,7 @@ def search_summary(found: GlobalSearchOutcome, *, trainings: float | None) -> li
     parts = f"{console.count(found.steps, 'step')} of {console.count(found.evaluations, 'evaluation')}"
     if found.final_steps:
         parts += f", {console.count(found.final_steps, 'step')} of the final comparison"
-    lines.append(f"Cost: {found.training_equivalents:.1f}{allowed} full trainings ({parts}).")
-    return lines
-
-
-def _names(structure: DilationStructure, found: GlobalSearchOutcome) -> list[str]:
-    roles = {"winner": found.structure, "hand-designed": found.hand_designed}
-    return [name for name, one in roles.items() if one == structure]
+    return [*lines, f"Cost: {found.training_equivalents:.1f}{allowed} full trainings ({parts})."]
 
 
 def _fitness(leader: Leader) -> str:
@@ -246,44 +235,37 @@ def cost_plan(plan: CostPlan) -> None:
 def dry_run(title: str, plan: CostPlan) -> None:
     """Print what a search would cost, part by part."""
     expected, maximal = plan.expected, plan.maximal
+    full, most = expected.full_steps, maximal.full_steps
+    known = expected.seconds is not None and expected.total_steps > 0
     rows = [
-        (
-            part,
-            f"{steps:,}",
-            f"{steps / expected.full_steps:.1f}",
-            _share_of_time(expected, steps),
-            f"{maximal.steps.get(part, 0) / maximal.full_steps:.1f}",
+        {
+            "part": part,
+            "steps": f"{steps:,}",
+            "full trainings": f"{steps / full:.1f}",
+            "time": duration((expected.seconds or 0) * steps / expected.total_steps) if known else "unknown",
+            "full trainings at most": f"{at_most / most:.1f}",
+        }
+        for part, steps, at_most in (
+            *((part, steps, maximal.steps.get(part, 0)) for part, steps in expected.steps.items()),
+            ("all", expected.total_steps, maximal.total_steps),
         )
-        for part, steps in (*expected.steps.items(), ("all", expected.total_steps))
     ]
-    rows[-1] = (*rows[-1][:-1], f"{maximal.training_equivalents:.1f}")
-    columns = ("part", "steps", "full trainings", "time", "full trainings at most")
-    console.table(title, columns, rows)
-    full = f"A full training is {console.count(expected.full_steps, 'step')}."
+    console.table(title, rows)
     if plan.power is not None:
         console.data(plan.power)
     kept = "" if expected.bytes is None else f" Checkpoints take {_mebibytes(expected.bytes)} while it runs."
-    console.data(full + kept)
+    console.data(f"A full training is {console.count(full, 'step')}.{kept}")
 
 
 def dry_run_of_all(plans: Sequence[CostPlan]) -> None:
     """Print what the searches of several folds would cost together."""
-    expected, most = (
-        sum(cost.training_equivalents for cost in costs)
-        for costs in ([plan.expected for plan in plans], [plan.maximal for plan in plans])
-    )
-    times = [plan.expected.seconds for plan in plans]
-    seconds = [time for time in times if time is not None]
-    about = f", about {duration(sum(seconds))}" if len(seconds) == len(times) else ""
+    expected = sum(plan.expected.training_equivalents for plan in plans)
+    most = sum(plan.maximal.training_equivalents for plan in plans)
+    times = [plan.expected.seconds for plan in plans if plan.expected.seconds is not None]
+    about = f", about {duration(sum(times))}" if len(times) == len(plans) else ""
     console.data(
         f"All {len(plans)} folds: {expected:.1f} full trainings{about}; at most {most:.1f} full trainings."
     )
-
-
-def _share_of_time(cost: SearchCost, steps: int) -> str:
-    if cost.seconds is None or not cost.total_steps:
-        return "unknown"
-    return duration(cost.seconds * steps / cost.total_steps)
 
 
 def _mebibytes(count: int) -> str:
@@ -304,12 +286,7 @@ def _cost(cost: SearchCost) -> str:
 
 
 def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]:
-    """Return where a search stands, the most wanted first.
-
-    Args:
-        status: After its latest evaluation.
-        seconds_left: How long it will go on, or None when that is not known.
-    """
+    """Return where a search stands, the most wanted first; the time left may be unknown."""
     planned, full = status.planned_steps, status.full_steps
     about = "" if status.limited else "about "
     steps = f"{status.completed_steps:,}" + ("" if planned is None else f" of {about}{planned:,}") + " steps"
@@ -330,19 +307,12 @@ def status_fields(status: SearchStatus, seconds_left: float | None) -> list[str]
 
 
 class SearchView:
-    """A search observer that shows the status after each evaluation.
-
-    Args:
-        show: Takes the fields, and nothing when the search is over.
-        clock: Seconds, from any start.
-    """
+    """A search observer that shows the status after each evaluation, and nothing when the search is over."""
 
     def __init__(
         self, show: Callable[[Sequence[str]], None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._show = show
-        self._clock = clock
-        self._start = clock()
+        self._show, self._clock, self._start = show, clock, clock()
 
     def on_evaluation(self, event: EvaluationEvent) -> None:
         """Show the status; the clock runs from the first training, not from what was replayed before it."""

@@ -7,7 +7,6 @@ A configuration holds what the user chose, never results. `validate()` reports a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,8 @@ from g2l.structure import Ending as Ending
 from g2l.structure import topology_of as topology_of
 
 FIRST, RARE = Rank.FIRST, Rank.RARE
-FAST, PAPER, DEMO = "fast", "paper", "demo"
+PRESETS = FAST, PAPER, DEMO = "fast", "paper", "demo"
+"""`fast` is the default, `paper` is G2L, section 4.1, with its bugs fixed, `demo` is that of `g2l demo`."""
 
 FITNESS_METRICS = ("f1", "f1@10", "f1@25", "f1@50", "edit", "accuracy")
 
@@ -103,14 +103,15 @@ class ProxyChoice(StrEnum):
     THIRD = "third"
 
 
+_first = partial(setting, rank=FIRST)
 _rare = partial(setting, rank=RARE)
 _placement = partial(_rare, changes_result=False)
+_ray = partial(_placement, needs={"executor": (ExecutorKind.RAY,)})
 
 BACKGROUND_HELP = "Background class, excluded from edit score and F1; repeatable; '' for none."
 FPS_HELP = "Frame rate of the features, for output in seconds."
 
 
-@dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
     """Data set and how it is read.
 
@@ -119,9 +120,9 @@ class DataConfig(Settings):
     several folds in `common`, `split` the first, the videos that all train on and none tests on are read.
     """
 
-    dataset: str = setting("", "Data set: a folder in --data-root.", required=True, rank=FIRST)
-    split: int = setting(1, "Fold k in splits/train.split<k>.bundle.", at_least=0, rank=FIRST)
-    data_root: Path = setting(Path("data"), "Folder of data sets.", rank=FIRST, changes_result=False)
+    dataset: str = _first("", "Data set: a folder in --data-root.", required=True)
+    split: int = _first(1, "Fold k in splits/train.split<k>.bundle.", at_least=0)
+    data_root: Path = _first(Path("data"), "Folder of data sets.", changes_result=False)
     sample_rate: int | None = setting(
         None,
         "Use every r-th frame; predictions cover all frames.",
@@ -133,34 +134,23 @@ class DataConfig(Settings):
         "Standardise each feature with the statistics of its video or of train.",
         default_text="dataset.json, else none",
     )
-    background: tuple[str, ...] | None = setting(
-        None, BACKGROUND_HELP, default_text="dataset.json, else background", rank=RARE, keeps_empty=True
+    background: tuple[str, ...] | None = _rare(
+        None, BACKGROUND_HELP, default_text="dataset.json, else background"
     )
-    fps: float | None = setting(None, FPS_HELP, above=0, default_text="dataset.json", rank=RARE)
-    holdout_fraction: float = setting(
-        0.25, "Fraction of train held out for selection, in whole subjects.", above=0, below=1, rank=RARE
+    fps: float | None = _rare(None, FPS_HELP, above=0, default_text="dataset.json")
+    holdout_fraction: float = _rare(
+        0.25, "Fraction of train held out for selection, in whole subjects.", above=0, below=1
     )
-    group_pattern: str | None = setting(
+    group_pattern: str | None = _rare(
         None,
         "Regular expression; group 1 is the subject in a video name; '' for none.",
         default_text="names of GTEA, 50Salads and Breakfast",
-        rank=RARE,
-        keeps_empty=True,
     )
-    length_tolerance: int = setting(
-        16,
-        "Largest allowed difference in length between features and labels.",
-        unit="frames",
-        at_least=0,
-        rank=RARE,
+    length_tolerance: int = _rare(
+        16, "Largest allowed difference in length between features and labels.", unit="frames", at_least=0
     )
-    cache_mb: int = setting(
-        1024,
-        "Memory for decoded videos; further videos are memory-mapped.",
-        unit="MiB",
-        at_least=0,
-        rank=RARE,
-        changes_result=False,
+    cache_mb: int = _placement(
+        1024, "Memory for decoded videos; further videos are memory-mapped.", unit="MiB", at_least=0
     )
     seed: int = seed_setting()
     common: tuple[int, ...] = ()
@@ -188,7 +178,6 @@ class DataConfig(Settings):
         yield from super().errors()
 
 
-@dataclass(frozen=True, kw_only=True)
 class BackboneConfig(Settings):
     """Network and its size (MS-TCN, section 3: 4 stages, 10 layers, 64 feature maps, dropout 0.5).
 
@@ -196,25 +185,16 @@ class BackboneConfig(Settings):
     structure has its own.
     """
 
-    name: str = setting(
-        "ms-tcn",
-        "Backbone: ms-tcn, ms-tcn++, asformer or package.module:factory.",
-        option="backbone",
-        rank=FIRST,
+    name: str = _first(
+        "ms-tcn", "Backbone: ms-tcn, ms-tcn++, asformer or package.module:factory.", option="backbone"
     )
     stages: int = setting(4, "Stages (hand-designed structure).", at_least=1)
     layers: int = setting(10, "Layers per stage (hand-designed structure).", at_least=1)
-    prediction_layers: int | None = setting(
-        None,
-        "Layers of the first stage of MS-TCN++.",
-        at_least=1,
-        default_text="one more than --layers",
-        rank=RARE,
+    prediction_layers: int | None = _rare(
+        None, "Layers of the first stage of MS-TCN++.", at_least=1, default_text="one more than --layers"
     )
-    feature_maps: int = setting(64, "Channels per layer.", at_least=1, rank=RARE)
-    dropout: float = setting(
-        0.5, "Dropout probability of the residual layers.", at_least=0, below=1, rank=RARE
-    )
+    feature_maps: int = _rare(64, "Channels per layer.", at_least=1)
+    dropout: float = _rare(0.5, "Dropout probability of the residual layers.", at_least=0, below=1)
     causal: bool = setting(False, "Use causal convolutions (no look-ahead).")
 
     def errors(self) -> Iterator[str]:
@@ -266,7 +246,6 @@ class BackboneConfig(Settings):
         return FAMILIES.get(self.name, BackboneFamily())
 
 
-@dataclass(frozen=True, kw_only=True)
 class RecipeConfig(Settings):
     """Training recipe (G2L, section 4.1; MS-TCN, section 3.3)."""
 
@@ -294,7 +273,6 @@ class RecipeConfig(Settings):
     mixed_precision: bool = _rare(True, "Use bfloat16 autocast on CUDA.")
 
 
-@dataclass(frozen=True, kw_only=True)
 class SearchLimits(Settings):
     """Limits of every structure of a search."""
 
@@ -306,14 +284,13 @@ class SearchLimits(Settings):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class GlobalSearchConfig(SearchLimits):
     """Global search (G2L, section 3.2).
 
     The preset `fast` searches shapes at the cost of at most 5 full trainings, rates at that of 24.
     """
 
-    trainings: float | None = setting(
+    trainings: float | None = _first(
         None,
         "Maximum search cost, or none. Searches of rates: 24.",
         unit="full trainings",
@@ -321,7 +298,6 @@ class GlobalSearchConfig(SearchLimits):
         presets={FAST: 5.0},
         default_text="no limit",
         option="budget",
-        rank=FIRST,
     )
     space: Space = setting(
         Space.RATES,
@@ -392,34 +368,26 @@ class GlobalSearchConfig(SearchLimits):
         "Train candidates in this process, in worker processes or in Ray.",
         default_text="process on the CPU, serial on a GPU",
     )
-    workers: int = setting(
+    workers: int = _placement(
         1,
         "Candidates trained in parallel (process, local Ray).",
         at_least=1,
         default_text="one per core",
-        changes_result=False,
+        rank=Rank.ADVANCED,
     )
-    ray_address: str | None = _placement(
+    ray_address: str | None = _ray(
         None,
         "Address of a Ray cluster, all of which is used: host:port or auto.",
         default_text="a local one is started",
     )
-    gpus_per_candidate: float = _placement(
+    gpus_per_candidate: float = _ray(
         0.0,
         "GPUs per candidate in Ray; 0.25: four candidates per GPU.",
         at_least=0,
         default_text="1 with --device cuda",
     )
 
-    def errors(self) -> Iterator[str]:
-        """Yield one sentence per error."""
-        yield from super().errors()
-        for name in ("ray_address", "gpus_per_candidate"):
-            if getattr(self, name) and self.executor is not ExecutorKind.RAY:
-                yield f"`{name}` must be left out unless `executor` is ray, which is {self.executor} instead."
 
-
-@dataclass(frozen=True, kw_only=True)
 class LocalSearchConfig(SearchLimits):
     """Local search: expectation-guided and iterative (G2L, section 3.3; RF-Next, section 3.3)."""
 
@@ -453,32 +421,11 @@ class LocalSearchConfig(SearchLimits):
 
     def errors(self) -> Iterator[str]:
         """Yield one sentence per error."""
-        if self.branches < 2 or (self.branches > 2 and self.branches % 2 == 0):
-            yield f"`branches` must be 2 or an odd number >= 3, but is {self.branches} instead."
-        yield from (error for error in super().errors() if not error.startswith("`branches`"))
-        limited = self.max_receptive_field is not None or self.max_look_ahead is not None
-        if limited and self.ending is not Ending.SINGLE:
+        yield from super().errors()
+        if self.branches > 2 and self.branches % 2 == 0:
+            yield f"`branches` must be 2 or an odd number, but is {self.branches} instead."
+        if self.ending is not Ending.SINGLE and (self.max_receptive_field or self.max_look_ahead is not None):
             yield (
                 "`ending` must be single with a limit of receptive field or look-ahead, which other branches "
                 f"would exceed, but is {self.ending} instead."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A named set of defaults for the whole pipeline."""
-
-    recipe: RecipeConfig
-    global_search: GlobalSearchConfig
-    local_search: LocalSearchConfig
-
-
-PRESETS = {
-    name: Preset(
-        recipe=RecipeConfig.of_preset(name),
-        global_search=GlobalSearchConfig.of_preset(name),
-        local_search=LocalSearchConfig.of_preset(name),
-    )
-    for name in (FAST, DEMO, PAPER)
-}
-"""`fast` is the default, `paper` is G2L, section 4.1, with its bugs fixed, `demo` is that of `g2l demo`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from g2l.settings import Rank, Settings, setting
@@ -16,7 +15,6 @@ class Ship(StrEnum):
     HAND_DESIGNED = "hand-designed"
 
 
-@dataclass(frozen=True, kw_only=True)
 class ContestConfig(Settings):
     """Choice between the hand-designed structure and those that were found."""
 

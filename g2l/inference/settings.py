@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from g2l.settings import Rank, Settings, setting
 _first = partial(setting, rank=Rank.FIRST)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExtractionConfig(Settings):
     """Videos whose features are extracted, and by which encoder."""
 

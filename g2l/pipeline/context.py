@@ -44,7 +44,7 @@ _PLACEMENT = frozenset(
     name
     for config in (DataConfig, GlobalSearchConfig)
     for name, one in setting_fields(config).items()
-    if not one.setting.changes_result
+    if not one.changes_result
 )
 """Settings that change no result, so that a resumed run may change them."""
 

@@ -310,7 +310,7 @@ def _alike(run: RunFacts) -> str:
     deciding = {
         name: one
         for name, one in data.items()
-        if name not in _POOLED and (name not in known or known[name].setting.changes_result)
+        if name not in _POOLED and (name not in known or known[name].changes_result)
     }
     return repr((sorted(deciding.items()), run.settings.get("backbone"), run.settings.get("recipe")))
 

@@ -63,7 +63,7 @@ def test_synth_is_a_function_of_its_seed(workplace: Path) -> None:
     ("options", "message"),
     [
         (("--kind", "lags", "--classes", "4"), "`--classes` needs `--kind` kitchen"),
-        (("--lags", "41"), "`--lags` needs `--kind` lags, but the kind is kitchen"),
+        (("--lags", "41"), "`--lags` needs `--kind` lags, but it is kitchen"),
         (("--kind", "lags", "--lags", "41,x"), "`--lags` must be numbers separated by commas, such as 41,7"),
         (("--kind", "lags", "--lags", "0"), "`lags` must be 1 to 6 different integers >= 1"),
         (("--videos", "1"), "`videos` must be >= 3, but is 1 instead."),

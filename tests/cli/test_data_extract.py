@@ -84,7 +84,7 @@ def test_a_broken_video_is_named_and_the_others_are_done(videos: Path) -> None:
     ("options", "message"),
     [
         (("--mean", "a,b"), "`--mean` must be three numbers, such as 0.5,0.5,0.5, but is 'a,b'"),
-        (("--fps", "0"), "error: `--fps` must be in (0, 500], but is 0.0 instead."),
+        (("--fps", "0"), "error: `--fps` must be > 0 and <= 500, but is 0.0 instead."),
         (("--output", "encoder.onnx"), "error: encoder.onnx: cannot be used as an output folder"),
         (("--encoder", "videos/S1_a.mkv"), "videos/S1_a.mkv: onnxruntime cannot load it ("),
     ],

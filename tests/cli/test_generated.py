@@ -9,57 +9,34 @@ import pytest
 import typer
 import yaml
 
-from cli.boundary import KEEPS_EMPTY
 from cli.generated import ENTRY_POINTS, ROOT, mlproject, options_page
 from cli.main import COMMANDS, app
-from cli.options import option_names, uses_of
+from cli.options import uses_of
 
 PROJECT = yaml.safe_load(mlproject())["entry_points"]
 
 
-@pytest.mark.parametrize(
-    ("path", "made"), [("MLproject", mlproject), ("docs/options.md", options_page)], ids=["MLproject", "docs"]
-)
+@pytest.mark.parametrize(("path", "made"), [("MLproject", mlproject), ("docs/options.md", options_page)])
 def test_files_are_up_to_date(path, made):
     assert Path(ROOT, path).read_text(encoding="utf-8") == made(), "run `python -m cli.generated`"
 
 
 def test_every_option_is_in_the_documentation():
-    page = options_page()
-    for function in COMMANDS.values():
-        for uses in uses_of(function).values():
-            for one in uses.fields():
-                assert all(f"| `--{option}`" in page for option in option_names(one))
+    page, used = options_page(), (uses for one in COMMANDS.values() for uses in uses_of(one).values())
+    assert all(f"| `--{one.option}`" in page for uses in used for one in uses.settings())
 
 
-@pytest.mark.parametrize("entry", PROJECT)
-def test_entry_points_parse_as_mlflow_formats_them(entry):
+def test_entry_points_parse_as_mlflow_formats_them():
     """Each parameter is shell-quoted into the command, defaults included."""
-    parameters = PROJECT[entry]["parameters"]
-    given = {name: shlex.quote(str(one.get("default", "given"))) for name, one in parameters.items()}
-    python, dash, module, name, *line = shlex.split(PROJECT[entry]["command"].format(**given))
-    assert (python, dash, module) == ("python", "-m", "cli")
-    command = typer.main.get_command(app).commands[name]
-    context = command.make_context(name, line)
-    assert {f"--{name.replace('_', '-')}" for name in parameters} <= {
-        option for one in command.params for option in one.opts
-    }
-    assert context.params.get("output_dir") is None
-
-
-def test_every_stage_is_an_entry_point():
     assert set(PROJECT) == {"main", *ENTRY_POINTS}
-
-
-def test_settings_whose_empty_text_is_a_value_are_known():
-    found = {
-        f"--{one.option}"
-        for function in COMMANDS.values()
-        for uses in uses_of(function).values()
-        for one in uses.fields()
-        if one.setting.keeps_empty
-    }
-    assert found == KEEPS_EMPTY
+    for entry in PROJECT.values():
+        given = {name: shlex.quote(one.get("default", "given")) for name, one in entry["parameters"].items()}
+        python, dash, module, name, *line = shlex.split(entry["command"].format(**given))
+        assert (python, dash, module) == ("python", "-m", "cli")
+        command = typer.main.get_command(app).commands[name]
+        assert command.make_context(name, line).params.get("output_dir") is None
+        options = {option for one in command.params for option in one.opts}
+        assert {f"--{name.replace('_', '-')}" for name in entry["parameters"]} <= options
 
 
 def test_undeclared_parameters_of_mlflow_are_options():

@@ -118,11 +118,11 @@ def test_a_model_that_lacks_something_says_so_and_predicts_without(run: Run, old
     [
         ("--format pdf", "`--format` must be one of csv, json, mstcn, eaf, srt, but is 'pdf' instead."),
         ("--smooth mean", "`--smooth` must be one of none, min-duration, median, viterbi, but is 'mean'"),
-        ("--min-duration 3", "`--min-duration` needs `--smooth` min-duration, but smoothing is none"),
+        ("--min-duration 3", "`--min-duration` needs `--smooth` min-duration, but it is none"),
         ("--smooth viterbi --median-window 3", "`--median-window` needs `--smooth` median, but"),
         ("--smooth min-duration", "`--smooth` min-duration needs `--min-duration`"),
         ("--smooth median --median-window soon", "`--median-window` must be a number of frames, such as 15,"),
-        ("--smooth viterbi --transition-weight -1", "`--transition-weight` must be >= 0 and finite"),
+        ("--smooth viterbi --transition-weight -1", "`--transition-weight` must be >= 0, but is -1.0"),
     ],
 )
 def test_options_that_do_not_fit(run: Run, options: str, message: str) -> None:

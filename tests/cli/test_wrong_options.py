@@ -57,7 +57,7 @@ def wrote(workdir: Path) -> set[str]:
             ["1×1 layers", "there is no smaller one", "--space rates"],
         ),
         ((*GLOBAL, "--workers", "4"), ["`--workers` must be 1 with --executor serial, but is 4 instead."]),
-        ((*GLOBAL, "--ray-address", "auto"), ["`--ray-address` must be left out unless `--executor` is ray"]),
+        ((*GLOBAL, "--ray-address", "auto"), ["`--ray-address` needs `--executor` ray, but it is serial"]),
         ((*TRAIN, "--resume"), ["error: runs/train/tiny-split1: there is no run to resume.", "hint: leave"]),
         ((*TRAIN, "--output-dir", "data/tiny/mapping.txt"), ["expected an output outside of data sets"]),
         ((*TRAIN, "--sede", "1"), ["No such option: --sede", "--seed", "hint: `g2l train --help`"]),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from search_landscapes import Landscape
 
-from g2l.config import PRESETS, Budget, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
+from g2l.config import PAPER, Budget, CandidateCheckpoints, GlobalSearchConfig, ProxyChoice, Strategy
 from g2l.evaluation import EvaluationTask
 from g2l.search.budget import (
     StepBudget,
@@ -22,7 +22,7 @@ SPACE = SearchSpace.powers_of_two(LayerTopology(), (10,) * 4, max_exponent=10, l
 
 
 def test_the_settings_of_the_paper():
-    config = PRESETS["paper"].global_search.replace(budget=Budget(5 * 5, "steps"))
+    config = GlobalSearchConfig.of_preset(PAPER).replace(budget=Budget(5 * 5, "steps"))
     plan = plan_search(config, SPACE, full_steps=65 * 5, seconds_per_step=0.4, bytes_per_checkpoint=3_000_000)
     assert plan.expected.evaluations == 50 + 100 * 60  # METHOD, section 3: about 5,800
     assert plan.maximal.evaluations == 50 + 100 * 100 + 99 * 49

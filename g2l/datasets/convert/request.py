@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ class Layout(StrEnum):
     TD = "td"
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConversionRequest(Settings):
     """Features and labels that become a data set.
 
@@ -75,7 +73,6 @@ class ConversionRequest(Settings):
         None,
         "Regular expression; group 1 is the subject in a video name; '' for none.",
         default_text="names of GTEA, 50Salads and Breakfast",
-        keeps_empty=True,
     )
     seed: int = seed_setting()
 
