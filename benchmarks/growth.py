@@ -25,7 +25,8 @@ import numpy as np
 import torch
 
 from benchmarks.local_search_step import training_step
-from g2l.config import BackboneConfig, GlobalSearchConfig
+from benchmarks.study import BUDGET
+from g2l.config import BackboneConfig
 from g2l.export.onnx_export import export_onnx
 from g2l.files import read_json, write_json, write_text
 from g2l.inference.sessions import open_session
@@ -123,14 +124,13 @@ def page(records: dict[str, Any]) -> str:
         ]
 
     second = value("train", FRAMES, 2048) / FRAMES
-    budget = GlobalSearchConfig().trainings or 0
     return "\n".join(
         [
             "# How cost grows",
             "",
             "Made by `python -m benchmarks.growth`. Hand-designed MS-TCN (4 stages of 10 layers, "
             f"{BackboneConfig().feature_maps} feature maps), batch 1, one CPU thread, median of "
-            f"{len(next(iter(records.values())))} steps; processor time, measured beside other work. "
+            f"{len(records[f'train/{FRAMES}/{DIM}'])} steps; processor time, measured beside other work. "
             "Seconds belong to this machine; the exponents carry over: 1 means twice the cost for twice "
             "the size.",
             "",
@@ -140,19 +140,19 @@ def page(records: dict[str, Any]) -> str:
             f"Features D of a frame; T = {FRAMES:,}:",
             "",
             *table("D", DIMS, lambda size: (FRAMES, size)),
-            "Time and memory grow in proportion to T. D enters through the first layer alone.",
+            "Time and memory grow nearly in proportion to T. D enters through the first layer alone.",
             "",
             "## Hours of a search",
             "",
             "Hours = trainings × epochs × videos × mean frames × seconds per frame / 3,600. Here a frame of "
             f"D = 2,048 takes {second * 1e6:.0f} µs of a training step, as above. One fold, one thread; the "
-            f"default search costs at most {budget:g} trainings.",
+            f"default search costs at most {BUDGET} trainings.",
             "",
             "| data set | training videos | mean frames | one training | default search "
             "| the paper's search (510 trainings) |",
             "| --- | --- | --- | --- | --- | --- |",
             *(
-                f"| {name} | {videos:,} | {frames:,} | {hours:.1f} h | {budget * hours:,.0f} h "
+                f"| {name} | {videos:,} | {frames:,} | {hours:.2f} h | {BUDGET * hours:,.1f} h "
                 f"| {510 * hours:,.0f} h |"
                 for name, (videos, frames, epochs) in SETS.items()
                 for hours in [epochs * videos * frames * second / 3600]

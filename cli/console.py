@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
@@ -25,6 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import ControlType, Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -170,7 +172,8 @@ class _Bars(Progress):
     """Bars below the stage of the job, with a few lines below them."""
 
     def __init__(self, owner: ConsoleProgress, console: Console) -> None:
-        self._owner = owner
+        self._owner, self._output = owner, console
+        self._shown: tuple[int, Sequence[RenderableType]] = (0, ())
         super().__init__(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -185,11 +188,29 @@ class _Bars(Progress):
 
     def get_renderables(self) -> Iterator[RenderableType]:
         """Yield the stage, the bars, then the lines."""
-        if stage := self._owner.stage_line():
-            yield Text(stage)
-        yield self.make_tasks_table(self.tasks)
-        if self._owner.status:
-            yield Text("\n".join(wrapped(self._owner.status, self.console.width)))
+        width = self._output.width
+        self._erase_wrapped(width)
+        stage, status = self._owner.stage_line(), self._owner.status
+        parts: list[RenderableType] = [Text(stage)] if stage else []
+        parts.append(self.make_tasks_table(self.tasks))
+        if status:
+            parts.append(Text("\n".join(wrapped(status, width))))
+        self._shown = (width, parts)
+        yield from parts
+
+    def _erase_wrapped(self, width: int) -> None:
+        """Erase the lines that a terminal adds when it becomes too narrow for the last display.
+
+        Rich erases as many lines as it wrote; terminals that became narrower have wrapped some of them.
+        """
+        before, parts = self._shown
+        if width >= before:
+            return
+        options = self._output.options.update(width=before)
+        lines = self._output.render_lines(Group(*parts), options, pad=False)
+        added = sum((max(Segment.get_line_length(line), 1) - 1) // width for line in lines)
+        erase = ((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
+        self._output.control(Control(ControlType.CARRIAGE_RETURN, *erase * added))
 
 
 class _Task:
