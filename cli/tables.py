@@ -30,16 +30,16 @@ def _scores(test: Mapping[str, Summary]) -> dict[str, str]:
 
 
 def fold_scores(title: str, folds: Mapping[int, Mapping[str, Mapping[str, Summary]]]) -> None:
-    """Print test metrics by fold and structure, and the means over several folds."""
+    """Print test metrics by fold and structure, and the means over several folds that have test videos."""
     from g2l.metrics.summary import mean_over_folds
 
+    folds = {fold: tests for fold, tests in folds.items() if all(tests.values())}
+    if not folds:
+        console.data(f"{title}: no test videos.")
+        return
     if len(folds) == 1:
         (tests,) = folds.values()
-        rows = [{"structure": name} | _scores(test) for name, test in tests.items() if test]
-        if rows:
-            console.table(title, rows)
-        else:
-            console.data(f"{title}: no test videos.")
+        console.table(title, [{"structure": name} | _scores(test) for name, test in tests.items()])
         return
     names = next(iter(folds.values()))
     means = {name: mean_over_folds([tests[name] for tests in folds.values()]) for name in names}
@@ -312,13 +312,14 @@ class SearchView:
     def __init__(
         self, show: Callable[[Sequence[str]], None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._show, self._clock, self._start = show, clock, clock()
+        self._show, self._clock, self._start, self._trained = show, clock, clock(), 0
 
     def on_evaluation(self, event: EvaluationEvent) -> None:
         """Show the status; the clock runs from the first training, not from what was replayed before it."""
         status, now = event.status, self._clock()
-        if not status.trained_steps:
+        if not status.trained_steps or status.trained_steps < self._trained:  # of another search
             self._start = now
+        self._trained = status.trained_steps
         self._show(status_fields(status, status.seconds_left(now - self._start)))
 
     def on_generation(self, summary: GenerationSummary) -> None:

@@ -128,7 +128,8 @@ def _lines(path: Path) -> list[tuple[bytes, Any]]:
             found.append((line, json.loads(line)))
         except (ValueError, RecursionError):
             found.append((line, _DAMAGED))
-    return found[:-1] if found and found[-1][1] is _DAMAGED else found
+    torn = text.endswith(b"\n") and found and found[-1][1] is _DAMAGED
+    return found[:-1] if torn else found
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -110,6 +110,7 @@ class Setting:
 
     def errors(self, value: Any) -> Iterator[str]:
         """Yield a sentence if a value is out of range."""
+        finite = not isinstance(value, float) or math.isfinite(value)
         if isinstance(value, tuple):
             for item in value:
                 yield from self.errors(item)
@@ -118,13 +119,13 @@ class Setting:
         elif self.choices and value not in self.choices:
             yield f"`{self.name}` must be one of {', '.join(self.choices)}, but is {value!r} instead."
         elif self.type in (int, float) and not (
-            math.isfinite(value)
+            finite
             and (self.above is None or value > self.above)
             and (self.at_least is None or value >= self.at_least)
             and (self.below is None or value < self.below)
             and (self.at_most is None or value <= self.at_most)
         ):
-            parts = [self.range, "" if math.isfinite(value) else "finite"]
+            parts = [self.range, "" if finite else "finite"]
             expected = " and ".join(filter(None, parts))
             yield f"`{self.name}` must be {expected}, but is {value} instead."
 
@@ -160,6 +161,9 @@ class Settings:
                     yield f"`{one.name}` needs `{other}` {values}, but it is {found} instead."
                 elif not found:
                     yield f"`{one.name}` needs `{other}`."
+                else:
+                    continue
+                break  # what else is missing follows from it
 
     def validate(self) -> Self:
         """Return self, or raise `InputError`, which names all invalid settings."""

@@ -12,6 +12,7 @@ from g2l.files import (
     atomic_path,
     fingerprint,
     read_json,
+    read_lines,
     remove_torn,
     write_json,
     write_text,
@@ -118,6 +119,19 @@ def test_what_is_not_json_is_an_input_error_of_one_line(tmp_path, content):
         read_json(path)
     assert "\n" not in error.value.message
     assert len(error.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [('{"a": 1}\n{"b"', 1), ('{"a": 1}\nx\n', 1), ('{"a": 1}\nx\n{"b"', None)]
+)
+def test_a_kill_tears_one_line_only(tmp_path, text, found):
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    if found is None:
+        with pytest.raises(InputError, match=r"x\.jsonl:2: .*damaged"):
+            list(read_lines(path))
+    else:
+        assert len(list(read_lines(path))) == found
 
 
 def test_fingerprints_are_stable_and_tell_values_apart():

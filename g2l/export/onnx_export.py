@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -51,7 +52,9 @@ class ExportReport:
 
     def require_parity(self) -> None:
         """Raise OperationalError if the fp32 export computes NaN or not what the network computes."""
-        if not self.parity.max_difference <= LARGEST_DIFFERENCE:
+        if math.isnan(self.parity.max_difference):
+            raise OperationalError(f"{self.path}: the network or its export gives NaN; nothing was written.")
+        if self.parity.max_difference > LARGEST_DIFFERENCE:
             raise OperationalError(
                 f"{self.path}: the export differs from torch by {self.parity.max_difference:.2g}, "
                 f"more than {LARGEST_DIFFERENCE:.0e}; nothing was written."
@@ -161,7 +164,8 @@ def exported_proto(
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise OperationalError(f"the network cannot be exported to ONNX: {reason}") from error
-    assert program is not None
+    if program is None:
+        raise OperationalError("the network cannot be exported to ONNX: torch returned nothing.")
     proto = program.model_proto
     if exported not in (None, _opset(proto)):
         raise InputError(f"`opset` {opset} cannot be written by torch {torch.__version__}.")

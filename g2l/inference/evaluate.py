@@ -240,7 +240,8 @@ def find_truths(names: Sequence[str], folder: Path) -> dict[str, Path]:
 
     InputError if the folder is missing or lacks some of them (all are named), or one is not a regular file.
     """
-    truths = _of_videos(names, label_files(folder), folder, "ground truth of every prediction")
+    files = {path.stem: path for path in _files(folder) if path.suffix == ".txt"}
+    truths = _of_videos(names, files, folder, "ground truth of every prediction")
     for path in truths.values():
         require_regular(path)
     return truths

@@ -184,15 +184,25 @@ def _new_facts(config: ExtractionConfig, digest: str, encoder: Encoder) -> dict[
 def _resume(output: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the facts with the videos that are done already; InputError if they were made in another way."""
     before = read_feature_facts(output) or {**facts, "videos": {}}
-    for key, value in facts.items():
-        if before.get(key) != value:
+    old, new = _by_name(before), _by_name(facts)
+    for key, value in new.items():
+        if old.get(key) != value:
             raise InputError(
-                f"{output / FACTS_NAME}: the features here were made with `{key}` {before.get(key)} "
+                f"{output / FACTS_NAME}: the features here were made with `{key}` {old.get(key)} "
                 f"instead of {value}.",
                 hint="choose another --output, or remove this one first.",
             )
     videos = before.get("videos")
     return {**before, "videos": videos if isinstance(videos, dict) else {}}
+
+
+def _by_name(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings by name, such as `encoder.sha256`."""
+    named: dict[str, Any] = {}
+    for key, value in facts.items():
+        inner = value.items() if isinstance(value, dict) else ()
+        named |= {f"{key}.{name}": one for name, one in inner} or {key: value}
+    return named
 
 
 def _is_done(output: Path, facts: dict[str, Any], name: str, path: Path) -> bool:

@@ -70,8 +70,8 @@ class Smoothing:
         if found is None or not 0 < number < _LONGEST:
             option = "--median-window" if self.kind is SmoothingKind.MEDIAN else "--min-duration"
             raise InputError(
-                f"`{option}` must be a number of frames, such as 15, or of seconds, such as 0.5s, "
-                f"but is {self.duration!r} instead."
+                f"`{option}` must be a number of frames, such as 15, or of seconds, such as 0.5s, above 0 "
+                f"and below {_LONGEST:,}, but is {self.duration!r} instead."
             )
         if found[1]:
             return int(number)

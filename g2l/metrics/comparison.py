@@ -96,16 +96,13 @@ class Comparison:
         return f"{said})"
 
     def sample(self, fold: str = "fold") -> str:
-        """Return how much was compared, such as `2 folds with 3 seeds each, 24 videos`."""
+        """Return how much was compared, such as `2 folds, 6 seeds in all, 24 videos`."""
 
         def counted(count: int, unit: str) -> str:
             return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
-        parts = [counted(self.seeds, "seed")] if self.seeds else []
-        if self.folds > 1:
-            each, others = divmod(self.seeds, self.folds)
-            equal = f"{counted(self.folds, fold)} with {counted(each, 'seed')} each"
-            parts = [counted(self.folds, fold), *parts] if others or not each else [equal]
+        parts = [counted(self.folds, fold)] if self.folds > 1 else []
+        parts += [counted(self.seeds, "seed") + (" in all" if parts else "")] if self.seeds else []
         parts += [] if self.videos is None else [counted(self.videos, "video")]
         return ", ".join(parts)
 

@@ -322,9 +322,13 @@ def predict_videos(
                     failures.append(result)
                 else:
                     notices += [f"{result.path}: {result.notice}"] if result.notice else []
-                    rows = writer.add(result)
-                    record.add(result.name, todo[path], writer.files, rows)
-                    frames += len(result.labels)
+                    try:
+                        rows = writer.add(result)
+                    except InputError as error:
+                        failures.append(VideoFailure(result.name, result.path, error))
+                    else:
+                        record.add(result.name, todo[path], writer.files, rows)
+                        frames += len(result.labels)
             task.advance(note=path.stem)
     if notices:
         logger.warning("%s%s", notices[0], f" ({len(notices) - 1:,} more like it)" if notices[1:] else "")

@@ -140,7 +140,8 @@ def train_folds(
     """Train a structure in some folds, of which so many at once; a single one is the run itself."""
 
     def summarise(found: dict[int, TrainingOutcome]) -> dict[str, Any]:
-        means = mean_over_folds([outcome.test() for outcome in found.values()])
+        tests = [test for outcome in found.values() if (test := outcome.test())]
+        means = mean_over_folds(tests) if tests else {}
         metrics = {f"test/{name}": score.mean for name, score in means.items()}
         return {"result": {"mean": metrics}, "metrics": metrics}
 

@@ -55,6 +55,11 @@ def test_all_videos_can_be_trained_on_without_test_videos(run: Run) -> None:
     told = run("report", "out", "--format", "md")
     assert told.exit_code == 0, told.stderr
     assert "no test videos" in Path("out/report.md").read_text()
+    told = run("train", *SMALL, "--hand-designed", "--split", "0,1", "--output-dir", "two")
+    assert told.exit_code == 0, told.stderr
+    assert "mean" not in told.stdout  # of fold 1 alone
+    accuracy = json.loads(Path("two/fold-1/seed-0/metrics.json").read_text())["accuracy"]
+    assert json.loads(Path("two/result.json").read_text())["mean"]["test/accuracy"] == accuracy
     assert "test.split0.bundle: expected test videos" in refusal(run("pipeline", *SMALL, "--split", "0"))
     told = run("search-global", *SMALL, *SEARCH, "--split", "all", "--dry-run")
     assert "Cost of a search on tiny split 1,2" in told.stdout  # all folds with test videos

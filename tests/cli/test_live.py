@@ -64,6 +64,11 @@ def test_what_was_replayed_does_not_spoil_the_remaining_time():
     assert "at most 12 min left" in shown[-1]  # 7,000 steps at 10 a second
     view.on_end()
     assert shown[-1] == ()
+    now[0] += 1000.0  # then the search of the next fold
+    view.on_evaluation(SimpleNamespace(status=status(completed_steps=100, trained_steps=100)))
+    now[0] += 10.0
+    view.on_evaluation(SimpleNamespace(status=status(completed_steps=200, trained_steps=200)))
+    assert "at most 8 min left" in shown[-1]  # 9,800 steps at 20 a second
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def wrote(workdir: Path) -> set[str]:
             ["`--epochs` must be >= 1", "`--learning-rate`", "'slow'"],
         ),
         ((*TRAIN, "--seed", str(2**70)), ["`--seed` must be", f"but is {2**70} instead."]),
+        ((*TRAIN, "--seed", "9" * 400), ["`--seed` must be"]),
         ((*TRAIN, "--dataset", "../tiny"), ["`--dataset` must be a folder name", "'../tiny'"]),
         ((*TRAIN, "--dataset", "tyny"), ["error: data/tyny: no such data set.", "tiny"]),
         ((*TRAIN, "--split", "one"), ["`--split` must be a fold", "'one'"]),

@@ -163,7 +163,7 @@ def test_a_kill_leaves_whole_videos_only(request_: ExtractionConfig, monkeypatch
 
 @pytest.mark.parametrize(
     ("change", "key"),
-    [({"fps": 10.0}, "fps"), ({"mean": "0.5,0,0"}, "preprocessing")],
+    [({"fps": 10.0}, "fps"), ({"mean": "0.5,0,0"}, "preprocessing.mean")],
 )
 def test_other_settings_need_another_folder(request_: ExtractionConfig, change: dict, key: str) -> None:
     write_video(request_.videos / "a.mkv", 6)

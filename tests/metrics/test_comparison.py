@@ -34,13 +34,13 @@ def interval(estimate, low, high, **more) -> Comparison:
         (
             interval(0.3, -1.2, 1.9, folds=2, videos=24, more=(3, "folds")),
             "undecided",
-            "undecided (+0.3, 95 % interval −1.2 to 1.9; 2 folds, 5 seeds, 24 videos; likely to "
+            "undecided (+0.3, 95 % interval −1.2 to 1.9; 2 folds, 5 seeds in all, 24 videos; likely to "
             "detect differences of 2.2 or more; about 3 more folds would decide)",
         ),
         (
             interval(2.1, 0.6, 3.4, folds=5),
             "better",
-            "better by 2.1 (95 % interval 0.6 to 3.4; 5 folds with 1 seed each)",
+            "better by 2.1 (95 % interval 0.6 to 3.4; 5 folds, 5 seeds in all)",
         ),
         (Comparison(estimate=1.5), "undecided", "undecided (+1.5; one seed has no interval)"),
         (Comparison(estimate=-0.04, videos=1), "undecided", "undecided (+0.0; one video has no interval)"),

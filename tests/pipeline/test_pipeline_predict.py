@@ -13,7 +13,7 @@ from g2l.files import read_json
 from g2l.inference.evaluate import evaluate_predictions
 from g2l.inference.sessions import open_session
 from g2l.inference.smoothing import Smoothing, SmoothingKind
-from g2l.inference.writers import Outputs
+from g2l.inference.writers import Outputs, PredictionWriter
 from g2l.pipeline.context import RunContext
 from g2l.pipeline.output import read_manifest
 from g2l.pipeline.predict import predict, record_evaluation, require_success
@@ -100,6 +100,20 @@ def test_a_file_that_cannot_be_read_stops_no_other(context, session, features, t
     assert "torn.npy" in read_result(context.folder)["failures"]["torn"]
     with pytest.raises(OperationalError, match=r"^1 of 4 videos could not be predicted: torn\."):
         require_success(outcome)
+
+
+def test_a_video_that_cannot_be_written_stops_no_other(context, session, features, monkeypatch):
+    add = PredictionWriter.add
+
+    def refusing(self, result):
+        if result.name == features[0].stem:
+            raise InputError("truth.txt: was changed.")
+        return add(self, result)
+
+    monkeypatch.setattr(PredictionWriter, "add", refusing)
+    outcome = predict(context, session, features)
+    assert [failure.name for failure in outcome.failures] == [features[0].stem]
+    assert len(outcome.videos) == len(features) - 1
 
 
 def test_when_nothing_can_be_read_nothing_is_left(context, session, tmp_path):
