@@ -356,7 +356,7 @@ class RecordedNumbers:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultRecord(_Record):
-    """`result.json`, as far as the tracked run shows it; `register` is the name of a model."""
+    """`result.json`, as far as the tracked run shows it; `register` is name and alias of a model."""
 
     FILE = RESULT
 

@@ -160,7 +160,7 @@ def run_pipeline(
         costs = finding | {FINAL: sum(seed.steps for one in trained for seed in one.seeds)}
         outcome = PipelineOutcome(
             contestants={
-                HAND_DESIGNED: _contestant(baseline, 0),
+                HAND_DESIGNED: _contestant(baseline, 0.0),
                 "searched": _contestant(ours, sum(finding.values()) / search.full_steps),
             },
             differences=differences({task.data.split: (ours, baseline)}, task.data.group_pattern),

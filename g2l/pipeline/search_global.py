@@ -37,6 +37,7 @@ from g2l.pipeline.search_outcome import (
     GlobalSearchOutcome,
     leaders_of,
     race_columns,
+    race_leaders,
     reason_of,
     shape_columns,
 )
@@ -79,9 +80,9 @@ def prepare_search(data: DataSets, task: GlobalSearchTask) -> PreparedSearch:
     Raises:
         InputError: Data or settings are wrong, limits allow no structure, or leave nothing to search with.
     """
-    shape = task.backbone.hand_designed().shape
     for config in (task.backbone, task.recipe, task.search):
         config.validate()
+    shape = task.backbone.hand_designed().shape
     check_limits(task.search, task.backbone, shape)
     dataset = data.open(task.data)
     task = replace(task, data=dataset.config)  # with the facts of the data set
@@ -234,7 +235,7 @@ def _search(stage: RunContext, search: PreparedSearch) -> Mapping[str, Any]:
         "differences": {metric: difference.as_dict() for metric, difference in compared.items()},
     }
     if found.race is not None:
-        columns = race_columns(leaders, found.hand_designed.structure, task.backbone.topology)
+        columns = race_columns(race_leaders(found), found.hand_designed.structure, task.backbone.topology)
         write_table(stage.folder, "race", columns)
     if found.proof is not None:
         write_table(stage.folder, "shapes", shape_columns(found.proof, task.backbone.topology))

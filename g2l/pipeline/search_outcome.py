@@ -51,17 +51,7 @@ def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[Leader, ...]:
         rows = sorted(result.proof.rows, key=lambda row: -row.difference)
         return tuple(Leader(row.structure, row.fitness, None, row.blocks, row.steps) for row in rows)
     if result.race is not None:
-        steps = race_budget(result.proxy, result.full_steps)
-        return tuple(
-            Leader(
-                structure=one.structure,
-                fitness=None if one.failed else one.mean,
-                standard_error=one.standard_error,
-                seeds=len(one.scores),
-                steps=steps,
-            )
-            for one in result.race.results
-        )
+        return race_leaders(result)
     return tuple(
         Leader(
             structure=one.structure,
@@ -71,6 +61,21 @@ def leaders_of(result: GlobalSearchResult, metric: str) -> tuple[Leader, ...]:
             steps=one.budget.amount,
         )
         for one in result.population[:SHOWN]
+    )
+
+
+def race_leaders(result: GlobalSearchResult) -> tuple[Leader, ...]:
+    """Return those of the race, best first; none without a race."""
+    steps = race_budget(result.proxy, result.full_steps)
+    return tuple(
+        Leader(
+            structure=one.structure,
+            fitness=None if one.failed else one.mean,
+            standard_error=one.standard_error,
+            seeds=len(one.scores),
+            steps=steps,
+        )
+        for one in (() if result.race is None else result.race.results)
     )
 
 

@@ -279,7 +279,8 @@ def across(runs: Sequence[RunFacts]) -> Iterator[tuple[str, str, Comparison]]:
                 name = f"{name} of “{run.label}”"
             known = groups.setdefault((_alike(run), name), {})
             for seed in training.seeds:
-                known.setdefault((str(run.split), seed.seed), (run, seed))
+                if seed.test:
+                    known.setdefault((str(run.split), seed.seed), (run, seed))
     for (alike, name), ours in groups.items():
         theirs = groups.get((alike, HAND_DESIGNED), {})
         common = [key for key in ours if key in theirs]

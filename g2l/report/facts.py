@@ -186,7 +186,8 @@ class PredictionFacts:
 
     def __post_init__(self) -> None:
         classes = len(self.classes)
-        if self.confusion and {len(row) for row in (self.confusion, *self.confusion)} != {classes}:
+        sizes = {len(row) for row in (self.confusion, *self.confusion)}
+        if (self.confusion or self.per_class) and sizes != {classes}:
             raise ValueError(f"expected `confusion` to have {classes} rows and columns")
         for name, video in self.videos.items():
             for row in (video.prediction, *([] if video.truth is None else [video.truth])):

@@ -34,6 +34,8 @@ PATIENCE_SECONDS = 15.0
 SYNC_SECONDS = 60.0
 """The same of `g2l sync`, which does nothing else, and of an uploader whose run has died."""
 _INTERRUPTED_SECONDS, _INTERRUPTED_AT_MOST = 5.0, 10.0
+_FAILING_SECONDS = 10.0
+"""The longest wait for a store whose last answer was an error."""
 _START_SECONDS = 30.0
 """How long MLflow may take to be imported on a busy machine."""
 INTERVAL_SECONDS = 2.0
@@ -133,7 +135,7 @@ class Upload:
         begin = time.monotonic()
         patience = min(patience, _INTERRUPTED_SECONDS) if interrupted else patience
         while not self._ended.wait(0.05) and not (interrupted and self._arrived):
-            end = max(self._late, begin) + patience
+            end = max(self._late, begin) + (min(patience, _FAILING_SECONDS) if self._failing else patience)
             if time.monotonic() > (min(end, begin + _INTERRUPTED_AT_MOST) if interrupted else end):
                 return
 

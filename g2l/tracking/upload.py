@@ -84,6 +84,7 @@ class Uploader:
             complete = all(run.status is not RunStatus.RUNNING for run in runs) and self._away is None
         except StoreUnavailableError:
             self._client = self._found = None  # what was asked last may have happened all the same
+            self._places.clear()
             raise
         finally:
             self._save(now=True)
@@ -209,7 +210,7 @@ class Uploader:
         while texts or metrics:
             self._log(known["run_id"], [*texts[:_TEXTS], *metrics[:_METRICS]])
             texts, metrics = texts[_TEXTS:], metrics[_METRICS:]
-        if known.get("reason") and REASON_TAG not in tags:  # it was resumed
+        if REASON_TAG not in tags and known.pop("reason", False):  # resumed; asked once: it may be gone
             self._write(lambda: self._client.delete_tag(known["run_id"], REASON_TAG))
         counts |= {source: len(found) for source, found in run.metrics.items()}
         known |= {"params": True, "tags": fingerprint(tags), "reason": REASON_TAG in tags}

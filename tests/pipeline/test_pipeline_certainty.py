@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from g2l.files import read_json
 from g2l.pipeline import search_global
 from g2l.pipeline.candidates import TRAININGS
 from g2l.pipeline.search_global import prepare_search, search_globally
+from g2l.pipeline.search_outcome import leaders_of, race_leaders
 from g2l.records import read_metrics, read_result
 from g2l.structure import DilationStructure
 from tests.pipeline.tiny_pipeline import BACKBONE, RECIPE, global_task
@@ -76,6 +78,15 @@ def test_a_winner_is_trained_in_full_beside_the_hand_designed_one(context, tiny,
     assert outcome.structure == other
     assert outcome.final_steps == 2 * 2 * outcome.full_steps
     assert {name: one.seeds for name, one in outcome.differences.items()} == {"f1": 2, "accuracy": 2}
+
+
+def test_a_race_after_a_search_of_shapes_keeps_its_own_results():
+    one = SimpleNamespace(structure=None, failed=False, mean=70.0, standard_error=1.0, scores=(69.0, 71.0))
+    race = SimpleNamespace(results=[one])
+    result = SimpleNamespace(proof=SimpleNamespace(rows=()), race=race, proxy=10, full_steps=30)
+    assert leaders_of(result, "f1") == ()
+    (leader,) = race_leaders(result)
+    assert (leader.fitness, leader.standard_error, leader.seeds) == (70.0, 1.0, 2)
 
 
 def test_race_and_result_are_recorded(found):

@@ -120,6 +120,12 @@ def test_trainings_of_two_runs_are_compared_if_nothing_else_differs(run):
     assert list(across([replace(ours, settings=settings | {"recipe": {"epochs": 8}}), baseline])) == []
     other_seeds = replace(searched, seeds=tuple(replace(seed, seed=seed.seed + 5) for seed in searched.seeds))
     assert list(across([replace(ours, trainings=(other_seeds,)), baseline])) == []
+    untested = [
+        replace(one, seeds=tuple(replace(seed, test={}, videos={}) for seed in one.seeds))
+        for one in run.trainings
+    ]
+    runs = [replace(ours, trainings=(untested[1],)), replace(baseline, trainings=(untested[0],))]
+    assert list(across(runs)) == []
 
 
 def test_the_splits_of_several_pipelines_are_compared_as_one(run):

@@ -82,6 +82,11 @@ def test_a_growing_run_is_sent_as_it_grows(folder, client):
         assert artifacts(client, run.info.run_id) == ["run.json"]
     checkpoint.write_bytes(b"123")
     for status in (RunStatus.FAILED, RunStatus.RUNNING, RunStatus.FINISHED):  # it is resumed
+        if status is RunStatus.RUNNING:  # somebody has removed the tag already
+            client.delete_tag(run.info.run_id, "g2l.reason")
+            StatusRecord(status=status, reason=None).write(folder)
+            with pytest.raises(StoreUnavailableError, match=r"g2l\.reason"):
+                uploader.step(over=False)
         StatusRecord(status=status, reason="disk" if status is RunStatus.FAILED else None).write(folder)
         assert uploader.step(over=False) is (status is not RunStatus.RUNNING)
         run = one(client, "run")
