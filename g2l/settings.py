@@ -51,7 +51,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A setting: what its field says, and what its metadata says.
+    """A setting: name and type of its field, and the field's metadata.
 
     Attributes:
         name: Name of the field.

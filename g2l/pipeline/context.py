@@ -56,7 +56,7 @@ _log = logging.getLogger("g2l")
 
 @dataclass(frozen=True, kw_only=True)
 class StageTask:
-    """What a stage works with; a subclass adds its own settings."""
+    """Data, network and recipe of a stage; a subclass adds its own settings."""
 
     data: DataConfig
     backbone: BackboneConfig

@@ -166,8 +166,8 @@ def _standard_error(race: Sequence[RaceResult], one: RaceResult, other: RaceResu
     """Return the standard error of a mean paired difference; None when the noise of a score is unknown.
 
     The noise is pooled over all structures that ran to the end, since the spread of two or three scores is
-    often small by accident: what remains in a two-way analysis of variance of structures and seeds. What a
-    seed does to all structures alike does not change their order.
+    often small by accident: what remains in a two-way analysis of variance of structures and seeds. The
+    effect of a seed on all structures alike does not change their order.
     """
     rounds = max(len(result.scores) for result in race)
     rows = [result.scores for result in race if len(result.scores) == rounds and not result.failed]

@@ -66,7 +66,7 @@ def test_encoders_with_the_wrong_input(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fps": 0.0}, "`fps` must be in"),
+        ({"fps": 0.0}, "`fps` must be > 0"),
         ({"batch_size": 0}, "`batch_size` must be >= 1, but is 0 instead"),
         ({"mean": "0.5"}, "`mean` must be three numbers, .* but is '0.5' instead"),
         ({"std": "1,1,0"}, "`std` must be three numbers > 0, .* but is '1,1,0' instead"),

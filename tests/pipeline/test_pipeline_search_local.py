@@ -95,7 +95,7 @@ def test_a_finished_search_is_not_repeated(context, tiny):
             lambda t: replace(t, backbone=DUAL, structure=DilationStructure(((1,), (1,)))),
             "expected 2 rates for each layer of the first stage",
         ),
-        (lambda t: replace(t, search=t.search.replace(expansion_rate=1.5)), "`expansion_rate` must be in"),
+        (lambda t: replace(t, search=t.search.replace(expansion_rate=1.5)), "`expansion_rate` must be > 0"),
         (lambda t: replace(t, recipe=t.recipe.replace(batch_size=0)), "`batch_size` must be >= 1"),
     ],
 )

@@ -210,7 +210,7 @@ def test_the_seed_with_the_best_holdout_is_chosen():
     ("changed", "message"),
     [
         (lambda t: replace(t, recipe=t.recipe.replace(epochs=0)), "`epochs` must be >= 1, but is 0"),
-        (lambda t: replace(t, backbone=t.backbone.replace(dropout=1.5)), "`dropout` must be in"),
+        (lambda t: replace(t, backbone=t.backbone.replace(dropout=1.5)), "`dropout` must be >= 0"),
         (lambda t: replace(t, data=DataConfig(dataset="absent")), "absent"),
     ],
 )
