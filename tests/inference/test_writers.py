@@ -65,10 +65,10 @@ def test_plots_find_the_ground_truth_in_any_unicode_form(metadata, tmp_path, mon
     monkeypatch.setattr("g2l.inference.writers.strips", lambda videos, *_: drawn.append(videos))
     monkeypatch.setattr("g2l.inference.writers.save_figure", lambda path, figure: None)
     (tmp_path / "truth").mkdir()
-    (tmp_path / "truth" / "cafe\u0301.txt").write_text("cut\n")
+    (tmp_path / "truth" / "e\u0301clair.txt").write_text("cut\n")
     outputs = Outputs(plots="svg")
     writer = PredictionWriter(tmp_path / "out", metadata, outputs, ground_truth=tmp_path / "truth")
-    writer.add(prediction("caf\u00e9", [1]))
+    writer.add(prediction("\u00e9clair", [1]))
     ((video,),) = drawn
     assert set(video.rows) == {"ground truth", "prediction"}
 
